@@ -1,0 +1,96 @@
+//! Reads the environment: the one place that does.
+
+use std::{collections::BTreeMap, fmt};
+
+/// The environment, with every complaint about it collected, so that all are reported at once.
+#[derive(Debug, Default)]
+pub struct Environment {
+    values: BTreeMap<String, String>,
+    complaints: Vec<String>,
+}
+
+impl Environment {
+    /// This process's environment. Variables that are empty count as absent.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::of(std::env::vars())
+    }
+
+    /// An environment made of these.
+    #[must_use]
+    pub fn of(vars: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { values: vars.into_iter().filter(|(_, value)| !value.is_empty()).collect(), complaints: Vec::new() }
+    }
+
+    /// A variable that may be absent.
+    #[must_use]
+    pub fn optional(&self, name: &str) -> Option<String> {
+        self.values.get(name).cloned()
+    }
+
+    /// A variable that must be there; empty here, and complained about at the end, if it is not.
+    pub fn required(&mut self, name: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.complaints.push(format!("{name} is not set"));
+            String::new()
+        })
+    }
+
+    /// A variable that must be there and read as a `T`.
+    pub fn parsed<T: Default>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        let Some(text) = self.optional(name) else {
+            self.complaints.push(format!("{name} is not set"));
+            return T::default();
+        };
+        parse(&text).unwrap_or_else(|why| {
+            self.complaints.push(format!("{name} cannot be read: {why}"));
+            T::default()
+        })
+    }
+
+    /// Comma-separated values; none if the variable is absent.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let text = self.optional(name).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// `config` if nothing was wrong with any variable it was read from.
+    ///
+    /// # Errors
+    ///
+    /// Every complaint at once.
+    pub fn finish<C>(self, config: C) -> Result<C, Misconfigured> {
+        if self.complaints.is_empty() { Ok(config) } else { Err(Misconfigured(self.complaints)) }
+    }
+}
+
+/// What is wrong with the environment, all of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Misconfigured(Vec<String>);
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the environment is incomplete: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for Misconfigured {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_everything_at_once() {
+        let mut env = Environment::of([("N".to_owned(), "x".to_owned()), ("EMPTY".to_owned(), String::new())]);
+        let number = env.parsed("N", |text| text.parse::<u32>().map_err(|why| why.to_string()));
+        let (table, empty) = (env.required("TABLE"), env.required("EMPTY"));
+        let complaint = env.finish((number, table, empty)).unwrap_err().to_string();
+        assert_eq!(
+            complaint,
+            "the environment is incomplete: N cannot be read: invalid digit found in string; TABLE is not set; \
+             EMPTY is not set"
+        );
+    }
+}

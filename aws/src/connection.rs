@@ -1,0 +1,40 @@
+//! How AWS is reached: credentials, region, endpoint, timeouts, retries.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::config::Credentials;
+
+/// The way to AWS that all clients of a process share.
+#[derive(Debug, Clone)]
+pub struct Connection(pub(crate) SdkConfig);
+
+impl Connection {
+    /// As the environment says: `AWS_REGION`, the credentials of the Lambda or the task, `AWS_ENDPOINT_URL`.
+    pub async fn from_env() -> Self {
+        let loader = aws_config::defaults(BehaviorVersion::latest());
+        Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
+    }
+
+    /// To something that speaks AWS's protocols at `endpoint`, with made-up credentials.
+    pub async fn to_endpoint(endpoint: &str, region: &str) -> Self {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(Credentials::new("local", "local", None, None, "longhaul"));
+        Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
+    }
+}
+
+/// A call that hangs is worth less than one that fails: everything that we do is safe to repeat.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .operation_timeout(Duration::from_secs(20))
+        .build()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(4)
+}

@@ -1,0 +1,182 @@
+//! Executions in their table: `DynamoDB`.
+//!
+//! **Invariant**: every change is one conditional write of the next state on the version that was read. The domain decides,
+//! `DynamoDB` arbitrates.
+
+mod item;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    Client,
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+use domain::{Event, Execution, ExecutionId, Refused};
+use jiff::Timestamp;
+
+use crate::{CallFailed, Connection};
+use item::{Item, KEY, VERSION};
+
+/// How often a change is tried again because another writer was faster. Each execution has a handful of writers.
+const MAX_RACES: usize = 16;
+
+/// The table of executions.
+#[derive(Debug, Clone)]
+pub struct Executions {
+    client: Client,
+    table: String,
+}
+
+/// What came of creating an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is there now, as it was given.
+    New,
+    /// One with its id was there already: this one.
+    Existing(Box<Execution>),
+}
+
+/// Why an execution could not be advanced.
+#[derive(Debug, thiserror::Error)]
+pub enum AdvanceError {
+    /// There is no such execution.
+    #[error("there is no execution {0}")]
+    NotFound(ExecutionId),
+    /// Its state does not take the event; it is this execution now.
+    #[error("{refused}")]
+    Refused {
+        /// What was refused, and why.
+        refused: Refused,
+        /// The execution that refused it.
+        now: Box<Execution>,
+    },
+    /// Other writers were faster, again and again.
+    #[error("execution {0} changes too fast to be changed")]
+    Contended(ExecutionId),
+    /// `DynamoDB` did not answer, or refused.
+    #[error(transparent)]
+    Call(#[from] CallFailed),
+}
+
+enum Written {
+    Done,
+    LostTo(Box<Execution>),
+    Gone,
+}
+
+impl Executions {
+    /// The table with that name.
+    #[must_use]
+    pub fn new(connection: &Connection, table: impl Into<String>) -> Self {
+        Self { client: Client::new(&connection.0), table: table.into() }
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The execution as it is now, also one that has expired but was not deleted yet: see `Execution::expires_at`. One
+    /// strongly consistent `GetItem`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    pub async fn get(&self, id: &ExecutionId) -> Result<Option<Execution>, CallFailed> {
+        const CALL: &str = "dynamodb:GetItem";
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let answer = request.key(KEY, AttributeValue::S(id.to_string())).send().await;
+        let found = answer.map_err(|error| CallFailed::new(CALL, error))?.item;
+        found.map(|attributes| read(CALL, attributes)).transpose()
+    }
+
+    /// Stores a new execution. Safe to repeat: an execution that is there stays as it is. One that has expired by `now`
+    /// makes way.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    pub async fn create(&self, execution: &Execution, now: Timestamp) -> Result<Created, CallFailed> {
+        let put = self
+            .put(execution)?
+            .condition_expression("attribute_not_exists(#key) OR #expires <= :now")
+            .expression_attribute_names("#key", KEY)
+            .expression_attribute_names("#expires", item::EXPIRES)
+            .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
+        match written(put.send().await)? {
+            Written::Done => Ok(Created::New),
+            // The reply to our own write got lost, and the SDK wrote again.
+            Written::LostTo(winner) if *winner == *execution => Ok(Created::New),
+            Written::LostTo(winner) => Ok(Created::Existing(winner)),
+            Written::Gone => Err(CallFailed::rejected("dynamodb:PutItem", "a condition failed without its item")),
+        }
+    }
+
+    /// Applies an event, seen at `at`, and returns what the execution is then. Safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// [`AdvanceError`]; after [`AdvanceError::Call`] the event may have been applied all the same: repeat it.
+    pub async fn advance(&self, id: &ExecutionId, event: &Event, at: Timestamp) -> Result<Execution, AdvanceError> {
+        let mut seen = self.get(id).await?.ok_or_else(|| AdvanceError::NotFound(id.clone()))?;
+        for _ in 0..MAX_RACES {
+            let next = match seen.after(event, at) {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(seen),
+                Err(refused) => return Err(AdvanceError::Refused { refused, now: Box::new(seen) }),
+            };
+            match self.replace(&next, seen.version).await? {
+                Written::Done => return Ok(next),
+                Written::LostTo(winner) => seen = *winner, // ALL_OLD: no second read
+                Written::Gone => return Err(AdvanceError::NotFound(id.clone())),
+            }
+        }
+        Err(AdvanceError::Contended(id.clone()))
+    }
+
+    async fn replace(&self, next: &Execution, version: u64) -> Result<Written, CallFailed> {
+        let put = self
+            .put(next)?
+            .condition_expression("#version = :seen")
+            .expression_attribute_names("#version", VERSION)
+            .expression_attribute_values(":seen", AttributeValue::N(version.to_string()));
+        written(put.send().await)
+    }
+
+    fn put(
+        &self,
+        execution: &Execution,
+    ) -> Result<aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder, CallFailed> {
+        let attributes: HashMap<String, AttributeValue> =
+            serde_dynamo::to_item(Item::of(execution)).map_err(|why| CallFailed::rejected("dynamodb:PutItem", why))?;
+        Ok(self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(attributes))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld))
+    }
+}
+
+type Put<T, R> = Result<T, aws_sdk_dynamodb::error::SdkError<PutItemError, R>>;
+
+fn written<T, R: std::fmt::Debug + Send + Sync + 'static>(put: Put<T, R>) -> Result<Written, CallFailed> {
+    const CALL: &str = "dynamodb:PutItem";
+    match put {
+        Ok(_) => Ok(Written::Done),
+        Err(error) => match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => match failed.item.clone() {
+                Some(attributes) => Ok(Written::LostTo(Box::new(read(CALL, attributes)?))),
+                None => Ok(Written::Gone),
+            },
+            _ => Err(CallFailed::new(CALL, error)),
+        },
+    }
+}
+
+fn read(call: &'static str, attributes: HashMap<String, AttributeValue>) -> Result<Execution, CallFailed> {
+    let item: Item = serde_dynamo::from_item(attributes).map_err(|why| CallFailed::rejected(call, why))?;
+    item.into_execution().map_err(|why| CallFailed::rejected(call, why))
+}

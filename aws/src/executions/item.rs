@@ -1,0 +1,146 @@
+//! The item of an execution. It outlives a deployment: what an older version wrote must stay readable, so fields are only
+//! ever added, with a default.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use domain::{
+    Ending, Execution, ExecutionId, JobError, Json, Owner, Pattern, Request, Run, State, Status, Timeline, Verdict,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub(super) const KEY: &str = "executionId";
+pub(super) const VERSION: &str = "version";
+pub(super) const EXPIRES: &str = "expiresAt";
+
+/// `input` and `result` are JSON text, so what went in comes out unchanged; `expiresAt` is the table's TTL attribute, in
+/// seconds since 1970, as `DynamoDB` wants it.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Item {
+    execution_id: ExecutionId,
+    version: u64,
+    pattern: Pattern,
+    status: Status,
+    owner: Owner,
+    task: String,
+    input: String,
+    /// What tells a repeated POST from another one; derived, and kept for people who look at the table.
+    fingerprint: String,
+    timeout_seconds: u64,
+    max_attempts: u32,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<String, String>,
+    created_at: Timestamp,
+    deadline: Timestamp,
+    expires_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    durable_execution_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<Run>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wake: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<JobError>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    finished_at: Option<Timestamp>,
+    timeline: Timeline,
+}
+
+/// An item that no version of this code can have written.
+#[derive(Debug, thiserror::Error)]
+#[error("the item of {id} is damaged: {what}")]
+pub(super) struct Damaged {
+    id: ExecutionId,
+    what: &'static str,
+}
+
+impl Item {
+    pub(super) fn of(execution: &Execution) -> Self {
+        let ending = execution.state.ending();
+        let error = ending.and_then(|ending| match &ending.verdict {
+            Verdict::Completed => None,
+            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => Some(error.clone()),
+        });
+        let wake = match &execution.state {
+            State::Running { wake, .. } | State::Cancelling { wake, .. } => wake.clone(),
+            State::Pending | State::Final { .. } => None,
+        };
+        Self {
+            execution_id: execution.id.clone(),
+            version: execution.version,
+            pattern: execution.pattern,
+            status: execution.status(),
+            owner: execution.owner.clone(),
+            task: execution.request.task.clone(),
+            input: execution.request.input.text().to_owned(),
+            fingerprint: execution.request.fingerprint(execution.pattern),
+            timeout_seconds: execution.request.timeout.as_secs(),
+            max_attempts: execution.request.max_attempts,
+            tags: execution.request.tags.clone(),
+            created_at: execution.created_at,
+            deadline: execution.deadline,
+            expires_at: execution.expires_at.as_second(),
+            durable_execution_arn: execution.durable_execution_arn.clone(),
+            run: execution.state.run().cloned(),
+            wake,
+            result: ending.and_then(|ending| ending.result.as_ref()).map(|json| json.text().to_owned()),
+            error,
+            exit_code: ending.and_then(|ending| ending.exit_code),
+            finished_at: ending.map(|ending| ending.finished_at),
+            timeline: execution.timeline.clone(),
+        }
+    }
+
+    pub(super) fn into_execution(self) -> Result<Execution, Damaged> {
+        let id = self.execution_id.clone();
+        let damaged = |what| Damaged { id: id.clone(), what };
+        let json = |text: &str| Json::parse(text).map_err(|_| damaged("its JSON text is not JSON"));
+        let request = Request {
+            input: json(&self.input)?,
+            task: self.task,
+            timeout: Duration::from_secs(self.timeout_seconds),
+            max_attempts: self.max_attempts,
+            tags: self.tags,
+        };
+        let (run, wake) = (self.run, self.wake);
+        let error = self.error.ok_or(damaged("it has no error"));
+        let finished_at = self.finished_at.ok_or(damaged("it has no end"));
+        let result = self.result.as_deref().map(json).transpose()?;
+        let ended = |verdict, run| {
+            Ok(State::Final {
+                run,
+                ending: Ending { verdict, result, exit_code: self.exit_code, finished_at: finished_at? },
+            })
+        };
+        let state = match self.status {
+            Status::Pending => State::Pending,
+            Status::Running => State::Running { run: run.ok_or(damaged("it runs without a task"))?, wake },
+            Status::Cancelling => State::Cancelling { run, wake },
+            Status::Completed => ended(Verdict::Completed, run)?,
+            Status::Failed => ended(Verdict::Failed(error?), run)?,
+            Status::TimedOut => ended(Verdict::TimedOut(error?), run)?,
+            Status::Cancelled => ended(Verdict::Cancelled(error?), run)?,
+        };
+        Ok(Execution {
+            pattern: self.pattern,
+            owner: self.owner,
+            request,
+            created_at: self.created_at,
+            deadline: self.deadline,
+            expires_at: Timestamp::from_second(self.expires_at).map_err(|_| damaged("its expiry is no time"))?,
+            durable_execution_arn: self.durable_execution_arn,
+            state,
+            timeline: self.timeline,
+            version: self.version,
+            id,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

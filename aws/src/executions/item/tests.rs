@@ -1,0 +1,77 @@
+//! The golden item: what older versions wrote stays readable, and what this one writes is known.
+
+use domain::{Attempt, Event};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn pending() -> Execution {
+    let request = Request {
+        input: Json::parse(r#"{"b":1.10,"a":[12345678901234567890123]}"#).unwrap(),
+        task: "demo".into(),
+        timeout: Duration::from_mins(1),
+        max_attempts: 2,
+        tags: BTreeMap::from([("team".into(), "blue".into())]),
+    };
+    Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(1_000))
+}
+
+/// One execution in every state, each grown from the one before.
+fn lives() -> Vec<Execution> {
+    let step = |from: &Execution, event: Event| from.after(&event, at(1_001)).unwrap().unwrap();
+    let ended = |from: &Execution, verdict| {
+        let result = Some(Json::parse(r#"{"ok": 1e2}"#).unwrap());
+        step(from, Event::Ended(Ending { verdict, result, exit_code: Some(3), finished_at: at(1_002) }))
+    };
+    let error = || JobError { stop_code: Some("EssentialContainerExited".into()), ..JobError::new("kind", "why") };
+    let accepted = step(&pending(), Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
+    let running = step(&accepted, Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
+    let watched = step(&running, Event::Watching { callback_id: "cb".into() });
+    let cancelling = step(&watched, Event::CancelRequested);
+    vec![
+        pending(),
+        accepted,
+        ended(&running, Verdict::Completed),
+        ended(&running, Verdict::Failed(error())),
+        ended(&running, Verdict::TimedOut(error())),
+        ended(&cancelling, Verdict::Cancelled(error())),
+        running,
+        watched,
+        cancelling,
+    ]
+}
+
+#[test]
+fn every_state_comes_back_as_it_went() {
+    for execution in lives() {
+        let attributes: std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> =
+            serde_dynamo::to_item(Item::of(&execution)).unwrap();
+        let back: Item = serde_dynamo::from_item(attributes).unwrap();
+        assert_eq!(back.into_execution().unwrap(), execution);
+    }
+}
+
+#[test]
+fn what_is_written_is_known() {
+    let items: Vec<Item> = lives().iter().map(Item::of).collect();
+    insta::assert_json_snapshot!(items);
+}
+
+/// Written by the first version. It stays here, as it is, for as long as there may be such items.
+#[test]
+fn the_first_versions_items_are_readable() {
+    let written = include_str!("first-version.json");
+    let items: Vec<Item> = serde_json::from_str(written).unwrap();
+    for item in items {
+        item.into_execution().unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_item_is_an_error_that_names_it() {
+    let item = Item { status: Status::Failed, ..Item::of(&pending()) };
+    assert_eq!(item.into_execution().unwrap_err().to_string(), "the item of e1 is damaged: it has no error");
+}

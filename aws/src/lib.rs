@@ -1,0 +1,18 @@
+//! Every AWS call of the project, one file per concern.
+//!
+//! **Invariant**: no type of an AWS SDK leaves this crate, and nothing here decides: `domain` does.
+
+pub mod config;
+mod connection;
+mod error;
+mod executions;
+mod logs;
+mod tasks;
+mod workflows;
+
+pub use connection::Connection;
+pub use error::{CallFailed, Cause};
+pub use executions::{AdvanceError, Created, Executions};
+pub use logs::{Line, Logs, MAX_EVENT_BYTES};
+pub use tasks::{Catalog, Container, Job, Network, NewTask, RunError, Seen, Task, TaskOwner, Tasks};
+pub use workflows::{StartError, StoredStart, Workflows};

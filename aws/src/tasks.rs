@@ -1,0 +1,310 @@
+//! Tasks: ECS.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_sdk_ecs::{
+    Client,
+    operation::run_task::RunTaskError,
+    types::{
+        AssignPublicIp, AwsVpcConfiguration, ContainerOverride, KeyValuePair, NetworkConfiguration, PropagateTags, Tag,
+        TaskOverride,
+    },
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{CallFailed, Connection};
+
+/// The jobs that may be run, by name.
+pub type Catalog = BTreeMap<String, Job>;
+
+/// A job that may be run: what ECS starts for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Job {
+    /// Family, `family:revision` or ARN of the task definition.
+    pub task_definition: String,
+    /// Name of the container that does the work: overrides go to it, and its output is the job's.
+    #[serde(default = "default_container")]
+    pub container: String,
+    /// `awslogs-stream-prefix` of that container.
+    #[serde(default = "default_stream_prefix")]
+    pub log_stream_prefix: String,
+}
+
+fn default_container() -> String {
+    "job".into()
+}
+
+fn default_stream_prefix() -> String {
+    "task".into()
+}
+
+impl Job {
+    /// Name of the log stream of a task: `prefix/container/task-id`
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specify-log-config.html>).
+    #[must_use]
+    pub fn log_stream(&self, task_arn: &str) -> String {
+        let task_id = task_arn.rsplit('/').next().unwrap_or(task_arn);
+        format!("{}/{}/{task_id}", self.log_stream_prefix, self.container)
+    }
+}
+
+/// Where tasks are placed in a VPC.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Subnets; none for a cluster without `awsvpc` networking.
+    pub subnets: Vec<String>,
+    /// Security groups.
+    pub security_groups: Vec<String>,
+    /// Whether tasks get a public address: they need one in a public subnet to pull their image.
+    pub public_ip: bool,
+}
+
+/// The cluster that tasks run in.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    client: Client,
+    cluster: String,
+    network: Network,
+}
+
+/// For whom a task is started. ECS keeps it, so a task can be found again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskOwner {
+    /// `startedBy`, at most 128 characters.
+    pub started_by: String,
+    /// `clientToken`, at most 64 characters: a repeated call with it starts no second task, for 24 hours at most.
+    pub client_token: String,
+}
+
+/// A task that is to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask<'a> {
+    /// What to start.
+    pub job: &'a Job,
+    /// For whom.
+    pub owner: TaskOwner,
+    /// Variables for the job's container. All overrides together may have 8,192 characters
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html>).
+    pub environment: Vec<(String, String)>,
+    /// Tags, at most 50.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Why a task could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No capacity now, or too many calls: worth trying again.
+    #[error("ECS cannot start a task now: {0}")]
+    Busy(String),
+    /// The `clientToken` was used with other parameters; these tasks it started.
+    #[error("a task was started under this token before")]
+    Taken(Vec<String>),
+    /// ECS will not start it.
+    #[error("ECS refused to start the task: {0}")]
+    Refused(String),
+    /// ECS did not answer, or refused the call.
+    #[error(transparent)]
+    Call(#[from] CallFailed),
+}
+
+/// What ECS says of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// ECS does not know it: not yet (it is eventually consistent), or not any more (an hour after its end).
+    Missing,
+    /// ECS knows it.
+    Task(Box<Task>),
+}
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its ARN.
+    pub arn: String,
+    /// Whether it is over: `lastStatus` is `STOPPED`.
+    pub stopped: bool,
+    /// Why it stopped, as ECS's code.
+    pub stop_code: Option<String>,
+    /// Why it stopped, in words.
+    pub stopped_reason: Option<String>,
+    /// When it stopped.
+    pub stopped_at: Option<Timestamp>,
+    /// Its containers.
+    pub containers: Vec<Container>,
+    /// Variables that it was started with.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A container of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    /// Its name in the task definition.
+    pub name: String,
+    /// Absent when it never ran, or nobody saw it end.
+    pub exit_code: Option<i32>,
+    /// What ECS says went wrong with it.
+    pub reason: Option<String>,
+}
+
+impl Tasks {
+    /// The cluster with that name or ARN.
+    #[must_use]
+    pub fn new(connection: &Connection, cluster: impl Into<String>, network: Network) -> Self {
+        Self { client: Client::new(&connection.0), cluster: cluster.into(), network }
+    }
+
+    /// Starts a task. Safe to repeat while ECS remembers the client token: up to 24 hours
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>); after that, look with
+    /// [`Tasks::started_by`] first.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; after [`RunError::Call`] with an unknown outcome, repeat it with the same token.
+    pub async fn run(&self, new: &NewTask<'_>) -> Result<String, RunError> {
+        let environment = new.environment.iter().map(|(name, value)| KeyValuePair::builder().name(name).value(value).build());
+        let container =
+            ContainerOverride::builder().name(&new.job.container).set_environment(Some(environment.collect())).build();
+        let tags = new.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let sent = self
+            .client
+            .run_task()
+            .cluster(&self.cluster)
+            .task_definition(&new.job.task_definition)
+            .count(1)
+            .started_by(&new.owner.started_by)
+            .client_token(&new.owner.client_token)
+            .overrides(TaskOverride::builder().container_overrides(container).build())
+            .set_network_configuration(self.network_configuration()?)
+            .set_tags(Some(tags.collect()))
+            .propagate_tags(PropagateTags::TaskDefinition)
+            .send()
+            .await;
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(error) => {
+                if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error() {
+                    return Err(RunError::Taken(conflict.resource_ids().to_vec()));
+                }
+                return Err(busy_or_failed(CallFailed::new("ecs:RunTask", error)));
+            }
+        };
+        // A failure can stand beside a task; then the task is what counts.
+        if let Some(arn) = answer.tasks().first().and_then(|task| task.task_arn()) {
+            return Ok(arn.to_owned());
+        }
+        let reasons: Vec<_> = answer
+            .failures()
+            .iter()
+            .map(|failure| [failure.reason(), failure.detail()].into_iter().flatten().collect::<Vec<_>>().join(": "))
+            .collect();
+        let reason = if reasons.is_empty() { "no task and no reason".to_owned() } else { reasons.join("; ") };
+        Err(if lacks_capacity(&reason) { RunError::Busy(reason) } else { RunError::Refused(reason) })
+    }
+
+    /// What ECS says of a task now.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when ECS did not answer or refused.
+    pub async fn describe(&self, arn: &str) -> Result<Seen, CallFailed> {
+        let found = self.describe_all(vec![arn.to_owned()]).await?;
+        Ok(found.into_iter().next().map_or(Seen::Missing, |task| Seen::Task(Box::new(task))))
+    }
+
+    /// The tasks that were started under this name and are to go on running. ECS cannot list stopped ones by it.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when ECS did not answer or refused.
+    pub async fn started_by(&self, name: &str) -> Result<Vec<Task>, CallFailed> {
+        let answer = self.client.list_tasks().cluster(&self.cluster).started_by(name).send().await;
+        let arns = answer.map_err(|error| CallFailed::new("ecs:ListTasks", error))?.task_arns.unwrap_or_default();
+        if arns.is_empty() { Ok(Vec::new()) } else { self.describe_all(arns).await }
+    }
+
+    /// Asks ECS to stop a task: `SIGTERM`, then `SIGKILL` after its `stopTimeout`. Safe to repeat; a task that is over or
+    /// unknown is left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when ECS did not answer or refused.
+    pub async fn stop(&self, arn: &str, reason: &str) -> Result<(), CallFailed> {
+        let sent = self.client.stop_task().cluster(&self.cluster).task(arn).reason(reason).send().await;
+        match sent {
+            Ok(_) => Ok(()),
+            // "The referenced task was not found": stopped more than an hour ago.
+            Err(error) if error.as_service_error().is_some_and(|why| why.is_invalid_parameter_exception()) => {
+                let failed = CallFailed::new("ecs:StopTask", error);
+                if failed.retryable() { Err(failed) } else { Ok(()) }
+            }
+            Err(error) => Err(CallFailed::new("ecs:StopTask", error)),
+        }
+    }
+
+    async fn describe_all(&self, arns: Vec<String>) -> Result<Vec<Task>, CallFailed> {
+        let answer = self.client.describe_tasks().cluster(&self.cluster).set_tasks(Some(arns)).send().await;
+        let found = answer.map_err(|error| CallFailed::new("ecs:DescribeTasks", error))?.tasks;
+        Ok(found.unwrap_or_default().into_iter().map(task).collect())
+    }
+
+    fn network_configuration(&self) -> Result<Option<NetworkConfiguration>, CallFailed> {
+        if self.network.subnets.is_empty() {
+            return Ok(None);
+        }
+        let public = if self.network.public_ip { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled };
+        let vpc = AwsVpcConfiguration::builder()
+            .set_subnets(Some(self.network.subnets.clone()))
+            .set_security_groups(Some(self.network.security_groups.clone()))
+            .assign_public_ip(public)
+            .build()
+            .map_err(|why| CallFailed::rejected("ecs:RunTask", why))?;
+        Ok(Some(NetworkConfiguration::builder().awsvpc_configuration(vpc).build()))
+    }
+}
+
+/// Which failures of `RunTask` pass: the cluster is full, the Availability Zone is, or the agent is away
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
+fn lacks_capacity(reason: &str) -> bool {
+    const PASSING: [&str; 5] =
+        ["RESOURCE:", "AGENT", "Capacity is unavailable", "capacity", "Rate exceeded"];
+    PASSING.iter().any(|sign| reason.contains(sign))
+}
+
+fn busy_or_failed(failed: CallFailed) -> RunError {
+    let message = std::error::Error::source(&failed).map(ToString::to_string).unwrap_or_default();
+    match failed.cause {
+        crate::Cause::Throttled => RunError::Busy(format!("{failed} {message}")),
+        crate::Cause::Rejected if lacks_capacity(&message) => RunError::Busy(message),
+        crate::Cause::Rejected if failed.code.is_some() => RunError::Refused(format!("{failed} {message}")),
+        crate::Cause::Rejected | crate::Cause::Unavailable => RunError::Call(failed),
+    }
+}
+
+fn task(seen: aws_sdk_ecs::types::Task) -> Task {
+    let overrides = seen.overrides.and_then(|all| all.container_overrides).unwrap_or_default();
+    let environment = overrides.into_iter().flat_map(|container| container.environment.unwrap_or_default());
+    let containers = seen.containers.unwrap_or_default().into_iter().map(|container| Container {
+        name: container.name.unwrap_or_default(),
+        exit_code: container.exit_code,
+        reason: container.reason,
+    });
+    Task {
+        arn: seen.task_arn.unwrap_or_default(),
+        stopped: seen.last_status.as_deref() == Some("STOPPED"),
+        stop_code: seen.stop_code.map(|code| code.as_str().to_owned()),
+        stopped_reason: seen.stopped_reason,
+        stopped_at: seen.stopped_at.and_then(|at| timestamp(at.secs(), at.subsec_nanos())),
+        containers: containers.collect(),
+        environment: environment
+            .filter_map(|pair| Some((pair.name?, pair.value.unwrap_or_default())))
+            .collect(),
+    }
+}
+
+fn timestamp(seconds: i64, nanos: u32) -> Option<Timestamp> {
+    let since_epoch = jiff::SignedDuration::try_from(Duration::new(u64::try_from(seconds).ok()?, nanos)).ok()?;
+    Timestamp::from_duration(since_epoch).ok()
+}

@@ -1,0 +1,115 @@
+//! Durable executions: Lambda.
+
+use std::error::Error;
+
+use aws_sdk_lambda::{Client, primitives::Blob, types::InvocationType};
+use domain::{ExecutionId, Pattern};
+use serde::{Deserialize, Serialize};
+
+use crate::{CallFailed, Connection};
+
+/// The two durable functions.
+#[derive(Debug, Clone)]
+pub struct Workflows {
+    client: Client,
+    sync: String,
+    callback: String,
+}
+
+/// What a durable function is invoked with for an execution that is stored. It says which, and nothing else: a repeated
+/// start has to carry the same bytes, or AWS takes it for another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredStart {
+    longhaul: Stored,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Stored {
+    execution_id: ExecutionId,
+}
+
+impl StoredStart {
+    /// The payload for an execution.
+    #[must_use]
+    pub fn of(execution_id: ExecutionId) -> Self {
+        Self { longhaul: Stored { execution_id } }
+    }
+
+    /// The execution that is to be started.
+    #[must_use]
+    pub fn execution_id(self) -> ExecutionId {
+        self.longhaul.execution_id
+    }
+}
+
+/// Why a workflow could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A durable execution of this name runs with another payload: somebody started one directly under our id.
+    #[error("a durable execution named {0} exists already, with another payload")]
+    NameTaken(ExecutionId),
+    /// Lambda did not answer, or refused.
+    #[error(transparent)]
+    Call(#[from] CallFailed),
+}
+
+impl Workflows {
+    /// The durable functions by their qualified names (`name:alias`): AWS refuses to start a durable execution by an
+    /// unqualified one.
+    #[must_use]
+    pub fn new(connection: &Connection, sync: impl Into<String>, callback: impl Into<String>) -> Self {
+        Self { client: Client::new(&connection.0), sync: sync.into(), callback: callback.into() }
+    }
+
+    /// Starts the workflow of a stored execution. Safe to repeat: the execution's id is the durable execution's name, and
+    /// Lambda attaches a second start with the same name and payload to the first
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html>).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; after [`CallFailed`] with an unknown outcome, repeat it.
+    pub async fn start(&self, id: &ExecutionId, pattern: Pattern) -> Result<(), StartError> {
+        let function = match pattern {
+            Pattern::Sync => &self.sync,
+            Pattern::Callback => &self.callback,
+        };
+        let payload = serde_json::to_vec(&StoredStart::of(id.clone()))
+            .map_err(|why| CallFailed::rejected("lambda:Invoke", Box::new(why) as Box<dyn Error + Send + Sync>))?;
+        let sent = self
+            .client
+            .invoke()
+            .function_name(function)
+            .invocation_type(InvocationType::Event)
+            .durable_execution_name(id.as_str())
+            .payload(Blob::new(payload))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|why| why.is_durable_execution_already_started_exception()) =>
+            {
+                Err(StartError::NameTaken(id.clone()))
+            }
+            Err(error) => Err(CallFailed::new("lambda:Invoke", error).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Executions in flight were started with exactly these bytes.
+    #[test]
+    fn the_payload_never_changes() {
+        let start = StoredStart::of("e1".parse().unwrap());
+        let text = r#"{"longhaul":{"executionId":"e1"}}"#;
+        assert_eq!(serde_json::to_string(&start).unwrap(), text);
+        assert_eq!(serde_json::from_str::<StoredStart>(text).unwrap(), start);
+    }
+}

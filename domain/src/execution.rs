@@ -1,0 +1,197 @@
+//! An execution: a request, where it is, and what happened on the way.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, ExecutionId, Moment, Owner, Refused, Request, State, Status, Timeline, limits};
+
+/// How an execution learns of its job's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pattern {
+    /// The workflow waits for the task and records the end.
+    Sync,
+    /// The workflow starts the task and returns; the task reports for itself.
+    Callback,
+}
+
+impl Pattern {
+    /// Its name, in the API and in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Callback => "callback",
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One job's execution, from the request to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// Its name.
+    pub id: ExecutionId,
+    /// How it learns of its job's end.
+    pub pattern: Pattern,
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// What was asked for.
+    pub request: Request,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its job has to be over.
+    pub deadline: Timestamp,
+    /// When it may be forgotten; a read treats it as gone from then on.
+    pub expires_at: Timestamp,
+    /// ARN of the durable execution that sees it through, once it has begun.
+    pub durable_execution_arn: Option<String>,
+    /// Where it is.
+    pub state: State,
+    /// What happened on the way.
+    pub timeline: Timeline,
+    /// Counts its changes, from 1: what a conditional write compares.
+    pub version: u64,
+}
+
+impl Execution {
+    /// A new execution, accepted at `now`.
+    #[must_use]
+    pub fn new(id: ExecutionId, pattern: Pattern, owner: Owner, request: Request, now: Timestamp) -> Self {
+        let timeout = SignedDuration::try_from(request.timeout).unwrap_or(SignedDuration::MAX);
+        let deadline = later(now, timeout);
+        let mut timeline = Timeline::default();
+        timeline.push(now, Moment::Created, None);
+        Self {
+            id,
+            pattern,
+            owner,
+            request,
+            created_at: now,
+            deadline,
+            expires_at: retained(deadline),
+            durable_execution_arn: None,
+            state: State::Pending,
+            timeline,
+            version: 1,
+        }
+    }
+
+    /// The state's name.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.state.status()
+    }
+
+    /// What `event`, seen at `at`, makes of it; `None` if that is recorded already.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the event cannot be true of its state, or comes after its end.
+    pub fn after(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
+        if let Event::WorkflowStarted { durable_execution_arn } = event {
+            return self.accepted_by(durable_execution_arn, at);
+        }
+        let Some(state) = self.state.on(event, at)? else { return Ok(None) };
+        let mut next = Self { state, version: self.version + 1, ..self.clone() };
+        match event {
+            Event::TaskStarted { attempt, .. } => {
+                next.timeline.push(at, Moment::TaskStarted, Some(format!("attempt {attempt}")));
+            }
+            Event::CancelRequested => next.timeline.push(at, Moment::CancelRequested, None),
+            Event::Ended(ending) => {
+                next.expires_at = retained(ending.finished_at.max(at));
+                next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
+            }
+            // A waiting workflow says so at every look: that is no news.
+            Event::Watching { .. } | Event::WorkflowStarted { .. } => {}
+        }
+        Ok(Some(next))
+    }
+
+    /// The first durable execution stays: one that was started again under the same name, after AWS has forgotten the
+    /// first, sees the same execution through and changes nothing here.
+    fn accepted_by(&self, arn: &str, at: Timestamp) -> Result<Option<Self>, Refused> {
+        if self.durable_execution_arn.is_some() || self.status().is_final() {
+            return Ok(None);
+        }
+        let mut next =
+            Self { durable_execution_arn: Some(arn.to_owned()), version: self.version + 1, ..self.clone() };
+        next.timeline.push(at, Moment::WorkflowStarted, None);
+        Ok(Some(next))
+    }
+}
+
+fn retained(end: Timestamp) -> Timestamp {
+    later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX))
+}
+
+fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
+    from.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use super::*;
+    use crate::{Attempt, Ending, Json, Verdict};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn execution() -> Execution {
+        let request = Request {
+            input: Json::null(),
+            task: "demo".into(),
+            timeout: Duration::from_secs(60),
+            max_attempts: 1,
+            tags: BTreeMap::new(),
+        };
+        Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(1_000))
+    }
+
+    #[test]
+    fn a_life_is_told_by_its_timeline() {
+        let events = [
+            (Event::WorkflowStarted { durable_execution_arn: "arn:d".into() }, 1_001),
+            (Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:t".into() }, 1_002),
+            (Event::Watching { callback_id: "cb".into() }, 1_003),
+            (Event::CancelRequested, 1_004),
+            (
+                Event::Ended(Ending {
+                    verdict: Verdict::Completed,
+                    result: None,
+                    exit_code: Some(0),
+                    finished_at: at(1_005),
+                }),
+                1_006,
+            ),
+        ];
+        let end = events.iter().fold(execution(), |now, (event, second)| {
+            let next = now.after(event, at(*second)).unwrap().unwrap();
+            assert_eq!(next.version, now.version + 1);
+            assert_eq!(next.after(event, at(*second + 9)), Ok(None), "a repeat of {event:?} changes nothing");
+            next
+        });
+        let told: Vec<_> = end.timeline.entries().iter().map(|entry| entry.what).collect();
+        use Moment::{CancelRequested, Created, Ended, TaskStarted, WorkflowStarted};
+        assert_eq!(told, [Created, WorkflowStarted, TaskStarted, CancelRequested, Ended]);
+        assert_eq!(end.status(), Status::Completed);
+        assert_eq!(end.expires_at, at(1_006) + limits::RETENTION);
+    }
+
+    #[test]
+    fn an_execution_that_never_ends_is_kept_past_its_deadline() {
+        assert_eq!(execution().deadline, at(1_060));
+        assert_eq!(execution().expires_at, at(1_060) + limits::RETENTION);
+    }
+}

@@ -1,0 +1,142 @@
+//! The one name of an execution, from end to end, and who it belongs to.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Attempt, limits};
+
+/// Namespace of the ids that are derived from an idempotency key. Never change it: repeats of a POST find their execution
+/// through it.
+const KEYED: Uuid = Uuid::from_u128(0x6c6f_6e67_6861_756c_8000_6964_656d_706f);
+
+/// Name of an execution: its item's key, its durable execution's name, its task's `startedBy`.
+///
+/// Up to [`limits::ID_CHARS`] of `A-Z a-z 0-9 - _`, which each of those places takes. Ours are UUIDs; somebody who starts
+/// a durable function directly may choose another name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ExecutionId(String);
+
+impl ExecutionId {
+    /// A new id for an execution that nobody will ask for by key: a `UUIDv7`, from a time and 80 bits of randomness.
+    #[must_use]
+    pub fn fresh(now: Timestamp, random: [u8; 10]) -> Self {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string())
+    }
+
+    /// The id that `owner`'s idempotency key stands for, always the same one. Two owners' equal keys are two ids.
+    #[must_use]
+    pub fn for_key(owner: &Owner, key: &str) -> Self {
+        // The length in front makes the pair unambiguous: no owner can spell its way into another's keys.
+        let name = format!("{}:{owner}{key}", owner.0.len());
+        Self(Uuid::new_v5(&KEYED, name.as_bytes()).to_string())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `RunTask`'s `clientToken` for an attempt: a repeated call with it starts no second task.
+    #[must_use]
+    pub fn client_token(&self, attempt: Attempt) -> String {
+        format!("{self}-{attempt}")
+    }
+}
+
+impl fmt::Display for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<ExecutionId> for String {
+    fn from(id: ExecutionId) -> Self {
+        id.0
+    }
+}
+
+impl TryFrom<String> for ExecutionId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        let fits = (1..=limits::ID_CHARS).contains(&text.len());
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if fits && plain { Ok(Self(text)) } else { Err(InvalidId) }
+    }
+}
+
+impl FromStr for ExecutionId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+/// The text cannot name an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an execution id is 1 to {max} letters, digits, '-' and '_'", max = limits::ID_CHARS)]
+pub struct InvalidId;
+
+/// Whom an execution belongs to: the only one who sees and touches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Owner(String);
+
+impl Owner {
+    /// An owner by the name that an authorizer proved.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_always_stands_for_the_same_id() {
+        let id = ExecutionId::for_key(&Owner::new("ada"), "order-17");
+        assert_eq!(id.as_str(), "62c4fb25-77ca-5a92-b17c-3ee4c569e2fd");
+    }
+
+    #[test]
+    fn owners_do_not_share_keys() {
+        let (ab, a) = (Owner::new("ab"), Owner::new("a"));
+        assert_ne!(ExecutionId::for_key(&ab, "c"), ExecutionId::for_key(&a, "bc"));
+    }
+
+    #[test]
+    fn fresh_ids_sort_by_time_and_pass_their_own_check() {
+        let id = |ms| ExecutionId::fresh(Timestamp::from_millisecond(ms).unwrap(), [7; 10]);
+        assert!(id(1_000) < id(2_000));
+        assert_eq!(id(1_000).as_str().parse(), Ok(id(1_000)));
+    }
+
+    #[test]
+    fn refuses_what_one_of_its_places_would_refuse() {
+        for text in ["", "a/b", "a b", "ä", "a.b", &"x".repeat(limits::ID_CHARS + 1)] {
+            assert_eq!(text.parse::<ExecutionId>(), Err(InvalidId), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_client_token_fits_ecs() {
+        let id: ExecutionId = "x".repeat(limits::ID_CHARS).parse().unwrap();
+        let last = Attempt::new(limits::ATTEMPTS).unwrap();
+        assert!(id.client_token(last).len() <= 64);
+    }
+}

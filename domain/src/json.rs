@@ -1,0 +1,98 @@
+//! JSON text that stays as it was written.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// One JSON value, kept as its text: what went in comes out unchanged, big numbers and the order of keys included.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// Checks that `text` is one JSON value and keeps it, without the white space around it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotJson`] if it is anything else.
+    pub fn parse(text: &str) -> Result<Self, NotJson> {
+        // RawValue's parser does not recurse, so a deep document cannot exhaust the stack.
+        serde_json::from_str(text.trim()).map(Self).map_err(|_| NotJson)
+    }
+
+    /// The value `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// How deep arrays and objects are nested; 0 for a scalar.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let (mut depth, mut deepest) = (0_usize, 0);
+        let (mut in_string, mut escaped) = (false, false);
+        for byte in self.text().bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                b'[' | b'{' if !in_string => {
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+                b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        deepest
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Json {}
+
+/// The text is not one JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a JSON value")]
+pub struct NotJson;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_text() {
+        let text = r#"{"b": 12345678901234567890123, "a":1.10 }"#;
+        assert_eq!(Json::parse(text).unwrap().text(), text);
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        for (text, depth) in [("1", 0), ("[]", 1), (r#"{"a":[{}]}"#, 3), (r#""[[\"[[""#, 0), (r#"["\\",[]]"#, 2)] {
+            assert_eq!(Json::parse(text).unwrap().depth(), depth, "{text}");
+        }
+    }
+
+    #[test]
+    fn very_deep_text_is_measured_not_crashed_on() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(Json::parse(&deep).unwrap().depth(), 100_000);
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_value() {
+        for text in ["", "{", "1 2", "nul", "Infinity"] {
+            assert_eq!(Json::parse(text), Err(NotJson), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What an execution is: its identity, its request, its states and what may change them.
+//!
+//! **Invariant**: pure. No async, no AWS, no HTTP, no clock and no randomness: the time of an event is a value that is
+//! passed in, so the same calls give the same answers for ever.
+
+mod execution;
+mod id;
+mod json;
+pub mod limits;
+mod request;
+mod state;
+mod timeline;
+
+pub use execution::{Execution, Pattern};
+pub use id::{ExecutionId, InvalidId, Owner};
+pub use json::{Json, NotJson};
+pub use request::{Request, Violation};
+pub use state::{Attempt, Ending, Event, JobError, Refused, Run, State, Status, Verdict};
+pub use timeline::{Entry, Moment, Timeline};

@@ -1,0 +1,55 @@
+//! Every limit of the API, in one place, each with the reason for its size.
+
+use std::time::Duration;
+
+/// Largest request body, in bytes. The input travels into a `DynamoDB` item, which holds 400 KB in all
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>), beside a result of up to
+/// [`RESULT_BYTES`]; DynamoDB counts what is stored, so both at their largest would not fit: see [`INPUT_BYTES`].
+pub const BODY_BYTES: usize = 256 * 1024;
+
+/// Largest input, in bytes of its JSON text: with the largest result and everything else it stays under an item's 400 KB.
+pub const INPUT_BYTES: usize = 180 * 1024;
+
+/// Largest result, in bytes of its JSON text. A larger one makes the execution FAILED with `result-too-large`; the log
+/// still holds it.
+pub const RESULT_BYTES: usize = 200 * 1024;
+
+/// Deepest nesting of an input. Parsers that people put behind us recurse; 64 is deeper than any hand-written document.
+pub const INPUT_DEPTH: usize = 64;
+
+/// Most tags on one execution. ECS allows 50 on a task, some of which are ours.
+pub const TAGS: usize = 20;
+
+/// Longest tag key, in characters (ECS's own limit for a tag key).
+pub const TAG_KEY_CHARS: usize = 128;
+
+/// Longest tag value, in characters (ECS's own limit for a tag value).
+pub const TAG_VALUE_CHARS: usize = 256;
+
+/// Longest `Idempotency-Key`, in characters.
+pub const IDEMPOTENCY_KEY_CHARS: usize = 255;
+
+/// Longest task name, in characters.
+pub const TASK_NAME_CHARS: usize = 64;
+
+/// Longest execution id, in characters. A durable execution's name may have 64, ECS's `clientToken` may too, and ours is
+/// the id with `-` and the attempt behind it.
+pub const ID_CHARS: usize = 60;
+
+/// Longest job, and what a request without `timeoutSeconds` gets. A durable execution may run 366 days
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>); the last day is for stopping the task and
+/// recording how it ended.
+pub const TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Most attempts of one job.
+pub const ATTEMPTS: u32 = 10;
+
+/// How long an execution stays readable after its end.
+pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Most entries of a timeline; the first one and the newest are kept.
+pub const TIMELINE_ENTRIES: usize = 50;
+
+/// Longest error message that is kept, in bytes. A longer one keeps its end, where programs say what went wrong, behind
+/// a `…`.
+pub const ERROR_MESSAGE_BYTES: usize = 4 * 1024;

@@ -1,0 +1,144 @@
+//! What somebody asked for.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{Json, Pattern, limits};
+
+/// A job, as its caller described it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What the job gets to work on.
+    pub input: Json,
+    /// Name of the job, one of those that this installation knows.
+    pub task: String,
+    /// How long it may take, from the moment it is accepted; whole seconds.
+    pub timeout: Duration,
+    /// How often it may be tried in all.
+    pub max_attempts: u32,
+    /// The caller's own labels.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// One thing that is wrong with a request, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// JSON Pointer (RFC 6901) into the body.
+    pub pointer: String,
+    /// What is wrong there, and what would be right.
+    pub detail: String,
+}
+
+impl Request {
+    /// Everything that is wrong with it; empty if it may be started.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let mut wrong = |pointer: String, detail: String| found.push(Violation { pointer, detail });
+        let bytes = self.input.text().len();
+        if bytes > limits::INPUT_BYTES {
+            wrong("/input".into(), format!("has {bytes} bytes, at most {} are allowed", limits::INPUT_BYTES));
+        }
+        let depth = self.input.depth();
+        if depth > limits::INPUT_DEPTH {
+            wrong("/input".into(), format!("is nested {depth} deep, at most {} are allowed", limits::INPUT_DEPTH));
+        }
+        let most = limits::TIMEOUT.as_secs();
+        if !(1..=most).contains(&self.timeout.as_secs()) {
+            wrong("/timeoutSeconds".into(), format!("must be between 1 and {most}"));
+        }
+        if !(1..=limits::ATTEMPTS).contains(&self.max_attempts) {
+            wrong("/retry/maxAttempts".into(), format!("must be between 1 and {}", limits::ATTEMPTS));
+        }
+        if self.tags.len() > limits::TAGS {
+            wrong("/tags".into(), format!("has {} entries, at most {} are allowed", self.tags.len(), limits::TAGS));
+        }
+        for (key, value) in &self.tags {
+            let pointer = format!("/tags/{}", key.replace('~', "~0").replace('/', "~1"));
+            if key.is_empty() || key.chars().count() > limits::TAG_KEY_CHARS {
+                wrong(pointer.clone(), format!("a tag's key has 1 to {} characters", limits::TAG_KEY_CHARS));
+            }
+            if value.chars().count() > limits::TAG_VALUE_CHARS {
+                wrong(pointer, format!("a tag's value has at most {} characters", limits::TAG_VALUE_CHARS));
+            }
+        }
+        found
+    }
+
+    /// What tells a repeat from another request under the same idempotency key: a SHA-256, in hex. Never change what goes
+    /// into it: stored executions are compared by it.
+    #[must_use]
+    pub fn fingerprint(&self, pattern: Pattern) -> String {
+        let mut hash = Sha256::new();
+        let mut field = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        field(pattern.as_str().as_bytes());
+        field(self.input.text().as_bytes());
+        field(self.task.as_bytes());
+        field(&self.timeout.as_secs().to_be_bytes());
+        field(&self.max_attempts.to_be_bytes());
+        for (key, value) in &self.tags {
+            field(key.as_bytes());
+            field(value.as_bytes());
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            input: Json::parse(r#"{"n":1}"#).unwrap(),
+            task: "demo".into(),
+            timeout: Duration::from_secs(60),
+            max_attempts: 1,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_is_the_same_for_ever() {
+        assert_eq!(
+            request().fingerprint(Pattern::Sync),
+            "0463914067011153824bd115c33d701f0bcdf241dde63d1c59fd59613a892658"
+        );
+    }
+
+    #[test]
+    fn every_field_changes_the_fingerprint() {
+        let base = request();
+        let changed = [
+            Request { input: Json::parse(r#"{"n":2}"#).unwrap(), ..base.clone() },
+            Request { task: "other".into(), ..base.clone() },
+            Request { timeout: Duration::from_secs(61), ..base.clone() },
+            Request { max_attempts: 2, ..base.clone() },
+            Request { tags: BTreeMap::from([("a".into(), "b".into())]), ..base.clone() },
+        ];
+        for other in &changed {
+            assert_ne!(other.fingerprint(Pattern::Sync), base.fingerprint(Pattern::Sync), "{other:?}");
+        }
+        assert_ne!(base.fingerprint(Pattern::Sync), base.fingerprint(Pattern::Callback));
+    }
+
+    #[test]
+    fn names_each_thing_that_is_wrong() {
+        let bad = Request {
+            input: Json::parse(&"[".repeat(65).chars().chain("]".repeat(65).chars()).collect::<String>()).unwrap(),
+            timeout: Duration::ZERO,
+            max_attempts: 11,
+            tags: (0..21).map(|n| (format!("a/{n}"), "x".repeat(257))).collect(),
+            ..request()
+        };
+        let found = bad.violations();
+        let pointers: Vec<_> = found.iter().map(|violation| violation.pointer.as_str()).collect();
+        assert_eq!(pointers.get(..4), Some(&["/input", "/timeoutSeconds", "/retry/maxAttempts", "/tags"][..]));
+        assert_eq!(pointers.get(4), Some(&"/tags/a~10"));
+        assert!(request().violations().is_empty());
+    }
+}

@@ -1,0 +1,380 @@
+//! The states of an execution and the one function that says what an event makes of them.
+//!
+//! ```text
+//!             TaskStarted            Ended
+//! PENDING ───────────────▶ RUNNING ─────────▶ COMPLETED | FAILED | TIMED_OUT | CANCELLED
+//!    │  CancelRequested       │ ▲ └─ TaskStarted (next attempt) ─┐
+//!    └──────────▶ CANCELLING ◀┘ └────────────────────────────────┘
+//! ```
+//!
+//! `Ended` is taken in every state that is not final: a job may report before its start was recorded, and a workflow may
+//! fail before it could start anything.
+//!
+//! **Invariant**: a final state never changes.
+
+use std::{fmt, num::NonZeroU32};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Json, limits};
+
+/// Which try of a job this is, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attempt(NonZeroU32);
+
+impl Attempt {
+    /// The first try.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
+    /// The `number`th try, counted from 1; `None` for 0.
+    #[must_use]
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The number, from 1.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The try after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A task that was started for an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Which try it is.
+    pub attempt: Attempt,
+    /// ARN of the ECS task.
+    pub task_arn: String,
+    /// When its start was recorded.
+    pub started_at: Timestamp,
+}
+
+/// Where an execution is. Each variant holds only what is true then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Accepted; no task has been recorded.
+    Pending,
+    /// A task was started.
+    Running {
+        /// The newest task.
+        run: Run,
+        /// Id of the durable callback that wakes a waiting workflow.
+        wake: Option<String>,
+    },
+    /// Somebody asked for an end; the task, if there is one, is being stopped.
+    Cancelling {
+        /// The newest task.
+        run: Option<Run>,
+        /// Id of the durable callback that wakes a waiting workflow.
+        wake: Option<String>,
+    },
+    /// It is over.
+    Final {
+        /// The last task, if one was recorded.
+        run: Option<Run>,
+        /// How it ended.
+        ending: Ending,
+    },
+}
+
+/// What an execution came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ending {
+    /// How it is judged.
+    pub verdict: Verdict,
+    /// The job's output: its last JSON line. A job that failed may have one too.
+    pub result: Option<Json>,
+    /// Exit code of the job; absent when it never ran or nobody saw it end.
+    pub exit_code: Option<i32>,
+    /// When the job ended.
+    pub finished_at: Timestamp,
+}
+
+/// How an end is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// The job exited with 0.
+    Completed,
+    /// The job failed, or the platform under it.
+    Failed(JobError),
+    /// The deadline passed first.
+    TimedOut(JobError),
+    /// It was stopped because somebody asked for it.
+    Cancelled(JobError),
+}
+
+/// Why a job did not complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobError {
+    /// Stable, kebab-case kind, for programs.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened, for people; at most [`limits::ERROR_MESSAGE_BYTES`].
+    pub message: String,
+    /// ECS's `stopCode`, when ECS said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_code: Option<String>,
+}
+
+impl JobError {
+    /// An error of a kind. A message that is too long keeps its end, behind a `…`.
+    #[must_use]
+    pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind: kind.into(), message: keep_end(message.into(), limits::ERROR_MESSAGE_BYTES), stop_code: None }
+    }
+}
+
+fn keep_end(text: String, limit: usize) -> String {
+    if text.len() <= limit {
+        return text;
+    }
+    let mark = '…';
+    let mut from = text.len() - limit + mark.len_utf8();
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    format!("{mark}{}", text.get(from..).unwrap_or_default())
+}
+
+/// What can happen to an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Its workflow began: the durable execution with this ARN sees it through.
+    WorkflowStarted {
+        /// ARN of the durable execution.
+        durable_execution_arn: String,
+    },
+    /// A task was started for an attempt.
+    TaskStarted {
+        /// Which try it is.
+        attempt: Attempt,
+        /// ARN of the ECS task.
+        task_arn: String,
+    },
+    /// The workflow is about to wait, and this callback wakes it.
+    Watching {
+        /// Id of the durable callback.
+        callback_id: String,
+    },
+    /// Somebody asked for an end.
+    CancelRequested,
+    /// It is over.
+    Ended(Ending),
+}
+
+impl Event {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::WorkflowStarted { .. } => "WorkflowStarted",
+            Self::TaskStarted { .. } => "TaskStarted",
+            Self::Watching { .. } => "Watching",
+            Self::CancelRequested => "CancelRequested",
+            Self::Ended(_) => "Ended",
+        }
+    }
+}
+
+/// A state without what is in it: the API's `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Accepted; no task has been recorded.
+    Pending,
+    /// A task was started.
+    Running,
+    /// Being stopped because somebody asked for it.
+    Cancelling,
+    /// The job exited with 0.
+    Completed,
+    /// The job failed, or the platform under it.
+    Failed,
+    /// The deadline passed first.
+    TimedOut,
+    /// Stopped because somebody asked for it.
+    Cancelled,
+}
+
+impl Status {
+    /// Whether nothing will change any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::Running | Self::Cancelling => false,
+            Self::Completed | Self::Failed | Self::TimedOut | Self::Cancelled => true,
+        }
+    }
+
+    /// The name it has in the API and in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Cancelling => "CANCELLING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An event that a state does not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a {from} execution refuses {event}: {why}")]
+pub struct Refused {
+    /// The state it was in.
+    pub from: Status,
+    /// The event's name.
+    pub event: &'static str,
+    /// Why not.
+    pub why: &'static str,
+}
+
+impl State {
+    /// The state's name.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Pending => Status::Pending,
+            Self::Running { .. } => Status::Running,
+            Self::Cancelling { .. } => Status::Cancelling,
+            Self::Final { ending, .. } => match ending.verdict {
+                Verdict::Completed => Status::Completed,
+                Verdict::Failed(_) => Status::Failed,
+                Verdict::TimedOut(_) => Status::TimedOut,
+                Verdict::Cancelled(_) => Status::Cancelled,
+            },
+        }
+    }
+
+    /// The newest task, if one was recorded.
+    #[must_use]
+    pub fn run(&self) -> Option<&Run> {
+        match self {
+            Self::Pending => None,
+            Self::Running { run, .. } => Some(run),
+            Self::Cancelling { run, .. } | Self::Final { run, .. } => run.as_ref(),
+        }
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn ending(&self) -> Option<&Ending> {
+        match self {
+            Self::Pending | Self::Running { .. } | Self::Cancelling { .. } => None,
+            Self::Final { ending, .. } => Some(ending),
+        }
+    }
+
+    /// The state that `event`, seen at `at`, leads to. Steps run at least once: an event that is already recorded is
+    /// `None`, not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the event cannot be true of this state, or comes after the end.
+    pub fn on(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
+        let refused = |why| Refused { from: self.status(), event: event.name(), why };
+        match (self, event) {
+            // Which durable execution it is lies beside the state: see `Execution::after`.
+            (
+                Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
+                Event::WorkflowStarted { .. },
+            ) => Ok(None),
+
+            (Self::Pending, Event::TaskStarted { attempt, task_arn }) => {
+                let run = Run { attempt: *attempt, task_arn: task_arn.clone(), started_at: at };
+                Ok(Some(Self::Running { run, wake: None }))
+            }
+            (Self::Running { run, wake }, Event::TaskStarted { attempt, task_arn }) => {
+                let Some(run) = next_run(Some(run), *attempt, task_arn, at).map_err(refused)? else { return Ok(None) };
+                Ok(Some(Self::Running { run, wake: wake.clone() }))
+            }
+            (Self::Cancelling { run, wake }, Event::TaskStarted { attempt, task_arn }) => {
+                let Some(run) = next_run(run.as_ref(), *attempt, task_arn, at).map_err(refused)? else {
+                    return Ok(None);
+                };
+                Ok(Some(Self::Cancelling { run: Some(run), wake: wake.clone() }))
+            }
+            (Self::Final { run, .. }, Event::TaskStarted { attempt, task_arn }) => match run {
+                Some(run) if run.attempt == *attempt && run.task_arn == *task_arn => Ok(None),
+                Some(_) | None => Err(refused("it is over")),
+            },
+
+            (Self::Pending, Event::Watching { .. }) => Err(refused("there is no task to watch")),
+            (Self::Running { run, wake }, Event::Watching { callback_id }) => {
+                let changed = wake.as_ref() != Some(callback_id);
+                Ok(changed.then(|| Self::Running { run: run.clone(), wake: Some(callback_id.clone()) }))
+            }
+            (Self::Cancelling { run, wake }, Event::Watching { callback_id }) => {
+                let changed = wake.as_ref() != Some(callback_id);
+                Ok(changed.then(|| Self::Cancelling { run: run.clone(), wake: Some(callback_id.clone()) }))
+            }
+            (Self::Final { .. }, Event::Watching { .. }) => Err(refused("it is over")),
+
+            (Self::Pending, Event::CancelRequested) => Ok(Some(Self::Cancelling { run: None, wake: None })),
+            (Self::Running { run, wake }, Event::CancelRequested) => {
+                Ok(Some(Self::Cancelling { run: Some(run.clone()), wake: wake.clone() }))
+            }
+            (Self::Cancelling { .. }, Event::CancelRequested) => Ok(None),
+            (Self::Final { .. }, Event::CancelRequested) => Err(refused("it is over")),
+
+            (Self::Pending | Self::Running { .. }, Event::Ended(Ending { verdict: Verdict::Cancelled(_), .. })) => {
+                Err(refused("nobody asked for it to be cancelled"))
+            }
+            (Self::Pending, Event::Ended(ending)) => Ok(Some(Self::Final { run: None, ending: ending.clone() })),
+            (Self::Running { run, .. }, Event::Ended(ending)) => {
+                Ok(Some(Self::Final { run: Some(run.clone()), ending: ending.clone() }))
+            }
+            (Self::Cancelling { run, .. }, Event::Ended(ending)) => {
+                Ok(Some(Self::Final { run: run.clone(), ending: ending.clone() }))
+            }
+            (Self::Final { ending, .. }, Event::Ended(again)) if ending == again => Ok(None),
+            (Self::Final { .. }, Event::Ended(_)) => Err(refused("it is over")),
+        }
+    }
+}
+
+/// The run that a started task makes, `None` if it is known already or was overtaken by a later attempt.
+fn next_run(
+    newest: Option<&Run>,
+    attempt: Attempt,
+    task_arn: &str,
+    at: Timestamp,
+) -> Result<Option<Run>, &'static str> {
+    match newest {
+        Some(run) if run.attempt == attempt && run.task_arn != task_arn => {
+            Err("this attempt has another task already")
+        }
+        Some(run) if run.attempt >= attempt => Ok(None),
+        Some(_) | None => Ok(Some(Run { attempt, task_arn: task_arn.to_owned(), started_at: at })),
+    }
+}
+
+#[cfg(test)]
+mod tests;

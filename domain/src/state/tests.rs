@@ -1,0 +1,123 @@
+//! Every state against every event, and random lives.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn run(attempt: u32, task: &str) -> Run {
+    Run { attempt: Attempt::new(attempt).unwrap(), task_arn: task.into(), started_at: at(0) }
+}
+
+fn ending(verdict: Verdict) -> Ending {
+    Ending { verdict, result: None, exit_code: None, finished_at: at(9) }
+}
+
+fn verdicts() -> [Verdict; 4] {
+    let error = || JobError::new("any", "any");
+    [Verdict::Completed, Verdict::Failed(error()), Verdict::TimedOut(error()), Verdict::Cancelled(error())]
+}
+
+fn states() -> Vec<State> {
+    let mut states = vec![
+        State::Pending,
+        State::Running { run: run(2, "t2"), wake: None },
+        State::Running { run: run(2, "t2"), wake: Some("cb".into()) },
+        State::Cancelling { run: None, wake: None },
+        State::Cancelling { run: Some(run(2, "t2")), wake: Some("cb".into()) },
+    ];
+    for verdict in verdicts() {
+        states.push(State::Final { run: None, ending: ending(verdict.clone()) });
+        states.push(State::Final { run: Some(run(2, "t2")), ending: ending(verdict) });
+    }
+    states
+}
+
+fn events() -> Vec<Event> {
+    let started = |attempt, task: &str| Event::TaskStarted { attempt: Attempt::new(attempt).unwrap(), task_arn: task.into() };
+    let mut events = vec![
+        Event::WorkflowStarted { durable_execution_arn: "arn".into() },
+        started(1, "t1"),
+        started(2, "t2"),
+        started(2, "other"),
+        started(3, "t3"),
+        Event::Watching { callback_id: "cb".into() },
+        Event::Watching { callback_id: "new".into() },
+        Event::CancelRequested,
+    ];
+    events.extend(verdicts().map(|verdict| Event::Ended(ending(verdict))));
+    events
+}
+
+fn name(state: &State) -> String {
+    let task = state.run().map_or(String::new(), |run| format!(" {}/{}", run.attempt, run.task_arn));
+    let wake = match state {
+        State::Running { wake: Some(id), .. } | State::Cancelling { wake: Some(id), .. } => format!(" wake={id}"),
+        _ => String::new(),
+    };
+    format!("{}{task}{wake}", state.status())
+}
+
+fn event_name(event: &Event) -> String {
+    match event {
+        Event::TaskStarted { attempt, task_arn } => format!("TaskStarted {attempt}/{task_arn}"),
+        Event::Watching { callback_id } => format!("Watching {callback_id}"),
+        Event::Ended(ending) => {
+            format!("Ended {}", State::Final { run: None, ending: ending.clone() }.status())
+        }
+        other => other.name().to_owned(),
+    }
+}
+
+/// The whole table, as a snapshot to be read: a change of it is a change of what an execution is.
+#[test]
+fn every_state_on_every_event() {
+    let mut table = String::new();
+    for state in states() {
+        table.push_str(&format!("{}\n", name(&state)));
+        for event in events() {
+            let outcome = match state.on(&event, at(5)) {
+                Ok(None) => "nothing new".to_owned(),
+                Ok(Some(next)) => format!("→ {}", name(&next)),
+                Err(refused) => format!("✗ {}", refused.why),
+            };
+            table.push_str(&format!("    {:<20} {outcome}\n", event_name(&event)));
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+proptest! {
+    /// Whatever comes, in whatever order and however often: a final state stays, a repeat changes nothing, an attempt has
+    /// one task, and CANCELLED was asked for.
+    #[test]
+    fn any_life_keeps_the_promises(lives in prop::collection::vec(0..events().len(), 0..30)) {
+        let events = events();
+        let mut state = State::Pending;
+        let mut asked = false;
+        let mut tasks = std::collections::BTreeMap::new();
+        for index in lives {
+            let event = &events[index];
+            let Ok(Some(next)) = state.on(event, at(5)) else { continue };
+            prop_assert!(!state.status().is_final(), "{state:?} changed by {event:?}");
+            prop_assert_eq!(next.on(event, at(6)), Ok(None), "a repeat of {:?}", event);
+            asked |= matches!(event, Event::CancelRequested);
+            if let Some(run) = next.run() {
+                let first = tasks.entry(run.attempt).or_insert_with(|| run.task_arn.clone());
+                prop_assert_eq!(&*first, &run.task_arn);
+            }
+            prop_assert!(next.status() != Status::Cancelled || asked);
+            state = next;
+        }
+    }
+}
+
+#[test]
+fn a_long_message_keeps_its_end_and_says_so() {
+    let error = JobError::new("any", format!("{}ende", "ä".repeat(limits::ERROR_MESSAGE_BYTES)));
+    assert!(error.message.len() <= limits::ERROR_MESSAGE_BYTES);
+    assert!(error.message.starts_with('…') && error.message.ends_with("ende"));
+}

@@ -1,0 +1,72 @@
+//! What happened to an execution and when, bounded.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Moment {
+    /// The request was accepted and stored.
+    Created,
+    /// The workflow began to see it through.
+    WorkflowStarted,
+    /// A task was started for an attempt.
+    TaskStarted,
+    /// Somebody asked for it to be stopped.
+    CancelRequested,
+    /// It reached its final state.
+    Ended,
+}
+
+/// One entry of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub what: Moment,
+    /// What a reader wants to know of it: the attempt, the final status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// At most [`limits::TIMELINE_ENTRIES`] entries, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timeline(Vec<Entry>);
+
+impl Timeline {
+    /// The entries, oldest first.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
+    /// Adds an entry. A full timeline forgets its second: how it began and what came last are what people look for.
+    pub(crate) fn push(&mut self, at: Timestamp, what: Moment, detail: Option<String>) {
+        if self.0.len() >= limits::TIMELINE_ENTRIES {
+            self.0.remove(1);
+        }
+        self.0.push(Entry { at, what, detail });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_first_and_the_newest() {
+        let mut timeline = Timeline::default();
+        timeline.push(Timestamp::UNIX_EPOCH, Moment::Created, None);
+        for n in 0..2 * limits::TIMELINE_ENTRIES {
+            timeline.push(Timestamp::UNIX_EPOCH, Moment::TaskStarted, Some(n.to_string()));
+        }
+        assert_eq!(timeline.entries().len(), limits::TIMELINE_ENTRIES);
+        assert_eq!(timeline.entries().first().unwrap().what, Moment::Created);
+        assert_eq!(timeline.entries().last().unwrap().detail.as_deref(), Some("99"));
+    }
+}
