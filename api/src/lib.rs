@@ -1,1 +1,21 @@
+//! The HTTP API: one router, served by the local stack directly and by Lambda through `lambda_http`.
+//!
+//! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, but for the document itself.
 
+mod caller;
+mod clock;
+pub mod config;
+mod document;
+mod executions;
+mod health;
+mod lambda;
+mod model;
+mod problem;
+mod request_id;
+mod router;
+mod start;
+
+pub use caller::Callers;
+pub use document::document;
+pub use lambda::run;
+pub use router::{App, router};

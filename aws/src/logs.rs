@@ -43,7 +43,7 @@ impl Logs {
         let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream);
         let answer = match request.start_from_head(false).limit(limit).send().await {
             Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|why| why.is_resource_not_found_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(aws_sdk_cloudwatchlogs::operation::get_log_events::GetLogEventsError::is_resource_not_found_exception) => {
                 return Ok(Vec::new());
             }
             Err(error) => return Err(CallFailed::new("logs:GetLogEvents", error)),

@@ -236,7 +236,7 @@ impl Tasks {
         match sent {
             Ok(_) => Ok(()),
             // "The referenced task was not found": stopped more than an hour ago.
-            Err(error) if error.as_service_error().is_some_and(|why| why.is_invalid_parameter_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(aws_sdk_ecs::operation::stop_task::StopTaskError::is_invalid_parameter_exception) => {
                 let failed = CallFailed::new("ecs:StopTask", error);
                 if failed.retryable() { Err(failed) } else { Ok(()) }
             }

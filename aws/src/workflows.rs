@@ -91,7 +91,7 @@ impl Workflows {
             Err(error)
                 if error
                     .as_service_error()
-                    .is_some_and(|why| why.is_durable_execution_already_started_exception()) =>
+                    .is_some_and(aws_sdk_lambda::operation::invoke::InvokeError::is_durable_execution_already_started_exception) =>
             {
                 Err(StartError::NameTaken(id.clone()))
             }

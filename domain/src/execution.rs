@@ -97,7 +97,7 @@ impl Execution {
     /// [`Refused`] when the event cannot be true of its state, or comes after its end.
     pub fn after(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         if let Event::WorkflowStarted { durable_execution_arn } = event {
-            return self.accepted_by(durable_execution_arn, at);
+            return Ok(self.accepted_by(durable_execution_arn, at));
         }
         let Some(state) = self.state.on(event, at)? else { return Ok(None) };
         let mut next = Self { state, version: self.version + 1, ..self.clone() };
@@ -118,14 +118,14 @@ impl Execution {
 
     /// The first durable execution stays: one that was started again under the same name, after AWS has forgotten the
     /// first, sees the same execution through and changes nothing here.
-    fn accepted_by(&self, arn: &str, at: Timestamp) -> Result<Option<Self>, Refused> {
+    fn accepted_by(&self, arn: &str, at: Timestamp) -> Option<Self> {
         if self.durable_execution_arn.is_some() || self.status().is_final() {
-            return Ok(None);
+            return None;
         }
         let mut next =
             Self { durable_execution_arn: Some(arn.to_owned()), version: self.version + 1, ..self.clone() };
         next.timeline.push(at, Moment::WorkflowStarted, None);
-        Ok(Some(next))
+        Some(next)
     }
 }
 
@@ -141,6 +141,8 @@ fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
 mod tests {
     use std::{collections::BTreeMap, time::Duration};
 
+    use Moment::{CancelRequested, Created, Ended, TaskStarted, WorkflowStarted};
+
     use super::*;
     use crate::{Attempt, Ending, Json, Verdict};
 
@@ -152,7 +154,7 @@ mod tests {
         let request = Request {
             input: Json::null(),
             task: "demo".into(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             max_attempts: 1,
             tags: BTreeMap::new(),
         };
@@ -183,7 +185,6 @@ mod tests {
             next
         });
         let told: Vec<_> = end.timeline.entries().iter().map(|entry| entry.what).collect();
-        use Moment::{CancelRequested, Created, Ended, TaskStarted, WorkflowStarted};
         assert_eq!(told, [Created, WorkflowStarted, TaskStarted, CancelRequested, Ended]);
         assert_eq!(end.status(), Status::Completed);
         assert_eq!(end.expires_at, at(1_006) + limits::RETENTION);

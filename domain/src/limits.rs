@@ -39,13 +39,13 @@ pub const ID_CHARS: usize = 60;
 /// Longest job, and what a request without `timeoutSeconds` gets. A durable execution may run 366 days
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>); the last day is for stopping the task and
 /// recording how it ended.
-pub const TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+pub const TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 /// Most attempts of one job.
 pub const ATTEMPTS: u32 = 10;
 
 /// How long an execution stays readable after its end.
-pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// Most entries of a timeline; the first one and the newest are kept.
 pub const TIMELINE_ENTRIES: usize = 50;

@@ -6,6 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Json, Pattern, limits};
 
+/// The job that a request without a `task` asks for: the demonstration job, which every installation has.
+pub const DEFAULT_TASK: &str = "demo";
+
 /// A job, as its caller described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -84,7 +87,7 @@ impl Request {
             field(key.as_bytes());
             field(value.as_bytes());
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", hash.finalize())
     }
 }
 
@@ -96,7 +99,7 @@ mod tests {
         Request {
             input: Json::parse(r#"{"n":1}"#).unwrap(),
             task: "demo".into(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             max_attempts: 1,
             tags: BTreeMap::new(),
         }
@@ -129,7 +132,7 @@ mod tests {
     #[test]
     fn names_each_thing_that_is_wrong() {
         let bad = Request {
-            input: Json::parse(&"[".repeat(65).chars().chain("]".repeat(65).chars()).collect::<String>()).unwrap(),
+            input: Json::parse(&format!("{}{}", "[".repeat(65), "]".repeat(65))).unwrap(),
             timeout: Duration::ZERO,
             max_attempts: 11,
             tags: (0..21).map(|n| (format!("a/{n}"), "x".repeat(257))).collect(),

@@ -1,1 +1,51 @@
+//! The two durable functions: what happens to an execution, checkpoint by checkpoint.
+//!
+//! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with the
+//! executions in flight. `tests/` has them as snapshots; a change there needs an alias that old executions stay on.
 
+mod activities;
+mod cadence;
+mod clock;
+pub mod config;
+mod workflows;
+mod world;
+
+pub use activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
+pub use workflows::{callback, sync};
+pub use world::World;
+
+use std::{future::Future, sync::Arc};
+
+use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, lambda_runtime};
+use domain::{Json, Pattern};
+
+/// Runs a durable function on Lambda's Runtime API until the process ends.
+///
+/// # Errors
+///
+/// An incomplete environment, or what the Lambda runtime failed with.
+pub async fn run(pattern: Pattern) -> Result<(), lambda_runtime::Error> {
+    init_logs();
+    let config = config::Config::from_env()?;
+    let world = Arc::new(World::new(&aws::Connection::from_env().await, config));
+    match pattern {
+        Pattern::Sync => serve(world, sync).await,
+        Pattern::Callback => serve(world, callback).await,
+    }
+}
+
+async fn serve<F, Fut>(world: Arc<World>, workflow: F) -> Result<(), lambda_runtime::Error>
+where
+    F: Fn(Arc<World>, Json, DurableContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Finished, BoxError>> + Send,
+{
+    durable_sdk::run(move |input: Json, ctx: DurableContext| workflow(world.clone(), input, ctx)).await
+}
+
+/// JSON lines on stdout, where Lambda picks them up.
+fn init_logs() {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+}

@@ -1,1 +1,17 @@
+//! One machine's AWS: the wire protocols that Longhaul uses, on loopback, so that the production code runs against them
+//! unchanged; and `cargo run`, which starts all of it.
 
+pub mod clock;
+pub mod db;
+mod dynamodb;
+pub mod ecs;
+mod gateway;
+pub mod identity;
+pub mod lambda;
+pub mod logs;
+pub mod options;
+mod setup;
+mod stack;
+pub mod wire;
+
+pub use stack::{Stack, StartError};

@@ -1,1 +1,182 @@
+//! Runs a job inside an ECS task: any command, or a future of a Rust program.
+//!
+//! The job gets its input, what it prints is passed on, its last JSON line is its result, and its end is the worker's end.
+//! Signals reach it, its deadline ends it. In the callback pattern the worker also records what the job came to.
+//!
+//! **Invariant**: what the worker itself logs is never a JSON value; see [`init_logs`].
 
+mod clock;
+mod command;
+mod config;
+mod demo;
+mod finished;
+mod input;
+mod job;
+mod metadata;
+mod record;
+mod retry;
+mod scan;
+mod stops;
+
+use std::{error::Error, ffi::OsString, fmt::Display, future::Future, io, process::ExitCode};
+
+use aws::config::Misconfigured;
+use domain::Json;
+use serde::{Serialize, de::DeserializeOwned};
+use tracing::{Instrument as _, level_filters::LevelFilter};
+
+pub use config::Config;
+pub use demo::demo;
+
+use finished::{Finished, OWN_FAILURE};
+use record::{Record, Standing};
+use stops::{Stop, Stops};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The worker's command line.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Runs the demonstration job in this very process.
+    #[arg(long, hide = true, conflicts_with = "command")]
+    demo: bool,
+    /// The command to run and its arguments, or else a demonstration job.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// The whole program `worker`. `demo` is the command that runs its demonstration job: this program again, with `--demo`,
+/// so that signals, the deadline and the output of the demonstration go the way that any command's go.
+pub async fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
+    if args.demo {
+        return self::demo().await;
+    }
+    init_logs();
+    match Config::from_env() {
+        Ok(config) => run_command(config, if args.command.is_empty() { demo } else { args.command }).await,
+        Err(why) => misconfigured(&why),
+    }
+}
+
+/// Runs a command to its end, and returns its exit code: 128 and the signal for one that was killed, 126 or 127 for one
+/// that could not be started, 125 if the worker itself failed.
+pub async fn run_command(config: Config, command: Vec<OsString>) -> ExitCode {
+    see_through(config, async |input, stops| command::run(&command, &input, stops).await).await
+}
+
+/// Runs a Rust program's job to its end, in the same way: what it returns is the result, its error is the failure. At the
+/// deadline, and when the task is stopped, the future is dropped.
+///
+/// ```no_run
+/// # use std::process::ExitCode;
+/// #[derive(serde::Deserialize)]
+/// struct Order { pages: u32 }
+///
+/// fn main() -> ExitCode {
+///     worker::run(|order: Order| async move {
+///         if order.pages == 0 { Err("nothing to print") } else { Ok(serde_json::json!({"printed": order.pages})) }
+///     })
+/// }
+/// ```
+pub fn run<I, F, O, E>(job: impl FnOnce(I) -> F) -> ExitCode
+where
+    I: DeserializeOwned,
+    F: Future<Output = Result<O, E>> + Send + 'static,
+    O: Serialize,
+    E: Display,
+{
+    init_logs();
+    let config = match Config::from_env() {
+        Ok(config) => config,
+        Err(why) => return misconfigured(&why),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(why) => return own_failure(&why),
+    };
+    let code = runtime.block_on(see_through(config, async |input, stops| job::run(job, &input, stops).await));
+    // A job that never awaits cannot be cancelled: it must not keep the process from ending.
+    runtime.shutdown_background();
+    code
+}
+
+/// Plain lines on stderr, not the JSON of our other programs: the `sync` workflow reads stdout and stderr from one log
+/// stream and takes the last line that is a JSON value for the job's result. For its sake too, nothing is logged once the
+/// job is over, unless something went wrong.
+pub fn init_logs() {
+    let logs = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_max_level(LevelFilter::INFO);
+    // A program that has logs of its own keeps them.
+    let _ = logs.try_init();
+}
+
+fn misconfigured(why: &Misconfigured) -> ExitCode {
+    own_failure(why)
+}
+
+fn own_failure(why: &(dyn Error + 'static)) -> ExitCode {
+    tracing::error!(error = why, "the worker failed");
+    ExitCode::from(OWN_FAILURE)
+}
+
+/// What the job's end made the worker's exit code, with all that is around a job.
+async fn see_through(config: Config, work: impl AsyncFnOnce(Json, &mut Stops) -> Finished) -> ExitCode {
+    let id = config.id.as_ref().map(tracing::field::display);
+    let span = tracing::info_span!("job", executionId = id, attempt = %config.attempt);
+    async {
+        match attempt(config, work).await {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => own_failure(&*error),
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+async fn attempt(config: Config, work: impl AsyncFnOnce(Json, &mut Stops) -> Finished) -> Result<u8, BoxError> {
+    let config = Config { input: config.input.without_stdin()?, ..config };
+    let mut stops = Stops::until(config.deadline)?;
+    let record = Record::of(&config).await;
+    let begun = tokio::select! {
+        // A job whose deadline has passed does not begin.
+        biased;
+        stop = stops.next() => Begun::Stopped(stop),
+        begun = begin(config, record.as_ref()) => begun?,
+    };
+    let finished = match begun {
+        Begun::With(input) => work(input, &mut stops).await,
+        Begun::Stopped(stop) => Finished::before_it_began(stop, clock::now()),
+        Begun::Over => return Ok(0),
+    };
+    if let Some(record) = &record {
+        record.ended(&finished).await?;
+    }
+    Ok(finished.exit_code())
+}
+
+/// What came of getting ready.
+enum Begun {
+    /// This is the job's input.
+    With(Json),
+    /// It has to end before it began.
+    Stopped(Stop),
+    /// There is nothing to do, nor to say.
+    Over,
+}
+
+async fn begin(config: Config, record: Option<&Record>) -> Result<Begun, BoxError> {
+    let standing = match record {
+        Some(record) => record.started().await?,
+        None => Standing::Wanted,
+    };
+    match standing {
+        Standing::Wanted => Ok(Begun::With(config.input.read().await?)),
+        Standing::Cancelling => {
+            tracing::info!("the execution is being cancelled: its job does not begin");
+            Ok(Begun::Stopped(Stop::CANCELLED))
+        }
+        Standing::Over(status) => {
+            tracing::info!(%status, "the execution is over: its job does not begin");
+            Ok(Begun::Over)
+        }
+    }
+}

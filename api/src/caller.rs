@@ -1,0 +1,49 @@
+//! Who calls: taken from what an authorizer proved, never from a header that the caller can set.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use domain::Owner;
+use lambda_http::{aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext};
+
+use crate::{
+    problem::{Code, Problem},
+    router::App,
+};
+
+/// How callers are known.
+#[derive(Debug, Clone)]
+pub enum Callers {
+    /// By API Gateway's authorizer: the JWT's subject, or the IAM principal.
+    Authorized,
+    /// All are this one: who can reach a loopback address owns the machine.
+    Only(Owner),
+}
+
+/// The caller of a request.
+pub(crate) struct Caller(pub(crate) Owner);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let owner = match &app.callers {
+            Callers::Only(owner) => Some(owner.clone()),
+            Callers::Authorized => match parts.extensions.get::<RequestContext>() {
+                Some(RequestContext::ApiGatewayV2(context)) => proven(context),
+                _ => None,
+            },
+        };
+        let nobody = || Problem::new(Code::Unauthenticated, "no authorizer vouches for the caller of this request");
+        owner.map(Caller).ok_or_else(nobody)
+    }
+}
+
+/// Subjects and principals live in spaces of their own, so that no JWT's subject can spell an ARN.
+fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
+    let authorizer = context.authorizer.as_ref()?;
+    let subject = authorizer.jwt.as_ref().and_then(|jwt| jwt.claims.get("sub"));
+    if let Some(subject) = subject.filter(|subject| !subject.is_empty()) {
+        return Some(Owner::new(format!("jwt:{subject}")));
+    }
+    let principal = authorizer.iam.as_ref().and_then(|iam| iam.user_arn.as_ref());
+    principal.filter(|arn| !arn.is_empty()).map(|arn| Owner::new(format!("iam:{arn}")))
+}

@@ -1,0 +1,37 @@
+//! What the API reads from its environment.
+
+use aws::{
+    Catalog,
+    config::{Environment, Misconfigured},
+};
+
+/// The API's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `EXECUTIONS_TABLE`: name of the table.
+    pub table: String,
+    /// `SYNC_FUNCTION`: qualified name of the durable function of the sync pattern, `name:alias`.
+    pub sync_function: String,
+    /// `CALLBACK_FUNCTION`: the same of the callback pattern.
+    pub callback_function: String,
+    /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
+    pub catalog: Catalog,
+}
+
+impl Config {
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    pub fn from_env() -> Result<Self, Misconfigured> {
+        let mut env = Environment::of_process();
+        let config = Self {
+            table: env.required("EXECUTIONS_TABLE"),
+            sync_function: env.required("SYNC_FUNCTION"),
+            callback_function: env.required("CALLBACK_FUNCTION"),
+            catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
+        };
+        env.finish(config)
+    }
+}

@@ -1,0 +1,363 @@
+//! What goes in and out: the shapes of the API.
+
+use std::collections::BTreeMap;
+
+use aws::Catalog;
+use domain::{
+    DEFAULT_TASK, Entry, Execution, JobError, Json, Pattern, Request, State, Status, Timeline, Verdict, limits,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::problem::{FieldError, Problem};
+
+/// A job to be run.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
+pub(crate) struct NewExecution {
+    /// What the job gets to work on: any JSON, on its stdin and in `EXECUTION_INPUT`. At most 180 KB, nested 64 deep.
+    #[schema(value_type = Value)]
+    pub(crate) input: Json,
+    /// Name of the job, one of those that this installation knows; the demonstration job if absent.
+    #[schema(example = "demo")]
+    task: Option<String>,
+    /// How long it may take, from now. A year if absent.
+    #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
+    timeout_seconds: Option<u64>,
+    /// How often a job that fails is tried. Once if absent.
+    retry: Option<Retry>,
+    /// Your own labels, at most 20; the task gets them too.
+    #[serde(default)]
+    #[schema(example = json!({"team": "blue"}))]
+    tags: BTreeMap<String, String>,
+}
+
+/// How often a job that fails is tried.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Retry {
+    /// Tries in all.
+    #[schema(minimum = 1, maximum = 10, example = 3)]
+    max_attempts: u32,
+}
+
+impl NewExecution {
+    /// The request that it is, with everything said that it leaves out.
+    pub(crate) fn into_request(self, catalog: &Catalog) -> Result<Request, Problem> {
+        let request = Request {
+            input: self.input,
+            task: self.task.unwrap_or_else(|| DEFAULT_TASK.to_owned()),
+            timeout: self.timeout_seconds.map_or(limits::TIMEOUT, std::time::Duration::from_secs),
+            max_attempts: self.retry.map_or(1, |retry| retry.max_attempts),
+            tags: self.tags,
+        };
+        let field = |violation: domain::Violation| FieldError { pointer: violation.pointer, detail: violation.detail };
+        let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
+        if !catalog.contains_key(&request.task) {
+            let known = catalog.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            errors.push(FieldError { pointer: "/task".into(), detail: format!("is not one of: {known}") });
+        }
+        if errors.is_empty() { Ok(request) } else { Err(Problem::invalid_body(errors)) }
+    }
+}
+
+/// An execution: what was asked for, where it is, what it came to. `status` tells which; `done` tells what most need.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Execution, discriminator(property_name = "status", mapping(
+    ("PENDING" = "#/components/schemas/PendingExecution"),
+    ("RUNNING" = "#/components/schemas/RunningExecution"),
+    ("CANCELLING" = "#/components/schemas/CancellingExecution"),
+    ("COMPLETED" = "#/components/schemas/CompletedExecution"),
+    ("FAILED" = "#/components/schemas/FailedExecution"),
+    ("TIMED_OUT" = "#/components/schemas/TimedOutExecution"),
+    ("CANCELLED" = "#/components/schemas/CancelledExecution"),
+)))]
+pub(crate) enum ExecutionView {
+    Pending(PendingExecution),
+    Running(RunningExecution),
+    Cancelling(CancellingExecution),
+    Completed(CompletedExecution),
+    Failed(FailedExecution),
+    TimedOut(TimedOutExecution),
+    Cancelled(CancelledExecution),
+}
+
+/// A schema whose only value is its name: what a discriminated union needs in each of its variants.
+macro_rules! only {
+    ($($name:ident = $value:tt),* $(,)?) => { $(
+        #[derive(Debug, Default, Serialize, ToSchema)]
+        #[schema(title = $value)]
+        pub(crate) enum $name {
+            #[default]
+            #[serde(rename = $value)]
+            Only,
+        }
+    )* };
+}
+
+only! {
+    PendingStatus = "PENDING",
+    RunningStatus = "RUNNING",
+    CancellingStatus = "CANCELLING",
+    CompletedStatus = "COMPLETED",
+    FailedStatus = "FAILED",
+    TimedOutStatus = "TIMED_OUT",
+    CancelledStatus = "CANCELLED",
+}
+
+/// Accepted; no task has been started yet.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PendingExecution {
+    status: PendingStatus,
+    #[serde(flatten)]
+    about: About,
+}
+
+/// Its task was started.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunningExecution {
+    status: RunningStatus,
+    #[serde(flatten)]
+    about: About,
+}
+
+/// Somebody asked for an end; it is being stopped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CancellingExecution {
+    status: CancellingStatus,
+    #[serde(flatten)]
+    about: About,
+}
+
+/// Its job exited with 0.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CompletedExecution {
+    status: CompletedStatus,
+    #[serde(flatten)]
+    about: About,
+    #[serde(flatten)]
+    end: End,
+    /// The job's output: the last line of JSON that it printed; `null` if it printed none.
+    #[schema(value_type = Value)]
+    result: Json,
+}
+
+/// How an execution that did not complete looks.
+macro_rules! unsuccessful {
+    ($($(#[$doc:meta])* $name:ident: $status:ident),* $(,)?) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Serialize, ToSchema)]
+        #[serde(rename_all = "camelCase")]
+        pub(crate) struct $name {
+            status: $status,
+            #[serde(flatten)]
+            about: About,
+            #[serde(flatten)]
+            end: End,
+            /// What the job printed all the same; `null` if nothing.
+            #[schema(value_type = Value)]
+            result: Json,
+            error: ErrorView,
+        }
+    )* };
+}
+
+unsuccessful! {
+    /// Its job failed, or the platform under it.
+    FailedExecution: FailedStatus,
+    /// Its deadline passed before its job ended.
+    TimedOutExecution: TimedOutStatus,
+    /// It was stopped because somebody asked for it.
+    CancelledExecution: CancelledStatus,
+}
+
+/// What every execution has.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct About {
+    #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
+    execution_id: String,
+    /// How it learns of its job's end.
+    pattern: PatternView,
+    /// Whether nothing will change any more.
+    done: bool,
+    /// Name of the job.
+    #[schema(example = "demo")]
+    task: String,
+    /// What the job got to work on, as it came in.
+    #[schema(value_type = Value)]
+    input: Json,
+    /// Which try its newest task works on, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    /// How often the job may be tried in all.
+    max_attempts: u32,
+    /// ARN of its newest task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_arn: Option<String>,
+    /// ARN of the durable execution that sees it through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durable_execution_arn: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When its newest task was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    /// When its job has to be over.
+    #[schema(value_type = String, format = DateTime)]
+    deadline: Timestamp,
+    /// When it is forgotten.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    tags: BTreeMap<String, String>,
+    /// What happened and when, oldest first.
+    timeline: Vec<EntryView>,
+    links: Links,
+}
+
+/// What every execution has that is over.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct End {
+    /// Exit code of the job; absent when it never ran or nobody saw it end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 0)]
+    exit_code: Option<i32>,
+    /// When the job ended.
+    #[schema(value_type = String, format = DateTime)]
+    finished_at: Timestamp,
+}
+
+/// Why a job did not complete.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ExecutionError)]
+pub(crate) struct ErrorView {
+    /// What went wrong, for programs.
+    #[schema(example = "exit-code")]
+    r#type: String,
+    /// What went wrong, for people: with the end of what the job said about it.
+    #[schema(example = "exited with code 3: no such order")]
+    message: String,
+    /// Exit code of the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 3)]
+    exit_code: Option<i32>,
+    /// ECS's stop code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "EssentialContainerExited")]
+    stop_code: Option<String>,
+}
+
+/// How an execution learns of its job's end.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Pattern)]
+pub(crate) enum PatternView {
+    Sync,
+    Callback,
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = TimelineEntry)]
+pub(crate) struct EntryView {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    #[schema(value_type = String, example = "taskStarted")]
+    what: domain::Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "attempt 1")]
+    detail: Option<String>,
+}
+
+/// Where else to go from an execution.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Links {
+    /// The execution itself.
+    #[serde(rename = "self")]
+    #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
+    itself: String,
+}
+
+impl ExecutionView {
+    pub(crate) fn of(execution: Execution) -> Self {
+        let status = execution.status();
+        let about = About::of(&execution);
+        let State::Final { ending, .. } = execution.state else {
+            return match status {
+                Status::Running => Self::Running(RunningExecution { status: RunningStatus::Only, about }),
+                Status::Cancelling => Self::Cancelling(CancellingExecution { status: CancellingStatus::Only, about }),
+                _ => Self::Pending(PendingExecution { status: PendingStatus::Only, about }),
+            };
+        };
+        let end = End { exit_code: ending.exit_code, finished_at: ending.finished_at };
+        let result = ending.result.unwrap_or_else(Json::null);
+        let error = |error: JobError| ErrorView {
+            r#type: error.kind,
+            message: error.message,
+            exit_code: ending.exit_code,
+            stop_code: error.stop_code,
+        };
+        match ending.verdict {
+            Verdict::Completed => {
+                Self::Completed(CompletedExecution { status: CompletedStatus::Only, about, end, result })
+            }
+            Verdict::Failed(why) => {
+                Self::Failed(FailedExecution { status: FailedStatus::Only, about, end, result, error: error(why) })
+            }
+            Verdict::TimedOut(why) => Self::TimedOut(TimedOutExecution {
+                status: TimedOutStatus::Only,
+                about,
+                end,
+                result,
+                error: error(why),
+            }),
+            Verdict::Cancelled(why) => Self::Cancelled(CancelledExecution {
+                status: CancelledStatus::Only,
+                about,
+                end,
+                result,
+                error: error(why),
+            }),
+        }
+    }
+}
+
+impl About {
+    fn of(execution: &Execution) -> Self {
+        let run = execution.state.run();
+        Self {
+            execution_id: execution.id.to_string(),
+            pattern: match execution.pattern {
+                Pattern::Sync => PatternView::Sync,
+                Pattern::Callback => PatternView::Callback,
+            },
+            done: execution.status().is_final(),
+            task: execution.request.task.clone(),
+            input: execution.request.input.clone(),
+            attempt: run.map(|run| run.attempt.get()),
+            max_attempts: execution.request.max_attempts,
+            task_arn: run.map(|run| run.task_arn.clone()),
+            durable_execution_arn: execution.durable_execution_arn.clone(),
+            created_at: execution.created_at,
+            started_at: run.map(|run| run.started_at),
+            deadline: execution.deadline,
+            expires_at: execution.expires_at,
+            tags: execution.request.tags.clone(),
+            timeline: told(&execution.timeline),
+            links: Links { itself: format!("/executions/{}", execution.id) },
+        }
+    }
+}
+
+fn told(timeline: &Timeline) -> Vec<EntryView> {
+    let entry = |entry: &Entry| EntryView { at: entry.at, what: entry.what, detail: entry.detail.clone() };
+    timeline.entries().iter().map(entry).collect()
+}

@@ -1,0 +1,214 @@
+//! Errors as `application/problem+json` (RFC 9457).
+//!
+//! One type is the response and its documentation, so the two can't drift. What went wrong inside is logged, never sent.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{RefOr, ResponseBuilder, ResponsesBuilder, content::ContentBuilder, schema::Ref},
+};
+
+/// What went wrong, for programs. Part of the API: never rename one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Code {
+    /// The body is not JSON.
+    InvalidJson,
+    /// The body does not validate; `errors` says where.
+    InvalidBody,
+    /// A header cannot be used as it is.
+    InvalidHeader,
+    /// No authorizer vouches for the caller.
+    Unauthenticated,
+    /// There is no such path.
+    PathNotFound,
+    /// There is no such execution, or it is somebody else's.
+    ExecutionNotFound,
+    /// The execution has expired.
+    ExecutionExpired,
+    /// The path does not have this method; `Allow` says which it has.
+    MethodNotAllowed,
+    /// A durable execution of this name was started by somebody else.
+    ExecutionIdTaken,
+    /// The body is too large.
+    BodyTooLarge,
+    /// The body is not `application/json`.
+    UnsupportedMediaType,
+    /// The same idempotency key came with another body before.
+    IdempotencyKeyReused,
+    /// Our fault.
+    Internal,
+    /// AWS has no room or no answer for us now: the same request later can succeed.
+    AwsUnavailable,
+}
+
+impl Code {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidJson | Self::InvalidHeader => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::PathNotFound | Self::ExecutionNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ExecutionIdTaken => StatusCode::CONFLICT,
+            Self::ExecutionExpired => StatusCode::GONE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InvalidBody | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::AwsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "The body is not JSON",
+            Self::InvalidBody => "The body does not validate",
+            Self::InvalidHeader => "A header cannot be used as it is",
+            Self::Unauthenticated => "Nobody vouches for the caller",
+            Self::PathNotFound => "There is no such path",
+            Self::ExecutionNotFound => "There is no such execution",
+            Self::ExecutionExpired => "The execution has expired",
+            Self::MethodNotAllowed => "The path does not have this method",
+            Self::ExecutionIdTaken => "The execution's id is taken",
+            Self::BodyTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The body has to be JSON",
+            Self::IdempotencyKeyReused => "The idempotency key came with another body before",
+            Self::Internal => "Something went wrong on our side",
+            Self::AwsUnavailable => "AWS has no room for this request now",
+        }
+    }
+}
+
+/// One thing that is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FieldError {
+    /// Where, as a JSON Pointer (RFC 6901); empty for the whole body.
+    #[schema(example = "/timeoutSeconds")]
+    pub(crate) pointer: String,
+    /// What is wrong there.
+    #[schema(example = "must be between 1 and 31536000")]
+    pub(crate) detail: String,
+}
+
+/// An error, as RFC 9457 has it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem, title = "Problem")]
+pub(crate) struct ProblemBody {
+    /// A URI that stands for the code.
+    #[schema(format = "uri-reference", example = "urn:longhaul:problem:execution-not-found")]
+    r#type: String,
+    /// The code in words; the same for every occurrence.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    status: u16,
+    /// What went wrong this time, and what to do about it.
+    detail: String,
+    /// What went wrong, for programs.
+    code: Code,
+    /// Names this request in our logs.
+    request_id: String,
+    /// What is wrong with the body, one entry for each place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+}
+
+/// An error on its way to becoming a response.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// A body that does not validate, with at least one place where.
+    pub(crate) fn invalid_body(errors: Vec<FieldError>) -> Self {
+        let detail = errors.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.detail));
+        Self { code: Code::InvalidBody, detail: detail.trim().to_owned(), errors }
+    }
+
+    /// A failure inside. It is logged here, where it is handled; the caller learns that it was ours, and no more.
+    pub(crate) fn inside(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = chain(error), "a request failed inside");
+        Self::new(Code::Internal, "it has been logged under this request's id")
+    }
+
+    /// The body, once the request's id is known.
+    pub(crate) fn body(&self, request_id: &str) -> ProblemBody {
+        let code = serde_json::to_value(self.code).ok().and_then(|value| value.as_str().map(str::to_owned));
+        ProblemBody {
+            r#type: format!("urn:longhaul:problem:{}", code.unwrap_or_default()),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: self.detail.clone(),
+            code: self.code,
+            request_id: request_id.to_owned(),
+            errors: self.errors.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl ProblemBody {
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+}
+
+impl From<aws::CallFailed> for Problem {
+    fn from(failed: aws::CallFailed) -> Self {
+        if failed.retryable() {
+            tracing::warn!(error = chain(&failed), "AWS did not take a call");
+            return Self::new(Code::AwsUnavailable, "repeat the request, with the same Idempotency-Key if it has one");
+        }
+        Self::inside(&failed)
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl IntoResponse for Problem {
+    /// Without its body: that names the request, which only [`crate::request_id`] knows.
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        if self.code == Code::AwsUnavailable {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The problems that every operation can answer. What one of them adds stands with it.
+impl IntoResponses for Problem {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let answers = [
+            (StatusCode::UNAUTHORIZED, "No authorizer vouches for the caller: `unauthenticated`"),
+            (StatusCode::INTERNAL_SERVER_ERROR, "Our fault: `internal`"),
+            (StatusCode::SERVICE_UNAVAILABLE, "AWS has no room for the request now: `aws-unavailable`, with `Retry-After`"),
+        ];
+        let responses = answers.map(|(status, description)| (status.as_str().to_owned(), answer(description)));
+        ResponsesBuilder::new().responses_from_iter(responses).build().responses
+    }
+}
+
+fn answer(description: &str) -> utoipa::openapi::Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
+}

@@ -1,0 +1,148 @@
+//! Starting an execution.
+
+mod body;
+
+use aws::{Created, StartError};
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{Execution, ExecutionId, Owner, Pattern, limits};
+
+use self::body::Body;
+use crate::{
+    caller::Caller,
+    clock, executions,
+    model::{ExecutionView, NewExecution},
+    problem::{Code, Problem, ProblemBody},
+    router::App,
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The two patterns differ in who sees the task through, not in how they are started.
+macro_rules! start {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $id:literal, $pattern:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(
+            post, path = $path, operation_id = $id, tag = "executions",
+            params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+                description = "Makes the request safe to repeat: the same key and body again answers with the execution \
+                               as it is then, and starts nothing")),
+            request_body = NewExecution,
+            responses(
+                (status = 202, description = "Accepted: poll `Location`", body = ExecutionView, headers(
+                    ("Location" = String, description = "Where the execution is"),
+                    ("ETag" = String, description = "Stands for the execution as it is now"),
+                    ("Retry-After" = u64, description = "Seconds; absent when it is final"),
+                    ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
+                )),
+                (status = 200, description = "A repeated request, whose execution is final by now", body = ExecutionView),
+                (status = 400, description = "`invalid-json`, `invalid-header`",
+                    body = ProblemBody, content_type = "application/problem+json"),
+                (status = 409, description = "`execution-id-taken`",
+                    body = ProblemBody, content_type = "application/problem+json"),
+                (status = 413, description = "`body-too-large`",
+                    body = ProblemBody, content_type = "application/problem+json"),
+                (status = 415, description = "`unsupported-media-type`",
+                    body = ProblemBody, content_type = "application/problem+json"),
+                (status = 422, description = "`invalid-body`, `idempotency-key-reused`",
+                    body = ProblemBody, content_type = "application/problem+json"),
+                Problem,
+            ),
+        )]
+        pub(crate) async fn $name(
+            State(app): State<App>,
+            Caller(owner): Caller,
+            headers: HeaderMap,
+            Body(new): Body,
+        ) -> Result<Response, Problem> {
+            start(app, $pattern, owner, &headers, new).await
+        }
+    };
+}
+
+start!(
+    /// Start a job whose workflow waits for it and holds the result.
+    ///
+    /// The task knows nothing of Longhaul: any image will do. Its result is the last line that it prints, if that is JSON.
+    start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
+);
+start!(
+    /// Start a job that reports for itself.
+    ///
+    /// The workflow starts the task and ends; the worker in the task records the result.
+    start_callback, "/executions/callback", "startCallbackExecution", Pattern::Callback
+);
+
+/// Dies before the item: nothing is left behind. Dies between the item and the workflow: the same request again finds the
+/// item PENDING and starts its workflow. Dies after it: the same request again starts it again, which changes nothing.
+async fn start(
+    app: App,
+    pattern: Pattern,
+    owner: Owner,
+    headers: &HeaderMap,
+    new: NewExecution,
+) -> Result<Response, Problem> {
+    let request = new.into_request(&app.catalog)?;
+    let now = clock::now();
+    let id = match idempotency_key(headers)? {
+        Some(key) => ExecutionId::for_key(&owner, key),
+        None => ExecutionId::fresh(now, clock::random().map_err(|why| Problem::inside(&why))?),
+    };
+    let wanted = Execution::new(id, pattern, owner, request, now);
+    let (execution, replayed) = match app.executions.create(&wanted, now).await? {
+        Created::New => (wanted, false),
+        Created::Existing(seen) if seen.owner == wanted.owner && same_request(&seen, &wanted) => (*seen, true),
+        Created::Existing(_) => {
+            let detail = "use a new Idempotency-Key for another request";
+            return Err(Problem::new(Code::IdempotencyKeyReused, detail));
+        }
+    };
+    if execution.durable_execution_arn.is_none() && !execution.status().is_final() {
+        begin(&app, &execution).await?;
+    }
+    Ok(accepted(execution, replayed))
+}
+
+fn same_request(seen: &Execution, wanted: &Execution) -> bool {
+    seen.request.fingerprint(seen.pattern) == wanted.request.fingerprint(wanted.pattern)
+}
+
+async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
+    match app.workflows.start(&execution.id, execution.pattern).await {
+        Ok(()) => Ok(()),
+        Err(StartError::NameTaken(id)) => {
+            Err(Problem::new(Code::ExecutionIdTaken, format!("a durable execution named {id} was started directly")))
+        }
+        Err(StartError::Call(failed)) => Err(failed.into()),
+    }
+}
+
+fn accepted(execution: Execution, replayed: bool) -> Response {
+    let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let mut headers = executions::following(&execution, clock::now());
+    if let Ok(location) = HeaderValue::try_from(format!("/executions/{}", execution.id)) {
+        headers.insert(header::LOCATION, location);
+    }
+    if replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    (status, headers, axum::Json(ExecutionView::of(execution))).into_response()
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let wrong = |why: String| Problem::new(Code::InvalidHeader, format!("Idempotency-Key {why}"));
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(wrong("must be given once".into()));
+    }
+    let key = value.to_str().map_err(|_| wrong("must be printable ASCII".into()))?;
+    if !(1..=limits::IDEMPOTENCY_KEY_CHARS).contains(&key.len()) {
+        return Err(wrong(format!("must have 1 to {} characters", limits::IDEMPOTENCY_KEY_CHARS)));
+    }
+    Ok(Some(key))
+}

@@ -1,0 +1,183 @@
+//! What a workflow does to the world, and what it records of each deed.
+//!
+//! Each deed is safe to repeat. What it returns is a checkpoint: it outlives a deployment, so variants and fields are only
+//! ever added, and it is small, because every checkpoint is paid for and read again at each replay.
+
+use std::{fmt, future::Future};
+
+use domain::{Attempt, Ending, ExecutionId, JobError, Json, Pattern, Status};
+use serde::{Deserialize, Serialize};
+
+/// What the workflow does to the world. Each is safe to repeat: before, after and instead of its record.
+pub trait Activities: Send + Sync + 'static {
+    /// Reads the execution that a durable execution was started for, or creates it if it was started directly.
+    fn accept(
+        &self,
+        input: &Json,
+        pattern: Pattern,
+        durable_execution_arn: &str,
+    ) -> impl Future<Output = Result<Accepted, EffectFailed>> + Send;
+
+    /// Starts the task of an attempt, unless nobody wants it any more.
+    fn run_task(
+        &self,
+        id: &ExecutionId,
+        attempt: Attempt,
+        tried: Try,
+    ) -> impl Future<Output = Result<Started, EffectFailed>> + Send;
+
+    /// Records that the task of an attempt was started.
+    fn record_task(
+        &self,
+        id: &ExecutionId,
+        attempt: Attempt,
+        task_arn: &str,
+    ) -> impl Future<Output = Result<Recorded, EffectFailed>> + Send;
+
+    /// Notes the callback that wakes the workflow, then looks at the task, in this order: a task that ends after the look
+    /// finds the callback. Stops a task that is not wanted any more.
+    fn check_task(
+        &self,
+        id: &ExecutionId,
+        task_arn: &str,
+        callback_id: &str,
+    ) -> impl Future<Output = Result<Look, EffectFailed>> + Send;
+
+    /// Finds out what a stopped task came to. `patient` while it is worth asking again for a log that is not there yet.
+    fn collect(
+        &self,
+        id: &ExecutionId,
+        task_arn: &str,
+        patient: bool,
+    ) -> impl Future<Output = Result<Ending, EffectFailed>> + Send;
+
+    /// Records the end. If another one is recorded already, that one stays and is returned.
+    fn record(&self, id: &ExecutionId, ending: &Ending) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
+
+    /// Asks for a task to be stopped.
+    fn stop_task(&self, task_arn: &str) -> impl Future<Output = Result<(), EffectFailed>> + Send;
+}
+
+/// Which try of starting a task this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Try {
+    /// The first.
+    First,
+    /// A later one: a task may be running whose start nobody remembers.
+    Again,
+    /// The last one: what fails now is how the attempt ends.
+    Last,
+}
+
+/// What a workflow needs to know of its execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// The execution.
+    pub id: ExecutionId,
+    /// How often it may be tried in all.
+    pub max_attempts: u32,
+}
+
+/// What came of accepting an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Accepted {
+    /// There is something to do.
+    Job(Job),
+    /// It is over already.
+    Over(Finished),
+}
+
+/// What came of starting a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Started {
+    /// This task works on the attempt.
+    Task(String),
+    /// There is none, and there will be none: this is how the attempt ends.
+    Not(Ending),
+}
+
+/// What came of recording a started task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recorded {
+    /// The execution's status after it.
+    pub status: Status,
+    /// Seconds until its deadline.
+    pub seconds_left: u64,
+}
+
+/// What a look at a task showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Look {
+    /// It works, or will.
+    Running {
+        /// Seconds until the execution's deadline.
+        #[serde(rename = "secondsLeft")]
+        seconds_left: u64,
+    },
+    /// It was asked to stop.
+    Stopping,
+    /// It is over.
+    Stopped,
+}
+
+/// An execution that is over: what the durable execution returns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finished {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// What it came to; RUNNING when the task reports for itself.
+    pub status: Status,
+    /// The job's output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Json>,
+    /// Why it did not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    /// The task that was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_arn: Option<String>,
+}
+
+/// A deed that failed.
+#[derive(Debug)]
+pub struct EffectFailed {
+    /// Whether the same deed may succeed later.
+    pub retryable: bool,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl EffectFailed {
+    /// A failure that may pass.
+    pub fn passing(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { retryable: true, source: source.into() }
+    }
+
+    /// A failure that stays.
+    pub fn lasting(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { retryable: false, source: source.into() }
+    }
+}
+
+impl fmt::Display for EffectFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.retryable { "failed for now" } else { "failed for good" })
+    }
+}
+
+impl std::error::Error for EffectFailed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+impl From<aws::CallFailed> for EffectFailed {
+    fn from(failed: aws::CallFailed) -> Self {
+        Self { retryable: failed.retryable(), source: failed.into() }
+    }
+}

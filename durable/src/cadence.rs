@@ -1,0 +1,61 @@
+//! How long a workflow waits between two looks at its task, and between two tries of a step.
+
+use std::time::Duration;
+
+/// The wait before the first look after a start or a stop.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// The longest wait. At 1.25 times the one before, a year of waiting costs about 760 looks of three operations, of the
+/// 3,000 that an execution may have
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const LONGEST: Duration = Duration::from_hours(12);
+
+/// The wait before look `n`, counted from 0: 5 s × 1.25ⁿ, at most 12 h, and never past the deadline, of which `left`
+/// remains. Whole seconds, at least one.
+pub(crate) fn wait(n: u32, left: Duration) -> Duration {
+    let grown = FIRST.as_secs_f64() * 1.25_f64.powi(i32::try_from(n).unwrap_or(i32::MAX));
+    let wait = Duration::from_secs_f64(grown.min(LONGEST.as_secs_f64()).ceil());
+    // One second past the deadline: the look that comes then has to see it passed.
+    wait.min(Duration::from_secs(left.as_secs().saturating_add(1)))
+}
+
+/// The wait before try `attempt + 1` of a step, after try `attempt` (from 1) failed: 1 s, 2 s, 4 s … 5 min.
+pub(crate) fn retry(attempt: u32) -> Duration {
+    Duration::from_secs(1 << attempt.saturating_sub(1).min(8)).min(Duration::from_mins(5))
+}
+
+/// Tries of a step before it is given up: with the waits of [`retry`] that is an hour.
+pub(crate) const TRIES: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    #[test]
+    fn a_year_of_waiting_stays_under_its_operations() {
+        let mut waited = Duration::ZERO;
+        let mut looks = 0;
+        while waited < 366 * DAY {
+            waited += wait(looks, 366 * DAY);
+            looks += 1;
+        }
+        assert!(looks * 2 < 1_600, "{looks} looks of a callback and a step each");
+    }
+
+    #[test]
+    fn waits_grow_from_five_seconds_and_stop_at_the_deadline() {
+        let waits: Vec<_> = (0..5).map(|n| wait(n, DAY).as_secs()).collect();
+        assert_eq!(waits, [5, 7, 8, 10, 13]);
+        assert_eq!(wait(u32::MAX, 366 * DAY), LONGEST);
+        assert_eq!(wait(3, Duration::from_secs(2)).as_secs(), 3);
+        assert_eq!(wait(3, Duration::ZERO).as_secs(), 1);
+    }
+
+    #[test]
+    fn a_step_is_tried_for_about_an_hour() {
+        let total: Duration = (1..TRIES).map(retry).sum();
+        assert!(total > Duration::from_mins(55) && total < Duration::from_mins(75), "{total:?}");
+    }
+}

@@ -1,0 +1,51 @@
+//! What the durable functions read from their environment.
+
+use aws::{
+    Catalog, Network,
+    config::{Environment, Misconfigured},
+};
+use domain::Owner;
+
+/// The configuration of both durable functions.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `EXECUTIONS_TABLE`: name of the table.
+    pub table: String,
+    /// `ECS_CLUSTER`: name or ARN of the cluster.
+    pub cluster: String,
+    /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
+    pub catalog: Catalog,
+    /// `LOG_GROUP`: the log group that tasks print into.
+    pub log_group: String,
+    /// `SUBNETS`, `SECURITY_GROUPS` (comma-separated) and `PUBLIC_IP` (`true`): where tasks are placed in a VPC.
+    pub network: Network,
+    /// `DIRECT_OWNER`: whom executions belong to that are started by invoking a function directly; `direct` if absent.
+    pub direct_owner: Owner,
+}
+
+impl Config {
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    pub fn from_env() -> Result<Self, Misconfigured> {
+        Self::read(Environment::of_process())
+    }
+
+    fn read(mut env: Environment) -> Result<Self, Misconfigured> {
+        let config = Self {
+            table: env.required("EXECUTIONS_TABLE"),
+            cluster: env.required("ECS_CLUSTER"),
+            catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
+            log_group: env.required("LOG_GROUP"),
+            network: Network {
+                subnets: env.list("SUBNETS"),
+                security_groups: env.list("SECURITY_GROUPS"),
+                public_ip: env.optional("PUBLIC_IP").is_some_and(|value| value == "true"),
+            },
+            direct_owner: Owner::new(env.optional("DIRECT_OWNER").unwrap_or_else(|| "direct".into())),
+        };
+        env.finish(config)
+    }
+}

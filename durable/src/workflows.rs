@@ -1,0 +1,232 @@
+//! The two workflows: `sync` waits for its task and holds the result, `callback` starts it and returns.
+//!
+//! ```text
+//! sync      accept → (run-task → record-task → (wake → check-task → wait)* → collect)* → record
+//! callback  create-record → run-task → record-task → [stop-task]
+//! ```
+//!
+//! **Invariant**: one branch at a time, no race between a callback and a timer. With this version of the SDK an invocation
+//! can end while a branch of a `race` or a `parallel` is still to be driven, and nothing wakes the execution then. A
+//! callback with a timeout is a wait that an event can cut short, in one operation.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_durable_execution_sdk::{
+    BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, StepContext, StepError, TypedError,
+};
+use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, Verdict};
+
+use crate::{
+    activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    cadence,
+};
+
+/// Starts the job's task, waits for its end without being charged for the wait, and records what it came to.
+///
+/// # Errors
+///
+/// A job that did not complete makes the durable execution fail too, after it was recorded: the service's own status is
+/// true as well. Otherwise only what no retry could mend.
+pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
+    let job = match accept(&world, "accept", Pattern::Sync, input, &ctx).await? {
+        Accepted::Job(job) => job,
+        Accepted::Over(finished) => return verdict(finished),
+    };
+    let mut attempt = Attempt::FIRST;
+    loop {
+        let ending = attempt_once(&world, &job, attempt, &ctx).await?;
+        if worth_another(&ending) && attempt.get() < job.max_attempts {
+            attempt = attempt.next();
+            continue;
+        }
+        return verdict(record(&world, &job.id, ending, &ctx).await?);
+    }
+}
+
+/// Starts the job's task and returns at once; the task reports for itself.
+///
+/// # Errors
+///
+/// A job whose task could not be started makes the durable execution fail too, after it was recorded.
+pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
+    let job = match accept(&world, "create-record", Pattern::Callback, input, &ctx).await? {
+        Accepted::Job(job) => job,
+        Accepted::Over(finished) => return verdict(finished),
+    };
+    let task_arn = match run_task(&world, &job.id, Attempt::FIRST, &ctx).await? {
+        Started::Task(arn) => arn,
+        Started::Not(ending) => return verdict(record(&world, &job.id, ending, &ctx).await?),
+    };
+    let recorded = record_task(&world, &job.id, Attempt::FIRST, &task_arn, &ctx).await?;
+    if recorded.status == Status::Cancelling {
+        // Cancelled between RunTask and its record: nobody else knew which task to stop.
+        let (world, arn) = (world.clone(), task_arn.clone());
+        step(&ctx, "stop-task", move |_| async move { world.stop_task(&arn).await }).await?;
+    }
+    Ok(Finished {
+        execution_id: job.id,
+        status: recorded.status,
+        result: None,
+        error: None,
+        task_arn: Some(task_arn),
+    })
+}
+
+/// One attempt, from the start of its task to what it came to.
+async fn attempt_once<A: Activities>(
+    world: &Arc<A>,
+    job: &Job,
+    attempt: Attempt,
+    ctx: &DurableContext,
+) -> Result<Ending, BoxError> {
+    let task_arn = match run_task(world, &job.id, attempt, ctx).await? {
+        Started::Task(arn) => arn,
+        Started::Not(ending) => return Ok(ending),
+    };
+    let recorded = record_task(world, &job.id, attempt, &task_arn, ctx).await?;
+    wait_for_end(world, &job.id, &task_arn, Duration::from_secs(recorded.seconds_left), ctx).await?;
+    collect(world, &job.id, &task_arn, ctx).await
+}
+
+/// Registering the callback before looking means that no wake-up is lost: a task that ends after the look finds the
+/// callback. A wake-up for a callback that has just timed out is refused and harmless: the next look sees the task.
+async fn wait_for_end<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    task_arn: &str,
+    mut left: Duration,
+    ctx: &DurableContext,
+) -> Result<(), BoxError> {
+    let mut n = 0;
+    let mut stopping = false;
+    loop {
+        let wake = ctx.create_callback::<serde_json::Value>().name("wake").timeout(cadence::wait(n, left)).await?;
+        n += 1;
+        let (world, id, arn, callback_id) = (world.clone(), id.clone(), task_arn.to_owned(), wake.id().to_owned());
+        let look = step(ctx, "check-task", move |_| async move { world.check_task(&id, &arn, &callback_id).await });
+        match look.await? {
+            Look::Stopped => return Ok(()),
+            Look::Running { seconds_left } => left = Duration::from_secs(seconds_left),
+            Look::Stopping if stopping => {}
+            Look::Stopping => {
+                // The end is near now: look often again, and let no deadline shorten the wait.
+                (stopping, n, left) = (true, 0, Duration::MAX);
+            }
+        }
+        woken(wake.result().await)?;
+    }
+}
+
+/// However the wait ended, by a wake-up, by its timeout or by somebody's nonsense, the next look tells.
+fn woken(result: Result<serde_json::Value, OperationError>) -> Result<(), OperationError> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.kind(), OperationErrorKind::Callback(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a failed attempt says nothing about the next one.
+fn worth_another(ending: &Ending) -> bool {
+    match &ending.verdict {
+        Verdict::Failed(_) => true,
+        Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
+    }
+}
+
+/// The durable execution's own end: a job that did not complete fails it.
+fn verdict(finished: Finished) -> Result<Finished, BoxError> {
+    match &finished.error {
+        None => Ok(finished),
+        Some(error) => Err(TypedError::with_type(error.kind.clone(), error.message.clone()).into()),
+    }
+}
+
+async fn accept<A: Activities>(
+    world: &Arc<A>,
+    name: &str,
+    pattern: Pattern,
+    input: Json,
+    ctx: &DurableContext,
+) -> Result<Accepted, BoxError> {
+    let (world, arn) = (world.clone(), ctx.execution_arn().to_owned());
+    step(ctx, name, move |_| async move { world.accept(&input, pattern, &arn).await }).await
+}
+
+async fn run_task<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    attempt: Attempt,
+    ctx: &DurableContext,
+) -> Result<Started, BoxError> {
+    let (world, id) = (world.clone(), id.clone());
+    let deed = move |step: StepContext| async move {
+        let tried = match step.attempt() {
+            1 => Try::First,
+            cadence::TRIES.. => Try::Last,
+            _ => Try::Again,
+        };
+        world.run_task(&id, attempt, tried).await
+    };
+    step(ctx, "run-task", deed).await
+}
+
+async fn record_task<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    attempt: Attempt,
+    task_arn: &str,
+    ctx: &DurableContext,
+) -> Result<Recorded, BoxError> {
+    let (world, id, arn) = (world.clone(), id.clone(), task_arn.to_owned());
+    step(ctx, "record-task", move |_| async move { world.record_task(&id, attempt, &arn).await }).await
+}
+
+async fn collect<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    task_arn: &str,
+    ctx: &DurableContext,
+) -> Result<Ending, BoxError> {
+    let (world, id, arn) = (world.clone(), id.clone(), task_arn.to_owned());
+    step(ctx, "collect", move |step| async move { world.collect(&id, &arn, step.attempt() <= PATIENCE).await }).await
+}
+
+/// Tries at a log that is not there yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
+const PATIENCE: u32 = 2;
+
+async fn record<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    ending: Ending,
+    ctx: &DurableContext,
+) -> Result<Finished, BoxError> {
+    let (world, id) = (world.clone(), id.clone());
+    step(ctx, "record", move |_| async move { world.record(&id, &ending).await }).await
+}
+
+/// A checkpointed deed, tried again for as long as its failure may pass.
+async fn step<O, F, Fut>(ctx: &DurableContext, name: &str, deed: F) -> Result<O, BoxError>
+where
+    O: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
+    F: FnOnce(StepContext) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<O, EffectFailed>> + Send + 'static,
+{
+    let tried = ctx
+        .step(move |step| {
+            let deed = deed(step);
+            async move { deed.await.map_err(BoxError::from) }
+        })
+        .name(name)
+        .retry_strategy(retry);
+    Ok(tried.await?)
+}
+
+fn retry(error: &StepError, attempt: u32) -> RetryDecision {
+    let failed = std::error::Error::source(error).and_then(|source| source.downcast_ref::<EffectFailed>());
+    if failed.is_none_or(|failed| failed.retryable) && attempt < cadence::TRIES {
+        RetryDecision::Retry { delay: cadence::retry(attempt) }
+    } else {
+        RetryDecision::Stop
+    }
+}

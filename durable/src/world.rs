@@ -1,0 +1,278 @@
+//! The world as it is: what the workflows do, done with AWS.
+
+mod judge;
+mod launch;
+
+use aws::{AdvanceError, Connection, Created, Executions, Line, Logs, RunError, Seen, StoredStart, Tasks};
+use domain::{
+    Attempt, DEFAULT_TASK, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict, limits,
+    output::kinds,
+};
+use jiff::Timestamp;
+
+use crate::{
+    activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    clock,
+    config::Config,
+};
+
+/// How long ECS may not know a task that it has just started: it is eventually consistent
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
+const MISSING_AT_FIRST: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+/// Lines of a log that are read to find a result, and an error's last words.
+const LOG_LINES: i32 = 1_000;
+
+/// What the workflows do, done with AWS.
+#[derive(Debug, Clone)]
+pub struct World {
+    executions: Executions,
+    tasks: Tasks,
+    logs: Logs,
+    config: Config,
+}
+
+impl World {
+    /// The world that a configuration describes.
+    #[must_use]
+    pub fn new(connection: &Connection, config: Config) -> Self {
+        Self {
+            executions: Executions::new(connection, &config.table),
+            tasks: Tasks::new(connection, &config.cluster, config.network.clone()),
+            logs: Logs::new(connection, &config.log_group),
+            config,
+        }
+    }
+
+    async fn read(&self, id: &ExecutionId) -> Result<Execution, EffectFailed> {
+        let found = self.executions.get(id).await?;
+        found.ok_or_else(|| EffectFailed::lasting(format!("there is no execution {id}")))
+    }
+
+    /// The execution after the event, or as it is if it is over and refuses the event for that.
+    async fn advance(&self, id: &ExecutionId, event: &Event) -> Result<Execution, EffectFailed> {
+        match self.executions.advance(id, event, clock::now()).await {
+            Ok(execution) => Ok(execution),
+            Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => Ok(*now),
+            Err(AdvanceError::Call(failed)) => Err(failed.into()),
+            Err(contended @ AdvanceError::Contended(_)) => Err(EffectFailed::passing(contended)),
+            Err(why) => Err(EffectFailed::lasting(why)),
+        }
+    }
+
+    /// The execution that a function was invoked for: stored by the API, or created here when somebody invoked the
+    /// function directly.
+    async fn called_for(
+        &self,
+        input: &Json,
+        pattern: Pattern,
+        name: ExecutionId,
+    ) -> Result<Execution, EffectFailed> {
+        if let Ok(start) = serde_json::from_str::<StoredStart>(input.text()) {
+            let id = start.execution_id();
+            if id != name {
+                // Two durable executions for one execution would be two workflows over it.
+                return Err(EffectFailed::lasting(format!("execution {id} is seen through under its own name only")));
+            }
+            let execution = self.read(&id).await?;
+            if execution.pattern != pattern {
+                let why = format!("execution {id} is a {} execution, this is {pattern}", execution.pattern);
+                return Err(EffectFailed::lasting(why));
+            }
+            return Ok(execution);
+        }
+        let request = Request {
+            input: input.clone(),
+            task: DEFAULT_TASK.into(),
+            timeout: limits::TIMEOUT,
+            max_attempts: 1,
+            tags: std::collections::BTreeMap::new(),
+        };
+        if let Some(wrong) = request.violations().first() {
+            return Err(EffectFailed::lasting(format!("{} {}", wrong.pointer, wrong.detail)));
+        }
+        let now = clock::now();
+        let wanted = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
+        match self.executions.create(&wanted, now).await? {
+            Created::New => Ok(wanted),
+            // This step ran before.
+            Created::Existing(seen) if seen.request == wanted.request && seen.pattern == pattern => Ok(*seen),
+            Created::Existing(seen) => {
+                Err(EffectFailed::lasting(format!("another execution is named {} already", seen.id)))
+            }
+        }
+    }
+
+    async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, EffectFailed> {
+        let Some(job) = self.config.catalog.get(&execution.request.task) else { return Ok(Vec::new()) };
+        Ok(self.logs.tail(&job.log_stream(task_arn), LOG_LINES).await?)
+    }
+}
+
+impl Activities for World {
+    async fn accept(
+        &self,
+        input: &Json,
+        pattern: Pattern,
+        durable_execution_arn: &str,
+    ) -> Result<Accepted, EffectFailed> {
+        let name = name_of(durable_execution_arn)?;
+        let execution = self.called_for(input, pattern, name).await?;
+        let event = Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned() };
+        let execution = self.advance(&execution.id, &event).await?;
+        tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
+        if execution.status().is_final() {
+            return Ok(Accepted::Over(finished(execution)));
+        }
+        Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts }))
+    }
+
+    /// Dies before `RunTask`: the step runs again. Dies after it, or its reply gets lost: the same client token gets the
+    /// same task. Tried again much later: `ListTasks` knows it.
+    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, EffectFailed> {
+        let execution = self.read(id).await?;
+        let unwanted = unwanted(&execution, clock::now());
+        if unwanted.is_some() || tried != Try::First {
+            let running = self.tasks.started_by(id.as_str()).await?;
+            if let Some(arn) = launch::task_of_attempt(&running, attempt) {
+                return Ok(Started::Task(arn));
+            }
+        }
+        if let Some(ending) = unwanted {
+            return Ok(Started::Not(ending));
+        }
+        let failed = |kind: &str, why: String| Ok(Started::Not(failed_to_start(kind, why, clock::now())));
+        let Some(job) = self.config.catalog.get(&execution.request.task) else {
+            return failed(kinds::UNKNOWN_TASK, format!("there is no task named {}", execution.request.task));
+        };
+        let new = launch::task_for(&execution, job, attempt, self.executions.table());
+        match self.tasks.run(&new).await {
+            Ok(arn) => {
+                tracing::info!(executionId = %id, %attempt, taskArn = arn, "started a task");
+                Ok(Started::Task(arn))
+            }
+            // The token is taken by the same attempt, started with another configuration of ours: that task is it.
+            Err(RunError::Taken(arns)) if !arns.is_empty() => Ok(Started::Task(arns.concat())),
+            Err(RunError::Busy(why)) if tried == Try::Last => failed(kinds::NO_CAPACITY, why),
+            Err(why @ (RunError::Taken(_) | RunError::Refused(_))) => failed(kinds::TASK_REFUSED, why.to_string()),
+            Err(RunError::Call(why)) if !why.retryable() || tried == Try::Last => {
+                failed(kinds::TASK_REFUSED, why.to_string())
+            }
+            Err(RunError::Call(why)) => Err(why.into()),
+            Err(why @ RunError::Busy(_)) => Err(EffectFailed::passing(why)),
+        }
+    }
+
+    async fn record_task(
+        &self,
+        id: &ExecutionId,
+        attempt: Attempt,
+        task_arn: &str,
+    ) -> Result<Recorded, EffectFailed> {
+        let event = Event::TaskStarted { attempt, task_arn: task_arn.to_owned() };
+        let execution = self.advance(id, &event).await?;
+        Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, clock::now()) })
+    }
+
+    async fn check_task(
+        &self,
+        id: &ExecutionId,
+        task_arn: &str,
+        callback_id: &str,
+    ) -> Result<Look, EffectFailed> {
+        let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
+        let now = clock::now();
+        match self.tasks.describe(task_arn).await? {
+            Seen::Task(task) if task.stopped => return Ok(Look::Stopped),
+            Seen::Missing if missing_for_good(&execution, now) => return Ok(Look::Stopped),
+            Seen::Task(_) | Seen::Missing => {}
+        }
+        if let Some(reason) = reason_to_stop(&execution, now) {
+            tracing::info!(executionId = %id, reason, "stopping the task");
+            self.tasks.stop(task_arn, reason).await?;
+            return Ok(Look::Stopping);
+        }
+        Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
+    }
+
+    async fn collect(&self, id: &ExecutionId, task_arn: &str, patient: bool) -> Result<Ending, EffectFailed> {
+        let execution = self.read(id).await?;
+        let task = match self.tasks.describe(task_arn).await? {
+            Seen::Task(task) => Some(task),
+            Seen::Missing => None,
+        };
+        let lines = self.lines(&execution, task_arn).await?;
+        if lines.is_empty() && patient {
+            return Err(EffectFailed::passing("the task's log is not there yet"));
+        }
+        let container = self.config.catalog.get(&execution.request.task).map_or("", |job| job.container.as_str());
+        Ok(judge::ending(&execution, task.as_deref(), container, &lines, clock::now()))
+    }
+
+    async fn record(&self, id: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
+        let execution = self.advance(id, &Event::Ended(ending.clone())).await?;
+        tracing::info!(executionId = %id, status = %execution.status(), "recorded the end");
+        Ok(finished(execution))
+    }
+
+    async fn stop_task(&self, task_arn: &str) -> Result<(), EffectFailed> {
+        Ok(self.tasks.stop(task_arn, judge::CANCELLED).await?)
+    }
+}
+
+/// The name of a durable execution, which is its execution's id: `…/durable-execution/NAME/ID`
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>).
+fn name_of(durable_execution_arn: &str) -> Result<ExecutionId, EffectFailed> {
+    let name = durable_execution_arn.split("/durable-execution/").nth(1).and_then(|rest| rest.split('/').next());
+    name.unwrap_or_default().parse().map_err(EffectFailed::lasting)
+}
+
+/// How an execution ends whose task nobody wants started any more.
+fn unwanted(execution: &Execution, now: Timestamp) -> Option<Ending> {
+    let verdict = match &execution.state {
+        State::Final { ending, .. } => return Some(ending.clone()),
+        State::Cancelling { .. } => {
+            Verdict::Cancelled(JobError::new(kinds::CANCELLED, "cancelled before its task was started"))
+        }
+        State::Pending | State::Running { .. } if now >= execution.deadline => {
+            Verdict::TimedOut(JobError::new(kinds::TIMED_OUT, "no task could be started before the deadline"))
+        }
+        State::Pending | State::Running { .. } => return None,
+    };
+    Some(Ending { verdict, result: None, exit_code: None, finished_at: now })
+}
+
+fn failed_to_start(kind: &str, why: String, now: Timestamp) -> Ending {
+    Ending { verdict: Verdict::Failed(JobError::new(kind, why)), result: None, exit_code: None, finished_at: now }
+}
+
+fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static str> {
+    match execution.state {
+        State::Cancelling { .. } => Some(judge::CANCELLED),
+        State::Final { .. } => Some("the execution is over"),
+        State::Pending | State::Running { .. } => (now >= execution.deadline).then_some(judge::TIMED_OUT),
+    }
+}
+
+fn missing_for_good(execution: &Execution, now: Timestamp) -> bool {
+    execution.state.run().is_none_or(|run| now.duration_since(run.started_at) > MISSING_AT_FIRST)
+}
+
+fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
+    u64::try_from(execution.deadline.duration_since(now).as_secs()).unwrap_or_default()
+}
+
+fn finished(execution: Execution) -> Finished {
+    let status = execution.status();
+    let task_arn = execution.state.run().map(|run| run.task_arn.clone());
+    let (result, error) = match execution.state {
+        State::Final { ending, .. } => match ending.verdict {
+            Verdict::Completed => (ending.result, None),
+            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
+                (ending.result, Some(error))
+            }
+        },
+        State::Pending | State::Running { .. } | State::Cancelling { .. } => (None, None),
+    };
+    Finished { execution_id: execution.id, status, result, error, task_arn }
+}

@@ -1,0 +1,115 @@
+//! What a task that is over came to, judged by what ECS says and what its log holds.
+
+use aws::{Line, MAX_EVENT_BYTES, Task};
+use domain::{
+    Ending, Execution, JobError, State, Verdict, limits,
+    output::{Exit, Output, StoppedBy, cut_short, judge, kinds, last_json_line},
+};
+use jiff::Timestamp;
+
+/// The reason given to ECS for stopping a task that was cancelled.
+pub(super) const CANCELLED: &str = "the execution was cancelled";
+
+/// The reason given to ECS for stopping a task whose time is over.
+pub(super) const TIMED_OUT: &str = "the execution's deadline has passed";
+
+/// ECS's stop code for a task that `StopTask` stopped.
+const USER_INITIATED: &str = "UserInitiated";
+
+/// ECS's stop code for a task that could not be started.
+const FAILED_TO_START: &str = "TaskFailedToStart";
+
+/// What an execution's task came to. `container` does the work; without a `task`, ECS has forgotten it.
+pub(super) fn ending(
+    execution: &Execution,
+    task: Option<&Task>,
+    container: &str,
+    lines: &[Line],
+    now: Timestamp,
+) -> Ending {
+    let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
+    let mut ending = judge(exit(task, container), output(lines), &tail(lines), finished_at);
+    if let Some(by) = stopped_by(execution, task, &ending) {
+        ending = cut_short(by, ending);
+    }
+    match &mut ending.verdict {
+        Verdict::Completed => {}
+        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
+            explain(error, task, container);
+        }
+    }
+    ending
+}
+
+fn exit(task: Option<&Task>, container: &str) -> Exit {
+    let Some(task) = task else {
+        return Exit::Lost("ECS does not know the task any more: it forgets one an hour after its end".into());
+    };
+    let worked = task.containers.iter().find(|seen| seen.name == container);
+    match worked.and_then(|seen| seen.exit_code) {
+        Some(code) => Exit::Code(code),
+        None => Exit::Lost(task.stopped_reason.clone().unwrap_or_else(|| "nobody saw the task's end".into())),
+    }
+}
+
+/// The result is the last line that is JSON. A line that the log driver had to cut is too large to be one.
+fn output(lines: &[Line]) -> Output {
+    let found = last_json_line(lines.iter().map(|line| line.text.as_str()));
+    let cut = lines.iter().rposition(|line| line.text.len() >= MAX_EVENT_BYTES);
+    let Some(cut) = cut else { return found };
+    let rest = lines.get(cut + 1..).unwrap_or_default();
+    // The piece behind a full event belongs to the same line.
+    let after = rest.get(1..).unwrap_or_default();
+    match last_json_line(after.iter().map(|line| line.text.as_str())) {
+        Output::None => {
+            let begins_like_json = lines.get(cut).is_some_and(|line| line.text.starts_with(['{', '[', '"']));
+            let bytes = lines.get(cut..).unwrap_or_default().iter().take(2).map(|line| line.text.len()).sum();
+            if begins_like_json { Output::TooLarge(bytes) } else { found }
+        }
+        later => later,
+    }
+}
+
+/// The end of what the task printed: stdout and stderr are one stream in its log.
+fn tail(lines: &[Line]) -> String {
+    let mut room = limits::ERROR_MESSAGE_BYTES;
+    let fits = |line: &&Line| {
+        room = room.saturating_sub(line.text.len() + 1);
+        room > 0
+    };
+    let kept = lines.iter().rev().take_while(fits).take(20).map(|line| line.text.as_str()).collect::<Vec<_>>();
+    kept.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+/// Who ended the task, if it did not end by itself. A job that was through before anybody stopped it has completed.
+fn stopped_by(execution: &Execution, task: Option<&Task>, ending: &Ending) -> Option<StoppedBy> {
+    let late = ending.finished_at >= execution.deadline;
+    if task.and_then(|task| task.stop_code.as_deref()) == Some(USER_INITIATED) {
+        return Some(match execution.state {
+            State::Cancelling { .. } => StoppedBy::Cancel,
+            State::Pending | State::Running { .. } | State::Final { .. } if late => StoppedBy::Deadline,
+            State::Pending | State::Running { .. } | State::Final { .. } => StoppedBy::Other,
+        });
+    }
+    // The worker in the task keeps the deadline too.
+    (late && ending.verdict != Verdict::Completed).then_some(StoppedBy::Deadline)
+}
+
+fn explain(error: &mut JobError, task: Option<&Task>, container: &str) {
+    let Some(task) = task else { return };
+    error.stop_code.clone_from(&task.stop_code);
+    let reason = task.containers.iter().find(|seen| seen.name == container).and_then(|seen| seen.reason.clone());
+    if task.stop_code.as_deref() == Some(FAILED_TO_START) {
+        let why = reason.or_else(|| task.stopped_reason.clone()).unwrap_or_else(|| error.message.clone());
+        *error = JobError { stop_code: error.stop_code.clone(), ..JobError::new(kinds::TASK_FAILED_TO_START, why) };
+    } else if let Some(reason) = reason {
+        // Such as OutOfMemoryError: the exit code alone does not tell.
+        *error = JobError {
+            stop_code: error.stop_code.clone(),
+            ..JobError::new(error.kind.clone(), format!("{reason}: {}", error.message))
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Tasks as ECS describes them, and what they came to.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws::Container;
+use domain::{Attempt, Event, Json, Owner, Pattern, Request};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// Running since second 0, with its deadline at second 60.
+fn execution() -> Execution {
+    let request = Request {
+        input: Json::null(),
+        task: "demo".into(),
+        timeout: Duration::from_mins(1),
+        max_attempts: 1,
+        tags: BTreeMap::new(),
+    };
+    let new = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
+    let started = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn".into() };
+    new.after(&started, at(0)).unwrap().unwrap()
+}
+
+fn cancelling() -> Execution {
+    execution().after(&Event::CancelRequested, at(1)).unwrap().unwrap()
+}
+
+fn task(exit_code: Option<i32>, stop_code: &str) -> Task {
+    let job = Container { name: "job".into(), exit_code, reason: None };
+    let other = Container { name: "sidecar".into(), exit_code: Some(143), reason: None };
+    Task {
+        arn: "arn".into(),
+        stopped: true,
+        stop_code: Some(stop_code.into()),
+        stopped_reason: Some("why it stopped".into()),
+        stopped_at: Some(at(30)),
+        containers: vec![other, job],
+        environment: Vec::new(),
+    }
+}
+
+fn lines(texts: &[&str]) -> Vec<Line> {
+    texts.iter().map(|text| Line { at: at(1), text: (*text).to_owned() }).collect()
+}
+
+fn judged(execution: &Execution, task: &Task, log: &[&str]) -> (Ending, String) {
+    let ending = ending(execution, Some(task), "job", &lines(log), at(99));
+    let told = match &ending.verdict {
+        Verdict::Completed => "completed".to_owned(),
+        Verdict::Failed(error) => format!("failed: {}: {}", error.kind, error.message),
+        Verdict::TimedOut(error) => format!("timed out: {}", error.message),
+        Verdict::Cancelled(error) => format!("cancelled: {}", error.message),
+    };
+    (ending, told)
+}
+
+const EXITED: &str = "EssentialContainerExited";
+
+#[test]
+fn a_task_that_exits_with_0_completes_with_its_last_json_line() {
+    let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["hello", r#"{"n":1}"#, "bye"]);
+    assert_eq!(told, "completed");
+    assert_eq!(ending.result.unwrap().text(), r#"{"n":1}"#);
+    assert_eq!((ending.exit_code, ending.finished_at), (Some(0), at(30)));
+}
+
+#[test]
+fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
+    let (ending, told) = judged(&execution(), &task(Some(3), EXITED), &["working", "no such order"]);
+    assert_eq!(told, "failed: exit-code: exited with code 3: working\nno such order");
+    let Verdict::Failed(error) = ending.verdict else { panic!("{told}") };
+    assert_eq!(error.stop_code.as_deref(), Some(EXITED));
+}
+
+#[test]
+fn whose_stop_it_was_decides_what_it_is_called() {
+    let stopped = task(Some(143), USER_INITIATED);
+    assert!(judged(&cancelling(), &stopped, &[]).1.starts_with("cancelled: "));
+    assert!(judged(&execution(), &stopped, &[]).1.starts_with("failed: stopped: "));
+    let late = Task { stopped_at: Some(at(61)), ..stopped };
+    assert!(judged(&execution(), &late, &[]).1.starts_with("timed out: "));
+    assert!(judged(&cancelling(), &late, &[]).1.starts_with("cancelled: "));
+}
+
+#[test]
+fn a_job_that_was_through_before_it_was_stopped_has_completed() {
+    assert_eq!(judged(&cancelling(), &task(Some(0), EXITED), &["1"]).1, "completed");
+    let late = Task { stopped_at: Some(at(61)), ..task(Some(0), EXITED) };
+    assert_eq!(judged(&execution(), &late, &["1"]).1, "completed");
+}
+
+#[test]
+fn the_worker_in_the_task_keeps_the_deadline_too() {
+    let late = Task { stopped_at: Some(at(61)), ..task(Some(143), EXITED) };
+    assert!(judged(&execution(), &late, &[]).1.starts_with("timed out: "));
+}
+
+#[test]
+fn a_task_that_never_ran_says_why() {
+    let mut failed = task(None, FAILED_TO_START);
+    failed.containers[1].reason = Some("CannotPullContainerError: no such image".into());
+    let told = judged(&execution(), &failed, &[]).1;
+    assert_eq!(told, "failed: task-failed-to-start: CannotPullContainerError: no such image");
+}
+
+#[test]
+fn a_reason_of_the_containers_stands_in_front() {
+    let mut killed = task(Some(137), EXITED);
+    killed.containers[1].reason = Some("OutOfMemoryError: Container killed due to memory usage".into());
+    let told = judged(&execution(), &killed, &[]).1;
+    assert!(told.starts_with("failed: signal: OutOfMemoryError"), "{told}");
+}
+
+#[test]
+fn a_task_that_ecs_has_forgotten_is_lost() {
+    let ending = ending(&execution(), None, "job", &lines(&["1"]), at(99));
+    let Verdict::Failed(error) = ending.verdict else { panic!("{ending:?}") };
+    assert_eq!(error.kind, kinds::TASK_LOST);
+    assert_eq!(ending.finished_at, at(99));
+}
+
+#[test]
+fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
+    let full = format!("\"{}", "x".repeat(MAX_EVENT_BYTES - 1));
+    let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["1", &full, "rest\""]);
+    assert!(told.starts_with("failed: result-too-large"), "{told}");
+    assert_eq!(ending.result, None);
+    let plain = "x".repeat(MAX_EVENT_BYTES);
+    assert_eq!(judged(&execution(), &task(Some(0), EXITED), &["1", &plain, "42"]).0.result.unwrap().text(), "1");
+    assert_eq!(judged(&execution(), &task(Some(0), EXITED), &[&full, "rest\"", "2"]).0.result.unwrap().text(), "2");
+}

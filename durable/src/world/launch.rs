@@ -1,0 +1,98 @@
+//! What a task is started with.
+
+use aws::{Job, NewTask, Task, TaskOwner};
+use domain::{Attempt, Execution, Pattern};
+
+/// The variable that tells which attempt a task works on.
+const ATTEMPT: &str = "EXECUTION_ATTEMPT";
+
+/// Longest input that travels with the start, in characters of a JSON string: `RunTask` takes 8,192 characters of overrides
+/// in all. A longer one is read from the item by the worker.
+const INLINE_INPUT: usize = 4_096;
+
+/// The task for an attempt. The same execution and attempt always give the same one: ECS compares it when a start is
+/// repeated.
+pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt, table: &str) -> NewTask<'a> {
+    let mut environment = vec![
+        ("EXECUTION_ID".to_owned(), execution.id.to_string()),
+        (ATTEMPT.to_owned(), attempt.to_string()),
+        ("EXECUTION_DEADLINE".to_owned(), execution.deadline.to_string()),
+    ];
+    let input = execution.request.input.text();
+    if serde_json::to_string(input).is_ok_and(|quoted| quoted.len() <= INLINE_INPUT) {
+        environment.push(("EXECUTION_INPUT".to_owned(), input.to_owned()));
+    } else {
+        environment.push(("INPUT_TABLE".to_owned(), table.to_owned()));
+    }
+    match execution.pattern {
+        Pattern::Sync => {}
+        // The task reports for itself.
+        Pattern::Callback => environment.push(("EXECUTIONS_TABLE".to_owned(), table.to_owned())),
+    }
+    NewTask {
+        job,
+        owner: TaskOwner {
+            started_by: execution.id.to_string(),
+            client_token: execution.id.client_token(attempt),
+        },
+        environment,
+        tags: execution.request.tags.clone(),
+    }
+}
+
+/// Of the tasks that an execution started, the one that works on `attempt`.
+pub(super) fn task_of_attempt(tasks: &[Task], attempt: Attempt) -> Option<String> {
+    let works_on_it = |task: &&Task| {
+        task.environment.iter().any(|(name, value)| name == ATTEMPT && *value == attempt.to_string())
+    };
+    tasks.iter().find(works_on_it).map(|task| task.arn.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use domain::{Json, Owner, Request};
+
+    use super::*;
+
+    fn execution(input: &str, pattern: Pattern) -> Execution {
+        let request = Request {
+            input: Json::parse(input).unwrap(),
+            task: "demo".into(),
+            timeout: Duration::from_mins(1),
+            max_attempts: 1,
+            tags: BTreeMap::new(),
+        };
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, now)
+    }
+
+    fn environment(input: &str, pattern: Pattern) -> Vec<(String, String)> {
+        let job: Job = serde_json::from_str(r#"{"taskDefinition":"demo"}"#).unwrap();
+        task_for(&execution(input, pattern), &job, Attempt::FIRST, "table").environment
+    }
+
+    #[test]
+    fn a_small_input_travels_along_and_a_large_one_is_fetched() {
+        let small = environment(r#"{"a":1}"#, Pattern::Sync);
+        assert!(small.contains(&("EXECUTION_INPUT".into(), r#"{"a":1}"#.into())));
+        // 2,100 quotes are 4,200 characters once they are quoted.
+        let large = environment(&format!("\"{}\"", "\\\"".repeat(2_100)), Pattern::Sync);
+        assert!(large.contains(&("INPUT_TABLE".into(), "table".into())));
+        assert!(!large.iter().any(|(name, _)| name == "EXECUTION_INPUT"));
+    }
+
+    #[test]
+    fn only_a_callback_execution_reports_for_itself() {
+        let reports = |pattern| environment("1", pattern).contains(&("EXECUTIONS_TABLE".into(), "table".into()));
+        assert!(reports(Pattern::Callback) && !reports(Pattern::Sync));
+    }
+
+    #[test]
+    fn the_largest_overrides_fit_ecs() {
+        let input = format!("\"{}\"", "x".repeat(INLINE_INPUT - 6));
+        let all = serde_json::to_string(&environment(&input, Pattern::Callback)).unwrap();
+        assert!(all.contains("EXECUTION_INPUT") && all.len() < 8_192 - 1_024, "{}", all.len());
+    }
+}

@@ -1,0 +1,212 @@
+//! ECS: one cluster whose tasks are processes of this machine.
+//!
+//! Known differences from AWS:
+//!
+//! - `image` is not looked at: a container is its `entryPoint` and `command`, run here, in the stack's own working
+//!   directory and network, as the stack's own user. What an image would add (its entry point, files, variables) is absent.
+//! - A container's process namespace is a process group. A process that leaves its group outlives its container; what it
+//!   prints is read for a few seconds more and then not.
+//! - All containers of a task start at once: `dependsOn`, `healthCheck`, `secrets`, `environmentFiles`, `volumes`,
+//!   `restartPolicy`, CPU and memory limits and networking are kept and shown, but do nothing. A task has all the room it
+//!   wants: `failures` of `RunTask` is always empty.
+//! - The states `ACTIVATING`, `DEACTIVATING` and `STOPPING` are skipped. Everything can be read as soon as it is so, where
+//!   ECS is eventually consistent.
+//! - `stopTimeout` may be shorter than Fargate's 2 seconds, and longer than its 120.
+//! - Logs go to CloudWatch with the `awslogs` driver or nowhere; its multi-line options are not known.
+//! - There are no services, container instances, task sets, attributes or tagging calls, and no rate limits.
+//! - When the stack ends, its tasks end: they are found `STOPPED` with `InfrastructureHealth`, as after the loss of a host.
+
+mod arn;
+mod container;
+mod definitions;
+mod launch;
+mod leftovers;
+mod refused;
+mod request;
+mod running;
+mod store;
+mod supervisor;
+mod task;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{clock::Clock, db::Db, logs::Logs, wire::AwsError};
+
+pub use refused::Refused;
+pub use store::SCHEMA;
+
+use request::DescribeClusters;
+use running::{Order, Running};
+use task::{Event, Task};
+
+/// How long tasks may take to end when the stack does, before they are killed; and to have their output written.
+const SHUT_DOWN_GRACE: Duration = Duration::from_secs(3);
+const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(12);
+
+/// What the cluster is, and what its tasks are given.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Name of the one cluster.
+    pub cluster: String,
+    /// Variables of every container, under those of its definition: nothing else is inherited from the stack.
+    pub base_environment: Vec<(String, String)>,
+    /// Where the gateway serves [`Ecs::metadata`] under `/v4/{task_id}`, for example `http://127.0.0.1:4566/_ecs`.
+    pub metadata_base: String,
+}
+
+/// The service. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Ecs(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Clock,
+    logs: Logs,
+    settings: Settings,
+    running: Running,
+}
+
+impl Ecs {
+    /// A cluster in a database that has [`SCHEMA`].
+    #[must_use]
+    pub fn new(db: Db, clock: Clock, logs: Logs, settings: Settings) -> Self {
+        Self(Arc::new(Inner { db, clock, logs, settings, running: Running::default() }))
+    }
+
+    /// Ends what a stack that died left behind: kills its tasks' processes and records the tasks as stopped. For the start,
+    /// before anything is asked of the service.
+    ///
+    /// # Errors
+    ///
+    /// A 500 when the database failed.
+    pub fn recover(&self) -> Result<(), AwsError> {
+        let lost = self.0.db.transact(|tx| store::unstopped(tx))?;
+        leftovers::kill(&lost, &self.0.settings);
+        for task in lost {
+            self.record(&task.id, &Event::HostLost)?;
+            self.record(&task.id, &Event::Ended)?;
+        }
+        Ok(())
+    }
+
+    /// Answers a call of the API by the name that `x-amz-target` gives after `AmazonEC2ContainerServiceV20141113.`.
+    /// [`Ecs::answer`] says more when it refuses.
+    ///
+    /// # Errors
+    ///
+    /// What AWS would answer to such a request, or a 500 when the database failed.
+    pub async fn handle(&self, operation: &str, body: &[u8]) -> Result<Value, AwsError> {
+        Ok(self.answer(operation, body).await?)
+    }
+
+    /// Like [`Ecs::handle`], with the members that an exception has beside its message.
+    ///
+    /// # Errors
+    ///
+    /// What AWS would answer to such a request, or a 500 when the database failed.
+    #[expect(clippy::unused_async, reason = "every service of the stack is asked in the same way")]
+    pub async fn answer(&self, operation: &str, body: &[u8]) -> Result<Value, Refused> {
+        let answer = match operation {
+            "RegisterTaskDefinition" => self.register_task_definition(&request::parse(body)?),
+            "DescribeTaskDefinition" => self.describe_task_definition(&request::parse(body)?),
+            "ListTaskDefinitions" => self.list_task_definitions(&request::parse(body)?),
+            "RunTask" => return self.run_task(&request::parse(body)?),
+            "DescribeTasks" => self.describe_tasks(&request::parse(body)?),
+            "ListTasks" => self.list_tasks(&request::parse(body)?),
+            "StopTask" => self.stop_task(&request::parse(body)?),
+            "DescribeClusters" => self.describe_clusters(&request::parse(body)?),
+            _ => Err(AwsError::bad_request("UnknownOperationException", format!("ECS has no {operation} here"))),
+        };
+        Ok(answer?)
+    }
+
+    /// The task metadata endpoint's `/task`
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html>).
+    ///
+    /// # Errors
+    ///
+    /// A 404 for a task that is not there, a 500 when the database failed.
+    pub fn metadata(&self, task_id: &str) -> Result<Value, AwsError> {
+        let found = self.0.db.transact(|tx| store::task(tx, task_id))?;
+        let task = found.ok_or_else(|| AwsError {
+            status: StatusCode::NOT_FOUND,
+            code: "ResourceNotFoundException",
+            message: format!("there is no task {task_id}"),
+        })?;
+        Ok(view::metadata(&task, self.cluster()))
+    }
+
+    /// Ends all tasks: `SIGTERM`, then `SIGKILL` after a short grace. They are recorded as stopped, and no more are started.
+    pub async fn shut_down(&self) {
+        let ending = self.0.running.close();
+        for (id, orders) in &ending {
+            if let Err(why) = self.record(id, &Event::HostLost) {
+                tracing::error!(task = id, why = why.message, "the end of a task cannot be recorded");
+            }
+            running::give(orders, Order::StopSoon);
+        }
+        let limit = Instant::now() + SHUT_DOWN_LIMIT;
+        for (id, orders) in ending {
+            // Nobody listens any more when the task's last state is recorded.
+            if timeout_at(limit, orders.closed()).await.is_err() {
+                tracing::warn!(task = id, "a task does not end");
+            }
+        }
+    }
+
+    /// Records what happened to a task, if that changes anything. Every change but a task's creation is made here.
+    fn record(&self, id: &str, event: &Event) -> Result<Task, AwsError> {
+        let now = self.0.clock.now();
+        let (task, changed) = self.0.db.transact(|tx| {
+            let before = store::task(tx, id)?.ok_or_else(|| AwsError::internal(format!("task {id} is gone")))?;
+            let Some(after) = before.after(event, now) else { return Ok((before, false)) };
+            store::replace(tx, &after)?;
+            Ok::<_, AwsError>((after, true))
+        })?;
+        if changed {
+            self.changed(&task);
+        }
+        Ok(task)
+    }
+
+    /// Hears of every state of every task, once it is committed: the place to tell others of it.
+    #[expect(clippy::unused_self, reason = "those to be told will be known to the service")]
+    fn changed(&self, task: &Task) {
+        tracing::debug!(task = task.id, status = ?task.status, version = task.version, "a task changed");
+    }
+
+    fn describe_clusters(&self, request: &DescribeClusters) -> Result<Value, AwsError> {
+        let asked = request.clusters.clone().unwrap_or_else(|| vec!["default".to_owned()]);
+        let (here, missing): (Vec<_>, Vec<_>) =
+            asked.into_iter().partition(|cluster| arn::is_cluster(cluster, self.cluster()));
+        let unstopped = self.0.db.transact(|tx| store::unstopped(tx))?;
+        let view = view::cluster(self.cluster(), &unstopped);
+        let missing = missing.iter().map(|name| view::missing(&arn::cluster(arn::last_part(name))));
+        Ok(json!({
+            "clusters": here.iter().map(|_| view.clone()).collect::<Vec<_>>(),
+            "failures": missing.collect::<Vec<_>>(),
+        }))
+    }
+
+    fn cluster(&self) -> &str {
+        &self.0.settings.cluster
+    }
+
+    /// Refuses another cluster than the one there is; none named is the one named `default`.
+    fn require_cluster(&self, named: Option<&str>) -> Result<(), AwsError> {
+        if arn::is_cluster(named.unwrap_or("default"), self.cluster()) {
+            Ok(())
+        } else {
+            Err(AwsError::bad_request("ClusterNotFoundException", "Cluster not found."))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A container: a process group, its output, and its end.
+
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::{
+    process::{Child, Command},
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{SHUT_DOWN_GRACE, launch::Launch, leftovers, running::Order, task::Process};
+use crate::{
+    logs::{LogWriter, Logs},
+    wire::AwsError,
+};
+
+/// How long output is read after the end of a container's processes. Their pipes close with them; only a process that left
+/// the group can hold one open.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// A container whose process was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    child: Child,
+    pid: Pid,
+    writer: Option<LogWriter>,
+    stop_timeout: Duration,
+}
+
+/// Why a container cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CannotStart {
+    /// As after a wrong entry point in AWS.
+    #[error("CannotStartContainerError: exec: {program:?}: {why}")]
+    Spawn { program: String, why: io::Error },
+    /// There is nothing to run: an image's own entry point is not known here.
+    #[error("CannotStartContainerError: no command specified")]
+    NoCommand,
+    /// The log stream cannot be made.
+    #[error("ResourceInitializationError: failed to initialize logging driver: {}", .0.message)]
+    Log(AwsError),
+}
+
+impl Started {
+    /// Starts a container. Its log stream exists from now on.
+    pub(super) fn new(launch: Launch, logs: &Logs) -> Result<Self, CannotStart> {
+        let (program, arguments) = launch.command.split_first().ok_or(CannotStart::NoCommand)?;
+        let log = launch.log.map(|log| LogWriter::open(logs.clone(), log.group, log.stream));
+        let writer = log.transpose().map_err(CannotStart::Log)?;
+        let output = || if writer.is_some() { Stdio::piped() } else { Stdio::null() };
+        let spawned = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(launch.environment)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(output())
+            .stderr(output())
+            .spawn();
+        let cannot = |why| CannotStart::Spawn { program: program.clone(), why };
+        let child = spawned.map_err(cannot)?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        let pid = pid.ok_or_else(|| cannot(io::Error::other("it has no process id")))?;
+        Ok(Self { child, pid, writer, stop_timeout: launch.stop_timeout })
+    }
+
+    /// Its process, as the next stack will look for it.
+    pub(super) fn process(&self) -> Process {
+        let pid = self.pid.as_raw_nonzero().get();
+        Process { pid, born: leftovers::birth(pid) }
+    }
+
+    /// Waits for its end, under orders, and until its output is written. Gives the exit code, if it is known.
+    pub(super) async fn run(mut self, orders: watch::Receiver<Order>) -> Option<i32> {
+        let (ended, has_ended) = watch::channel(false);
+        let cutoff = || {
+            let mut has_ended = has_ended.clone();
+            async move {
+                // A sender that is gone has ended too.
+                let _ = has_ended.wait_for(|ended| *ended).await;
+                sleep(DRAIN_LIMIT).await;
+            }
+        };
+        let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
+        let writer = self.writer.take();
+        let writer = writer.as_ref();
+        let main = async {
+            let status = self.main_process(orders).await;
+            // A container's other processes end with its first one, as in a PID namespace. Its group cannot have got
+            // another owner: the number is taken while the group has a member, and numbers come back only after all others.
+            signal(kill_process_group, self.pid, Signal::KILL);
+            ended.send_replace(true);
+            status
+        };
+        let out = async {
+            if let (Some(writer), Some(stdout)) = (writer, stdout) {
+                writer.copy(stdout, cutoff()).await;
+            }
+        };
+        let err = async {
+            if let (Some(writer), Some(stderr)) = (writer, stderr) {
+                writer.copy(stderr, cutoff()).await;
+            }
+        };
+        let (status, (), ()) = tokio::join!(main, out, err);
+        status.ok().and_then(exit_code)
+    }
+
+    /// Waits for the first process, which alone gets `SIGTERM`, as ECS sends it to PID 1.
+    async fn main_process(&mut self, mut orders: watch::Receiver<Order>) -> io::Result<ExitStatus> {
+        // What was ordered before is to be heard too.
+        orders.mark_changed();
+        let mut kill_at: Option<Instant> = None;
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                status = self.child.wait() => return status,
+                Ok(()) = orders.changed() => {
+                    let Some(patience) = self.patience(*orders.borrow_and_update()) else { continue };
+                    if !asked {
+                        signal(kill_process, self.pid, Signal::TERM);
+                        asked = true;
+                    }
+                    let at = Instant::now() + patience;
+                    kill_at = Some(kill_at.map_or(at, |before| before.min(at)));
+                }
+                () = reached(kill_at) => {
+                    signal(kill_process_group, self.pid, Signal::KILL);
+                    kill_at = None;
+                }
+            }
+        }
+    }
+
+    /// How long it may take to end under an order; `None` if it need not.
+    fn patience(&self, order: Order) -> Option<Duration> {
+        match order {
+            Order::Run => None,
+            Order::Stop => Some(self.stop_timeout),
+            Order::StopSoon => Some(self.stop_timeout.min(SHUT_DOWN_GRACE)),
+        }
+    }
+}
+
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends a signal. A process that is gone needs none.
+fn signal(kill: impl Fn(Pid, Signal) -> rustix::io::Result<()>, pid: Pid, signal: Signal) {
+    match kill(pid, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(why) => tracing::warn!(pid = pid.as_raw_nonzero().get(), %why, "a container cannot be signalled"),
+    }
+}
+
+/// The exit code, for a signal as Docker and a shell give it: 128 and its number
+/// (<https://docs.docker.com/engine/containers/run/#exit-status>).
+fn exit_code(status: ExitStatus) -> Option<i32> {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal))
+}

@@ -1,0 +1,141 @@
+//! Task definitions: registered, described, listed.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Ecs, arn,
+    request::{ContainerDefinition, DescribeTaskDefinition, ListTaskDefinitions, invalid},
+    store, view,
+};
+use crate::wire::AwsError;
+
+/// Longest name of a family or a container.
+const MAX_NAME_CHARS: usize = 255;
+
+/// Most ARNs of an answer.
+const MAX_LISTED: usize = 100;
+
+impl Ecs {
+    /// Every registration makes a revision, even of the same content.
+    pub(super) fn register_task_definition(&self, request: &Value) -> Result<Value, AwsError> {
+        let mut document = request.as_object().cloned().unwrap_or_default();
+        let family = document.get("family").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if !is_name(&family) {
+            return Err(client("Family should contain up to 255 letters, digits, hyphens and underscores."));
+        }
+        check(&containers(&Value::Object(document.clone()))?)?;
+        fill_in(&mut document);
+        let tags = document.remove("tags").unwrap_or_else(|| json!([]));
+        let registered_at = view::seconds(self.0.clock.now());
+        let document = self.0.db.transact(|tx| {
+            store::add_definition(tx, &family, |revision| {
+                document.insert("taskDefinitionArn".into(), arn::definition(&family, revision).into());
+                document.insert("revision".into(), revision.into());
+                document.insert("registeredAt".into(), registered_at);
+                json!({ "taskDefinition": document, "tags": tags })
+            })
+        })?;
+        Ok(document)
+    }
+
+    pub(super) fn describe_task_definition(&self, request: &DescribeTaskDefinition) -> Result<Value, AwsError> {
+        let found = match arn::family_and_revision(&request.task_definition) {
+            Some((family, revision)) => self.0.db.transact(|tx| store::definition(tx, family, revision))?,
+            None => None,
+        };
+        let (_, mut document) = found.ok_or_else(|| client("Unable to describe task definition."))?;
+        let with_tags = request.include.iter().any(|what| what == "TAGS");
+        if let (false, Some(document)) = (with_tags, document.as_object_mut()) {
+            document.insert("tags".into(), json!([]));
+        }
+        Ok(document)
+    }
+
+    pub(super) fn list_task_definitions(&self, request: &ListTaskDefinitions) -> Result<Value, AwsError> {
+        let limit = request.max_results.unwrap_or(MAX_LISTED);
+        if !(1..=MAX_LISTED).contains(&limit) {
+            return Err(invalid(format!("maxResults must be between 1 and {MAX_LISTED}")));
+        }
+        let mut all = self.0.db.transact(|tx| store::definitions(tx))?;
+        // None is ever made inactive here.
+        all.retain(|(family, _)| {
+            request.status.as_deref().is_none_or(|status| status == "ACTIVE")
+                && request.family_prefix.as_ref().is_none_or(|wanted| wanted == family)
+        });
+        if request.sort.as_deref() == Some("DESC") {
+            all.reverse();
+        }
+        let arns = all.iter().map(|(family, revision)| arn::definition(family, *revision));
+        // The token is the last ARN that was listed.
+        let mut left: Box<dyn Iterator<Item = String>> = match &request.next_token {
+            None => Box::new(arns),
+            Some(last) => Box::new(arns.skip_while(move |arn| arn != last).skip(1)),
+        };
+        let listed: Vec<_> = left.by_ref().take(limit).collect();
+        let next = left.next().and_then(|_| listed.last().cloned());
+        Ok(view::page("taskDefinitionArns", &listed, next))
+    }
+}
+
+/// The containers of a task definition.
+pub(super) fn containers(definition: &Value) -> Result<Vec<ContainerDefinition>, AwsError> {
+    let containers = definition.get("containerDefinitions").cloned().unwrap_or_else(|| json!([]));
+    serde_json::from_value(containers).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
+}
+
+fn check(containers: &[ContainerDefinition]) -> Result<(), AwsError> {
+    if containers.is_empty() {
+        return Err(client("Container list cannot be empty."));
+    }
+    if !containers.iter().any(|container| container.essential) {
+        return Err(client("A task definition must have at least one essential container."));
+    }
+    for (place, container) in containers.iter().enumerate() {
+        if !is_name(&container.name) {
+            return Err(client("Container.name should contain up to 255 letters, digits, hyphens and underscores."));
+        }
+        if container.image.is_empty() {
+            return Err(client("Container.image should not be null or empty."));
+        }
+        if containers.iter().take(place).any(|before| before.name == container.name) {
+            return Err(client(format!("Container names must be unique: {}", container.name)));
+        }
+        if container
+            .log_configuration
+            .as_ref()
+            .is_some_and(|log| log.log_driver == "awslogs" && log.awslogs().is_none())
+        {
+            let why = "Log driver awslogs requires options: awslogs-group, awslogs-stream-prefix";
+            return Err(client(why));
+        }
+    }
+    Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=MAX_NAME_CHARS).contains(&name.len()) && name.chars().all(known)
+}
+
+/// What ECS adds to what was registered.
+fn fill_in(document: &mut Map<String, Value>) {
+    let add = |to: &mut Map<String, Value>, members: Value| {
+        for (name, value) in members.as_object().cloned().unwrap_or_default() {
+            to.entry(name).or_insert(value);
+        }
+    };
+    document.insert("status".into(), "ACTIVE".into());
+    document.insert("compatibilities".into(), json!(["EC2", "FARGATE"]));
+    add(document, json!({ "volumes": [], "placementConstraints": [] }));
+    let containers = document.get_mut("containerDefinitions").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let empty = json!({
+            "cpu": 0, "essential": true, "environment": [], "mountPoints": [], "portMappings": [], "volumesFrom": [],
+        });
+        add(container, empty);
+    }
+}
+
+fn client(why: impl Into<String>) -> AwsError {
+    AwsError::bad_request("ClientException", why)
+}

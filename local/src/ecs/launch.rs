@@ -1,0 +1,74 @@
+//! What a container is started with: its definition, under the overrides of its task.
+
+use std::time::Duration;
+
+use super::{
+    Settings,
+    request::{ContainerDefinition, ContainerOverride},
+};
+
+/// ECS's own default
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>).
+const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A container that can be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Launch {
+    pub(super) name: String,
+    /// The program and its arguments.
+    pub(super) command: Vec<String>,
+    /// All variables there are; of two of one name, the last counts.
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) stop_timeout: Duration,
+    /// Where its output goes, if anywhere.
+    pub(super) log: Option<LogStream>,
+}
+
+/// A log stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogStream {
+    pub(super) group: String,
+    pub(super) stream: String,
+}
+
+impl Launch {
+    /// A container of a task. An override of `command` leaves the entry point as it is, as in AWS.
+    pub(super) fn new(
+        definition: &ContainerDefinition,
+        overridden: Option<&ContainerOverride>,
+        settings: &Settings,
+        task_id: &str,
+    ) -> Self {
+        let command = overridden.and_then(|by| by.command.as_ref()).unwrap_or(&definition.command);
+        let own = definition.environment.iter();
+        let by_task = overridden.into_iter().flat_map(|by| &by.environment);
+        let pairs = own.chain(by_task).map(|pair| (pair.name.clone(), pair.value.clone().unwrap_or_default()));
+        let mut environment = settings.base_environment.clone();
+        environment.extend(pairs);
+        environment.push((METADATA_VARIABLE.to_owned(), metadata_address(settings, task_id)));
+        Self {
+            name: definition.name.clone(),
+            command: definition.entry_point.iter().chain(command).cloned().collect(),
+            environment,
+            stop_timeout: definition.stop_timeout.map_or(DEFAULT_STOP_TIMEOUT, |s| Duration::from_secs(s.into())),
+            log: log_stream(definition, task_id),
+        }
+    }
+}
+
+/// `prefix/container/task-id` (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specify-log-config.html>).
+fn log_stream(definition: &ContainerDefinition, task_id: &str) -> Option<LogStream> {
+    let (group, prefix) = definition.log_configuration.as_ref()?.awslogs()?;
+    Some(LogStream { group: group.to_owned(), stream: format!("{prefix}/{}/{task_id}", definition.name) })
+}
+
+const METADATA_VARIABLE: &str = "ECS_CONTAINER_METADATA_URI_V4";
+
+fn metadata_address(settings: &Settings, task_id: &str) -> String {
+    format!("{}/v4/{task_id}", settings.metadata_base)
+}
+
+/// The variable by which every process of a task can be known.
+pub(super) fn mark(settings: &Settings, task_id: &str) -> String {
+    format!("{METADATA_VARIABLE}={}", metadata_address(settings, task_id))
+}

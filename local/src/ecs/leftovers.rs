@@ -1,0 +1,82 @@
+//! Finds and kills what a dead stack's tasks left running.
+//!
+//! **Invariant**: only a process that is certainly a task's is killed. It is the recorded process, born at the recorded
+//! time, or it carries the task's own metadata address in its environment, which nothing else has: so are found the
+//! children of a container that has ended, and a container that was started just before its record was to be written.
+//!
+//! It reads Linux's `/proc`; without that it finds nothing.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::{
+    Settings, launch,
+    task::{Process, Task},
+};
+
+/// Kills all processes of these tasks.
+pub(super) fn kill(tasks: &[Task], settings: &Settings) {
+    let recorded = || tasks.iter().flat_map(|task| &task.containers).filter_map(|container| container.process.as_ref());
+    for process in recorded().filter(|process| lives(process)) {
+        if let Some(group) = Pid::from_raw(process.pid) {
+            // One that has ended since then is as good as killed.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+    let marks: Vec<_> = tasks.iter().map(|task| launch::mark(settings, &task.id)).collect();
+    for pid in if marks.is_empty() { Vec::new() } else { processes() } {
+        if let (true, Some(process)) = (carries(pid, &marks), Pid::from_raw(pid)) {
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+}
+
+/// When a process was started: the boot of the machine, and the clock ticks since then. Two processes with one number
+/// differ in it.
+pub(super) fn birth(pid: i32) -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(format!("{}/{}", boot.trim(), start_ticks(&stat)?))
+}
+
+/// Field 22 of `/proc/PID/stat`, `starttime` (proc(5)). Field 2 is the program's name in parentheses and may itself hold
+/// spaces and parentheses, so fields are counted from its end.
+fn start_ticks(stat: &str) -> Option<&str> {
+    let (_, from_field_3) = stat.rsplit_once(')')?;
+    from_field_3.split_whitespace().nth(22 - 3)
+}
+
+fn lives(process: &Process) -> bool {
+    process.born.is_some() && process.born == birth(process.pid)
+}
+
+fn processes() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether a process was started with one of these variables.
+fn carries(pid: i32, marks: &[String]) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| marks.iter().any(|mark| mark.as_bytes() == variable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_may_have_any_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4242 1000 1 1";
+        assert_eq!(start_ticks(stat), Some("4242"));
+    }
+
+    #[test]
+    fn a_number_that_came_back_is_another_process() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert!(lives(&Process { pid, born: birth(pid) }));
+        assert!(!lives(&Process { pid, born: Some("another boot/1".into()) }));
+        assert!(!lives(&Process { pid, born: None }));
+    }
+}

@@ -1,0 +1,266 @@
+//! What the API is asked: the requests' shapes, and the checks that need no state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::wire::AwsError;
+
+/// Limits of `RunTask` (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
+const MAX_COUNT: usize = 10;
+const MAX_STARTED_BY_CHARS: usize = 128;
+const MAX_CLIENT_TOKEN_CHARS: usize = 64;
+const MAX_OVERRIDES_CHARS: usize = 8192;
+const MAX_TAGS: usize = 50;
+
+/// Reads a request's body; no body at all is an empty request.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AwsError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
+}
+
+/// A mistake in a parameter.
+pub(super) fn invalid(why: impl Into<String>) -> AwsError {
+    AwsError::bad_request("InvalidParameterException", why)
+}
+
+/// `RunTask`, as far as it matters here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RunTask {
+    pub(super) task_definition: String,
+    pub(super) cluster: Option<String>,
+    count: Option<i64>,
+    pub(super) group: Option<String>,
+    pub(super) started_by: Option<String>,
+    pub(super) client_token: Option<String>,
+    pub(super) overrides: Option<Value>,
+    pub(super) tags: Option<Vec<Tag>>,
+    pub(super) propagate_tags: Option<String>,
+}
+
+impl RunTask {
+    /// How many tasks to start, once all that can be checked is.
+    pub(super) fn check(&self) -> Result<usize, AwsError> {
+        let count = usize::try_from(self.count.unwrap_or(1)).unwrap_or_default();
+        if !(1..=MAX_COUNT).contains(&count) {
+            return Err(invalid(format!("Task count should be between 1 and {MAX_COUNT}.")));
+        }
+        at_most("startedBy", MAX_STARTED_BY_CHARS, self.started_by.as_deref())?;
+        at_most("clientToken", MAX_CLIENT_TOKEN_CHARS, self.client_token.as_deref())?;
+        let overrides = self.overrides.as_ref().map(Value::to_string);
+        at_most("Container Overrides", MAX_OVERRIDES_CHARS, overrides.as_deref())?;
+        if self.tags.as_ref().is_some_and(|tags| tags.len() > MAX_TAGS) {
+            return Err(invalid(format!("Number of tags should be at most {MAX_TAGS}.")));
+        }
+        Ok(count)
+    }
+
+    /// The overrides of containers.
+    pub(super) fn overrides(&self) -> Result<Overrides, AwsError> {
+        let overrides = self.overrides.clone().map(serde_json::from_value).transpose();
+        let overrides = overrides.map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))?;
+        Ok(overrides.unwrap_or_default())
+    }
+}
+
+fn at_most(what: &str, limit: usize, text: Option<&str>) -> Result<(), AwsError> {
+    if text.is_some_and(|text| text.chars().count() > limit) {
+        return Err(invalid(format!("{what} length must be at most {limit}")));
+    }
+    Ok(())
+}
+
+/// What a request with a `clientToken` must have in common with the first one of that token: all of it but the token, and
+/// the cluster, which is the same in whichever way it is named.
+pub(super) fn fingerprint(request: &Value) -> Value {
+    let mut members = request.as_object().cloned().unwrap_or_default();
+    members.remove("clientToken");
+    members.remove("cluster");
+    members.retain(|_, value| !value.is_null());
+    members.entry("count").or_insert_with(|| 1.into());
+    Value::Object(members)
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tag {
+    pub(super) key: String,
+    #[serde(default)]
+    pub(super) value: String,
+}
+
+/// `TaskOverride`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Overrides {
+    pub(super) container_overrides: Vec<ContainerOverride>,
+}
+
+/// `ContainerOverride`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ContainerOverride {
+    #[serde(default)]
+    pub(super) name: String,
+    pub(super) command: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) environment: Vec<Pair>,
+}
+
+/// A variable.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pair {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
+}
+
+/// `ContainerDefinition`, as far as it matters here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContainerDefinition {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) image: String,
+    #[serde(default)]
+    pub(super) entry_point: Vec<String>,
+    #[serde(default)]
+    pub(super) command: Vec<String>,
+    #[serde(default)]
+    pub(super) environment: Vec<Pair>,
+    #[serde(default = "essential")]
+    pub(super) essential: bool,
+    pub(super) stop_timeout: Option<u32>,
+    pub(super) log_configuration: Option<LogConfiguration>,
+}
+
+fn essential() -> bool {
+    true
+}
+
+/// `LogConfiguration`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LogConfiguration {
+    pub(super) log_driver: String,
+    #[serde(default)]
+    pub(super) options: BTreeMap<String, String>,
+}
+
+impl LogConfiguration {
+    /// Group and stream prefix of the `awslogs` driver, which Fargate wants both.
+    pub(super) fn awslogs(&self) -> Option<(&str, &str)> {
+        let option = |name| self.options.get(name).map(String::as_str);
+        Some((option("awslogs-group")?, option("awslogs-stream-prefix")?)).filter(|_| self.log_driver == "awslogs")
+    }
+}
+
+/// `DescribeTasks`.
+#[derive(Debug, Deserialize)]
+pub(super) struct DescribeTasks {
+    pub(super) cluster: Option<String>,
+    pub(super) tasks: Vec<String>,
+    #[serde(default)]
+    pub(super) include: Vec<String>,
+}
+
+/// `ListTasks`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListTasks {
+    pub(super) cluster: Option<String>,
+    pub(super) container_instance: Option<String>,
+    pub(super) desired_status: Option<DesiredStatus>,
+    pub(super) family: Option<String>,
+    pub(super) launch_type: Option<String>,
+    pub(super) max_results: Option<usize>,
+    pub(super) next_token: Option<String>,
+    pub(super) service_name: Option<String>,
+    pub(super) started_by: Option<String>,
+}
+
+/// What is wanted of a task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum DesiredStatus {
+    /// That it runs.
+    #[default]
+    Running,
+    /// "Amazon ECS never sets the desired status of a task to that value"
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html>).
+    Pending,
+    /// That it ends.
+    Stopped,
+}
+
+/// `StopTask`.
+#[derive(Debug, Deserialize)]
+pub(super) struct StopTask {
+    pub(super) cluster: Option<String>,
+    pub(super) task: String,
+    pub(super) reason: Option<String>,
+}
+
+/// `DescribeClusters`.
+#[derive(Debug, Deserialize)]
+pub(super) struct DescribeClusters {
+    pub(super) clusters: Option<Vec<String>>,
+}
+
+/// `DescribeTaskDefinition`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DescribeTaskDefinition {
+    pub(super) task_definition: String,
+    #[serde(default)]
+    pub(super) include: Vec<String>,
+}
+
+/// `ListTaskDefinitions`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListTaskDefinitions {
+    pub(super) family_prefix: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) sort: Option<String>,
+    pub(super) max_results: Option<usize>,
+    pub(super) next_token: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_repeat_is_the_same_request_whatever_names_it() {
+        let first = json!({ "taskDefinition": "f", "clientToken": "a", "cluster": "jobs", "group": null });
+        let again = json!({ "clientToken": "a", "cluster": "arn:…/jobs", "count": 1, "taskDefinition": "f" });
+        assert_eq!(fingerprint(&first), fingerprint(&again));
+        let other = json!({ "taskDefinition": "f", "clientToken": "a", "startedBy": "me" });
+        assert_ne!(fingerprint(&first), fingerprint(&other));
+    }
+
+    #[test]
+    fn every_limit_of_run_task_is_checked() {
+        let check = |request: Value| serde_json::from_value::<RunTask>(request).unwrap().check();
+        let with = |name: &str, value: Value| json!({ "taskDefinition": "f", name: value });
+        let overrides = |length: usize| json!({ "containerOverrides": [], "cpu": "x".repeat(length) });
+        let tags = |count: usize| json!(vec![json!({ "key": "k" }); count]);
+        let around = overrides(0).to_string().len();
+        for (name, most, too_much) in [
+            ("count", json!(10), json!(11)),
+            ("count", json!(1), json!(0)),
+            ("count", json!(1), json!(-1)),
+            ("startedBy", json!("x".repeat(128)), json!("x".repeat(129))),
+            ("clientToken", json!("é".repeat(64)), json!("x".repeat(65))),
+            ("overrides", overrides(8192 - around), overrides(8193 - around)),
+            ("tags", tags(50), tags(51)),
+        ] {
+            assert!(check(with(name, most)).is_ok(), "{name}");
+            assert_eq!(check(with(name, too_much)).unwrap_err().code, "InvalidParameterException", "{name}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! What a task is, and what each event makes of it. Pure.
+//!
+//! `PROVISIONING → PENDING → RUNNING → DEPROVISIONING → STOPPED`
+//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html>).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::request::Tag;
+
+/// A task, as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Task {
+    pub(super) id: String,
+    pub(super) family: String,
+    pub(super) revision: i64,
+    pub(super) group: String,
+    pub(super) started_by: Option<String>,
+    pub(super) overrides: Value,
+    pub(super) tags: Vec<Tag>,
+    pub(super) cpu: Option<String>,
+    pub(super) memory: Option<String>,
+    pub(super) containers: Vec<Container>,
+    /// One more at each change.
+    pub(super) version: u64,
+    pub(super) status: Status,
+    pub(super) created_at: Timestamp,
+    pub(super) started_at: Option<Timestamp>,
+    /// Why it is to end; while there is none, it is to run.
+    pub(super) ending: Option<Ending>,
+    /// When its last container ended.
+    pub(super) execution_stopped_at: Option<Timestamp>,
+    pub(super) stopped_at: Option<Timestamp>,
+}
+
+/// A container of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Container {
+    pub(super) name: String,
+    pub(super) image: String,
+    /// Its end is the task's.
+    pub(super) essential: bool,
+    pub(super) status: ContainerStatus,
+    /// Its process, once it was started.
+    pub(super) process: Option<Process>,
+    pub(super) exit_code: Option<i32>,
+    pub(super) reason: Option<String>,
+}
+
+/// A process that was started, told from any other that gets its number later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    /// When it was started, in the kernel's words; `None` where the kernel does not say.
+    pub(super) born: Option<String>,
+}
+
+/// `lastStatus` of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Status {
+    /// Recorded.
+    Provisioning,
+    /// Its containers are being started.
+    Pending,
+    /// They were.
+    Running,
+    /// They have ended.
+    Deprovisioning,
+    /// It is over, and its output is written.
+    Stopped,
+}
+
+/// `lastStatus` of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum ContainerStatus {
+    /// Not started yet.
+    Pending,
+    /// Started.
+    Running,
+    /// Ended, or never to be started.
+    Stopped,
+}
+
+/// Why a task is to end: the first reason counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ending {
+    pub(super) code: StopCode,
+    pub(super) reason: String,
+    pub(super) at: Timestamp,
+}
+
+/// `stopCode`, those of them that happen here
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum StopCode {
+    /// An essential container ended.
+    EssentialContainerExited,
+    /// What it ran on was lost.
+    InfrastructureHealth,
+    /// A container could not be started.
+    TaskFailedToStart,
+    /// By `StopTask`.
+    UserInitiated,
+}
+
+/// What happens to a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// It has a supervisor.
+    Provisioned,
+    /// The process of a container was started.
+    ContainerStarted { name: String, process: Process },
+    /// It could not be.
+    CannotStart { name: String, reason: String },
+    /// Somebody asked for its end.
+    StopRequested { reason: String },
+    /// A container ended; with no code if nobody knows how.
+    ContainerExited { name: String, code: Option<i32> },
+    /// The stack ends, or has ended.
+    HostLost,
+    /// Nothing of it runs any more, and its output is written.
+    Ended,
+}
+
+impl Task {
+    /// The task after an event; `None` if that changes nothing.
+    pub(super) fn after(&self, event: &Event, now: Timestamp) -> Option<Self> {
+        if self.status == Status::Stopped {
+            return None;
+        }
+        let mut next = self.clone();
+        match event {
+            Event::Provisioned => next.provisioned(),
+            Event::ContainerStarted { name, process } => next.container_started(name, process, now),
+            Event::CannotStart { name, reason } => next.cannot_start(name, reason, now),
+            Event::StopRequested { reason } => next.end(StopCode::UserInitiated, reason, now),
+            Event::ContainerExited { name, code } => next.container_exited(name, *code, now),
+            Event::HostLost => next.host_lost(now),
+            Event::Ended => next.ended(now),
+        }
+        if next == *self {
+            return None;
+        }
+        next.version += 1;
+        Some(next)
+    }
+
+    fn provisioned(&mut self) {
+        if self.status == Status::Provisioning {
+            self.status = Status::Pending;
+        }
+    }
+
+    fn container_started(&mut self, name: &str, process: &Process, now: Timestamp) {
+        if let Some(container) = self.container(name) {
+            container.status = ContainerStatus::Running;
+            container.process = Some(process.clone());
+        }
+        if self.status == Status::Pending && self.all(ContainerStatus::Running) {
+            self.status = Status::Running;
+            self.started_at = Some(now);
+        }
+    }
+
+    fn cannot_start(&mut self, name: &str, reason: &str, now: Timestamp) {
+        if let Some(container) = self.container(name) {
+            container.status = ContainerStatus::Stopped;
+            container.reason = Some(reason.to_owned());
+        }
+        self.end(StopCode::TaskFailedToStart, reason, now);
+        self.look_for_execution_stopped(now);
+    }
+
+    fn container_exited(&mut self, name: &str, code: Option<i32>, now: Timestamp) {
+        let Some(container) = self.container(name) else { return };
+        container.status = ContainerStatus::Stopped;
+        container.exit_code = code;
+        if container.essential {
+            self.end(StopCode::EssentialContainerExited, "Essential container in task exited", now);
+        }
+        self.look_for_execution_stopped(now);
+    }
+
+    fn host_lost(&mut self, now: Timestamp) {
+        const REASON: &str = "Host terminated: the local stack was stopped.";
+        let ran = self.started_at.is_some();
+        self.end(if ran { StopCode::InfrastructureHealth } else { StopCode::TaskFailedToStart }, REASON, now);
+    }
+
+    fn ended(&mut self, now: Timestamp) {
+        for container in &mut self.containers {
+            container.status = ContainerStatus::Stopped;
+        }
+        self.status = Status::Stopped;
+        self.stopped_at = Some(now);
+    }
+
+    /// The first reason to end counts: an essential container that exits because of `StopTask` is `UserInitiated`.
+    fn end(&mut self, code: StopCode, reason: &str, now: Timestamp) {
+        self.ending.get_or_insert_with(|| Ending { code, reason: reason.to_owned(), at: now });
+    }
+
+    fn look_for_execution_stopped(&mut self, now: Timestamp) {
+        if self.all(ContainerStatus::Stopped) {
+            self.status = Status::Deprovisioning;
+            self.execution_stopped_at = Some(now);
+        }
+    }
+
+    fn all(&self, status: ContainerStatus) -> bool {
+        self.containers.iter().all(|container| container.status == status)
+    }
+
+    fn container(&mut self, name: &str) -> Option<&mut Container> {
+        self.containers.iter_mut().find(|container| container.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(containers: &[(&str, bool)]) -> Task {
+        let container = |&(name, essential): &(&str, bool)| Container {
+            name: name.into(),
+            image: "image".into(),
+            essential,
+            status: ContainerStatus::Pending,
+            process: None,
+            exit_code: None,
+            reason: None,
+        };
+        Task {
+            id: "id".into(),
+            family: "family".into(),
+            revision: 1,
+            group: "family:family".into(),
+            started_by: None,
+            overrides: Value::Null,
+            tags: Vec::new(),
+            cpu: None,
+            memory: None,
+            containers: containers.iter().map(container).collect(),
+            version: 1,
+            status: Status::Provisioning,
+            created_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            ending: None,
+            execution_stopped_at: None,
+            stopped_at: None,
+        }
+    }
+
+    fn started(name: &str) -> Event {
+        Event::ContainerStarted { name: name.into(), process: Process { pid: 7, born: None } }
+    }
+
+    fn exited(name: &str, code: i32) -> Event {
+        Event::ContainerExited { name: name.into(), code: Some(code) }
+    }
+
+    /// The task after all of it, with the states on the way.
+    fn after(mut task: Task, events: &[Event]) -> (Task, Vec<Status>) {
+        let mut seen = vec![task.status];
+        for event in events {
+            task = task.after(event, Timestamp::UNIX_EPOCH).unwrap_or(task);
+            if seen.last() != Some(&task.status) {
+                seen.push(task.status);
+            }
+        }
+        (task, seen)
+    }
+
+    #[test]
+    fn a_task_goes_through_all_its_states() {
+        let events = [Event::Provisioned, started("job"), exited("job", 3), Event::Ended];
+        let (task, seen) = after(task(&[("job", true)]), &events);
+        let all = [Status::Provisioning, Status::Pending, Status::Running, Status::Deprovisioning, Status::Stopped];
+        assert_eq!((seen.as_slice(), task.version), (all.as_slice(), 5));
+        assert_eq!(task.containers[0].exit_code, Some(3));
+        assert_eq!(task.ending.unwrap().code, StopCode::EssentialContainerExited);
+    }
+
+    #[test]
+    fn only_an_essential_container_ends_the_task() {
+        let events = [Event::Provisioned, started("job"), started("side"), exited("side", 1)];
+        let (running, _) = after(task(&[("job", true), ("side", false)]), &events);
+        assert_eq!((running.status, &running.ending), (Status::Running, &None));
+        let (ending, _) = after(running, &[exited("job", 0)]);
+        assert_eq!(ending.status, Status::Deprovisioning);
+    }
+
+    #[test]
+    fn the_first_reason_counts() {
+        let stop = |reason: &str| Event::StopRequested { reason: reason.into() };
+        let events = [Event::Provisioned, started("job"), stop("first"), stop("second"), exited("job", 143)];
+        let (task, _) = after(task(&[("job", true)]), &events);
+        let ending = task.ending.unwrap();
+        assert_eq!((ending.code, ending.reason.as_str()), (StopCode::UserInitiated, "first"));
+    }
+
+    #[test]
+    fn a_lost_host_is_told_from_a_task_that_never_ran() {
+        let code = |events: &[Event]| after(task(&[("job", true)]), events).0.ending.unwrap().code;
+        assert_eq!(code(&[Event::Provisioned, Event::HostLost]), StopCode::TaskFailedToStart);
+        assert_eq!(code(&[Event::Provisioned, started("job"), Event::HostLost]), StopCode::InfrastructureHealth);
+    }
+
+    #[test]
+    fn a_stopped_task_never_changes() {
+        let (stopped, _) = after(task(&[("job", true)]), &[Event::HostLost, Event::Ended]);
+        let stop = Event::StopRequested { reason: "why".into() };
+        for event in [Event::Provisioned, started("job"), stop, exited("job", 1), Event::HostLost, Event::Ended] {
+            assert_eq!(stopped.after(&event, Timestamp::UNIX_EPOCH), None, "{event:?}");
+        }
+    }
+}

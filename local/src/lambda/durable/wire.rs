@@ -1,0 +1,147 @@
+//! Durable executions as the Lambda API shows them, and the tokens that name their parts.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    operation::{ErrorObject, Kind, Operation, Status},
+    store::Execution,
+};
+
+/// Seconds since 1970 with milliseconds: how the REST-JSON protocol writes a timestamp.
+pub(crate) fn seconds(at: Timestamp) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit a double for the next 280,000 years")]
+    let seconds = at.as_millisecond() as f64 / 1_000.0;
+    json!(seconds)
+}
+
+/// An operation, as `CheckpointDurableExecution` and `GetDurableExecutionState` answer it and as an invocation carries it.
+pub(crate) fn operation(operation: &Operation) -> Value {
+    let mut shown = Map::new();
+    let mut set = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
+    set("Id", json!(operation.id));
+    set("Type", json!(operation.kind));
+    set("Status", json!(operation.status));
+    set("StartTimestamp", seconds(operation.started_at));
+    for (name, value) in [("ParentId", &operation.parent_id), ("Name", &operation.name), ("SubType", &operation.sub_type)] {
+        if let Some(value) = value {
+            set(name, json!(value));
+        }
+    }
+    if let Some(ended_at) = operation.ended_at {
+        set("EndTimestamp", seconds(ended_at));
+    }
+    if let Some((name, details)) = details(operation) {
+        set(name, details);
+    }
+    Value::Object(shown)
+}
+
+fn details(operation: &Operation) -> Option<(&'static str, Value)> {
+    let mut details = Map::new();
+    let mut set = |name: &str, value: Value| drop(details.insert(name.to_owned(), value));
+    if let Some(result) = &operation.result {
+        set("Result", json!(result));
+    }
+    if let Some(error) = &operation.error {
+        set("Error", json!(error));
+    }
+    let name = match operation.kind {
+        Kind::Step => {
+            set("Attempt", json!(operation.attempt));
+            if let (Status::Pending, Some(due)) = (operation.status, operation.due) {
+                set("NextAttemptTimestamp", seconds(due));
+            }
+            "StepDetails"
+        }
+        Kind::Callback => {
+            set("CallbackId", json!(operation.callback_id));
+            "CallbackDetails"
+        }
+        Kind::Context => {
+            set("ReplayChildren", json!(operation.replay_children));
+            "ContextDetails"
+        }
+        Kind::Wait => {
+            let due = operation.due.or(operation.ended_at);
+            return due.map(|due| ("WaitDetails", json!({ "ScheduledEndTimestamp": seconds(due) })));
+        }
+        Kind::ChainedInvoke => "ChainedInvokeDetails",
+        Kind::Execution => return None,
+    };
+    Some((name, Value::Object(details)))
+}
+
+/// The operation that stands for the execution itself, always the first.
+pub(crate) fn execution_operation(execution: &Execution) -> Value {
+    json!({
+        "Id": execution_id(execution),
+        "Type": Kind::Execution,
+        "Status": Status::Started,
+        "StartTimestamp": seconds(execution.started_at),
+        "ExecutionDetails": { "InputPayload": execution.input },
+    })
+}
+
+fn execution_id(execution: &Execution) -> &str {
+    execution.arn.rsplit('/').next().unwrap_or_default()
+}
+
+/// An execution, as `GetDurableExecution` answers it.
+pub(crate) fn execution(execution: &Execution, function_arn: &str) -> Value {
+    let mut shown = json!({
+        "DurableExecutionArn": execution.arn,
+        "DurableExecutionName": execution.name,
+        "FunctionArn": function_arn,
+        "InputPayload": execution.input,
+        "StartTimestamp": seconds(execution.started_at),
+        "Status": execution.status,
+        "Version": execution.version,
+    });
+    if let Some(shown) = shown.as_object_mut() {
+        let optional = [
+            ("Result", execution.result.as_ref().map(|result| json!(result))),
+            ("Error", execution.error.as_ref().map(|error: &ErrorObject| json!(error))),
+            ("EndTimestamp", execution.ended_at.map(seconds)),
+        ];
+        shown.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    }
+    shown
+}
+
+/// Names the state of an execution that a checkpoint builds on.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CheckpointToken {
+    arn: String,
+    token: u64,
+}
+
+impl CheckpointToken {
+    pub(crate) fn of(execution: &Execution) -> String {
+        encode(&Self { arn: execution.arn.clone(), token: execution.token })
+    }
+}
+
+/// Names a callback.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CallbackId {
+    pub(crate) arn: String,
+    pub(crate) operation: String,
+}
+
+impl CallbackId {
+    pub(crate) fn of(arn: &str, operation: &str) -> String {
+        encode(&Self { arn: arn.to_owned(), operation: operation.to_owned() })
+    }
+
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        serde_json::from_slice(&BASE64_STANDARD.decode(text).ok()?).ok()
+    }
+}
+
+/// Both are `[A-Za-z0-9+/]+={0,2}` in the service's model.
+fn encode(value: &impl Serialize) -> String {
+    BASE64_STANDARD.encode(serde_json::to_vec(value).unwrap_or_default())
+}

@@ -1,0 +1,132 @@
+//! Listing groups and streams, page by page.
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    Logs,
+    position::invalid_token,
+    request::{DescribeLogGroups, DescribeLogStreams, OrderBy, invalid},
+    store::{self, Stream},
+};
+use crate::{
+    identity::{ACCOUNT, REGION},
+    wire::AwsError,
+};
+
+/// Most groups or streams of an answer.
+const MAX_DESCRIBED: usize = 50;
+
+impl Logs {
+    pub(super) fn describe_log_groups(&self, request: &DescribeLogGroups) -> Result<Value, AwsError> {
+        let prefix = request.log_group_name_prefix.as_deref().unwrap_or_default();
+        let groups = self.db.transact(|tx| store::groups(tx))?.into_iter();
+        let keyed = groups.filter(|(name, _)| name.starts_with(prefix)).map(|group| (Key::name(&group.0), group));
+        let (groups, next) = page(keyed.collect(), request.next_token.as_deref(), request.limit)?;
+        let groups: Vec<_> = groups.iter().map(|(name, created_ms)| {
+            json!({
+                "logGroupName": name, "creationTime": created_ms, "metricFilterCount": 0, "storedBytes": 0,
+                "arn": format!("{}:*", group_arn(name)), "logGroupArn": group_arn(name), "logGroupClass": "STANDARD",
+            })
+        }).collect();
+        Ok(with_token(json!({ "logGroups": groups }), next))
+    }
+
+    pub(super) fn describe_log_streams(&self, request: &DescribeLogStreams) -> Result<Value, AwsError> {
+        let order = request.order_by.unwrap_or_default();
+        let prefix = request.log_stream_name_prefix.as_deref();
+        if order == OrderBy::LastEventTime && prefix.is_some() {
+            return Err(invalid("Cannot order by LastEventTime with a logStreamNamePrefix."));
+        }
+        let group = request.group.name()?;
+        let streams = self.db.transact(|tx| store::streams(tx, group))?.into_iter();
+        let descending = request.descending.unwrap_or(false);
+        let mut keyed: Vec<_> = streams
+            .filter(|stream| stream.name.starts_with(prefix.unwrap_or_default()))
+            .map(|stream| (Key::of(&stream, order, descending), stream))
+            .collect();
+        keyed.sort_by(|(a, _), (b, _)| a.compare(b));
+        let (streams, next) = page(keyed, request.next_token.as_deref(), request.limit)?;
+        let streams: Vec<_> = streams.iter().map(|stream| stream_view(group, stream)).collect();
+        Ok(with_token(json!({ "logStreams": streams }), next))
+    }
+}
+
+/// Where a group or stream stands in a list; what a page's token holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Key {
+    at_ms: i64,
+    name: String,
+    descending: bool,
+}
+
+impl Key {
+    fn name(name: &str) -> Self {
+        Self { at_ms: 0, name: name.to_owned(), descending: false }
+    }
+
+    fn of(stream: &Stream, order: OrderBy, descending: bool) -> Self {
+        let at_ms = match order {
+            OrderBy::LogStreamName => 0,
+            OrderBy::LastEventTime => stream.last_ms.unwrap_or(0),
+        };
+        Self { at_ms, descending, ..Self::name(&stream.name) }
+    }
+
+    fn compare(&self, other: &Self) -> std::cmp::Ordering {
+        let ascending = (self.at_ms, &self.name).cmp(&(other.at_ms, &other.name));
+        if self.descending { ascending.reverse() } else { ascending }
+    }
+}
+
+/// The next part of a sorted list, and the token for the rest of it.
+fn page<T>(
+    sorted: Vec<(Key, T)>,
+    token: Option<&str>,
+    limit: Option<usize>,
+) -> Result<(Vec<T>, Option<String>), AwsError> {
+    let limit = limit.unwrap_or(MAX_DESCRIBED);
+    if !(1..=MAX_DESCRIBED).contains(&limit) {
+        return Err(invalid(format!("limit must be between 1 and {MAX_DESCRIBED}")));
+    }
+    let after: Option<Key> = match token {
+        None => None,
+        Some(token) => {
+            let json = BASE64.decode(token).map_err(|_| invalid_token())?;
+            Some(serde_json::from_slice(&json).map_err(|_| invalid_token())?)
+        }
+    };
+    let mut left = sorted.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key.compare(after).is_gt()));
+    let (keys, items): (Vec<_>, Vec<_>) = left.by_ref().take(limit).unzip();
+    let more = left.next().is_some();
+    let last = keys.last().filter(|_| more).map(|key| json!(key).to_string());
+    Ok((items, last.map(|json| BASE64.encode(json))))
+}
+
+fn stream_view(group: &str, stream: &Stream) -> Value {
+    let mut view = json!({
+        "logStreamName": stream.name, "creationTime": stream.created_ms, "storedBytes": 0,
+        "arn": format!("{}:log-stream:{}", group_arn(group), stream.name),
+    });
+    let times = [
+        ("firstEventTimestamp", stream.first_ms),
+        ("lastEventTimestamp", stream.last_ms),
+        ("lastIngestionTime", stream.ingested_ms),
+    ];
+    if let Some(view) = view.as_object_mut() {
+        view.extend(times.into_iter().filter_map(|(name, at_ms)| Some((name.to_owned(), at_ms?.into()))));
+    }
+    view
+}
+
+fn with_token(mut answer: Value, next: Option<String>) -> Value {
+    if let (Some(next), Some(answer)) = (next, answer.as_object_mut()) {
+        answer.insert("nextToken".into(), next.into());
+    }
+    answer
+}
+
+fn group_arn(name: &str) -> String {
+    format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}")
+}

@@ -1,0 +1,195 @@
+//! Reading events: a stream page by page in both directions, and a group's streams together.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    Logs,
+    filter::Filter,
+    position::{Position, Token, invalid_token},
+    request::{FilterLogEvents, GetLogEvents, invalid},
+    store::{self, Event, Span, Stream},
+};
+use crate::wire::AwsError;
+
+/// Most events of an answer, and its size
+/// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
+const MAX_EVENTS: usize = 10_000;
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// What an event counts beside its message, in every limit of Logs
+/// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html>).
+pub(super) const EVENT_OVERHEAD_BYTES: usize = 26;
+
+/// Events looked at for one answer of `FilterLogEvents`. AWS has such a bound too: it answers with few events or none,
+/// and a token to look further.
+const MAX_SEARCHED: usize = 100_000;
+
+/// Most streams that `FilterLogEvents` takes by name.
+const MAX_STREAM_NAMES: usize = 100;
+
+/// Events of one answer, as many as it may hold. The first always fits: an event is smaller than an answer.
+#[derive(Debug)]
+struct Page {
+    events: Vec<Event>,
+    limit: usize,
+    bytes: usize,
+}
+
+impl Page {
+    fn new(limit: Option<usize>) -> Result<Self, AwsError> {
+        let limit = limit.unwrap_or(MAX_EVENTS);
+        if !(1..=MAX_EVENTS).contains(&limit) {
+            return Err(invalid(format!("limit must be between 1 and {MAX_EVENTS}")));
+        }
+        Ok(Self { events: Vec::new(), limit, bytes: 0 })
+    }
+
+    /// Whether there was room for it.
+    fn take(&mut self, event: Event) -> bool {
+        self.bytes += event.message.len() + EVENT_OVERHEAD_BYTES;
+        let fits = self.events.len() < self.limit && (self.bytes <= MAX_BYTES || self.events.is_empty());
+        if fits {
+            self.events.push(event);
+        }
+        fits
+    }
+}
+
+impl Logs {
+    pub(super) fn get_log_events(&self, request: &GetLogEvents) -> Result<Value, AwsError> {
+        let token = request.next_token.as_deref().map(Token::parse).transpose()?;
+        let (span, newest_first) =
+            window(request.start_time, request.end_time, token, request.start_from_head.unwrap_or(false));
+        let mut page = Page::new(request.limit)?;
+        self.db.transact(|tx| {
+            let stream = store::stream(tx, request.group.name()?, &request.log_stream_name)?;
+            store::walk_stream(tx, stream, span, newest_first, |event| page.take(event))
+        })?;
+        if newest_first {
+            page.events.reverse();
+        }
+        let (forward, backward) = around(&page.events, token);
+        let events = page.events.into_iter().map(|event| {
+            json!({ "timestamp": event.position.at_ms, "message": event.message, "ingestionTime": event.ingested_ms })
+        });
+        Ok(json!({
+            "events": events.collect::<Vec<_>>(),
+            "nextForwardToken": forward.text(),
+            "nextBackwardToken": backward.text(),
+        }))
+    }
+
+    pub(super) fn filter_log_events(&self, request: &FilterLogEvents) -> Result<Value, AwsError> {
+        let filter = Filter::parse(request.filter_pattern.as_deref().unwrap_or_default())?;
+        let mut span = times(request.start_time, request.end_time);
+        if let Some(token) = &request.next_token {
+            span.from = span.from.max(Position::of_event_id(token).ok_or_else(invalid_token)?);
+        }
+        let mut page = Page::new(request.limit)?;
+        let mut searched = Searched::default();
+        let names = self.db.transact(|tx| {
+            let names = chosen(request, store::streams(tx, request.group.name()?)?)?;
+            let look = |event: Event| {
+                if searched.events == MAX_SEARCHED {
+                    searched.more = true;
+                    return false;
+                }
+                let position = event.position;
+                let wanted = names.contains_key(&event.stream) && filter.passes(&event.message);
+                if wanted && !page.take(event) {
+                    searched.more = true;
+                    return false;
+                }
+                searched.events += 1;
+                searched.up_to = position;
+                true
+            };
+            match only(&names) {
+                Some(stream) => store::walk_stream(tx, stream, span, false, look)?,
+                None => store::walk_all(tx, span, look)?,
+            }
+            Ok::<_, AwsError>(names)
+        })?;
+        let events = page.events.into_iter().map(|event| {
+            json!({
+                "logStreamName": names.get(&event.stream),
+                "timestamp": event.position.at_ms,
+                "message": event.message,
+                "ingestionTime": event.ingested_ms,
+                "eventId": event.position.event_id(),
+            })
+        });
+        let mut answer = json!({ "events": events.collect::<Vec<_>>(), "searchedLogStreams": [] });
+        if let (true, Some(answer)) = (searched.more, answer.as_object_mut()) {
+            answer.insert("nextToken".into(), searched.up_to.event_id().into());
+        }
+        Ok(answer)
+    }
+}
+
+/// How far a search went.
+#[derive(Debug, Default)]
+struct Searched {
+    events: usize,
+    up_to: Position,
+    more: bool,
+}
+
+/// `startTime` is in, `endTime` is out; no event has the number 0.
+fn times(start_ms: Option<i64>, end_ms: Option<i64>) -> Span {
+    let edge = |at_ms| Position { at_ms, id: 0 };
+    Span { from: start_ms.map_or_else(Position::default, edge), to: end_ms.map_or(Position::END, edge) }
+}
+
+/// What to read of a stream, and whether from the newest event on. A token says the direction itself.
+fn window(start_ms: Option<i64>, end_ms: Option<i64>, token: Option<Token>, from_head: bool) -> (Span, bool) {
+    let span = times(start_ms, end_ms);
+    match token {
+        None => (span, !from_head),
+        Some(Token::Forward(last)) => (Span { from: span.from.max(last), ..span }, false),
+        Some(Token::Backward(first)) => (Span { to: span.to.min(first), ..span }, true),
+    }
+}
+
+/// The tokens that go on from a page. At an end, the token that led there comes back, and the other one leads back over
+/// the event that it was made for.
+fn around(events: &[Event], token: Option<Token>) -> (Token, Token) {
+    match (events, token) {
+        ([first, .., last], _) => (Token::Forward(last.position), Token::Backward(first.position)),
+        ([only], _) => (Token::Forward(only.position), Token::Backward(only.position)),
+        ([], Some(Token::Forward(last))) => (Token::Forward(last), Token::Backward(last.after())),
+        ([], Some(Token::Backward(first))) => (Token::Forward(first.before()), Token::Backward(first)),
+        ([], None) => (Token::Forward(Position::default()), Token::Backward(Position::default())),
+    }
+}
+
+/// The streams a search is about, by number.
+fn chosen(request: &FilterLogEvents, streams: Vec<Stream>) -> Result<BTreeMap<i64, String>, AwsError> {
+    let wanted = |name: &str| match (&request.log_stream_names, &request.log_stream_name_prefix) {
+        (Some(names), _) => names.iter().any(|wanted| wanted == name),
+        (None, Some(prefix)) => name.starts_with(prefix.as_str()),
+        (None, None) => true,
+    };
+    if let Some(names) = &request.log_stream_names {
+        if request.log_stream_name_prefix.is_some() {
+            return Err(invalid("logStreamNames and logStreamNamePrefix cannot be used together."));
+        }
+        if !(1..=MAX_STREAM_NAMES).contains(&names.len()) {
+            return Err(invalid(format!("logStreamNames must have between 1 and {MAX_STREAM_NAMES} names")));
+        }
+        if names.iter().any(|name| streams.iter().all(|stream| stream.name != *name)) {
+            let why = "The specified log stream does not exist.";
+            return Err(AwsError::bad_request("ResourceNotFoundException", why));
+        }
+    }
+    let chosen = streams.into_iter().filter(|stream| wanted(&stream.name));
+    Ok(chosen.map(|stream| (stream.id, stream.name)).collect())
+}
+
+/// The one stream of a search in one.
+fn only(streams: &BTreeMap<i64, String>) -> Option<i64> {
+    let mut numbers = streams.keys();
+    numbers.next().copied().filter(|_| numbers.next().is_none())
+}

@@ -1,0 +1,127 @@
+//! `cargo run`: Longhaul on one machine. The same program is each function and each task of it, started again.
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use domain::Pattern;
+use local::{Stack, options::Options};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Longhaul on one machine: the API, and the AWS that it needs, without an account and without Docker.
+#[derive(Debug, Parser)]
+#[command(name = "longhaul", version)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What the stack starts this program again for.
+#[derive(Debug, Subcommand)]
+#[command(subcommand_help_heading = "Parts that the stack starts itself")]
+enum Part {
+    /// Is a Lambda function.
+    #[command(hide = true)]
+    Function { name: FunctionName },
+    /// Is the worker of a task.
+    #[command(hide = true)]
+    Worker(worker::Args),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FunctionName {
+    Sync,
+    Callback,
+    Api,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.part {
+        None => on(tokio::runtime::Builder::new_multi_thread(), serve(cli.options)),
+        Some(Part::Function { name }) => on(tokio::runtime::Builder::new_current_thread(), function(name)),
+        Some(Part::Worker(args)) => on(tokio::runtime::Builder::new_current_thread(), worker(args)),
+    }
+}
+
+fn on(mut runtime: tokio::runtime::Builder, part: impl Future<Output = ExitCode>) -> ExitCode {
+    match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(part),
+        Err(why) => failed(&why),
+    }
+}
+
+async fn function(name: FunctionName) -> ExitCode {
+    let ended = match name {
+        FunctionName::Sync => durable::run(Pattern::Sync).await,
+        FunctionName::Callback => durable::run(Pattern::Callback).await,
+        FunctionName::Api => api::run().await,
+    };
+    ended.map_or_else(|why| failed(&*why), |()| ExitCode::SUCCESS)
+}
+
+async fn worker(args: worker::Args) -> ExitCode {
+    match std::env::current_exe() {
+        Ok(this) => worker::main_with(args, vec![this.into(), "worker".into(), "--demo".into()]).await,
+        Err(why) => failed(&why),
+    }
+}
+
+async fn serve(options: Options) -> ExitCode {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let stack = match Stack::start(&options).await {
+        Ok(stack) => stack,
+        Err(why) => return failed(&why),
+    };
+    announce(&stack, &options);
+    if let Err(why) = asked_to_stop().await {
+        return failed(&why);
+    }
+    if !options.json {
+        eprintln!("Stopping. What is not over goes on after the next start.");
+    }
+    stack.shut_down().await;
+    ExitCode::SUCCESS
+}
+
+fn announce(stack: &Stack, options: &Options) {
+    let (api, aws) = (format!("http://{}", stack.api), format!("http://{}", stack.aws));
+    if options.json {
+        println!("{}", serde_json::json!({ "ready": true, "api": api, "aws": aws }));
+        return;
+    }
+    println!(
+        "\
+Longhaul is ready.
+
+  API    {api}   documentation: {api}/docs
+  AWS    {aws}   for the aws client: --endpoint-url {aws}
+  data   {data}
+
+Start a job, then follow it by the executionId of the answer:
+
+  curl -sS {api}/executions/sync -H 'content-type: application/json' \\
+       -d '{{\"input\": {{\"message\": \"Hello\", \"processingTime\": 3}}}}'
+  curl -sS {api}/executions/EXECUTION_ID
+
+Ctrl-C stops it.",
+        data = options.data.display()
+    );
+}
+
+async fn asked_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn failed(why: &(impl std::fmt::Display + ?Sized)) -> ExitCode {
+    eprintln!("longhaul: {why}");
+    ExitCode::FAILURE
+}

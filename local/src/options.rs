@@ -1,0 +1,71 @@
+//! What the local stack is told on its command line.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+/// Starts the API and the AWS that it needs, on this machine.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Where the API listens; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    /// Where the AWS endpoints listen, all services on one port; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4566", value_name = "ADDRESS")]
+    pub aws_listen: SocketAddr,
+
+    /// Where everything is kept. Start again with the same one, and every execution goes on.
+    #[arg(long, default_value = ".local", value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Says that it is ready in one line of JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// A job that may be run, and its command, which a shell runs: its input on stdin, its last line of JSON the result.
+    /// May be given several times.
+    #[arg(long = "task", value_name = "NAME='COMMAND'")]
+    pub tasks: Vec<Named>,
+
+    /// A Lambda function and the program that is it: anything that speaks the Runtime API. May be given several times.
+    #[arg(long = "function", value_name = "NAME='COMMAND'")]
+    pub functions: Vec<Named>,
+}
+
+/// A command and the name it goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// The command.
+    pub command: String,
+}
+
+impl FromStr for Named {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let (name, command) = text.split_once('=').ok_or("write it as NAME='COMMAND'")?;
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if name.is_empty() || name.len() > domain::limits::TASK_NAME_CHARS || !plain {
+            return Err("a name has 1 to 64 letters, digits, '-' and '_'");
+        }
+        if command.trim().is_empty() {
+            return Err("the command is missing");
+        }
+        Ok(Self { name: name.to_owned(), command: command.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_may_hold_what_its_name_may_not() {
+        let named: Named = "count=wc -w --total=only".parse().unwrap();
+        assert_eq!((named.name.as_str(), named.command.as_str()), ("count", "wc -w --total=only"));
+        for wrong in ["count", "=x", "a b=x", "a=", "a/b=x"] {
+            assert!(wrong.parse::<Named>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What is deployed on the local stack: the names, functions and jobs that `template.yaml` makes on AWS.
+
+use std::{path::Path, time::Duration};
+
+use aws::{Catalog, config::Environment};
+use domain::DEFAULT_TASK;
+use serde_json::{Value, json};
+
+use crate::{
+    ecs::Ecs,
+    identity::REGION,
+    lambda::{DurableConfig, Function},
+    options::Named,
+    wire::AwsError,
+};
+
+pub(crate) const TABLE: &str = "longhaul-executions";
+pub(crate) const CLUSTER: &str = "longhaul";
+pub(crate) const LOG_GROUP: &str = "/ecs/longhaul";
+const SYNC: &str = "longhaul-sync";
+const CALLBACK: &str = "longhaul-callback";
+const ALIAS: &str = "live";
+
+/// Whom everything belongs to here.
+pub(crate) const OWNER: &str = "local";
+
+/// What every function and every task gets: the way to this stack, and enough of the machine to find programs.
+pub(crate) fn base_environment(aws_url: &str) -> Vec<(String, String)> {
+    let machine = Environment::of_process();
+    let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_LOG"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), machine.optional(name)?)));
+    let aws = [
+        ("AWS_ENDPOINT_URL", aws_url),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    inherited.chain(aws.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+}
+
+/// The API's configuration.
+pub(crate) fn api_config(catalog: Catalog) -> api::config::Config {
+    api::config::Config {
+        table: TABLE.to_owned(),
+        sync_function: format!("{SYNC}:{ALIAS}"),
+        callback_function: format!("{CALLBACK}:{ALIAS}"),
+        catalog,
+    }
+}
+
+/// Both durable functions, which are this program started again, and the functions of the command line.
+pub(crate) fn functions(this: &Path, base: &[(String, String)], catalog: &Catalog, more: &[Named]) -> Vec<Function> {
+    let tasks = serde_json::to_string(catalog).unwrap_or_default();
+    let own = [
+        ("EXECUTIONS_TABLE", TABLE),
+        ("ECS_CLUSTER", CLUSTER),
+        ("TASKS", &tasks),
+        ("LOG_GROUP", LOG_GROUP),
+        ("DIRECT_OWNER", OWNER),
+        ("SYNC_FUNCTION", "longhaul-sync:live"),
+        ("CALLBACK_FUNCTION", "longhaul-callback:live"),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment: Vec<_> = base.iter().cloned().chain(own).collect();
+    let function = |name: &str, command: Vec<String>, durable| Function {
+        name: name.to_owned(),
+        command,
+        environment: environment.clone(),
+        timeout: Duration::from_mins(1),
+        memory: 128,
+        alias: Some(ALIAS.to_owned()),
+        durable,
+    };
+    let durable = |name, part: &str| {
+        let command = vec![this.to_string_lossy().into_owned(), "function".to_owned(), part.to_owned()];
+        // The longest there is: an execution's own deadline comes before.
+        function(name, command, Some(DurableConfig { execution_timeout: Duration::from_hours(366 * 24) }))
+    };
+    let shell = |named: &Named| {
+        let command = ["sh".to_owned(), "-c".to_owned(), format!("exec {}", named.command)];
+        function(&named.name, command.into(), None)
+    };
+    [durable(SYNC, "sync"), durable(CALLBACK, "callback")].into_iter().chain(more.iter().map(shell)).collect()
+}
+
+/// The jobs that may be run: the demonstration and those of the command line.
+pub(crate) fn catalog(tasks: &[Named]) -> Result<Catalog, serde_json::Error> {
+    let names = std::iter::once(DEFAULT_TASK).chain(tasks.iter().map(|task| task.name.as_str()));
+    let job = |name: &str| serde_json::from_value(json!({ "taskDefinition": family(name) }));
+    names.map(|name| Ok((name.to_owned(), job(name)?))).collect()
+}
+
+fn family(task: &str) -> String {
+    format!("longhaul-{task}")
+}
+
+/// Registers a task definition for each job: this program as the worker, around the job's command.
+pub(crate) async fn register_tasks(ecs: &Ecs, this: &Path, tasks: &[Named]) -> Result<(), AwsError> {
+    let this = this.to_string_lossy();
+    // A task of the command line stands in for the demonstration if it takes its name.
+    if !tasks.iter().any(|task| task.name == DEFAULT_TASK) {
+        register(ecs, DEFAULT_TASK, json!([this, "worker"]), json!([])).await?;
+    }
+    for task in tasks {
+        let command = json!(["--", "sh", "-c", task.command]);
+        register(ecs, &task.name, json!([this, "worker"]), command).await?;
+    }
+    Ok(())
+}
+
+/// A definition that is as it was gets no new revision: revisions would grow with every start.
+async fn register(ecs: &Ecs, task: &str, entry_point: Value, command: Value) -> Result<(), AwsError> {
+    let family = family(task);
+    let latest = ecs.handle("DescribeTaskDefinition", json!({ "taskDefinition": family }).to_string().as_bytes()).await;
+    let same = |definition: &Value| {
+        definition.pointer("/taskDefinition/containerDefinitions/0").is_some_and(|container| {
+            container["entryPoint"] == entry_point && container["command"] == command
+        })
+    };
+    if latest.as_ref().is_ok_and(same) {
+        return Ok(());
+    }
+    let definition = json!({
+        "family": family,
+        "containerDefinitions": [{
+            "name": "job",
+            "image": "longhaul/worker",
+            "entryPoint": entry_point,
+            "command": command,
+            "stopTimeout": 30,
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {
+                    "awslogs-group": LOG_GROUP,
+                    "awslogs-region": REGION,
+                    "awslogs-stream-prefix": "task",
+                },
+            },
+        }],
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "cpu": "256",
+        "memory": "512",
+    });
+    ecs.handle("RegisterTaskDefinition", definition.to_string().as_bytes()).await?;
+    Ok(())
+}

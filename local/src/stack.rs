@@ -1,0 +1,164 @@
+//! The whole stack: starts its parts in the order in which they need each other, and stops them in the other.
+
+use std::{fs::File, io, net::SocketAddr, path::PathBuf};
+
+use api::{App, Callers};
+use aws::Connection;
+use axum::Router;
+use domain::Owner;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    clock::Clock,
+    db::Db,
+    dynamodb::DynamoDb,
+    ecs::{self, Ecs},
+    gateway::Services,
+    identity::REGION,
+    lambda::{self, Lambda},
+    logs::{self, Logs},
+    options::Options,
+    setup,
+    wire::AwsError,
+};
+
+/// A running stack.
+#[derive(Debug)]
+pub struct Stack {
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Where the AWS endpoints listen.
+    pub aws: SocketAddr,
+    dynamodb: DynamoDb,
+    ecs: Ecs,
+    lambda: Lambda,
+    running: Vec<JoinHandle<()>>,
+    /// Held for as long as the stack runs: two stacks over one directory would undo each other's work.
+    _lock: File,
+}
+
+/// Why a stack could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken, or is not this machine's.
+    #[error("cannot listen on {address}: {why}; choose another with {option}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What chooses another one.
+        option: &'static str,
+        /// What the operating system says.
+        why: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {}: {why}; choose another with --data", dir.display())]
+    Data {
+        /// The directory.
+        dir: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Anything else.
+    #[error("cannot start: {0}")]
+    Other(String),
+}
+
+impl From<AwsError> for StartError {
+    fn from(why: AwsError) -> Self {
+        Self::Other(why.message)
+    }
+}
+
+impl Stack {
+    /// Starts everything, and takes up what an earlier stack over the same directory left unfinished.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], in words for the person at the terminal.
+    pub async fn start(options: &Options) -> Result<Self, StartError> {
+        let aws_listener = listen(options.aws_listen, "--aws-listen").await?;
+        let api_listener = listen(options.listen, "--listen").await?;
+        let (aws_address, api_address) = (address(&aws_listener)?, address(&api_listener)?);
+        let this = std::env::current_exe().map_err(other)?;
+        let lock = lock(options)?;
+        let data = |why: String| StartError::Data { dir: options.data.clone(), why };
+
+        let aws_url = format!("http://{aws_address}");
+        let base = setup::base_environment(&aws_url);
+        let catalog = setup::catalog(&options.tasks).map_err(other)?;
+        let schemas = [logs::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
+        let db = Db::open(&options.data.join("aws.db"), &schemas).map_err(|why| data(why.to_string()))?;
+        let dynamodb = DynamoDb::start(&options.data.join("dynamodb.db"), setup::TABLE)
+            .await
+            .map_err(|why| data(why.to_string()))?;
+
+        let clock = Clock;
+        let logs = Logs::new(db.clone(), clock);
+        let settings = ecs::Settings {
+            cluster: setup::CLUSTER.to_owned(),
+            base_environment: base.clone(),
+            metadata_base: format!("{aws_url}/_ecs"),
+        };
+        let ecs = Ecs::new(db.clone(), clock, logs.clone(), settings);
+        ecs.recover()?;
+        setup::register_tasks(&ecs, &this, &options.tasks).await?;
+        let functions = setup::functions(&this, &base, &catalog, &options.functions);
+        let lambda = Lambda::new(db, clock, &logs, functions);
+
+        let services = Services::new(dynamodb.address, ecs.clone(), logs, lambda.clone());
+        let connection = Connection::to_endpoint(&aws_url, REGION).await;
+        let app = App::new(&connection, setup::api_config(catalog), Callers::Only(Owner::new(setup::OWNER)));
+        let driven = lambda.clone();
+        let running = vec![
+            serve(aws_listener, services.router()),
+            serve(api_listener, api::router(app)),
+            tokio::spawn(async move { driven.drive().await }),
+        ];
+        Ok(Self { api: api_address, aws: aws_address, dynamodb, ecs, lambda, running, _lock: lock })
+    }
+
+    /// Stops everything. Executions that are not over go on after the next start.
+    pub async fn shut_down(self) {
+        // The API and the driver first: nothing new begins. The AWS endpoints last: what ends wants to say so.
+        for part in self.running.iter().skip(1) {
+            part.abort();
+        }
+        self.lambda.shut_down().await;
+        self.ecs.shut_down().await;
+        self.dynamodb.shut_down();
+        for part in self.running {
+            part.abort();
+        }
+    }
+}
+
+async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|why| StartError::Listen { address, option, why })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(other)
+}
+
+fn other(why: impl std::fmt::Display) -> StartError {
+    StartError::Other(why.to_string())
+}
+
+fn lock(options: &Options) -> Result<File, StartError> {
+    let data = |why: String| StartError::Data { dir: options.data.clone(), why };
+    std::fs::create_dir_all(&options.data).map_err(|why| data(why.to_string()))?;
+    let file = File::create(options.data.join("lock")).map_err(|why| data(why.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(data("another local stack uses it".into())),
+        Err(std::fs::TryLockError::Error(why)) => Err(data(why.to_string())),
+    }
+}
+
+fn serve(listener: TcpListener, router: Router) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(why) = axum::serve(listener, router).await {
+            tracing::error!(%why, "a server ended");
+        }
+    })
+}

@@ -1,0 +1,46 @@
+//! What AWS's JSON protocols have in common: how an error looks, and what an answer says of its request.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// An error as AWS's services answer it: in the header of the REST protocols and in the body of the JSON ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsError {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Name of the exception.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl AwsError {
+    /// The caller's mistake: 400.
+    #[must_use]
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+    }
+
+    /// Our fault: 500.
+    #[must_use]
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "InternalFailure", message: message.into() }
+    }
+}
+
+impl From<rusqlite::Error> for AwsError {
+    fn from(why: rusqlite::Error) -> Self {
+        Self::internal(format!("the local stack's database failed: {why}"))
+    }
+}
+
+impl IntoResponse for AwsError {
+    fn into_response(self) -> Response {
+        let body = json!({ "__type": self.code, "message": self.message, "Message": self.message });
+        (self.status, [("x-amzn-errortype", self.code)], Json(body)).into_response()
+    }
+}

@@ -1,0 +1,126 @@
+//! What the worker reads from its environment: what the workflow that started the task put there.
+
+use aws::config::{Environment, Misconfigured};
+use domain::{Attempt, ExecutionId, Json};
+use jiff::Timestamp;
+
+/// The variable that carries the input, to the worker and on to its command.
+pub(crate) const INPUT: &str = "EXECUTION_INPUT";
+/// The variable that names the table to read the input from.
+pub(crate) const INPUT_TABLE: &str = "INPUT_TABLE";
+/// The variable that names the table to record the outcome in.
+pub(crate) const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
+
+/// What this task was started for. All of it may be absent: then somebody runs the image by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `EXECUTION_ID`: the execution.
+    pub(crate) id: Option<ExecutionId>,
+    /// `EXECUTION_ATTEMPT`: which try of it this is; the first if absent.
+    pub(crate) attempt: Attempt,
+    /// `EXECUTION_DEADLINE`: when the job has to be over, in RFC 3339.
+    pub(crate) deadline: Option<Timestamp>,
+    /// `EXECUTION_INPUT` or `INPUT_TABLE`: where the input is.
+    pub(crate) input: Source,
+    /// `EXECUTIONS_TABLE`: where the outcome is to be recorded. Absent if somebody else looks after that.
+    pub(crate) record: Option<Item>,
+    /// `ECS_CONTAINER_METADATA_URI_V4`: where the ECS agent tells of the task.
+    pub(crate) metadata: Option<String>,
+}
+
+/// Where the input is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Here.
+    Given(Json),
+    /// In the execution's item: it is too large for a variable.
+    Item(Item),
+    /// On the worker's own stdin.
+    Stdin,
+}
+
+/// An execution's item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// The table it is in.
+    pub(crate) table: String,
+    /// Its key.
+    pub(crate) id: ExecutionId,
+}
+
+impl Config {
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    pub fn from_env() -> Result<Self, Misconfigured> {
+        Self::read(Environment::of_process())
+    }
+
+    fn read(mut env: Environment) -> Result<Self, Misconfigured> {
+        let (input_table, table) = (env.optional(INPUT_TABLE), env.optional(EXECUTIONS_TABLE));
+        if input_table.is_some() || table.is_some() {
+            env.required("EXECUTION_ID");
+        }
+        let id: Option<ExecutionId> = given(&mut env, "EXECUTION_ID", str::parse);
+        let item = |table: Option<String>| table.zip(id.clone()).map(|(table, id)| Item { table, id });
+        let attempt = given(&mut env, "EXECUTION_ATTEMPT", |text| {
+            text.parse().ok().and_then(Attempt::new).ok_or("not a number from 1")
+        });
+        let config = Self {
+            attempt: attempt.unwrap_or(Attempt::FIRST),
+            deadline: given(&mut env, "EXECUTION_DEADLINE", str::parse),
+            input: match (given(&mut env, INPUT, Json::parse), item(input_table)) {
+                (Some(input), _) => Source::Given(input),
+                (None, Some(item)) => Source::Item(item),
+                (None, None) => Source::Stdin,
+            },
+            record: item(table),
+            metadata: env.optional("ECS_CONTAINER_METADATA_URI_V4"),
+            id,
+        };
+        env.finish(config)
+    }
+}
+
+/// A variable that may be absent, but not unreadable.
+fn given<T, E: ToString>(env: &mut Environment, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
+    env.optional(name)?;
+    env.parsed(name, |text| parse(text).map(Some).map_err(|why| why.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<Config, String> {
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::read(Environment::of(vars)).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn nothing_is_needed_by_hand() {
+        let config = read(&[]).unwrap();
+        assert_eq!((config.input, config.record, config.attempt), (Source::Stdin, None, Attempt::FIRST));
+    }
+
+    #[test]
+    fn the_input_in_the_environment_comes_first() {
+        let item = Item { table: "t".into(), id: "e1".parse().unwrap() };
+        let mut vars = vec![("EXECUTION_ID", "e1"), ("INPUT_TABLE", "t"), ("EXECUTIONS_TABLE", "t")];
+        let config = read(&vars).unwrap();
+        assert_eq!((config.input, config.record), (Source::Item(item.clone()), Some(item)));
+        vars.push(("EXECUTION_INPUT", "[1]"));
+        assert_eq!(read(&vars).unwrap().input, Source::Given(Json::parse("[1]").unwrap()));
+    }
+
+    #[test]
+    fn tells_everything_that_is_wrong_at_once() {
+        let complaint = read(&[("EXECUTIONS_TABLE", "t"), ("EXECUTION_ATTEMPT", "0"), ("EXECUTION_DEADLINE", "soon")]);
+        let complaint = complaint.unwrap_err();
+        for name in ["EXECUTION_ID", "EXECUTION_ATTEMPT", "EXECUTION_DEADLINE"] {
+            assert!(complaint.contains(name), "{complaint}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How a job ended, as the worker saw it, and what follows from it.
+
+use domain::{Ending, Exit, Output, StoppedBy, cut_short, judge};
+use jiff::Timestamp;
+
+use crate::stops::Stop;
+
+/// Exit code of a worker that failed itself, as `env`, `timeout` and `docker run` have it.
+pub(crate) const OWN_FAILURE: u8 = 125;
+
+/// Exit code for a job that ended with 0 only because its deadline passed, as `timeout` has it. A 0 would tell whoever
+/// judges by the exit code alone that the job had completed.
+const DEADLINE_PASSED: i32 = 124;
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// How its process, or what stands for it, ended.
+    pub(crate) exit: Exit,
+    /// Its result.
+    pub(crate) output: Output,
+    /// The end of what it said of its errors.
+    pub(crate) tail: String,
+    /// Why it was told to end, if it was: the first reason.
+    pub(crate) stop: Option<Stop>,
+    /// When it ended.
+    pub(crate) at: Timestamp,
+}
+
+impl Finished {
+    /// The end of a job that was stopped before it began.
+    pub(crate) fn before_it_began(stop: Stop, at: Timestamp) -> Self {
+        let exit = Exit::Lost("the job had not begun".to_owned());
+        Self { exit, output: Output::None, tail: String::new(), stop: Some(stop), at }
+    }
+
+    /// What is to be recorded. A signal says that the task was stopped, and not why: only the execution's state tells
+    /// whether it was cancelled.
+    pub(crate) fn ending(&self, cancelling: bool) -> Ending {
+        let ending = judge(self.exit.clone(), self.output.clone(), &self.tail, self.at);
+        match self.stop {
+            None => ending,
+            Some(Stop::Deadline) => cut_short(StoppedBy::Deadline, ending),
+            Some(Stop::Signal(_)) if cancelling => cut_short(StoppedBy::Cancel, ending),
+            Some(Stop::Signal(_)) => cut_short(StoppedBy::Other, ending),
+        }
+    }
+
+    /// The worker's own exit code: the job's.
+    pub(crate) fn exit_code(&self) -> u8 {
+        let code = match (self.exit.code(), self.stop) {
+            (Some(0) | None, Some(Stop::Deadline)) => Some(DEADLINE_PASSED),
+            (None, Some(Stop::Signal(signal))) => Exit::Signal(signal.as_raw()).code(),
+            (code, _) => code,
+        };
+        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(OWN_FAILURE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Verdict, kinds};
+    use rustix::process::Signal;
+
+    use super::*;
+
+    fn finished(exit: Exit, stop: Option<Stop>) -> Finished {
+        Finished { exit, output: Output::None, tail: String::new(), stop, at: Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn the_state_tells_a_cancelled_job_from_a_stopped_one() {
+        let stopped = finished(Exit::Signal(15), Some(Stop::Signal(Signal::TERM)));
+        let Verdict::Cancelled(error) = stopped.ending(true).verdict else { panic!("{stopped:?}") };
+        assert_eq!(error.kind, kinds::CANCELLED);
+        let Verdict::Failed(error) = stopped.ending(false).verdict else { panic!("{stopped:?}") };
+        assert_eq!(error.kind, kinds::STOPPED);
+    }
+
+    #[test]
+    fn nobody_s_stop_leaves_the_verdict_alone() {
+        assert_eq!(finished(Exit::Code(0), None).ending(true).verdict, Verdict::Completed);
+    }
+
+    #[test]
+    fn the_exit_code_is_the_job_s_unless_that_would_hide_the_deadline() {
+        assert_eq!(finished(Exit::Code(3), None).exit_code(), 3);
+        assert_eq!(finished(Exit::Signal(9), Some(Stop::Deadline)).exit_code(), 137);
+        assert_eq!(finished(Exit::Code(0), Some(Stop::Deadline)).exit_code(), 124);
+        assert_eq!(finished(Exit::Code(0), Some(Stop::Signal(Signal::TERM))).exit_code(), 0);
+        assert_eq!(Finished::before_it_began(Stop::Signal(Signal::TERM), Timestamp::UNIX_EPOCH).exit_code(), 143);
+        assert_eq!(finished(Exit::Lost("gone".into()), None).exit_code(), 125);
+    }
+}

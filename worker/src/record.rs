@@ -1,0 +1,138 @@
+//! Records in the execution's item that the job began and what it came to: the callback pattern.
+
+use aws::{AdvanceError, Connection, Executions};
+use domain::{Attempt, Event, Execution, ExecutionId, Status};
+
+use crate::{
+    clock,
+    config::{Config, Item},
+    finished::Finished,
+    metadata,
+    retry::Backoff,
+    stops::Stop,
+};
+
+/// The item that this task reports to.
+#[derive(Debug)]
+pub(crate) struct Record {
+    executions: Executions,
+    id: ExecutionId,
+    attempt: Attempt,
+    metadata: Option<String>,
+}
+
+/// Whether the job is still to be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is.
+    Wanted,
+    /// Somebody asked for an end before it began.
+    Cancelling,
+    /// The execution is over already.
+    Over(Status),
+}
+
+/// Why the start could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotStarted {
+    /// Two tasks for one attempt: the recorded one does the work.
+    #[error("another task works on this attempt: {0}")]
+    Taken(domain::Refused),
+    /// The item is not there, or the call is refused for good.
+    #[error("cannot record the start, and so could not record the end")]
+    Unrecordable(#[source] AdvanceError),
+}
+
+impl Record {
+    /// The item that the configuration names, if this task is to report for itself.
+    pub(crate) async fn of(config: &Config) -> Option<Self> {
+        let Item { table, id } = config.record.clone()?;
+        let executions = Executions::new(&Connection::from_env().await, table);
+        Some(Self { executions, id, attempt: config.attempt, metadata: config.metadata.clone() })
+    }
+
+    /// Records that this task is there, and learns whether its job is still wanted. While the table cannot be reached
+    /// nothing begins: nobody knows then whether something else has the attempt.
+    pub(crate) async fn started(&self) -> Result<Standing, NotStarted> {
+        let Some(task_arn) = self.task_arn().await else { return Ok(Standing::Wanted) };
+        let event = Event::TaskStarted { attempt: self.attempt, task_arn };
+        let mut backoff = Backoff::default();
+        loop {
+            match self.executions.advance(&self.id, &event, clock::now()).await {
+                Ok(execution) => return Ok(standing(execution.status())),
+                Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => return Ok(standing(now.status())),
+                Err(AdvanceError::Refused { refused, .. }) => return Err(NotStarted::Taken(refused)),
+                Err(error) if may_pass(&error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot record the start yet");
+                    backoff.wait().await;
+                }
+                Err(error) => return Err(NotStarted::Unrecordable(error)),
+            }
+        }
+    }
+
+    async fn task_arn(&self) -> Option<String> {
+        let Some(endpoint) = &self.metadata else {
+            tracing::warn!("there is no ECS agent to ask which task this is: its start is not recorded");
+            return None;
+        };
+        let arn = metadata::task_arn(endpoint).await;
+        arn.inspect_err(|error| {
+            tracing::warn!(error = &**error as &dyn std::error::Error, "no task ARN: its start is not recorded");
+        })
+        .ok()
+    }
+
+    /// Records what the job came to, for as long as it takes: a task that gave up would leave its result nowhere. What ends
+    /// this at last is SIGKILL, and the reconciler records that.
+    ///
+    /// An end that is recorded already stays.
+    ///
+    /// # Errors
+    ///
+    /// Only that there is no such item.
+    pub(crate) async fn ended(&self, finished: &Finished) -> Result<(), AdvanceError> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.try_ended(finished).await {
+                Ok(_) => return Ok(()),
+                Err(AdvanceError::Refused { refused, .. }) => {
+                    tracing::warn!(%refused, "another end is recorded already; it stays");
+                    return Ok(());
+                }
+                Err(error @ AdvanceError::NotFound(_)) => return Err(error),
+                // Also when it is refused: permissions can be mended while the task lives, a lost result cannot.
+                Err(error @ (AdvanceError::Call(_) | AdvanceError::Contended(_))) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot record the end yet");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    async fn try_ended(&self, finished: &Finished) -> Result<Execution, AdvanceError> {
+        let cancelling = match finished.stop {
+            Some(Stop::Signal(_)) => {
+                self.executions.get(&self.id).await?.is_some_and(|now| now.status() == Status::Cancelling)
+            }
+            Some(Stop::Deadline) | None => false,
+        };
+        self.executions.advance(&self.id, &Event::Ended(finished.ending(cancelling)), clock::now()).await
+    }
+}
+
+fn standing(status: Status) -> Standing {
+    match status {
+        Status::Pending | Status::Running => Standing::Wanted,
+        Status::Cancelling => Standing::Cancelling,
+        Status::Completed | Status::Failed | Status::TimedOut | Status::Cancelled => Standing::Over(status),
+    }
+}
+
+fn may_pass(error: &AdvanceError) -> bool {
+    match error {
+        AdvanceError::Call(failed) => failed.retryable(),
+        AdvanceError::Contended(_) => true,
+        AdvanceError::NotFound(_) | AdvanceError::Refused { .. } => false,
+    }
+}

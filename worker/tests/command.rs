@@ -1,0 +1,274 @@
+//! The real binary around real commands: what goes in, what comes out, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "also the helpers of tests may stop at the first thing that is wrong")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Far more than anything here takes, far less than a hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The worker as a workflow starts it, with an input.
+fn worker(input: &str, command: &[&str]) -> Command {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_worker"));
+    worker.env_clear().env("PATH", env!("PATH")).env("EXECUTION_ID", "e1").env("EXECUTION_INPUT", input);
+    worker.args(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    worker
+}
+
+fn shell(script: &str) -> Command {
+    worker("null", &["--", "sh", "-c", script])
+}
+
+/// Runs to the end; a worker that hangs is killed, and fails the test.
+fn end(mut worker: Command) -> Output {
+    finish(worker.spawn().unwrap())
+}
+
+fn finish(mut child: Child) -> Output {
+    let pid = Pid::from_child(&child);
+    let (done, expired) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        if expired.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            kill_process(pid, Signal::KILL).unwrap();
+        }
+    });
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let errors = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        err.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    let mut stdout = Vec::new();
+    out.read_to_end(&mut stdout).unwrap();
+    let stderr = errors.join().unwrap();
+    let status = child.wait().unwrap();
+    drop(done);
+    watchdog.join().unwrap();
+    assert!(status.code().is_some(), "the worker was killed; it said {}", String::from_utf8_lossy(&stderr));
+    Output { status, stdout, stderr }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the worker reads the same clock")]
+fn in_seconds(seconds: u64) -> String {
+    (jiff::Timestamp::now() + Duration::from_secs(seconds)).to_string()
+}
+
+/// Reads the command's first line: it is up and has its traps set.
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    let mut bytes = [0];
+    let stdout = child.stdout.as_mut().unwrap();
+    while stdout.read(&mut bytes).unwrap() == 1 && bytes != *b"\n" {
+        line.push(char::from(bytes[0]));
+    }
+    line
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn output_passes_through_unchanged() {
+    let done = end(shell(r#"printf 'plain\r\n\377\n{"n": 1}\nno line end'; printf 'oops' >&2"#));
+    assert_eq!(done.status.code(), Some(0));
+    assert_eq!(done.stdout, b"plain\r\n\xff\n{\"n\": 1}\nno line end");
+    assert_eq!(done.stderr, b"oops", "a worker with nothing to say is silent");
+}
+
+#[test]
+fn the_input_is_on_stdin_and_in_the_environment() {
+    let input = r#"{"text": "ä b", "n": 1.10}"#;
+    let done = end(worker(input, &["--", "sh", "-c", r#"cat; printf '\n%s\n%s' "$EXECUTION_INPUT" "$EXECUTION_ID""#]));
+    assert_eq!(text(&done.stdout), format!("{input}\n{input}\ne1"));
+}
+
+#[test]
+fn where_the_worker_reads_is_not_the_command_s_business() {
+    let mut worker = shell("env");
+    worker.env("INPUT_TABLE", "t").env("AWS_REGION", "eu-north-1");
+    let done = end(worker);
+    assert!(!text(&done.stdout).contains("TABLE"), "{}", text(&done.stdout));
+    assert!(text(&done.stdout).contains("AWS_REGION=eu-north-1"));
+}
+
+#[test]
+fn a_large_input_comes_on_stdin_alone() {
+    let input = format!("\"{}\"", "x".repeat(150 * 1024));
+    let mut worker = worker("", &["--", "sh", "-c", r#"wc -c; echo "${EXECUTION_INPUT-unset}""#]);
+    worker.env_remove("EXECUTION_INPUT").stdin(Stdio::piped());
+    let mut child = worker.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let done = finish(child);
+    let words: Vec<_> = text(&done.stdout).split_whitespace().collect();
+    assert_eq!(words, [&*input.len().to_string(), "unset"]);
+}
+
+#[test]
+fn a_command_need_not_read_its_input() {
+    let input = format!("\"{}\"", "x".repeat(100 * 1024));
+    let done = end(worker(&input, &["--", "sh", "-c", "exec 0<&-; echo 1"]));
+    assert_eq!((done.status.code(), text(&done.stdout)), (Some(0), "1\n"));
+}
+
+#[test]
+fn by_hand_the_input_comes_from_stdin_or_is_null() {
+    for (typed, input, code) in [("", "null", 0), (" [1]\n", "[1]", 0), ("nonsense", "", 125)] {
+        let mut worker = worker("", &["--", "cat"]);
+        worker.env_clear().env("PATH", env!("PATH")).stdin(Stdio::piped());
+        let mut child = worker.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        let done = finish(child);
+        assert_eq!((done.status.code(), text(&done.stdout)), (Some(code), input), "{typed:?}");
+    }
+}
+
+#[test]
+fn an_incomplete_environment_runs_nothing() {
+    let mut worker = shell("echo ran");
+    worker.env("EXECUTIONS_TABLE", "t").env("EXECUTION_ID", "").env("EXECUTION_DEADLINE", "soon");
+    let done = end(worker);
+    assert_eq!((done.status.code(), text(&done.stdout)), (Some(125), ""));
+    let said = text(&done.stderr);
+    assert!(said.contains("EXECUTION_ID is not set") && said.contains("EXECUTION_DEADLINE cannot be read"), "{said}");
+}
+
+#[test]
+fn what_the_worker_says_is_no_result() {
+    let done = end(worker("null", &["--", "/no/such/command"]));
+    assert!(!done.stderr.is_empty());
+    let json =
+        done.stderr.lines().find(|line| serde_json::from_str::<serde_json::Value>(line.as_ref().unwrap()).is_ok());
+    assert!(json.is_none(), "{json:?}");
+}
+
+#[test]
+fn the_exit_code_is_the_command_s() {
+    assert_eq!(end(shell("echo no disk >&2; exit 3")).status.code(), Some(3));
+    assert_eq!(end(shell("kill -KILL $$")).status.code(), Some(137));
+    for (command, code) in [("/no/such/command", 127), ("/etc/passwd", 126), ("/", 126)] {
+        let done = end(worker("null", &["--", command]));
+        assert_eq!(done.status.code(), Some(code), "{command}");
+        assert!(text(&done.stderr).contains(&format!("cannot run {command}: ")), "{}", text(&done.stderr));
+    }
+}
+
+#[test]
+fn much_output_is_no_trouble() {
+    let started = Instant::now();
+    let line = end(shell("head -c 5000000 /dev/zero | tr '\\0' x; echo; echo 1"));
+    assert_eq!(line.stdout.len(), 5_000_003);
+    let lines = end(shell("yes '{\"n\": 1}' | head -c 5000000"));
+    assert_eq!(lines.stdout.len(), 5_000_000);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[test]
+fn signals_are_passed_on() {
+    for (sent, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT")] {
+        let script = format!("trap 'echo got {name}; exit 7' {name}; echo up; while :; do sleep 0.05; done");
+        let mut child = shell(&script).spawn().unwrap();
+        assert_eq!(first_line(&mut child), "up");
+        signal(&child, sent);
+        let done = finish(child);
+        assert_eq!((done.status.code(), text(&done.stdout)), (Some(7), &*format!("got {name}\n")));
+    }
+}
+
+#[test]
+fn a_command_that_does_nothing_about_sigterm_dies_of_it() {
+    let mut child = shell("echo up; exec sleep 60").spawn().unwrap();
+    assert_eq!(first_line(&mut child), "up");
+    signal(&child, Signal::TERM);
+    assert_eq!(finish(child).status.code(), Some(143));
+}
+
+#[test]
+fn the_deadline_is_a_sigterm() {
+    let mut worker = shell("trap 'echo late; exit 0' TERM; while :; do sleep 0.05; done");
+    worker.env("EXECUTION_DEADLINE", in_seconds(1));
+    let done = end(worker);
+    assert_eq!((done.status.code(), text(&done.stdout)), (Some(124), "late\n"), "0 would look like success");
+}
+
+#[test]
+fn past_the_grace_the_deadline_is_a_sigkill() {
+    let mut worker = shell("trap '' TERM; while :; do sleep 0.05; done");
+    worker.env("EXECUTION_DEADLINE", in_seconds(1));
+    let started = Instant::now();
+    assert_eq!(end(worker).status.code(), Some(137));
+    assert!(started.elapsed() > Duration::from_secs(10), "{:?} of grace", started.elapsed());
+}
+
+#[test]
+fn a_deadline_that_has_passed_starts_nothing() {
+    let mut worker = shell("echo ran");
+    worker.env("EXECUTION_DEADLINE", in_seconds(0));
+    let done = end(worker);
+    assert_eq!((done.status.code(), text(&done.stdout)), (Some(124), ""));
+}
+
+#[test]
+fn a_grandchild_that_holds_the_output_open_is_not_waited_for() {
+    let mut child = shell("sleep 60 & echo $!; echo 1").spawn().unwrap();
+    let grandchild = first_line(&mut child).parse().ok().and_then(Pid::from_raw).unwrap();
+    let started = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => assert!(started.elapsed() < PATIENCE, "the worker hangs"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    kill_process(grandchild, Signal::KILL).unwrap();
+    let mut rest = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_to_string(&mut rest).unwrap();
+    assert_eq!((status.code(), &*rest), (Some(0), "1\n"));
+}
+
+#[test]
+fn without_a_command_the_demonstration_runs() {
+    let done = end(worker(r#"{"message": "hello", "processingTime": 0.2}"#, &[]));
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    let last = text(&done.stdout).lines().last().unwrap();
+    let result: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!((&result["message"], &result["processingTime"]), (&"hello".into(), &0.2.into()));
+    assert!(result["processedAt"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+}
+
+#[test]
+fn the_demonstration_refuses_nonsense_and_can_be_stopped() {
+    let refused = end(worker("[1]", &[]));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).starts_with("the input has to be like"), "{}", text(&refused.stderr));
+    let mut child = worker(r#"{"processingTime": 60}"#, &[]).spawn().unwrap();
+    assert_eq!(first_line(&mut child), "processing for 60 seconds: ");
+    signal(&child, Signal::TERM);
+    assert_eq!(finish(child).status.code(), Some(143));
+}
+
+/// The example that users copy.
+#[test]
+fn the_python_example_counts_words() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/wordcount.py");
+    let run = |input: &str| end(worker(input, &["--", "python3", example]));
+    let counted = run(r#"{"text": "The cat saw the dog. Don't wake the dog!"}"#);
+    assert_eq!(counted.status.code(), Some(0), "{}", text(&counted.stderr));
+    let last = text(&counted.stdout).lines().last().unwrap();
+    assert_eq!(last, r#"{"words": 9, "unique": 6, "top": [["the", 3], ["dog", 2], ["cat", 1]]}"#);
+    for bad in ["null", "[]", r#"{"text": 1}"#] {
+        let refused = run(bad);
+        assert_eq!(refused.status.code(), Some(2), "{bad}");
+        assert!(text(&refused.stderr).contains("the input has to be an object"), "{}", text(&refused.stderr));
+    }
+}
