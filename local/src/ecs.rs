@@ -89,7 +89,7 @@ impl Ecs {
     ///
     /// A 500 when the database failed.
     pub fn recover(&self) -> Result<(), AwsError> {
-        let lost = self.0.db.transact(|tx| store::unstopped(tx))?;
+        let lost = self.0.db.transact(store::unstopped)?;
         leftovers::kill(&lost, &self.0.settings);
         for task in lost {
             self.record(&task.id, &Event::HostLost)?;
@@ -188,7 +188,7 @@ impl Ecs {
         let asked = request.clusters.clone().unwrap_or_else(|| vec!["default".to_owned()]);
         let (here, missing): (Vec<_>, Vec<_>) =
             asked.into_iter().partition(|cluster| arn::is_cluster(cluster, self.cluster()));
-        let unstopped = self.0.db.transact(|tx| store::unstopped(tx))?;
+        let unstopped = self.0.db.transact(store::unstopped)?;
         let view = view::cluster(self.cluster(), &unstopped);
         let missing = missing.iter().map(|name| view::missing(&arn::cluster(arn::last_part(name))));
         Ok(json!({

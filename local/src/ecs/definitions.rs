@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Ecs, arn,
-    request::{ContainerDefinition, DescribeTaskDefinition, ListTaskDefinitions, invalid},
+    request::{self, ContainerDefinition, DescribeTaskDefinition, ListTaskDefinitions, invalid},
     store, view,
 };
 use crate::wire::AwsError;
@@ -56,7 +56,7 @@ impl Ecs {
         if !(1..=MAX_LISTED).contains(&limit) {
             return Err(invalid(format!("maxResults must be between 1 and {MAX_LISTED}")));
         }
-        let mut all = self.0.db.transact(|tx| store::definitions(tx))?;
+        let mut all = self.0.db.transact(store::definitions)?;
         // None is ever made inactive here.
         all.retain(|(family, _)| {
             request.status.as_deref().is_none_or(|status| status == "ACTIVE")
@@ -79,8 +79,7 @@ impl Ecs {
 
 /// The containers of a task definition.
 pub(super) fn containers(definition: &Value) -> Result<Vec<ContainerDefinition>, AwsError> {
-    let containers = definition.get("containerDefinitions").cloned().unwrap_or_else(|| json!([]));
-    serde_json::from_value(containers).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
+    definition.get("containerDefinitions").map_or_else(|| Ok(Vec::new()), request::read)
 }
 
 fn check(containers: &[ContainerDefinition]) -> Result<(), AwsError> {

@@ -20,6 +20,11 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AwsError> {
     serde_json::from_slice(body).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
 }
 
+/// Reads a request, or a part of one, that was read as JSON before.
+pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a Value) -> Result<T, AwsError> {
+    T::deserialize(json).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
+}
+
 /// A mistake in a parameter.
 pub(super) fn invalid(why: impl Into<String>) -> AwsError {
     AwsError::bad_request("InvalidParameterException", why)
@@ -59,9 +64,7 @@ impl RunTask {
 
     /// The overrides of containers.
     pub(super) fn overrides(&self) -> Result<Overrides, AwsError> {
-        let overrides = self.overrides.clone().map(serde_json::from_value).transpose();
-        let overrides = overrides.map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))?;
-        Ok(overrides.unwrap_or_default())
+        self.overrides.as_ref().map_or_else(|| Ok(Overrides::default()), read)
     }
 }
 

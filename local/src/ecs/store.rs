@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS ecs_tasks (
     stopped_ms INTEGER,
     document TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS ecs_tasks_to_run ON ecs_tasks (number) WHERE to_end = 0;
+CREATE INDEX IF NOT EXISTS ecs_tasks_to_end ON ecs_tasks (to_end);
 CREATE INDEX IF NOT EXISTS ecs_tasks_unstopped ON ecs_tasks (number) WHERE stopped_ms IS NULL;
 CREATE INDEX IF NOT EXISTS ecs_tasks_stopped ON ecs_tasks (stopped_ms) WHERE stopped_ms IS NOT NULL;
 CREATE TABLE IF NOT EXISTS ecs_client_tokens (
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS ecs_client_tokens (
     request TEXT NOT NULL,
     task_ids TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ecs_client_tokens_used ON ecs_client_tokens (used_ms);
 ";
 
 /// How long a stopped task is shown: "at least one hour"

@@ -8,7 +8,7 @@ use super::{
     definitions::containers,
     launch::Launch,
     request::{
-        ContainerDefinition, ContainerOverride, DescribeTasks, DesiredStatus, ListTasks, RunTask, StopTask, Tag,
+        self, ContainerDefinition, ContainerOverride, DescribeTasks, DesiredStatus, ListTasks, RunTask, StopTask, Tag,
         fingerprint, invalid,
     },
     store::{self, Wanted},
@@ -43,7 +43,7 @@ impl Ecs {
     /// On disk before the answer and before a process is started: if the stack dies between, the next one finds a task that
     /// never ran.
     pub(super) fn run_task(&self, body: &Value) -> Result<Value, Refused> {
-        let request: RunTask = super::request::parse(body.to_string().as_bytes())?;
+        let request: RunTask = request::read(body)?;
         let count = request.check()?;
         self.require_cluster(request.cluster.as_deref())?;
         let asked = fingerprint(body);

@@ -21,7 +21,7 @@ const MAX_DESCRIBED: usize = 50;
 impl Logs {
     pub(super) fn describe_log_groups(&self, request: &DescribeLogGroups) -> Result<Value, AwsError> {
         let prefix = request.log_group_name_prefix.as_deref().unwrap_or_default();
-        let groups = self.db.transact(|tx| store::groups(tx))?.into_iter();
+        let groups = self.db.transact(store::groups)?.into_iter();
         let keyed = groups.filter(|(name, _)| name.starts_with(prefix)).map(|group| (Key::name(&group.0), group));
         let (groups, next) = page(keyed.collect(), request.next_token.as_deref(), request.limit)?;
         let groups: Vec<_> = groups.iter().map(|(name, created_ms)| {

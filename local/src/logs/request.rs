@@ -118,6 +118,7 @@ pub(super) struct CreateLogStream {
 
 /// `PutLogEvents`.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names are AWS's")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PutLogEvents {
     pub(super) log_group_name: String,

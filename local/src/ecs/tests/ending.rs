@@ -1,0 +1,118 @@
+//! How tasks end: asked to, with their stack, and after its death.
+
+use tokio::runtime::Runtime;
+
+use super::*;
+
+#[tokio::test]
+async fn what_ignores_sigterm_is_killed_with_all_its_children() {
+    let (stack, _directory) = Stack::fresh();
+    stack.script("trap '' TERM; sleep 1000 & echo $!; wait; wait; sleep 1000").await;
+    let arn = stack.run(json!({ "taskDefinition": "f" })).await;
+    let child = stack.first_line(&arn).await;
+    let stopping = stack.ask("StopTask", json!({ "task": arn, "reason": "enough" })).await.unwrap()["task"].clone();
+    assert_eq!((&stopping["desiredStatus"], &stopping["lastStatus"]), (&json!("STOPPED"), &json!("RUNNING")));
+    let task = stack.stopped(&arn).await;
+    assert_eq!(task["containers"][0]["exitCode"], 137);
+    assert_eq!((&task["stopCode"], &task["stoppedReason"]), (&json!("UserInitiated"), &json!("enough")));
+    gone(&child).await;
+
+    let again = stack.ask("StopTask", json!({ "task": arn, "reason": "more" })).await.unwrap()["task"].clone();
+    assert_eq!((&again["stoppedReason"], &again["version"]), (&json!("enough"), &task["version"]));
+    let unknown = stack.ask("StopTask", json!({ "task": "0" })).await.unwrap_err();
+    assert_eq!(AwsError::from(unknown).message, "The referenced task was not found.");
+}
+
+#[tokio::test]
+async fn sigterm_goes_to_the_first_process_and_its_children_end_with_it() {
+    let (stack, _directory) = Stack::fresh();
+    stack.script("trap 'echo bye; exit 5' TERM; sleep 1000 & echo $!; wait").await;
+    let arn = stack.run(json!({ "taskDefinition": "f" })).await;
+    let child = stack.first_line(&arn).await;
+    stack.ask("StopTask", json!({ "task": arn })).await.unwrap();
+    let task = stack.stopped(&arn).await;
+    assert_eq!(
+        (&task["containers"][0]["exitCode"], &task["stoppedReason"]),
+        (&json!(5), &json!("Task stopped by user"))
+    );
+    assert_eq!(stack.lines(&task, "job").await, [child.as_str(), "bye"]);
+    gone(&child).await;
+}
+
+#[tokio::test]
+async fn who_holds_the_pipe_open_does_not_hold_the_task() {
+    let (stack, directory) = Stack::fresh();
+    let fifo = directory.path().join("fifo");
+    let fifo = fifo.display();
+    // It is in a group of its own before its container ends.
+    let script = format!(
+        "mkfifo {fifo}; setsid sh -c 'echo $$; echo > {fifo}; exec sleep 1000' & read ready < {fifo}; echo end"
+    );
+    let (task, lines) = stack.outcome(&script).await;
+    assert_eq!((&task["containers"][0]["exitCode"], lines[1].as_str()), (&json!(0), "end"));
+    assert!(is_alive(&lines[0]), "a known difference from AWS");
+    std::process::Command::new("kill").arg(&lines[0]).status().unwrap();
+}
+
+/// A stack dies with a task that has children, one of which has a group of its own; the next stack ends them all.
+#[test]
+fn the_next_stack_ends_what_a_dead_one_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Runtime::new().unwrap();
+    let (arn, pids) = first.block_on(async {
+        let stack = Stack::over(directory.path());
+        stack.script("sleep 1000 & a=$!; setsid sleep 1000 & echo $$ $a $!; wait").await;
+        let arn = stack.run(json!({ "taskDefinition": "f" })).await;
+        let line = stack.first_line(&arn).await;
+        (arn, line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    });
+    first.shutdown_background();
+    assert!(pids.iter().all(|pid| is_alive(pid)));
+
+    Runtime::new().unwrap().block_on(async {
+        let stack = Stack::over(directory.path());
+        stack.ecs.recover().unwrap();
+        let task = stack.describe(&arn).await;
+        assert_eq!((&task["lastStatus"], &task["stopCode"]), (&json!("STOPPED"), &json!("InfrastructureHealth")));
+        assert_eq!(task["stoppedReason"], "Host terminated: the local stack was stopped.");
+        assert_eq!(task["containers"][0].get("exitCode"), None);
+        for pid in &pids {
+            gone(pid).await;
+        }
+    });
+}
+
+/// A stack dies between the answer to `RunTask` and the start of the process.
+#[test]
+fn a_task_that_never_ran_is_said_to_have_failed_to_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Nothing that is spawned runs before the next await that waits, and there is none.
+    let arn = first.block_on(async {
+        let stack = Stack::over(directory.path());
+        stack.script("sleep 1000").await;
+        stack.run(json!({ "taskDefinition": "f" })).await
+    });
+    drop(first);
+    Runtime::new().unwrap().block_on(async {
+        let stack = Stack::over(directory.path());
+        assert_eq!(stack.describe(&arn).await["lastStatus"], "PROVISIONING");
+        stack.ecs.recover().unwrap();
+        let task = stack.describe(&arn).await;
+        assert_eq!((&task["lastStatus"], &task["stopCode"]), (&json!("STOPPED"), &json!("TaskFailedToStart")));
+    });
+}
+
+#[tokio::test]
+async fn the_stack_takes_its_tasks_with_it() {
+    let (stack, _directory) = Stack::fresh();
+    stack.script("trap 'echo bye; exit 0' TERM; echo $$; sleep 1000 & wait").await;
+    let arn = stack.run(json!({ "taskDefinition": "f" })).await;
+    stack.first_line(&arn).await;
+    stack.ecs.shut_down().await;
+    let task = stack.describe(&arn).await;
+    assert_eq!((&task["lastStatus"], &task["stopCode"]), (&json!("STOPPED"), &json!("InfrastructureHealth")));
+    assert_eq!(stack.lines(&task, "job").await[1], "bye");
+    let late = stack.stopped(&stack.run(json!({ "taskDefinition": "f" })).await).await;
+    assert_eq!(late["stopCode"], "TaskFailedToStart");
+}
