@@ -1,13 +1,29 @@
-//! The `OpenAPI` document: as the code has it, in JSON and in YAML.
+//! The `OpenAPI` document: as the code has it, in JSON, in YAML, and as a page to try it out on.
+//!
+//! **Invariant**: no link here begins with `/`. The stage of an API Gateway stands before every path, and only the browser
+//! knows it.
 
-use axum::{Router, http::header, routing::get};
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::Path,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use utoipa::{
     OpenApi,
-    openapi::{LicenseBuilder, OpenApi as Document},
+    openapi::{
+        ContactBuilder, LicenseBuilder, OpenApi as Document,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 
+use utoipa_swagger_ui::Config;
+
 use crate::{
-    problem::ProblemBody,
+    problem::{Code, GatewayAnswer, Problem, ProblemBody},
     router::{App, documented},
 };
 
@@ -18,19 +34,37 @@ use crate::{
         description = "Runs container jobs on AWS for as long as they take, and never loses one.\n\nPOST a job, poll its \
                        id, get its result. Every error is an `application/problem+json` with a stable `code`.",
     ),
+    servers((url = ".", description = "This installation")),
+    security(("jwt" = []), ("sigV4" = [])),
     tags(
         (name = "executions", description = "Jobs: start them, follow them."),
         (name = "service", description = "The service itself."),
     ),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, GatewayAnswer)),
 )]
 struct Base;
 
 pub(crate) fn base() -> Document {
     let mut document = Base::openapi();
     document.info.license = Some(LicenseBuilder::new().name("MIT-0").identifier(Some("MIT-0")).build());
-    document.info.contact = None;
+    document.info.contact = Some(ContactBuilder::new().name(Some("Longhaul")).build());
+    if let Some(components) = &mut document.components {
+        components.add_security_scheme("jwt", jwt());
+        components.add_security_scheme("sigV4", sig_v4());
+    }
     document
+}
+
+fn jwt() -> SecurityScheme {
+    let words = "A token of the issuer that the installation trusts. The local stack asks for none.";
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(words));
+    SecurityScheme::Http(scheme.build())
+}
+
+fn sig_v4() -> SecurityScheme {
+    let words = "AWS Signature Version 4 of service `execute-api`, where the installation trusts IAM. The local stack \
+                 asks for none.";
+    SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("Authorization", words)))
 }
 
 /// The document of the API.
@@ -39,9 +73,24 @@ pub fn document() -> Document {
     documented().into_openapi()
 }
 
-/// `/openapi.yaml`; the JSON is Swagger UI's.
-pub(crate) fn routes(document: &Document) -> Router<App> {
+/// The document and the page.
+pub(crate) fn routes(document: Document) -> Router<App> {
     let yaml = document.to_yaml().unwrap_or_default();
+    // The validator would be somebody else's server, and would be told where this one is.
+    let page = Config::from("../openapi.json").validator_url("none").use_base_layout();
+    let page = Arc::new(page.display_request_duration(true).default_models_expand_depth(0));
+    let index = Arc::clone(&page);
     Router::new()
         .route("/openapi.yaml", get(|| async { ([(header::CONTENT_TYPE, "application/yaml")], yaml) }))
+        .route("/openapi.json", get(|| async { Json(document) }))
+        .route("/docs", get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
+        .route("/docs/", get(|| async { swagger_ui("index.html", index) }))
+        .route("/docs/{*file}", get(|Path(file): Path<String>| async move { swagger_ui(&file, page) }))
+}
+
+fn swagger_ui(file: &str, page: Arc<Config<'static>>) -> Result<Response, Problem> {
+    let found = utoipa_swagger_ui::serve(file, page).map_err(|why| Problem::inside(&*why))?;
+    let file = found.ok_or_else(|| Problem::new(Code::PathNotFound, "Swagger UI has no such file"))?;
+    let encoding = file.gzpipped.then_some([(header::CONTENT_ENCODING, "gzip")]);
+    Ok(([(header::CONTENT_TYPE, file.content_type)], encoding, file.bytes).into_response())
 }

@@ -1,5 +1,6 @@
 //! Following an execution.
 
+use aws::clock;
 use axum::{
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -7,14 +8,23 @@ use axum::{
 };
 use domain::{Execution, ExecutionId};
 use jiff::Timestamp;
+use utoipa::IntoResponses;
 
 use crate::{
     caller::Caller,
-    clock,
     model::ExecutionView,
-    problem::{Code, Problem},
+    problem::{Answers, Code, Problem, answers},
     router::App,
 };
+
+/// Why there is nothing to follow.
+struct NotFound;
+
+impl IntoResponses for NotFound {
+    fn responses() -> Answers {
+        answers(&[Code::ExecutionNotFound, Code::ExecutionExpired])
+    }
+}
 
 /// Get an execution as it is now.
 ///
@@ -25,7 +35,7 @@ use crate::{
     params(
         ("executionId" = String, Path, description = "Id of the execution", max_length = 60,
             example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"),
-        ("If-None-Match" = Option<String>, Header, description = "The last `ETag`"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The last `ETag`"),
     ),
     responses(
         (status = 200, description = "The execution, also when its job failed", body = ExecutionView, headers(
@@ -33,10 +43,7 @@ use crate::{
             ("Retry-After" = u64, description = "Seconds; absent when it is final"),
         )),
         (status = 304, description = "It is as `If-None-Match` knows it"),
-        (status = 404, description = "There is no such execution: `execution-not-found`",
-            body = crate::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 410, description = "It has expired: `execution-expired`",
-            body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+        NotFound,
         Problem,
     ),
 )]
@@ -98,7 +105,9 @@ mod tests {
 
     #[test]
     fn if_none_match_reads_lists_and_weak_tags() {
-        for (known, matched) in [("\"3\"", true), ("W/\"3\"", true), ("\"1\", \"3\"", true), ("*", true), ("\"33\"", false)] {
+        for (known, matched) in
+            [("\"3\"", true), ("W/\"3\"", true), ("\"1\", \"3\"", true), ("*", true), ("\"33\"", false)]
+        {
             assert_eq!(matches(&HeaderValue::from_static(known), "\"3\""), matched, "{known}");
         }
     }

@@ -4,6 +4,8 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::problem::GatewayAnswer;
+
 /// The API answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
@@ -17,7 +19,7 @@ pub(crate) struct Health {
 /// It asks nothing of AWS: use it to see whether the process lives.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "getHealth", tag = "service",
-    responses((status = 200, description = "It does", body = Health)),
+    responses((status = 200, description = "It does", body = Health), GatewayAnswer),
 )]
 pub(crate) async fn get_health() -> Json<Health> {
     Json(Health { status: "ok" })

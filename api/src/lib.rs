@@ -3,7 +3,6 @@
 //! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, but for the document itself.
 
 mod caller;
-mod clock;
 pub mod config;
 mod document;
 mod executions;
@@ -11,6 +10,7 @@ mod health;
 mod lambda;
 mod model;
 mod problem;
+mod random;
 mod request_id;
 mod router;
 mod start;

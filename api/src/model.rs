@@ -1,5 +1,7 @@
 //! What goes in and out: the shapes of the API.
 
+pub(crate) mod example;
+
 use std::collections::BTreeMap;
 
 use aws::Catalog;
@@ -66,7 +68,7 @@ impl NewExecution {
 /// An execution: what was asked for, where it is, what it came to. `status` tells which; `done` tells what most need.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-#[schema(as = Execution, discriminator(property_name = "status", mapping(
+#[schema(as = Execution, example = example::completed, discriminator(property_name = "status", mapping(
     ("PENDING" = "#/components/schemas/PendingExecution"),
     ("RUNNING" = "#/components/schemas/RunningExecution"),
     ("CANCELLING" = "#/components/schemas/CancellingExecution"),
@@ -193,20 +195,23 @@ pub(crate) struct About {
     input: Json,
     /// Which try its newest task works on, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     attempt: Option<u32>,
     /// How often the job may be tried in all.
     max_attempts: u32,
     /// ARN of its newest task.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     task_arn: Option<String>,
     /// ARN of the durable execution that sees it through.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     durable_execution_arn: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// When its newest task was started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     started_at: Option<Timestamp>,
     /// When its job has to be over.
     #[schema(value_type = String, format = DateTime)]
@@ -226,7 +231,7 @@ pub(crate) struct About {
 pub(crate) struct End {
     /// Exit code of the job; absent when it never ran or nobody saw it end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 0)]
+    #[schema(example = 0, nullable = false)]
     exit_code: Option<i32>,
     /// When the job ended.
     #[schema(value_type = String, format = DateTime)]
@@ -246,11 +251,11 @@ pub(crate) struct ErrorView {
     message: String,
     /// Exit code of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 3)]
+    #[schema(example = 3, nullable = false)]
     exit_code: Option<i32>,
     /// ECS's stop code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "EssentialContainerExited")]
+    #[schema(example = "EssentialContainerExited", nullable = false)]
     stop_code: Option<String>,
 }
 
@@ -273,7 +278,7 @@ pub(crate) struct EntryView {
     #[schema(value_type = String, example = "taskStarted")]
     what: domain::Moment,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "attempt 1")]
+    #[schema(example = "attempt 1", nullable = false)]
     detail: Option<String>,
 }
 

@@ -2,17 +2,16 @@
 //!
 //! One type is the response and its documentation, so the two can't drift. What went wrong inside is logged, never sent.
 
-use std::collections::BTreeMap;
+mod documented;
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use utoipa::{
-    IntoResponses, ToSchema,
-    openapi::{RefOr, ResponseBuilder, ResponsesBuilder, content::ContentBuilder, schema::Ref},
-};
+use utoipa::ToSchema;
+
+pub(crate) use self::documented::{Answers, GatewayAnswer, answers};
 
 /// What went wrong, for programs. Part of the API: never rename one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -63,6 +62,12 @@ impl Code {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::AwsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// As it stands in a body.
+    fn name(self) -> String {
+        let name = serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned));
+        name.unwrap_or_default()
     }
 
     fn title(self) -> &'static str {
@@ -148,9 +153,8 @@ impl Problem {
 
     /// The body, once the request's id is known.
     pub(crate) fn body(&self, request_id: &str) -> ProblemBody {
-        let code = serde_json::to_value(self.code).ok().and_then(|value| value.as_str().map(str::to_owned));
         ProblemBody {
-            r#type: format!("urn:longhaul:problem:{}", code.unwrap_or_default()),
+            r#type: format!("urn:longhaul:problem:{}", self.code.name()),
             title: self.code.title(),
             status: self.code.status().as_u16(),
             detail: self.detail.clone(),
@@ -193,22 +197,4 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// The problems that every operation can answer. What one of them adds stands with it.
-impl IntoResponses for Problem {
-    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let answers = [
-            (StatusCode::UNAUTHORIZED, "No authorizer vouches for the caller: `unauthenticated`"),
-            (StatusCode::INTERNAL_SERVER_ERROR, "Our fault: `internal`"),
-            (StatusCode::SERVICE_UNAVAILABLE, "AWS has no room for the request now: `aws-unavailable`, with `Retry-After`"),
-        ];
-        let responses = answers.map(|(status, description)| (status.as_str().to_owned(), answer(description)));
-        ResponsesBuilder::new().responses_from_iter(responses).build().responses
-    }
-}
-
-fn answer(description: &str) -> utoipa::openapi::Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
 }

@@ -6,7 +6,6 @@ use aws::{Catalog, Connection, Executions, Workflows};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use domain::limits;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     caller::Callers,
@@ -42,8 +41,7 @@ impl App {
 pub fn router(app: App) -> Router {
     let (routes, api) = documented().split_for_parts();
     routes
-        .merge(document::routes(&api))
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
+        .merge(document::routes(api))
         .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists what there is") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed, "the Allow header lists the methods of this path")

@@ -2,25 +2,44 @@
 
 mod body;
 
-use aws::{Created, StartError};
+use aws::{Created, StartError, clock};
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use domain::{Execution, ExecutionId, Owner, Pattern, limits};
+use utoipa::IntoResponses;
 
 use self::body::Body;
 use crate::{
     caller::Caller,
-    clock, executions,
-    model::{ExecutionView, NewExecution},
-    problem::{Code, Problem, ProblemBody},
+    executions,
+    model::{ExecutionView, NewExecution, example},
+    problem::{Answers, Code, Problem, answers},
+    random,
     router::App,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// What is wrong with a request that starts nothing.
+struct Refused;
+
+impl IntoResponses for Refused {
+    fn responses() -> Answers {
+        answers(&[
+            Code::InvalidJson,
+            Code::InvalidHeader,
+            Code::ExecutionIdTaken,
+            Code::BodyTooLarge,
+            Code::UnsupportedMediaType,
+            Code::InvalidBody,
+            Code::IdempotencyKeyReused,
+        ])
+    }
+}
 
 /// The two patterns differ in who sees the task through, not in how they are started.
 macro_rules! start {
@@ -28,28 +47,30 @@ macro_rules! start {
         $(#[$doc])*
         #[utoipa::path(
             post, path = $path, operation_id = $id, tag = "executions",
-            params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+            params(("Idempotency-Key" = Option<String>, Header, nullable = false, max_length = 255,
                 description = "Makes the request safe to repeat: the same key and body again answers with the execution \
                                as it is then, and starts nothing")),
-            request_body = NewExecution,
+            request_body(content = NewExecution, description = "What to run, and on what", examples(
+                ("greeting" = (summary = "The demonstration job: takes three seconds, then greets",
+                    value = json!({"input": {"message": "Hello", "processingTime": 3}}))),
+                ("with-everything" = (summary = "The same, with everything that can be said",
+                    value = json!({
+                        "input": {"message": "Hello", "processingTime": 3},
+                        "task": "demo",
+                        "timeoutSeconds": 3600,
+                        "retry": {"maxAttempts": 3},
+                        "tags": {"team": "blue"}
+                    }))),
+            )),
             responses(
                 (status = 202, description = "Accepted: poll `Location`", body = ExecutionView, headers(
                     ("Location" = String, description = "Where the execution is"),
                     ("ETag" = String, description = "Stands for the execution as it is now"),
                     ("Retry-After" = u64, description = "Seconds; absent when it is final"),
                     ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
-                )),
+                ), example = example::pending),
                 (status = 200, description = "A repeated request, whose execution is final by now", body = ExecutionView),
-                (status = 400, description = "`invalid-json`, `invalid-header`",
-                    body = ProblemBody, content_type = "application/problem+json"),
-                (status = 409, description = "`execution-id-taken`",
-                    body = ProblemBody, content_type = "application/problem+json"),
-                (status = 413, description = "`body-too-large`",
-                    body = ProblemBody, content_type = "application/problem+json"),
-                (status = 415, description = "`unsupported-media-type`",
-                    body = ProblemBody, content_type = "application/problem+json"),
-                (status = 422, description = "`invalid-body`, `idempotency-key-reused`",
-                    body = ProblemBody, content_type = "application/problem+json"),
+                Refused,
                 Problem,
             ),
         )]
@@ -90,7 +111,7 @@ async fn start(
     let now = clock::now();
     let id = match idempotency_key(headers)? {
         Some(key) => ExecutionId::for_key(&owner, key),
-        None => ExecutionId::fresh(now, clock::random().map_err(|why| Problem::inside(&why))?),
+        None => ExecutionId::fresh(now, random::bytes().map_err(|why| Problem::inside(&why))?),
     };
     let wanted = Execution::new(id, pattern, owner, request, now);
     let (execution, replayed) = match app.executions.create(&wanted, now).await? {

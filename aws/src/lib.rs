@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: no type of an AWS SDK leaves this crate, and nothing here decides: `domain` does.
 
+pub mod clock;
 pub mod config;
 mod connection;
 mod error;

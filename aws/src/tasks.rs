@@ -164,7 +164,8 @@ impl Tasks {
     ///
     /// [`RunError`]; after [`RunError::Call`] with an unknown outcome, repeat it with the same token.
     pub async fn run(&self, new: &NewTask<'_>) -> Result<String, RunError> {
-        let environment = new.environment.iter().map(|(name, value)| KeyValuePair::builder().name(name).value(value).build());
+        let environment =
+            new.environment.iter().map(|(name, value)| KeyValuePair::builder().name(name).value(value).build());
         let container =
             ContainerOverride::builder().name(&new.job.container).set_environment(Some(environment.collect())).build();
         let tags = new.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
@@ -236,7 +237,11 @@ impl Tasks {
         match sent {
             Ok(_) => Ok(()),
             // "The referenced task was not found": stopped more than an hour ago.
-            Err(error) if error.as_service_error().is_some_and(aws_sdk_ecs::operation::stop_task::StopTaskError::is_invalid_parameter_exception) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(aws_sdk_ecs::operation::stop_task::StopTaskError::is_invalid_parameter_exception) =>
+            {
                 let failed = CallFailed::new("ecs:StopTask", error);
                 if failed.retryable() { Err(failed) } else { Ok(()) }
             }
@@ -268,8 +273,7 @@ impl Tasks {
 /// Which failures of `RunTask` pass: the cluster is full, the Availability Zone is, or the agent is away
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
 fn lacks_capacity(reason: &str) -> bool {
-    const PASSING: [&str; 5] =
-        ["RESOURCE:", "AGENT", "Capacity is unavailable", "capacity", "Rate exceeded"];
+    const PASSING: [&str; 5] = ["RESOURCE:", "AGENT", "Capacity is unavailable", "capacity", "Rate exceeded"];
     PASSING.iter().any(|sign| reason.contains(sign))
 }
 
@@ -298,9 +302,7 @@ fn task(seen: aws_sdk_ecs::types::Task) -> Task {
         stopped_reason: seen.stopped_reason,
         stopped_at: seen.stopped_at.and_then(|at| timestamp(at.secs(), at.subsec_nanos())),
         containers: containers.collect(),
-        environment: environment
-            .filter_map(|pair| Some((pair.name?, pair.value.unwrap_or_default())))
-            .collect(),
+        environment: environment.filter_map(|pair| Some((pair.name?, pair.value.unwrap_or_default()))).collect(),
     }
 }
 

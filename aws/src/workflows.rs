@@ -89,9 +89,9 @@ impl Workflows {
         match sent {
             Ok(_) => Ok(()),
             Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(aws_sdk_lambda::operation::invoke::InvokeError::is_durable_execution_already_started_exception) =>
+                if error.as_service_error().is_some_and(
+                    aws_sdk_lambda::operation::invoke::InvokeError::is_durable_execution_already_started_exception,
+                ) =>
             {
                 Err(StartError::NameTaken(id.clone()))
             }

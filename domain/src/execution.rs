@@ -122,8 +122,7 @@ impl Execution {
         if self.durable_execution_arn.is_some() || self.status().is_final() {
             return None;
         }
-        let mut next =
-            Self { durable_execution_arn: Some(arn.to_owned()), version: self.version + 1, ..self.clone() };
+        let mut next = Self { durable_execution_arn: Some(arn.to_owned()), version: self.version + 1, ..self.clone() };
         next.timeline.push(at, Moment::WorkflowStarted, None);
         Some(next)
     }

@@ -15,7 +15,6 @@ mod timeline;
 pub use execution::{Execution, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
 pub use json::{Json, NotJson};
-pub use output::{Exit, NOT_EXECUTABLE, NOT_FOUND, Output, StoppedBy, cut_short, judge, kinds, last_json_line};
 pub use request::{DEFAULT_TASK, Request, Violation};
 pub use state::{Attempt, Ending, Event, JobError, Refused, Run, State, Status, Verdict};
 pub use timeline::{Entry, Moment, Timeline};

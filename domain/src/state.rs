@@ -368,9 +368,7 @@ fn next_run(
     at: Timestamp,
 ) -> Result<Option<Run>, &'static str> {
     match newest {
-        Some(run) if run.attempt == attempt && run.task_arn != task_arn => {
-            Err("this attempt has another task already")
-        }
+        Some(run) if run.attempt == attempt && run.task_arn != task_arn => Err("this attempt has another task already"),
         Some(run) if run.attempt >= attempt => Ok(None),
         Some(_) | None => Ok(Some(Run { attempt, task_arn: task_arn.to_owned(), started_at: at })),
     }

@@ -56,6 +56,9 @@ pub trait Activities: Send + Sync + 'static {
 
     /// Asks for a task to be stopped.
     fn stop_task(&self, task_arn: &str) -> impl Future<Output = Result<(), EffectFailed>> + Send;
+
+    /// Stops what was started and records that the workflow failed, and why: the last thing it can do.
+    fn give_up(&self, id: &ExecutionId, why: &str) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
 }
 
 /// Which try of starting a task this is.

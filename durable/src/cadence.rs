@@ -21,7 +21,7 @@ pub(crate) fn wait(n: u32, left: Duration) -> Duration {
 
 /// The wait before try `attempt + 1` of a step, after try `attempt` (from 1) failed: 1 s, 2 s, 4 s … 5 min.
 pub(crate) fn retry(attempt: u32) -> Duration {
-    Duration::from_secs(1 << attempt.saturating_sub(1).min(8)).min(Duration::from_mins(5))
+    Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
 }
 
 /// Tries of a step before it is given up: with the waits of [`retry`] that is an hour.

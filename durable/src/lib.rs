@@ -5,7 +5,6 @@
 
 mod activities;
 mod cadence;
-mod clock;
 pub mod config;
 mod workflows;
 mod world;

@@ -5,6 +5,8 @@
 //! callback  create-record → run-task → record-task → [stop-task]
 //! ```
 //!
+//! A deed that fails for good ends either of them with `give-up`: what was started is stopped, and why is recorded.
+//!
 //! **Invariant**: one branch at a time, no race between a callback and a timer. With this version of the SDK an invocation
 //! can end while a branch of a `race` or a `parallel` is still to be driven, and nothing wakes the execution then. A
 //! callback with a timeout is a wait that an event can cut short, in one operation.
@@ -32,14 +34,9 @@ pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext
         Accepted::Job(job) => job,
         Accepted::Over(finished) => return verdict(finished),
     };
-    let mut attempt = Attempt::FIRST;
-    loop {
-        let ending = attempt_once(&world, &job, attempt, &ctx).await?;
-        if worth_another(&ending) && attempt.get() < job.max_attempts {
-            attempt = attempt.next();
-            continue;
-        }
-        return verdict(record(&world, &job.id, ending, &ctx).await?);
+    match every_attempt(&world, &job, &ctx).await {
+        Ok(finished) => verdict(finished),
+        Err(why) => verdict(give_up(&world, &job.id, &*why, &ctx).await?),
     }
 }
 
@@ -53,23 +50,38 @@ pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableCon
         Accepted::Job(job) => job,
         Accepted::Over(finished) => return verdict(finished),
     };
-    let task_arn = match run_task(&world, &job.id, Attempt::FIRST, &ctx).await? {
+    match start(&world, &job.id, &ctx).await {
+        Ok(finished) => verdict(finished),
+        Err(why) => verdict(give_up(&world, &job.id, &*why, &ctx).await?),
+    }
+}
+
+/// Starts the task of a callback execution, or records why there is none.
+async fn start<A: Activities>(world: &Arc<A>, id: &ExecutionId, ctx: &DurableContext) -> Result<Finished, BoxError> {
+    let task_arn = match run_task(world, id, Attempt::FIRST, ctx).await? {
         Started::Task(arn) => arn,
-        Started::Not(ending) => return verdict(record(&world, &job.id, ending, &ctx).await?),
+        Started::Not(ending) => return record(world, id, ending, ctx).await,
     };
-    let recorded = record_task(&world, &job.id, Attempt::FIRST, &task_arn, &ctx).await?;
+    let recorded = record_task(world, id, Attempt::FIRST, &task_arn, ctx).await?;
     if recorded.status == Status::Cancelling {
         // Cancelled between RunTask and its record: nobody else knew which task to stop.
         let (world, arn) = (world.clone(), task_arn.clone());
-        step(&ctx, "stop-task", move |_| async move { world.stop_task(&arn).await }).await?;
+        step(ctx, "stop-task", move |_| async move { world.stop_task(&arn).await }).await?;
     }
-    Ok(Finished {
-        execution_id: job.id,
-        status: recorded.status,
-        result: None,
-        error: None,
-        task_arn: Some(task_arn),
-    })
+    let (execution_id, status, task_arn) = (id.clone(), recorded.status, Some(task_arn));
+    Ok(Finished { execution_id, status, result: None, error: None, task_arn })
+}
+
+/// Attempts, one after the other, until one says how the job ends; then that is recorded.
+async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, BoxError> {
+    let mut attempt = Attempt::FIRST;
+    loop {
+        let ending = attempt_once(world, job, attempt, ctx).await?;
+        if !worth_another(&ending) || attempt.get() >= job.max_attempts {
+            return record(world, &job.id, ending, ctx).await;
+        }
+        attempt = attempt.next();
+    }
 }
 
 /// One attempt, from the start of its task to what it came to.
@@ -203,6 +215,21 @@ async fn record<A: Activities>(
 ) -> Result<Finished, BoxError> {
     let (world, id) = (world.clone(), id.clone());
     step(ctx, "record", move |_| async move { world.record(&id, &ending).await }).await
+}
+
+async fn give_up<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    why: &(dyn std::error::Error + Send + Sync + 'static),
+    ctx: &DurableContext,
+) -> Result<Finished, BoxError> {
+    let (world, id, why) = (world.clone(), id.clone(), chain(why));
+    step(ctx, "give-up", move |_| async move { world.give_up(&id, &why).await }).await
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A checkpointed deed, tried again for as long as its failure may pass.

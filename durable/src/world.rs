@@ -3,16 +3,15 @@
 mod judge;
 mod launch;
 
-use aws::{AdvanceError, Connection, Created, Executions, Line, Logs, RunError, Seen, StoredStart, Tasks};
+use aws::{AdvanceError, Connection, Created, Executions, Line, Logs, RunError, Seen, StoredStart, Tasks, clock};
 use domain::{
-    Attempt, DEFAULT_TASK, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict, limits,
-    output::kinds,
+    Attempt, DEFAULT_TASK, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict,
+    limits, output::kinds,
 };
 use jiff::Timestamp;
 
 use crate::{
     activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
-    clock,
     config::Config,
 };
 
@@ -62,12 +61,7 @@ impl World {
 
     /// The execution that a function was invoked for: stored by the API, or created here when somebody invoked the
     /// function directly.
-    async fn called_for(
-        &self,
-        input: &Json,
-        pattern: Pattern,
-        name: ExecutionId,
-    ) -> Result<Execution, EffectFailed> {
+    async fn called_for(&self, input: &Json, pattern: Pattern, name: ExecutionId) -> Result<Execution, EffectFailed> {
         if let Ok(start) = serde_json::from_str::<StoredStart>(input.text()) {
             let id = start.execution_id();
             if id != name {
@@ -141,7 +135,7 @@ impl Activities for World {
         if let Some(ending) = unwanted {
             return Ok(Started::Not(ending));
         }
-        let failed = |kind: &str, why: String| Ok(Started::Not(failed_to_start(kind, why, clock::now())));
+        let failed = |kind: &str, why: String| Ok(Started::Not(failed_by_us(kind, why, clock::now())));
         let Some(job) = self.config.catalog.get(&execution.request.task) else {
             return failed(kinds::UNKNOWN_TASK, format!("there is no task named {}", execution.request.task));
         };
@@ -163,23 +157,13 @@ impl Activities for World {
         }
     }
 
-    async fn record_task(
-        &self,
-        id: &ExecutionId,
-        attempt: Attempt,
-        task_arn: &str,
-    ) -> Result<Recorded, EffectFailed> {
+    async fn record_task(&self, id: &ExecutionId, attempt: Attempt, task_arn: &str) -> Result<Recorded, EffectFailed> {
         let event = Event::TaskStarted { attempt, task_arn: task_arn.to_owned() };
         let execution = self.advance(id, &event).await?;
         Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, clock::now()) })
     }
 
-    async fn check_task(
-        &self,
-        id: &ExecutionId,
-        task_arn: &str,
-        callback_id: &str,
-    ) -> Result<Look, EffectFailed> {
+    async fn check_task(&self, id: &ExecutionId, task_arn: &str, callback_id: &str) -> Result<Look, EffectFailed> {
         let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
         let now = clock::now();
         match self.tasks.describe(task_arn).await? {
@@ -218,6 +202,16 @@ impl Activities for World {
     async fn stop_task(&self, task_arn: &str) -> Result<(), EffectFailed> {
         Ok(self.tasks.stop(task_arn, judge::CANCELLED).await?)
     }
+
+    async fn give_up(&self, id: &ExecutionId, why: &str) -> Result<Finished, EffectFailed> {
+        tracing::error!(executionId = %id, why, "giving up");
+        // It is recorded first: AWS may be refusing to stop tasks.
+        let finished = self.record(id, &failed_by_us(kinds::WORKFLOW_FAILED, why.to_owned(), clock::now())).await?;
+        for task in self.tasks.started_by(id.as_str()).await? {
+            self.tasks.stop(&task.arn, "the workflow of the execution failed").await?;
+        }
+        Ok(finished)
+    }
 }
 
 /// The name of a durable execution, which is its execution's id: `…/durable-execution/NAME/ID`
@@ -242,7 +236,8 @@ fn unwanted(execution: &Execution, now: Timestamp) -> Option<Ending> {
     Some(Ending { verdict, result: None, exit_code: None, finished_at: now })
 }
 
-fn failed_to_start(kind: &str, why: String, now: Timestamp) -> Ending {
+/// An end without a job's own: it never ran, or nobody can tell any more.
+fn failed_by_us(kind: &str, why: String, now: Timestamp) -> Ending {
     Ending { verdict: Verdict::Failed(JobError::new(kind, why)), result: None, exit_code: None, finished_at: now }
 }
 

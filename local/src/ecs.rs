@@ -38,7 +38,12 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{clock::Clock, db::Db, logs::Logs, wire::AwsError};
+use crate::{
+    clock::Clock,
+    db::Db,
+    logs::Logs,
+    wire::{self, AwsError},
+};
 
 pub use refused::Refused;
 pub use store::SCHEMA;
@@ -116,14 +121,14 @@ impl Ecs {
     #[expect(clippy::unused_async, reason = "every service of the stack is asked in the same way")]
     pub async fn answer(&self, operation: &str, body: &[u8]) -> Result<Value, Refused> {
         let answer = match operation {
-            "RegisterTaskDefinition" => self.register_task_definition(&request::parse(body)?),
-            "DescribeTaskDefinition" => self.describe_task_definition(&request::parse(body)?),
-            "ListTaskDefinitions" => self.list_task_definitions(&request::parse(body)?),
-            "RunTask" => return self.run_task(&request::parse(body)?),
-            "DescribeTasks" => self.describe_tasks(&request::parse(body)?),
-            "ListTasks" => self.list_tasks(&request::parse(body)?),
-            "StopTask" => self.stop_task(&request::parse(body)?),
-            "DescribeClusters" => self.describe_clusters(&request::parse(body)?),
+            "RegisterTaskDefinition" => self.register_task_definition(&wire::parse(body)?),
+            "DescribeTaskDefinition" => self.describe_task_definition(&wire::parse(body)?),
+            "ListTaskDefinitions" => self.list_task_definitions(&wire::parse(body)?),
+            "RunTask" => return self.run_task(&wire::parse(body)?),
+            "DescribeTasks" => self.describe_tasks(&wire::parse(body)?),
+            "ListTasks" => self.list_tasks(&wire::parse(body)?),
+            "StopTask" => self.stop_task(&wire::parse(body)?),
+            "DescribeClusters" => self.describe_clusters(&wire::parse(body)?),
             _ => Err(AwsError::bad_request("UnknownOperationException", format!("ECS has no {operation} here"))),
         };
         Ok(answer?)

@@ -23,7 +23,11 @@ mod writer;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{clock::Clock, db::Db, wire::AwsError};
+use crate::{
+    clock::Clock,
+    db::Db,
+    wire::{self, AwsError},
+};
 
 pub use store::SCHEMA;
 pub use writer::LogWriter;
@@ -65,13 +69,13 @@ impl Logs {
     #[expect(clippy::unused_async, reason = "every service of the stack is asked in the same way")]
     pub async fn handle(&self, operation: &str, body: &[u8]) -> Result<Value, AwsError> {
         match operation {
-            "GetLogEvents" => self.get_log_events(&request::parse(body)?),
-            "FilterLogEvents" => self.filter_log_events(&request::parse(body)?),
-            "DescribeLogGroups" => self.describe_log_groups(&request::parse(body)?),
-            "DescribeLogStreams" => self.describe_log_streams(&request::parse(body)?),
-            "CreateLogGroup" => self.create_log_group(&request::parse(body)?),
-            "CreateLogStream" => self.create_log_stream(&request::parse(body)?),
-            "PutLogEvents" => self.put_log_events(&request::parse(body)?),
+            "GetLogEvents" => self.get_log_events(&wire::parse(body)?),
+            "FilterLogEvents" => self.filter_log_events(&wire::parse(body)?),
+            "DescribeLogGroups" => self.describe_log_groups(&wire::parse(body)?),
+            "DescribeLogStreams" => self.describe_log_streams(&wire::parse(body)?),
+            "CreateLogGroup" => self.create_log_group(&wire::parse(body)?),
+            "CreateLogStream" => self.create_log_stream(&wire::parse(body)?),
+            "PutLogEvents" => self.put_log_events(&wire::parse(body)?),
             _ => Err(AwsError::bad_request("UnknownOperationException", format!("Logs has no {operation} here"))),
         }
     }

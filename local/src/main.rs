@@ -91,7 +91,7 @@ async fn serve(options: Options) -> ExitCode {
 fn announce(stack: &Stack, options: &Options) {
     let (api, aws) = (format!("http://{}", stack.api), format!("http://{}", stack.aws));
     if options.json {
-        println!("{}", serde_json::json!({ "ready": true, "api": api, "aws": aws }));
+        println!(r#"{{"ready":true,"api":"{api}","aws":"{aws}"}}"#);
         return;
     }
     println!(

@@ -116,9 +116,9 @@ async fn register(ecs: &Ecs, task: &str, entry_point: Value, command: Value) -> 
     let family = family(task);
     let latest = ecs.handle("DescribeTaskDefinition", json!({ "taskDefinition": family }).to_string().as_bytes()).await;
     let same = |definition: &Value| {
-        definition.pointer("/taskDefinition/containerDefinitions/0").is_some_and(|container| {
-            container["entryPoint"] == entry_point && container["command"] == command
-        })
+        definition
+            .pointer("/taskDefinition/containerDefinitions/0")
+            .is_some_and(|container| container["entryPoint"] == entry_point && container["command"] == command)
     };
     if latest.as_ref().is_ok_and(same) {
         return Ok(());

@@ -5,6 +5,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// An error as AWS's services answer it: in the header of the REST protocols and in the body of the JSON ones.
@@ -30,6 +31,16 @@ impl AwsError {
     pub fn internal(message: impl Into<String>) -> Self {
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "InternalFailure", message: message.into() }
     }
+}
+
+/// Reads a request's body; no body at all is an empty request.
+///
+/// # Errors
+///
+/// AWS's `SerializationException`.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AwsError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
 }
 
 impl From<rusqlite::Error> for AwsError {

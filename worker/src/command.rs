@@ -13,7 +13,11 @@ use std::{
     time::Duration,
 };
 
-use domain::{Exit, Json, NOT_EXECUTABLE, NOT_FOUND};
+use aws::clock;
+use domain::{
+    Json,
+    output::{Exit, NOT_EXECUTABLE, NOT_FOUND},
+};
 use rustix::process::{Pid, kill_process};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -22,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    clock, config,
+    config,
     finished::Finished,
     scan::{LastJsonLine, Tail},
     stops::{Stop, Stops},

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
+use aws::clock;
 use domain::limits;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use crate::{clock, job::BAD_INPUT};
+use crate::job::BAD_INPUT;
 
 /// Progress is told so many times.
 const PARTS: u32 = 4;

@@ -1,6 +1,9 @@
 //! How a job ended, as the worker saw it, and what follows from it.
 
-use domain::{Ending, Exit, Output, StoppedBy, cut_short, judge};
+use domain::{
+    Ending,
+    output::{Exit, Output, StoppedBy, cut_short, judge},
+};
 use jiff::Timestamp;
 
 use crate::stops::Stop;
@@ -59,7 +62,7 @@ impl Finished {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Verdict, kinds};
+    use domain::{Verdict, output::kinds};
     use rustix::process::Signal;
 
     use super::*;

@@ -2,14 +2,18 @@
 
 use std::{fmt::Display, future::Future, io::Write as _};
 
-use domain::{Exit, Json, Output};
+use aws::clock;
+use domain::{
+    Json,
+    output::{Exit, Output},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     task::{JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 
-use crate::{clock, command::GRACE, finished::Finished, stops::Stops};
+use crate::{command::GRACE, finished::Finished, stops::Stops};
 
 /// Exit code for an error that the job returned.
 const FAILED: i32 = 1;
@@ -88,7 +92,7 @@ fn panic_message(error: JoinError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Verdict, kinds};
+    use domain::{Verdict, output::kinds};
     use jiff::Timestamp;
     use serde_json::{Value, json};
 

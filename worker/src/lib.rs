@@ -5,7 +5,6 @@
 //!
 //! **Invariant**: what the worker itself logs is never a JSON value; see [`init_logs`].
 
-mod clock;
 mod command;
 mod config;
 mod demo;
@@ -20,7 +19,7 @@ mod stops;
 
 use std::{error::Error, ffi::OsString, fmt::Display, future::Future, io, process::ExitCode};
 
-use aws::config::Misconfigured;
+use aws::{clock, config::Misconfigured};
 use domain::Json;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::{Instrument as _, level_filters::LevelFilter};

@@ -1,10 +1,9 @@
 //! Records in the execution's item that the job began and what it came to: the callback pattern.
 
-use aws::{AdvanceError, Connection, Executions};
+use aws::{AdvanceError, Connection, Executions, clock};
 use domain::{Attempt, Event, Execution, ExecutionId, Status};
 
 use crate::{
-    clock,
     config::{Config, Item},
     finished::Finished,
     metadata,

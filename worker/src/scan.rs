@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: memory is bounded, whatever the job prints.
 
-use domain::Output;
+use domain::output::Output;
 
 /// Longest line that is looked at as a whole, in bytes. What starts like JSON and is longer still counts as a result that
 /// is too large: it is worse to report an earlier line in its place.

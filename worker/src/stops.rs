@@ -2,11 +2,10 @@
 
 use std::{future, io, time::Duration};
 
+use aws::clock;
 use jiff::Timestamp;
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
-
-use crate::clock;
 
 /// Longest sleep towards a deadline. A year of sleeping at once would miss what NTP does to the wall clock.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);

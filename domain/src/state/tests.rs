@@ -1,5 +1,7 @@
 //! Every state against every event, and random lives.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -37,7 +39,8 @@ fn states() -> Vec<State> {
 }
 
 fn events() -> Vec<Event> {
-    let started = |attempt, task: &str| Event::TaskStarted { attempt: Attempt::new(attempt).unwrap(), task_arn: task.into() };
+    let started =
+        |attempt, task: &str| Event::TaskStarted { attempt: Attempt::new(attempt).unwrap(), task_arn: task.into() };
     let mut events = vec![
         Event::WorkflowStarted { durable_execution_arn: "arn".into() },
         started(1, "t1"),
@@ -77,14 +80,14 @@ fn event_name(event: &Event) -> String {
 fn every_state_on_every_event() {
     let mut table = String::new();
     for state in states() {
-        table.push_str(&format!("{}\n", name(&state)));
+        writeln!(table, "{}", name(&state)).unwrap();
         for event in events() {
             let outcome = match state.on(&event, at(5)) {
                 Ok(None) => "nothing new".to_owned(),
                 Ok(Some(next)) => format!("→ {}", name(&next)),
                 Err(refused) => format!("✗ {}", refused.why),
             };
-            table.push_str(&format!("    {:<20} {outcome}\n", event_name(&event)));
+            writeln!(table, "    {:<20} {outcome}", event_name(&event)).unwrap();
         }
     }
     insta::assert_snapshot!(table);

@@ -3,7 +3,7 @@
 use aws::{Line, MAX_EVENT_BYTES, Task};
 use domain::{
     Ending, Execution, JobError, State, Verdict, limits,
-    output::{Exit, Output, StoppedBy, cut_short, judge, kinds, last_json_line},
+    output::{Exit, Output, StoppedBy, cut_short, judge, kinds},
 };
 use jiff::Timestamp;
 
@@ -52,22 +52,29 @@ fn exit(task: Option<&Task>, container: &str) -> Exit {
     }
 }
 
-/// The result is the last line that is JSON. A line that the log driver had to cut is too large to be one.
+/// The result is the last line that is JSON. A line that the log driver had to cut into several events is larger than any
+/// result may be.
 fn output(lines: &[Line]) -> Output {
-    let found = last_json_line(lines.iter().map(|line| line.text.as_str()));
-    let cut = lines.iter().rposition(|line| line.text.len() >= MAX_EVENT_BYTES);
-    let Some(cut) = cut else { return found };
-    let rest = lines.get(cut + 1..).unwrap_or_default();
-    // The piece behind a full event belongs to the same line.
-    let after = rest.get(1..).unwrap_or_default();
-    match last_json_line(after.iter().map(|line| line.text.as_str())) {
-        Output::None => {
-            let begins_like_json = lines.get(cut).is_some_and(|line| line.text.starts_with(['{', '[', '"']));
-            let bytes = lines.get(cut..).unwrap_or_default().iter().take(2).map(|line| line.text.len()).sum();
-            if begins_like_json { Output::TooLarge(bytes) } else { found }
+    let mut rest = lines;
+    while let Some((last, before)) = rest.split_last() {
+        // Full events, and the one behind them, are one line.
+        let begin = before.iter().rposition(|line| line.text.len() < MAX_EVENT_BYTES).map_or(0, |end| end + 1);
+        let (earlier, cut) = before.split_at(begin);
+        rest = earlier;
+        let found = match cut.first() {
+            None => Output::of_line(&last.text),
+            Some(first) => {
+                // Of a line that is longer than what was read of the log, only the end tells.
+                let cut_off = earlier.is_empty() && last.text.ends_with(['}', ']', '"']);
+                let bytes = cut.iter().map(|line| line.text.len()).sum::<usize>() + last.text.len();
+                (cut_off || first.text.starts_with(['{', '[', '"'])).then_some(Output::TooLarge(bytes))
+            }
+        };
+        if let Some(output) = found {
+            return output;
         }
-        later => later,
     }
+    Output::None
 }
 
 /// The end of what the task printed: stdout and stderr are one stream in its log.
@@ -83,8 +90,10 @@ fn tail(lines: &[Line]) -> String {
 
 /// Who ended the task, if it did not end by itself. A job that was through before anybody stopped it has completed.
 fn stopped_by(execution: &Execution, task: Option<&Task>, ending: &Ending) -> Option<StoppedBy> {
+    // Of a task that is forgotten, nobody knows when it ended.
+    let task = task?;
     let late = ending.finished_at >= execution.deadline;
-    if task.and_then(|task| task.stop_code.as_deref()) == Some(USER_INITIATED) {
+    if task.stop_code.as_deref() == Some(USER_INITIATED) {
         return Some(match execution.state {
             State::Cancelling { .. } => StoppedBy::Cancel,
             State::Pending | State::Running { .. } | State::Final { .. } if late => StoppedBy::Deadline,

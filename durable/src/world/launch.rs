@@ -31,10 +31,7 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
     }
     NewTask {
         job,
-        owner: TaskOwner {
-            started_by: execution.id.to_string(),
-            client_token: execution.id.client_token(attempt),
-        },
+        owner: TaskOwner { started_by: execution.id.to_string(), client_token: execution.id.client_token(attempt) },
         environment,
         tags: execution.request.tags.clone(),
     }
@@ -42,9 +39,8 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
 
 /// Of the tasks that an execution started, the one that works on `attempt`.
 pub(super) fn task_of_attempt(tasks: &[Task], attempt: Attempt) -> Option<String> {
-    let works_on_it = |task: &&Task| {
-        task.environment.iter().any(|(name, value)| name == ATTEMPT && *value == attempt.to_string())
-    };
+    let works_on_it =
+        |task: &&Task| task.environment.iter().any(|(name, value)| name == ATTEMPT && *value == attempt.to_string());
     tasks.iter().find(works_on_it).map(|task| task.arn.clone())
 }
 

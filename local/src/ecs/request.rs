@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::wire::AwsError;
@@ -13,12 +13,6 @@ const MAX_STARTED_BY_CHARS: usize = 128;
 const MAX_CLIENT_TOKEN_CHARS: usize = 64;
 const MAX_OVERRIDES_CHARS: usize = 8192;
 const MAX_TAGS: usize = 50;
-
-/// Reads a request's body; no body at all is an empty request.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AwsError> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
-}
 
 /// Reads a request, or a part of one, that was read as JSON before.
 pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a Value) -> Result<T, AwsError> {

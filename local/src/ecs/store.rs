@@ -44,7 +44,7 @@ const SHOWN_STOPPED: SignedDuration = SignedDuration::from_hours(1);
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>).
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Writes the next revision of a family and gives its number; `document` gets to know it before it is written.
+/// Writes the next revision of a family: the document that `document` makes for its number.
 pub(super) fn add_definition(
     tx: &Transaction<'_>,
     family: &str,

@@ -103,7 +103,8 @@ async fn invoke_and_wait(
             return Err(unqualified());
         }
         if durable.execution_timeout > LONGEST_TIMEOUT {
-            let why = "You cannot synchronously invoke a durable function with an executionTimeout greater than 15 minutes.";
+            let why =
+                "You cannot synchronously invoke a durable function with an executionTimeout greater than 15 minutes.";
             return Err(invalid(why));
         }
         return Err(invalid("The local stack starts durable executions with InvocationType=Event only."));
@@ -187,7 +188,12 @@ fn as_json(payload: &Bytes) -> Result<&str, AwsError> {
     if payload.is_empty() {
         return Ok("{}");
     }
-    let wrong = |why: String| AwsError::bad_request("InvalidRequestContentException", format!("Could not parse request body into json: {why}"));
+    let wrong = |why: String| {
+        AwsError::bad_request(
+            "InvalidRequestContentException",
+            format!("Could not parse request body into json: {why}"),
+        )
+    };
     let text = std::str::from_utf8(payload).map_err(|why| wrong(why.to_string()))?;
     serde_json::from_str::<&serde_json::value::RawValue>(text).map_err(|why| wrong(why.to_string()))?;
     Ok(text)

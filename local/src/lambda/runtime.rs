@@ -23,7 +23,7 @@ use crate::{clock::Clock, logs::Logs};
 const CONCURRENCY: usize = 16;
 
 /// How long a process that has nothing to do is kept.
-const KEEP_WARM: Duration = Duration::from_secs(60);
+const KEEP_WARM: Duration = Duration::from_mins(1);
 
 /// What came of an invocation.
 #[derive(Debug)]

@@ -1,14 +1,8 @@
 //! What the API is asked: the requests' shapes, and the checks that need no database.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 use crate::wire::AwsError;
-
-/// Reads a request's body; no body at all is an empty request.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AwsError> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
-}
 
 /// A mistake in a parameter.
 pub(super) fn invalid(why: impl Into<String>) -> AwsError {
@@ -136,6 +130,7 @@ pub(super) struct InputLogEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::parse;
 
     #[test]
     fn a_group_is_named_in_three_ways() {

@@ -129,6 +129,9 @@ fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
     let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["1", &full, "rest\""]);
     assert!(told.starts_with("failed: result-too-large"), "{told}");
     assert_eq!(ending.result, None);
+    let middle = "x".repeat(MAX_EVENT_BYTES);
+    let told = judged(&execution(), &task(Some(0), EXITED), &[&middle, "the end of a string\""]).1;
+    assert!(told.starts_with("failed: result-too-large"), "{told}");
     let plain = "x".repeat(MAX_EVENT_BYTES);
     assert_eq!(judged(&execution(), &task(Some(0), EXITED), &["1", &plain, "42"]).0.result.unwrap().text(), "1");
     assert_eq!(judged(&execution(), &task(Some(0), EXITED), &[&full, "rest\"", "2"]).0.result.unwrap().text(), "2");

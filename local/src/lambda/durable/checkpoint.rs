@@ -20,7 +20,8 @@ use crate::wire::AwsError;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Checkpoint {
-    pub(crate) checkpoint_token: String,
+    #[serde(rename = "CheckpointToken")]
+    pub(crate) token: String,
     #[serde(default)]
     pub(crate) updates: Vec<Update>,
     pub(crate) client_token: Option<String>,
@@ -42,7 +43,7 @@ impl Durable {
             if let Some(answered) = sent_again(&execution, checkpoint) {
                 return Ok(answered);
             }
-            self.check_token(&execution, &checkpoint.checkpoint_token)?;
+            self.check_token(&execution, &checkpoint.token)?;
             fits_together(&checkpoint.updates).map_err(refused)?;
             for update in &checkpoint.updates {
                 apply(tx, &mut execution, update, now)?;
@@ -61,7 +62,7 @@ impl Durable {
             });
             execution.last_checkpoint = checkpoint.client_token.clone().map(|client_token| Answered {
                 client_token,
-                checkpoint_token: checkpoint.checkpoint_token.clone(),
+                checkpoint_token: checkpoint.token.clone(),
                 answer: answer.clone(),
             });
             store::save(tx, &execution)?;
@@ -111,8 +112,8 @@ impl Durable {
 
 fn sent_again(execution: &Execution, checkpoint: &Checkpoint) -> Option<Value> {
     let last = execution.last_checkpoint.as_ref()?;
-    let same = checkpoint.client_token.as_ref() == Some(&last.client_token)
-        && checkpoint.checkpoint_token == last.checkpoint_token;
+    let same =
+        checkpoint.client_token.as_ref() == Some(&last.client_token) && checkpoint.token == last.checkpoint_token;
     same.then(|| last.answer.clone())
 }
 

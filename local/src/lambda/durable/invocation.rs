@@ -136,9 +136,11 @@ fn take_up(tx: &Transaction<'_>, arn: &str, outcome: Outcome, now: Timestamp) ->
 /// Whether something can wake the execution.
 fn waits(tx: &Transaction<'_>, arn: &str) -> rusqlite::Result<bool> {
     let operations = store::operations_since(tx, arn, 0)?;
-    Ok(operations.iter().any(|operation| match (operation.kind, operation.status) {
-        (Kind::Wait | Kind::Callback | Kind::ChainedInvoke, Status::Started) | (Kind::Step, Status::Pending) => true,
-        _ => false,
+    Ok(operations.iter().any(|operation| {
+        matches!(
+            (operation.kind, operation.status),
+            (Kind::Wait | Kind::Callback | Kind::ChainedInvoke, Status::Started) | (Kind::Step, Status::Pending)
+        )
     }))
 }
 

@@ -237,9 +237,7 @@ impl Update {
             Action::Start if current.is_none() => Ok(self.begun(current, Status::Started, now)),
             Action::Start => Err("Cannot start a CONTEXT that already exist."),
             Action::Succeed | Action::Fail if !open => Err("Invalid current CONTEXT state to close."),
-            Action::Succeed => {
-                Ok(Operation { replay_children, ..self.ended(current, Status::Succeeded, now) })
-            }
+            Action::Succeed => Ok(Operation { replay_children, ..self.ended(current, Status::Succeeded, now) }),
             Action::Fail => Ok(self.ended(current, Status::Failed, now)),
             Action::Retry | Action::Cancel => Err("Invalid action for the given operation type."),
         }

@@ -121,8 +121,7 @@ pub(crate) fn load(tx: &Transaction<'_>, arn: &str) -> rusqlite::Result<Option<E
 
 /// The execution of a function with that name.
 pub(crate) fn find(tx: &Transaction<'_>, function: &str, name: &str) -> rusqlite::Result<Option<Execution>> {
-    let mut read =
-        tx.prepare_cached("SELECT input, body FROM durable_executions WHERE function = ?1 AND name = ?2")?;
+    let mut read = tx.prepare_cached("SELECT input, body FROM durable_executions WHERE function = ?1 AND name = ?2")?;
     read.query_row([function, name], execution).optional()
 }
 
@@ -158,8 +157,8 @@ pub(crate) fn operation(tx: &Transaction<'_>, arn: &str, id: &str) -> rusqlite::
 
 /// The operations that changed after change `seen`, in the order in which they began; all of them for 0.
 pub(crate) fn operations_since(tx: &Transaction<'_>, arn: &str, seen: u64) -> rusqlite::Result<Vec<Operation>> {
-    let mut read = tx
-        .prepare_cached("SELECT body FROM durable_operations WHERE arn = ?1 AND touched > ?2 ORDER BY position")?;
+    let mut read =
+        tx.prepare_cached("SELECT body FROM durable_operations WHERE arn = ?1 AND touched > ?2 ORDER BY position")?;
     let bodies = read.query_map(params![arn, seen], |row| row.get::<_, String>(0))?;
     bodies.map(|body| from_json(&body?)).collect()
 }

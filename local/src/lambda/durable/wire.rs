@@ -25,7 +25,9 @@ pub(crate) fn operation(operation: &Operation) -> Value {
     set("Type", json!(operation.kind));
     set("Status", json!(operation.status));
     set("StartTimestamp", seconds(operation.started_at));
-    for (name, value) in [("ParentId", &operation.parent_id), ("Name", &operation.name), ("SubType", &operation.sub_type)] {
+    for (name, value) in
+        [("ParentId", &operation.parent_id), ("Name", &operation.name), ("SubType", &operation.sub_type)]
+    {
         if let Some(value) = value {
             set(name, json!(value));
         }

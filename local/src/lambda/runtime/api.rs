@@ -41,11 +41,7 @@ pub(super) struct RuntimeApi {
 
 impl RuntimeApi {
     pub(super) fn new(invocations: mpsc::Receiver<Invocation>) -> Arc<Self> {
-        Arc::new(Self {
-            next: AsyncMutex::new(invocations),
-            under_way: Mutex::default(),
-            init_error: Mutex::default(),
-        })
+        Arc::new(Self { next: AsyncMutex::new(invocations), under_way: Mutex::default(), init_error: Mutex::default() })
     }
 
     pub(super) fn router(self: &Arc<Self>) -> Router {
@@ -101,7 +97,8 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
 async fn response(State(api): State<Arc<RuntimeApi>>, Path(id): Path<String>, body: Bytes) -> Response {
     if body.len() > LARGEST_ANSWER {
         let size = body.len();
-        let message = format!("Response payload size ({size} bytes) exceeded maximum allowed payload size (6291556 bytes).");
+        let message =
+            format!("Response payload size ({size} bytes) exceeded maximum allowed payload size (6291556 bytes).");
         api.finish(&id, Outcome::failed("Function.ResponseSizeTooLarge", message));
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }

@@ -110,7 +110,10 @@ impl Instance {
             () = tokio::time::sleep(timeout) => {}
         }
         self.fit = false;
-        Outcome::failed("Sandbox.Timedout", format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", timeout.as_secs_f64()))
+        Outcome::failed(
+            "Sandbox.Timedout",
+            format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", timeout.as_secs_f64()),
+        )
     }
 
     /// Ends the process and waits until it is gone.

@@ -1,0 +1,80 @@
+//! Problems as the document has them: with the bodies that are really sent, so that the two can't drift.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{
+        RefOr, Response, ResponseBuilder, content::ContentBuilder, example::ExampleBuilder, schema::Ref,
+    },
+};
+
+use super::{Code, FieldError, Problem};
+
+/// What an operation can answer, by its status.
+pub(crate) type Answers = BTreeMap<String, RefOr<Response>>;
+
+/// The answers with these codes: one for each status, with an example for each code.
+pub(crate) fn answers(codes: &[Code]) -> Answers {
+    let mut by_status = BTreeMap::<_, Vec<Code>>::new();
+    for code in codes {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    by_status.into_iter().map(|(status, codes)| (status.as_str().to_owned(), answer(&codes).into())).collect()
+}
+
+fn answer(codes: &[Code]) -> Response {
+    let words = codes.iter().map(|code| format!("{}: `{}`", code.title(), code.name())).collect::<Vec<_>>();
+    let examples = codes.iter().map(|code| {
+        let body = serde_json::to_value(example(*code).body("5f2c9d1e7a3b4c60")).ok();
+        (code.name(), ExampleBuilder::new().summary(code.title()).value(body).build())
+    });
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).examples_from_iter(examples);
+    ResponseBuilder::new().description(words.join(". ")).content("application/problem+json", content.build()).build()
+}
+
+fn example(code: Code) -> Problem {
+    match code {
+        Code::InvalidBody => Problem::invalid_body(vec![FieldError {
+            pointer: "/timeoutSeconds".to_owned(),
+            detail: "must be between 1 and 31536000".to_owned(),
+        }]),
+        other => Problem::new(other, other.title()),
+    }
+}
+
+/// The problems that every operation can answer. What one of them adds stands with it.
+impl IntoResponses for Problem {
+    fn responses() -> Answers {
+        let mut answers = answers(&[Code::Unauthenticated, Code::Internal, Code::AwsUnavailable]);
+        answers.extend(GatewayAnswer::responses());
+        answers
+    }
+}
+
+/// What API Gateway answers in our place, before we hear of the request: `application/json`, not a problem.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "API Gateway makes it; it is here to be documented")]
+pub(crate) struct GatewayAnswer {
+    /// What it has to say.
+    #[schema(example = "Forbidden")]
+    message: String,
+}
+
+impl IntoResponses for GatewayAnswer {
+    fn responses() -> Answers {
+        let answers = [
+            (StatusCode::FORBIDDEN, "API Gateway's authorizer refuses the caller", "Forbidden"),
+            (StatusCode::TOO_MANY_REQUESTS, "API Gateway takes no more requests at this rate", "Too Many Requests"),
+        ];
+        let answer = |(status, words, message): (StatusCode, &str, &str)| {
+            let example = serde_json::json!({ "message": message });
+            let schema = Ref::from_schema_name("GatewayAnswer");
+            let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+            let response = ResponseBuilder::new().description(words).content("application/json", content).build();
+            (status.as_str().to_owned(), response.into())
+        };
+        answers.map(answer).into()
+    }
+}

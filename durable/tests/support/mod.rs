@@ -1,0 +1,271 @@
+//! A world in memory that the real workflows run in: the domain's own state machine, tasks that end after some looks, and
+//! one fault, which is data.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use domain::{
+    Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Owner, Pattern, Request, State, Status, Verdict,
+    output::{Exit, Output, judge},
+};
+use durable::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
+use jiff::Timestamp;
+
+/// What goes wrong, and at which of the world's effects, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// The effect does not happen, and the caller learns so.
+    FailBefore(usize),
+    /// The effect happens, and the caller thinks that it did not.
+    LoseReply(usize),
+    /// The effect happens twice.
+    Repeat(usize),
+    /// From this effect on nothing works, and nothing will: but for the last thing that a workflow can do.
+    RefuseFrom(usize),
+}
+
+/// How the tasks of a world behave.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    /// Looks at a task before it is over.
+    pub(crate) looks: usize,
+    /// Exit code of each attempt's task; the last one for all that follow.
+    pub(crate) exits: Vec<i32>,
+    /// Starts that ECS has no capacity for.
+    pub(crate) busy: usize,
+    /// The look at which somebody cancels.
+    pub(crate) cancel_at_look: Option<usize>,
+    /// Whether somebody cancelled before the workflow began.
+    pub(crate) cancelled_before: bool,
+    pub(crate) max_attempts: u32,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self { looks: 2, exits: vec![0], busy: 0, cancel_at_look: None, cancelled_before: false, max_attempts: 1 }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    execution: Option<Execution>,
+    /// By client token, as ECS knows them.
+    tasks: BTreeMap<String, Task>,
+    effects: usize,
+    looks: usize,
+    busy: usize,
+    final_states: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Task {
+    arn: String,
+    exit: i32,
+    looks_left: usize,
+    stopped: bool,
+}
+
+/// The world.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    facts: Arc<Mutex<Facts>>,
+    script: Script,
+    fault: Fault,
+    pattern: Pattern,
+}
+
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}
+
+pub(crate) fn id() -> ExecutionId {
+    "e1".parse().unwrap()
+}
+
+impl World {
+    pub(crate) fn new(pattern: Pattern, script: Script, fault: Fault) -> Self {
+        let request = Request {
+            input: Json::null(),
+            task: "demo".into(),
+            timeout: Duration::from_hours(1),
+            max_attempts: script.max_attempts,
+            tags: BTreeMap::new(),
+        };
+        let mut execution = Execution::new(id(), pattern, Owner::new("ada"), request, now());
+        if script.cancelled_before {
+            execution = execution.after(&Event::CancelRequested, now()).unwrap().unwrap();
+        }
+        let facts = Facts { execution: Some(execution), busy: script.busy, ..Facts::default() };
+        Self { facts: Arc::new(Mutex::new(facts)), script, fault, pattern }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap()
+    }
+
+    pub(crate) fn effects(&self) -> usize {
+        self.facts().effects
+    }
+
+    pub(crate) fn tasks_started(&self) -> usize {
+        self.facts().tasks.len()
+    }
+
+    pub(crate) fn tasks_running(&self) -> usize {
+        self.facts().tasks.values().filter(|task| task.looks_left > 0 && !task.stopped).count()
+    }
+
+    pub(crate) fn final_states(&self) -> usize {
+        self.facts().final_states
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.facts().execution.as_ref().unwrap().status()
+    }
+
+    /// Does an effect, and what the fault makes of it.
+    fn effect<T>(&self, deed: impl Fn(&mut Facts) -> Result<T, EffectFailed>) -> Result<T, EffectFailed> {
+        let mut facts = self.facts();
+        facts.effects += 1;
+        let nth = facts.effects;
+        match self.fault {
+            Fault::FailBefore(at) if at == nth => Err(EffectFailed::passing("nothing happened")),
+            Fault::RefuseFrom(at) if nth >= at => Err(EffectFailed::lasting("access denied")),
+            Fault::LoseReply(at) if at == nth => {
+                let _ = deed(&mut facts);
+                Err(EffectFailed::passing("the reply got lost"))
+            }
+            Fault::Repeat(at) if at == nth => {
+                let _ = deed(&mut facts);
+                deed(&mut facts)
+            }
+            _ => deed(&mut facts),
+        }
+    }
+}
+
+impl Facts {
+    fn apply(&mut self, event: &Event) -> Execution {
+        let seen = self.execution.clone().unwrap();
+        match seen.after(event, now()) {
+            Ok(Some(next)) => {
+                self.final_states += usize::from(next.status().is_final());
+                self.execution = Some(next.clone());
+                next
+            }
+            // Recorded already, or refused because it is over: what is, stays.
+            Ok(None) | Err(_) => seen,
+        }
+    }
+
+    fn task(&mut self, arn: &str) -> &mut Task {
+        self.tasks.values_mut().find(|task| task.arn == arn).unwrap()
+    }
+}
+
+impl Activities for World {
+    async fn accept(&self, _: &Json, pattern: Pattern, arn: &str) -> Result<Accepted, EffectFailed> {
+        assert_eq!(pattern, self.pattern);
+        self.effect(|facts| {
+            let execution = facts.apply(&Event::WorkflowStarted { durable_execution_arn: arn.to_owned() });
+            Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts }))
+        })
+    }
+
+    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, EffectFailed> {
+        self.effect(|facts| {
+            if let State::Cancelling { .. } = facts.execution.as_ref().unwrap().state {
+                let verdict = Verdict::Cancelled(JobError::new("cancelled", "before it began"));
+                return Ok(Started::Not(Ending { verdict, result: None, exit_code: None, finished_at: now() }));
+            }
+            if facts.busy > 0 {
+                facts.busy -= 1;
+                if tried == Try::Last {
+                    let verdict = Verdict::Failed(JobError::new("no-capacity", "for too long"));
+                    return Ok(Started::Not(Ending { verdict, result: None, exit_code: None, finished_at: now() }));
+                }
+                return Err(EffectFailed::passing("no capacity"));
+            }
+            let nth = usize::try_from(attempt.get()).unwrap() - 1;
+            let exit = *self.script.exits.get(nth).or(self.script.exits.last()).unwrap();
+            let task = Task { arn: format!("arn:task/{attempt}"), exit, looks_left: self.script.looks, stopped: false };
+            let started = facts.tasks.entry(id.client_token(attempt)).or_insert(task);
+            Ok(Started::Task(started.arn.clone()))
+        })
+    }
+
+    async fn record_task(&self, _: &ExecutionId, attempt: Attempt, arn: &str) -> Result<Recorded, EffectFailed> {
+        self.effect(|facts| {
+            let execution = facts.apply(&Event::TaskStarted { attempt, task_arn: arn.to_owned() });
+            Ok(Recorded { status: execution.status(), seconds_left: 3_600 })
+        })
+    }
+
+    async fn check_task(&self, _: &ExecutionId, arn: &str, callback_id: &str) -> Result<Look, EffectFailed> {
+        self.effect(|facts| {
+            facts.looks += 1;
+            if self.script.cancel_at_look == Some(facts.looks) {
+                facts.apply(&Event::CancelRequested);
+            }
+            let execution = facts.apply(&Event::Watching { callback_id: callback_id.to_owned() });
+            let cancelling = execution.status() == Status::Cancelling;
+            let task = facts.task(arn);
+            if task.stopped || task.looks_left == 0 {
+                return Ok(Look::Stopped);
+            }
+            if cancelling {
+                task.stopped = true;
+                return Ok(Look::Stopping);
+            }
+            task.looks_left -= 1;
+            Ok(Look::Running { seconds_left: 3_600 })
+        })
+    }
+
+    async fn collect(&self, _: &ExecutionId, arn: &str, _: bool) -> Result<Ending, EffectFailed> {
+        self.effect(|facts| {
+            let task = facts.task(arn).clone();
+            if task.stopped {
+                let verdict = Verdict::Cancelled(JobError::new("cancelled", "cancelled"));
+                return Ok(Ending { verdict, result: None, exit_code: Some(143), finished_at: now() });
+            }
+            let output = Output::Json(Json::parse(r#"{"n":1}"#).unwrap());
+            Ok(judge(Exit::Code(task.exit), output, "", now()))
+        })
+    }
+
+    async fn record(&self, _: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
+        self.effect(|facts| {
+            let execution = facts.apply(&Event::Ended(ending.clone()));
+            let ending = execution.state.ending().unwrap().clone();
+            let error = match ending.verdict {
+                Verdict::Completed => None,
+                Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => Some(error),
+            };
+            let task_arn = execution.state.run().map(|run| run.task_arn.clone());
+            let status = execution.status();
+            Ok(Finished { execution_id: execution.id, status, result: ending.result, error, task_arn })
+        })
+    }
+
+    async fn give_up(&self, id: &ExecutionId, why: &str) -> Result<Finished, EffectFailed> {
+        let mut facts = self.facts();
+        facts.tasks.values_mut().for_each(|task| task.stopped = true);
+        let error = JobError::new("workflow-failed", why);
+        let verdict = Verdict::Failed(error.clone());
+        let ending = Ending { verdict, result: None, exit_code: None, finished_at: now() };
+        let status = facts.apply(&Event::Ended(ending)).status();
+        Ok(Finished { execution_id: id.clone(), status, result: None, error: Some(error), task_arn: None })
+    }
+
+    async fn stop_task(&self, arn: &str) -> Result<(), EffectFailed> {
+        self.effect(|facts| {
+            facts.task(arn).stopped = true;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! The workflows as they are, driven by the SDK's own runner through everything that can go wrong with an effect.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+mod support;
+
+use std::{fmt::Write as _, sync::Arc};
+
+use aws_durable_execution_sdk::test_util::{LocalRunner, TestResult};
+use domain::{Json, Pattern, Status};
+use durable::{Finished, callback, sync};
+use support::{Fault, Script, World};
+
+/// More than any run here needs.
+const WAITS: usize = 40;
+
+/// A runner in which every wait for the task ends by its timeout, as if no event ever came.
+fn runner() -> LocalRunner {
+    (0..WAITS).fold(LocalRunner::new().max_invocations(200), |runner, _| runner.callback_timeout())
+}
+
+async fn run_on(runner: LocalRunner, world: &World, pattern: Pattern) -> TestResult<Finished> {
+    let world = Arc::new(world.clone());
+    match pattern {
+        Pattern::Sync => runner.run(move |input: Json, ctx| sync(world.clone(), input, ctx), Json::null()).await,
+        Pattern::Callback => {
+            runner.run(move |input: Json, ctx| callback(world.clone(), input, ctx), Json::null()).await
+        }
+    }
+}
+
+async fn run(world: &World, pattern: Pattern) -> TestResult<Finished> {
+    run_on(runner(), world, pattern).await
+}
+
+/// What a life is to come to, whatever goes wrong on the way.
+#[derive(Debug, Clone)]
+struct Life {
+    name: &'static str,
+    pattern: Pattern,
+    script: Script,
+    status: Status,
+    tasks: usize,
+}
+
+fn lives() -> Vec<Life> {
+    let life = |name, pattern, script, status, tasks| Life { name, pattern, script, status, tasks };
+    let plain = Script::default;
+    vec![
+        life("completes", Pattern::Sync, plain(), Status::Completed, 1),
+        life("fails", Pattern::Sync, Script { exits: vec![3], ..plain() }, Status::Failed, 1),
+        life(
+            "completes at the second attempt",
+            Pattern::Sync,
+            Script { exits: vec![3, 0], max_attempts: 3, ..plain() },
+            Status::Completed,
+            2,
+        ),
+        life("waits for capacity", Pattern::Sync, Script { busy: 3, ..plain() }, Status::Completed, 1),
+        life("finds no capacity", Pattern::Sync, Script { busy: 99, ..plain() }, Status::Failed, 0),
+        life(
+            "is cancelled",
+            Pattern::Sync,
+            Script { looks: 9, cancel_at_look: Some(2), ..plain() },
+            Status::Cancelled,
+            1,
+        ),
+        life("is cancelled first", Pattern::Sync, Script { cancelled_before: true, ..plain() }, Status::Cancelled, 0),
+        life("starts", Pattern::Callback, plain(), Status::Running, 1),
+        life("cannot start", Pattern::Callback, Script { busy: 99, ..plain() }, Status::Failed, 0),
+    ]
+}
+
+/// Exactly one task for each attempt, one final state, the right one, and the durable execution's own status agrees.
+fn check(life: &Life, world: &World, run: &TestResult<Finished>, what: &str) {
+    let name = life.name;
+    let final_states = usize::from(life.status.is_final());
+    assert_eq!(world.status(), life.status, "{name}, {what}: {:?}", run.error_message());
+    assert_eq!(world.tasks_started(), life.tasks, "{name}, {what}: tasks");
+    assert_eq!(world.final_states(), final_states, "{name}, {what}: final states");
+    let succeeds = matches!(life.status, Status::Completed | Status::Running);
+    assert_eq!(run.is_success(), succeeds, "{name}, {what}: {:?}", run.error_message());
+    if life.pattern == Pattern::Sync {
+        assert_eq!(world.tasks_running(), 0, "{name}, {what}: a task is left running");
+    }
+}
+
+#[tokio::test]
+async fn every_life_ends_as_it_should() {
+    for life in lives() {
+        let world = World::new(life.pattern, life.script.clone(), Fault::None);
+        check(&life, &world, &run(&world, life.pattern).await, "undisturbed");
+    }
+}
+
+/// The effect did not happen; it happened and its reply got lost; it happened twice: at every effect of every life.
+#[tokio::test]
+async fn survives_every_fault_at_every_effect() {
+    for life in lives() {
+        let undisturbed = World::new(life.pattern, life.script.clone(), Fault::None);
+        run(&undisturbed, life.pattern).await;
+        for nth in 1..=undisturbed.effects() {
+            for fault in [Fault::FailBefore(nth), Fault::LoseReply(nth), Fault::Repeat(nth)] {
+                let world = World::new(life.pattern, life.script.clone(), fault);
+                check(&life, &world, &run(&world, life.pattern).await, &format!("{fault:?}"));
+            }
+        }
+    }
+}
+
+/// The process dies between an effect and its record: the checkpoint never arrives, and the next invocation replays.
+#[tokio::test]
+async fn survives_the_loss_of_every_checkpoint() {
+    for life in lives() {
+        // Each operation writes two checkpoints at most.
+        let undisturbed = World::new(life.pattern, life.script.clone(), Fault::None);
+        let operations = run(&undisturbed, life.pattern).await.operations().len();
+        for skip in 0..operations * 2 {
+            let world = World::new(life.pattern, life.script.clone(), Fault::None);
+            let runner = runner().fail_checkpoints_after_retryable(skip, 1);
+            check(&life, &world, &run_on(runner, &world, life.pattern).await, &format!("checkpoint {skip} lost"));
+        }
+    }
+}
+
+/// AWS refuses what the workflow has to do, from some effect on: that is recorded, and nothing is left running.
+#[tokio::test]
+async fn what_cannot_be_mended_is_recorded() {
+    for life in lives() {
+        let undisturbed = World::new(life.pattern, life.script.clone(), Fault::None);
+        run(&undisturbed, life.pattern).await;
+        // The first effect is accepting the execution: without it there is nothing to record anything in.
+        for nth in 2..=undisturbed.effects() {
+            let world = World::new(life.pattern, life.script.clone(), Fault::RefuseFrom(nth));
+            let run = run(&world, life.pattern).await;
+            assert!(run.is_failure(), "{}, refused from {nth}", life.name);
+            assert!(run.error_message().is_some_and(|why| why.contains("access denied")), "{:?}", run.error_message());
+            assert_eq!(
+                (world.status(), world.final_states()),
+                (Status::Failed, 1),
+                "{}, refused from {nth}",
+                life.name
+            );
+            assert_eq!(world.tasks_running(), 0, "{}, refused from {nth}", life.name);
+        }
+    }
+}
+
+/// An event ends the wait at once; the next look sees why.
+#[tokio::test]
+async fn a_wake_up_ends_a_wait() {
+    let world = World::new(Pattern::Sync, Script::default(), Fault::None);
+    let runner = (0..WAITS).fold(LocalRunner::new(), |runner, _| runner.callback_success(&"come and see"));
+    let run = run_on(runner, &world, Pattern::Sync).await;
+    assert_eq!((run.is_success(), world.status()), (true, Status::Completed));
+}
+
+/// What a run records, in order. A change here breaks executions in flight: publish it under an alias that they stay off.
+#[tokio::test]
+async fn the_operations_of_a_run_are_a_contract() {
+    let mut contract = String::new();
+    for life in lives() {
+        let world = World::new(life.pattern, life.script.clone(), Fault::None);
+        let run = run(&world, life.pattern).await;
+        writeln!(contract, "{} {}:", life.pattern, life.name).unwrap();
+        for operation in run.operations() {
+            let (name, kind) = (operation.name().unwrap_or("-"), operation.op_type());
+            let recorded = operation.result().or(operation.error_type()).unwrap_or("-");
+            writeln!(contract, "  {name:<14} {kind:<9} {:<10} {recorded}", operation.status()).unwrap();
+        }
+    }
+    insta::assert_snapshot!(contract);
+}

@@ -1,0 +1,82 @@
+//! The API as it runs on Lambda: the `api` binary behind the Runtime API, fed with API Gateway's own events.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::stack::{LONGHAUL, Stack};
+
+/// The binary beside the one under test.
+fn api_binary() -> String {
+    let api = Path::new(LONGHAUL).with_file_name("api");
+    assert!(api.exists(), "{} is not there: `cargo build --workspace --bins` builds it", api.display());
+    api.display().to_string()
+}
+
+/// What an HTTP API sends, payload format 2.0
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
+fn event(method: &str, path: &str, body: Option<&str>, authorizer: &Value) -> Value {
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": { "content-type": "application/json", "host": "abc.execute-api.us-east-1.amazonaws.com" },
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "abc",
+            "authorizer": authorizer,
+            "domainName": "abc.execute-api.us-east-1.amazonaws.com",
+            "domainPrefix": "abc",
+            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test" },
+            "requestId": "r1",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "01/Jan/2026:00:00:00 +0000",
+            "timeEpoch": 1_767_225_600_000_i64,
+        },
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}
+
+async fn invoke(stack: &Stack, event: &Value) -> (u64, Value) {
+    let request = stack.post_to_aws("/2015-03-31/functions/api/invocations").body(event.to_string());
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    let body = answer["body"].as_str().unwrap_or_else(|| panic!("{answer:#}"));
+    (answer["statusCode"].as_u64().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn a_job_runs_through_api_gateways_events() {
+    let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
+    let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
+    let eve = json!({ "iam": { "userArn": "arn:aws:iam::123456789012:user/eve", "accessKey": "AKIA", "accountId": "123456789012",
+        "callerId": "AIDA", "principalOrgId": "o-1", "userId": "AIDA", "cognitoIdentity": null } });
+    let body = r#"{"input": {"message": "Hello", "processingTime": 0}}"#;
+    for pattern in ["sync", "callback"] {
+        let (status, started) =
+            invoke(&stack, &event("POST", &format!("/executions/{pattern}"), Some(body), &ada)).await;
+        assert_eq!((status, &started["status"]), (202, &json!("PENDING")), "{started:#}");
+        let path = format!("/executions/{}", started["executionId"].as_str().unwrap());
+        let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
+        loop {
+            let (status, execution) = invoke(&stack, &event("GET", &path, None, &ada)).await;
+            assert_eq!(status, 200);
+            if execution["done"] == true {
+                assert_eq!(
+                    (&execution["status"], &execution["result"]["message"]),
+                    (&json!("COMPLETED"), &json!("Hello"))
+                );
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "{execution:#}");
+        }
+        let (status, problem) = invoke(&stack, &event("GET", &path, None, &eve)).await;
+        assert_eq!((status, &problem["code"]), (404, &json!("execution-not-found")), "another caller's");
+        let (status, problem) = invoke(&stack, &event("GET", &path, None, &json!(null))).await;
+        assert_eq!((status, &problem["code"]), (401, &json!("unauthenticated")), "nobody vouches for this one");
+    }
+    let (status, problem) = invoke(&stack, &event("POST", "/executions/sync", Some("{"), &ada)).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("invalid-json")));
+}

@@ -1,0 +1,141 @@
+//! The pattern's own test commands, with the ordinary `aws` client, against the local stack.
+
+use std::{process::Output, time::Instant};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::stack::{PATIENCE, Stack};
+
+/// `aws ARGUMENTS` against the stack, with credentials that anything will do for.
+async fn aws(stack: &Stack, arguments: &[&str]) -> Output {
+    let mut command = Command::new("aws");
+    command.args(["--endpoint-url", &stack.aws, "--output", "json"]).args(arguments);
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", "any"),
+        ("AWS_SECRET_ACCESS_KEY", "any"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ] {
+        command.env(name, value);
+    }
+    command.output().await.expect("the aws client is not installed: `make test` installs it")
+}
+
+async fn json_of(stack: &Stack, arguments: &[&str]) -> Value {
+    let output = aws(stack, arguments).await;
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+async fn refusal(stack: &Stack, arguments: &[&str]) -> String {
+    let output = aws(stack, arguments).await;
+    assert!(!output.status.success(), "{arguments:?} was not refused");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// `aws lambda invoke` of a durable function, directly.
+fn invoke<'a>(function: &'a str, more: &[&'a str], payload: &'a str) -> Vec<&'a str> {
+    let mut arguments = vec!["lambda", "invoke", "--function-name", function, "--payload", payload];
+    arguments.extend(more);
+    arguments.push("/dev/null");
+    arguments
+}
+
+async fn items(stack: &Stack) -> Vec<Value> {
+    let scan = json_of(stack, &["dynamodb", "scan", "--table-name", "longhaul-executions"]).await;
+    scan["Items"].as_array().unwrap().clone()
+}
+
+/// Direct starts have no POST to answer with an id: it is read from the table, as the pattern's own document does.
+async fn finished_item(stack: &Stack, pattern: &str) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let done = |item: &&Value| item["pattern"]["S"] == pattern && item["status"]["S"] == "COMPLETED";
+        if let Some(item) = items(stack).await.iter().find(done) {
+            return item.clone();
+        }
+        assert!(Instant::now() < deadline, "no {pattern} execution has completed");
+    }
+}
+
+#[tokio::test]
+async fn the_patterns_own_commands_work() {
+    let stack = Stack::start(&[]).await;
+    let payload = r#"{"message": "Hello from the aws client", "processingTime": 1}"#;
+    for (function, pattern) in [("longhaul-sync:$LATEST", "sync"), ("longhaul-callback:$LATEST", "callback")] {
+        let event = ["--invocation-type", "Event"];
+        let answer = json_of(&stack, &invoke(function, &event, payload)).await;
+        assert_eq!(answer["StatusCode"], 202);
+        assert!(answer["DurableExecutionArn"].as_str().is_none_or(|arn| arn.contains("/durable-execution/")));
+
+        let item = finished_item(&stack, pattern).await;
+        let id = item["executionId"]["S"].as_str().unwrap();
+        let key = json!({ "executionId": { "S": id } }).to_string();
+        let get = ["dynamodb", "get-item", "--table-name", "longhaul-executions", "--key", &key];
+        let got = json_of(&stack, &get).await;
+        let result: Value = serde_json::from_str(got["Item"]["result"]["S"].as_str().unwrap()).unwrap();
+        assert_eq!(result["message"], "Hello from the aws client");
+        assert_eq!(stack.execution(id).await["status"], "COMPLETED", "the API shows it too");
+    }
+
+    let group = ["--log-group-name", "/ecs/longhaul"];
+    let streams = json_of(&stack, &["logs", "describe-log-streams", group[0], group[1]]).await;
+    let stream = streams["logStreams"][0]["logStreamName"].as_str().unwrap();
+    let events = json_of(&stack, &["logs", "get-log-events", group[0], group[1], "--log-stream-name", stream]).await;
+    assert!(
+        events["events"].as_array().unwrap().iter().any(|event| event["message"].as_str().unwrap().contains("Hello"))
+    );
+    let filtered = json_of(&stack, &["logs", "filter-log-events", group[0], group[1]]).await;
+    assert!(filtered["events"].as_array().unwrap().len() >= 2, "what `aws logs tail` reads");
+    let functions =
+        json_of(&stack, &["logs", "filter-log-events", "--log-group-name", "/aws/lambda/longhaul-sync"]).await;
+    assert!(!functions["events"].as_array().unwrap().is_empty(), "the functions' own log");
+}
+
+#[tokio::test]
+async fn a_durable_function_is_invoked_as_aws_wants_it() {
+    let stack = Stack::start(&[]).await;
+    let event = ["--invocation-type", "Event"];
+    let unqualified = refusal(&stack, &invoke("longhaul-sync", &event, "{}")).await;
+    assert!(
+        unqualified.contains("InvalidParameterValueException") && unqualified.contains("unqualified"),
+        "{unqualified}"
+    );
+    let synchronous = refusal(&stack, &invoke("longhaul-sync:$LATEST", &[], "{}")).await;
+    assert!(
+        synchronous.contains("InvalidParameterValueException") && synchronous.contains("15 minutes"),
+        "{synchronous}"
+    );
+    let unknown = refusal(&stack, &invoke("no-such-function:live", &event, "{}")).await;
+    assert!(unknown.contains("ResourceNotFoundException"), "{unknown}");
+    let rubbish = refusal(&stack, &invoke("longhaul-sync:live", &event, "{")).await;
+    assert!(rubbish.contains("InvalidRequestContentException"), "{rubbish}");
+    assert!(items(&stack).await.is_empty(), "nothing is left behind");
+}
+
+/// The names that AWS gives a meaning: the same name and payload is the same execution, another payload is refused.
+#[tokio::test]
+async fn a_name_starts_one_durable_execution() {
+    let stack = Stack::start(&[]).await;
+    let invoke = |payload: &'static str| {
+        let request = stack.post_to_aws("/2015-03-31/functions/longhaul-callback:live/invocations");
+        let request = request.header("x-amz-invocation-type", "Event").header("x-amz-durable-execution-name", "mine");
+        request.body(payload).send()
+    };
+    let arn = |response: &reqwest::Response| response.headers()["x-amz-durable-execution-arn"].clone();
+    let (first, second) = (invoke(r#"{"message":"a"}"#).await.unwrap(), invoke(r#"{"message":"a"}"#).await.unwrap());
+    assert_eq!(arn(&first), arn(&second));
+    let other = invoke(r#"{"message":"b"}"#).await.unwrap();
+    assert_eq!(other.status(), 409);
+    assert_eq!(other.headers()["x-amzn-errortype"], "DurableExecutionAlreadyStartedException");
+    let deadline = Instant::now() + PATIENCE;
+    while stack.get("/executions/mine").send().await.unwrap().status() != 200 {
+        assert!(Instant::now() < deadline, "the execution does not appear");
+    }
+    let done = stack.wait_for("mine", |execution| execution["done"] == true).await;
+    assert_eq!((&done["status"], &done["result"]["message"]), (&json!("COMPLETED"), &json!("a")));
+    assert_eq!(stack.items().await, 1);
+}

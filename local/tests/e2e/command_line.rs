@@ -1,0 +1,61 @@
+//! The command line: what it prints, how it ends.
+
+use std::{process::Stdio, time::Instant};
+
+use tokio::{net::TcpListener, process::Command};
+
+use crate::stack::{LONGHAUL, PATIENCE, Stack, command};
+
+#[tokio::test]
+async fn ctrl_c_stops_it_cleanly_and_its_tasks_with_it() {
+    let mut stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let started = stack.start_execution("sync", &serde_json::json!({ "task": "long", "input": null })).await;
+    stack.wait_for(started["executionId"].as_str().unwrap(), |execution| execution["status"] == "RUNNING").await;
+    let pid = rustix::process::Pid::from_raw(stack.process.id().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let status = tokio::time::timeout(PATIENCE, stack.process.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    for option in ["--listen", "--aws-listen"] {
+        let other = if option == "--listen" { "--aws-listen" } else { "--listen" };
+        let mut command = Command::new(LONGHAUL);
+        command.args([option, &address, other, "127.0.0.1:0", "--data"]).arg(directory.path()).stdin(Stdio::null());
+        let output = command.output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(&address) && said.contains(option), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn one_directory_is_one_stacks() {
+    let stack = Stack::start(&[]).await;
+    let output = command(&stack.data, &[]).stderr(Stdio::piped()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("another local stack uses it"));
+}
+
+#[tokio::test]
+async fn it_says_where_it_is_and_what_to_try() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(LONGHAUL);
+    command.args(["--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--data"]).arg(directory.path());
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut stdout = process.stdout.take().unwrap();
+    let mut said = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    while !String::from_utf8_lossy(&said).contains("Ctrl-C stops it.") {
+        assert!(Instant::now() < deadline);
+        tokio::io::AsyncReadExt::read_buf(&mut stdout, &mut said).await.unwrap();
+    }
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!(said.matches("curl -sS http://127.0.0.1:").count(), 2, "{said}");
+}

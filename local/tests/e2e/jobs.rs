@@ -1,0 +1,95 @@
+//! Real programs as jobs: good ones and bad ones. Each ends as the documents say, and never hangs.
+
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+const PATTERNS: [&str; 2] = ["sync", "callback"];
+
+async fn run(stack: &Stack, pattern: &str, task: &str) -> Value {
+    stack.run(pattern, json!({ "task": task, "input": {} })).await
+}
+
+#[tokio::test]
+async fn a_program_counts_words() {
+    let stack = Stack::start(&["--task", "wordcount=python3 examples/wordcount.py"]).await;
+    // Larger than what fits into the overrides of RunTask: the worker reads it from the table.
+    let long = "the quick brown fox ".repeat(2_000);
+    for pattern in PATTERNS {
+        for (text, words) in [("the cat and the dog", 5), (long.as_str(), 8_000)] {
+            let done = stack.run(pattern, json!({ "task": "wordcount", "input": { "text": text } })).await;
+            assert_eq!((&done["status"], &done["result"]["words"]), (&json!("COMPLETED"), &json!(words)), "{pattern}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_fails_says_how() {
+    let fails = "fails=echo working; echo '{\"half\": true}'; echo no such order >&2; exit 3";
+    let stack =
+        Stack::start(&["--task", fails, "--task", "missing=no-such-program", "--task", "crashes=kill -9 $$"]).await;
+    for pattern in PATTERNS {
+        let done = run(&stack, pattern, "fails").await;
+        let error = &done["error"];
+        assert_eq!(
+            (&done["status"], &error["type"], &error["exitCode"]),
+            (&json!("FAILED"), &json!("exit-code"), &json!(3))
+        );
+        assert!(error["message"].as_str().unwrap().ends_with("no such order"), "{error}");
+        assert_eq!(done["result"], json!({ "half": true }), "what it said all the same");
+
+        let done = run(&stack, pattern, "missing").await;
+        assert_eq!((&done["error"]["type"], &done["exitCode"]), (&json!("command-not-found"), &json!(127)), "{done:#}");
+
+        let done = run(&stack, pattern, "crashes").await;
+        assert_eq!((&done["error"]["type"], &done["exitCode"]), (&json!("signal"), &json!(137)), "{done:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_need_not_print_json() {
+    let stack = Stack::start(&["--task", "plain=echo all is well", "--task", "silent=true"]).await;
+    for pattern in PATTERNS {
+        for task in ["plain", "silent"] {
+            let done = run(&stack, pattern, task).await;
+            assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &Value::Null), "{pattern} {task}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_may_print_a_lot() {
+    let lines =
+        "lines=yes 'a line of some length, to make it five megabytes' | head -c 5000000; echo; echo '{\"n\": 1}'";
+    let one = "one=python3 -c 'print(\"x\" * 5_000_000); print(\"[1]\")'";
+    let large = "large=python3 -c 'import json; print(json.dumps(\"x\" * 5_000_000))'";
+    let limit = "limit=python3 -c 'import json; print(json.dumps(\"x\" * 204_799))'";
+    let stack = Stack::start(&["--task", lines, "--task", one, "--task", large, "--task", limit]).await;
+    for pattern in PATTERNS {
+        let done = run(&stack, pattern, "lines").await;
+        assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!({ "n": 1 })), "{pattern}");
+        let done = run(&stack, pattern, "one").await;
+        assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{pattern}");
+        for task in ["large", "limit"] {
+            let done = run(&stack, pattern, task).await;
+            assert_eq!(
+                (&done["status"], &done["error"]["type"]),
+                (&json!("FAILED"), &json!("result-too-large")),
+                "{pattern}"
+            );
+            assert_eq!(done["result"], Value::Null);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_ignores_sigterm_is_killed_at_its_deadline() {
+    let stack = Stack::start(&["--task", "stubborn=trap '' TERM; while :; do sleep 0.2; done"]).await;
+    let both =
+        PATTERNS.map(|pattern| stack.run(pattern, json!({ "task": "stubborn", "input": null, "timeoutSeconds": 2 })));
+    let [sync, callback] = both;
+    let (sync, callback) = tokio::join!(sync, callback);
+    for done in [sync, callback] {
+        assert_eq!((&done["status"], &done["error"]["type"]), (&json!("TIMED_OUT"), &json!("timed-out")), "{done:#}");
+    }
+}

@@ -1,0 +1,19 @@
+//! End to end: the program that `cargo run` starts, used as people use it, over real protocols and with real processes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+mod api_on_lambda;
+mod aws_clients;
+mod command_line;
+mod documents;
+mod jobs;
+mod main_job;
+mod problems;
+mod restart;
+mod stack;

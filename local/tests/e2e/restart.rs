@@ -1,0 +1,51 @@
+//! Killed at any moment and started again, the stack goes on where it was.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::stack::{PATIENCE, Stack};
+
+/// SIGKILL to the whole stack, at moments all over the life of its executions: each of them still comes to an end, and none
+/// of them to two tasks.
+#[tokio::test]
+async fn every_execution_survives_sigkill_of_the_stack() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ids = Vec::new();
+    for round in 0..6_u64 {
+        let mut stack = Stack::start_over(directory.path(), &[]).await;
+        for pattern in ["sync", "callback"] {
+            let body = json!({ "input": { "message": "Hello", "processingTime": 0.3 } });
+            let started = stack.start_execution(pattern, &body).await;
+            ids.push(started["executionId"].as_str().unwrap().to_owned());
+        }
+        // Each round lets the executions come a little further.
+        tokio::time::sleep(Duration::from_millis(60 * round)).await;
+        stack.process.kill().await.unwrap();
+    }
+    let stack = Stack::start_over(directory.path(), &[]).await;
+    let deadline = Instant::now() + PATIENCE;
+    for id in ids {
+        loop {
+            let execution = stack.execution(&id).await;
+            // A callback execution whose task died with the machine is the reconciler's to end; it has its one task.
+            let lost = execution["pattern"] == "callback"
+                && execution["status"] == "RUNNING"
+                && stopped(&stack, &execution["taskArn"]).await;
+            if execution["done"] == true || lost {
+                let started =
+                    execution["timeline"].as_array().unwrap().iter().filter(|entry| entry["what"] == "taskStarted");
+                assert!(started.count() <= 1, "{execution:#}");
+                break;
+            }
+            assert!(Instant::now() < deadline, "it hangs: {execution:#}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+async fn stopped(stack: &Stack, task: &serde_json::Value) -> bool {
+    let body = json!({ "cluster": "longhaul", "tasks": [task] });
+    let answer = stack.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", body).await;
+    answer["tasks"][0]["lastStatus"] == "STOPPED"
+}

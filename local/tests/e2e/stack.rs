@@ -1,0 +1,139 @@
+//! A stack of a test's own: on ports of its own, with a directory of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// The program.
+pub(crate) const LONGHAUL: &str = env!("CARGO_BIN_EXE_longhaul");
+
+/// How long anything may take before a test gives up on it: far longer than it takes, even on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running stack. Dropping it kills it, as a crash would.
+pub(crate) struct Stack {
+    pub(crate) api: String,
+    pub(crate) aws: String,
+    pub(crate) process: Child,
+    pub(crate) data: PathBuf,
+    client: Client,
+    _directory: Option<TempDir>,
+}
+
+/// The root of the repository, where the examples are.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The program, told to take free ports and to say where it is in JSON.
+pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(LONGHAUL);
+    command
+        .current_dir(root())
+        .args(["--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--json", "--data"])
+        .arg(data)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+impl Stack {
+    /// Starts one, and waits until it is ready.
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().to_owned();
+        Self { _directory: Some(directory), ..Self::start_over(&data, arguments).await }
+    }
+
+    /// Starts one over the directory of another.
+    pub(crate) async fn start_over(data: &Path, arguments: &[&str]) -> Self {
+        let mut process = command(data, arguments).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+        let ready: Value = serde_json::from_str(&line.expect("the stack ended before it was ready")).unwrap();
+        assert_eq!(ready["ready"], true);
+        let url = |name: &str| ready[name].as_str().unwrap().to_owned();
+        let data = data.to_owned();
+        Self { api: url("api"), aws: url("aws"), process, data, client: Client::new(), _directory: None }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.api))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.api))
+    }
+
+    /// A request to the AWS endpoints.
+    pub(crate) fn post_to_aws(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.aws))
+    }
+
+    /// Starts an execution that has to be accepted.
+    pub(crate) async fn start_execution(&self, pattern: &str, body: &Value) -> Value {
+        let response = self.post(&format!("/executions/{pattern}")).json(body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED, "{body}");
+        response.json().await.unwrap()
+    }
+
+    pub(crate) async fn execution(&self, id: &str) -> Value {
+        let response = self.get(&format!("/executions/{id}")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.json().await.unwrap()
+    }
+
+    /// Polls an execution until it is what is waited for.
+    pub(crate) async fn wait_for(&self, id: &str, what: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let execution = self.execution(id).await;
+            if what(&execution) {
+                return execution;
+            }
+            assert!(Instant::now() < deadline, "waited too long, it is still {execution:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Runs a job to its end.
+    pub(crate) async fn run(&self, pattern: &str, body: Value) -> Value {
+        let started = self.start_execution(pattern, &body).await;
+        self.wait_for(started["executionId"].as_str().unwrap(), |execution| execution["done"] == true).await
+    }
+
+    /// How many items the table has.
+    pub(crate) async fn items(&self) -> usize {
+        let scan = self.call("DynamoDB_20120810.Scan", json!({ "TableName": "longhaul-executions" })).await;
+        scan["Items"].as_array().unwrap().len()
+    }
+
+    /// A call of one of AWS's JSON protocols. What is signed, and how, is not looked at here.
+    pub(crate) async fn call(&self, target: &str, body: Value) -> Value {
+        let request = self.post_to_aws("/").header("x-amz-target", target).body(body.to_string());
+        let request = request.header("content-type", "application/x-amz-json-1.0");
+        let signature = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request, \
+                         SignedHeaders=host, Signature=0";
+        let request = request.header("authorization", signature).header("x-amz-date", "20260101T000000Z");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{target}");
+        response.json().await.unwrap()
+    }
+}
+
+/// A header that has to be there.
+pub(crate) fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+}
