@@ -1,10 +1,17 @@
 //! What is served where, and with what.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use aws::{Catalog, Connection, Executions, Workflows};
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, header},
+    middleware,
+    response::{IntoResponse as _, Response},
+};
 use domain::limits;
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -47,8 +54,19 @@ pub fn router(app: App) -> Router {
             Problem::new(Code::MethodNotAllowed, "the Allow header lists the methods of this path")
         })
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        // What we answer is what its Content-Type says, also in a browser that thinks it knows better.
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .layer(middleware::from_fn(request_id::layer))
         .with_state(app)
+}
+
+/// A mistake of ours in one request is that request's problem, and nobody else's.
+fn panicked(what: Box<dyn Any + Send>) -> Response {
+    let said = what.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let said = said.or_else(|| what.downcast_ref::<String>().cloned()).unwrap_or_default();
+    tracing::error!(said, "a handler panicked");
+    Problem::new(Code::Internal, "it has been logged under this request's id").into_response()
 }
 
 /// Every route that is in the document.

@@ -18,6 +18,9 @@ use jiff::Timestamp;
 use crate::{CallFailed, Connection};
 use item::{Item, KEY, VERSION};
 
+/// The sparse index of executions that are not over, by when somebody has to look after them.
+const ACTIVE: &str = "active";
+
 /// How often a change is tried again because another writer was faster. Each execution has a handful of writers.
 const MAX_RACES: usize = 16;
 
@@ -134,6 +137,29 @@ impl Executions {
             }
         }
         Err(AdvanceError::Contended(id.clone()))
+    }
+
+    /// Executions that are not over and that somebody has to look after by `now`, longest overdue first, at most `limit` of
+    /// each part of the index. The index is a moment behind the table: look at the execution itself before acting on it.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    pub async fn due(&self, now: Timestamp, limit: i32) -> Result<Vec<ExecutionId>, CallFailed> {
+        const CALL: &str = "dynamodb:Query";
+        let mut due = Vec::new();
+        for shard in 0..item::SHARDS {
+            let query = self.client.query().table_name(&self.table).index_name(ACTIVE).limit(limit);
+            let query = query
+                .key_condition_expression("activeShard = :shard AND #due <= :now")
+                .expression_attribute_names("#due", "due")
+                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
+                .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
+            let found = query.send().await.map_err(|error| CallFailed::new(CALL, error))?.items.unwrap_or_default();
+            let ids = found.iter().filter_map(|item| item.get(KEY)?.as_s().ok()?.parse().ok());
+            due.extend(ids);
+        }
+        Ok(due)
     }
 
     async fn replace(&self, next: &Execution, version: u64) -> Result<Written, CallFailed> {

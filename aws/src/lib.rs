@@ -14,6 +14,6 @@ mod workflows;
 pub use connection::Connection;
 pub use error::{CallFailed, Cause};
 pub use executions::{AdvanceError, Created, Executions};
-pub use logs::{Line, Logs, MAX_EVENT_BYTES};
-pub use tasks::{Catalog, Container, Job, Network, NewTask, RunError, Seen, Task, TaskOwner, Tasks};
+pub use logs::Logs;
+pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks};
 pub use workflows::{StartError, StoredStart, Workflows};

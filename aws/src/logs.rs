@@ -1,22 +1,10 @@
 //! What tasks printed: CloudWatch Logs.
 
 use aws_sdk_cloudwatchlogs::Client;
+use domain::task::Line;
 use jiff::Timestamp;
 
 use crate::{CallFailed, Connection};
-
-/// Longest event the `awslogs` driver writes, in bytes; it cuts a longer line into several events
-/// (`maximumBytesPerEvent` in moby's `daemon/logger/awslogs/cloudwatchlogs.go`: 262,144 less 26 of overhead).
-pub const MAX_EVENT_BYTES: usize = 262_144 - 26;
-
-/// One line that a task printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// When it was printed.
-    pub at: Timestamp,
-    /// Its text, without the line's end.
-    pub text: String,
-}
 
 /// The log group that tasks print into.
 #[derive(Debug, Clone)]

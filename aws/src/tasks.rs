@@ -10,6 +10,7 @@ use aws_sdk_ecs::{
         TaskOverride,
     },
 };
+use domain::task::{Container, Task};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -116,37 +117,6 @@ pub enum Seen {
     Missing,
     /// ECS knows it.
     Task(Box<Task>),
-}
-
-/// A task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
-    /// Its ARN.
-    pub arn: String,
-    /// Whether it is over: `lastStatus` is `STOPPED`.
-    pub stopped: bool,
-    /// Why it stopped, as ECS's code.
-    pub stop_code: Option<String>,
-    /// Why it stopped, in words.
-    pub stopped_reason: Option<String>,
-    /// When it stopped.
-    pub stopped_at: Option<Timestamp>,
-    /// Its containers.
-    pub containers: Vec<Container>,
-    /// Variables that it was started with.
-    pub environment: Vec<(String, String)>,
-}
-
-/// A container of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Container {
-    /// Its name in the task definition.
-    pub name: String,
-    /// Absent when it never ran, or nobody saw it end.
-    pub exit_code: Option<i32>,
-    /// What ECS says went wrong with it.
-    pub reason: Option<String>,
 }
 
 impl Tasks {

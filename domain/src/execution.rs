@@ -55,6 +55,10 @@ pub struct Execution {
     pub durable_execution_arn: Option<String>,
     /// Where it is.
     pub state: State,
+    /// When somebody has to look after it, should nothing else happen; `None` when it is over.
+    pub due: Option<Timestamp>,
+    /// The execution that this one does again.
+    pub rerun_of: Option<ExecutionId>,
     /// What happened on the way.
     pub timeline: Timeline,
     /// Counts its changes, from 1: what a conditional write compares.
@@ -79,6 +83,8 @@ impl Execution {
             expires_at: retained(deadline),
             durable_execution_arn: None,
             state: State::Pending,
+            due: Some(later(now, FIRST_LOOK)),
+            rerun_of: None,
             timeline,
             version: 1,
         }
@@ -99,6 +105,9 @@ impl Execution {
         if let Event::WorkflowStarted { durable_execution_arn } = event {
             return Ok(self.accepted_by(durable_execution_arn, at));
         }
+        if let Event::Attended = event {
+            return Ok(self.attended(at));
+        }
         let Some(state) = self.state.on(event, at)? else { return Ok(None) };
         let mut next = Self { state, version: self.version + 1, ..self.clone() };
         match event {
@@ -111,9 +120,22 @@ impl Execution {
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
             }
             // A waiting workflow says so at every look: that is no news.
-            Event::Watching { .. } | Event::WorkflowStarted { .. } => {}
+            Event::Watching { .. } => return Ok(Some(next)),
+            Event::WorkflowStarted { .. } | Event::Attended => {}
         }
+        next.due = (!next.status().is_final()).then(|| later(at, FIRST_LOOK));
         Ok(Some(next))
+    }
+
+    /// Somebody looked after it: the next look is a tenth of its age away. Its deadline is looked at when it passes.
+    fn attended(&self, at: Timestamp) -> Option<Self> {
+        let due = self.due?;
+        let age = at.duration_since(self.created_at);
+        let mut next = later(at, (age / 10).clamp(FIRST_LOOK, LAST_LOOK));
+        if at < self.deadline {
+            next = next.min(self.deadline);
+        }
+        (next > due).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
 
     /// The first durable execution stays: one that was started again under the same name, after AWS has forgotten the
@@ -127,6 +149,13 @@ impl Execution {
         Some(next)
     }
 }
+
+/// How long after a change somebody looks after an execution, should nothing else have happened.
+const FIRST_LOOK: SignedDuration = SignedDuration::from_mins(1);
+
+/// The longest time between two looks: ECS forgets a stopped task after an hour
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>).
+const LAST_LOOK: SignedDuration = SignedDuration::from_mins(30);
 
 fn retained(end: Timestamp) -> Timestamp {
     later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX))
@@ -187,6 +216,21 @@ mod tests {
         assert_eq!(told, [Created, WorkflowStarted, TaskStarted, CancelRequested, Ended]);
         assert_eq!(end.status(), Status::Completed);
         assert_eq!(end.expires_at, at(1_006) + limits::RETENTION);
+    }
+
+    #[test]
+    fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
+        let mut seen = execution();
+        let mut looks = Vec::new();
+        while looks.len() < 4 {
+            let due = seen.due.unwrap();
+            looks.push(due.as_second() - 1_000);
+            assert!(seen.after(&Event::Attended, due - SignedDuration::from_mins(2)).unwrap().is_none(), "not yet");
+            seen = seen.after(&Event::Attended, due).unwrap().unwrap();
+        }
+        assert_eq!(looks, [60, 120, 180, 240]);
+        let late = seen.after(&Event::Attended, at(1_000_000)).unwrap().unwrap();
+        assert_eq!(late.due, Some(at(1_000_000) + LAST_LOOK));
     }
 
     #[test]

@@ -6,10 +6,12 @@
 mod execution;
 mod id;
 mod json;
+pub mod judge;
 pub mod limits;
 pub mod output;
 mod request;
 mod state;
+pub mod task;
 mod timeline;
 
 pub use execution::{Execution, Pattern};

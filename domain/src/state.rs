@@ -177,6 +177,8 @@ pub enum Event {
     },
     /// Somebody asked for an end.
     CancelRequested,
+    /// Somebody looked after it and found that it goes its way.
+    Attended,
     /// It is over.
     Ended(Ending),
 }
@@ -188,6 +190,7 @@ impl Event {
             Self::TaskStarted { .. } => "TaskStarted",
             Self::Watching { .. } => "Watching",
             Self::CancelRequested => "CancelRequested",
+            Self::Attended => "Attended",
             Self::Ended(_) => "Ended",
         }
     }
@@ -301,10 +304,10 @@ impl State {
     pub fn on(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         let refused = |why| Refused { from: self.status(), event: event.name(), why };
         match (self, event) {
-            // Which durable execution it is lies beside the state: see `Execution::after`.
+            // Which durable execution it is, and when it was looked after, lies beside the state: see `Execution::after`.
             (
                 Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
-                Event::WorkflowStarted { .. },
+                Event::WorkflowStarted { .. } | Event::Attended,
             ) => Ok(None),
 
             (Self::Pending, Event::TaskStarted { attempt, task_arn }) => {

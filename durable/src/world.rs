@@ -1,12 +1,11 @@
 //! The world as it is: what the workflows do, done with AWS.
 
-mod judge;
 mod launch;
 
-use aws::{AdvanceError, Connection, Created, Executions, Line, Logs, RunError, Seen, StoredStart, Tasks, clock};
+use aws::{AdvanceError, Connection, Created, Executions, Logs, RunError, Seen, StoredStart, Tasks, clock};
 use domain::{
     Attempt, DEFAULT_TASK, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict,
-    limits, output::kinds,
+    judge, limits, output::kinds, task::Line,
 };
 use jiff::Timestamp;
 

@@ -48,8 +48,20 @@ impl DynamoDb {
 fn ensure_table(database: &Database, table: &str) -> Result<(), Error> {
     let create = json!({
         "TableName": table,
-        "AttributeDefinitions": [{ "AttributeName": "executionId", "AttributeType": "S" }],
+        "AttributeDefinitions": [
+            { "AttributeName": "executionId", "AttributeType": "S" },
+            { "AttributeName": "activeShard", "AttributeType": "S" },
+            { "AttributeName": "due", "AttributeType": "N" },
+        ],
         "KeySchema": [{ "AttributeName": "executionId", "KeyType": "HASH" }],
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "active",
+            "KeySchema": [
+                { "AttributeName": "activeShard", "KeyType": "HASH" },
+                { "AttributeName": "due", "KeyType": "RANGE" },
+            ],
+            "Projection": { "ProjectionType": "KEYS_ONLY" },
+        }],
         "BillingMode": "PAY_PER_REQUEST",
     });
     let exists = database.list_tables(from(json!({}))?)?.table_names.iter().any(|name| name == table);

@@ -68,10 +68,13 @@ async fn worker(args: worker::Args) -> ExitCode {
     }
 }
 
+/// What is said unless `RUST_LOG` says otherwise. DynamoDB's refusals are no news: a lost race is one.
+const QUIET: &str = "warn,dynoxide=error";
+
 async fn serve(options: Options) -> ExitCode {
     use tracing_subscriber::EnvFilter;
 
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     let stack = match Stack::start(&options).await {
         Ok(stack) => stack,

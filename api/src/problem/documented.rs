@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use utoipa::{
     IntoResponses, ToSchema,
-    openapi::{
-        RefOr, Response, ResponseBuilder, content::ContentBuilder, example::ExampleBuilder, schema::Ref,
-    },
+    openapi::{RefOr, Response, ResponseBuilder, content::ContentBuilder, example::ExampleBuilder, schema::Ref},
 };
 
 use super::{Code, FieldError, Problem};

@@ -34,6 +34,13 @@ pub(super) struct Item {
     created_at: Timestamp,
     deadline: Timestamp,
     expires_at: i64,
+    /// Both keys of the sparse index of what is not over: which part of it, and when to look, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    active_shard: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rerun_of: Option<ExecutionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     durable_execution_arn: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +56,15 @@ pub(super) struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finished_at: Option<Timestamp>,
     timeline: Timeline,
+}
+
+/// Parts of the index: one part of an index takes 1,000 writes a second
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>).
+pub(super) const SHARDS: u8 = 8;
+
+/// The part of the index that an execution is in. Never change it: what is in the table stays where it is.
+fn shard(id: &ExecutionId) -> u8 {
+    id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % SHARDS
 }
 
 /// An item that no version of this code can have written.
@@ -85,6 +101,9 @@ impl Item {
             created_at: execution.created_at,
             deadline: execution.deadline,
             expires_at: execution.expires_at.as_second(),
+            active_shard: execution.due.map(|_| shard(&execution.id).to_string()),
+            due: execution.due.map(Timestamp::as_second),
+            rerun_of: execution.rerun_of.clone(),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             run: execution.state.run().cloned(),
             wake,
@@ -133,6 +152,8 @@ impl Item {
             created_at: self.created_at,
             deadline: self.deadline,
             expires_at: Timestamp::from_second(self.expires_at).map_err(|_| damaged("its expiry is no time"))?,
+            due: self.due.and_then(|due| Timestamp::from_second(due).ok()),
+            rerun_of: self.rerun_of,
             durable_execution_arn: self.durable_execution_arn,
             state,
             timeline: self.timeline,

@@ -50,6 +50,7 @@ fn events() -> Vec<Event> {
         Event::Watching { callback_id: "cb".into() },
         Event::Watching { callback_id: "new".into() },
         Event::CancelRequested,
+        Event::Attended,
     ];
     events.extend(verdicts().map(|verdict| Event::Ended(ending(verdict))));
     events

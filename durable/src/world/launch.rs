@@ -1,7 +1,7 @@
 //! What a task is started with.
 
-use aws::{Job, NewTask, Task, TaskOwner};
-use domain::{Attempt, Execution, Pattern};
+use aws::{Job, NewTask, TaskOwner};
+use domain::{Attempt, Execution, Pattern, task::Task};
 
 /// The variable that tells which attempt a task works on.
 const ATTEMPT: &str = "EXECUTION_ATTEMPT";

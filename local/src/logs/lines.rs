@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use aws::MAX_EVENT_BYTES;
+use domain::task::MAX_EVENT_BYTES;
 
 /// Bytes of a character that may still be on their way.
 const LONGEST_CHARACTER: usize = 4;

@@ -71,8 +71,8 @@ async fn all_output_is_there_when_the_task_is_stopped() {
     let (stack, _directory) = Stack::fresh();
     let (_, one) = stack.outcome("head -c 5000000 /dev/zero | tr '\\0' x").await;
     assert_eq!(one.iter().map(String::len).sum::<usize>(), 5_000_000);
-    assert!(one.iter().all(|event| event.len() <= aws::MAX_EVENT_BYTES));
-    assert_eq!(one.len(), 5_000_000_usize.div_ceil(aws::MAX_EVENT_BYTES));
+    assert!(one.iter().all(|event| event.len() <= domain::task::MAX_EVENT_BYTES));
+    assert_eq!(one.len(), 5_000_000_usize.div_ceil(domain::task::MAX_EVENT_BYTES));
     let (_, many) = stack.outcome("seq 1 700000").await;
     assert_eq!(many.len(), 700_000);
     assert!(many.iter().enumerate().all(|(place, line)| *line == (place + 1).to_string()));

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws::Container;
-use domain::{Attempt, Event, Json, Owner, Pattern, Request};
-
 use super::*;
+use crate::{Attempt, Event, Json, Owner, Pattern, Request, task::Container};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()

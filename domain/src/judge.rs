@@ -1,17 +1,18 @@
 //! What a task that is over came to, judged by what ECS says and what its log holds.
 
-use aws::{Line, MAX_EVENT_BYTES, Task};
-use domain::{
-    Ending, Execution, JobError, State, Verdict, limits,
-    output::{Exit, Output, StoppedBy, cut_short, judge, kinds},
-};
 use jiff::Timestamp;
 
+use crate::{
+    Ending, Execution, JobError, State, Verdict, limits,
+    output::{Exit, Output, StoppedBy, cut_short, judge, kinds},
+    task::{Line, MAX_EVENT_BYTES, Task},
+};
+
 /// The reason given to ECS for stopping a task that was cancelled.
-pub(super) const CANCELLED: &str = "the execution was cancelled";
+pub const CANCELLED: &str = "the execution was cancelled";
 
 /// The reason given to ECS for stopping a task whose time is over.
-pub(super) const TIMED_OUT: &str = "the execution's deadline has passed";
+pub const TIMED_OUT: &str = "the execution's deadline has passed";
 
 /// ECS's stop code for a task that `StopTask` stopped.
 const USER_INITIATED: &str = "UserInitiated";
@@ -20,13 +21,7 @@ const USER_INITIATED: &str = "UserInitiated";
 const FAILED_TO_START: &str = "TaskFailedToStart";
 
 /// What an execution's task came to. `container` does the work; without a `task`, ECS has forgotten it.
-pub(super) fn ending(
-    execution: &Execution,
-    task: Option<&Task>,
-    container: &str,
-    lines: &[Line],
-    now: Timestamp,
-) -> Ending {
+pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines: &[Line], now: Timestamp) -> Ending {
     let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
     let mut ending = judge(exit(task, container), output(lines), &tail(lines), finished_at);
     if let Some(by) = stopped_by(execution, task, &ending) {
