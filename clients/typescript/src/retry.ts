@@ -1,0 +1,82 @@
+/** Repeats a call until it is answered: connections break, servers are started anew, and AWS throttles. */
+
+import { ApiError, errorOf } from "./errors.js";
+
+export interface CallOptions {
+  /** Ends the call, and all waiting. The job goes on. */
+  signal?: AbortSignal;
+  /** Hears of every failure that is going to be followed by another try. */
+  onRetry?: (error: Error) => void;
+}
+
+/** What a generated operation resolves to; without a response the request was never answered. */
+interface Outcome<Data> {
+  data?: Data | undefined;
+  error?: unknown;
+  response?: Response;
+}
+
+/** An API Gateway answers within 30 s or never; a connection that died in silence would be waited for without end. */
+const REQUEST_MS = 35_000;
+const FIRST_BACKOFF_MS = 250;
+const LONGEST_BACKOFF_MS = 10_000;
+/** Longer pauses are cut to this: a timer of more than 24 days would fire at once. */
+const LONGEST_PAUSE_MS = 3_600_000;
+
+/** The first answer that is not a passing failure: a success, or "not modified". Everything else is thrown. */
+export async function answered<Data>(
+  call: (signal: AbortSignal) => Promise<Outcome<Data>>,
+  { signal, onRetry, tries }: CallOptions & { tries: number },
+): Promise<{ data: Data | undefined; response: Response }> {
+  for (let failures = 1; ; failures++) {
+    signal?.throwIfAborted();
+    try {
+      const timeout = AbortSignal.timeout(REQUEST_MS);
+      const { data, error, response } = await call(signal ? AbortSignal.any([signal, timeout]) : timeout);
+      if (response === undefined) throw error;
+      if (!response.ok && response.status !== 304) throw errorOf(response, error);
+      return { data, response };
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (failures >= tries || !isPassing(error)) throw error;
+      onRetry?.(error);
+      const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** (failures - 1), LONGEST_BACKOFF_MS);
+      const wished = error instanceof ApiError ? retryAfter(error.response) : undefined;
+      await pause(Math.max(backoff, wished ?? 0), signal);
+    }
+  }
+}
+
+/** `fetch` fails with a TypeError when there is no connection, and JSON with a SyntaxError when it broke off. */
+function isPassing(error: unknown): error is Error {
+  if (error instanceof ApiError) return error.response.status === 429 || error.response.status >= 500;
+  const timedOut = error instanceof DOMException && error.name === "TimeoutError";
+  return error instanceof TypeError || error instanceof SyntaxError || timedOut;
+}
+
+/** Milliseconds, if the answer says: `Retry-After` has seconds or a date. */
+export function retryAfter(response: Response): number | undefined {
+  const value = response.headers.get("retry-after");
+  if (value === null) return undefined;
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(ms, 0);
+}
+
+/** At least this long, and up to a quarter longer, so that those who began together do not come back together. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      },
+      Math.min(ms, LONGEST_PAUSE_MS) * (1 + Math.random() / 4),
+    );
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}

@@ -1,0 +1,69 @@
+/** Following an execution, for as long as it takes. */
+
+import type { Longhaul } from "./client.js";
+import { ApiError } from "./errors.js";
+import { getExecution } from "./generated/sdk.gen.js";
+import type {
+  CancelledExecution,
+  CompletedExecution,
+  Execution,
+  FailedExecution,
+  TimedOutExecution,
+} from "./generated/types.gen.js";
+import { answered, type CallOptions, pause, retryAfter } from "./retry.js";
+
+export type UnsuccessfulExecution = FailedExecution | TimedOutExecution | CancelledExecution;
+export type FinalExecution = CompletedExecution | UnsuccessfulExecution;
+
+export interface WaitOptions extends CallOptions {
+  /** Hears of the execution as it is first seen, and of every change of it. */
+  onUpdate?: (execution: Execution) => void;
+}
+
+const TRIES = 8;
+/** For an answer whose `Retry-After` nobody let through, as cross-origin browsers do unless it is exposed. */
+const POLL_MS = 2_000;
+
+/** Whether nothing will change any more. */
+export function isFinal(execution: Execution): execution is FinalExecution {
+  return execution.done;
+}
+
+/** An execution as it is now. */
+export async function get(client: Longhaul, executionId: string, options?: CallOptions): Promise<Execution> {
+  const path = { executionId };
+  return executionOf(await answered((signal) => getExecution({ client, path, signal }), { ...options, tries: TRIES }));
+}
+
+/**
+ * Waits until an execution is final, however it ended.
+ *
+ * Broken connections and a server that is away only make it wait longer: `signal` is what ends it early, and it ends
+ * the waiting, not the job. `AbortSignal.timeout(ms)` is a deadline.
+ */
+export async function waitFor(
+  client: Longhaul,
+  executionId: string,
+  { onUpdate, ...options }: WaitOptions = {},
+): Promise<FinalExecution> {
+  const path = { executionId };
+  let headers = {};
+  for (;;) {
+    const look = (signal: AbortSignal) => getExecution({ client, path, headers, signal });
+    const answer = await answered(look, { ...options, tries: Infinity });
+    if (answer.response.status !== 304) {
+      const execution = executionOf(answer);
+      const etag = answer.response.headers.get("etag");
+      headers = etag === null ? {} : { "If-None-Match": etag };
+      onUpdate?.(execution);
+      if (isFinal(execution)) return execution;
+    }
+    await pause(retryAfter(answer.response) ?? POLL_MS, options.signal);
+  }
+}
+
+/** What is between us and the API may answer 200 with a page of its own. */
+export function executionOf({ data, response }: { data: Execution | undefined; response: Response }): Execution {
+  if (typeof data !== "object" || !("executionId" in data)) throw new ApiError(response, data);
+  return data;
+}

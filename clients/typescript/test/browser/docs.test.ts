@@ -1,0 +1,138 @@
+/** The documentation page as a person uses it, in Chromium: at the root, and under an API Gateway's stage. */
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+import { type Browser, chromium, type Locator, type Page, type Response } from "playwright-core";
+
+import type { Execution, Problem } from "@longhaul/client";
+import { Stack } from "../stack.js";
+import { underStage } from "./stage.js";
+
+const SCREENSHOTS = fileURLToPath(new URL("../../../../target/screenshots", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
+/** What keeps Chromium from looking for hosts of its own. */
+const QUIET = ["gpu", "quic", "background-networking", "component-update", "sync"].map((what) => `--disable-${what}`);
+
+let stack: Stack;
+let browser: Browser;
+let stage: Awaited<ReturnType<typeof underStage>>;
+
+before(async () => {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  stack = await Stack.start();
+  stage = await underStage("/prod", stack.api);
+  browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: ["--no-sandbox", "--no-first-run", ...QUIET],
+  });
+});
+after(async () => {
+  await browser.close();
+  stage.close();
+  await stack.stop();
+});
+
+/** Opens the page of an installation. Nothing on it may fail to load, complain, or come from anywhere else. */
+async function onDocs(base: string, use: (page: Page) => Promise<void>): Promise<void> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 1700 } });
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(`${base}/`) && !url.startsWith("data:")) complaints.push(`asks for ${url}`);
+  });
+  page.on("response", (response) => {
+    const isPage = !response.url().includes("/executions");
+    if (isPage && response.status() >= 400) complaints.push(`${response.status()} ${response.url()}`);
+  });
+  await page.goto(`${base}/docs`);
+  await page.locator("#operations-executions-startSyncExecution").waitFor();
+  await use(page);
+  await page.close();
+  assert.deepEqual(complaints, []);
+}
+
+/** An operation's block, opened for trying it out. */
+async function open(page: Page, operationId: string): Promise<Locator> {
+  const block = page.locator(`#operations-executions-${operationId}`);
+  await block.locator(".opblock-summary-control").click();
+  await block.getByRole("button", { name: "Try it out" }).click();
+  return block;
+}
+
+/** Presses "Execute" and takes the answer, once it can be seen. */
+async function execute(page: Page, block: Locator): Promise<Response> {
+  const answer = page.waitForResponse((response) => response.url().includes("/executions"));
+  await block.getByRole("button", { name: "Execute" }).click();
+  const response = await answer;
+  await block.locator(".live-responses-table .response-col_status", { hasText: `${response.status()}` }).waitFor();
+  return response;
+}
+
+for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url]] as const) {
+  const shot = async (part: Locator, what: string) => {
+    await part.evaluate((element) => element.scrollIntoView());
+    await part.page().screenshot({ path: `${SCREENSHOTS}/${name}-${what}.png` });
+  };
+  const onPage = (what: string, use: (page: Page) => Promise<void>) =>
+    test(`${name}: ${what}`, { timeout: 120_000 }, () => onDocs(base(), use));
+
+  onPage("the page shows every operation of the document", async (page) => {
+    const { paths } = (await (await fetch(`${base()}/openapi.json`)).json()) as { paths: Record<string, object> };
+    const operations = Object.values(paths).flatMap((path) => Object.keys(path));
+    assert.equal(await page.locator(".opblock").count(), operations.length);
+    await shot(page.locator("body"), "docs");
+  });
+
+  for (const operationId of ["startSyncExecution", "startCallbackExecution"]) {
+    onPage(`${operationId} takes its examples as they stand, and can be followed`, async (page) => {
+      const start = await open(page, operationId);
+      const select = start.locator(".opblock-section-request-body .examples-select select");
+      const examples = await select.locator("option").allInnerTexts();
+      assert.notEqual(examples.length, 0);
+      let executionId = "";
+      for (const [nth, example] of examples.entries()) {
+        await select.selectOption(example);
+        const started = await execute(page, start);
+        assert.equal(started.status(), 202);
+        ({ executionId } = (await started.json()) as Execution);
+        await shot(start, `${operationId}-${nth + 1}`);
+      }
+
+      const follow = await open(page, "getExecution");
+      await follow.getByPlaceholder("executionId").fill(executionId);
+      let execution: Execution;
+      do {
+        const answer = await execute(page, follow);
+        assert.equal(answer.status(), 200);
+        execution = (await answer.json()) as Execution;
+      } while (!execution.done);
+      assert.equal(execution.status, "COMPLETED");
+      await shot(follow, `${operationId}-completed`);
+    });
+  }
+
+  onPage("what is not there is shown as a problem", async (page) => {
+    const block = await open(page, "getExecution");
+    const answer = await execute(page, block);
+    assert.equal(answer.status(), 404);
+    assert.equal(((await answer.json()) as Problem).code, "execution-not-found");
+    await shot(block, "problem");
+  });
+
+  onPage("the client runs a job from a browser", async (page) => {
+    const contents = 'export { createLonghaul, runSync } from "@longhaul/client"';
+    const stdin = { contents, resolveDir: root };
+    const { outputFiles } = await build({ stdin, bundle: true, format: "iife", globalName: "client", write: false });
+    await page.addScriptTag({ content: outputFiles.map(({ text }) => text).join() });
+    const results = await page.evaluate(`(async (longhaul) => [
+      (await client.runSync(longhaul, { input: [1, "ö"], task: "echo" })).result,
+      await client.runSync(longhaul, { input: 1, task: "fails" }).catch((error) => error.execution.error.exitCode),
+    ])(client.createLonghaul({ baseUrl: ${JSON.stringify(base())} }))`);
+    assert.deepEqual(results, [[1, "ö"], 3]);
+  });
+}

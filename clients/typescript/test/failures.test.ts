@@ -1,0 +1,160 @@
+/** What networks and servers do to a client: they lose replies, refuse, hang up, and die. */
+
+import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, mock, test } from "node:test";
+
+import { ApiError, createLonghaul, get, isFinal, runSync, startSync, waitFor } from "@longhaul/client";
+
+import { Stack } from "./stack.js";
+
+let stack: Stack;
+
+before(async () => {
+  stack = await Stack.start();
+});
+after(() => stack.stop());
+
+const timeout = 120_000;
+
+/** An HTTP server of our own for the length of a test. */
+async function serving<T>(listener: RequestListener, use: (baseUrl: string) => Promise<T>): Promise<T> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    return await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test("a wait outlives the server", { timeout }, async () => {
+  const longhaul = createLonghaul({ baseUrl: stack.api });
+  const { executionId } = await startSync(longhaul, { input: { message: "Hello", processingTime: 60 } });
+  const seen = new EventEmitter();
+  const wait = waitFor(longhaul, executionId, {
+    onUpdate: (execution) => seen.emit(execution.status),
+    onRetry: (error) => seen.emit("failure", error),
+  });
+  await once(seen, "RUNNING");
+  await stack.kill();
+  // The server stays away until the wait has noticed, more than once.
+  for (const _ of ["noticed", "tried again"]) {
+    const [error] = await once(seen, "failure");
+    assert(error instanceof TypeError);
+  }
+  await stack.restart();
+  assert(isFinal(await wait));
+});
+
+test("a start whose answer is lost starts one execution", { timeout }, async () => {
+  const answers: { id: string; replayed: string | null }[] = [];
+  const losesTheFirst: RequestListener = async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString();
+    const headers = new Headers();
+    for (const name of ["content-type", "idempotency-key"]) {
+      const value = request.headers[name];
+      if (typeof value === "string") headers.set(name, value);
+    }
+    const answer = await fetch(stack.api + request.url, { method: "POST", headers, body });
+    const text = await answer.text();
+    const { executionId } = JSON.parse(text) as { executionId: string };
+    answers.push({ id: executionId, replayed: answer.headers.get("idempotent-replayed") });
+    if (answers.length === 1) response.destroy();
+    else response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
+  };
+  const { executionId } = await serving(losesTheFirst, (baseUrl) =>
+    startSync(createLonghaul({ baseUrl }), { input: 1, task: "echo" }),
+  );
+  assert.deepEqual(answers, [
+    { id: executionId, replayed: null },
+    { id: executionId, replayed: "true" },
+  ]);
+});
+
+test("throttled calls come back when they were told to", { timeout }, async () => {
+  const tries: number[] = [];
+  const throttles = async (...args: Parameters<typeof fetch>): Promise<Response> => {
+    tries.push(performance.now());
+    const message = JSON.stringify({ message: "Too Many Requests" });
+    return tries.length > 1 ? fetch(...args) : new Response(message, { status: 429, headers: { "retry-after": "1" } });
+  };
+  const longhaul = createLonghaul({ baseUrl: stack.api, fetch: throttles });
+  const heard: Error[] = [];
+  await startSync(longhaul, { input: 1, task: "echo" }, { onRetry: (error) => heard.push(error) });
+  const [first = NaN, second = NaN] = tries;
+  assert(second - first >= 990, `came back after ${second - first} ms`);
+  assert(heard[0] instanceof ApiError && heard[0].response.status === 429);
+});
+
+test("a reply that breaks off is asked for again", { timeout }, async () => {
+  let calls = 0;
+  const breaksOff: RequestListener = async (request, response) => {
+    const answer = await fetch(stack.api + request.url);
+    const text = await answer.text();
+    response.writeHead(answer.status, { "content-type": "application/json", "content-length": text.length });
+    if (++calls > 1) response.end(text);
+    else response.write(text.slice(0, 20), () => response.destroy());
+  };
+  const { executionId } = await startSync(createLonghaul({ baseUrl: stack.api }), { input: 1, task: "echo" });
+  const execution = await serving(breaksOff, (baseUrl) => get(createLonghaul({ baseUrl }), executionId));
+  assert.deepEqual([execution.executionId, calls], [executionId, 2]);
+});
+
+test("a connection that went silent is given up", { timeout }, async () => {
+  const { executionId } = await startSync(createLonghaul({ baseUrl: stack.api }), { input: 1, task: "echo" });
+  let calls = 0;
+  const silentAtFirst: RequestListener = async (request, response) => {
+    if (++calls === 1) return;
+    const answer = await fetch(stack.api + request.url);
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(await answer.text());
+  };
+  const { timeout: inEarnest } = AbortSignal;
+  const hurried = mock.method(AbortSignal, "timeout", (ms: number) => inEarnest.call(AbortSignal, ms / 100));
+  const execution = await serving(silentAtFirst, (baseUrl) => get(createLonghaul({ baseUrl }), executionId));
+  hurried.mock.restore();
+  assert.deepEqual([execution.executionId, calls], [executionId, 2]);
+});
+
+test("a stage is part of the address", { timeout }, async () => {
+  const longhaul = createLonghaul({
+    baseUrl: "http://gateway.test/prod/",
+    fetch: async (input) => {
+      const { url } = input as Request;
+      assert(url.startsWith("http://gateway.test/prod/executions/"), url);
+      return Response.json({ message: "Forbidden" }, { status: 403 });
+    },
+  });
+  await assert.rejects(runSync(longhaul, { input: 1 }), (error) => {
+    assert(error instanceof ApiError);
+    assert.deepEqual(error.body, { message: "Forbidden" });
+    return error.response.status === 403;
+  });
+});
+
+test("a page in place of an answer is no execution", { timeout }, async () => {
+  const headers = { "content-type": "text/html" };
+  const page = async () => new Response("<h1>Sign in to the guest network</h1>", { headers });
+  const longhaul = createLonghaul({ baseUrl: "http://portal.test", fetch: page });
+  await assert.rejects(waitFor(longhaul, "an-id"), ApiError);
+});
+
+test("a start that nobody answers gives up", { timeout }, async () => {
+  let calls = 0;
+  const refuses = () => (calls++, Promise.reject(new TypeError("connection refused")));
+  const longhaul = createLonghaul({ baseUrl: "http://nobody.test", fetch: refuses });
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const onRetry = () => setImmediate(() => mock.timers.runAll());
+  await assert.rejects(startSync(longhaul, { input: 1 }, { onRetry }), /connection refused/);
+  mock.timers.reset();
+  assert.equal(calls, 8);
+});
+
+test("what the caller's own code throws is not tried again", { timeout }, async () => {
+  const authorize = () => Promise.reject(new Error("no token"));
+  const longhaul = createLonghaul({ baseUrl: stack.api, authorize });
+  await assert.rejects(waitFor(longhaul, "an-id"), /no token/);
+});

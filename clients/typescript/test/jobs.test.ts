@@ -1,0 +1,111 @@
+/** Jobs from their start to their end, against the local stack. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import {
+  createLonghaul,
+  type Execution,
+  ExecutionFailed,
+  get,
+  type Longhaul,
+  ProblemError,
+  runCallback,
+  runSync,
+  startCallback,
+  startSync,
+  waitFor,
+} from "@longhaul/client";
+
+import { Stack } from "./stack.js";
+
+let stack: Stack;
+let longhaul: Longhaul;
+
+before(async () => {
+  stack = await Stack.start();
+  longhaul = createLonghaul({ baseUrl: stack.api });
+});
+after(() => stack.stop());
+
+const timeout = 120_000;
+
+for (const run of [runSync, runCallback]) {
+  test(`${run.name} returns what the job made`, { timeout }, async () => {
+    const input = { order: 7, "größe": [1, 2.5, null] };
+    const done = await run(longhaul, { input, task: "echo", tags: { team: "blue" } });
+    assert.equal(done.status, "COMPLETED");
+    assert.deepEqual([done.result, done.input, done.tags], [input, input, { team: "blue" }]);
+  });
+
+  test(`${run.name} throws the execution of a job that failed`, { timeout }, async () => {
+    await assert.rejects(run(longhaul, { input: 1, task: "fails" }), (error) => {
+      assert(error instanceof ExecutionFailed);
+      assert.equal(error.execution.status, "FAILED");
+      assert.equal(error.execution.error.exitCode, 3);
+      assert.match(error.message, /^execution .* is FAILED: .*3/);
+      return true;
+    });
+  });
+}
+
+test("a result has the type that its parser gives it", { timeout }, async () => {
+  const parse = (result: unknown) => {
+    if (typeof result !== "number") throw new RangeError("not a number");
+    return result;
+  };
+  const { result } = await runSync(longhaul, { input: 41, task: "echo" }, { parse });
+  assert.equal(result + 1, 42);
+  await assert.rejects(runSync(longhaul, { input: "41", task: "echo" }, { parse }), RangeError);
+});
+
+test("a body that does not validate says where", { timeout }, async () => {
+  await assert.rejects(startSync(longhaul, { input: 1, timeoutSeconds: 0, task: "nope" }), (error) => {
+    assert(error instanceof ProblemError);
+    assert.equal(error.problem.code, "invalid-body");
+    assert.deepEqual(error.problem.errors?.map(({ pointer }) => pointer).sort(), ["/task", "/timeoutSeconds"]);
+    return error.response.status === 422;
+  });
+});
+
+test("what is not there is a problem, asked for once or waited for", { timeout }, async () => {
+  const notFound = (error: unknown) => error instanceof ProblemError && error.problem.code === "execution-not-found";
+  await assert.rejects(get(longhaul, "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"), notFound);
+  await assert.rejects(waitFor(longhaul, "no/such?id"), notFound);
+});
+
+test("waiting tells every change once, and ends with the signal while the job goes on", { timeout }, async () => {
+  const { executionId } = await startSync(longhaul, { input: { message: "Hello", processingTime: 2 } });
+  const abort = new AbortController();
+  const onUpdate = () => abort.abort(new Error("enough"));
+  await assert.rejects(waitFor(longhaul, executionId, { signal: abort.signal, onUpdate }), /enough/);
+
+  const seen: Execution[] = [];
+  const end = await waitFor(longhaul, executionId, { onUpdate: (execution) => seen.push(execution) });
+  assert.equal(end.status, "COMPLETED");
+  assert.equal(seen.at(-1)?.status, "COMPLETED");
+  assert.equal(new Set(seen.map((execution) => JSON.stringify(execution))).size, seen.length);
+});
+
+test("a signal that is over already starts nothing", { timeout }, async () => {
+  let sent = 0;
+  const counting = createLonghaul({ baseUrl: stack.api, fetch: (...args) => (sent++, fetch(...args)) });
+  const signal = AbortSignal.abort(new Error("too late"));
+  await assert.rejects(runSync(counting, { input: 1 }, { signal }), /too late/);
+  assert.equal(sent, 0);
+});
+
+test("the same key is the same execution, until the body differs", { timeout }, async () => {
+  const key = { idempotencyKey: crypto.randomUUID() };
+  const first = await startCallback(longhaul, { input: 1, task: "echo" }, key);
+  const again = await startCallback(longhaul, { input: 1, task: "echo" }, key);
+  assert.equal(again.executionId, first.executionId);
+  const reused = (error: unknown) => error instanceof ProblemError && error.problem.code === "idempotency-key-reused";
+  await assert.rejects(startCallback(longhaul, { input: 2, task: "echo" }, key), reused);
+});
+
+test("fifty waits at once", { timeout }, async () => {
+  const runs = Array.from({ length: 50 }, (_, input) => runCallback(longhaul, { input, task: "echo" }));
+  const results = (await Promise.all(runs)).map(({ result }) => result);
+  assert.deepEqual(results, [...results.keys()]);
+});

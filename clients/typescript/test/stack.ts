@@ -1,0 +1,63 @@
+/** The local stack, started as a user starts it. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const BINARY =
+  process.env["LONGHAUL_BIN"] ?? fileURLToPath(new URL("../../../target/debug/longhaul", import.meta.url));
+
+/** What the tests run on it: each is over as soon as it has begun, but for the demonstration job. */
+const TASKS = ["echo=cat", "fails=echo no >&2; exit 3"];
+
+export class Stack {
+  private constructor(
+    private readonly data: string,
+    private child: ChildProcess,
+    readonly api: string,
+    private readonly aws: string,
+  ) {}
+
+  static async start(): Promise<Stack> {
+    const data = await mkdtemp(join(tmpdir(), "longhaul-"));
+    const { child, api, aws } = await launch(data, "127.0.0.1:0", "127.0.0.1:0");
+    return new Stack(data, child, api, aws);
+  }
+
+  /** Ends it as a power cut does: nothing is written any more. */
+  async kill(): Promise<void> {
+    await ended(this.child, "SIGKILL");
+  }
+
+  /** Starts it where it was, over what it had written. */
+  async restart(): Promise<void> {
+    this.child = (await launch(this.data, new URL(this.api).host, new URL(this.aws).host)).child;
+  }
+
+  async stop(): Promise<void> {
+    await ended(this.child, "SIGTERM");
+    await rm(this.data, { recursive: true });
+  }
+}
+
+async function launch(data: string, listen: string, awsListen: string) {
+  const tasks = TASKS.flatMap((task) => ["--task", task]);
+  const args = ["--json", "--data", data, "--listen", listen, "--aws-listen", awsListen, ...tasks];
+  const env = { RUST_LOG: "error", ...process.env };
+  const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "inherit"], env });
+  const failed = once(child, "exit").then(() => Promise.reject(new Error("the local stack did not start")));
+  const [line] = await Promise.race([once(createInterface(child.stdout), "line"), failed]);
+  const { api, aws } = JSON.parse(String(line)) as { api: string; aws: string };
+  return { child, api, aws };
+}
+
+async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, "exit", { signal: AbortSignal.timeout(20_000) });
+  child.kill(signal);
+  await exit;
+}
