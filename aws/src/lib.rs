@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod executions;
 mod logs;
+mod reconciler;
 mod tasks;
 mod workflows;
 
@@ -15,5 +16,6 @@ pub use connection::Connection;
 pub use error::{CallFailed, Cause};
 pub use executions::{AdvanceError, Created, Executions};
 pub use logs::Logs;
+pub use reconciler::{Attend, Reconciler};
 pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks};
-pub use workflows::{StartError, StoredStart, Workflows};
+pub use workflows::{StartError, StoredStart, WorkflowStatus, Workflows};

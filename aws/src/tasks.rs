@@ -185,6 +185,15 @@ impl Tasks {
         Ok(found.into_iter().next().map_or(Seen::Missing, |task| Seen::Task(Box::new(task))))
     }
 
+    /// What ECS says of up to 100 tasks now, in one call; those that it does not know are not among them.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when ECS did not answer or refused.
+    pub async fn describe_many(&self, arns: Vec<String>) -> Result<Vec<Task>, CallFailed> {
+        if arns.is_empty() { Ok(Vec::new()) } else { self.describe_all(arns).await }
+    }
+
     /// The tasks that were started under this name and are to go on running. ECS cannot list stopped ones by it.
     ///
     /// # Errors

@@ -100,6 +100,60 @@ impl Workflows {
     }
 }
 
+/// What became of a durable execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkflowStatus {
+    /// It goes on.
+    Running,
+    /// It is over; AWS's name for how, and why if it says.
+    Over(String),
+    /// AWS does not know it any more: its retention has passed.
+    Forgotten,
+}
+
+impl Workflows {
+    /// Ends the wait of a workflow. Safe to repeat, and at any time: a callback that was completed or has timed out is left
+    /// as it is, and whoever waited looks by itself then.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when Lambda did not answer or refused.
+    pub async fn wake(&self, callback_id: &str) -> Result<(), CallFailed> {
+        let sent = self.client.send_durable_execution_callback_success().callback_id(callback_id).send().await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error.as_service_error().is_some_and(|why| {
+                    why.is_callback_timeout_exception() || why.is_invalid_parameter_value_exception()
+                }) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(CallFailed::new("lambda:SendDurableExecutionCallbackSuccess", error)),
+        }
+    }
+
+    /// What became of a durable execution. AWS answers 30 such calls a second for the whole account.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when Lambda did not answer or refused.
+    pub async fn status(&self, durable_execution_arn: &str) -> Result<WorkflowStatus, CallFailed> {
+        let sent = self.client.get_durable_execution().durable_execution_arn(durable_execution_arn).send().await;
+        match sent {
+            Ok(answer) if answer.status.as_str() == "RUNNING" => Ok(WorkflowStatus::Running),
+            Ok(answer) => {
+                let why = answer.error.and_then(|error| error.error_message).unwrap_or_default();
+                Ok(WorkflowStatus::Over(format!("{} {why}", answer.status.as_str()).trim().to_owned()))
+            }
+            Err(error) if error.as_service_error().is_some_and(|why| why.is_resource_not_found_exception()) => {
+                Ok(WorkflowStatus::Forgotten)
+            }
+            Err(error) => Err(CallFailed::new("lambda:GetDurableExecution", error)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

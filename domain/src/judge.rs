@@ -21,6 +21,7 @@ const USER_INITIATED: &str = "UserInitiated";
 const FAILED_TO_START: &str = "TaskFailedToStart";
 
 /// What an execution's task came to. `container` does the work; without a `task`, ECS has forgotten it.
+#[must_use]
 pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines: &[Line], now: Timestamp) -> Ending {
     let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
     let mut ending = judge(exit(task, container), output(lines), &tail(lines), finished_at);

@@ -1,0 +1,43 @@
+//! Asking the reconciler to look after an execution now.
+
+use aws_sdk_lambda::{Client, primitives::Blob, types::InvocationType};
+use domain::ExecutionId;
+use serde::{Deserialize, Serialize};
+
+use crate::{CallFailed, Connection};
+
+/// The reconciler's function.
+#[derive(Debug, Clone)]
+pub struct Reconciler {
+    client: Client,
+    function: String,
+}
+
+/// What the reconciler is asked with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attend {
+    /// The execution that is to be looked after.
+    pub attend: ExecutionId,
+}
+
+impl Reconciler {
+    /// The function with that name.
+    #[must_use]
+    pub fn new(connection: &Connection, function: impl Into<String>) -> Self {
+        Self { client: Client::new(&connection.0), function: function.into() }
+    }
+
+    /// Asks for an execution to be looked after soon. If this gets lost, the next sweep looks after it.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when Lambda did not answer or refused.
+    pub async fn attend(&self, id: &ExecutionId) -> Result<(), CallFailed> {
+        const CALL: &str = "lambda:Invoke";
+        let payload = serde_json::to_vec(&Attend { attend: id.clone() });
+        let payload = payload.map_err(|why| CallFailed::rejected(CALL, why))?;
+        let invoke = self.client.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
+        invoke.payload(Blob::new(payload)).send().await.map_err(|error| CallFailed::new(CALL, error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! The reconciler's Lambda function.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    reconciler::run().await
+}

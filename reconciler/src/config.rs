@@ -1,0 +1,42 @@
+//! What the reconciler reads from its environment.
+
+use aws::{
+    Catalog,
+    config::{Environment, Misconfigured},
+};
+
+/// The reconciler's configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// `EXECUTIONS_TABLE`: name of the table.
+    pub(crate) table: String,
+    /// `SYNC_FUNCTION`, `CALLBACK_FUNCTION`: the durable functions by qualified name.
+    pub(crate) sync_function: String,
+    pub(crate) callback_function: String,
+    /// `ECS_CLUSTER`: name or ARN of the cluster.
+    pub(crate) cluster: String,
+    /// `TASKS`: the jobs that may be run, as JSON.
+    pub(crate) catalog: Catalog,
+    /// `LOG_GROUP`: the log group that tasks print into.
+    pub(crate) log_group: String,
+}
+
+impl Config {
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    pub(crate) fn from_env() -> Result<Self, Misconfigured> {
+        let mut env = Environment::of_process();
+        let config = Self {
+            table: env.required("EXECUTIONS_TABLE"),
+            sync_function: env.required("SYNC_FUNCTION"),
+            callback_function: env.required("CALLBACK_FUNCTION"),
+            cluster: env.required("ECS_CLUSTER"),
+            catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
+            log_group: env.required("LOG_GROUP"),
+        };
+        env.finish(config)
+    }
+}

@@ -1,0 +1,90 @@
+//! What there is to do for an execution, given how it is and what its task does.
+//!
+//! **Invariant**: pure, and every state against everything a task can do is written out.
+
+use domain::{Execution, Pattern, Run, State, judge, task::Task};
+use jiff::{SignedDuration, Timestamp};
+
+/// Something to be done. Each is safe to repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// Start its workflow, which nobody is known to have begun.
+    StartWorkflow,
+    /// See whether its workflow still lives, and record its end if it does not.
+    CheckWorkflow,
+    /// End the wait of its workflow: there is something to see.
+    Wake(String),
+    /// Stop its task.
+    StopTask {
+        /// ARN of the task.
+        arn: String,
+        /// The reason that ECS keeps.
+        reason: &'static str,
+    },
+    /// Find out what its task came to, and record that.
+    Collect,
+}
+
+/// How long ECS may not know a task that it has just started: it is eventually consistent
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
+const MISSING_AT_FIRST: SignedDuration = SignedDuration::from_mins(10);
+
+/// What an execution's task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Working,
+    Over,
+}
+
+/// What there is to do for an execution now. `task` is what ECS says of its newest task, if it knows it.
+pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp) -> Vec<Deed> {
+    let stop = |run: &Run, reason| Deed::StopTask { arn: run.task_arn.clone(), reason };
+    match (&execution.state, execution.pattern) {
+        (State::Pending | State::Cancelling { run: None, .. }, Pattern::Sync | Pattern::Callback) => {
+            match execution.durable_execution_arn {
+                None => vec![Deed::StartWorkflow],
+                Some(_) => vec![Deed::CheckWorkflow],
+            }
+        }
+        (State::Running { run, wake } | State::Cancelling { run: Some(run), wake }, Pattern::Sync) => {
+            let wake = wake.clone().map(Deed::Wake);
+            match (doing(run, task, now), reason_to_stop(execution, now)) {
+                (Doing::Working, None) => vec![Deed::CheckWorkflow],
+                (Doing::Working, Some(reason)) => std::iter::once(stop(run, reason)).chain(wake).collect(),
+                (Doing::Over, _) => wake.into_iter().chain([Deed::CheckWorkflow]).collect(),
+            }
+        }
+        (State::Running { run, .. } | State::Cancelling { run: Some(run), .. }, Pattern::Callback) => {
+            match (doing(run, task, now), reason_to_stop(execution, now)) {
+                (Doing::Working, None) => Vec::new(),
+                (Doing::Working, Some(reason)) => vec![stop(run, reason)],
+                (Doing::Over, _) => vec![Deed::Collect],
+            }
+        }
+        (State::Final { run: Some(run), .. }, Pattern::Sync | Pattern::Callback) => match task {
+            Some(task) if !task.stopped && task.arn == run.task_arn => vec![stop(run, "the execution is over")],
+            Some(_) | None => Vec::new(),
+        },
+        (State::Final { run: None, .. }, Pattern::Sync | Pattern::Callback) => Vec::new(),
+    }
+}
+
+fn doing(run: &Run, task: Option<&Task>, now: Timestamp) -> Doing {
+    match task.filter(|task| task.arn == run.task_arn) {
+        None if now.duration_since(run.started_at) <= MISSING_AT_FIRST => Doing::Working,
+        None => Doing::Over,
+        Some(task) if !task.stopped => Doing::Working,
+        Some(_) => Doing::Over,
+    }
+}
+
+fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static str> {
+    match execution.state {
+        State::Cancelling { .. } => Some(judge::CANCELLED),
+        State::Pending | State::Running { .. } => (now >= execution.deadline).then_some(judge::TIMED_OUT),
+        State::Final { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! What comes in: AWS's events, one at a time or in a queue's batches, and requests to look after an execution.
+
+use aws::Attend;
+use domain::{
+    ExecutionId,
+    task::{Container, Task},
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What an event asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A task of this execution has stopped.
+    TaskStopped {
+        /// The execution that started it.
+        execution: ExecutionId,
+        /// What the event says of it.
+        task: Box<Task>,
+    },
+    /// Something may have happened to this execution.
+    Attend(ExecutionId),
+    /// It is time to look for what was missed.
+    Sweep,
+}
+
+impl Notice {
+    /// What an event means; `None` for one that means nothing to us: other people's tasks, states that say nothing new.
+    pub(crate) fn of(event: &Value) -> Option<Self> {
+        if let Ok(Attend { attend }) = Attend::deserialize(event) {
+            return Some(Self::Attend(attend));
+        }
+        let detail = &event["detail"];
+        match (event["source"].as_str()?, event["detail-type"].as_str()?) {
+            ("aws.ecs", "ECS Task State Change") => task_stopped(detail),
+            ("aws.lambda", "Durable Execution Status Change") => {
+                let over = detail["status"].as_str()? != "RUNNING";
+                let name = detail["durableExecutionName"].as_str()?.parse().ok()?;
+                over.then_some(Self::Attend(name))
+            }
+            // EventBridge's rules say the first, its scheduler whatever it is told to.
+            ("aws.events" | "aws.scheduler", _) => Some(Self::Sweep),
+            _ => None,
+        }
+    }
+}
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>
+fn task_stopped(detail: &Value) -> Option<Notice> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Detail {
+        task_arn: String,
+        last_status: String,
+        started_by: ExecutionId,
+        stop_code: Option<String>,
+        stopped_reason: Option<String>,
+        stopped_at: Option<Timestamp>,
+        #[serde(default)]
+        containers: Vec<DetailContainer>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct DetailContainer {
+        name: String,
+        exit_code: Option<i32>,
+        reason: Option<String>,
+    }
+    // `startedBy` of other people's tasks need not be an id.
+    let detail = Detail::deserialize(detail).ok().filter(|detail| detail.last_status == "STOPPED")?;
+    let container =
+        |seen: DetailContainer| Container { name: seen.name, exit_code: seen.exit_code, reason: seen.reason };
+    let task = Task {
+        arn: detail.task_arn,
+        stopped: true,
+        stop_code: detail.stop_code,
+        stopped_reason: detail.stopped_reason,
+        stopped_at: detail.stopped_at,
+        containers: detail.containers.into_iter().map(container).collect(),
+        environment: Vec::new(),
+    };
+    Some(Notice::TaskStopped { execution: detail.started_by, task: Box::new(task) })
+}
+
+/// Messages of a queue, each with an event in its body
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
+pub(crate) struct Batch {
+    /// Id and event of each message. A body that is no event means nothing, and need not come again.
+    pub(crate) records: Vec<(String, Value)>,
+}
+
+impl Batch {
+    /// The messages, if that is what it is.
+    pub(crate) fn of(event: &Value) -> Option<Self> {
+        let records = event["Records"].as_array()?.iter().filter_map(|record| {
+            let body = serde_json::from_str(record["body"].as_str()?).unwrap_or_default();
+            Some((record["messageId"].as_str()?.to_owned(), body))
+        });
+        Some(Self { records: records.collect() })
+    }
+
+    /// Which messages have to come again.
+    pub(crate) fn answer(failed: Vec<String>) -> Value {
+        let failures: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
+        json!({ "batchItemFailures": failures })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopped(started_by: &str, last_status: &str) -> Value {
+        json!({
+            "source": "aws.ecs",
+            "detail-type": "ECS Task State Change",
+            "detail": {
+                "taskArn": "arn:task", "lastStatus": last_status, "startedBy": started_by, "version": 5,
+                "stopCode": "EssentialContainerExited", "stoppedAt": "2026-01-01T00:00:00.5Z",
+                "containers": [{ "name": "job", "exitCode": 3 }, { "name": "other" }],
+            },
+        })
+    }
+
+    #[test]
+    fn a_stopped_task_names_its_execution_and_says_how_it_ended() {
+        let Some(Notice::TaskStopped { execution, task }) = Notice::of(&stopped("e1", "STOPPED")) else { panic!() };
+        assert_eq!((execution.as_str(), task.containers[0].exit_code), ("e1", Some(3)));
+        assert_eq!(task.stopped_at.unwrap().to_string(), "2026-01-01T00:00:00.5Z");
+    }
+
+    #[test]
+    fn what_is_not_ours_or_says_nothing_new_means_nothing() {
+        assert_eq!(Notice::of(&stopped("e1", "RUNNING")), None);
+        assert_eq!(Notice::of(&stopped("ecs-svc/1234", "STOPPED")), None, "a service's task");
+        let status = |status: &str| {
+            json!({ "source": "aws.lambda", "detail-type": "Durable Execution Status Change",
+                "detail": { "durableExecutionName": "e1", "status": status } })
+        };
+        assert_eq!(Notice::of(&status("RUNNING")), None);
+        assert_eq!(Notice::of(&status("FAILED")), Some(Notice::Attend("e1".parse().unwrap())));
+        assert_eq!(
+            Notice::of(&json!({ "source": "aws.events", "detail-type": "Scheduled Event" })),
+            Some(Notice::Sweep)
+        );
+        assert_eq!(Notice::of(&json!({ "attend": "e1" })), Some(Notice::Attend("e1".parse().unwrap())));
+        assert_eq!(Notice::of(&json!("rubbish")), None);
+    }
+
+    #[test]
+    fn a_batch_is_answered_by_its_messages() {
+        let batch = Batch::of(&json!({ "Records": [
+            { "messageId": "m1", "body": "{\"attend\":\"e1\"}" },
+            { "messageId": "m2", "body": "rubbish" },
+        ] }));
+        let records = batch.unwrap().records;
+        assert_eq!(records, [("m1".to_owned(), json!({ "attend": "e1" })), ("m2".to_owned(), Value::Null)]);
+        assert_eq!(Batch::answer(vec!["m1".into()]), json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] }));
+    }
+}

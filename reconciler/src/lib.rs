@@ -1,0 +1,62 @@
+//! Looks after executions that nobody else looks after: hears what AWS tells of tasks and durable executions, and sweeps for
+//! what it did not tell.
+//!
+//! Everything here may be late, doubled, out of order or missing: whatever comes in only says which execution to look at.
+//! What is done is decided by how things are then, and each deed is safe to repeat.
+
+mod attend;
+mod config;
+mod deeds;
+mod events;
+
+use std::sync::Arc;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+use attend::Attendant;
+use events::{Batch, Notice};
+
+/// Runs the reconciler on Lambda's Runtime API until the process ends.
+///
+/// # Errors
+///
+/// An incomplete environment, or what the Lambda runtime failed with.
+pub async fn run() -> Result<(), Error> {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    let config = config::Config::from_env()?;
+    let attendant = Arc::new(Attendant::new(&aws::Connection::from_env().await, config));
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        let attendant = attendant.clone();
+        async move { handle(&attendant, event.payload).await }
+    }))
+    .await
+}
+
+/// A batch is answered record by record, so that one bad record does not hold up the rest; anything else as a whole.
+async fn handle(attendant: &Attendant, event: Value) -> Result<Value, Error> {
+    let Some(batch) = Batch::of(&event) else {
+        notice(attendant, &event).await?;
+        return Ok(Value::Null);
+    };
+    let mut failed = Vec::new();
+    for (message_id, body) in batch.records {
+        if let Err(why) = notice(attendant, &body).await {
+            tracing::warn!(message_id, error = %why, "a notice could not be taken up");
+            failed.push(message_id);
+        }
+    }
+    Ok(Batch::answer(failed))
+}
+
+async fn notice(attendant: &Attendant, event: &Value) -> Result<(), Error> {
+    match Notice::of(event) {
+        Some(Notice::TaskStopped { execution, task }) => attendant.attend(&execution, Some(*task)).await,
+        Some(Notice::Attend(execution)) => attendant.attend(&execution, None).await,
+        Some(Notice::Sweep) => attendant.sweep().await,
+        None => Ok(()),
+    }
+}
