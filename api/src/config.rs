@@ -14,6 +14,8 @@ pub struct Config {
     pub sync_function: String,
     /// `CALLBACK_FUNCTION`: the same of the callback pattern.
     pub callback_function: String,
+    /// `RECONCILER_FUNCTION`: name of the function that looks after executions.
+    pub reconciler_function: String,
     /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
     pub catalog: Catalog,
 }
@@ -30,6 +32,7 @@ impl Config {
             table: env.required("EXECUTIONS_TABLE"),
             sync_function: env.required("SYNC_FUNCTION"),
             callback_function: env.required("CALLBACK_FUNCTION"),
+            reconciler_function: env.required("RECONCILER_FUNCTION"),
             catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
         };
         env.finish(config)

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{Execution, ExecutionId};
+use domain::{Execution, ExecutionId, Owner};
 use jiff::Timestamp;
 use utoipa::IntoResponses;
 
@@ -17,8 +17,8 @@ use crate::{
     router::App,
 };
 
-/// Why there is nothing to follow.
-struct NotFound;
+/// Why an id leads to nothing.
+pub(crate) struct NotFound;
 
 impl IntoResponses for NotFound {
     fn responses() -> Answers {
@@ -53,20 +53,26 @@ pub(crate) async fn get_execution(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let not_found = || Problem::new(Code::ExecutionNotFound, "there is no such execution, or it is somebody else's");
-    let id: ExecutionId = id.parse().map_err(|_| not_found())?;
-    let found = app.executions.get(&id).await?;
-    let execution = found.filter(|execution| execution.owner == owner).ok_or_else(not_found)?;
     let now = clock::now();
-    if execution.expires_at <= now {
-        return Err(Problem::new(Code::ExecutionExpired, format!("it expired at {}", execution.expires_at)));
-    }
+    let execution = owned(&app, &owner, &id, now).await?;
     let etag = etag(&execution);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| matches(known, &etag)) {
         return Ok((StatusCode::NOT_MODIFIED, following(&execution, now)).into_response());
     }
     let headers = following(&execution, now);
     Ok((headers, axum::Json(ExecutionView::of(execution))).into_response())
+}
+
+/// The execution of that id, if it is the caller's: another's is as if it were not there.
+pub(crate) async fn owned(app: &App, owner: &Owner, id: &str, now: Timestamp) -> Result<Execution, Problem> {
+    let not_found = || Problem::new(Code::ExecutionNotFound, "there is no such execution, or it is somebody else's");
+    let id: ExecutionId = id.parse().map_err(|_| not_found())?;
+    let found = app.executions.get(&id).await?;
+    let execution = found.filter(|execution| execution.owner == *owner).ok_or_else(not_found)?;
+    if execution.expires_at <= now {
+        return Err(Problem::new(Code::ExecutionExpired, format!("it expired at {}", execution.expires_at)));
+    }
+    Ok(execution)
 }
 
 /// The headers that help to follow an execution: `ETag`, and while it is not final `Retry-After`.

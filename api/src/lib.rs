@@ -3,6 +3,7 @@
 //! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, but for the document itself.
 
 mod caller;
+mod cancel;
 pub mod config;
 mod document;
 mod executions;

@@ -220,6 +220,10 @@ pub(crate) struct About {
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
     tags: BTreeMap<String, String>,
+    /// The execution that this one does again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rerun_of: Option<String>,
     /// What happened and when, oldest first.
     timeline: Vec<EntryView>,
     links: Links,
@@ -356,6 +360,7 @@ impl About {
             deadline: execution.deadline,
             expires_at: execution.expires_at,
             tags: execution.request.tags.clone(),
+            rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),
             links: Links { itself: format!("/executions/{}", execution.id) },
         }

@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use aws::{Catalog, Connection, Executions, Workflows};
+use aws::{Catalog, Connection, Executions, Reconciler, Workflows};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -16,6 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     caller::Callers,
+    cancel,
     config::Config,
     document, executions, health,
     problem::{Code, Problem},
@@ -27,6 +28,7 @@ use crate::{
 pub struct App {
     pub(crate) executions: Executions,
     pub(crate) workflows: Workflows,
+    pub(crate) reconciler: Reconciler,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) callers: Callers,
 }
@@ -38,6 +40,7 @@ impl App {
         Self {
             executions: Executions::new(connection, config.table),
             workflows: Workflows::new(connection, config.sync_function, config.callback_function),
+            reconciler: Reconciler::new(connection, config.reconciler_function),
             catalog: Arc::new(config.catalog),
             callers,
         }
@@ -62,6 +65,7 @@ pub fn router(app: App) -> Router {
 }
 
 /// A mistake of ours in one request is that request's problem, and nobody else's.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn panicked(what: Box<dyn Any + Send>) -> Response {
     let said = what.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let said = said.or_else(|| what.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -75,5 +79,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(start::start_sync))
         .routes(routes!(start::start_callback))
         .routes(routes!(executions::get_execution))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(start::rerun))
         .routes(routes!(health::get_health))
 }

@@ -4,17 +4,18 @@ mod body;
 
 use aws::{Created, StartError, clock};
 use axum::{
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use domain::{Execution, ExecutionId, Owner, Pattern, limits};
+use jiff::Timestamp;
 use utoipa::IntoResponses;
 
 use self::body::Body;
 use crate::{
     caller::Caller,
-    executions,
+    executions::{self, NotFound},
     model::{ExecutionView, NewExecution, example},
     problem::{Answers, Code, Problem, answers},
     random,
@@ -38,6 +39,15 @@ impl IntoResponses for Refused {
             Code::InvalidBody,
             Code::IdempotencyKeyReused,
         ])
+    }
+}
+
+/// What is wrong with a request to run something again.
+struct RerunRefused;
+
+impl IntoResponses for RerunRefused {
+    fn responses() -> Answers {
+        answers(&[Code::InvalidHeader, Code::ExecutionIdTaken, Code::IdempotencyKeyReused])
     }
 }
 
@@ -98,8 +108,6 @@ start!(
     start_callback, "/executions/callback", "startCallbackExecution", Pattern::Callback
 );
 
-/// Dies before the item: nothing is left behind. Dies between the item and the workflow: the same request again finds the
-/// item PENDING and starts its workflow. Dies after it: the same request again starts it again, which changes nothing.
 async fn start(
     app: App,
     pattern: Pattern,
@@ -109,11 +117,21 @@ async fn start(
 ) -> Result<Response, Problem> {
     let request = new.into_request(&app.catalog)?;
     let now = clock::now();
-    let id = match idempotency_key(headers)? {
-        Some(key) => ExecutionId::for_key(&owner, key),
-        None => ExecutionId::fresh(now, random::bytes().map_err(|why| Problem::inside(&why))?),
-    };
-    let wanted = Execution::new(id, pattern, owner, request, now);
+    let wanted = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
+    start_wanted(&app, wanted, now).await
+}
+
+/// The id for a request: what its idempotency key stands for, or a new one.
+fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<ExecutionId, Problem> {
+    match idempotency_key(headers)? {
+        Some(key) => Ok(ExecutionId::for_key(owner, key)),
+        None => Ok(ExecutionId::fresh(now, random::bytes().map_err(|why| Problem::inside(&why))?)),
+    }
+}
+
+/// Dies before the item: nothing is left behind. Dies between the item and the workflow: the same request again finds the
+/// item PENDING and starts its workflow, and so does the reconciler. Dies after it: a second start changes nothing.
+async fn start_wanted(app: &App, wanted: Execution, now: Timestamp) -> Result<Response, Problem> {
     let (execution, replayed) = match app.executions.create(&wanted, now).await? {
         Created::New => (wanted, false),
         Created::Existing(seen) if seen.owner == wanted.owner && same_request(&seen, &wanted) => (*seen, true),
@@ -123,9 +141,46 @@ async fn start(
         }
     };
     if execution.durable_execution_arn.is_none() && !execution.status().is_final() {
-        begin(&app, &execution).await?;
+        begin(app, &execution).await?;
     }
     Ok(accepted(execution, replayed))
+}
+
+/// Run the same job again, as a new execution.
+///
+/// The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
+    params(
+        ("executionId" = String, Path, description = "Id of the execution to be run again", max_length = 60,
+            example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"),
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, max_length = 255,
+            description = "Makes the request safe to repeat"),
+    ),
+    responses(
+        (status = 202, description = "Accepted: poll `Location`", body = ExecutionView, headers(
+            ("Location" = String, description = "Where the new execution is"),
+            ("ETag" = String, description = "Stands for the execution as it is now"),
+            ("Retry-After" = u64, description = "Seconds; absent when it is final"),
+            ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
+        )),
+        (status = 200, description = "A repeated request, whose execution is final by now", body = ExecutionView),
+        RerunRefused,
+        NotFound,
+        Problem,
+    ),
+)]
+pub(crate) async fn rerun(
+    State(app): State<App>,
+    Caller(owner): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let old = executions::owned(&app, &owner, &id, now).await?;
+    let id = new_id(&headers, &owner, now)?;
+    let new = Execution::new(id, old.pattern, owner, old.request, now);
+    start_wanted(&app, Execution { rerun_of: Some(old.id), ..new }, now).await
 }
 
 fn same_request(seen: &Execution, wanted: &Execution) -> bool {
@@ -137,6 +192,11 @@ async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
         Ok(()) => Ok(()),
         Err(StartError::NameTaken(id)) => {
             Err(Problem::new(Code::ExecutionIdTaken, format!("a durable execution named {id} was started directly")))
+        }
+        // It is stored, so it is accepted: the reconciler starts what was not started.
+        Err(StartError::Call(failed)) if failed.retryable() => {
+            tracing::warn!(executionId = %execution.id, error = %failed, "the workflow was not started yet");
+            Ok(())
         }
         Err(StartError::Call(failed)) => Err(failed.into()),
     }

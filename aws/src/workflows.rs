@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use aws_sdk_lambda::{Client, primitives::Blob, types::InvocationType};
+use aws_sdk_lambda::{
+    Client, operation::get_durable_execution::GetDurableExecutionError, primitives::Blob, types::InvocationType,
+};
 use domain::{ExecutionId, Pattern};
 use serde::{Deserialize, Serialize};
 
@@ -146,7 +148,9 @@ impl Workflows {
                 let why = answer.error.and_then(|error| error.error_message).unwrap_or_default();
                 Ok(WorkflowStatus::Over(format!("{} {why}", answer.status.as_str()).trim().to_owned()))
             }
-            Err(error) if error.as_service_error().is_some_and(|why| why.is_resource_not_found_exception()) => {
+            Err(error)
+                if error.as_service_error().is_some_and(GetDurableExecutionError::is_resource_not_found_exception) =>
+            {
                 Ok(WorkflowStatus::Forgotten)
             }
             Err(error) => Err(CallFailed::new("lambda:GetDurableExecution", error)),

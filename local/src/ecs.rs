@@ -19,6 +19,7 @@
 mod arn;
 mod container;
 mod definitions;
+mod event;
 mod launch;
 mod leftovers;
 mod refused;
@@ -35,12 +36,14 @@ mod view;
 use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
+use rusqlite::Transaction;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     clock::Clock,
     db::Db,
+    events::Events,
     logs::Logs,
     wire::{self, AwsError},
 };
@@ -77,14 +80,15 @@ struct Inner {
     clock: Clock,
     logs: Logs,
     settings: Settings,
+    events: Events,
     running: Running,
 }
 
 impl Ecs {
     /// A cluster in a database that has [`SCHEMA`].
     #[must_use]
-    pub fn new(db: Db, clock: Clock, logs: Logs, settings: Settings) -> Self {
-        Self(Arc::new(Inner { db, clock, logs, settings, running: Running::default() }))
+    pub fn new(db: Db, clock: Clock, logs: Logs, events: Events, settings: Settings) -> Self {
+        Self(Arc::new(Inner { db, clock, logs, settings, events, running: Running::default() }))
     }
 
     /// Ends what a stack that died left behind: kills its tasks' processes and records the tasks as stopped. For the start,
@@ -175,18 +179,20 @@ impl Ecs {
             let before = store::task(tx, id)?.ok_or_else(|| AwsError::internal(format!("task {id} is gone")))?;
             let Some(after) = before.after(event, now) else { return Ok((before, false)) };
             store::replace(tx, &after)?;
+            self.tell(tx, &after)?;
             Ok::<_, AwsError>((after, true))
         })?;
         if changed {
-            self.changed(&task);
+            tracing::debug!(task = task.id, status = ?task.status, version = task.version, "a task changed");
         }
         Ok(task)
     }
 
-    /// Hears of every state of every task, once it is committed: the place to tell others of it.
-    #[expect(clippy::unused_self, reason = "those to be told will be known to the service")]
-    fn changed(&self, task: &Task) {
-        tracing::debug!(task = task.id, status = ?task.status, version = task.version, "a task changed");
+    /// Tells EventBridge of a task's state, in the transaction that records it.
+    fn tell(&self, tx: &Transaction<'_>, task: &Task) -> rusqlite::Result<()> {
+        let detail = event::detail(task, self.cluster());
+        let resource = event::resource(task, self.cluster());
+        self.0.events.put(tx, "aws.ecs", "ECS Task State Change", &[&resource], &detail)
     }
 
     fn describe_clusters(&self, request: &DescribeClusters) -> Result<Value, AwsError> {

@@ -3,39 +3,60 @@
 //! Known differences from AWS:
 //!
 //! - There is no isolation, no memory limit and no freezing: a warm process goes on running between invocations.
-//! - A function has one version, `1`, beside `$LATEST`, and both are the same program.
-//! - `CHAINED_INVOKE` and `EXECUTION` updates are refused, callbacks have no heartbeat, and a durable execution has no
-//!   history to read yet. It is kept for ever: retention is not enforced.
-//! - Of the limits only names, payload sizes and timeouts are enforced.
-//! - An `Event` invoke of a function that is not durable is tried once.
+//! - A function of the command line has one version, `1`, beside `$LATEST`, and both are the same program. The code of a
+//!   function that the API makes is a command of this machine, named as `ImageUri` `local:COMMAND`; `CodeSha256` and
+//!   `CodeSize` are made up, and roles, tags, layers, weights of aliases and everything about networks are not looked at.
+//! - At most 16 processes run for one version of a function; further invocations wait, and are never throttled.
+//! - An asynchronous invoke has no dead-letter queue, no destination, and no longest age.
+//! - Responses are not streamed, there are no extensions, no SnapStart and no tenants; nothing is traced.
+//! - Nobody is asked for a signature or a permission.
+//! - No public source says in which words AWS refuses operation 3,001, byte 100 MB + 1, or a member that its model does not
+//!   allow: here that is an `InvalidParameterValueException`.
+//! - An execution whose start an older version of this stack recorded has no events from before, and is kept for ever.
+//! - Markers of pages are positions; they do not expire.
+//! - END and REPORT may come before the last words of a function that printed as it answered.
 
+mod arn;
+mod bell;
 pub(crate) mod durable;
 mod functions;
+mod json;
+mod limits;
+mod queue;
 mod routes;
 mod runtime;
+mod schema;
+
+use std::sync::Arc;
 
 use axum::Router;
 
-use self::{durable::Durable, functions::Functions};
+use self::{bell::Bell, durable::Durable, functions::Functions, queue::Queue};
 use crate::{clock::Clock, db::Db, logs::Logs};
 
-pub use durable::SCHEMA;
 pub use functions::{DurableConfig, Function};
+pub use schema::SCHEMA;
+
+pub(crate) use functions::make::RETENTION_DAYS;
 
 /// The Lambda service. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Lambda {
     functions: Functions,
     durable: Durable,
+    queue: Queue,
+    logs: Logs,
 }
 
 impl Lambda {
-    /// A service with these functions and a database that has [`SCHEMA`].
+    /// A service with these functions, those that the API made, and a database that has [`SCHEMA`].
     #[must_use]
     pub fn new(db: Db, clock: Clock, logs: &Logs, functions: Vec<Function>) -> Self {
-        let functions = Functions::new(functions, clock, logs);
-        let durable = Durable::new(db, clock, functions.clone());
-        Self { functions, durable }
+        let bell = Arc::new(Bell::new());
+        let functions = Functions::new(functions, db.clone(), clock, logs);
+        let queue = Queue::new(db.clone(), clock, functions.clone(), bell.clone());
+        let durable = Durable::new(db, clock, functions.clone(), bell);
+        Self { functions, durable, queue, logs: logs.clone() }
     }
 
     /// Its HTTP API.
@@ -43,9 +64,9 @@ impl Lambda {
         routes::router(self.clone())
     }
 
-    /// Drives the durable executions for as long as it is polled: also those that an earlier process left behind.
+    /// Drives the durable executions and the queue for as long as it is polled: also what an earlier process left behind.
     pub async fn drive(&self) {
-        self.durable.drive().await;
+        tokio::join!(self.durable.drive(), self.queue.drive());
     }
 
     /// Takes no more work and ends the processes that have none. What is under way is repeated after the next start.

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod db;
 mod dynamodb;
 pub mod ecs;
+pub mod events;
 mod gateway;
 pub mod identity;
 pub mod lambda;

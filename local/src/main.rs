@@ -33,6 +33,7 @@ enum Part {
 enum FunctionName {
     Sync,
     Callback,
+    Reconciler,
     Api,
 }
 
@@ -56,6 +57,7 @@ async fn function(name: FunctionName) -> ExitCode {
     let ended = match name {
         FunctionName::Sync => durable::run(Pattern::Sync).await,
         FunctionName::Callback => durable::run(Pattern::Callback).await,
+        FunctionName::Reconciler => reconciler::run().await,
         FunctionName::Api => api::run().await,
     };
     ended.map_or_else(|why| failed(&*why), |()| ExitCode::SUCCESS)

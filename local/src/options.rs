@@ -26,9 +26,21 @@ pub struct Options {
     #[arg(long = "task", value_name = "NAME='COMMAND'")]
     pub tasks: Vec<Named>,
 
+    /// Functions of one's own.
+    #[command(flatten)]
+    pub functions: Functions,
+}
+
+/// Functions of one's own, each a program that speaks Lambda's Runtime API.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Functions {
     /// A Lambda function and the program that is it: anything that speaks the Runtime API. May be given several times.
     #[arg(long = "function", value_name = "NAME='COMMAND'")]
-    pub functions: Vec<Named>,
+    pub plain: Vec<Named>,
+
+    /// A durable Lambda function and its program: anything on a durable execution SDK. May be given several times.
+    #[arg(long = "durable-function", value_name = "NAME='COMMAND'")]
+    pub durable: Vec<Named>,
 }
 
 /// A command and the name it goes by.

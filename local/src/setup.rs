@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::{
     ecs::Ecs,
     identity::REGION,
-    lambda::{DurableConfig, Function},
-    options::Named,
+    lambda::{self, DurableConfig, Function},
+    options::{self, Named},
     wire::AwsError,
 };
 
@@ -19,6 +19,7 @@ pub(crate) const CLUSTER: &str = "longhaul";
 pub(crate) const LOG_GROUP: &str = "/ecs/longhaul";
 const SYNC: &str = "longhaul-sync";
 const CALLBACK: &str = "longhaul-callback";
+pub(crate) const RECONCILER: &str = "longhaul-reconciler";
 const ALIAS: &str = "live";
 
 /// Whom everything belongs to here.
@@ -47,12 +48,18 @@ pub(crate) fn api_config(catalog: Catalog) -> api::config::Config {
         table: TABLE.to_owned(),
         sync_function: format!("{SYNC}:{ALIAS}"),
         callback_function: format!("{CALLBACK}:{ALIAS}"),
+        reconciler_function: RECONCILER.to_owned(),
         catalog,
     }
 }
 
 /// Both durable functions, which are this program started again, and the functions of the command line.
-pub(crate) fn functions(this: &Path, base: &[(String, String)], catalog: &Catalog, more: &[Named]) -> Vec<Function> {
+pub(crate) fn functions(
+    this: &Path,
+    base: &[(String, String)],
+    catalog: &Catalog,
+    more: &options::Functions,
+) -> Vec<Function> {
     let tasks = serde_json::to_string(catalog).unwrap_or_default();
     let own = [
         ("EXECUTIONS_TABLE", TABLE),
@@ -62,6 +69,7 @@ pub(crate) fn functions(this: &Path, base: &[(String, String)], catalog: &Catalo
         ("DIRECT_OWNER", OWNER),
         ("SYNC_FUNCTION", "longhaul-sync:live"),
         ("CALLBACK_FUNCTION", "longhaul-callback:live"),
+        ("RECONCILER_FUNCTION", RECONCILER),
     ];
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let environment: Vec<_> = base.iter().cloned().chain(own).collect();
@@ -74,16 +82,28 @@ pub(crate) fn functions(this: &Path, base: &[(String, String)], catalog: &Catalo
         alias: Some(ALIAS.to_owned()),
         durable,
     };
-    let durable = |name, part: &str| {
-        let command = vec![this.to_string_lossy().into_owned(), "function".to_owned(), part.to_owned()];
+    let part = |part: &str| vec![this.to_string_lossy().into_owned(), "function".to_owned(), part.to_owned()];
+    let durable = |name, command| {
         // The longest there is: an execution's own deadline comes before.
-        function(name, command, Some(DurableConfig { execution_timeout: Duration::from_hours(366 * 24) }))
+        function(name, command, Some(durable_for(Duration::from_hours(366 * 24))))
     };
-    let shell = |named: &Named| {
+    let shell = |named: &Named, durable| {
         let command = ["sh".to_owned(), "-c".to_owned(), format!("exec {}", named.command)];
-        function(&named.name, command.into(), None)
+        function(&named.name, command.into(), durable)
     };
-    [durable(SYNC, "sync"), durable(CALLBACK, "callback")].into_iter().chain(more.iter().map(shell)).collect()
+    let plain = more.plain.iter().map(|named| shell(named, None));
+    // Short enough for a synchronous invoke, so that both ways to start one can be tried.
+    let more_durable = more.durable.iter().map(|named| shell(named, Some(durable_for(Duration::from_mins(15)))));
+    let own = [
+        durable(SYNC, part("sync")),
+        durable(CALLBACK, part("callback")),
+        function(RECONCILER, part("reconciler"), None),
+    ];
+    own.into_iter().chain(plain).chain(more_durable).collect()
+}
+
+fn durable_for(execution_timeout: Duration) -> DurableConfig {
+    DurableConfig { execution_timeout, retention_days: lambda::RETENTION_DAYS }
 }
 
 /// The jobs that may be run: the demonstration and those of the command line.

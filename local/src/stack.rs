@@ -13,6 +13,7 @@ use crate::{
     db::Db,
     dynamodb::DynamoDb,
     ecs::{self, Ecs},
+    events::{self, Events},
     gateway::Services,
     identity::REGION,
     lambda::{self, Lambda},
@@ -86,7 +87,7 @@ impl Stack {
         let aws_url = format!("http://{aws_address}");
         let base = setup::base_environment(&aws_url);
         let catalog = setup::catalog(&options.tasks).map_err(other)?;
-        let schemas = [logs::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
+        let schemas = [logs::SCHEMA, events::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
         let db = Db::open(&options.data.join("aws.db"), &schemas).map_err(|why| data(why.to_string()))?;
         let dynamodb = DynamoDb::start(&options.data.join("dynamodb.db"), setup::TABLE)
             .await
@@ -99,7 +100,8 @@ impl Stack {
             base_environment: base.clone(),
             metadata_base: format!("{aws_url}/_ecs"),
         };
-        let ecs = Ecs::new(db.clone(), clock, logs.clone(), settings);
+        let events = Events::new(db.clone(), clock);
+        let ecs = Ecs::new(db.clone(), clock, logs.clone(), events.clone(), settings);
         ecs.recover()?;
         setup::register_tasks(&ecs, &this, &options.tasks).await?;
         let functions = setup::functions(&this, &base, &catalog, &options.functions);
@@ -113,6 +115,7 @@ impl Stack {
             serve(aws_listener, services.router()),
             serve(api_listener, api::router(app)),
             tokio::spawn(async move { driven.drive().await }),
+            tokio::spawn(async move { events.deliver(&aws_url, setup::RECONCILER).await }),
         ];
         Ok(Self { api: api_address, aws: aws_address, dynamodb, ecs, lambda, running, _lock: lock })
     }

@@ -197,7 +197,6 @@ impl Ecs {
 
     /// Runs a task that is recorded.
     fn begin(&self, task: &Task, launches: Vec<Launch>) -> Value {
-        self.changed(task);
         tokio::spawn(Supervisor::new(self.clone(), task.id.clone(), launches).run());
         view::task(task, self.cluster(), true)
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::logs;
+use crate::{events, logs};
 
 const CLUSTER: &str = "jobs";
 const GROUP: &str = "/ecs/jobs";
@@ -27,7 +27,7 @@ struct Stack {
 
 impl Stack {
     fn over(directory: &Path) -> Self {
-        let db = Db::open(&directory.join("local.db"), &[SCHEMA, logs::SCHEMA]).unwrap();
+        let db = Db::open(&directory.join("local.db"), &[SCHEMA, logs::SCHEMA, events::SCHEMA]).unwrap();
         let logs = Logs::new(db.clone(), Clock);
         let settings = Settings {
             cluster: CLUSTER.into(),
@@ -37,7 +37,7 @@ impl Stack {
             ],
             metadata_base: "http://127.0.0.1:4566/_ecs".into(),
         };
-        Self { ecs: Ecs::new(db.clone(), Clock, logs.clone(), settings), logs, db }
+        Self { ecs: Ecs::new(db.clone(), Clock, logs.clone(), Events::new(db.clone(), Clock), settings), logs, db }
     }
 
     fn fresh() -> (Self, TempDir) {

@@ -1,23 +1,31 @@
-//! The functions there are, and how they are named.
+//! The functions there are: those of the command line, and those that the API made, which are kept on disk.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+pub(crate) mod alias;
+pub(crate) mod make;
+mod registered;
+mod store;
+mod view;
 
-use axum::{body::Bytes, http::StatusCode};
-
-use super::runtime::{Outcome, Pool};
-use crate::{
-    clock::Clock,
-    identity::{ACCOUNT, REGION},
-    logs::Logs,
-    wire::AwsError,
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-/// The version that a function's alias points to: what is published is what runs here.
-const VERSION: &str = "1";
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
 
-const LATEST: &str = "$LATEST";
+use self::registered::{Program, Registered};
+use super::{
+    arn::{self, Target},
+    runtime::{Pool, Slot},
+};
+use crate::{clock::Clock, db::Db, logs::Logs, wire::AwsError};
 
-/// A function: a program that speaks Lambda's Runtime API.
+/// The version that is not published.
+pub(crate) const LATEST: &str = "$LATEST";
+
+/// A function of the command line: a program that speaks Lambda's Runtime API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
     /// Its name.
@@ -37,73 +45,195 @@ pub struct Function {
 }
 
 /// What makes a function durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DurableConfig {
     /// How long an execution may take; 1 s to 366 days.
     pub execution_timeout: Duration,
+    /// How long an execution is kept after its end; 1 to 90 days.
+    pub retention_days: u16,
+}
+
+/// One version of a function, as its processes are started.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) handler: String,
+    pub(crate) timeout: Duration,
+    pub(crate) memory: u32,
 }
 
 /// A function by one of its versions.
 #[derive(Debug, Clone)]
 pub(crate) struct Qualified {
-    pub(crate) function: Arc<Function>,
+    name: String,
     pub(crate) version: String,
     /// Whether the caller named a version or an alias.
     pub(crate) explicit: bool,
+    durable: Option<DurableConfig>,
 }
 
 impl Qualified {
-    pub(crate) fn arn(&self) -> String {
-        format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}:{}", self.function.name, self.version)
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn durable(&self) -> Option<&DurableConfig> {
+        self.durable.as_ref()
     }
 }
 
 /// The functions of this machine. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Functions(Arc<BTreeMap<String, (Arc<Function>, Pool)>>);
+pub(crate) struct Functions(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Clock,
+    logs: Logs,
+    /// What a function of the API gets beside its own variables: the same as one of the command line.
+    environment: Vec<(String, String)>,
+    registered: Mutex<BTreeMap<String, Registered>>,
+    /// By name and version; started when they are first needed.
+    pools: Mutex<HashMap<(String, String), Pool>>,
+}
 
 impl Functions {
-    pub(crate) fn new(functions: Vec<Function>, clock: Clock, logs: &Logs) -> Self {
-        let with_pool = |function: Function| {
-            let function = Arc::new(function);
-            (function.name.clone(), (function.clone(), Pool::new(function, clock, logs.clone())))
-        };
-        Self(Arc::new(functions.into_iter().map(with_pool).collect()))
+    /// The functions of the command line, and those on disk. One of the command line takes the place of one of the API.
+    pub(crate) fn new(declared: Vec<Function>, db: Db, clock: Clock, logs: &Logs) -> Self {
+        let environment = declared.first().map(|function| function.environment.clone()).unwrap_or_default();
+        let now = clock.now();
+        let mut registered = db.transact(|tx| store::all(tx)).unwrap_or_else(|why| {
+            tracing::error!(%why, "the functions on disk cannot be read");
+            BTreeMap::new()
+        });
+        let mut earlier: BTreeMap<_, _> = registered.extract_if(.., |_, function| function.declared).collect();
+        for function in declared {
+            let mut function = Registered::declared(function, now);
+            if let Some(earlier) = earlier.remove(&function.name) {
+                function.keep_aliases_of(earlier);
+            }
+            registered.insert(function.name.clone(), function);
+        }
+        Self(Arc::new(Inner {
+            db,
+            clock,
+            logs: logs.clone(),
+            environment,
+            registered: Mutex::new(registered),
+            pools: Mutex::default(),
+        }))
     }
 
     /// A function by what the API takes for its name, `name`, `name:qualifier` or an ARN with or without one, and a
     /// qualifier beside it.
-    pub(crate) fn qualified(&self, name: &str, qualifier: Option<&str>) -> Result<Qualified, AwsError> {
-        let not_found = || AwsError {
-            status: StatusCode::NOT_FOUND,
-            code: "ResourceNotFoundException",
-            message: format!("Function not found: {name}"),
-        };
-        let plain = name.split_once("function:").map_or(name, |(_, plain)| plain);
-        let (plain, inline) = plain.split_once(':').map_or((plain, None), |(plain, inline)| (plain, Some(inline)));
-        let (function, _) = self.0.get(plain).ok_or_else(not_found)?;
-        let version = match inline.or(qualifier) {
-            None | Some(LATEST) => LATEST,
-            Some(VERSION) => VERSION,
-            Some(alias) if function.alias.as_deref() == Some(alias) => VERSION,
-            Some(_) => return Err(not_found()),
-        };
-        let explicit = inline.or(qualifier).is_some();
-        Ok(Qualified { function: function.clone(), version: version.to_owned(), explicit })
+    pub(crate) fn qualified(&self, text: &str, qualifier: Option<&str>) -> Result<Qualified, AwsError> {
+        let target =
+            Target::read(text).ok_or_else(|| super::limits::invalid(format!("Invalid function ARN '{text}'")))?;
+        if let (Some(inline), Some(beside)) = (target.qualifier, qualifier)
+            && inline != beside
+        {
+            return Err(super::limits::invalid(
+                "The derived qualifier from the function name does not match the specified qualifier.",
+            ));
+        }
+        let qualifier = target.qualifier.or(qualifier);
+        let registered = self.registered();
+        let found = registered.get(target.name).and_then(|function| {
+            let version = function.version(qualifier)?;
+            let program = function.program(&version)?;
+            Some((version, program.durable.clone()))
+        });
+        let (version, durable) = found.ok_or_else(|| not_found(target.name, qualifier))?;
+        Ok(Qualified { name: target.name.to_owned(), version, explicit: qualifier.is_some(), durable })
     }
 
-    /// Runs a function once, in a process of its own or one that is warm.
-    pub(crate) async fn run(&self, qualified: &Qualified, payload: Bytes) -> Outcome {
-        match self.0.get(&qualified.function.name) {
-            Some((_, pool)) => pool.run(&qualified.version, payload).await,
-            None => Outcome::failed("ResourceNotFoundException", "the function is not there any more"),
-        }
+    /// The right to run a version once; `None` if there is no such function any more, or the stack is stopping.
+    pub(crate) async fn slot(&self, of: &Qualified) -> Option<Slot> {
+        let pool = self.pool(of)?;
+        pool.slot().await
+    }
+
+    fn pool(&self, of: &Qualified) -> Option<Pool> {
+        let registered = self.registered();
+        let program = registered.get(&of.name)?.program(&of.version)?;
+        let spec = || Arc::new(program.spec(&of.name, &of.version, &self.0.environment));
+        let mut pools = self.pools();
+        let key = (of.name.clone(), of.version.clone());
+        Some(pools.entry(key).or_insert_with(|| Pool::new(spec(), self.0.clock, self.0.logs.clone())).clone())
     }
 
     /// Ends the processes that wait for work.
     pub(crate) async fn shut_down(&self) {
-        for (_, pool) in self.0.values() {
+        let pools: Vec<_> = self.pools().drain().map(|(_, pool)| pool).collect();
+        for pool in pools {
             pool.shut_down().await;
         }
     }
+
+    /// Changes a function of the API, on disk first; its processes of before end.
+    fn change<T>(&self, text: &str, with: impl FnOnce(&mut Registered) -> Result<T, AwsError>) -> Result<T, AwsError> {
+        let name = Target::read(text).map_or(text, |target| target.name);
+        // The database first, here and everywhere: a checkpoint that chains an invoke asks for functions in a transaction.
+        self.0.db.transact(|tx| {
+            let mut registered = self.registered();
+            let mut next = registered.get(name).cloned().ok_or_else(|| not_found(name, None))?;
+            let done = with(&mut next)?;
+            store::save(tx, &next)?;
+            if registered.get(name).is_some_and(|before| before.latest != next.latest) {
+                self.retire(name, Some(LATEST));
+            }
+            registered.insert(name.to_owned(), next);
+            Ok(done)
+        })
+    }
+
+    fn retire(&self, name: &str, version: Option<&str>) {
+        self.pools().retain(|(of, runs), pool| {
+            let gone = of == name && version.is_none_or(|version| version == runs);
+            if gone {
+                pool.retire();
+            }
+            !gone
+        });
+    }
+
+    fn registered(&self) -> MutexGuard<'_, BTreeMap<String, Registered>> {
+        self.0.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pools(&self) -> MutexGuard<'_, HashMap<(String, String), Pool>> {
+        self.0.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Program {
+    fn spec(&self, name: &str, version: &str, environment: &[(String, String)]) -> Spec {
+        let own = self.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
+        Spec {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            command: self.command.clone(),
+            environment: environment.iter().cloned().chain(own).collect(),
+            handler: self.handler.clone().unwrap_or_else(|| "function.handler".to_owned()),
+            timeout: Duration::from_secs(self.timeout_seconds),
+            memory: self.memory,
+        }
+    }
+}
+
+fn not_found(name: &str, qualifier: Option<&str>) -> AwsError {
+    let qualified = qualifier.map_or_else(String::new, |qualifier| format!(":{qualifier}"));
+    AwsError {
+        status: StatusCode::NOT_FOUND,
+        code: "ResourceNotFoundException",
+        message: format!("Function not found: {}{qualified}", arn::function(name)),
+    }
+}
+
+fn conflict(message: impl Into<String>) -> AwsError {
+    AwsError { status: StatusCode::CONFLICT, code: "ResourceConflictException", message: message.into() }
 }

@@ -3,27 +3,47 @@
 
 mod api;
 mod instance;
-
-pub(crate) use self::instance::LONGEST_TIMEOUT;
+mod journal;
+mod process;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use axum::body::Bytes;
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use self::instance::Instance;
-use super::{durable::operation::ErrorObject, functions::Function};
+use super::{durable::operation::ErrorObject, functions::Spec};
 use crate::{clock::Clock, logs::Logs};
 
-/// Processes of one function at a time. Further invocations wait: on one machine a thousand processes would only be in each
-/// other's way.
+/// Processes of one version of a function at a time. Further invocations wait: on one machine a thousand processes would
+/// only be in each other's way.
 const CONCURRENCY: usize = 16;
 
 /// How long a process that has nothing to do is kept.
 const KEEP_WARM: Duration = Duration::from_mins(1);
+
+/// What a function is invoked with.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) request_id: String,
+    pub(crate) payload: Bytes,
+    /// X-Ray's header, as the caller sent it.
+    pub(crate) trace: Option<String>,
+    /// JSON about the client.
+    pub(crate) client_context: Option<String>,
+}
+
+impl Request {
+    /// A request with an id of its own.
+    pub(crate) fn new(payload: Bytes) -> Self {
+        Self { request_id: Uuid::new_v4().to_string(), payload, trace: None, client_context: None }
+    }
+}
 
 /// What came of an invocation.
 #[derive(Debug)]
@@ -40,50 +60,83 @@ impl Outcome {
     }
 }
 
-/// The processes of one function. Clones share them.
+/// An invocation that is over.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) request_id: String,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended_at: Timestamp,
+    pub(crate) outcome: Outcome,
+    /// The stream that it wrote to; `None` if there was no process.
+    pub(crate) stream: Option<String>,
+}
+
+/// The processes of one version of a function. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    function: Arc<Function>,
+    spec: Arc<Spec>,
     clock: Clock,
     logs: Logs,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     warm: Mutex<Vec<(Instance, Instant)>>,
+    retired: AtomicBool,
 }
 
-impl Pool {
-    pub(crate) fn new(function: Arc<Function>, clock: Clock, logs: Logs) -> Self {
-        let slots = Semaphore::new(CONCURRENCY);
-        Self(Arc::new(Inner { function, clock, logs, slots, warm: Mutex::default() }))
-    }
+/// The right to run one invocation.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pool: Pool,
+    _permit: OwnedSemaphorePermit,
+}
 
-    /// Runs one invocation to its end.
-    pub(crate) async fn run(&self, version: &str, payload: Bytes) -> Outcome {
-        let Ok(_slot) = self.0.slots.acquire().await else {
-            return Outcome::failed("ServiceException", "the local stack is stopping");
-        };
-        let mut instance = match self.take_warm(version) {
+impl Slot {
+    /// Runs one invocation to its end, in a process that is warm or a new one.
+    pub(crate) async fn run(self, request: Request) -> Ran {
+        let inner = &self.pool.0;
+        let started_at = inner.clock.now();
+        let request_id = request.request_id.clone();
+        let over = |outcome, stream| Ran { request_id, started_at, ended_at: inner.clock.now(), outcome, stream };
+        let mut instance = match self.pool.take_warm() {
             Some(warm) => warm,
-            None => match Instance::start(&self.0.function, version, &self.0.logs, self.0.clock).await {
+            None => match Instance::start(&inner.spec, &inner.logs, inner.clock).await {
                 Ok(started) => started,
-                Err(why) => return Outcome::failed("Runtime.InvalidEntrypoint", why),
+                Err(why) => return over(Outcome::failed("Runtime.InvalidEntrypoint", why), None),
             },
         };
-        let outcome = instance.run(payload).await;
-        if instance.reusable() {
-            self.keep_warm(instance);
+        let outcome = instance.run(request).await;
+        let ran = over(outcome, Some(instance.stream().to_owned()));
+        if instance.reusable() && !inner.retired.load(Ordering::Relaxed) {
+            self.pool.keep_warm(instance);
         } else {
             instance.kill().await;
         }
-        outcome
+        ran
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(spec: Arc<Spec>, clock: Clock, logs: Logs) -> Self {
+        let slots = Arc::new(Semaphore::new(CONCURRENCY));
+        Self(Arc::new(Inner { spec, clock, logs, slots, warm: Mutex::default(), retired: AtomicBool::new(false) }))
     }
 
-    fn take_warm(&self, version: &str) -> Option<Instance> {
-        let mut warm = self.warm();
-        let position = warm.iter().rposition(|(instance, _)| instance.version() == version)?;
-        Some(warm.remove(position).0)
+    /// Waits until one more invocation may run; `None` once the pool takes no more work.
+    pub(crate) async fn slot(&self) -> Option<Slot> {
+        let permit = self.0.slots.clone().acquire_owned().await.ok()?;
+        Some(Slot { pool: self.clone(), _permit: permit })
+    }
+
+    fn take_warm(&self) -> Option<Instance> {
+        loop {
+            let (mut instance, _) = self.warm().pop()?;
+            // One that has died meanwhile is no loss.
+            if instance.reusable() {
+                return Some(instance);
+            }
+        }
     }
 
     fn keep_warm(&self, instance: Instance) {
@@ -98,6 +151,12 @@ impl Pool {
 
     fn warm(&self) -> std::sync::MutexGuard<'_, Vec<(Instance, Instant)>> {
         self.0.warm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the processes that have nothing to do, and keeps none from now on: another program has taken its place.
+    pub(crate) fn retire(&self) {
+        self.0.retired.store(true, Ordering::Relaxed);
+        self.warm().clear();
     }
 
     /// Takes no more work and ends the processes that have none.

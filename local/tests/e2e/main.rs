@@ -10,6 +10,7 @@
 
 mod api_on_lambda;
 mod aws_clients;
+mod care;
 mod command_line;
 mod documents;
 mod jobs;

@@ -28,11 +28,7 @@ async fn every_execution_survives_sigkill_of_the_stack() {
     for id in ids {
         loop {
             let execution = stack.execution(&id).await;
-            // A callback execution whose task died with the machine is the reconciler's to end; it has its one task.
-            let lost = execution["pattern"] == "callback"
-                && execution["status"] == "RUNNING"
-                && stopped(&stack, &execution["taskArn"]).await;
-            if execution["done"] == true || lost {
+            if execution["done"] == true {
                 let started =
                     execution["timeline"].as_array().unwrap().iter().filter(|entry| entry["what"] == "taskStarted");
                 assert!(started.count() <= 1, "{execution:#}");
@@ -42,10 +38,4 @@ async fn every_execution_survives_sigkill_of_the_stack() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-}
-
-async fn stopped(stack: &Stack, task: &serde_json::Value) -> bool {
-    let body = json!({ "cluster": "longhaul", "tasks": [task] });
-    let answer = stack.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", body).await;
-    answer["tasks"][0]["lastStatus"] == "STOPPED"
 }

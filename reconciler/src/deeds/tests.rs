@@ -22,22 +22,22 @@ fn pending(pattern: Pattern) -> Execution {
     Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, at(0))
 }
 
-fn after(execution: &Execution, event: Event) -> Execution {
-    execution.after(&event, at(1)).unwrap().unwrap()
+fn after(execution: &Execution, event: &Event) -> Execution {
+    execution.after(event, at(1)).unwrap().unwrap()
 }
 
 fn lives(pattern: Pattern) -> Vec<(&'static str, Execution)> {
     let pending = pending(pattern);
-    let begun = after(&pending, Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
-    let running = after(&begun, Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
-    let watched = after(&running, Event::Watching { callback_id: "cb".into() });
+    let begun = after(&pending, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
+    let running = after(&begun, &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
+    let watched = after(&running, &Event::Watching { callback_id: "cb".into() });
     let ended = Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at(2) };
     vec![
-        ("cancelled before anything", after(&pending, Event::CancelRequested)),
-        ("cancelled before its task", after(&begun, Event::CancelRequested)),
-        ("cancelled", after(&watched, Event::CancelRequested)),
-        ("over without a task", after(&begun, Event::Ended(ended.clone()))),
-        ("over", after(&watched, Event::Ended(ended))),
+        ("cancelled before anything", after(&pending, &Event::CancelRequested)),
+        ("cancelled before its task", after(&begun, &Event::CancelRequested)),
+        ("cancelled", after(&watched, &Event::CancelRequested)),
+        ("over without a task", after(&begun, &Event::Ended(ended.clone()))),
+        ("over", after(&watched, &Event::Ended(ended))),
         ("pending", pending),
         ("begun", begun),
         ("running", running),

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, Options as Options2, TDataShape } from './client/index.js';
-import type { GetExecutionData, GetExecutionErrors, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses } from './types.gen.js';
+import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, GetExecutionData, GetExecutionErrors, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -53,6 +53,21 @@ export const startSyncExecution = <ThrowOnError extends boolean = false>(options
  * unchanged execution a 304 without a body.
  */
 export const getExecution = <ThrowOnError extends boolean = false>(options: Options<GetExecutionData, ThrowOnError>) => (options.client ?? client).get<GetExecutionResponses, GetExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}', ...options });
+
+/**
+ * Stop an execution.
+ *
+ * Its task is stopped; it is `CANCELLED` once ECS says that the task has stopped, and until then `CANCELLING`. A job that
+ * is through before it can be stopped has completed. Safe to repeat.
+ */
+export const cancelExecution = <ThrowOnError extends boolean = false>(options: Options<CancelExecutionData, ThrowOnError>) => (options.client ?? client).post<CancelExecutionResponses, CancelExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/cancel', ...options });
+
+/**
+ * Run the same job again, as a new execution.
+ *
+ * The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own.
+ */
+export const rerunExecution = <ThrowOnError extends boolean = false>(options: Options<RerunExecutionData, ThrowOnError>) => (options.client ?? client).post<RerunExecutionResponses, RerunExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/rerun', ...options });
 
 /**
  * Say that the API answers.

@@ -44,6 +44,10 @@ export type About = {
      */
     pattern: Pattern;
     /**
+     * The execution that this one does again.
+     */
+    rerunOf?: string;
+    /**
      * When its newest task was started.
      */
     startedAt?: string;
@@ -563,6 +567,140 @@ export type GetExecutionResponses = {
 };
 
 export type GetExecutionResponse = GetExecutionResponses[keyof GetExecutionResponses];
+
+export type CancelExecutionData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the execution
+         */
+        executionId: string;
+    };
+    query?: never;
+    url: '/executions/{executionId}/cancel';
+};
+
+export type CancelExecutionErrors = {
+    /**
+     * Nobody vouches for the caller: `unauthenticated`
+     */
+    401: Problem;
+    /**
+     * API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * There is no such execution: `execution-not-found`
+     */
+    404: Problem;
+    /**
+     * The execution has expired: `execution-expired`
+     */
+    410: Problem;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * Something went wrong on our side: `internal`
+     */
+    500: Problem;
+    /**
+     * AWS has no room for this request now: `aws-unavailable`
+     */
+    503: Problem;
+};
+
+export type CancelExecutionError = CancelExecutionErrors[keyof CancelExecutionErrors];
+
+export type CancelExecutionResponses = {
+    /**
+     * It is over already; nothing changes
+     */
+    200: Execution;
+    /**
+     * It is being stopped: poll it
+     */
+    202: Execution;
+};
+
+export type CancelExecutionResponse = CancelExecutionResponses[keyof CancelExecutionResponses];
+
+export type RerunExecutionData = {
+    body?: never;
+    headers?: {
+        /**
+         * Makes the request safe to repeat
+         */
+        'Idempotency-Key'?: string;
+    };
+    path: {
+        /**
+         * Id of the execution to be run again
+         */
+        executionId: string;
+    };
+    query?: never;
+    url: '/executions/{executionId}/rerun';
+};
+
+export type RerunExecutionErrors = {
+    /**
+     * A header cannot be used as it is: `invalid-header`
+     */
+    400: Problem;
+    /**
+     * Nobody vouches for the caller: `unauthenticated`
+     */
+    401: Problem;
+    /**
+     * API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * There is no such execution: `execution-not-found`
+     */
+    404: Problem;
+    /**
+     * The execution's id is taken: `execution-id-taken`
+     */
+    409: Problem;
+    /**
+     * The execution has expired: `execution-expired`
+     */
+    410: Problem;
+    /**
+     * The idempotency key came with another body before: `idempotency-key-reused`
+     */
+    422: Problem;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * Something went wrong on our side: `internal`
+     */
+    500: Problem;
+    /**
+     * AWS has no room for this request now: `aws-unavailable`
+     */
+    503: Problem;
+};
+
+export type RerunExecutionError = RerunExecutionErrors[keyof RerunExecutionErrors];
+
+export type RerunExecutionResponses = {
+    /**
+     * A repeated request, whose execution is final by now
+     */
+    200: Execution;
+    /**
+     * Accepted: poll `Location`
+     */
+    202: Execution;
+};
+
+export type RerunExecutionResponse = RerunExecutionResponses[keyof RerunExecutionResponses];
 
 export type GetHealthData = {
     body?: never;

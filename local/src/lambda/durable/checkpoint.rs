@@ -1,20 +1,26 @@
-//! `CheckpointDurableExecution` and `GetDurableExecutionState`: what a running function records and reads.
+//! `CheckpointDurableExecution`: what a running function records.
 
-use std::collections::HashMap;
-
-use axum::http::StatusCode;
 use jiff::Timestamp;
 use rusqlite::Transaction;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Durable, load,
-    operation::{Action, Kind, Refusal, Update},
+    Durable, change,
+    ending::{self, End},
+    load,
+    operation::Kind,
     store::{self, Answered, Execution, ExecutionStatus},
+    update::{self, Update},
     wire::{self, CallbackId, CheckpointToken},
 };
-use crate::wire::AwsError;
+use crate::{
+    lambda::{
+        arn,
+        limits::{self, invalid},
+    },
+    wire::AwsError,
+};
 
 /// The body of `CheckpointDurableExecution`.
 #[derive(Debug, Deserialize)]
@@ -27,16 +33,21 @@ pub(crate) struct Checkpoint {
     pub(crate) client_token: Option<String>,
 }
 
-/// Operations in one page of a state, if the caller does not say.
-const PAGE: usize = 100;
-
-/// Most operations in one page of a state.
-const LARGEST_PAGE: usize = 1_000;
+impl Checkpoint {
+    fn check(&self) -> Result<(), AwsError> {
+        if let Some(token) = &self.client_token {
+            limits::CLIENT_TOKEN.check("clientToken", token)?;
+        }
+        self.updates.iter().try_for_each(Update::check)
+    }
+}
 
 impl Durable {
-    /// Applies all updates or none. The answer carries the next token and every operation that changed without the function
-    /// knowing; a checkpoint that is sent again is answered again.
+    /// Applies all updates or none. The answer carries the next token and every operation that changed since the function
+    /// last knew; a checkpoint that is sent again is answered again.
     pub(crate) fn checkpoint(&self, arn: &str, checkpoint: &Checkpoint) -> Result<Value, AwsError> {
+        arn::check_execution(arn)?;
+        checkpoint.check()?;
         let now = self.0.clock.now();
         let answer = self.0.db.transact(|tx| {
             let mut execution = load(tx, arn)?;
@@ -44,15 +55,12 @@ impl Durable {
                 return Ok(answered);
             }
             self.check_token(&execution, &checkpoint.token)?;
-            fits_together(&checkpoint.updates).map_err(refused)?;
+            update::fit_together(&checkpoint.updates).map_err(invalid)?;
             for update in &checkpoint.updates {
-                apply(tx, &mut execution, update, now)?;
+                self.apply(tx, &mut execution, update, now)?;
             }
-            // What came due meanwhile is told now: a function that goes on working need not be invoked for it.
-            let due = store::due(tx, now)?.into_iter().filter(|(owner, _)| owner == arn);
-            for changed in due.filter_map(|(_, waiting)| waiting.due_at(now)) {
-                store::put(tx, &mut execution, &changed)?;
-            }
+            within_limits(&execution)?;
+            tell_what_is_due(tx, &mut execution, now)?;
             let news = store::operations_since(tx, arn, execution.seen)?;
             execution.seen = execution.touched;
             execution.token += 1;
@@ -68,45 +76,46 @@ impl Durable {
             store::save(tx, &execution)?;
             Ok::<_, AwsError>(answer)
         })?;
-        // A timer may have been set that is due before everything else.
-        self.0.changed.notify_one();
+        // A timer may have been set that is due before everything else, or a function chained.
+        self.0.bell.ring();
         Ok(answer)
     }
 
-    /// One page of an execution's operations, the execution itself first.
-    pub(crate) fn state(
+    fn apply(
         &self,
-        arn: &str,
-        token: &str,
-        marker: Option<&str>,
-        max_items: Option<usize>,
-    ) -> Result<Value, AwsError> {
-        let from = marker.filter(|marker| !marker.is_empty()).map_or(Ok(0), str::parse::<usize>);
-        let from = from.map_err(|_| refused("Invalid marker."))?;
-        let page = max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
-        self.0.db.transact(|tx| {
-            let execution = load(tx, arn)?;
-            self.check_token(&execution, token)?;
-            let mut all = vec![wire::execution_operation(&execution)];
-            all.extend(store::operations_since(tx, arn, 0)?.iter().map(wire::operation));
-            let more = all.len() > from + page;
-            let shown: Vec<_> = all.into_iter().skip(from).take(page).collect();
-            let mut answer = json!({ "Operations": shown });
-            if let (true, Some(answer)) = (more, answer.as_object_mut()) {
-                answer.insert("NextMarker".into(), json!((from + page).to_string()));
+        tx: &Transaction<'_>,
+        execution: &mut Execution,
+        update: &Update,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
+        if let Some(parent) = &update.parent_id {
+            let parent = store::operation(tx, &execution.arn, parent)?;
+            if parent.is_none_or(|parent| parent.kind != Kind::Context) {
+                return Err(invalid("Invalid parent operation id."));
             }
-            Ok(answer)
-        })
+        }
+        execution.written += update.bytes() as u64;
+        if update.kind == Kind::Execution {
+            return end_by(tx, execution, update, now);
+        }
+        let current = store::operation(tx, &execution.arn, &update.id)?;
+        execution.operations += update.costs(current.as_ref());
+        let callback_id = CallbackId::of(&execution.arn, &update.id);
+        let next = update.apply(current.as_ref(), &callback_id, now).map_err(invalid)?;
+        if update.kind == Kind::ChainedInvoke {
+            return self.chain(tx, execution, update, next, now);
+        }
+        Ok(change(tx, execution, &next, current.is_none().then_some(None), now)?)
     }
 
-    /// Only the invocation that is under way may write, and only from the newest state.
-    fn check_token(&self, execution: &Execution, token: &str) -> Result<(), AwsError> {
+    /// Only the invocation that is under way may read and write, and only from the newest state.
+    pub(super) fn check_token(&self, execution: &Execution, token: &str) -> Result<(), AwsError> {
         let running = execution.status == ExecutionStatus::Running && self.active().contains(&execution.arn);
         if running && token == CheckpointToken::of(execution) {
             return Ok(());
         }
         // The SDKs know a stale token by the beginning of this message.
-        Err(refused("Invalid Checkpoint Token"))
+        Err(invalid("Invalid Checkpoint Token"))
     }
 }
 
@@ -117,33 +126,54 @@ fn sent_again(execution: &Execution, checkpoint: &Checkpoint) -> Option<Value> {
     same.then(|| last.answer.clone())
 }
 
-fn apply(tx: &Transaction<'_>, execution: &mut Execution, update: &Update, now: Timestamp) -> Result<(), AwsError> {
-    if let Some(parent) = &update.parent_id {
-        let parent = store::operation(tx, &execution.arn, parent)?;
-        if parent.is_none_or(|parent| parent.kind != Kind::Context) {
-            return Err(refused("Invalid parent operation id."));
+/// Ends the execution by its own last update.
+fn end_by(tx: &Transaction<'_>, execution: &mut Execution, update: &Update, now: Timestamp) -> Result<(), AwsError> {
+    let how = match update.ends_execution().map_err(invalid)? {
+        Ok(result) if execution.parent.is_some() => {
+            if result.as_ref().is_some_and(|result| result.len() > limits::EVENT_BYTES) {
+                return Err(invalid(too_large_for_parent()));
+            }
+            End::Succeeded(result)
         }
-    }
-    let current = store::operation(tx, &execution.arn, &update.id)?;
-    let callback_id = CallbackId::of(&execution.arn, &update.id);
-    let next = update.apply(current.as_ref(), &callback_id, now).map_err(refused)?;
-    Ok(store::put(tx, execution, &next)?)
+        Ok(result) => End::Succeeded(result),
+        Err(error) => End::Failed(error),
+    };
+    ending::end(tx, execution, how, now)
 }
 
-/// One update for each operation, but that a step or a context may begin and end in one checkpoint.
-fn fits_together(updates: &[Update]) -> Result<(), Refusal> {
-    let mut last: HashMap<&str, &Update> = HashMap::new();
-    for update in updates {
-        if let Some(before) = last.insert(&update.id, update) {
-            let two_parts = matches!(before.kind, Kind::Step | Kind::Context);
-            if !two_parts || before.action != Action::Start || update.action == Action::Start {
-                return Err("Cannot checkpoint multiple operations with the same ID.");
-            }
-        }
+/// What a chained invoke may not carry back.
+pub(super) fn too_large_for_parent() -> String {
+    format!("Execution output payload size must be less than or equal to {} bytes.", limits::EVENT_BYTES)
+}
+
+/// An execution may end beyond its limits, and do nothing else there.
+fn within_limits(execution: &Execution) -> Result<(), AwsError> {
+    if execution.status != ExecutionStatus::Running {
+        return Ok(());
+    }
+    if execution.operations > limits::OPERATIONS {
+        return Err(invalid(too_many_operations()));
+    }
+    if execution.written > limits::WRITTEN_BYTES {
+        let most = limits::WRITTEN_BYTES;
+        return Err(invalid(format!("The durable execution exceeds the maximum of {most} bytes of data written.")));
     }
     Ok(())
 }
 
-fn refused(why: Refusal) -> AwsError {
-    AwsError { status: StatusCode::BAD_REQUEST, code: "InvalidParameterValueException", message: why.to_owned() }
+pub(super) fn too_many_operations() -> String {
+    format!("The durable execution exceeds the maximum of {} operations.", limits::OPERATIONS)
+}
+
+/// What came due meanwhile is told now: a function that goes on working need not be invoked for it.
+fn tell_what_is_due(tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
+    if execution.status != ExecutionStatus::Running {
+        return Ok(());
+    }
+    for due in store::due_of(tx, &execution.arn, now)? {
+        if let Some(changed) = due.due_at(now) {
+            change(tx, execution, &changed, None, now)?;
+        }
+    }
+    Ok(())
 }

@@ -1,17 +1,29 @@
 //! One invocation of a durable function: what it is given, and what its answer does to the execution.
 
+use axum::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Transaction;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    Durable, end, load,
-    operation::{ErrorObject, Kind, Status},
+    Durable,
+    checkpoint::{too_large_for_parent, too_many_operations},
+    ending::{self, End},
+    history::{self, Event},
+    load,
+    operation::{ErrorObject, Operation},
+    state::{self, Page},
     store::{self, Execution, ExecutionStatus},
     wire::{self, CheckpointToken},
 };
-use crate::{lambda::runtime::Outcome, wire::AwsError};
+use crate::{
+    lambda::{
+        limits,
+        runtime::{Outcome, Ran, Request},
+    },
+    wire::AwsError,
+};
 
 /// Operations that travel with an invocation; the function fetches the others.
 const INLINE_OPERATIONS: usize = 1_000;
@@ -21,6 +33,9 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
 /// … until so many have failed in a row: as AWS's own test engine does it (`MAX_CONSECUTIVE_FAILED_ATTEMPTS`).
 const MOST_FAILURES: u32 = 5;
+
+/// So many times in a row a function may answer that it waits when there is nothing to wait for.
+const MOST_IDLE: u32 = 3;
 
 /// What a durable function answers.
 #[derive(Debug, Deserialize)]
@@ -45,110 +60,137 @@ impl Durable {
     /// Dies before the invocation, during it, or before its answer is recorded: the execution is owed one still, and the
     /// next one replays.
     pub(super) async fn invoke(&self, arn: &str) {
-        let begun = self.0.db.transact(|tx| begin(tx, arn));
-        let done = match begun {
-            Ok(Some((execution, payload))) => {
-                let outcome = match self.0.functions.qualified(&execution.function, Some(&execution.version)) {
-                    Ok(function) => self.0.functions.run(&function, payload.to_string().into()).await,
-                    Err(why) => Outcome::Failed(ErrorObject::new(why.code, why.message)),
-                };
-                let now = self.0.clock.now();
-                self.0.db.transact(|tx| take_up(tx, arn, outcome, now))
-            }
-            Ok(None) => Ok(()),
-            Err(why) => Err(why),
-        };
-        if let Err(why) = done {
+        if let Err(why) = self.try_invoke(arn).await {
             tracing::error!(arn, why = why.message, "an invocation was not recorded");
         }
+    }
+
+    async fn try_invoke(&self, arn: &str) -> Result<(), AwsError> {
+        let execution = self.0.db.transact(|tx| load(tx, arn))?;
+        let slot = match self.0.functions.qualified(&execution.function, Some(&execution.version)) {
+            Ok(function) => self.0.functions.slot(&function).await,
+            Err(gone) => {
+                let error = ErrorObject::new(gone.code, gone.message);
+                let now = self.0.clock.now();
+                return self.0.db.transact(|tx| ending::end(tx, &mut load(tx, arn)?, End::Failed(error), now));
+            }
+        };
+        let Some(slot) = slot else { return Ok(()) };
+        // Only now that there is a process for it: the state is as of this moment, and a token is good for one invocation.
+        let Some(request) = self.0.db.transact(|tx| begin(tx, arn))? else { return Ok(()) };
+        let ran = slot.run(request).await;
+        let now = self.0.clock.now();
+        self.0.db.transact(|tx| take_up(tx, arn, ran, now))
     }
 }
 
 /// What the function is invoked with; `None` if nothing is owed any more.
-fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<(Execution, Value)>, AwsError> {
+fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
     let mut execution = load(tx, arn)?;
     if execution.status != ExecutionStatus::Running || execution.owed_at.is_none() {
         return Ok(None);
     }
-    let operations = store::operations_since(tx, arn, 0)?;
-    let more = operations.len() > INLINE_OPERATIONS;
-    let mut shown = vec![wire::execution_operation(&execution)];
-    shown.extend(operations.iter().take(INLINE_OPERATIONS).map(wire::operation));
+    let operations = state::replayed(tx, &execution)?;
+    let news: Vec<String> =
+        store::operations_since(tx, arn, execution.seen)?.into_iter().map(|operation| operation.id).collect();
     execution.seen = execution.touched;
     // The token of an earlier invocation, which may still be running somewhere, is good for nothing from now on.
     execution.token += 1;
     store::save(tx, &execution)?;
-    let mut state = json!({ "Operations": shown });
-    if let (true, Some(state)) = (more, state.as_object_mut()) {
-        state.insert("NextMarker".into(), json!((INLINE_OPERATIONS + 1).to_string()));
-    }
+    let page = Page::of(&execution, &operations, 0, INLINE_OPERATIONS);
+    let own = wire::in_milliseconds(wire::execution_operation(&execution));
     let payload = json!({
         "DurableExecutionArn": execution.arn,
         "CheckpointToken": CheckpointToken::of(&execution),
-        "InitialExecutionState": state,
+        "UpdatedOperationIds": news,
+        "InitialExecutionState": page.shown(own, |operation| wire::in_milliseconds(wire::operation(operation))),
     });
-    Ok(Some((execution, payload)))
+    let request = Request::new(Bytes::from(payload.to_string()));
+    Ok(Some(Request { trace: execution.trace, ..request }))
 }
 
-fn take_up(tx: &Transaction<'_>, arn: &str, outcome: Outcome, now: Timestamp) -> Result<(), AwsError> {
+fn take_up(tx: &Transaction<'_>, arn: &str, ran: Ran, now: Timestamp) -> Result<(), AwsError> {
     let mut execution = load(tx, arn)?;
-    if execution.status != ExecutionStatus::Running {
-        return Ok(());
-    }
-    execution.token += 1;
-    let body = match outcome {
-        Outcome::Answered(body) => body,
-        Outcome::Failed(error) => return again(tx, &mut execution, error, now),
+    let failure = match &ran.outcome {
+        Outcome::Failed(error) => Some(error),
+        Outcome::Answered(_) => None,
     };
-    let answer: Answer = match serde_json::from_slice(&body) {
+    let event = Event::invocation_completed(ran.started_at, ran.ended_at, &ran.request_id, failure);
+    history::append(tx, &mut execution, None, event)?;
+    execution.token += 1;
+    if execution.status != ExecutionStatus::Running {
+        return Ok(store::save(tx, &execution)?);
+    }
+    let answer = match ran.outcome {
+        Outcome::Answered(body) => read(&body),
+        Outcome::Failed(error) => return again(tx, &mut execution, error, MOST_FAILURES, now),
+    };
+    let invalid = |why: String| ErrorObject::new("InvalidParameterValueException", why);
+    let answer = match answer {
         Ok(answer) => answer,
-        Err(why) => {
-            let error = ErrorObject::new("InvalidParameterValueException", format!("Invalid invocation output: {why}"));
-            return Ok(end(tx, &mut execution, ExecutionStatus::Failed, None, Some(error), now)?);
+        Err(why) => return ending::end(tx, &mut execution, End::Failed(invalid(why)), now),
+    };
+    let how = match answer.status {
+        AnswerStatus::Pending => return wait(tx, &mut execution, now),
+        AnswerStatus::Failed => End::Failed(answer.error.unwrap_or_default()),
+        AnswerStatus::Succeeded => {
+            let size = answer.result.as_ref().map_or(0, String::len);
+            if execution.parent.is_some() && size > limits::EVENT_BYTES {
+                End::Failed(ErrorObject::message(too_large_for_parent()))
+            } else {
+                End::Succeeded(answer.result)
+            }
         }
     };
     execution.failures = 0;
+    ending::end(tx, &mut execution, how, now)
+}
+
+fn read(body: &[u8]) -> Result<Answer, String> {
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|why| format!("Invalid Status in invocation output: {why}"))?;
     match answer.status {
-        AnswerStatus::Succeeded => {
-            end(tx, &mut execution, ExecutionStatus::Succeeded, answer.result, None, now)?;
+        AnswerStatus::Failed if answer.result.is_some() => Err("Cannot provide a Result for FAILED status.".into()),
+        AnswerStatus::Succeeded if answer.error.is_some() => {
+            Err("Cannot provide an Error for SUCCEEDED status.".into())
         }
-        AnswerStatus::Failed => {
-            let error = answer.error.unwrap_or_default();
-            end(tx, &mut execution, ExecutionStatus::Failed, None, Some(error), now)?;
-        }
-        AnswerStatus::Pending if execution.touched > execution.seen => {
-            // Something happened that the function had not seen when it went to sleep.
-            execution.owed_at = Some(now);
-            store::save(tx, &execution)?;
-        }
-        AnswerStatus::Pending if !waits(tx, arn)? => {
-            let error = ErrorObject::new("InvalidParameterValueException", "PENDING without a pending operation.");
-            again(tx, &mut execution, error, now)?;
-        }
-        AnswerStatus::Pending => {
-            execution.owed_at = None;
-            store::save(tx, &execution)?;
-        }
+        AnswerStatus::Failed | AnswerStatus::Succeeded | AnswerStatus::Pending => Ok(answer),
     }
-    Ok(())
 }
 
-/// Whether something can wake the execution.
-fn waits(tx: &Transaction<'_>, arn: &str) -> rusqlite::Result<bool> {
-    let operations = store::operations_since(tx, arn, 0)?;
-    Ok(operations.iter().any(|operation| {
-        matches!(
-            (operation.kind, operation.status),
-            (Kind::Wait | Kind::Callback | Kind::ChainedInvoke, Status::Started) | (Kind::Step, Status::Pending)
-        )
-    }))
+/// The function has nothing to do until something happens.
+fn wait(tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
+    if execution.touched > execution.seen {
+        // Something happened that the function had not seen when it went to sleep.
+        execution.owed_at = Some(now);
+    } else if store::operations_since(tx, &execution.arn, 0)?.iter().any(Operation::wakes) {
+        execution.owed_at = None;
+    } else {
+        let why = "Cannot return PENDING status with no pending operations.";
+        let error = ErrorObject::new("InvalidParameterValueException", why);
+        return again(tx, execution, error, MOST_IDLE, now);
+    }
+    execution.failures = 0;
+    Ok(store::save(tx, execution)?)
 }
 
-fn again(tx: &Transaction<'_>, execution: &mut Execution, error: ErrorObject, now: Timestamp) -> Result<(), AwsError> {
+fn again(
+    tx: &Transaction<'_>,
+    execution: &mut Execution,
+    error: ErrorObject,
+    most: u32,
+    now: Timestamp,
+) -> Result<(), AwsError> {
     execution.failures += 1;
     tracing::warn!(arn = execution.arn, failures = execution.failures, ?error, "an invocation failed");
-    if execution.failures >= MOST_FAILURES {
-        return Ok(end(tx, execution, ExecutionStatus::Failed, None, Some(error), now)?);
+    if execution.failures >= most {
+        return ending::end(tx, execution, End::Failed(error), now);
+    }
+    // The invocation that makes good for it is one of the operations that are counted.
+    execution.operations += 1;
+    if execution.operations > limits::OPERATIONS {
+        let error = ErrorObject::new("InvalidParameterValueException", too_many_operations());
+        return ending::end(tx, execution, End::Failed(error), now);
     }
     execution.owed_at = Some(now.checked_add(RETRY_AFTER).unwrap_or(Timestamp::MAX));
     Ok(store::save(tx, execution)?)

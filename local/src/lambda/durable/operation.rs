@@ -1,7 +1,6 @@
-//! Operations of a durable execution, and what a checkpoint may do to them.
+//! Operations of a durable execution, and what becomes of them by time and by others.
 //!
-//! **Invariant**: pure. What is refused, and in which words, is what AWS's own test engine refuses
-//! (`aws-durable-execution-sdk-python-testing`, its `checkpoint/validators`), the best public word on what the service does.
+//! **Invariant**: pure. What a checkpoint does to them is in [`super::update`].
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,17 +15,6 @@ pub(crate) enum Kind {
     Wait,
     Callback,
     ChainedInvoke,
-}
-
-/// What a checkpoint asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Action {
-    Start,
-    Succeed,
-    Fail,
-    Retry,
-    Cancel,
 }
 
 /// Where an operation is.
@@ -53,59 +41,64 @@ pub(crate) struct ErrorObject {
     pub(crate) error_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_data: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) stack_trace: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stack_trace: Option<Vec<String>>,
 }
 
 impl ErrorObject {
     pub(crate) fn new(error_type: &str, message: impl Into<String>) -> Self {
-        Self { error_type: Some(error_type.into()), error_message: Some(message.into()), ..Self::default() }
+        Self { error_type: Some(error_type.into()), ..Self::message(message) }
+    }
+
+    /// An error that has no type.
+    pub(crate) fn message(message: impl Into<String>) -> Self {
+        Self { error_message: Some(message.into()), ..Self::default() }
+    }
+
+    /// What it takes, as JSON.
+    pub(crate) fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 }
 
-/// One change that a checkpoint asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Update {
-    pub(crate) id: String,
-    pub(crate) parent_id: Option<String>,
-    pub(crate) name: Option<String>,
-    #[serde(rename = "Type")]
-    pub(crate) kind: Kind,
-    pub(crate) sub_type: Option<String>,
-    pub(crate) action: Action,
-    pub(crate) payload: Option<String>,
-    pub(crate) error: Option<ErrorObject>,
-    pub(crate) context_options: Option<ContextOptions>,
-    pub(crate) step_options: Option<StepOptions>,
-    pub(crate) wait_options: Option<WaitOptions>,
-    pub(crate) callback_options: Option<CallbackOptions>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ContextOptions {
-    #[serde(default)]
-    pub(crate) replay_children: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct StepOptions {
-    pub(crate) next_attempt_delay_seconds: Option<i64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct WaitOptions {
-    pub(crate) wait_seconds: Option<i64>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct CallbackOptions {
+/// The timeouts of a callback.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Timeouts {
+    /// In all; 0 is none.
     pub(crate) timeout_seconds: i64,
-    pub(crate) heartbeat_timeout_seconds: i64,
+    /// Between two signs of life; 0 is none.
+    pub(crate) heartbeat_seconds: i64,
+    pub(crate) times_out_at: Option<Timestamp>,
+    pub(crate) heartbeat_due: Option<Timestamp>,
+}
+
+impl Timeouts {
+    pub(crate) fn from(now: Timestamp, timeout_seconds: i64, heartbeat_seconds: i64) -> Self {
+        let from_now = |seconds: i64| (seconds > 0).then(|| after(now, seconds));
+        Self {
+            timeout_seconds,
+            heartbeat_seconds,
+            times_out_at: from_now(timeout_seconds),
+            heartbeat_due: from_now(heartbeat_seconds),
+        }
+    }
+
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.times_out_at.into_iter().chain(self.heartbeat_due).min()
+    }
+}
+
+/// What a chained invoke invokes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Invoked {
+    /// The function, as the update names it.
+    pub(crate) function_name: String,
+    /// The version that its qualifier stood for.
+    pub(crate) version: Option<String>,
+    /// The durable execution that was started for it.
+    pub(crate) execution: Option<String>,
 }
 
 /// An operation, as it is recorded. What only one kind has is absent in the others.
@@ -130,160 +123,16 @@ pub(crate) struct Operation {
     pub(crate) callback_id: Option<String>,
     #[serde(default)]
     pub(crate) replay_children: bool,
+    /// When a wait is over; it stays when the wait has ended.
+    #[serde(default)]
+    pub(crate) scheduled_end: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) timeouts: Option<Timeouts>,
+    #[serde(default)]
+    pub(crate) invoked: Option<Invoked>,
 }
 
-/// Why an update is refused. The service answers it as an `InvalidParameterValueException`.
-pub(crate) type Refusal = &'static str;
-
-impl Update {
-    /// What the update makes of the operation it names, at `now`. `callback_id` is the id of the callback, should it be one.
-    pub(crate) fn apply(
-        &self,
-        current: Option<&Operation>,
-        callback_id: &str,
-        now: Timestamp,
-    ) -> Result<Operation, Refusal> {
-        if let Some(current) = current {
-            self.matches(current)?;
-        }
-        if self.action == Action::Fail && self.payload.is_some() {
-            return Err("Cannot provide a Payload for FAIL action.");
-        }
-        if self.action == Action::Succeed && self.error.is_some() {
-            return Err("Cannot provide an Error for SUCCEED action.");
-        }
-        match self.kind {
-            Kind::Step => self.apply_to_step(current, now),
-            Kind::Context => self.apply_to_context(current, now),
-            Kind::Wait => self.apply_to_wait(current, now),
-            Kind::Callback => self.apply_to_callback(current, callback_id, now),
-            Kind::Execution => Err("EXECUTION updates are not operations."),
-            Kind::ChainedInvoke => Err("CHAINED_INVOKE is not available on the local stack."),
-        }
-    }
-
-    fn matches(&self, current: &Operation) -> Result<(), Refusal> {
-        if self.kind != current.kind {
-            return Err("Inconsistent operation type.");
-        }
-        if self.sub_type.is_some() && self.sub_type != current.sub_type {
-            return Err("Inconsistent operation subtype.");
-        }
-        if self.name.is_some() && self.name != current.name {
-            return Err("Inconsistent operation name.");
-        }
-        if self.parent_id.is_some() && self.parent_id != current.parent_id {
-            return Err("Inconsistent parent operation id.");
-        }
-        Ok(())
-    }
-
-    fn begun(&self, current: Option<&Operation>, status: Status, now: Timestamp) -> Operation {
-        Operation {
-            id: self.id.clone(),
-            parent_id: self.parent_id.clone().or_else(|| current.and_then(|seen| seen.parent_id.clone())),
-            name: self.name.clone().or_else(|| current.and_then(|seen| seen.name.clone())),
-            kind: self.kind,
-            sub_type: self.sub_type.clone().or_else(|| current.and_then(|seen| seen.sub_type.clone())),
-            status,
-            started_at: current.map_or(now, |seen| seen.started_at),
-            ended_at: None,
-            result: self.payload.clone(),
-            error: self.error.clone(),
-            attempt: current.map_or(0, |seen| seen.attempt),
-            due: None,
-            callback_id: current.and_then(|seen| seen.callback_id.clone()),
-            replay_children: false,
-        }
-    }
-
-    fn ended(&self, current: Option<&Operation>, status: Status, now: Timestamp) -> Operation {
-        Operation { ended_at: Some(now), ..self.begun(current, status, now) }
-    }
-
-    fn apply_to_step(&self, current: Option<&Operation>, now: Timestamp) -> Result<Operation, Refusal> {
-        let status = current.map(|seen| seen.status);
-        let open = matches!(status, None | Some(Status::Started | Status::Ready));
-        match self.action {
-            Action::Start if matches!(status, None | Some(Status::Ready)) => {
-                Ok(self.begun(current, Status::Started, now))
-            }
-            Action::Start => Err("Invalid current STEP state to start."),
-            Action::Succeed | Action::Fail if !open => Err("Invalid current STEP state to close."),
-            Action::Succeed => Ok(Self::tried(self.ended(current, Status::Succeeded, now))),
-            Action::Fail => Ok(Self::tried(self.ended(current, Status::Failed, now))),
-            Action::Retry if !open => Err("Invalid current STEP state to re-attempt."),
-            Action::Retry if self.error.is_some() && self.payload.is_some() => {
-                Err("Cannot provide both error and payload to RETRY a STEP.")
-            }
-            Action::Retry => {
-                let delay = self.step_options.as_ref().and_then(|options| options.next_attempt_delay_seconds);
-                let delay = delay.ok_or("Invalid StepOptions for the given action.")?;
-                let due = Some(after(now, delay));
-                Ok(Operation { due, ..Self::tried(self.begun(current, Status::Pending, now)) })
-            }
-            Action::Cancel => Err("Invalid action for the given operation type."),
-        }
-    }
-
-    fn tried(operation: Operation) -> Operation {
-        Operation { attempt: operation.attempt + 1, ..operation }
-    }
-
-    fn apply_to_context(&self, current: Option<&Operation>, now: Timestamp) -> Result<Operation, Refusal> {
-        let open = current.is_none_or(|seen| seen.status == Status::Started);
-        let replay_children = self.context_options.as_ref().is_some_and(|options| options.replay_children);
-        match self.action {
-            Action::Start if current.is_none() => Ok(self.begun(current, Status::Started, now)),
-            Action::Start => Err("Cannot start a CONTEXT that already exist."),
-            Action::Succeed | Action::Fail if !open => Err("Invalid current CONTEXT state to close."),
-            Action::Succeed => Ok(Operation { replay_children, ..self.ended(current, Status::Succeeded, now) }),
-            Action::Fail => Ok(self.ended(current, Status::Failed, now)),
-            Action::Retry | Action::Cancel => Err("Invalid action for the given operation type."),
-        }
-    }
-
-    fn apply_to_wait(&self, current: Option<&Operation>, now: Timestamp) -> Result<Operation, Refusal> {
-        match self.action {
-            Action::Start if current.is_some() => Err("Cannot start a WAIT that already exist."),
-            Action::Start => {
-                let seconds = self.wait_options.as_ref().and_then(|options| options.wait_seconds);
-                let seconds = seconds.ok_or("Invalid WaitOptions for the given action.")?;
-                Ok(Operation { due: Some(after(now, seconds)), ..self.begun(current, Status::Started, now) })
-            }
-            Action::Cancel if current.is_some_and(|seen| seen.status == Status::Started) => {
-                Ok(self.ended(current, Status::Cancelled, now))
-            }
-            Action::Cancel => Err("Cannot cancel a WAIT that does not exist or has already completed."),
-            Action::Succeed | Action::Fail | Action::Retry => Err("Invalid action for the given operation type."),
-        }
-    }
-
-    fn apply_to_callback(
-        &self,
-        current: Option<&Operation>,
-        callback_id: &str,
-        now: Timestamp,
-    ) -> Result<Operation, Refusal> {
-        match self.action {
-            Action::Start if current.is_some() => Err("Cannot start a CALLBACK that already exist."),
-            Action::Start => {
-                let timeout = self.callback_options.as_ref().map_or(0, |options| options.timeout_seconds);
-                Ok(Operation {
-                    // 0 is no timeout.
-                    due: (timeout > 0).then(|| after(now, timeout)),
-                    callback_id: Some(callback_id.to_owned()),
-                    ..self.begun(current, Status::Started, now)
-                })
-            }
-            Action::Succeed | Action::Fail | Action::Retry | Action::Cancel => {
-                Err("Invalid action for the given operation type.")
-            }
-        }
-    }
-}
-
-fn after(now: Timestamp, seconds: i64) -> Timestamp {
+pub(crate) fn after(now: Timestamp, seconds: i64) -> Timestamp {
     now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
@@ -298,10 +147,21 @@ impl Operation {
             (Kind::Callback, Status::Started) => Some(Self {
                 status: Status::TimedOut,
                 ended_at: Some(now),
-                error: Some(ErrorObject::new("Callback.Timeout", "Callback timed out")),
+                error: Some(self.why_timed_out()),
                 ..changed
             }),
             _ => None,
+        }
+    }
+
+    fn why_timed_out(&self) -> ErrorObject {
+        let silent = self.timeouts.as_ref().is_some_and(|timeouts| {
+            timeouts.heartbeat_due.is_some_and(|due| timeouts.times_out_at.is_none_or(|at| due < at))
+        });
+        if silent {
+            ErrorObject::new("Callback.Heartbeat", "Callback timed out on heartbeat")
+        } else {
+            ErrorObject::new("Callback.Timeout", "Callback timed out")
         }
     }
 
@@ -316,76 +176,51 @@ impl Operation {
         };
         Some(Self { status, result, error, ended_at: Some(now), due: None, ..self.clone() })
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    /// A callback that somebody says is still being worked on; `None` if it is no open callback any more.
+    pub(crate) fn alive(&self, now: Timestamp) -> Option<Self> {
+        if self.kind != Kind::Callback || self.status != Status::Started {
+            return None;
+        }
+        let Some(timeouts) = &self.timeouts else { return Some(self.clone()) };
+        let heartbeat_due = (timeouts.heartbeat_seconds > 0).then(|| after(now, timeouts.heartbeat_seconds));
+        let timeouts = Timeouts { heartbeat_due, ..timeouts.clone() };
+        Some(Self { due: timeouts.next(), timeouts: Some(timeouts), ..self.clone() })
     }
 
-    fn update(json: serde_json::Value) -> Update {
-        serde_json::from_value(json).unwrap()
+    /// A chained invoke whose function is through; `None` if it is no open one any more.
+    pub(crate) fn answered(
+        &self,
+        status: Status,
+        answer: Result<Option<String>, ErrorObject>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if self.kind != Kind::ChainedInvoke || self.status != Status::Started {
+            return None;
+        }
+        let (result, error) = match answer {
+            Ok(result) => (result, None),
+            Err(error) => (None, Some(error)),
+        };
+        Some(Self { status, result, error, ended_at: Some(now), ..self.clone() })
     }
 
-    fn apply(current: Option<&Operation>, json: serde_json::Value) -> Result<Operation, Refusal> {
-        update(json).apply(current, "cb", at(10))
+    /// Whether it can wake the execution: what a function may wait for when it answers PENDING.
+    pub(crate) fn wakes(&self) -> bool {
+        matches!(
+            (self.kind, self.status),
+            (Kind::Wait | Kind::Callback | Kind::ChainedInvoke, Status::Started) | (Kind::Step, Status::Pending)
+        )
     }
 
-    fn step(action: &str) -> serde_json::Value {
-        serde_json::json!({"Id": "1", "Type": "STEP", "Action": action})
+    /// Whether its children are of no use any more: it is through, and is not worked out again from them.
+    pub(crate) fn hides_children(&self) -> bool {
+        self.kind == Kind::Context && self.ended_at.is_some() && !self.replay_children
     }
 
-    #[test]
-    fn a_step_is_tried_again_when_its_delay_is_over() {
-        let started = apply(None, step("START")).unwrap();
-        let mut retry = step("RETRY");
-        retry["StepOptions"] = serde_json::json!({"NextAttemptDelaySeconds": 5});
-        let pending = apply(Some(&started), retry).unwrap();
-        assert_eq!((pending.status, pending.attempt, pending.due), (Status::Pending, 1, Some(at(15))));
-        assert_eq!(pending.due_at(at(14)), None);
-        let ready = pending.due_at(at(15)).unwrap();
-        assert_eq!((ready.status, ready.due), (Status::Ready, None));
-        let again = apply(Some(&ready), step("START")).unwrap();
-        let done = apply(Some(&again), step("SUCCEED")).unwrap();
-        assert_eq!((done.status, done.attempt, done.ended_at), (Status::Succeeded, 2, Some(at(10))));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let done = apply(Some(&apply(None, step("START")).unwrap()), step("SUCCEED")).unwrap();
-        assert_eq!(apply(Some(&done), step("SUCCEED")), Err("Invalid current STEP state to close."));
-        assert_eq!(apply(Some(&done), step("START")), Err("Invalid current STEP state to start."));
-        assert_eq!(apply(None, step("RETRY")), Err("Invalid StepOptions for the given action."));
-        assert_eq!(apply(None, step("CANCEL")), Err("Invalid action for the given operation type."));
-        let wait = serde_json::json!({"Id": "1", "Type": "WAIT", "Action": "START", "WaitOptions": {"WaitSeconds": 1}});
-        assert_eq!(apply(Some(&done), wait), Err("Inconsistent operation type."));
-        let mut named = step("SUCCEED");
-        named["Name"] = "other".into();
-        assert_eq!(apply(Some(&done), named), Err("Inconsistent operation name."));
-        let mut both = step("FAIL");
-        both["Payload"] = "1".into();
-        assert_eq!(apply(None, both), Err("Cannot provide a Payload for FAIL action."));
-    }
-
-    #[test]
-    fn a_callback_ends_once() {
-        let start = serde_json::json!({"Id": "1", "Type": "CALLBACK", "Action": "START",
-            "CallbackOptions": {"TimeoutSeconds": 5}});
-        let open = apply(None, start).unwrap();
-        assert_eq!((open.callback_id.as_deref(), open.due), (Some("cb"), Some(at(15))));
-        let called = open.called_back(Ok(Some("1".into())), at(11)).unwrap();
-        assert_eq!((called.status, called.due_at(at(99))), (Status::Succeeded, None));
-        assert_eq!(called.called_back(Ok(None), at(12)), None);
-        let late = open.due_at(at(15)).unwrap();
-        assert_eq!((late.status, late.called_back(Ok(None), at(16))), (Status::TimedOut, None));
-    }
-
-    #[test]
-    fn a_callback_without_timeout_waits_for_ever() {
-        let open = apply(None, serde_json::json!({"Id": "1", "Type": "CALLBACK", "Action": "START"})).unwrap();
-        assert_eq!((open.due, open.due_at(Timestamp::MAX)), (None, None));
+    /// What it takes of a page, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let payload = self.result.as_ref().map_or(0, String::len);
+        payload + self.error.as_ref().map_or(0, ErrorObject::bytes) + 256
     }
 }

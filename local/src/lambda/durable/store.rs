@@ -5,33 +5,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::operation::{ErrorObject, Operation};
-
-/// Times are milliseconds since 1970. What is searched for has a column; the rest is JSON.
-pub const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS durable_executions (
-    arn TEXT PRIMARY KEY,
-    function TEXT NOT NULL,
-    name TEXT NOT NULL,
-    input TEXT NOT NULL,
-    running INTEGER NOT NULL,
-    owed_at INTEGER,
-    times_out_at INTEGER NOT NULL,
-    body TEXT NOT NULL,
-    UNIQUE (function, name)
-) STRICT;
-CREATE INDEX IF NOT EXISTS durable_executions_owed ON durable_executions (owed_at) WHERE running;
-CREATE INDEX IF NOT EXISTS durable_executions_timeout ON durable_executions (times_out_at) WHERE running;
-CREATE TABLE IF NOT EXISTS durable_operations (
-    arn TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    due INTEGER,
-    touched INTEGER NOT NULL,
-    body TEXT NOT NULL,
-    PRIMARY KEY (arn, id)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS durable_operations_due ON durable_operations (due) WHERE due IS NOT NULL;
-";
+use crate::lambda::json;
 
 /// Where a durable execution is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +15,7 @@ pub(crate) enum ExecutionStatus {
     Succeeded,
     Failed,
     TimedOut,
+    Stopped,
 }
 
 /// A durable execution, without its operations.
@@ -72,6 +47,47 @@ pub(crate) struct Execution {
     pub(crate) owed_at: Option<Timestamp>,
     /// The last checkpoint and its answer: one that is sent again is answered again, and not applied again.
     pub(crate) last_checkpoint: Option<Answered>,
+    /// Events of its history so far.
+    #[serde(default)]
+    pub(crate) events: u64,
+    /// Operations so far, as AWS counts and charges them.
+    #[serde(default)]
+    pub(crate) operations: u64,
+    /// Operations that have a place in its order; `None` in what an older stack wrote.
+    #[serde(default)]
+    pub(crate) positions: Option<u64>,
+    /// Bytes written so far.
+    #[serde(default)]
+    pub(crate) written: u64,
+    /// How long it is kept after its end; for ever in what an older stack wrote.
+    #[serde(default)]
+    pub(crate) retention_days: Option<u16>,
+    /// The chained invoke that it is the answer to.
+    #[serde(default)]
+    pub(crate) parent: Option<Parent>,
+    /// The trace that it was started in.
+    #[serde(default)]
+    pub(crate) trace: Option<String>,
+}
+
+impl Execution {
+    /// The id that is the last part of its ARN.
+    pub(crate) fn id(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The ARN of its function, with the version that it stays on.
+    pub(crate) fn function_arn(&self) -> &str {
+        self.arn.split("/durable-execution/").next().unwrap_or_default()
+    }
+}
+
+/// A chained invoke: whose, and which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Parent {
+    pub(crate) arn: String,
+    pub(crate) operation: String,
 }
 
 /// A checkpoint that was answered.
@@ -81,16 +97,6 @@ pub(crate) struct Answered {
     pub(crate) client_token: String,
     pub(crate) checkpoint_token: String,
     pub(crate) answer: serde_json::Value,
-}
-
-/// A row whose JSON cannot be read is a damaged file: the same as one that `SQLite` cannot read.
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(text)
-        .map_err(|why| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(why)))
-}
-
-fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|why| rusqlite::Error::ToSqlConversionFailure(Box::new(why)))
 }
 
 /// Writes an execution: a new one, or the next state of one.
@@ -108,7 +114,7 @@ pub(crate) fn save(tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Res
         execution.status == ExecutionStatus::Running,
         execution.owed_at.map(Timestamp::as_millisecond),
         execution.times_out_at.as_millisecond(),
-        to_json(execution)?,
+        json::write(execution)?,
     ])?;
     Ok(())
 }
@@ -126,25 +132,36 @@ pub(crate) fn find(tx: &Transaction<'_>, function: &str, name: &str) -> rusqlite
 }
 
 fn execution(row: &rusqlite::Row<'_>) -> rusqlite::Result<Execution> {
-    let execution: Execution = from_json(&row.get::<_, String>(1)?)?;
+    let execution: Execution = json::read(&row.get::<_, String>(1)?)?;
     Ok(Execution { input: row.get(0)?, ..execution })
 }
 
-/// Writes an operation, and counts it as a change that the function has not seen.
-pub(crate) fn put(tx: &Transaction<'_>, execution: &mut Execution, operation: &Operation) -> rusqlite::Result<()> {
+/// Writes an operation that is new, or the next state of one, and counts it as a change that the function has not seen.
+pub(crate) fn put(
+    tx: &Transaction<'_>,
+    execution: &mut Execution,
+    operation: &Operation,
+    new: bool,
+) -> rusqlite::Result<()> {
     execution.touched += 1;
+    let due = operation.due.map(Timestamp::as_millisecond);
+    let body = json::write(operation)?;
+    if !new {
+        let sql = "UPDATE durable_operations SET due = ?3, touched = ?4, body = ?5 WHERE arn = ?1 AND id = ?2";
+        tx.prepare_cached(sql)?.execute(params![execution.arn, operation.id, due, execution.touched, body])?;
+        return Ok(());
+    }
+    let position = match execution.positions {
+        Some(positions) => positions,
+        None => tx
+            .prepare_cached("SELECT count(*) FROM durable_operations WHERE arn = ?1")?
+            .query_row([&execution.arn], |row| row.get(0))?,
+    };
+    execution.positions = Some(position + 1);
     let mut write = tx.prepare_cached(
-        "INSERT INTO durable_operations (arn, position, id, due, touched, body)
-         VALUES (?1, (SELECT count(*) FROM durable_operations WHERE arn = ?1), ?2, ?3, ?4, ?5)
-         ON CONFLICT (arn, id) DO UPDATE SET due = ?3, touched = ?4, body = ?5",
+        "INSERT INTO durable_operations (arn, position, id, due, touched, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    write.execute(params![
-        execution.arn,
-        operation.id,
-        operation.due.map(Timestamp::as_millisecond),
-        execution.touched,
-        to_json(operation)?,
-    ])?;
+    write.execute(params![execution.arn, position, operation.id, due, execution.touched, body])?;
     Ok(())
 }
 
@@ -152,7 +169,7 @@ pub(crate) fn put(tx: &Transaction<'_>, execution: &mut Execution, operation: &O
 pub(crate) fn operation(tx: &Transaction<'_>, arn: &str, id: &str) -> rusqlite::Result<Option<Operation>> {
     let mut read = tx.prepare_cached("SELECT body FROM durable_operations WHERE arn = ?1 AND id = ?2")?;
     let body: Option<String> = read.query_row([arn, id], |row| row.get(0)).optional()?;
-    body.as_deref().map(from_json).transpose()
+    body.as_deref().map(json::read).transpose()
 }
 
 /// The operations that changed after change `seen`, in the order in which they began; all of them for 0.
@@ -160,7 +177,7 @@ pub(crate) fn operations_since(tx: &Transaction<'_>, arn: &str, seen: u64) -> ru
     let mut read =
         tx.prepare_cached("SELECT body FROM durable_operations WHERE arn = ?1 AND touched > ?2 ORDER BY position")?;
     let bodies = read.query_map(params![arn, seen], |row| row.get::<_, String>(0))?;
-    bodies.map(|body| from_json(&body?)).collect()
+    bodies.map(|body| json::read(&body?)).collect()
 }
 
 /// Operations that time changes by `now`, with the executions they belong to.
@@ -168,7 +185,7 @@ pub(crate) fn due(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Vec<
     let mut read =
         tx.prepare_cached("SELECT arn, body FROM durable_operations WHERE due <= ?1 ORDER BY due LIMIT 1000")?;
     let rows = read.query_map([now.as_millisecond()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-    rows.map(|row| row.and_then(|(arn, body)| Ok((arn, from_json(&body)?)))).collect()
+    rows.map(|row| row.and_then(|(arn, body)| Ok((arn, json::read(&body)?)))).collect()
 }
 
 /// Running executions whose function has to be invoked by `now`, oldest debt first.
@@ -192,7 +209,8 @@ pub(crate) fn next_change(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Res
         "SELECT min(at) FROM (
             SELECT min(due) AS at FROM durable_operations WHERE due > ?1
             UNION ALL SELECT min(owed_at) FROM durable_executions WHERE running AND owed_at > ?1
-            UNION ALL SELECT min(times_out_at) FROM durable_executions WHERE running AND times_out_at > ?1)",
+            UNION ALL SELECT min(times_out_at) FROM durable_executions WHERE running AND times_out_at > ?1
+            UNION ALL SELECT min(until) FROM durable_retention WHERE until > ?1)",
     )?;
     let millis: Option<i64> = read.query_row([now.as_millisecond()], |row| row.get(0))?;
     Ok(millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()))
@@ -202,4 +220,69 @@ pub(crate) fn next_change(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Res
 pub(crate) fn forget_timers(tx: &Transaction<'_>, arn: &str) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE durable_operations SET due = NULL WHERE arn = ?1 AND due IS NOT NULL")?.execute([arn])?;
     Ok(())
+}
+
+/// Keeps an execution that has ended until then.
+pub(crate) fn keep_until(tx: &Transaction<'_>, arn: &str, until: Timestamp) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO durable_retention (arn, until) VALUES (?1, ?2)";
+    tx.prepare_cached(sql)?.execute(params![arn, until.as_millisecond()])?;
+    Ok(())
+}
+
+/// Forgets the executions that were kept until `now`, with all that belongs to them.
+pub(crate) fn forget(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
+    let over = arns(tx, "SELECT arn FROM durable_retention WHERE until <= ?1 LIMIT 100", now)?;
+    for arn in over {
+        for sql in [
+            "DELETE FROM durable_operations WHERE arn = ?1",
+            "DELETE FROM durable_events WHERE arn = ?1",
+            "DELETE FROM durable_executions WHERE arn = ?1",
+            "DELETE FROM durable_retention WHERE arn = ?1",
+        ] {
+            tx.prepare_cached(sql)?.execute([&arn])?;
+        }
+    }
+    Ok(())
+}
+
+/// Walks over the executions of a function after row `from`, the oldest or the newest first, until `visit` says `false`.
+pub(crate) fn walk(
+    tx: &Transaction<'_>,
+    function: &str,
+    from: Option<i64>,
+    newest_first: bool,
+    mut visit: impl FnMut(i64, Execution) -> bool,
+) -> rusqlite::Result<()> {
+    let (sql, start) = if newest_first {
+        (
+            "SELECT '', body, rowid FROM durable_executions WHERE function = ?1 AND rowid < ?2 ORDER BY rowid DESC",
+            i64::MAX,
+        )
+    } else {
+        ("SELECT '', body, rowid FROM durable_executions WHERE function = ?1 AND rowid > ?2 ORDER BY rowid", 0)
+    };
+    let mut read = tx.prepare_cached(sql)?;
+    let mut rows = read.query(params![function, from.unwrap_or(start)])?;
+    while let Some(row) = rows.next()? {
+        if !visit(row.get(2)?, execution(row)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes an operation whose change is no news: only its timers moved.
+pub(crate) fn postpone(tx: &Transaction<'_>, arn: &str, operation: &Operation) -> rusqlite::Result<()> {
+    let sql = "UPDATE durable_operations SET due = ?3, body = ?4 WHERE arn = ?1 AND id = ?2";
+    let due = operation.due.map(Timestamp::as_millisecond);
+    tx.prepare_cached(sql)?.execute(params![arn, operation.id, due, json::write(operation)?])?;
+    Ok(())
+}
+
+/// Operations of one execution that time changes by `now`.
+pub(crate) fn due_of(tx: &Transaction<'_>, arn: &str, now: Timestamp) -> rusqlite::Result<Vec<Operation>> {
+    let sql = "SELECT body FROM durable_operations INDEXED BY durable_operations_due WHERE due <= ?2 AND arn = ?1 ORDER BY due";
+    let mut read = tx.prepare_cached(sql)?;
+    let bodies = read.query_map(params![arn, now.as_millisecond()], |row| row.get::<_, String>(0))?;
+    bodies.map(|body| json::read(&body?)).collect()
 }

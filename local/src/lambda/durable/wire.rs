@@ -67,7 +67,7 @@ fn details(operation: &Operation) -> Option<(&'static str, Value)> {
             "ContextDetails"
         }
         Kind::Wait => {
-            let due = operation.due.or(operation.ended_at);
+            let due = operation.scheduled_end.or(operation.due).or(operation.ended_at);
             return due.map(|due| ("WaitDetails", json!({ "ScheduledEndTimestamp": seconds(due) })));
         }
         Kind::ChainedInvoke => "ChainedInvokeDetails",
@@ -79,7 +79,8 @@ fn details(operation: &Operation) -> Option<(&'static str, Value)> {
 /// The operation that stands for the execution itself, always the first.
 pub(crate) fn execution_operation(execution: &Execution) -> Value {
     json!({
-        "Id": execution_id(execution),
+        "Id": execution.id(),
+        "Name": execution.name,
         "Type": Kind::Execution,
         "Status": Status::Started,
         "StartTimestamp": seconds(execution.started_at),
@@ -87,28 +88,56 @@ pub(crate) fn execution_operation(execution: &Execution) -> Value {
     })
 }
 
-fn execution_id(execution: &Execution) -> &str {
-    execution.arn.rsplit('/').next().unwrap_or_default()
+/// How the payload of an invocation writes timestamps: milliseconds since 1970.
+pub(crate) fn in_milliseconds(mut operation: Value) -> Value {
+    let convert = |members: &mut Map<String, Value>| {
+        for (name, value) in members {
+            if let (true, Some(seconds)) = (name.ends_with("Timestamp"), value.as_f64()) {
+                #[expect(clippy::cast_possible_truncation, reason = "it was made of milliseconds")]
+                let millis = (seconds * 1_000.0).round() as i64;
+                *value = json!(millis);
+            }
+        }
+    };
+    if let Some(members) = operation.as_object_mut() {
+        convert(members);
+        for details in ["StepDetails", "WaitDetails"] {
+            if let Some(details) = members.get_mut(details).and_then(Value::as_object_mut) {
+                convert(details);
+            }
+        }
+    }
+    operation
 }
 
 /// An execution, as `GetDurableExecution` answers it.
-pub(crate) fn execution(execution: &Execution, function_arn: &str) -> Value {
+pub(crate) fn execution(execution: &Execution) -> Value {
+    let mut shown = summary(execution);
+    shown["InputPayload"] = json!(execution.input);
+    shown["Version"] = json!(execution.version);
+    for (name, value) in [
+        ("Result", execution.result.as_ref().map(|result| json!(result))),
+        ("Error", execution.error.as_ref().map(|error: &ErrorObject| json!(error))),
+        ("TraceHeader", execution.trace.as_ref().map(|trace| json!({ "XAmznTraceId": trace }))),
+    ] {
+        if let Some(value) = value {
+            shown[name] = value;
+        }
+    }
+    shown
+}
+
+/// An execution, as it is listed.
+pub(crate) fn summary(execution: &Execution) -> Value {
     let mut shown = json!({
         "DurableExecutionArn": execution.arn,
         "DurableExecutionName": execution.name,
-        "FunctionArn": function_arn,
-        "InputPayload": execution.input,
+        "FunctionArn": execution.function_arn(),
         "StartTimestamp": seconds(execution.started_at),
         "Status": execution.status,
-        "Version": execution.version,
     });
-    if let Some(shown) = shown.as_object_mut() {
-        let optional = [
-            ("Result", execution.result.as_ref().map(|result| json!(result))),
-            ("Error", execution.error.as_ref().map(|error: &ErrorObject| json!(error))),
-            ("EndTimestamp", execution.ended_at.map(seconds)),
-        ];
-        shown.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    if let Some(ended_at) = execution.ended_at {
+        shown["EndTimestamp"] = seconds(ended_at);
     }
     shown
 }

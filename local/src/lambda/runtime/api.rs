@@ -1,47 +1,60 @@
 //! The Runtime API of one process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot};
 
-use super::Outcome;
-use crate::lambda::durable::operation::ErrorObject;
-
-/// Largest answer of an invocation: 6 MB (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
-pub(super) const LARGEST_ANSWER: usize = 6 * 1024 * 1024;
+use super::{Outcome, Request};
+use crate::{
+    clock::Clock,
+    lambda::{durable::operation::ErrorObject, limits},
+};
 
 /// An invocation on its way to a process.
 #[derive(Debug)]
 pub(super) struct Invocation {
-    pub(super) request_id: String,
-    pub(super) deadline: Timestamp,
+    pub(super) request: Request,
     pub(super) function_arn: String,
-    pub(super) payload: Bytes,
+    /// Told when the process takes it: its time runs from then on.
+    pub(super) taken: oneshot::Sender<Timestamp>,
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
 /// What the Runtime API of one process knows.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
+    clock: Clock,
+    timeout: Duration,
     next: AsyncMutex<mpsc::Receiver<Invocation>>,
     under_way: Mutex<Option<(String, oneshot::Sender<Outcome>)>>,
     /// What the process said when it could not start.
     init_error: Mutex<Option<ErrorObject>>,
+    init_failed: Notify,
 }
 
 impl RuntimeApi {
-    pub(super) fn new(invocations: mpsc::Receiver<Invocation>) -> Arc<Self> {
-        Arc::new(Self { next: AsyncMutex::new(invocations), under_way: Mutex::default(), init_error: Mutex::default() })
+    pub(super) fn new(clock: Clock, timeout: Duration, invocations: mpsc::Receiver<Invocation>) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            timeout,
+            next: AsyncMutex::new(invocations),
+            under_way: Mutex::default(),
+            init_error: Mutex::default(),
+            init_failed: Notify::new(),
+        })
     }
 
     pub(super) fn router(self: &Arc<Self>) -> Router {
@@ -50,8 +63,19 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
-            .layer(DefaultBodyLimit::max(LARGEST_ANSWER + 1024))
+            .layer(DefaultBodyLimit::disable())
             .with_state(self.clone())
+    }
+
+    /// Waits until the process says that it could not start.
+    pub(super) async fn init_failed(&self) -> ErrorObject {
+        loop {
+            let said = self.init_failed.notified();
+            if let Some(error) = self.take_init_error() {
+                return error;
+            }
+            said.await;
+        }
     }
 
     pub(super) fn take_init_error(&self) -> Option<ErrorObject> {
@@ -69,7 +93,7 @@ impl RuntimeApi {
             Some((current, answer)) if current == id => {
                 // Whoever waited may have given up: the process is told the same.
                 let _ = answer.send(outcome);
-                (StatusCode::ACCEPTED, Json(json!({ "status": "OK" }))).into_response()
+                accepted()
             }
             other => {
                 *under_way = other;
@@ -80,27 +104,50 @@ impl RuntimeApi {
     }
 }
 
+fn accepted() -> Response {
+    (StatusCode::ACCEPTED, Json(json!({ "status": "OK" }))).into_response()
+}
+
 async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
     let Some(invocation) = api.next.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
-    let headers = [
-        ("Lambda-Runtime-Aws-Request-Id", invocation.request_id.clone()),
-        ("Lambda-Runtime-Deadline-Ms", invocation.deadline.as_millisecond().to_string()),
-        ("Lambda-Runtime-Invoked-Function-Arn", invocation.function_arn),
-        ("Content-Type", "application/json".to_owned()),
-    ];
-    *api.under_way() = Some((invocation.request_id, invocation.answer));
-    (headers, invocation.payload).into_response()
+    let now = api.clock.now();
+    let timeout = SignedDuration::try_from(api.timeout).unwrap_or(SignedDuration::MAX);
+    let deadline = now.checked_add(timeout).unwrap_or(Timestamp::MAX).as_millisecond();
+    let request = invocation.request;
+    let headers: HeaderMap = [
+        ("lambda-runtime-aws-request-id", Some(request.request_id.clone())),
+        ("lambda-runtime-deadline-ms", Some(deadline.to_string())),
+        ("lambda-runtime-invoked-function-arn", Some(invocation.function_arn)),
+        ("lambda-runtime-trace-id", Some(request.trace.unwrap_or_else(|| new_trace(now, &request.request_id)))),
+        ("lambda-runtime-client-context", request.client_context),
+        ("content-type", Some("application/json".to_owned())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value?).ok()?)))
+    .collect();
+    let _ = invocation.taken.send(now);
+    *api.under_way() = Some((request.request_id, invocation.answer));
+    (headers, request.payload).into_response()
+}
+
+/// A trace that nobody samples, in X-Ray's form.
+fn new_trace(now: Timestamp, request_id: &str) -> String {
+    let digits: String = request_id.chars().filter(char::is_ascii_hexdigit).collect();
+    let (root, parent) = (digits.get(..24).unwrap_or_default(), digits.get(16..).unwrap_or_default());
+    format!("Root=1-{:08x}-{root};Parent={parent};Sampled=0", now.as_second())
 }
 
 async fn response(State(api): State<Arc<RuntimeApi>>, Path(id): Path<String>, body: Bytes) -> Response {
-    if body.len() > LARGEST_ANSWER {
+    if body.len() > limits::SYNC_BYTES {
         let size = body.len();
         let message =
             format!("Response payload size ({size} bytes) exceeded maximum allowed payload size (6291556 bytes).");
         api.finish(&id, Outcome::failed("Function.ResponseSizeTooLarge", message));
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        let said =
+            json!({ "errorType": "RequestEntityTooLarge", "errorMessage": "Exceeded maximum allowed payload size." });
+        return (StatusCode::PAYLOAD_TOO_LARGE, Json(said)).into_response();
     }
     api.finish(&id, Outcome::Answered(body))
 }
@@ -116,7 +163,8 @@ async fn error(
 
 async fn init_error(State(api): State<Arc<RuntimeApi>>, headers: HeaderMap, body: Bytes) -> Response {
     *api.init_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reported(&headers, &body));
-    (StatusCode::ACCEPTED, Json(json!({ "status": "OK" }))).into_response()
+    api.init_failed.notify_one();
+    accepted()
 }
 
 /// `{"errorMessage", "errorType", "stackTrace"}`, in the Runtime API's own spelling.
@@ -126,7 +174,7 @@ fn reported(headers: &HeaderMap, body: &[u8]) -> ErrorObject {
     struct Reported {
         error_message: Option<String>,
         error_type: Option<String>,
-        stack_trace: Vec<String>,
+        stack_trace: Option<Vec<String>>,
     }
     let reported: Reported = serde_json::from_slice(body).unwrap_or_default();
     let header = headers.get("Lambda-Runtime-Function-Error-Type").and_then(|value| value.to_str().ok());

@@ -1,75 +1,96 @@
 //! One process of a function, and its Runtime API.
 
-use std::{process::Stdio, sync::Arc, time::Duration};
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::body::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::{
     net::TcpListener,
-    process::{Child, Command},
+    process::Child,
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
-use uuid::Uuid;
 
 use super::{
-    Outcome,
+    Outcome, Request,
     api::{Invocation, RuntimeApi},
+    journal::{Journal, Report},
+    process,
 };
 use crate::{
     clock::Clock,
-    identity::{ACCOUNT, REGION},
-    lambda::functions::Function,
-    logs::{LogWriter, Logs},
+    lambda::{arn, durable::operation::ErrorObject, functions::Spec},
+    logs::Logs,
 };
+
+/// How long a process may take to start, beside its function's timeout.
+const LONGEST_INIT: Duration = Duration::from_secs(10);
+
+/// How long what a function has printed may take to arrive, before Lambda's own last lines are written.
+const PIPE_DELAY: Duration = Duration::from_millis(1);
 
 /// A process that waits for invocations, or works on one. Dropping it ends the process.
 #[derive(Debug)]
 pub(super) struct Instance {
-    function: Arc<Function>,
-    version: String,
-    clock: Clock,
+    spec: Arc<Spec>,
     process: Child,
     api: Arc<RuntimeApi>,
     server: JoinHandle<()>,
     invocations: mpsc::Sender<Invocation>,
+    journal: Journal,
+    /// Since when, until it takes its first invocation.
+    starting: Option<Instant>,
     fit: bool,
+}
+
+/// How a process comes to the end of an invocation.
+enum End {
+    Answered(Outcome),
+    /// It is of no use any more.
+    Lost(ErrorObject),
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
         self.server.abort();
+        kill_group(&self.process);
+    }
+}
+
+/// A function may have children: they end with it.
+fn kill_group(process: &Child) {
+    let id = process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(id) = id {
+        let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
     }
 }
 
 impl Instance {
     /// Starts a process and its Runtime API on a port of its own.
-    pub(super) async fn start(
-        function: &Arc<Function>,
-        version: &str,
-        logs: &Logs,
-        clock: Clock,
-    ) -> Result<Self, String> {
+    pub(super) async fn start(spec: &Arc<Spec>, logs: &Logs, clock: Clock) -> Result<Self, String> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|why| why.to_string())?;
         let address = listener.local_addr().map_err(|why| why.to_string())?;
         let (invocations, receiver) = mpsc::channel(1);
-        let api = RuntimeApi::new(receiver);
+        let api = RuntimeApi::new(clock, spec.timeout, receiver);
         let router = api.router();
-        let log = Log::of(function, version, clock.now());
-        let mut process = spawn(function, version, &address.to_string(), &log)?;
+        let journal = Journal::of(spec, logs, clock);
+        let mut process = process::spawn(spec, &address.to_string(), &journal)?;
         let server = tokio::spawn(async move {
             if let Err(why) = axum::serve(listener, router).await {
                 tracing::error!(%why, "a Runtime API ended");
             }
         });
-        copy_output(&mut process, logs, &log);
-        let version = version.to_owned();
-        let function = function.clone();
-        Ok(Self { function, version, clock, process, api, server, invocations, fit: true })
+        journal.follow(&mut process);
+        let starting = Some(Instant::now());
+        Ok(Self { spec: spec.clone(), process, api, server, invocations, journal, starting, fit: true })
     }
 
-    pub(super) fn version(&self) -> &str {
-        &self.version
+    pub(super) fn stream(&self) -> &str {
+        self.journal.stream()
     }
 
     /// Whether it can take another invocation.
@@ -78,110 +99,96 @@ impl Instance {
     }
 
     /// Gives the process an invocation and waits for its answer, its death or its timeout.
-    pub(super) async fn run(&mut self, payload: Bytes) -> Outcome {
+    pub(super) async fn run(&mut self, request: Request) -> Outcome {
+        let request_id = request.request_id.clone();
+        let (taken, was_taken) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
-        let timeout = self.function.timeout;
-        let deadline = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
-        let invocation = Invocation {
-            request_id: Uuid::new_v4().to_string(),
-            deadline: self.clock.now().checked_add(deadline).unwrap_or(Timestamp::MAX),
-            function_arn: format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}:{}", self.function.name, self.version),
-            payload,
-            answer,
+        let function_arn = format!("{}:{}", arn::function(&self.spec.name), self.spec.version);
+        self.journal.start(&request_id, &self.spec.version);
+        let invocation = Invocation { request, function_arn, taken, answer };
+        let begun = Instant::now();
+        let sent = self.invocations.send(invocation).await.is_ok();
+        let init = self.starting.take();
+        let started = if sent { self.taken(was_taken, &request_id).await } else { Err(self.exited(None, &request_id)) };
+        let (init, begun) = match init {
+            Some(since) => (Some(since.elapsed()), Instant::now()),
+            None => (None, begun),
         };
-        let request_id = invocation.request_id.clone();
-        let work = async {
-            if self.invocations.send(invocation).await.is_err() {
-                return None;
+        let end = match started {
+            Ok(()) => self.answered(answered, &request_id).await,
+            Err(error) => End::Lost(error),
+        };
+        let took = begun.elapsed();
+        tokio::time::sleep(PIPE_DELAY).await;
+        let memory_used = process::resident_megabytes(&self.process);
+        let report = Report { took, init, memory: self.spec.memory, memory_used };
+        match end {
+            End::Answered(outcome) => {
+                self.journal.end(&request_id, None, report);
+                outcome
             }
-            answered.await.ok()
-        };
-        tokio::select! {
-            biased;
-            Some(outcome) = work => return outcome,
-            exited = self.process.wait() => {
+            End::Lost(error) => {
                 self.fit = false;
-                let how = exited.map_or_else(|why| why.to_string(), |status| status.to_string());
-                if let Some(error) = self.api.take_init_error() {
-                    return Outcome::Failed(error);
-                }
-                return Outcome::failed("Runtime.ExitError", format!("RequestId: {request_id} Error: Runtime exited: {how}"));
+                self.journal.end(&request_id, error.error_message.as_deref(), report);
+                Outcome::Failed(error)
             }
-            () = tokio::time::sleep(timeout) => {}
         }
-        self.fit = false;
-        Outcome::failed(
-            "Sandbox.Timedout",
-            format!("RequestId: {request_id} Error: Task timed out after {:.2} seconds", timeout.as_secs_f64()),
-        )
+    }
+
+    /// Waits until the process takes the invocation.
+    async fn taken(&mut self, taken: oneshot::Receiver<Timestamp>, request_id: &str) -> Result<(), ErrorObject> {
+        let limit = LONGEST_INIT + self.spec.timeout;
+        let api = self.api.clone();
+        let status = tokio::select! {
+            biased;
+            Ok(_) = taken => return Ok(()),
+            error = api.init_failed() => return Err(error),
+            exited = self.process.wait() => exited.ok(),
+            () = tokio::time::sleep(limit) => return Err(timed_out(limit, request_id)),
+        };
+        Err(self.exited(status, request_id))
+    }
+
+    /// Waits for the answer to the invocation that it has taken.
+    async fn answered(&mut self, answered: oneshot::Receiver<Outcome>, request_id: &str) -> End {
+        let timeout = self.spec.timeout;
+        let status = tokio::select! {
+            biased;
+            Ok(outcome) = answered => return End::Answered(outcome),
+            exited = self.process.wait() => exited.ok(),
+            () = tokio::time::sleep(timeout) => return End::Lost(timed_out(timeout, request_id)),
+        };
+        End::Lost(self.exited(status, request_id))
+    }
+
+    /// Why a process is gone: what it said itself, if it did.
+    fn exited(&self, status: Option<ExitStatus>, request_id: &str) -> ErrorObject {
+        self.api.take_init_error().unwrap_or_else(|| {
+            let how = status.map_or_else(|| "Runtime exited without providing a reason".to_owned(), how_it_exited);
+            ErrorObject::new("Runtime.ExitError", format!("RequestId: {request_id} Error: {how}"))
+        })
     }
 
     /// Ends the process and waits until it is gone.
     pub(super) async fn kill(&mut self) {
+        kill_group(&self.process);
         if let Err(why) = self.process.kill().await {
             tracing::debug!(%why, "the process of a function was gone");
         }
     }
 }
 
-/// Where a process prints to.
-struct Log {
-    group: String,
-    stream: String,
+fn timed_out(after: Duration, request_id: &str) -> ErrorObject {
+    let seconds = after.as_secs_f64();
+    let message = format!("RequestId: {request_id} Error: Task timed out after {seconds:.2} seconds");
+    ErrorObject::new("Sandbox.Timedout", message)
 }
 
-impl Log {
-    /// As Lambda names them: `/aws/lambda/NAME` and `YYYY/MM/DD/[VERSION]` with 32 hexadecimal digits.
-    fn of(function: &Function, version: &str, now: Timestamp) -> Self {
-        let day = now.strftime("%Y/%m/%d");
-        let id = Uuid::new_v4().simple();
-        Self { group: format!("/aws/lambda/{}", function.name), stream: format!("{day}/[{version}]{id}") }
+fn how_it_exited(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "Runtime exited without providing a reason".to_owned(),
+        (Some(code), _) => format!("Runtime exited with error: exit status {code}"),
+        (None, Some(9)) => "Runtime exited with error: signal: killed".to_owned(),
+        (None, signal) => format!("Runtime exited with error: signal: {}", signal.unwrap_or_default()),
     }
 }
-
-/// The environment that Lambda documents
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>).
-fn spawn(function: &Function, version: &str, runtime_api: &str, log: &Log) -> Result<Child, String> {
-    let (program, arguments) = function.command.split_first().ok_or("the function has no command")?;
-    Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(function.environment.iter().map(|(name, value)| (name, value)))
-        .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
-        .env("AWS_LAMBDA_FUNCTION_NAME", &function.name)
-        .env("AWS_LAMBDA_FUNCTION_VERSION", version)
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory.to_string())
-        .env("AWS_LAMBDA_LOG_GROUP_NAME", &log.group)
-        .env("AWS_LAMBDA_LOG_STREAM_NAME", &log.stream)
-        .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
-        .env("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .process_group(0)
-        .spawn()
-        .map_err(|why| format!("{program} cannot be started: {why}"))
-}
-
-fn copy_output(process: &mut Child, logs: &Logs, log: &Log) {
-    let writer = match LogWriter::open(logs.clone(), &log.group, &log.stream) {
-        Ok(writer) => writer,
-        Err(why) => {
-            tracing::error!(why = why.message, "the output of a function is lost");
-            return;
-        }
-    };
-    // Only the end of the pipe ends the copy.
-    let never = std::future::pending;
-    if let Some(stdout) = process.stdout.take() {
-        let writer = writer.clone();
-        tokio::spawn(async move { writer.copy(stdout, never()).await });
-    }
-    if let Some(stderr) = process.stderr.take() {
-        tokio::spawn(async move { writer.copy(stderr, never()).await });
-    }
-}
-
-/// How long the slowest function may take: Lambda's 15 minutes.
-pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_mins(15);

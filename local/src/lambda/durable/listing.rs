@@ -1,0 +1,74 @@
+//! `ListDurableExecutionsByFunction`.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    Durable,
+    store::{self, Execution, ExecutionStatus},
+    wire,
+};
+use crate::{
+    lambda::{functions::Qualified, limits::invalid},
+    wire::AwsError,
+};
+
+/// Executions in one page, if the caller does not say.
+const PAGE: usize = 100;
+
+/// Most executions in one page.
+const LARGEST_PAGE: usize = 1_000;
+
+/// Which executions are asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) name: Option<String>,
+    /// Any, if none is named.
+    pub(crate) statuses: Vec<ExecutionStatus>,
+    pub(crate) started_after: Option<Timestamp>,
+    pub(crate) started_before: Option<Timestamp>,
+    pub(crate) newest_first: bool,
+    pub(crate) marker: Option<String>,
+    pub(crate) max_items: Option<usize>,
+}
+
+impl Wanted {
+    fn matches(&self, execution: &Execution, version: &str) -> bool {
+        execution.version == version
+            && self.name.as_ref().is_none_or(|name| *name == execution.name)
+            && (self.statuses.is_empty() || self.statuses.contains(&execution.status))
+            && self.started_after.is_none_or(|after| execution.started_at > after)
+            && self.started_before.is_none_or(|before| execution.started_at < before)
+    }
+}
+
+impl Durable {
+    /// One page of a function's executions on one of its versions, in the order of their starts.
+    pub(crate) fn list(&self, of: &Qualified, wanted: &Wanted) -> Result<Value, AwsError> {
+        let from = wanted.marker.as_deref().filter(|marker| !marker.is_empty()).map(str::parse::<i64>);
+        let from = from.transpose().map_err(|_| invalid("Invalid marker."))?;
+        let page = wanted.max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
+        let mut shown = Vec::new();
+        let mut last = None;
+        let mut more = false;
+        self.0.db.transact(|tx| {
+            store::walk(tx, of.name(), from, wanted.newest_first, |row, execution| {
+                if wanted.matches(&execution, &of.version) {
+                    if shown.len() == page {
+                        more = true;
+                        return false;
+                    }
+                    shown.push(wire::summary(&execution));
+                    last = Some(row);
+                }
+                true
+            })
+            .map_err(AwsError::from)
+        })?;
+        let mut answer = json!({ "DurableExecutions": shown });
+        if let (true, Some(last)) = (more, last) {
+            answer["NextMarker"] = json!(last.to_string());
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,104 @@
+//! The state that a function replays from: what travels with an invocation, and `GetDurableExecutionState` for the rest.
+
+use std::collections::HashMap;
+
+use rusqlite::Transaction;
+use serde_json::{Value, json};
+
+use super::{
+    Durable, load,
+    operation::Operation,
+    store::{self, Execution},
+    wire,
+};
+use crate::{
+    lambda::{
+        arn,
+        limits::{self, invalid},
+    },
+    wire::AwsError,
+};
+
+/// Operations in one page, if the caller does not say.
+const PAGE: usize = 100;
+
+/// Most operations in one page.
+const LARGEST_PAGE: usize = 1_000;
+
+impl Durable {
+    /// One page of an execution's operations, the execution itself first.
+    pub(crate) fn state(
+        &self,
+        arn: &str,
+        token: &str,
+        marker: Option<&str>,
+        max_items: Option<usize>,
+    ) -> Result<Value, AwsError> {
+        arn::check_execution(arn)?;
+        let from = marker.filter(|marker| !marker.is_empty()).map_or(Ok(0), str::parse::<usize>);
+        let from = from.map_err(|_| invalid("Invalid marker"))?;
+        let most = max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
+        self.0.db.transact(|tx| {
+            let execution = load(tx, arn)?;
+            self.check_token(&execution, token)?;
+            let all = replayed(tx, &execution)?;
+            if from > all.len() + 1 {
+                return Err(invalid("Invalid marker"));
+            }
+            let page = Page::of(&execution, &all, from, most);
+            Ok(page.shown(wire::execution_operation(&execution), wire::operation))
+        })
+    }
+}
+
+/// The operations that a function replays from, in the order in which they began: without those below a context that is
+/// through and whose result is known.
+pub(super) fn replayed(tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<Vec<Operation>> {
+    let all = store::operations_since(tx, &execution.arn, 0)?;
+    let contexts: HashMap<&str, &Operation> = all.iter().map(|operation| (operation.id.as_str(), operation)).collect();
+    let hidden = |operation: &Operation| {
+        let parent_of = |operation: &Operation| contexts.get(operation.parent_id.as_deref()?).copied();
+        // A parent began before its child: there are no circles.
+        std::iter::successors(parent_of(operation), |parent| parent_of(parent)).any(Operation::hides_children)
+    };
+    let kept: Vec<bool> = all.iter().map(|operation| !hidden(operation)).collect();
+    Ok(all.into_iter().zip(kept).filter_map(|(operation, kept)| kept.then_some(operation)).collect())
+}
+
+/// As many operations as fit. Number 0 is the execution itself.
+#[derive(Debug)]
+pub(super) struct Page<'a> {
+    with_execution: bool,
+    operations: &'a [Operation],
+    next: Option<usize>,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn of(execution: &Execution, all: &'a [Operation], from: usize, most: usize) -> Self {
+        let with_execution = from == 0;
+        let first = from.saturating_sub(1);
+        let rest = all.get(first..).unwrap_or_default();
+        let (mut count, mut bytes) = (0, if with_execution { execution.input.len() } else { 0 });
+        for operation in rest {
+            bytes += operation.bytes();
+            let full = count + usize::from(with_execution) >= most || bytes > limits::PAGE_BYTES;
+            // A page that would be empty takes one all the same, however large: there has to be a next one.
+            if full && (count > 0 || with_execution) {
+                break;
+            }
+            count += 1;
+        }
+        let next = (first + count < all.len()).then_some(first + count + 1);
+        Self { with_execution, operations: rest.get(..count).unwrap_or_default(), next }
+    }
+
+    pub(super) fn shown(&self, execution: Value, operation: fn(&Operation) -> Value) -> Value {
+        let own = self.with_execution.then_some(execution);
+        let all: Vec<_> = own.into_iter().chain(self.operations.iter().map(operation)).collect();
+        let mut shown = json!({ "Operations": all });
+        if let Some(next) = self.next {
+            shown["NextMarker"] = json!(next.to_string());
+        }
+        shown
+    }
+}

@@ -1,0 +1,198 @@
+//! Reads functions through the API, publishes versions and names them by aliases.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Functions, conflict, make, not_found,
+    registered::{Alias, Registered},
+    view,
+};
+use crate::{
+    lambda::{
+        arn::{self, Target},
+        limits::{self, invalid},
+    },
+    wire::AwsError,
+};
+
+/// Items in one page, if the caller does not say.
+const PAGE: usize = 50;
+
+/// The body of `PublishVersion`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct PublishVersion {
+    description: Option<String>,
+    revision_id: Option<Uuid>,
+}
+
+/// The body of `CreateAlias` and of `UpdateAlias`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NewAlias {
+    name: Option<String>,
+    function_version: Option<String>,
+    description: Option<String>,
+    revision_id: Option<Uuid>,
+}
+
+/// Which page of a list is asked for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Paging {
+    marker: Option<String>,
+    max_items: Option<usize>,
+    function_version: Option<String>,
+}
+
+impl Paging {
+    fn page(&self, named: &str, all: Vec<Value>) -> Result<Value, AwsError> {
+        let from = self.marker.as_deref().filter(|marker| !marker.is_empty()).map_or(Ok(0), str::parse::<usize>);
+        let from = from.map_err(|_| invalid("Invalid marker."))?;
+        let most = self.max_items.unwrap_or(PAGE).clamp(1, PAGE);
+        let more = all.len() > from + most;
+        let shown: Vec<_> = all.into_iter().skip(from).take(most).collect();
+        let mut answer = json!({ named: shown });
+        if more {
+            answer["NextMarker"] = json!((from + most).to_string());
+        }
+        Ok(answer)
+    }
+}
+
+impl Functions {
+    /// `GetFunction`.
+    pub(crate) fn get(&self, text: &str, qualifier: Option<&str>) -> Result<Value, AwsError> {
+        let qualified = self.qualified(text, qualifier)?;
+        self.read(&qualified.name, |function| {
+            let program = function.program(&qualified.version)?;
+            Some(view::function(function, &qualified.version, program, qualified.explicit))
+        })
+    }
+
+    /// `GetFunctionConfiguration`.
+    pub(crate) fn configuration(&self, text: &str, qualifier: Option<&str>) -> Result<Value, AwsError> {
+        self.get(text, qualifier).map(|mut shown| shown["Configuration"].take())
+    }
+
+    /// `ListFunctions`.
+    pub(crate) fn list(&self, paging: &Paging) -> Result<Value, AwsError> {
+        let all_versions = paging.function_version.as_deref() == Some("ALL");
+        let registered = self.registered();
+        let shown = registered.values().flat_map(|function| {
+            let most = if all_versions { usize::MAX } else { 1 };
+            let one = |mut shown: Value| {
+                if !all_versions {
+                    shown["FunctionArn"] = json!(arn::function(&function.name));
+                }
+                shown
+            };
+            view::versions(function).take(most).map(one).collect::<Vec<_>>()
+        });
+        paging.page("Functions", shown.collect())
+    }
+
+    /// `ListVersionsByFunction`.
+    pub(crate) fn versions(&self, text: &str, paging: &Paging) -> Result<Value, AwsError> {
+        let all = self.read(name_of(text), |function| Some(view::versions(function).collect()))?;
+        paging.page("Versions", all)
+    }
+
+    /// `PublishVersion`.
+    pub(crate) fn publish(&self, text: &str, with: PublishVersion) -> Result<Value, AwsError> {
+        self.change(text, |function| {
+            if with.revision_id.is_some_and(|revision| revision != function.latest.revision) {
+                return Err(make::stale());
+            }
+            let version = function.publish(with.description);
+            let program = function.program(&version).ok_or_else(|| AwsError::internal("no version"))?;
+            Ok(view::configuration(function, &version, program, true))
+        })
+    }
+
+    /// `CreateAlias`.
+    pub(crate) fn create_alias(&self, text: &str, new: NewAlias) -> Result<Value, AwsError> {
+        let name = new.name.unwrap_or_default();
+        limits::ALIAS_NAME.check("name", &name)?;
+        if name.bytes().all(|c| c.is_ascii_digit()) {
+            return Err(invalid("An alias cannot be a number: it would be a version."));
+        }
+        self.change(text, |function| {
+            if function.aliases.contains_key(&name) {
+                let arn = arn::function(&function.name);
+                return Err(conflict(format!("Alias already exists: {arn}:{name}")));
+            }
+            let version = new.function_version.unwrap_or_default();
+            function.program(&version).ok_or_else(|| not_found(&function.name, Some(&version)))?;
+            let description = new.description.unwrap_or_default();
+            let alias = Alias { version, description, revision: Uuid::new_v4() };
+            let shown = view::alias(function, &name, &alias);
+            function.aliases.insert(name, alias);
+            Ok(shown)
+        })
+    }
+
+    /// `UpdateAlias`.
+    pub(crate) fn update_alias(&self, text: &str, name: &str, new: NewAlias) -> Result<Value, AwsError> {
+        self.change(text, |function| {
+            let before = function.aliases.get(name).cloned().ok_or_else(|| no_alias(function, name))?;
+            if new.revision_id.is_some_and(|revision| revision != before.revision) {
+                return Err(make::stale());
+            }
+            let version = new.function_version.unwrap_or(before.version);
+            function.program(&version).ok_or_else(|| not_found(&function.name, Some(&version)))?;
+            let description = new.description.unwrap_or(before.description);
+            let alias = Alias { version, description, revision: Uuid::new_v4() };
+            let shown = view::alias(function, name, &alias);
+            function.aliases.insert(name.to_owned(), alias);
+            Ok(shown)
+        })
+    }
+
+    /// `GetAlias`.
+    pub(crate) fn alias(&self, text: &str, name: &str) -> Result<Value, AwsError> {
+        let found = self.read(name_of(text), |function| {
+            Some(
+                function
+                    .aliases
+                    .get(name)
+                    .map_or_else(|| Err(no_alias(function, name)), |alias| Ok(view::alias(function, name, alias))),
+            )
+        })?;
+        found
+    }
+
+    /// `ListAliases`, of all versions or of one.
+    pub(crate) fn aliases(&self, text: &str, paging: &Paging) -> Result<Value, AwsError> {
+        let of = paging.function_version.as_deref();
+        let all = self.read(name_of(text), |function| {
+            let fits = |alias: &Alias| of.is_none_or(|version| version == alias.version);
+            let shown = function.aliases.iter().filter(|(_, alias)| fits(alias));
+            Some(shown.map(|(name, alias)| view::alias(function, name, alias)).collect())
+        })?;
+        paging.page("Aliases", all)
+    }
+
+    /// `DeleteAlias`. One that is not there is deleted already.
+    pub(crate) fn delete_alias(&self, text: &str, name: &str) -> Result<(), AwsError> {
+        self.change(text, |function| {
+            function.aliases.remove(name);
+            Ok(())
+        })
+    }
+
+    fn read<T>(&self, name: &str, with: impl FnOnce(&Registered) -> Option<T>) -> Result<T, AwsError> {
+        self.registered().get(name).and_then(with).ok_or_else(|| not_found(name, None))
+    }
+}
+
+fn name_of(text: &str) -> &str {
+    Target::read(text).map_or(text, |target| target.name)
+}
+
+fn no_alias(function: &Registered, name: &str) -> AwsError {
+    let error = not_found(&function.name, Some(name));
+    AwsError { message: format!("Cannot find alias arn: {}:{name}", arn::function(&function.name)), ..error }
+}

@@ -1,0 +1,84 @@
+//! Functions as the Lambda API shows them.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+
+use super::{
+    LATEST,
+    registered::{Alias, Program, Registered},
+};
+use crate::lambda::arn;
+
+/// The configuration of one version. `qualified` is whether its ARN says which.
+pub(super) fn configuration(function: &Registered, version: &str, program: &Program, qualified: bool) -> Value {
+    let arn = arn::function(&function.name);
+    let mut shown = json!({
+        "FunctionName": function.name,
+        "FunctionArn": if qualified { format!("{arn}:{version}") } else { arn },
+        "Role": program.role.as_deref().unwrap_or("arn:aws:iam::000000000000:role/local"),
+        "CodeSize": 0,
+        "CodeSha256": fingerprint(program),
+        "Description": program.description,
+        "Timeout": program.timeout_seconds,
+        "MemorySize": program.memory,
+        "LastModified": program.modified_at.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string(),
+        "Version": version,
+        "RevisionId": program.revision,
+        "PackageType": "Image",
+        "Architectures": [if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }],
+        "EphemeralStorage": { "Size": 512 },
+        "TracingConfig": { "Mode": "PassThrough" },
+        "LoggingConfig": { "LogFormat": "Text", "LogGroup": format!("/aws/lambda/{}", function.name) },
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+    });
+    // The environment of a function of the command line is the machine's: it is nobody's setting.
+    if !function.declared && !program.environment.is_empty() {
+        shown["Environment"] = json!({ "Variables": program.environment });
+    }
+    if let Some(durable) = &program.durable {
+        let timeout = durable.execution_timeout.as_secs();
+        shown["DurableConfig"] =
+            json!({ "ExecutionTimeout": timeout, "RetentionPeriodInDays": durable.retention_days });
+    }
+    shown
+}
+
+/// What `GetFunction` answers.
+pub(super) fn function(function: &Registered, version: &str, program: &Program, qualified: bool) -> Value {
+    let command = program.image_uri.clone().unwrap_or_else(|| format!("local:{}", program.command.join(" ")));
+    json!({
+        "Configuration": configuration(function, version, program, qualified),
+        "Code": { "RepositoryType": "ECR", "ImageUri": command, "ResolvedImageUri": command },
+        "Tags": {},
+    })
+}
+
+pub(super) fn alias(function: &Registered, name: &str, alias: &Alias) -> Value {
+    json!({
+        "AliasArn": format!("{}:{name}", arn::function(&function.name)),
+        "Name": name,
+        "FunctionVersion": alias.version,
+        "Description": alias.description,
+        "RevisionId": alias.revision,
+    })
+}
+
+/// Tells one program from another. There is no package of which it could be the SHA-256.
+fn fingerprint(program: &Program) -> String {
+    let mut bytes = [0_u8; 32];
+    for (place, byte) in program.command.join("\0").bytes().enumerate() {
+        if let Some(slot) = bytes.get_mut(place % 32) {
+            *slot = slot.wrapping_mul(31).wrapping_add(byte);
+        }
+    }
+    BASE64_STANDARD.encode(bytes)
+}
+
+/// Every version, `$LATEST` first.
+pub(super) fn versions(function: &Registered) -> impl Iterator<Item = Value> {
+    let published = function.versions.iter().map(|(number, program)| (number.to_string(), program));
+    std::iter::once((LATEST.to_owned(), &function.latest))
+        .chain(published)
+        .map(|(version, program)| configuration(function, &version, program, true))
+}

@@ -1,0 +1,219 @@
+//! Asynchronous invocations of functions that are not durable: on disk from the answer to the caller until they are done.
+//!
+//! An `Event` invoke that fails is tried twice more, after one minute and after two, as Lambda does it
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>). A chained invoke is tried once:
+//! its durable function hears what came of it.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bell::Bell,
+    durable::{chained, operation::ErrorObject, store::Parent},
+    functions::{Functions, Qualified},
+    json,
+    runtime::{Outcome, Request},
+};
+use crate::{clock::Clock, db::Db, wire::AwsError};
+
+/// How long after its first and its second failure an invocation is tried again.
+const RETRY_AFTER: [SignedDuration; 2] = [SignedDuration::from_secs(60), SignedDuration::from_secs(120)];
+
+/// The longest the driver sleeps.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Invocations that are looked at at a time: the others wait on disk.
+const AT_A_TIME: usize = 64;
+
+/// An invocation that has been accepted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Entry {
+    function: String,
+    version: String,
+    request_id: String,
+    payload: String,
+    client_context: Option<String>,
+    trace: Option<String>,
+    /// Tries that have failed.
+    failures: usize,
+    /// The chained invoke that it is the answer to.
+    parent: Option<Parent>,
+}
+
+impl Entry {
+    /// An `Event` invoke.
+    pub(crate) fn event(of: &Qualified, payload: &str, request: &Request) -> Self {
+        Self {
+            function: of.name().to_owned(),
+            version: of.version.clone(),
+            request_id: request.request_id.clone(),
+            payload: payload.to_owned(),
+            client_context: request.client_context.clone(),
+            trace: request.trace.clone(),
+            failures: 0,
+            parent: None,
+        }
+    }
+
+    /// A chained invoke.
+    pub(crate) fn chained(of: &Qualified, payload: &str, parent: Parent, trace: Option<String>) -> Self {
+        let request = Request { trace, ..Request::new(Bytes::new()) };
+        Self { parent: Some(parent), ..Self::event(of, payload, &request) }
+    }
+}
+
+/// Puts an invocation into the queue.
+pub(crate) fn push(tx: &Transaction<'_>, entry: &Entry, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO lambda_queue (due, body) VALUES (?1, ?2)";
+    tx.prepare_cached(sql)?.execute(params![now.as_millisecond(), json::write(entry)?])?;
+    Ok(())
+}
+
+/// The queue. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Clock,
+    functions: Functions,
+    bell: Arc<Bell>,
+    active: Mutex<HashSet<i64>>,
+}
+
+impl Queue {
+    pub(crate) fn new(db: Db, clock: Clock, functions: Functions, bell: Arc<Bell>) -> Self {
+        Self(Arc::new(Inner { db, clock, functions, bell, active: Mutex::default() }))
+    }
+
+    /// Accepts an invocation.
+    pub(crate) fn accept(&self, entry: &Entry) -> Result<(), AwsError> {
+        let now = self.0.clock.now();
+        self.0.db.transact(|tx| push(tx, entry, now))?;
+        self.0.bell.ring();
+        Ok(())
+    }
+
+    /// Runs what is due, for as long as it is polled.
+    pub(crate) async fn drive(&self) {
+        loop {
+            let news = self.0.bell.queue.notified();
+            let sleep = match self.due() {
+                Ok((due, next)) => {
+                    for (id, entry) in due {
+                        self.run_in_background(id, entry);
+                    }
+                    next
+                }
+                Err(why) => {
+                    tracing::error!(why = why.message, "asynchronous invocations are not made");
+                    Duration::from_secs(1)
+                }
+            };
+            let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), news).await;
+        }
+    }
+
+    /// What is due and not under way, and how long nothing else is.
+    fn due(&self) -> Result<(Vec<(i64, Entry)>, Duration), AwsError> {
+        let now = self.0.clock.now();
+        let active = self.active().clone();
+        let room = AT_A_TIME.saturating_sub(active.len());
+        self.0.db.transact(|tx| {
+            let mut read =
+                tx.prepare_cached("SELECT id, body FROM lambda_queue WHERE due <= ?1 ORDER BY due, id LIMIT ?2")?;
+            let most = i64::try_from(AT_A_TIME + active.len()).unwrap_or(i64::MAX);
+            let rows =
+                read.query_map(params![now.as_millisecond(), most], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+            let mut due = Vec::new();
+            for row in rows {
+                let (id, body) = row?;
+                if due.len() < room && !active.contains(&id) {
+                    due.push((id, json::read(&body)?));
+                }
+            }
+            let next = tx.prepare_cached("SELECT min(due) FROM lambda_queue WHERE due > ?1")?;
+            let next =
+                { next }.query_row([now.as_millisecond()], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten();
+            let next = next.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+            let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+            Ok((due, sleep))
+        })
+    }
+
+    fn run_in_background(&self, id: i64, entry: Entry) {
+        self.active().insert(id);
+        let queue = self.clone();
+        tokio::spawn(async move {
+            if let Some(outcome) = queue.run(&entry).await
+                && let Err(why) = queue.take_up(id, entry, outcome)
+            {
+                tracing::error!(why = why.message, "an asynchronous invocation was not recorded");
+            }
+            queue.active().remove(&id);
+            queue.0.bell.ring();
+        });
+    }
+
+    /// `None` if the stack is stopping: it is run after the next start.
+    async fn run(&self, entry: &Entry) -> Option<Outcome> {
+        let function = match self.0.functions.qualified(&entry.function, Some(&entry.version)) {
+            Ok(function) => function,
+            Err(gone) => return Some(Outcome::failed(gone.code, gone.message)),
+        };
+        let slot = self.0.functions.slot(&function).await?;
+        let request = Request {
+            request_id: entry.request_id.clone(),
+            trace: entry.trace.clone(),
+            client_context: entry.client_context.clone(),
+            ..Request::new(Bytes::from(entry.payload.clone()))
+        };
+        Some(slot.run(request).await.outcome)
+    }
+
+    fn take_up(&self, id: i64, entry: Entry, outcome: Outcome) -> Result<(), AwsError> {
+        let now = self.0.clock.now();
+        let again = match (&outcome, &entry.parent) {
+            (Outcome::Failed(error), None) => {
+                tracing::warn!(function = entry.function, ?error, "an asynchronous invocation failed");
+                RETRY_AFTER.get(entry.failures).and_then(|after| now.checked_add(*after).ok())
+            }
+            _ => None,
+        };
+        self.0.db.transact(|tx| {
+            if let Some(due) = again {
+                let next = json::write(&Entry { failures: entry.failures + 1, ..entry })?;
+                let sql = "UPDATE lambda_queue SET due = ?2, body = ?3 WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute(params![id, due.as_millisecond(), next])?;
+                return Ok(());
+            }
+            tx.prepare_cached("DELETE FROM lambda_queue WHERE id = ?1")?.execute([id])?;
+            let Some(parent) = &entry.parent else { return Ok(()) };
+            let (status, answer) = chained::of_outcome(outcome);
+            chained::answer(tx, parent, status, answer, now)
+        })
+    }
+
+    fn active(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
+        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a failed invocation is answered with.
+pub(crate) fn error_body(error: &ErrorObject) -> serde_json::Value {
+    let mut body = serde_json::json!({ "errorMessage": error.error_message, "errorType": error.error_type });
+    if let Some(trace) = &error.stack_trace {
+        body["stackTrace"] = serde_json::json!(trace);
+    }
+    body
+}

@@ -1,0 +1,148 @@
+//! Nobody's executions: cancelled ones, ones whose task died, ones that nobody told us of.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+const PATTERNS: [&str; 2] = ["sync", "callback"];
+const ECS: &str = "AmazonEC2ContainerServiceV20141113";
+
+async fn started(stack: &Stack, pattern: &str, task: &str) -> String {
+    let started = stack.start_execution(pattern, &json!({ "task": task, "input": null })).await;
+    let id = started["executionId"].as_str().unwrap().to_owned();
+    stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
+    id
+}
+
+async fn cancel(stack: &Stack, id: &str) -> (StatusCode, Value) {
+    let response = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+async fn done(stack: &Stack, id: &str) -> Value {
+    stack.wait_for(id, |execution| execution["done"] == true).await
+}
+
+/// An event tells of the task's end: a waiting workflow does not sleep until its next look.
+#[tokio::test]
+async fn the_end_of_a_task_is_seen_at_once() {
+    let stack = Stack::start(&["--task", "nap=sleep 7; echo 1"]).await;
+    let id = started(&stack, "sync", "nap").await;
+    let done = done(&stack, &id).await;
+    let times =
+        ["finishedAt", "expiresAt"].map(|name| done[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap());
+    let ended = done["timeline"].as_array().unwrap().last().unwrap()["at"].as_str().unwrap().to_owned();
+    let lag = ended.parse::<jiff::Timestamp>().unwrap().duration_since(times[0]);
+    // The look before it was 5 s after the start, the next one would be 7 s later.
+    assert!(lag < jiff::SignedDuration::from_secs(4), "{lag} after its end");
+}
+
+#[tokio::test]
+async fn a_running_execution_is_cancelled_once_its_task_has_stopped() {
+    let stack =
+        Stack::start(&["--task", "long=sleep 300", "--task", "polite=trap 'exit 0' TERM; while :; do sleep 0.1; done"])
+            .await;
+    for pattern in PATTERNS {
+        for task in ["long", "polite"] {
+            let id = started(&stack, pattern, task).await;
+            let (status, execution) = cancel(&stack, &id).await;
+            assert_eq!((status, &execution["status"]), (StatusCode::ACCEPTED, &json!("CANCELLING")));
+            let again = cancel(&stack, &id).await;
+            assert!(again.0.is_success(), "safe to repeat: {again:?}");
+            let done = done(&stack, &id).await;
+            assert_eq!(
+                (&done["status"], &done["error"]["type"]),
+                (&json!("CANCELLED"), &json!("cancelled")),
+                "{done:#}"
+            );
+            let task = json!({ "cluster": "longhaul", "tasks": [done["taskArn"]] });
+            let task = stack.call(&format!("{ECS}.DescribeTasks"), task).await;
+            assert_eq!(task["tasks"][0]["lastStatus"], "STOPPED", "{pattern} {task}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_execution_that_is_over_is_not_cancelled() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let id = stack.run("callback", json!({ "task": "quick", "input": null })).await["executionId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (status, execution) = cancel(&stack, &id).await;
+    assert_eq!((status, &execution["status"]), (StatusCode::OK, &json!("COMPLETED")));
+    let (status, problem) = cancel(&stack, "no-such-execution").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("execution-not-found")));
+}
+
+/// Cancelled the moment it is accepted, whatever its workflow has done by then: it ends, and nothing is left running.
+#[tokio::test]
+async fn an_execution_is_cancelled_at_any_moment_of_its_beginning() {
+    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    for pattern in PATTERNS {
+        for wait in [0, 20, 40, 80, 160] {
+            let started = stack.start_execution(pattern, &json!({ "task": "long", "input": null })).await;
+            let id = started["executionId"].as_str().unwrap();
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            cancel(&stack, id).await;
+            let done = done(&stack, id).await;
+            assert_eq!(done["status"], "CANCELLED", "{pattern} after {wait} ms: {done:#}");
+        }
+    }
+    let running = json!({ "cluster": "longhaul", "desiredStatus": "RUNNING" });
+    let running = stack.call(&format!("{ECS}.ListTasks"), running).await;
+    assert_eq!(running["taskArns"], json!([]), "a task is left running");
+}
+
+/// The worker is killed with its task and says nothing any more.
+#[tokio::test]
+async fn a_task_that_dies_without_a_word_is_recorded() {
+    let stack = Stack::start(&["--task", "suicide=kill -9 $PPID; sleep 300"]).await;
+    for pattern in PATTERNS {
+        let began = Instant::now();
+        let done = stack.run(pattern, json!({ "task": "suicide", "input": null })).await;
+        assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(137)), "{pattern}: {done:#}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{pattern}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_stop_is_a_failure() {
+    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    for pattern in PATTERNS {
+        let id = started(&stack, pattern, "long").await;
+        let task = stack.execution(&id).await["taskArn"].clone();
+        stack
+            .call(&format!("{ECS}.StopTask"), json!({ "cluster": "longhaul", "task": task, "reason": "maintenance" }))
+            .await;
+        let done = done(&stack, &id).await;
+        assert_eq!(
+            (&done["status"], &done["error"]["type"]),
+            (&json!("FAILED"), &json!("stopped")),
+            "{pattern}: {done:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_run_again() {
+    let stack = Stack::start(&["--task", "echo=cat"]).await;
+    for pattern in PATTERNS {
+        let body = json!({ "task": "echo", "input": { "n": 1 }, "tags": { "team": "blue" } });
+        let first = stack.run(pattern, body).await;
+        let path = format!("/executions/{}/rerun", first["executionId"].as_str().unwrap());
+        let post = || stack.post(&path).header("idempotency-key", format!("again-{pattern}")).send();
+        let response = post().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        let second: Value = response.json().await.unwrap();
+        let repeat: Value = post().await.unwrap().json().await.unwrap();
+        assert_eq!(repeat["executionId"], second["executionId"]);
+        assert_ne!(second["executionId"], first["executionId"]);
+        assert_eq!((&second["rerunOf"], &second["tags"]), (&first["executionId"], &first["tags"]));
+        let done = done(&stack, second["executionId"].as_str().unwrap()).await;
+        assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!({ "n": 1 })));
+    }
+}

@@ -1,0 +1,145 @@
+//! A function whose process only says where its Runtime API is: the test itself is the runtime, and answers as it likes.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    stack::{PATIENCE, Stack},
+    support::{Answer, Lambda},
+};
+
+/// A stack with the durable function `puppet`.
+pub(crate) struct Theatre {
+    pub(crate) stack: Stack,
+    pub(crate) lambda: Lambda,
+    directory: TempDir,
+    client: Client,
+}
+
+/// An invocation that the test has to answer.
+pub(crate) struct Invocation {
+    api: String,
+    client: Client,
+    pub(crate) id: String,
+    pub(crate) event: Value,
+    token: String,
+}
+
+/// The command of a puppet that leaves its Runtime API's address in a directory.
+pub(crate) fn command(directory: &Path) -> String {
+    let script = directory.join("puppet.sh");
+    let text = "echo \"$AWS_LAMBDA_RUNTIME_API\" > \"$1/new.$$\"\nmv \"$1/new.$$\" \"$1/api.$$\"\nexec sleep 600\n";
+    std::fs::write(&script, text).unwrap();
+    format!("sh {} {}", script.display(), directory.display())
+}
+
+impl Theatre {
+    pub(crate) async fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let stack = Stack::start(&["--durable-function", &format!("puppet={}", command(directory.path()))]).await;
+        let lambda = Lambda::of(&stack);
+        Self { stack, lambda, directory, client: Client::new() }
+    }
+
+    pub(crate) fn command(&self) -> String {
+        command(self.directory.path())
+    }
+
+    /// Starts an execution and takes its first invocation.
+    pub(crate) async fn begin(&self, input: &str) -> (String, Invocation) {
+        let arn = self.lambda.start("puppet:$LATEST", input).await;
+        (arn, self.next().await)
+    }
+
+    /// The next invocation that any of the processes gets.
+    pub(crate) async fn next(&self) -> Invocation {
+        self.next_within(PATIENCE).await.expect("nothing is invoked")
+    }
+
+    pub(crate) async fn next_within(&self, patience: Duration) -> Option<Invocation> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            for entry in std::fs::read_dir(self.directory.path()).unwrap().flatten() {
+                if !entry.file_name().to_string_lossy().starts_with("api.") {
+                    continue;
+                }
+                let api =
+                    format!("http://{}/2018-06-01/runtime", std::fs::read_to_string(entry.path()).unwrap().trim());
+                let request = self.client.get(format!("{api}/invocation/next")).timeout(Duration::from_millis(400));
+                match request.send().await {
+                    Ok(response) if response.status() == StatusCode::OK => {
+                        return Some(self.taken(api, response).await);
+                    }
+                    Err(why) if why.is_timeout() => {}
+                    _ => drop(std::fs::remove_file(entry.path())),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
+    }
+
+    async fn taken(&self, api: String, response: reqwest::Response) -> Invocation {
+        let id = response.headers()["lambda-runtime-aws-request-id"].to_str().unwrap().to_owned();
+        let event: Value = response.json().await.unwrap();
+        let token = event["CheckpointToken"].as_str().unwrap_or_default().to_owned();
+        Invocation { api, client: self.client.clone(), id, event, token }
+    }
+
+    /// Checkpoints with the newest token.
+    pub(crate) async fn checkpoint(&self, invocation: &mut Invocation, updates: Value) -> Answer {
+        let answer = self
+            .lambda
+            .checkpoint(invocation.arn(), json!({ "CheckpointToken": invocation.token, "Updates": updates }));
+        let answer = answer.await;
+        if let Some(token) = answer.1["CheckpointToken"].as_str() {
+            token.clone_into(&mut invocation.token);
+        }
+        answer
+    }
+
+    /// Checkpoints what has to be accepted; the operations that changed.
+    pub(crate) async fn record(&self, invocation: &mut Invocation, updates: Value) -> Vec<Value> {
+        let (status, body) = self.checkpoint(invocation, updates).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body["NewExecutionState"]["Operations"].as_array().unwrap().clone()
+    }
+}
+
+impl Invocation {
+    pub(crate) fn arn(&self) -> &str {
+        self.event["DurableExecutionArn"].as_str().unwrap()
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The operations that it was invoked with, but the execution itself.
+    pub(crate) fn operations(&self) -> Vec<Value> {
+        self.event["InitialExecutionState"]["Operations"].as_array().unwrap()[1..].to_vec()
+    }
+
+    pub(crate) async fn post(&self, what: &str, body: String) -> StatusCode {
+        let url = format!("{}/invocation/{}/{what}", self.api, self.id);
+        self.client.post(url).body(body).send().await.unwrap().status()
+    }
+
+    pub(crate) async fn answer(self, body: Value) {
+        assert_eq!(self.post("response", body.to_string()).await, StatusCode::ACCEPTED);
+    }
+
+    pub(crate) async fn pend(self) {
+        self.answer(json!({ "Status": "PENDING" })).await;
+    }
+
+    pub(crate) async fn succeed(self, result: &str) {
+        self.answer(json!({ "Status": "SUCCEEDED", "Result": result })).await;
+    }
+}
