@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_lambda::{
     Client, operation::get_durable_execution::GetDurableExecutionError, primitives::Blob, types::InvocationType,
 };
-use domain::{ExecutionId, Pattern};
+use domain::{Attempt, ExecutionId, Pattern};
 use serde::{Deserialize, Serialize};
 
 use crate::{CallFailed, Connection};
@@ -30,19 +30,37 @@ pub struct StoredStart {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Stored {
     execution_id: ExecutionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<Attempt>,
 }
 
 impl StoredStart {
-    /// The payload for an execution.
+    /// The payload for an attempt at an execution. Of the first it says nothing.
     #[must_use]
-    pub fn of(execution_id: ExecutionId) -> Self {
-        Self { longhaul: Stored { execution_id } }
+    pub fn of(execution_id: ExecutionId, attempt: Attempt) -> Self {
+        let attempt = (attempt != Attempt::FIRST).then_some(attempt);
+        Self { longhaul: Stored { execution_id, attempt } }
     }
 
     /// The execution that is to be started.
     #[must_use]
-    pub fn execution_id(self) -> ExecutionId {
-        self.longhaul.execution_id
+    pub fn execution_id(&self) -> &ExecutionId {
+        &self.longhaul.execution_id
+    }
+
+    /// The attempt that it begins with.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.longhaul.attempt.unwrap_or(Attempt::FIRST)
+    }
+
+    /// The name of its durable execution: the execution's id, with the attempt behind it for a later one.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.longhaul.attempt {
+            None => self.longhaul.execution_id.to_string(),
+            Some(attempt) => self.longhaul.execution_id.client_token(attempt),
+        }
     }
 }
 
@@ -73,18 +91,28 @@ impl Workflows {
     ///
     /// [`StartError`]; after [`CallFailed`] with an unknown outcome, repeat it.
     pub async fn start(&self, id: &ExecutionId, pattern: Pattern) -> Result<(), StartError> {
+        self.start_attempt(id, pattern, Attempt::FIRST).await
+    }
+
+    /// Starts a workflow that begins with a later attempt. Safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Workflows::start`].
+    pub async fn start_attempt(&self, id: &ExecutionId, pattern: Pattern, attempt: Attempt) -> Result<(), StartError> {
         let function = match pattern {
             Pattern::Sync => &self.sync,
             Pattern::Callback => &self.callback,
         };
-        let payload = serde_json::to_vec(&StoredStart::of(id.clone()))
+        let start = StoredStart::of(id.clone(), attempt);
+        let payload = serde_json::to_vec(&start)
             .map_err(|why| CallFailed::rejected("lambda:Invoke", Box::new(why) as Box<dyn Error + Send + Sync>))?;
         let sent = self
             .client
             .invoke()
             .function_name(function)
             .invocation_type(InvocationType::Event)
-            .durable_execution_name(id.as_str())
+            .durable_execution_name(start.name())
             .payload(Blob::new(payload))
             .send()
             .await;
@@ -165,9 +193,13 @@ mod tests {
     /// Executions in flight were started with exactly these bytes.
     #[test]
     fn the_payload_never_changes() {
-        let start = StoredStart::of("e1".parse().unwrap());
+        let start = StoredStart::of("e1".parse().unwrap(), Attempt::FIRST);
         let text = r#"{"longhaul":{"executionId":"e1"}}"#;
         assert_eq!(serde_json::to_string(&start).unwrap(), text);
         assert_eq!(serde_json::from_str::<StoredStart>(text).unwrap(), start);
+        assert_eq!((start.name(), start.attempt()), ("e1".to_owned(), Attempt::FIRST));
+        let second = StoredStart::of("e1".parse().unwrap(), Attempt::FIRST.next());
+        assert_eq!(serde_json::to_string(&second).unwrap(), r#"{"longhaul":{"executionId":"e1","attempt":2}}"#);
+        assert_eq!(second.name(), "e1-2");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, ExecutionId, Moment, Owner, Refused, Request, State, Status, Timeline, limits};
+use crate::{Attempt, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, State, Status, Timeline, limits};
 
 /// How an execution learns of its job's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,6 +34,15 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// Attempts that failed and were not the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempts {
+    /// The last of them.
+    pub last: Option<Attempt>,
+    /// How many of them failed through the platform.
+    pub excused: u32,
+}
+
 /// One job's execution, from the request to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
@@ -59,6 +68,8 @@ pub struct Execution {
     pub due: Option<Timestamp>,
     /// The execution that this one does again.
     pub rerun_of: Option<ExecutionId>,
+    /// The attempts that failed and were not the end.
+    pub failed: FailedAttempts,
     /// What happened on the way.
     pub timeline: Timeline,
     /// Counts its changes, from 1: what a conditional write compares.
@@ -85,6 +96,7 @@ impl Execution {
             state: State::Pending,
             due: Some(later(now, FIRST_LOOK)),
             rerun_of: None,
+            failed: FailedAttempts::default(),
             timeline,
             version: 1,
         }
@@ -108,6 +120,9 @@ impl Execution {
         if let Event::Attended = event {
             return Ok(self.attended(at));
         }
+        if let Event::AttemptFailed { attempt, error, excused } = event {
+            return Ok(self.attempt_failed(*attempt, error, *excused, at));
+        }
         let Some(state) = self.state.on(event, at)? else { return Ok(None) };
         let mut next = Self { state, version: self.version + 1, ..self.clone() };
         match event {
@@ -121,7 +136,7 @@ impl Execution {
             }
             // A waiting workflow says so at every look: that is no news.
             Event::Watching { .. } => return Ok(Some(next)),
-            Event::WorkflowStarted { .. } | Event::Attended => {}
+            Event::WorkflowStarted { .. } | Event::Attended | Event::AttemptFailed { .. } => {}
         }
         next.due = (!next.status().is_final()).then(|| later(at, FIRST_LOOK));
         Ok(Some(next))
@@ -136,6 +151,23 @@ impl Execution {
             next = next.min(self.deadline);
         }
         (next > due).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
+    }
+
+    /// Whether `attempt` may be followed by another.
+    #[must_use]
+    pub fn may_try_again(&self, attempt: Attempt) -> bool {
+        attempt.get() < self.request.max_attempts + self.failed.excused.min(limits::EXCUSED)
+    }
+
+    fn attempt_failed(&self, attempt: Attempt, error: &JobError, excused: bool, at: Timestamp) -> Option<Self> {
+        if self.status().is_final() || self.failed.last.is_some_and(|last| last >= attempt) {
+            return None;
+        }
+        let failed = FailedAttempts { last: Some(attempt), excused: self.failed.excused + u32::from(excused) };
+        let due = Some(later(at, FIRST_LOOK));
+        let mut next = Self { failed, due, version: self.version + 1, ..self.clone() };
+        next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}", error.kind)));
+        Some(next)
     }
 
     /// The first durable execution stays: one that was started again under the same name, after AWS has forgotten the
@@ -231,6 +263,27 @@ mod tests {
         assert_eq!(looks, [60, 120, 180, 240]);
         let late = seen.after(&Event::Attended, at(1_000_000)).unwrap().unwrap();
         assert_eq!(late.due, Some(at(1_000_000) + LAST_LOOK));
+    }
+
+    #[test]
+    fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
+        let attempt = |number| Attempt::new(number).unwrap();
+        let failed = |number, excused| Event::AttemptFailed {
+            attempt: attempt(number),
+            error: JobError::new("spot", "gone"),
+            excused,
+        };
+        let mut seen = execution();
+        assert!(!seen.may_try_again(attempt(1)), "one attempt is all that was asked for");
+        for number in 1..=limits::EXCUSED {
+            seen = seen.after(&failed(number, true), at(1_000)).unwrap().unwrap();
+            assert!(seen.may_try_again(attempt(number)));
+            assert_eq!(seen.after(&failed(number, true), at(1_001)), Ok(None), "a repeat");
+        }
+        let next = attempt(limits::EXCUSED + 1);
+        assert!(!seen.may_try_again(next), "the job's own");
+        seen = seen.after(&failed(next.get(), true), at(1_000)).unwrap().unwrap();
+        assert!(!seen.may_try_again(next), "more are no accident");
     }
 
     #[test]

@@ -37,6 +37,16 @@ pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines
     ending
 }
 
+/// Whether the platform failed, not the job: another attempt may well do better.
+#[must_use]
+pub fn excused(ending: &Ending) -> bool {
+    const PLATFORM: [&str; 4] = [FAILED_TO_START, "SpotInterruption", "InfrastructureHealth", "TerminationNotice"];
+    match &ending.verdict {
+        Verdict::Failed(error) => error.stop_code.as_deref().is_some_and(|code| PLATFORM.contains(&code)),
+        Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
+    }
+}
+
 fn exit(task: Option<&Task>, container: &str) -> Exit {
     let Some(task) = task else {
         return Exit::Lost("ECS does not know the task any more: it forgets one an hour after its end".into());

@@ -14,7 +14,7 @@ mod state;
 pub mod task;
 mod timeline;
 
-pub use execution::{Execution, Pattern};
+pub use execution::{Execution, FailedAttempts, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
 pub use json::{Json, NotJson};
 pub use request::{DEFAULT_TASK, Request, Violation};

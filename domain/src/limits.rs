@@ -44,6 +44,10 @@ pub const TIMEOUT: Duration = Duration::from_hours(365 * 24);
 /// Most attempts of one job.
 pub const ATTEMPTS: u32 = 10;
 
+/// Most attempts that failed through the platform and are therefore not counted among a job's own: a Spot interruption, a
+/// host lost, a task that could not be started. More in a row are no accident.
+pub const EXCUSED: u32 = 3;
+
 /// How long an execution stays readable after its end.
 pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 

@@ -175,6 +175,15 @@ pub enum Event {
         /// Id of the durable callback.
         callback_id: String,
     },
+    /// An attempt failed, and is not yet the end.
+    AttemptFailed {
+        /// Which try it was.
+        attempt: Attempt,
+        /// Why it failed.
+        error: JobError,
+        /// Whether the platform failed, not the job: then it does not count among the job's attempts.
+        excused: bool,
+    },
     /// Somebody asked for an end.
     CancelRequested,
     /// Somebody looked after it and found that it goes its way.
@@ -189,6 +198,7 @@ impl Event {
             Self::WorkflowStarted { .. } => "WorkflowStarted",
             Self::TaskStarted { .. } => "TaskStarted",
             Self::Watching { .. } => "Watching",
+            Self::AttemptFailed { .. } => "AttemptFailed",
             Self::CancelRequested => "CancelRequested",
             Self::Attended => "Attended",
             Self::Ended(_) => "Ended",
@@ -304,10 +314,11 @@ impl State {
     pub fn on(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         let refused = |why| Refused { from: self.status(), event: event.name(), why };
         match (self, event) {
-            // Which durable execution it is, and when it was looked after, lies beside the state: see `Execution::after`.
+            // Which durable execution it is, when it was looked after and which attempts failed lies beside the state: see
+            // `Execution::after`.
             (
                 Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
-                Event::WorkflowStarted { .. } | Event::Attended,
+                Event::WorkflowStarted { .. } | Event::Attended | Event::AttemptFailed { .. },
             ) => Ok(None),
 
             (Self::Pending, Event::TaskStarted { attempt, task_arn }) => {

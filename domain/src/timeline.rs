@@ -15,6 +15,8 @@ pub enum Moment {
     WorkflowStarted,
     /// A task was started for an attempt.
     TaskStarted,
+    /// An attempt failed, and may be followed by another.
+    AttemptFailed,
     /// Somebody asked for it to be stopped.
     CancelRequested,
     /// It reached its final state.

@@ -51,6 +51,14 @@ pub trait Activities: Send + Sync + 'static {
         patient: bool,
     ) -> impl Future<Output = Result<Ending, EffectFailed>> + Send;
 
+    /// Records that an attempt failed, and says whether another may follow.
+    fn fail_attempt(
+        &self,
+        id: &ExecutionId,
+        attempt: Attempt,
+        ending: &Ending,
+    ) -> impl Future<Output = Result<bool, EffectFailed>> + Send;
+
     /// Records the end. If another one is recorded already, that one stays and is returned.
     fn record(&self, id: &ExecutionId, ending: &Ending) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
 
@@ -80,6 +88,18 @@ pub struct Job {
     pub id: ExecutionId,
     /// How often it may be tried in all.
     pub max_attempts: u32,
+    /// The attempt to begin with.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub attempt: Attempt,
+}
+
+fn first() -> Attempt {
+    Attempt::FIRST
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
+fn is_first(attempt: &Attempt) -> bool {
+    *attempt == Attempt::FIRST
 }
 
 /// What came of accepting an execution.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use domain::Attempt;
+
 /// The wait before the first look after a start or a stop.
 const FIRST: Duration = Duration::from_secs(5);
 
@@ -22,6 +24,11 @@ pub(crate) fn wait(n: u32, left: Duration) -> Duration {
 /// The wait before try `attempt + 1` of a step, after try `attempt` (from 1) failed: 1 s, 2 s, 4 s … 5 min.
 pub(crate) fn retry(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
+}
+
+/// The wait before the attempt after `attempt`: 5 s, 10 s, 20 s … 5 min.
+pub(crate) fn backoff(attempt: Attempt) -> Duration {
+    Duration::from_secs(5 << attempt.get().saturating_sub(1).min(6)).min(Duration::from_mins(5))
 }
 
 /// Tries of a step before it is given up: with the waits of [`retry`] that is an hour.

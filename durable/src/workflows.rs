@@ -1,7 +1,7 @@
 //! The two workflows: `sync` waits for its task and holds the result, `callback` starts it and returns.
 //!
 //! ```text
-//! sync      accept → (run-task → record-task → (wake → check-task → wait)* → collect)* → record
+//! sync      accept → (run-task → record-task → (wake → check-task → wait)* → collect → [fail-attempt → backoff])* → record
 //! callback  create-record → run-task → record-task → [stop-task]
 //! ```
 //!
@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, StepContext, StepError, TypedError,
 };
-use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, Verdict};
+use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, Verdict, judge};
 
 use crate::{
     activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
@@ -50,19 +50,20 @@ pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableCon
         Accepted::Job(job) => job,
         Accepted::Over(finished) => return verdict(finished),
     };
-    match start(&world, &job.id, &ctx).await {
+    match start(&world, &job, &ctx).await {
         Ok(finished) => verdict(finished),
         Err(why) => verdict(give_up(&world, &job.id, &*why, &ctx).await?),
     }
 }
 
 /// Starts the task of a callback execution, or records why there is none.
-async fn start<A: Activities>(world: &Arc<A>, id: &ExecutionId, ctx: &DurableContext) -> Result<Finished, BoxError> {
-    let task_arn = match run_task(world, id, Attempt::FIRST, ctx).await? {
+async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, BoxError> {
+    let (id, attempt) = (&job.id, job.attempt);
+    let task_arn = match run_task(world, id, attempt, ctx).await? {
         Started::Task(arn) => arn,
         Started::Not(ending) => return record(world, id, ending, ctx).await,
     };
-    let recorded = record_task(world, id, Attempt::FIRST, &task_arn, ctx).await?;
+    let recorded = record_task(world, id, attempt, &task_arn, ctx).await?;
     if recorded.status == Status::Cancelling {
         // Cancelled between RunTask and its record: nobody else knew which task to stop.
         let (world, arn) = (world.clone(), task_arn.clone());
@@ -74,12 +75,13 @@ async fn start<A: Activities>(world: &Arc<A>, id: &ExecutionId, ctx: &DurableCon
 
 /// Attempts, one after the other, until one says how the job ends; then that is recorded.
 async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, BoxError> {
-    let mut attempt = Attempt::FIRST;
+    let mut attempt = job.attempt;
     loop {
         let ending = attempt_once(world, job, attempt, ctx).await?;
-        if !worth_another(&ending) || attempt.get() >= job.max_attempts {
+        if !worth_another(job, &ending) || !fail_attempt(world, &job.id, attempt, &ending, ctx).await? {
             return record(world, &job.id, ending, ctx).await;
         }
+        ctx.wait(cadence::backoff(attempt)).name("backoff").await?;
         attempt = attempt.next();
     }
 }
@@ -138,10 +140,10 @@ fn woken(result: Result<serde_json::Value, OperationError>) -> Result<(), Operat
     }
 }
 
-/// Whether a failed attempt says nothing about the next one.
-fn worth_another(ending: &Ending) -> bool {
+/// Whether it is worth asking for another attempt: the job may be tried again, or it was the platform that failed.
+fn worth_another(job: &Job, ending: &Ending) -> bool {
     match &ending.verdict {
-        Verdict::Failed(_) => true,
+        Verdict::Failed(_) => job.max_attempts > 1 || judge::excused(ending),
         Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
     }
 }
@@ -206,6 +208,17 @@ async fn collect<A: Activities>(
 
 /// Tries at a log that is not there yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
 const PATIENCE: u32 = 2;
+
+async fn fail_attempt<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    attempt: Attempt,
+    ending: &Ending,
+    ctx: &DurableContext,
+) -> Result<bool, BoxError> {
+    let (world, id, ending) = (world.clone(), id.clone(), ending.clone());
+    step(ctx, "fail-attempt", move |_| async move { world.fail_attempt(&id, attempt, &ending).await }).await
+}
 
 async fn record<A: Activities>(
     world: &Arc<A>,

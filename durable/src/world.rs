@@ -60,19 +60,24 @@ impl World {
 
     /// The execution that a function was invoked for: stored by the API, or created here when somebody invoked the
     /// function directly.
-    async fn called_for(&self, input: &Json, pattern: Pattern, name: ExecutionId) -> Result<Execution, EffectFailed> {
+    async fn called_for(
+        &self,
+        input: &Json,
+        pattern: Pattern,
+        name: &str,
+    ) -> Result<(Execution, Attempt), EffectFailed> {
         if let Ok(start) = serde_json::from_str::<StoredStart>(input.text()) {
             let id = start.execution_id();
-            if id != name {
-                // Two durable executions for one execution would be two workflows over it.
+            if start.name() != name {
+                // Two durable executions for one attempt would be two workflows over it.
                 return Err(EffectFailed::lasting(format!("execution {id} is seen through under its own name only")));
             }
-            let execution = self.read(&id).await?;
+            let execution = self.read(id).await?;
             if execution.pattern != pattern {
                 let why = format!("execution {id} is a {} execution, this is {pattern}", execution.pattern);
                 return Err(EffectFailed::lasting(why));
             }
-            return Ok(execution);
+            return Ok((execution, start.attempt()));
         }
         let request = Request {
             input: input.clone(),
@@ -85,11 +90,14 @@ impl World {
             return Err(EffectFailed::lasting(format!("{} {}", wrong.pointer, wrong.detail)));
         }
         let now = clock::now();
+        let name = name.parse().map_err(EffectFailed::lasting)?;
         let wanted = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
         match self.executions.create(&wanted, now).await? {
-            Created::New => Ok(wanted),
+            Created::New => Ok((wanted, Attempt::FIRST)),
             // This step ran before.
-            Created::Existing(seen) if seen.request == wanted.request && seen.pattern == pattern => Ok(*seen),
+            Created::Existing(seen) if seen.request == wanted.request && seen.pattern == pattern => {
+                Ok((*seen, Attempt::FIRST))
+            }
             Created::Existing(seen) => {
                 Err(EffectFailed::lasting(format!("another execution is named {} already", seen.id)))
             }
@@ -109,15 +117,15 @@ impl Activities for World {
         pattern: Pattern,
         durable_execution_arn: &str,
     ) -> Result<Accepted, EffectFailed> {
-        let name = name_of(durable_execution_arn)?;
-        let execution = self.called_for(input, pattern, name).await?;
+        let name = name_of(durable_execution_arn);
+        let (execution, attempt) = self.called_for(input, pattern, name).await?;
         let event = Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned() };
         let execution = self.advance(&execution.id, &event).await?;
         tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
         }
-        Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts }))
+        Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt }))
     }
 
     /// Dies before `RunTask`: the step runs again. Dies after it, or its reply gets lost: the same client token gets the
@@ -192,6 +200,14 @@ impl Activities for World {
         Ok(judge::ending(&execution, task.as_deref(), container, &lines, clock::now()))
     }
 
+    async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<bool, EffectFailed> {
+        let Verdict::Failed(error) = &ending.verdict else { return Ok(false) };
+        let event = Event::AttemptFailed { attempt, error: error.clone(), excused: judge::excused(ending) };
+        let execution = self.advance(id, &event).await?;
+        let wanted = matches!(execution.state, State::Pending | State::Running { .. });
+        Ok(wanted && clock::now() < execution.deadline && execution.may_try_again(attempt))
+    }
+
     async fn record(&self, id: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
         let execution = self.advance(id, &Event::Ended(ending.clone())).await?;
         tracing::info!(executionId = %id, status = %execution.status(), "recorded the end");
@@ -213,11 +229,11 @@ impl Activities for World {
     }
 }
 
-/// The name of a durable execution, which is its execution's id: `…/durable-execution/NAME/ID`
+/// The name of a durable execution, which is its execution's id, and for a later attempt that too: `…/durable-execution/NAME/ID`
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>).
-fn name_of(durable_execution_arn: &str) -> Result<ExecutionId, EffectFailed> {
+fn name_of(durable_execution_arn: &str) -> &str {
     let name = durable_execution_arn.split("/durable-execution/").nth(1).and_then(|rest| rest.split('/').next());
-    name.unwrap_or_default().parse().map_err(EffectFailed::lasting)
+    name.unwrap_or_default()
 }
 
 /// How an execution ends whose task nobody wants started any more.

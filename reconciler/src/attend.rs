@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws::{AdvanceError, Connection, Executions, Logs, Seen, StartError, Tasks, WorkflowStatus, Workflows, clock};
-use domain::{Ending, Event, Execution, ExecutionId, JobError, Verdict, judge, output::kinds, task::Task};
+use domain::{Ending, Event, Execution, ExecutionId, JobError, State, Verdict, judge, output::kinds, task::Task};
 use lambda_runtime::Error;
 
 use crate::{
@@ -145,7 +145,32 @@ impl Attendant {
         };
         let container = job.map_or("", |job| job.container.as_str());
         let ending = judge::ending(execution, task, container, &lines, clock::now());
-        self.record(&execution.id, ending).await
+        if self.another_attempt(execution, &ending).await? { Ok(()) } else { self.record(&execution.id, ending).await }
+    }
+
+    /// Starts another attempt if this one failed and one may follow: a workflow that begins with it. Safe to repeat: the
+    /// workflow's name says which attempt it is.
+    async fn another_attempt(&self, execution: &Execution, ending: &Ending) -> Result<bool, Error> {
+        let (State::Running { run, .. }, Verdict::Failed(error)) = (&execution.state, &ending.verdict) else {
+            return Ok(false);
+        };
+        let excused = judge::excused(ending);
+        if clock::now() >= execution.deadline || !(excused || execution.may_try_again(run.attempt)) {
+            return Ok(false);
+        }
+        let event = Event::AttemptFailed { attempt: run.attempt, error: error.clone(), excused };
+        let execution = match self.executions.advance(&execution.id, &event, clock::now()).await {
+            Ok(execution) => execution,
+            failed => return settled(failed).map(|()| true),
+        };
+        if !execution.may_try_again(run.attempt) {
+            return Ok(false);
+        }
+        match self.workflows.start_attempt(&execution.id, execution.pattern, run.attempt.next()).await {
+            Ok(()) => Ok(true),
+            Err(StartError::NameTaken(_)) => Ok(false),
+            Err(StartError::Call(failed)) => Err(failed.into()),
+        }
     }
 
     async fn record_failure(&self, id: &ExecutionId, why: String) -> Result<(), Error> {

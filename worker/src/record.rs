@@ -1,7 +1,7 @@
 //! Records in the execution's item that the job began and what it came to: the callback pattern.
 
 use aws::{AdvanceError, Connection, Executions, clock};
-use domain::{Attempt, Event, Execution, ExecutionId, Status};
+use domain::{Attempt, Event, Execution, ExecutionId, Status, Verdict};
 
 use crate::{
     config::{Config, Item},
@@ -116,7 +116,16 @@ impl Record {
             }
             Some(Stop::Deadline) | None => false,
         };
-        self.executions.advance(&self.id, &Event::Ended(finished.ending(cancelling)), clock::now()).await
+        let ending = finished.ending(cancelling);
+        if let Verdict::Failed(_) = ending.verdict {
+            // The reconciler sees how the task ended, and starts the next attempt.
+            let now = self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()))?;
+            if now.may_try_again(self.attempt) && clock::now() < now.deadline {
+                tracing::warn!("the attempt failed; another one follows");
+                return Ok(now);
+            }
+        }
+        self.executions.advance(&self.id, &Event::Ended(ending), clock::now()).await
     }
 }
 

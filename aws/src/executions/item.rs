@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::{
-    Ending, Execution, ExecutionId, JobError, Json, Owner, Pattern, Request, Run, State, Status, Timeline, Verdict,
+    Ending, Execution, ExecutionId, FailedAttempts, JobError, Json, Owner, Pattern, Request, Run, State, Status,
+    Timeline, Verdict,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub(super) struct Item {
     due: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rerun_of: Option<ExecutionId>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    failed: FailedAttempts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     durable_execution_arn: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +59,10 @@ pub(super) struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finished_at: Option<Timestamp>,
     timeline: Timeline,
+}
+
+fn is_none(failed: &FailedAttempts) -> bool {
+    *failed == FailedAttempts::default()
 }
 
 /// Parts of the index: one part of an index takes 1,000 writes a second
@@ -104,6 +111,7 @@ impl Item {
             active_shard: execution.due.map(|_| shard(&execution.id).to_string()),
             due: execution.due.map(Timestamp::as_second),
             rerun_of: execution.rerun_of.clone(),
+            failed: execution.failed.clone(),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             run: execution.state.run().cloned(),
             wake,
@@ -154,6 +162,7 @@ impl Item {
             expires_at: Timestamp::from_second(self.expires_at).map_err(|_| damaged("its expiry is no time"))?,
             due: self.due.and_then(|due| Timestamp::from_second(due).ok()),
             rerun_of: self.rerun_of,
+            failed: self.failed,
             durable_execution_arn: self.durable_execution_arn,
             state,
             timeline: self.timeline,

@@ -172,7 +172,11 @@ impl Activities for World {
         assert_eq!(pattern, self.pattern);
         self.effect(|facts| {
             let execution = facts.apply(&Event::WorkflowStarted { durable_execution_arn: arn.to_owned() });
-            Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts }))
+            Ok(Accepted::Job(Job {
+                id: execution.id,
+                max_attempts: execution.request.max_attempts,
+                attempt: Attempt::FIRST,
+            }))
         })
     }
 
@@ -235,6 +239,14 @@ impl Activities for World {
             }
             let output = Output::Json(Json::parse(r#"{"n":1}"#).unwrap());
             Ok(judge(Exit::Code(task.exit), output, "", now()))
+        })
+    }
+
+    async fn fail_attempt(&self, _: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<bool, EffectFailed> {
+        let Verdict::Failed(error) = &ending.verdict else { return Ok(false) };
+        self.effect(|facts| {
+            let execution = facts.apply(&Event::AttemptFailed { attempt, error: error.clone(), excused: false });
+            Ok(execution.may_try_again(attempt))
         })
     }
 

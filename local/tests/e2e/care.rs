@@ -146,3 +146,26 @@ async fn a_job_is_run_again() {
         assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!({ "n": 1 })));
     }
 }
+
+/// The first attempt fails, the second does not.
+#[tokio::test]
+async fn a_job_that_fails_is_tried_again() {
+    let marks = tempfile::tempdir().unwrap();
+    let mark = marks.path().display();
+    let flaky =
+        format!("flaky=read name; test -e {mark}/$name || {{ touch {mark}/$name; echo not yet >&2; exit 3; }}; echo 1");
+    let stack = Stack::start(&["--task", &flaky, "--task", "fails=exit 3"]).await;
+    for (number, pattern) in PATTERNS.into_iter().enumerate() {
+        let retry = json!({ "maxAttempts": 2 });
+        let done = stack.run(pattern, json!({ "task": "flaky", "input": number, "retry": retry })).await;
+        assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(2)), "{pattern}: {done:#}");
+        let told: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
+        let expected = ["created", "workflowStarted", "taskStarted", "attemptFailed", "taskStarted", "ended"];
+        assert_eq!(told, expected, "{pattern}");
+
+        let done = stack.run(pattern, json!({ "task": "fails", "input": null, "retry": retry })).await;
+        assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{pattern}: {done:#}");
+        let done = stack.run(pattern, json!({ "task": "fails", "input": null })).await;
+        assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(1)), "{pattern}: {done:#}");
+    }
+}
