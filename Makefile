@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VENV := target/venv
+CLIENT := clients/typescript
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 # Doc comments, lints and warnings are part of the gate; in `cargo run` a warning stays one.
@@ -19,7 +20,7 @@ run: ## Start everything on this machine
 	cargo run
 
 .PHONY: test
-test: format lint docs rust ## Run everything that has to pass
+test: format lint docs deny rust openapi-lint client-test browser-test template-test ## Run everything that has to pass
 
 .PHONY: format
 format: ## Check the formatting
@@ -32,6 +33,11 @@ lint: ## Run clippy; a warning fails
 .PHONY: docs
 docs: ## Build the documentation; a warning fails
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
+
+.PHONY: deny
+deny: ## Check licences and sources of what is depended on
+	command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
+	cargo deny --log-level error check bans licenses sources
 
 .PHONY: rust
 rust: $(VENV)/.made ## Run the Rust tests, end to end included
@@ -47,3 +53,100 @@ $(VENV)/.made: tests/requirements.txt
 .PHONY: openapi
 openapi: ## Print the OpenAPI document into openapi.yaml
 	cargo run --quiet --package api --bin openapi > openapi.yaml.new && mv openapi.yaml.new openapi.yaml
+
+.PHONY: openapi-lint
+openapi-lint: $(CLIENT)/node_modules/.made ## Lint the OpenAPI document; a warning fails
+	cd $(CLIENT) && npx redocly lint ../../openapi.yaml
+	cd $(CLIENT) && npx spectral lint --fail-severity hint ../../openapi.yaml
+
+.PHONY: clients
+clients: $(CLIENT)/node_modules/.made ## Generate the clients out of openapi.yaml
+	cd $(CLIENT) && npx openapi-ts --silent
+
+.PHONY: client-test
+client-test: client-tests-built ## Run the client's tests
+	cd $(CLIENT) && npx openapi-ts --silent --output build/generated
+	diff --recursive $(CLIENT)/src/generated $(CLIENT)/build/generated \
+		|| { echo "$(CLIENT)/src/generated is not what openapi.yaml generates: run 'make clients'" >&2; exit 1; }
+	cd $(CLIENT) && node --test --test-reporter=spec build/*.test.js
+
+.PHONY: browser-test
+browser-test: client-tests-built /usr/bin/chromium ## Try out the documentation page in Chromium
+	cd $(CLIENT) && node --test --test-reporter=spec build/browser/*.test.js
+
+.PHONY: client-tests-built
+client-tests-built: $(CLIENT)/node_modules/.made
+	cargo build --quiet
+	cd $(CLIENT) && npm run --silent build && npm run --silent build-tests
+
+$(CLIENT)/node_modules/.made: $(CLIENT)/package-lock.json
+	cd $(CLIENT) && npm ci --silent
+	touch $@
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+/usr/bin/chromium:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends chromium
+
+# ---------------------------------------------------------------------------------------------------------------- AWS
+
+DEPLOY := target/venv-deploy
+SCAN := target/venv-scan
+# Deploying and checking go with the same pinned tools; none of them needs an account to check.
+sam-build template-test image-test deploy destroy: export PATH := $(CURDIR)/$(DEPLOY)/bin:$(PATH)
+sam-build template-test: export AWS_DEFAULT_REGION ?= us-east-1
+sam-build template-test deploy destroy: export SAM_CLI_TELEMETRY := 0
+
+.PHONY: deploy
+deploy: $(DEPLOY)/.made ## Build everything and put it on AWS
+	deploy/deploy.sh
+
+.PHONY: destroy
+destroy: $(DEPLOY)/.made ## Take everything off AWS again
+	deploy/destroy.sh
+
+.PHONY: template-test
+template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policies and the scripts that deploy
+	sam validate --lint
+	cfn-lint template.yaml
+	$(SCAN)/bin/checkov --skip-download --compact --file template.yaml --output json > target/checkov.json \
+		|| { $(SCAN)/bin/checkov --skip-download --compact --quiet --file template.yaml; exit 1; }
+	shellcheck --external-sources deploy/*.sh
+	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts
+
+# The slow ones: both compile everything for release.
+.PHONY: ship-test
+ship-test: sam-build image-test ## Build what is deployed, and run it
+	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --package local --test e2e
+
+.PHONY: soak
+soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare every POST with its end
+	cargo build --workspace --bins
+	SOAK_SECONDS=$${SOAK_SECONDS:-600} cargo test --package local --test e2e soak -- --nocapture
+
+ARCHITECTURE ?= x86_64
+
+.PHONY: sam-build
+sam-build: $(DEPLOY)/.made ## Build the functions as they are deployed (ARCHITECTURE=x86_64 or arm64)
+	sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	cd deploy/tests && ARCHITECTURE=$(ARCHITECTURE) python -m unittest --verbose test_functions
+
+.PHONY: image-test
+image-test: $(DEPLOY)/.made /usr/bin/buildah ## Build the worker's image and the example's, without Docker, and run them
+	deploy/static-worker.sh "$$(dpkg --print-architecture)" target/image/worker
+	cd deploy/tests && python -m unittest --verbose test_image
+
+$(DEPLOY)/.made: deploy/requirements.txt
+	python3 -m venv $(DEPLOY)
+	$(DEPLOY)/bin/pip install --quiet --requirement $<
+	touch $@
+
+$(SCAN)/.made: deploy/requirements-scan.txt
+	python3 -m venv $(SCAN)
+	$(SCAN)/bin/pip install --quiet --requirement $<
+	touch $@
+
+/usr/bin/buildah:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends buildah

@@ -66,8 +66,15 @@ impl Environment {
 }
 
 /// What is wrong with the environment, all of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Misconfigured(Vec<String>);
+
+/// In words: it is what a `main` that returns it prints.
+impl fmt::Debug for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl fmt::Display for Misconfigured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

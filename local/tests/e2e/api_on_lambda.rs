@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::stack::{LONGHAUL, Stack};
+use crate::stack::{LONGHAUL, Stack, shipped};
 
 /// The binary beside the one under test.
 fn api_binary() -> String {
-    let api = Path::new(LONGHAUL).with_file_name("api");
+    let api = shipped("ApiFunction").unwrap_or_else(|| Path::new(LONGHAUL).with_file_name("api"));
     assert!(api.exists(), "{} is not there: `cargo build --workspace --bins` builds it", api.display());
     api.display().to_string()
 }

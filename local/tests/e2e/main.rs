@@ -17,4 +17,5 @@ mod jobs;
 mod main_job;
 mod problems;
 mod restart;
+mod soak;
 mod stack;

@@ -43,10 +43,34 @@ pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
         .args(["--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--json", "--data"])
         .arg(data)
         .args(arguments)
+        .args(shipped_functions())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     command
+}
+
+/// The binary that is deployed as that function, if `LONGHAUL_BOOTSTRAPS` names the directory of what `sam build` made.
+#[expect(clippy::disallowed_methods, reason = "an option of the tests, not of the program")]
+pub(crate) fn shipped(function: &str) -> Option<PathBuf> {
+    let built = std::env::var("LONGHAUL_BOOTSTRAPS").ok()?;
+    let bootstrap = root().join(built).join(function).join("bootstrap");
+    assert!(bootstrap.exists(), "{} is not there: `make sam-build` builds it", bootstrap.display());
+    Some(bootstrap)
+}
+
+/// Options that put the binaries which are deployed in the place of the stack's own functions.
+fn shipped_functions() -> Vec<String> {
+    let functions = [
+        ("--durable-function", "longhaul-sync", "SyncFunction"),
+        ("--durable-function", "longhaul-callback", "CallbackFunction"),
+        ("--function", "longhaul-reconciler", "ReconcilerFunction"),
+    ];
+    let option = |(option, name, function): (&str, &str, &str)| {
+        let bootstrap = shipped(function)?;
+        Some([option.to_owned(), format!("{name}={}", bootstrap.display())])
+    };
+    functions.into_iter().filter_map(option).flatten().collect()
 }
 
 impl Stack {

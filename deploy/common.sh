@@ -1,0 +1,41 @@
+# What deploy.sh and destroy.sh share. Sourced, not run.
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is used there
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The stack, and what is named after it.
+STACK=${STACK:-longhaul}
+REPOSITORY=$STACK-worker
+
+say() { printf '\n==> %s\n' "$*"; }
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# need TOOL HOW-TO-GET-IT: stops if it is not there.
+need() {
+    command -v "$1" >/dev/null || die "$1 is not installed: $2. Nothing has been changed."
+}
+
+# Sets ACCOUNT and REGION, or stops.
+log_in() {
+    local why
+    REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
+    [ -n "$REGION" ] || die "no AWS Region: set AWS_REGION, or run \`aws configure\`. Nothing has been changed."
+    export AWS_REGION=$REGION AWS_DEFAULT_REGION=$REGION AWS_PAGER=""
+    if ! why=$(aws sts get-caller-identity --query Account --output text 2>&1); then
+        die "no usable AWS credentials: run \`aws configure\` or \`aws sso login\`, or set AWS_PROFILE. Nothing has been" \
+            "changed. AWS says: $why"
+    fi
+    ACCOUNT=$why
+}
+
+# The name is part of others that AWS bounds: an image repository's is lowercase, a function's has 64 characters.
+check_stack_name() {
+    [[ $STACK =~ ^[a-z][a-z0-9-]{0,31}$ ]] ||
+        die "STACK is \"$STACK\", but has to be 1 to 32 lowercase letters, digits and hyphens. Nothing has been changed."
+}

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Builds Longhaul and puts it on AWS: `make deploy`. Run again, it updates what is there.
+#
+#   STACK         name of the stack, longhaul if not given; images, functions and logs are named after it
+#   AWS_REGION    where; or what `aws configure` says
+#   ARCHITECTURE  arm64 (the default) or x86_64
+#   JWT_ISSUER, JWT_AUDIENCE
+#                 whose tokens the API takes; without them, callers sign with IAM
+#   PARAMETERS    more parameters of template.yaml, as in "InternetEgress=true LogRetentionDays=90"
+#
+# Parameters that are not given keep the value that the stack has. Invariant: nothing in the account is changed before
+# everything that can be missing was looked for, and everything that can fail to build was built.
+# shellcheck source=deploy/common.sh
+source "$(dirname "$0")/common.sh"
+
+# ------------------------------------------------------------------------------------------------------ What is needed
+
+check_stack_name
+ARCHITECTURE=${ARCHITECTURE:-arm64}
+case $ARCHITECTURE in
+    arm64) platform=linux/arm64 ;;
+    x86_64) platform=linux/amd64 ;;
+    *) die "ARCHITECTURE is \"$ARCHITECTURE\", but has to be arm64 or x86_64. Nothing has been changed." ;;
+esac
+if [ "${JWT_ISSUER:+given}" != "${JWT_AUDIENCE:+given}" ]; then
+    die "JWT_ISSUER and JWT_AUDIENCE have to be given both, or neither. Nothing has been changed."
+fi
+
+need git "see https://git-scm.com"
+need aws "see https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+need sam "\`make deploy\` installs it; or see deploy/requirements.txt"
+need cargo "see https://rustup.rs"
+need cargo-lambda "\`make deploy\` installs it; or see deploy/requirements.txt"
+
+# The first of these that works. A Docker whose engine is not running does not.
+engine=""
+for candidate in docker podman buildah; do
+    if command -v "$candidate" >/dev/null && "$candidate" info >/dev/null 2>&1; then
+        engine=$candidate
+        break
+    fi
+done
+if [ -z "$engine" ] && command -v docker >/dev/null; then
+    die "Docker is installed, but its engine does not answer: start it. Nothing has been changed."
+fi
+[ -n "$engine" ] || die "nothing here builds images: install docker, podman or buildah. Nothing has been changed."
+
+log_in
+
+# -------------------------------------------------------------------------------------------------------------- Build
+
+registry=$ACCOUNT.dkr.ecr.$REGION.amazonaws.com
+[[ $REGION != cn-* ]] || registry=$registry.cn
+tag=$(date -u +%Y%m%dT%H%M%SZ) # tags are immutable: each push has its own
+image=$registry/$REPOSITORY:$tag
+
+say "Building the worker's image for $platform with $engine"
+build=("$engine" build --platform "$platform" --file worker/Dockerfile --tag "$image")
+# Docker finds that file by itself.
+[ "$engine" = docker ] || build+=(--ignorefile worker/Dockerfile.dockerignore)
+"${build[@]}" .
+
+say "Building the functions for $ARCHITECTURE"
+sam build --parameter-overrides "Architecture=$ARCHITECTURE"
+
+# ------------------------------------------------------------------------------------------------------------- Deploy
+
+prefix_list() {
+    local found
+    found=$(aws ec2 describe-managed-prefix-lists --filters "Name=prefix-list-name,Values=com.amazonaws.$REGION.$1" \
+        --query "PrefixLists[0].PrefixListId" --output text)
+    [[ $found == pl-* ]] || die "$REGION has no prefix list of $1. Nothing has been changed."
+    echo "$found"
+}
+s3=$(prefix_list s3)
+dynamodb=$(prefix_list dynamodb)
+
+say "Pushing the image to $registry/$REPOSITORY"
+if ! seen=$(aws ecr describe-repositories --repository-names "$REPOSITORY" 2>&1); then
+    [[ $seen == *RepositoryNotFoundException* ]] || die "cannot look for the image repository: $seen"
+    aws ecr create-repository --repository-name "$REPOSITORY" --image-tag-mutability IMMUTABLE \
+        --image-scanning-configuration scanOnPush=true --tags "Key=stack,Value=$STACK" >/dev/null
+fi
+password=$(aws ecr get-login-password)
+"$engine" login --username AWS --password-stdin "$registry" <<<"$password"
+"$engine" push "$image"
+digest=$(aws ecr describe-images --repository-name "$REPOSITORY" --image-ids "imageTag=$tag" \
+    --query "imageDetails[0].imageDigest" --output text)
+[[ $digest == sha256:* ]] || die "$image was pushed, but ECR does not tell its digest: $digest"
+
+say "Deploying the stack $STACK in $REGION"
+parameters=(
+    "Architecture=$ARCHITECTURE"
+    "WorkerImage=$registry/$REPOSITORY@$digest"
+    "S3PrefixList=$s3"
+    "DynamoDBPrefixList=$dynamodb"
+)
+[ -z "${JWT_ISSUER:-}" ] || parameters+=("JwtIssuer=$JWT_ISSUER" "JwtAudience=$JWT_AUDIENCE")
+for more in ${PARAMETERS:-}; do parameters+=("$more"); done
+# Everything that can make a function differ from its last version.
+changed=$( (printf '%s\n' "${parameters[@]}" && cat template.yaml .aws-sam/build/*/bootstrap) | git hash-object --stdin)
+parameters+=("Deployment=$changed")
+sam deploy --stack-name "$STACK" --region "$REGION" --parameter-overrides "${parameters[@]}"
+
+# --------------------------------------------------------------------------------------------------------- First steps
+
+output() {
+    aws cloudformation describe-stacks --stack-name "$STACK" --output text \
+        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
+}
+url=$(output ApiUrl)
+say "Longhaul is at $url. A first execution:"
+if [ "$(output Authorization)" = JWT ]; then
+    cat <<END
+
+  curl $url/executions/sync \\
+      --header "authorization: Bearer \$TOKEN" --header "content-type: application/json" \\
+      --data '{"input": {"message": "Hello", "processingTime": 10}}'
+END
+else
+    cat <<END
+
+  eval "\$(aws configure export-credentials --format env)"
+  curl $url/executions/sync \\
+      --aws-sigv4 "aws:amz:$REGION:execute-api" --user "\$AWS_ACCESS_KEY_ID:\$AWS_SECRET_ACCESS_KEY" \\
+      --header "x-amz-security-token: \${AWS_SESSION_TOKEN:-}" --header "content-type: application/json" \\
+      --data '{"input": {"message": "Hello", "processingTime": 10}}'
+END
+fi
+printf '\nIts answer has an id: the same, with %s/executions/ID and no --data, tells how it goes.\n' "$url"

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Undoes `make deploy`: the stack with its table and every record in it, the images, the logs. `make destroy`.
+#
+#   STACK, AWS_REGION  as for deploy.sh
+#   CONFIRM            the stack's name, where nobody is there to type it
+#
+# Run again, it goes on where it failed. What stays: the bucket that SAM shares between all stacks of the Region, less this
+# stack's files; and the log's key for 7 days, in which AWS would take the deletion back.
+# shellcheck source=deploy/common.sh
+source "$(dirname "$0")/common.sh"
+
+check_stack_name
+need aws "see https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+need sam "\`make destroy\` installs it; or see deploy/requirements.txt"
+log_in
+
+# `there WHAT NOT-FOUND COMMAND…`: whether a command finds it. Fails for any other reason than that.
+there() {
+    local what=$1 absent=$2 answer
+    shift 2
+    answer=$("$@" 2>&1) && return 0
+    [[ $answer == *$absent* ]] || die "cannot look for $what: $answer"
+    return 1
+}
+
+if [ -z "${CONFIRM:-}" ]; then
+    [ -t 0 ] || die "set CONFIRM=$STACK to delete that stack and its data. Nothing has been changed."
+    read -rp "This deletes $STACK in account $ACCOUNT, $REGION, with every execution in it. Its name, to go on: " CONFIRM
+fi
+[ "$CONFIRM" = "$STACK" ] || die "that is not the name of the stack, $STACK. Nothing has been changed."
+
+if there "the stack" "does not exist" aws cloudformation describe-stacks --stack-name "$STACK"; then
+    say "Stopping what runs"
+    # No durable execution may start another task while the cluster is emptied: ECS deletes none that has tasks.
+    for function in "$STACK-reconciler" "$STACK-sync" "$STACK-callback"; do
+        if there "$function" ResourceNotFoundException aws lambda get-function --function-name "$function"; then
+            aws lambda put-function-concurrency --function-name "$function" --reserved-concurrent-executions 0 >/dev/null
+        fi
+    done
+    if there "the cluster's tasks" ClusterNotFoundException aws ecs list-tasks --cluster "$STACK"; then
+        tasks=$(aws ecs list-tasks --cluster "$STACK" --query "taskArns[]" --output text)
+        for task in $tasks; do
+            [ "$task" = None ] || aws ecs stop-task --cluster "$STACK" --task "$task" --reason "make destroy" >/dev/null
+        done
+        for task in $tasks; do
+            [ "$task" = None ] || aws ecs wait tasks-stopped --cluster "$STACK" --tasks "$task"
+        done
+    fi
+    if there "the table" ResourceNotFoundException aws dynamodb describe-table --table-name "$STACK-executions"; then
+        aws dynamodb update-table --table-name "$STACK-executions" --no-deletion-protection-enabled >/dev/null
+    fi
+
+    say "Deleting the stack $STACK"
+    sam delete --stack-name "$STACK" --region "$REGION" --no-prompts
+fi
+
+if there "the image repository" RepositoryNotFoundException aws ecr describe-repositories --repository-names "$REPOSITORY"; then
+    say "Deleting the images"
+    aws ecr delete-repository --repository-name "$REPOSITORY" --force >/dev/null
+fi
+
+say "Deleting what services left behind"
+# The stack's own log groups went with it, unless a last line came after that and its service made the group again.
+for group in "/ecs/$STACK" "/aws/lambda/$STACK-api" "/aws/lambda/$STACK-sync" "/aws/lambda/$STACK-callback" \
+    "/aws/lambda/$STACK-reconciler" "/aws/vendedlogs/$STACK-api" "/aws/vpc/$STACK" "/aws/ecs/containerinsights/$STACK/performance"; do
+    found=$(aws logs describe-log-groups --log-group-name-prefix "$group" --output text \
+        --query "logGroups[?logGroupName=='$group'].logGroupName")
+    [ -z "$found" ] || aws logs delete-log-group --log-group-name "$group"
+done
+# ECS keeps what a task definition was.
+for revision in $(aws ecs list-task-definitions --family-prefix "$STACK-demo" --status INACTIVE \
+    --query "taskDefinitionArns[]" --output text); do
+    [ "$revision" = None ] || aws ecs delete-task-definitions --task-definitions "$revision" >/dev/null
+done
+
+say "Nothing of $STACK is left, but for its log key, which AWS deletes in 7 days"

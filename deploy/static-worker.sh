@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Builds the worker as one static program: static-worker.sh amd64|arm64 OUT
+#
+# Static against glibc: since 2.34 it resolves names in hosts files and DNS without loading anything, which is all that a
+# task needs, and it is the target that every Rust installation has. deploy/tests/test_image.py tries it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+case "${1:-}" in
+    amd64) target=x86_64-unknown-linux-gnu gcc=x86_64-linux-gnu-gcc ;;
+    arm64) target=aarch64-unknown-linux-gnu gcc=aarch64-linux-gnu-gcc ;;
+    *) echo "usage: $0 amd64|arm64 OUT" >&2 && exit 2 ;;
+esac
+out=${2:?"usage: $0 amd64|arm64 OUT"}
+
+if [ "$(rustc -vV | sed -n 's/^host: //p')" != "$target" ] && command -v rustup >/dev/null; then
+    rustup target list --installed | grep -qx "$target" || rustup target add "$target"
+fi
+upper=$(tr 'a-z-' 'A-Z_' <<<"$target")
+export "CARGO_TARGET_${upper}_LINKER=$gcc" "CC_${target//-/_}=$gcc"
+export "CARGO_TARGET_${upper}_RUSTFLAGS=-C target-feature=+crt-static"
+cargo build --locked --release --package worker --target "$target"
+mkdir -p "$(dirname "$out")"
+cp "${CARGO_TARGET_DIR:-target}/$target/release/worker" "$out"

@@ -1,0 +1,146 @@
+"""template.yaml, read as CloudFormation reads it: as much of it as the tests ask about."""
+
+import pathlib
+import re
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+PSEUDO = {
+    "AWS::StackName": "STACK",
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "111122223333",
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::NoValue": None,
+}
+
+GIVEN = {
+    "WorkerImage": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/STACK-worker@sha256:{'0' * 64}",
+    "S3PrefixList": "pl-53",
+    "DynamoDBPrefixList": "pl-db",
+}
+
+
+class Loader(yaml.SafeLoader):
+    pass
+
+
+def _tag(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+Loader.add_multi_constructor("!", _tag)
+
+
+class Template:
+    """The template, with parameters as they are by default or as given."""
+
+    def __init__(self, **parameters):
+        self.raw = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+        defaults = {name: str(spec["Default"]) for name, spec in self.raw["Parameters"].items() if "Default" in spec}
+        self.parameters = defaults | GIVEN | parameters
+        self.conditions = self.raw["Conditions"]
+        # What a condition leaves out is not there.
+        self.resources = {
+            name: resource
+            for name, resource in self.raw["Resources"].items()
+            if "Condition" not in resource or self.holds(resource["Condition"])
+        }
+
+    def of_type(self, kind):
+        return {name: it for name, it in self.resources.items() if it["Type"] == kind}
+
+    def properties(self, name):
+        return self.value(self.resources[name].get("Properties", {}))
+
+    def outputs(self):
+        return {name: self.value(output["Value"]) for name, output in self.raw["Outputs"].items()}
+
+    def holds(self, condition):
+        if isinstance(condition, str):
+            return self.holds(self.conditions[condition])
+        ((function, arguments),) = condition.items()
+        if function == "Condition":
+            return self.holds(arguments)
+        if function == "Fn::And":
+            return all(self.holds(part) for part in arguments)
+        if function == "Fn::Or":
+            return any(self.holds(part) for part in arguments)
+        if function == "Fn::Not":
+            return not self.holds(arguments[0])
+        assert function == "Fn::Equals", function
+        one, other = (self.value(argument) for argument in arguments)
+        return one == other
+
+    def value(self, it):
+        """`it` without intrinsic functions."""
+        if isinstance(it, list):
+            return [value for value in map(self.value, it) if value is not None]
+        if not isinstance(it, dict):
+            return it
+        if len(it) == 1:
+            ((function, argument),) = it.items()
+            if function == "Ref":
+                return self.ref(argument)
+            if function.startswith("Fn::"):
+                return getattr(self, "fn_" + function[4:].lower())(argument)
+        return {key: value for key, value in ((key, self.value(one)) for key, one in it.items()) if value is not None}
+
+    def ref(self, name):
+        if name in PSEUDO:
+            return PSEUDO[name]
+        if name in self.parameters:
+            return self.parameters[name]
+        if name.endswith(".Alias"):
+            function = name.removesuffix(".Alias")
+            alias = self.raw["Globals"]["Function"]["AutoPublishAlias"]
+            return f"arn:aws:lambda:us-east-1:111122223333:function:{self.properties(function)['FunctionName']}:{alias}"
+        properties = self.resources[name].get("Properties", {})
+        # Ref is the name of what has one.
+        for key in ("TableName", "ClusterName", "LogGroupName", "FunctionName"):
+            if key in properties:
+                return self.value(properties[key])
+        return f"<{name}>"
+
+    def fn_getatt(self, argument):
+        name, attribute = argument
+        assert name in self.resources, f"{name}.{attribute} is asked for, but {name} is not there"
+        return f"<{name}.{attribute}>"
+
+    def fn_sub(self, argument):
+        text, more = argument if isinstance(argument, list) else (argument, {})
+        more = {key: self.value(value) for key, value in more.items()}
+
+        def replacement(match):
+            name = match[1]
+            if name in more:
+                return more[name]
+            return self.fn_getatt(name.split(".", 1)) if "." in name else str(self.ref(name))
+
+        return re.sub(r"\$\{([^}!]+)\}", replacement, text)
+
+    def fn_if(self, argument):
+        condition, then, otherwise = argument
+        return self.value(then if self.holds(condition) else otherwise)
+
+    def fn_split(self, argument):
+        return self.value(argument[1]).split(argument[0])
+
+    def fn_select(self, argument):
+        return self.value(argument[1])[int(argument[0])]
+
+    def fn_getazs(self, _):
+        return ["us-east-1a", "us-east-1b"]
+
+    def fn_cidr(self, argument):
+        return [f"<cidr {number}>" for number in range(int(argument[1]))]

@@ -1,0 +1,151 @@
+"""Which AWS calls the Rust code makes, read from its source.
+
+No more Rust is understood than this house writes. The source checks the reading: every failure of a call carries the
+call's name (`"ecs:RunTask"`), so a call that is made in a way that is not understood here is a name without a call.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# The IAM actions that differ from the SDK's names.
+SERVICES = {"cloudwatchlogs": "logs"}
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A function, by the type it is a method of, if it is one."""
+
+    file: pathlib.Path
+    owner: str | None
+    name: str
+    body: str
+
+
+CALL = re.compile(r'"(?:dynamodb|ecs|lambda|logs|events):[A-Z]\w+"')
+# What a brace or a name in it means nothing: raw strings, strings, characters, comments.
+TOKEN = re.compile(r'''\br(#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^\\'])'|//[^\n]*|/\*.*?\*/''', re.S)
+
+
+@functools.cache
+def source(path):
+    """A file without comments, strings and tests; names of calls stay."""
+    text = TOKEN.sub(lambda it: it[0] if CALL.fullmatch(it[0]) else " ", path.read_text())
+    while found := re.search(r"#\[cfg\(test\)\]\s*(?:pub )?mod \w+\s*\{", text):
+        text = text[: found.start()] + text[end_of_block(text, found.end()) :]
+    return text
+
+
+def end_of_block(text, start):
+    """Behind the brace that closes the one before `start`."""
+    depth = 1
+    for brace in re.finditer(r"[{}]", text[start:]):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return start + brace.end()
+    raise ValueError("a brace is not closed")
+
+
+def files(folder):
+    """The Rust sources of a crate, without tests and the programs that are none of what runs on AWS."""
+    found = sorted((ROOT / folder / "src").rglob("*.rs"))
+    return [path for path in found if path.name != "tests.rs" and "tests" not in path.parent.parts]
+
+
+@functools.cache
+def functions(folder):
+    """Every function of a crate."""
+    found = []
+    for path in files(folder):
+        text = source(path)
+        impls = []
+        for impl in re.finditer(r"\bimpl\b(?:<[^{]*?>)?\s+(?:[\w:<>, ]+\s+for\s+)?(?:[\w]+::)*(\w+)[^{;]*\{", text):
+            impls.append((impl.end(), end_of_block(text, impl.end()), impl[1]))
+        for head in re.finditer(r"\bfn\s+(\w+)", text):
+            opened = re.compile(r"[{;]").search(text, head.end())
+            if opened is None or opened[0] == ";":
+                continue  # a trait's
+            body = text[opened.end() : end_of_block(text, opened.end())]
+            owner = next((name for start, end, name in impls if start <= head.start() < end), None)
+            found.append(Function(path, owner, head[1], body))
+    return found
+
+
+def action(service, operation):
+    camel = "".join(word.capitalize() for word in operation.split("_"))
+    return f"{SERVICES.get(service, service)}:{camel}"
+
+
+@functools.cache
+def aws_calls():
+    """What each method of the crate `aws` calls: `{(type, method): {"service:Operation"}}`."""
+    direct, edges = {}, {}
+    for function in functions("aws"):
+        services = set(re.findall(r"\baws_sdk_(\w+)::(?:\w+::)*\{?[^;]*\bClient\b", source(function.file)))
+        key = (function.owner, function.name)
+        operations = re.findall(r"\.\s*client\s*\.\s*(\w+)\s*\(", function.body)
+        assert not operations or len(services) == 1, f"{function.file} has clients of {services}"
+        direct[key] = {action(service, operation) for operation in operations for service in services}
+        edges[key] = {(function.owner, name) for name in re.findall(r"\bself\s*\.\s*(\w+)\s*\(", function.body)}
+    calls = {}
+    for key in direct:
+        reached, ahead = set(), [key]
+        while ahead:
+            now = ahead.pop()
+            if now in direct and now not in reached:
+                reached.add(now)
+                ahead.extend(edges[now])
+        calls[key] = set().union(*(direct[one] for one in reached))
+    return calls
+
+
+def named_calls():
+    """The calls that the crate `aws` has names for, in the errors it makes."""
+    texts = (source(path) for path in files("aws"))
+    return {name.strip('"') for text in texts for name in CALL.findall(text)}
+
+
+def handles(folder):
+    """The variables and fields of a crate that hold something that makes calls: `{name: type}`."""
+    types = {owner for (owner, _), calls in aws_calls().items() if owner and calls}
+    found = {}
+    for path in files(folder):
+        text = source(path)
+        for pattern in (r"\b(\w+):\s*&?(?:aws::)?(%s)\b", r"\blet\s+(\w+)\s*=\s*(?:aws::)?(%s)::new"):
+            found |= dict(re.findall(pattern % "|".join(types), text))
+    return found
+
+
+def calls_in(function, holders):
+    """The calls that a function makes itself."""
+    made = set()
+    for holder, method in re.findall(r"\b(\w+)\s*\.\s*(\w+)\s*\(", function.body):
+        if holder in holders:
+            made |= aws_calls().get((holders[holder], method), set())
+    return made
+
+
+def calls_of_crate(folder):
+    """The calls that a crate makes."""
+    holders = handles(folder)
+    return set().union(*(calls_in(function, holders) for function in functions(folder)))
+
+
+def calls_from(folder, root):
+    """The calls that are made by a crate's function `root`, and by all that it reaches."""
+    every, holders = functions(folder), handles(folder)
+    reached, ahead = set(), [function for function in every if function.name == root and function.owner is None]
+    assert ahead, f"{folder} has no function {root}"
+    while ahead:
+        now = ahead.pop()
+        if now in reached:
+            continue
+        reached.add(now)
+        methods = set(re.findall(r"\b(?:self|world)\s*\.\s*(\w+)\s*\(", now.body))
+        plain = set(re.findall(r"(?<![.\w])(?:\w+::)*(\w+)\s*\(", now.body))
+        ahead += [it for it in every if it.name in (methods if it.owner else plain)]
+    return set().union(*(calls_in(function, holders) for function in reached))

@@ -1,0 +1,133 @@
+"""The images, built and run without a Docker engine: `make image-test`.
+
+Where this differs from `docker build`: what worker/Dockerfile's first stage does in an image of Rust's, deploy/static-worker.sh
+has done on this machine before, and Debian's own Python stands in for the image `python:3.13-slim`. Everything else is
+the Dockerfiles as they are.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILT = ROOT / "target/image/worker"
+CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+
+# Debian's packages that are Python, and what it needs.
+PYTHON = ("libc6", "libexpat1", "libgcc-s1", "libpython3.11-minimal", "libpython3.11-stdlib", "python3-minimal", "python3.11-minimal", "zlib1g")
+
+
+class Images(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="longhaul-image-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.addClassCleanup(cls.buildah, "rm", "--all")
+        stage = cls.folder / "build"
+        for source, inside in ((BUILT, "out/worker"), (CERTIFICATES, "etc/ssl/certs/ca-certificates.crt")):
+            (stage / inside).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, stage / inside)
+        # It takes the place of the Dockerfile's first stage.
+        cls.build("worker", ROOT / "worker/Dockerfile", cls.folder, f"--build-context=build={stage}")
+
+    @classmethod
+    def buildah(cls, *arguments, check=True, **more):
+        command = ["buildah", "--root", cls.folder / "store", "--runroot", cls.folder / "run", *arguments]
+        env = os.environ | {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, **more)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    @classmethod
+    def build(cls, name, dockerfile, context, *more):
+        cls.buildah("build", "--tag", f"localhost/{name}", "--file", dockerfile, *more, context)
+
+    def rootfs(self, image):
+        container = self.buildah("from", f"localhost/{image}").stdout.strip()
+        return pathlib.Path(self.buildah("mount", container).stdout.strip())
+
+    def run_image(self, image, *arguments, **environment):
+        container = self.buildah("from", f"localhost/{image}").stdout.strip()
+        config = json.loads(self.buildah("inspect", "--type", "image", f"localhost/{image}").stdout)["OCIv1"]["config"]
+        env = [f"--env={name}={value}" for name, value in environment.items()]
+        command = [*config["Entrypoint"], *(arguments or config.get("Cmd", []))]
+        return self.buildah("run", *env, container, "--", *command, check=False, stdin=subprocess.DEVNULL)
+
+    def test_the_image_holds_the_worker_and_nothing_else(self):
+        root = self.rootfs("worker")
+        files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+        self.assertEqual(files, {"worker", "etc/ssl/certs/ca-certificates.crt"})
+        size = sum((root / name).stat().st_size for name in files)
+        print(f"\nthe worker's image: {size / 1e6:.1f} MB, {(root / 'worker').stat().st_size / 1e6:.1f} MB of it the program")
+        self.assertLess(size, 20_000_000)
+
+    def test_the_builder_is_sent_sources_only(self):
+        probe = self.folder / "Dockerfile.context"
+        probe.write_text("FROM scratch\nCOPY . /\n")
+        self.build("context", probe, ROOT, f"--ignorefile={ROOT}/worker/Dockerfile.dockerignore")
+        root = self.rootfs("context")
+        self.assertTrue((root / "worker/src/main.rs").is_file())
+        self.assertTrue((root / "deploy/static-worker.sh").is_file())
+        self.assertFalse((root / "target").exists())
+        self.assertLess(sum(path.stat().st_size for path in root.rglob("*") if path.is_file()), 10_000_000)
+
+    def test_the_worker_needs_no_library(self):
+        headers = subprocess.run(["readelf", "--program-headers", "--dynamic", BUILT], capture_output=True, text=True, check=True)
+        self.assertNotIn("INTERP", headers.stdout)
+        self.assertNotIn("NEEDED", headers.stdout)
+
+    def test_nobody_is_root(self):
+        inspected = json.loads(self.buildah("inspect", "--type", "image", "localhost/worker").stdout)
+        self.assertEqual(inspected["OCIv1"]["config"]["User"], "65532:65532")
+
+    def test_the_demonstration_runs(self):
+        done = self.run_image("worker", EXECUTION_INPUT='{"message": "Hello", "processingTime": 1}')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Hello", json.dumps(json.loads(done.stdout.splitlines()[-1])))
+
+    def test_it_runs_read_only_and_resolves_and_trusts_by_itself(self):
+        root = self.folder / "isolated/root"
+        shutil.copytree(self.rootfs("worker"), root, symlinks=True)
+        isolated = ROOT / "deploy/tests/isolated.py"
+        command = ["unshare", "--net", "--mount", sys.executable, isolated, root]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual(told["demo"]["code"], 0, told["demo"])
+        self.assertIsInstance(json.loads(told["demo"]["out"].splitlines()[-1]), dict)
+        self.assertEqual(told["seen"], [["dynamodb.eu-west-1.amazonaws.com", "DynamoDB_20120810.GetItem"]], told["asks"])
+        self.assertEqual(told["asks"]["code"], 125)
+        self.assertIn("there is no execution e1", told["asks"]["err"])
+
+    def test_the_example_wraps_a_python_job(self):
+        base = self.folder / "python"
+        packages = self.folder / "packages"
+        packages.mkdir()
+        subprocess.run(["apt-get", "download", *PYTHON], cwd=packages, check=True, capture_output=True)
+        for package in packages.iterdir():
+            subprocess.run(["dpkg-deb", "--extract", package, base], check=True)
+        stand_in = self.folder / "Dockerfile.python"
+        stand_in.write_text("FROM scratch\nCOPY . /\nENV PATH=/usr/local/bin:/usr/bin:/bin\n")
+        self.build("python-stand-in", stand_in, base)
+        self.build(
+            "example",
+            ROOT / "examples/python/Dockerfile",
+            ROOT / "examples",
+            "--build-arg=WORKER=localhost/worker",
+            "--build-context=docker.io/library/python:3.13-slim=container-image://localhost/python-stand-in",
+        )
+        done = self.run_image("example", EXECUTION_INPUT='{"text": "to be or not to be"}')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout.splitlines()[-1])["words"], 6)
+        wrong = self.run_image("example", EXECUTION_INPUT="[]")
+        self.assertEqual(wrong.returncode, 2)
+        self.assertIn("the input has to be an object", wrong.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

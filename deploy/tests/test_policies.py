@@ -1,0 +1,128 @@
+"""Each role may do what its program calls: nothing is missing, nothing spare. And it may do it to this stack alone."""
+
+import unittest
+
+import rust
+from cloudformation import Template
+
+# What Lambda, ECS and the VPC do with a role by themselves.
+WRITE_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+# What the durable SDK calls between a function's steps.
+CHECKPOINT = {"lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"}
+# How Lambda reads a queue for a function.
+CONSUME = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+# What RunTask asks for beside itself: to pass the task's two roles, and to tag the task.
+RUN = {"ecs:RunTask": {"iam:PassRole", "ecs:TagResource"}}
+
+
+def with_implied(calls):
+    return {rust.ACTIONS.get(call, call) for call in calls}.union(*(RUN.get(call, set()) for call in calls))
+
+
+# Whoever adds a role says here whose calls it is for.
+EXPECTED = {
+    "ApiRole": lambda: with_implied(rust.calls_of_crate("api")) | WRITE_LOGS,
+    "SyncRole": lambda: with_implied(rust.calls_from("durable", "sync")) | CHECKPOINT | WRITE_LOGS,
+    "CallbackRole": lambda: with_implied(rust.calls_from("durable", "callback")) | CHECKPOINT | WRITE_LOGS,
+    "ReconcilerRole": lambda: with_implied(rust.calls_of_crate("reconciler")) | CONSUME | WRITE_LOGS,
+    "TaskRole": lambda: with_implied(rust.calls_of_crate("worker")),
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+    "TaskExecutionRole": lambda: WRITE_LOGS
+    | {
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:GetAuthorizationToken",
+        "ecr:GetDownloadUrlForLayer",
+    },
+    # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+    "FlowLogRole": lambda: WRITE_LOGS | {"logs:DescribeLogGroups", "logs:DescribeLogStreams"},
+}
+
+# The only actions that know no resource, and the condition that bounds them instead.
+UNBOUND = {"ecr:GetAuthorizationToken": None, "ecs:ListTasks": {"ArnEquals": {"ecs:cluster": "<Cluster.Arn>"}}}
+
+
+def listed(one_or_more):
+    return one_or_more if isinstance(one_or_more, list) else [one_or_more]
+
+
+def statements(template, role):
+    for policy in template.properties(role)["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+class Policies(unittest.TestCase):
+    def setUp(self):
+        self.template = Template()
+        self.roles = self.template.of_type("AWS::IAM::Role")
+
+    def test_every_role_is_for_known_calls(self):
+        self.assertEqual(set(self.roles), set(EXPECTED))
+
+    def test_every_call_is_understood(self):
+        self.assertEqual(set().union(*rust.aws_calls().values()), rust.named_calls())
+
+    def test_none_is_missing_and_none_is_spare(self):
+        for role in self.roles:
+            allowed = [action for it in statements(self.template, role) for action in listed(it["Action"])]
+            with self.subTest(role):
+                self.assertEqual(set(allowed), EXPECTED[role]())
+                self.assertEqual(len(allowed), len(set(allowed)), "allowed twice")
+
+    def test_policies_are_written_out_and_only_allow(self):
+        for role, resource in self.roles.items():
+            with self.subTest(role):
+                self.assertNotIn("ManagedPolicyArns", resource["Properties"])
+                self.assertEqual({it["Effect"] for it in statements(self.template, role)}, {"Allow"})
+        for function in self.template.of_type("AWS::Serverless::Function").values():
+            self.assertNotIn("Policies", function["Properties"], "SAM would add a managed policy")
+
+    def test_policies_name_what_is_this_stacks(self):
+        for role in self.roles:
+            for statement in statements(self.template, role):
+                for action in listed(statement["Action"]):
+                    self.assertNotIn("*", action)
+                for resource in listed(statement["Resource"]):
+                    with self.subTest(role, statement=statement["Sid"]):
+                        if resource == "*":
+                            self.assertIn(action, UNBOUND)
+                            self.assertEqual(statement.get("Condition"), UNBOUND[action])
+                        else:
+                            self.assertRegex(resource, r"STACK|^<\w+\.Arn>(/index/\w+)?$")
+                            self.assertNotRegex(resource.split(":", 5)[-1], r"^\*|^[a-z-]+[/:]\*")
+
+    def test_two_roles_are_passed_to_ecs_and_to_nothing_else(self):
+        task = self.template.properties("DemoTask")
+        passed = [it for role in self.roles for it in statements(self.template, role) if "iam:PassRole" in listed(it["Action"])]
+        self.assertEqual(len(passed), 2)
+        for statement in passed:
+            self.assertEqual(statement["Resource"], [task["TaskRoleArn"], task["ExecutionRoleArn"]])
+            self.assertEqual(statement["Condition"], {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}})
+
+    def test_functions_are_invoked_by_their_alias(self):
+        for who in ("Api", "Reconciler"):
+            (start,) = [it for it in statements(self.template, f"{who}Role") if it["Action"] == "lambda:InvokeFunction"]
+            environment = self.template.properties(f"{who}Function")["Environment"]["Variables"]
+            self.assertEqual(start["Resource"], [it for name, it in environment.items() if name.endswith("_FUNCTION")])
+            for arn in start["Resource"]:
+                self.assertRegex(arn, r":function:STACK-(sync|callback|reconciler):live$")
+
+    def test_endpoints_let_through_what_tasks_may_do(self):
+        allowed = {
+            action
+            for role in ("TaskRole", "TaskExecutionRole")
+            for it in statements(self.template, role)
+            for action in listed(it["Action"])
+        }
+        through = {
+            action
+            for name in self.template.of_type("AWS::EC2::VPCEndpoint")
+            for it in self.template.properties(name)["PolicyDocument"]["Statement"]
+            for action in listed(it["Action"])
+        }
+        # S3 is where ECR's download URLs lead.
+        self.assertEqual(through, allowed | {"s3:GetObject"})
+
+
+if __name__ == "__main__":
+    unittest.main()

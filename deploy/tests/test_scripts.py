@@ -1,0 +1,287 @@
+"""deploy.sh and destroy.sh, run against tools that only note how they were called."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# What a system has anyway, of which the scripts use some.
+SYSTEM = ("bash", "cat", "date", "dirname", "env", "git", "grep", "printf", "sed", "tr")
+
+# Each tool notes its arguments, then looks for an answer: a file named after what its arguments begin with.
+STUB = """#!/usr/bin/env bash
+echo "{tool} $*" >> "$STUBS/calls"
+for answer in "$STUBS/answers/"*; do
+    begin=$(sed -n 1p "$answer")
+    if [[ "{tool} $*" == "$begin"* ]]; then
+        sed -n '3,$p' "$answer"
+        exit "$(sed -n 2p "$answer")"
+    fi
+done
+"""
+
+DIGEST = "sha256:" + "1" * 64
+REPOSITORY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/longhaul-worker"
+
+# What a working account says.
+ANSWERS = {
+    "aws sts get-caller-identity": (0, "111122223333"),
+    "aws ecr describe-repositories": (0, "{}"),
+    "aws ecr get-login-password": (0, "secret"),
+    "aws ecr describe-images": (0, DIGEST),
+    "aws ec2 describe-managed-prefix-lists --filters Name=prefix-list-name,Values=com.amazonaws.eu-west-1.s3": (0, "pl-53"),
+    "aws ec2 describe-managed-prefix-lists --filters Name=prefix-list-name,Values=com.amazonaws.eu-west-1.dynamodb": (0, "pl-db"),
+    "aws cloudformation describe-stacks --stack-name longhaul --output text --query Stacks[0].Outputs[?OutputKey=='ApiUrl']": (
+        0,
+        "https://api.example",
+    ),
+    "aws cloudformation describe-stacks --stack-name longhaul --output text --query Stacks[0].Outputs[?OutputKey=='Auth": (
+        0,
+        "AWS_IAM",
+    ),
+    "aws ecs list-tasks --cluster longhaul --query": (0, "arn:t1\tarn:t2"),
+    "aws ecs list-task-definitions": (0, "arn:demo:1"),
+    "aws logs describe-log-groups --log-group-name-prefix /aws/lambda/longhaul-api": (0, "/aws/lambda/longhaul-api"),
+}
+
+# Calls that change something in the account.
+CHANGES = (
+    "aws ecr create",
+    "aws ecr delete",
+    "aws ecs stop",
+    "aws ecs delete",
+    "aws dynamodb update",
+    "aws lambda put",
+    "aws logs delete",
+    "docker push",
+    "sam deploy",
+    "sam delete",
+)
+
+
+class Scripts(unittest.TestCase):
+    def setUp(self):
+        self.stubs = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.stubs)
+        (self.stubs / "bin").mkdir()
+        for program in SYSTEM:
+            (self.stubs / "bin" / program).symlink_to(shutil.which(program))
+        for tool in ("aws", "sam", "cargo", "cargo-lambda", "docker"):
+            self.install(tool)
+        # The tree, as far as the scripts read it, with something built.
+        self.tree = self.stubs / "tree"
+        (self.tree / ".aws-sam/build/ApiFunction").mkdir(parents=True)
+        (self.tree / ".aws-sam/build/ApiFunction/bootstrap").write_text("program")
+        shutil.copy(ROOT / "template.yaml", self.tree)
+        (self.tree / "deploy").mkdir()
+        for path in (ROOT / "deploy").glob("*.sh"):
+            shutil.copy(path, self.tree / "deploy")
+
+    def install(self, tool):
+        path = self.stubs / "bin" / tool
+        path.write_text(STUB.format(tool=tool))
+        path.chmod(0o755)
+
+    def remove(self, tool):
+        (self.stubs / "bin" / tool).unlink()
+
+    def run_script(self, script, answers=(), **environment):
+        folder = self.stubs / "answers"
+        folder.mkdir()
+        # The longest beginning first: it says the most.
+        told = sorted((ANSWERS | dict(answers)).items(), key=lambda it: -len(it[0]))
+        for number, (begin, (code, text)) in enumerate(told):
+            (folder / f"{number:02}").write_text(f"{begin}\n{code}\n{text}\n")
+        env = {"PATH": str(self.stubs / "bin"), "STUBS": str(self.stubs), "AWS_REGION": "eu-west-1"} | environment
+        done = subprocess.run(
+            [self.tree / "deploy" / script],
+            env={name: value for name, value in env.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        calls = self.stubs / "calls"
+        self.calls = calls.read_text().splitlines() if calls.exists() else []
+        self.changes = [call for call in self.calls if call.startswith(CHANGES)]
+        return done
+
+    def assert_stopped(self, done, *words):
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(self.changes, [])
+        self.assertEqual(done.stdout, "", "it began")
+        self.assertRegex(done.stderr, r"^error: .*Nothing has been changed\.")
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def order(self, *begins):
+        """The calls that begin so were made, each after the one before."""
+        at = -1
+        for begin in begins:
+            at = next((n for n, call in enumerate(self.calls) if n > at and call.startswith(begin)), None)
+            self.assertIsNotNone(at, f"no {begin!r} in its place in {self.calls}")
+
+
+class Deploy(Scripts):
+    def test_each_missing_tool_stops_it(self):
+        for tool in ("aws", "sam", "cargo", "cargo-lambda", "git"):
+            with self.subTest(tool):
+                self.setUp()
+                self.remove(tool)
+                self.assert_stopped(self.run_script("deploy.sh"), tool)
+
+    def test_no_engine_stops_it(self):
+        self.remove("docker")
+        self.assert_stopped(self.run_script("deploy.sh"), "docker, podman or buildah")
+
+    def test_a_sleeping_docker_stops_it(self):
+        done = self.run_script("deploy.sh", {"docker info": (1, "cannot connect")})
+        self.assert_stopped(done, "engine does not answer")
+
+    def test_podman_stands_in_for_docker(self):
+        self.install("podman")
+        done = self.run_script("deploy.sh", {"docker info": (1, "cannot connect")})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.order("podman build --platform linux/arm64", "podman login", "podman push")
+        self.assertFalse([call for call in self.calls if call.startswith("docker") and call != "docker info"])
+
+    def test_no_credentials_stop_it(self):
+        done = self.run_script("deploy.sh", {"aws sts get-caller-identity": (255, "Unable to locate credentials")})
+        self.assert_stopped(done, "credentials", "Unable to locate credentials")
+
+    def test_no_region_stops_it(self):
+        self.assert_stopped(self.run_script("deploy.sh", AWS_REGION=None), "Region")
+
+    def test_nonsense_stops_it(self):
+        for wrong in ({"ARCHITECTURE": "mips"}, {"JWT_ISSUER": "https://i"}, {"JWT_AUDIENCE": "a"}, {"STACK": "My_Stack"}):
+            with self.subTest(wrong):
+                self.setUp()
+                self.assert_stopped(self.run_script("deploy.sh", **wrong), *wrong)
+
+    def test_it_looks_then_builds_then_changes(self):
+        done = self.run_script("deploy.sh")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.order(
+            "docker info",
+            "aws sts get-caller-identity",
+            "docker build --platform linux/arm64 --file worker/Dockerfile",
+            "sam build --parameter-overrides Architecture=arm64",
+            "aws ecr get-login-password",
+            "docker login --username AWS --password-stdin 111122223333.dkr.ecr.eu-west-1.amazonaws.com",
+            f"docker push {REPOSITORY}:",
+            "aws ecr describe-images",
+            "sam deploy --stack-name longhaul --region eu-west-1",
+        )
+        (deploy,) = [call for call in self.calls if call.startswith("sam deploy")]
+        for parameter in ("Architecture=arm64", f"WorkerImage={REPOSITORY}@{DIGEST}", "S3PrefixList=pl-53", "DynamoDBPrefixList=pl-db"):
+            self.assertIn(f" {parameter}", deploy)
+        self.assertRegex(deploy, " Deployment=[0-9a-f]{40}$")
+        self.assertNotIn("Jwt", deploy)
+        self.assertNotIn("aws ecr create-repository", "\n".join(self.calls))
+        self.assertIn("https://api.example/executions/sync", done.stdout)
+        self.assertIn('--aws-sigv4 "aws:amz:eu-west-1:execute-api"', done.stdout)
+
+    def test_a_missing_repository_is_made_before_the_push(self):
+        absent = (254, "An error occurred (RepositoryNotFoundException) when calling DescribeRepositories")
+        done = self.run_script("deploy.sh", {"aws ecr describe-repositories": absent})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.order("sam build", "aws ecr create-repository --repository-name longhaul-worker", "docker push")
+
+    def test_an_unclear_answer_about_the_repository_stops_it(self):
+        done = self.run_script("deploy.sh", {"aws ecr describe-repositories": (254, "AccessDeniedException")})
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("AccessDeniedException", done.stderr)
+        self.assertEqual(self.changes, [])
+
+    def test_everything_that_is_said_reaches_the_stack(self):
+        done = self.run_script(
+            "deploy.sh",
+            {"aws cloudformation describe-stacks": (0, "JWT")}
+            | {begin: (0, "JWT") for begin in ANSWERS if "OutputKey=='Auth" in begin},
+            ARCHITECTURE="x86_64",
+            JWT_ISSUER="https://issuer.example",
+            JWT_AUDIENCE="longhaul",
+            PARAMETERS="InternetEgress=true LogRetentionDays=90",
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.order("docker build --platform linux/amd64", "sam build --parameter-overrides Architecture=x86_64", "sam deploy")
+        (deploy,) = [call for call in self.calls if call.startswith("sam deploy")]
+        for word in ("Architecture=x86_64", "JwtIssuer=https://issuer.example", "JwtAudience=longhaul", "InternetEgress=true", "LogRetentionDays=90"):
+            self.assertIn(f" {word}", deploy)
+        self.assertIn("Authorization: Bearer $TOKEN".lower(), done.stdout.lower())
+
+    def test_a_failure_in_the_middle_is_the_end(self):
+        steps = ("docker build", "sam build", "docker login", "docker push", "aws ecr describe-images", "sam deploy")
+        for step, after in zip(steps, (*steps[1:], "aws cloudformation describe-stacks")):
+            with self.subTest(step):
+                self.setUp()
+                done = self.run_script("deploy.sh", {step: (1, "it broke")})
+                self.assertNotEqual(done.returncode, 0)
+                self.assertNotIn("A first execution", done.stdout)
+                self.assertFalse([call for call in self.calls if call.startswith(after)], "it went on")
+                if step.endswith("build"):
+                    self.assertEqual(self.changes, [])
+
+
+class Destroy(Scripts):
+    def test_each_missing_tool_stops_it(self):
+        for tool in ("aws", "sam"):
+            with self.subTest(tool):
+                self.setUp()
+                self.remove(tool)
+                self.assert_stopped(self.run_script("destroy.sh", CONFIRM="longhaul"), tool)
+
+    def test_no_credentials_stop_it(self):
+        done = self.run_script("destroy.sh", {"aws sts get-caller-identity": (255, "Expired")}, CONFIRM="longhaul")
+        self.assert_stopped(done, "credentials", "Expired")
+
+    def test_it_wants_to_be_told(self):
+        self.assert_stopped(self.run_script("destroy.sh"), "CONFIRM=longhaul")
+
+    def test_another_name_is_not_enough(self):
+        self.assert_stopped(self.run_script("destroy.sh", CONFIRM="yes"), "longhaul")
+
+    def test_it_stops_what_runs_then_deletes_everything(self):
+        done = self.run_script("destroy.sh", CONFIRM="longhaul")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.order(
+            "aws lambda put-function-concurrency --function-name longhaul-reconciler --reserved-concurrent-executions 0",
+            "aws lambda put-function-concurrency --function-name longhaul-sync --reserved-concurrent-executions 0",
+            "aws lambda put-function-concurrency --function-name longhaul-callback --reserved-concurrent-executions 0",
+            "aws ecs stop-task --cluster longhaul --task arn:t1",
+            "aws ecs stop-task --cluster longhaul --task arn:t2",
+            "aws ecs wait tasks-stopped --cluster longhaul --tasks arn:t1",
+            "aws dynamodb update-table --table-name longhaul-executions --no-deletion-protection-enabled",
+            "sam delete --stack-name longhaul --region eu-west-1 --no-prompts",
+            "aws ecr delete-repository --repository-name longhaul-worker --force",
+            "aws logs delete-log-group --log-group-name /aws/lambda/longhaul-api",
+            "aws ecs delete-task-definitions --task-definitions arn:demo:1",
+        )
+        self.assertEqual(len([call for call in self.calls if call.startswith("aws logs delete")]), 1)
+
+    def test_what_is_gone_already_is_no_failure(self):
+        done = self.run_script(
+            "destroy.sh",
+            {
+                "aws cloudformation describe-stacks": (254, "Stack with id longhaul does not exist"),
+                "aws ecr describe-repositories": (254, "RepositoryNotFoundException"),
+                "aws ecs list-task-definitions": (0, "None"),
+                "aws logs describe-log-groups --log-group-name-prefix /aws/lambda/longhaul-api": (0, ""),
+            },
+            CONFIRM="longhaul",
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.changes, [])
+
+    def test_a_failure_in_the_middle_is_the_end(self):
+        done = self.run_script("destroy.sh", {"sam delete": (1, "it broke")}, CONFIRM="longhaul")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertFalse([call for call in self.calls if call.startswith("aws ecr delete")])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,283 @@
+"""What template.yaml promises, and what it must have in common with the code."""
+
+import contextlib
+import io
+import json
+import re
+import unittest
+
+import boto3
+from cloudformation import ROOT, Template
+from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+FUNCTIONS = {"ApiFunction": "api", "SyncFunction": "durable", "CallbackFunction": "durable", "ReconcilerFunction": "reconciler"}
+SCAN = ROOT / "target/checkov.json"
+
+
+def transformed(**parameters):
+    """The resources that SAM makes of the template."""
+    raw = yaml_parse((ROOT / "template.yaml").read_text())
+    for resource in raw["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+    values = Template(**parameters).parameters
+    session = boto3.Session(region_name="us-east-1")
+    with contextlib.redirect_stderr(io.StringIO()):  # it wants to send metrics
+        return Translator({}, Parser(), boto_session=session).translate(raw, values)["Resources"]
+
+
+def hours(constant):
+    """A Duration of domain/src/limits.rs, in hours."""
+    text = (ROOT / "domain/src/limits.rs").read_text()
+    factors = re.search(rf"const {constant}: Duration = Duration::from_hours\(([\d *]+)\)", text)[1]
+    result = 1
+    for factor in factors.split("*"):
+        result *= int(factor)
+    return result
+
+
+def default_of(function):
+    """A string that a function of aws/src/tasks.rs returns."""
+    text = (ROOT / "aws/src/tasks.rs").read_text()
+    return re.search(rf'fn {function}\(\) -> String \{{\s*"(\w+)"', text)[1]
+
+
+class Environment(unittest.TestCase):
+    def test_functions_get_what_their_configuration_reads(self):
+        for name, crate in FUNCTIONS.items():
+            text = (ROOT / crate / "src/config.rs").read_text()
+            read = {variable: how for how, variable in re.findall(r'env\s*\.(\w+)\(\s*"(\w+)"', text)}
+            needed = {variable for variable, how in read.items() if how in ("required", "parsed", "list")}
+            given = set(Template().properties(name)["Environment"]["Variables"])
+            with self.subTest(name):
+                self.assertLessEqual(needed, given)
+                self.assertLessEqual(given, set(read))
+
+    def test_tasks_name_the_definition_that_is_there(self):
+        template = Template()
+        demo = template.properties("DemoTask")
+        for name in FUNCTIONS:
+            tasks = json.loads(template.properties(name)["Environment"]["Variables"]["TASKS"])
+            self.assertEqual(tasks, {"demo": {"taskDefinition": demo["Family"]}})
+        (container,) = demo["ContainerDefinitions"]
+        self.assertEqual(container["Name"], default_of("default_container"))
+        prefix = container["LogConfiguration"]["Options"]["awslogs-stream-prefix"]
+        self.assertEqual(prefix, default_of("default_stream_prefix"))
+
+    def test_the_table_is_the_one_that_the_code_knows(self):
+        item = (ROOT / "aws/src/executions/item.rs").read_text()
+        table = Template().properties("Table")
+        key = re.search(r'const KEY: &str = "(\w+)"', item)[1]
+        self.assertEqual(table["KeySchema"], [{"AttributeName": key, "KeyType": "HASH"}])
+        expires = re.search(r'const EXPIRES: &str = "(\w+)"', item)[1]
+        self.assertEqual(table["TimeToLiveSpecification"], {"AttributeName": expires, "Enabled": True})
+
+
+    def test_the_index_is_the_one_that_the_code_asks(self):
+        executions = (ROOT / "aws/src/executions.rs").read_text()
+        (index,) = Template().properties("Table")["GlobalSecondaryIndexes"]
+        self.assertEqual(index["IndexName"], re.search(r'const ACTIVE: &str = "(\w+)"', executions)[1])
+        for key in index["KeySchema"]:
+            self.assertRegex(executions, rf'"[^"]*\b{key["AttributeName"]}\b')
+
+
+class Events(unittest.TestCase):
+    def test_what_ends_is_told_and_what_is_not_told_is_looked_for(self):
+        template = Template()
+        rules = {name: template.properties(name) for name in template.of_type("AWS::Events::Rule")}
+        self.assertEqual({name: rule["Targets"][0]["Arn"].split(":")[-2:] for name, rule in rules.items()}, {
+            "TaskStopped": ["<Notices.Arn>"],
+            "WorkflowEnded": ["<Notices.Arn>"],
+            "Sweep": ["STACK-reconciler", "live"],
+        })  # fmt: skip
+        code = (ROOT / "reconciler/src/events.rs").read_text()
+        for rule in (rules["TaskStopped"], rules["WorkflowEnded"]):
+            pattern = rule["EventPattern"]
+            self.assertIn(f'("{pattern["source"][0]}", "{pattern["detail-type"][0]}")', code)
+        self.assertEqual(rules["TaskStopped"]["EventPattern"]["detail"]["clusterArn"], ["<Cluster.Arn>"])
+        self.assertEqual(rules["Sweep"]["ScheduleExpression"], "rate(1 minute)")
+
+    def test_one_bad_notice_holds_nothing_up(self):
+        template = Template()
+        mapping = template.properties("NoticesReachReconciler")
+        self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
+        queue = template.properties("Notices")
+        self.assertEqual(queue["RedrivePolicy"]["deadLetterTargetArn"], "<DeadNotices.Arn>")
+        self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * template.properties("ReconcilerFunction")["Timeout"])
+
+
+class Durable(unittest.TestCase):
+    def test_a_name_is_free_again_before_its_item_is_gone(self):
+        for name in ("SyncFunction", "CallbackFunction"):
+            config = Template().properties(name)["DurableConfig"]
+            self.assertLess(config["RetentionPeriodInDays"] * 24, hours("RETENTION"))
+
+    def test_an_execution_outlives_the_longest_job(self):
+        for name in ("SyncFunction", "CallbackFunction"):
+            timeout = Template().properties(name)["DurableConfig"]["ExecutionTimeout"]
+            self.assertGreater(timeout, hours("TIMEOUT") * 3600)
+            self.assertLessEqual(timeout, 31_622_400)
+
+    def test_every_deployment_that_changes_something_publishes(self):
+        """Whatever it changed: SAM sees no parameter in an environment, and Lambda no version in an equal function."""
+        first, again, second = (transformed(Deployment=it) for it in ("a" * 40, "a" * 40, "b" * 40))
+        versions = [{it for it in resources if resources[it]["Type"] == "AWS::Lambda::Version"} for resources in (first, again, second)]
+        self.assertEqual(len(versions[0]), len(FUNCTIONS))
+        self.assertEqual(versions[0], versions[1])
+        self.assertFalse(versions[0] & versions[2])
+        for version in versions[0]:
+            self.assertEqual(first[version]["DeletionPolicy"], "Retain", "executions in flight need it")
+        for name in FUNCTIONS:
+            self.assertEqual(first[name + "Aliaslive"]["Type"], "AWS::Lambda::Alias")
+            self.assertIn("a" * 40, str(first[name]["Properties"]["Description"]))
+
+
+class Callers(unittest.TestCase):
+    def test_no_route_is_open(self):
+        for given, expected in (({}, "AWS_IAM"), ({"JwtIssuer": "https://i", "JwtAudience": "a,b"}, "JWT")):
+            template = Template(**given)
+            routes = template.of_type("AWS::ApiGatewayV2::Route")
+            self.assertTrue(routes)
+            for name in routes:
+                self.assertEqual(template.properties(name)["AuthorizationType"], expected)
+            self.assertEqual(template.outputs()["Authorization"], expected)
+        self.assertEqual(template.properties("Route")["AuthorizerId"], "<JwtAuthorizer>")
+        jwt = template.properties("JwtAuthorizer")["JwtConfiguration"]
+        self.assertEqual(jwt, {"Issuer": "https://i", "Audience": ["a", "b"]})
+
+    def test_half_a_jwt_is_refused(self):
+        (rule,) = [it for name, it in Template().raw["Rules"].items() if "Issuer" in name]
+        for issuer, audience in (("https://i", ""), ("", "a")):
+            template = Template(JwtIssuer=issuer, JwtAudience=audience)
+            self.assertTrue(template.holds(rule["RuleCondition"]))
+            self.assertFalse(template.holds(rule["Assertions"][0]["Assert"]))
+        for name in Template().of_type("AWS::Serverless::Function"):
+            self.assertNotIn("Events", Template().resources[name]["Properties"], "SAM would make an open API")
+            self.assertNotIn("FunctionUrlConfig", Template().resources[name]["Properties"])
+
+    def test_the_access_log_is_json_without_payloads(self):
+        fields = json.loads(Template().properties("Stage")["AccessLogSettings"]["Format"])
+        for field in ("requestId", "status", "latency", "integrationError", "routeKey"):
+            self.assertIn(field, fields)
+        for value in fields.values():
+            self.assertRegex(value, r"^\$context\.[\w.]+$")
+            self.assertNotRegex(value, r"(?i)body|query|header|apiKey")
+
+
+class Network(unittest.TestCase):
+    def egress(self, template):
+        rules = template.properties("TaskSecurityGroup")["SecurityGroupEgress"]
+        for rule in rules:
+            self.assertEqual((rule["IpProtocol"], rule["FromPort"], rule["ToPort"]), ("tcp", 443, 443))
+        return [next(rule[key] for key in rule if key.startswith(("Cidr", "Destination"))) for rule in rules]
+
+    def test_by_default_tasks_reach_their_endpoints_and_nothing_else(self):
+        for private in ("false", "true"):
+            template = Template(PrivateSubnets=private)
+            self.assertEqual(self.egress(template), ["<EndpointSecurityGroup.GroupId>", "pl-53", "pl-db"])
+            services = {template.properties(it)["ServiceName"] for it in template.of_type("AWS::EC2::VPCEndpoint")}
+            wanted = ("s3", "dynamodb", "ecr.api", "ecr.dkr", "logs")
+            self.assertEqual(services, {f"com.amazonaws.us-east-1.{service}" for service in wanted})
+            workflow = template.properties("SyncFunction")["Environment"]["Variables"]
+            self.assertEqual(workflow["PUBLIC_IP"], "false")
+            self.assertEqual("InternetGateway" in template.resources, private == "false")
+
+    def test_the_internet_is_reached_only_where_that_was_asked_for(self):
+        template = Template(InternetEgress="true")
+        self.assertEqual(self.egress(template), ["0.0.0.0/0"])
+        self.assertEqual(template.properties("SyncFunction")["Environment"]["Variables"]["PUBLIC_IP"], "true")
+        kinds = {template.properties(it)["VpcEndpointType"] for it in template.of_type("AWS::EC2::VPCEndpoint")}
+        self.assertEqual(kinds, {"Gateway"})
+
+    def test_private_subnets_with_internet_are_refused(self):
+        (rule,) = [it for name, it in Template().raw["Rules"].items() if "Private" in name]
+        template = Template(PrivateSubnets="true", InternetEgress="true")
+        self.assertTrue(template.holds(rule["RuleCondition"]))
+        self.assertFalse(template.holds(rule["Assertions"][0]["Assert"]))
+
+    def test_nothing_comes_in_but_tasks_to_endpoints(self):
+        for name in Template().of_type("AWS::EC2::SecurityGroup"):
+            self.assertNotIn("SecurityGroupIngress", Template().properties(name))
+        self.assertEqual(list(Template().of_type("AWS::EC2::SecurityGroupIngress")), ["EndpointsTakeTasks"])
+
+    def test_every_kind_of_stack_is_complete(self):
+        """No resource refers to one that a condition leaves out."""
+        for given in ({}, {"PrivateSubnets": "true"}, {"InternetEgress": "true"}, {"JwtIssuer": "i", "JwtAudience": "a"}):
+            template = Template(**given)
+            for name in template.resources:
+                template.properties(name)
+            template.outputs()
+
+
+class Tasks(unittest.TestCase):
+    def test_a_task_is_no_root_and_writes_nowhere(self):
+        demo = Template().properties("DemoTask")
+        (container,) = demo["ContainerDefinitions"]
+        self.assertIs(container["ReadonlyRootFilesystem"], True)
+        self.assertRegex(container["User"], r"^[1-9]\d*:[1-9]\d*$")
+        self.assertEqual(container["LinuxParameters"]["Capabilities"], {"Drop": ["ALL"]})
+        self.assertTrue(2 <= container["StopTimeout"] <= 120)
+        image = (ROOT / "worker/Dockerfile").read_text()
+        self.assertIn(f"USER {container['User']}\n", image)
+
+    def test_a_line_of_the_log_is_never_dropped(self):
+        options = Template().properties("DemoTask")["ContainerDefinitions"][0]["LogConfiguration"]["Options"]
+        self.assertEqual(options["mode"], "blocking")
+
+    def test_tasks_and_functions_have_one_architecture(self):
+        for architecture, processor in (("arm64", "ARM64"), ("x86_64", "X86_64")):
+            template = Template(Architecture=architecture)
+            self.assertEqual(template.properties("DemoTask")["RuntimePlatform"]["CpuArchitecture"], processor)
+            self.assertEqual(template.value(template.raw["Globals"]["Function"]["Architectures"]), [architecture])
+
+    def test_where_tasks_run_without_a_launch_type_is_fargate(self):
+        cluster = Template().properties("Cluster")
+        self.assertEqual(cluster["DefaultCapacityProviderStrategy"], [{"CapacityProvider": "FARGATE", "Weight": 1}])
+        self.assertEqual(cluster["CapacityProviders"], ["FARGATE", "FARGATE_SPOT"])
+
+
+class Logs(unittest.TestCase):
+    def test_every_log_group_expires_and_is_encrypted(self):
+        template = Template()
+        groups = {name: template.properties(name) for name in template.of_type("AWS::Logs::LogGroup")}
+        for group in groups.values():
+            self.assertIn("RetentionInDays", group)
+            self.assertEqual(group["KmsKeyId"], "<LogKey.Arn>")
+            # The key's policy covers it.
+            self.assertIn("STACK", group["LogGroupName"])
+
+    def test_destroying_knows_every_log_group(self):
+        script = (ROOT / "deploy/destroy.sh").read_text().replace("$STACK", "STACK")
+        template = Template()
+        for name in template.of_type("AWS::Logs::LogGroup"):
+            self.assertIn(f'"{template.properties(name)["LogGroupName"]}"', script)
+
+
+class Outputs(unittest.TestCase):
+    def test_they_keep_the_names_of_the_original(self):
+        original = {"SyncLambdaFunctionArn", "CallbackLambdaFunctionArn", "CallbackTableName", "ECSClusterName", "LogGroupName"}
+        self.assertEqual(set(Template().outputs()), original | {"ApiUrl", "Authorization"})
+
+
+class Image(unittest.TestCase):
+    def test_the_builder_gets_the_whole_workspace(self):
+        members = re.search(r"members = \[([^\]]+)\]", (ROOT / "Cargo.toml").read_text())[1]
+        given = (ROOT / "worker/Dockerfile.dockerignore").read_text().splitlines()
+        for member in re.findall(r'"([^"]+)"', members):
+            self.assertIn(f"!{member}", given)
+
+
+class Scan(unittest.TestCase):
+    @unittest.skipUnless(SCAN.exists(), "`make template-test` scans first")
+    def test_no_suppression_is_without_reason_or_without_use(self):
+        text = (ROOT / "template.yaml").read_text()
+        reasons = re.findall(r"# checkov:skip=(\w+):(.+)", text)
+        self.assertEqual(len(reasons), text.count("checkov:skip"))
+        used = json.loads(SCAN.read_text())["results"]["skipped_checks"]
+        self.assertEqual(sorted(check for check, _ in reasons), sorted(it["check_id"] for it in used))
+
+
+if __name__ == "__main__":
+    unittest.main()
