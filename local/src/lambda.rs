@@ -8,7 +8,7 @@
 //!   `CodeSize` are made up, and roles, tags, layers, weights of aliases and everything about networks are not looked at.
 //! - At most 16 processes run for one version of a function; further invocations wait, and are never throttled.
 //! - An asynchronous invoke has no dead-letter queue, no destination, and no longest age.
-//! - Responses are not streamed, there are no extensions, no SnapStart and no tenants; nothing is traced.
+//! - Responses are not streamed, there are no extensions, no `SnapStart` and no tenants; nothing is traced.
 //! - Nobody is asked for a signature or a permission.
 //! - No public source says in which words AWS refuses operation 3,001, byte 100 MB + 1, or a member that its model does not
 //!   allow: here that is an `InvalidParameterValueException`.

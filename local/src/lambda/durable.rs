@@ -117,7 +117,7 @@ impl Durable {
         for (arn, waiting) in store::due(tx, now)? {
             let mut execution = load(tx, &arn)?;
             let Some(changed) = waiting.due_at(now) else { continue };
-            change(tx, &mut execution, &changed, None, now)?;
+            change(tx, &mut execution, &changed, Change::GoesOn, now)?;
             owe(&mut execution, now);
             store::save(tx, &execution)?;
         }
@@ -153,17 +153,26 @@ fn load(tx: &Transaction<'_>, arn: &str) -> Result<Execution, AwsError> {
     })
 }
 
-/// Records an operation's next state, and the event that it is. `new` is for an operation that begins, with what it passes
-/// on, if it does. The execution has to be saved after it.
+/// What a change is to an operation.
+#[derive(Debug, Clone, Copy)]
+enum Change<'a> {
+    Begins,
+    /// It begins, and passes this on.
+    BeginsWith(&'a str),
+    GoesOn,
+}
+
+/// Records an operation's next state, and the event that it is. The execution has to be saved after it.
 fn change(
     tx: &Transaction<'_>,
     execution: &mut Execution,
     operation: &Operation,
-    new: Option<Option<&str>>,
+    what: Change<'_>,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    store::put(tx, execution, operation, new.is_some())?;
-    match Event::of(operation, now, new.flatten()) {
+    store::put(tx, execution, operation, !matches!(what, Change::GoesOn))?;
+    let input = if let Change::BeginsWith(input) = what { Some(input) } else { None };
+    match Event::of(operation, now, input) {
         Some(event) => history::append(tx, execution, Some(operation), event),
         None => Ok(()),
     }

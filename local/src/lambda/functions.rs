@@ -106,7 +106,7 @@ impl Functions {
     pub(crate) fn new(declared: Vec<Function>, db: Db, clock: Clock, logs: &Logs) -> Self {
         let environment = declared.first().map(|function| function.environment.clone()).unwrap_or_default();
         let now = clock.now();
-        let mut registered = db.transact(|tx| store::all(tx)).unwrap_or_else(|why| {
+        let mut registered = db.transact(store::all).unwrap_or_else(|why| {
             tracing::error!(%why, "the functions on disk cannot be read");
             BTreeMap::new()
         });
@@ -226,11 +226,11 @@ impl Program {
 }
 
 fn not_found(name: &str, qualifier: Option<&str>) -> AwsError {
-    let qualified = qualifier.map_or_else(String::new, |qualifier| format!(":{qualifier}"));
+    let suffix = qualifier.map_or_else(String::new, |qualifier| format!(":{qualifier}"));
     AwsError {
         status: StatusCode::NOT_FOUND,
         code: "ResourceNotFoundException",
-        message: format!("Function not found: {}{qualified}", arn::function(name)),
+        message: format!("Function not found: {}{suffix}", arn::function(name)),
     }
 }
 

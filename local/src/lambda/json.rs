@@ -1,6 +1,7 @@
-//! JSON in rows.
+//! JSON in rows and in answers.
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// Reads a row. One whose JSON cannot be read is a damaged file: the same as one that `SQLite` cannot read.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
@@ -11,4 +12,11 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
 /// Writes a row.
 pub(crate) fn write<T: Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|why| rusqlite::Error::ToSqlConversionFailure(Box::new(why)))
+}
+
+/// Sets a member of an object.
+pub(crate) fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }

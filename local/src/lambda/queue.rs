@@ -55,7 +55,7 @@ impl Entry {
         Self {
             function: of.name().to_owned(),
             version: of.version.clone(),
-            request_id: request.request_id.clone(),
+            request_id: request.id.clone(),
             payload: payload.to_owned(),
             client_context: request.client_context.clone(),
             trace: request.trace.clone(),
@@ -173,7 +173,7 @@ impl Queue {
         };
         let slot = self.0.functions.slot(&function).await?;
         let request = Request {
-            request_id: entry.request_id.clone(),
+            id: entry.request_id.clone(),
             trace: entry.trace.clone(),
             client_context: entry.client_context.clone(),
             ..Request::new(Bytes::from(entry.payload.clone()))
@@ -213,7 +213,53 @@ impl Queue {
 pub(crate) fn error_body(error: &ErrorObject) -> serde_json::Value {
     let mut body = serde_json::json!({ "errorMessage": error.error_message, "errorType": error.error_type });
     if let Some(trace) = &error.stack_trace {
-        body["stackTrace"] = serde_json::json!(trace);
+        json::set(&mut body, "stackTrace", serde_json::json!(trace));
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lambda::SCHEMA, logs::Logs};
+
+    #[test]
+    fn what_fails_is_tried_twice_more_after_one_minute_and_after_two() {
+        let directory = tempfile::tempdir().unwrap();
+        let schemas = [SCHEMA, crate::logs::SCHEMA];
+        let db = Db::open(&directory.path().join("db"), &schemas).unwrap();
+        let logs = Logs::new(db.clone(), Clock);
+        let functions = Functions::new(vec![], db.clone(), Clock, &logs);
+        let queue = Queue::new(db.clone(), Clock, functions, Arc::new(Bell::new()));
+        let entry = Entry {
+            function: "f".into(),
+            version: "1".into(),
+            request_id: "r".into(),
+            payload: "{}".into(),
+            client_context: None,
+            trace: None,
+            failures: 0,
+            parent: None,
+        };
+        queue.accept(&entry).unwrap();
+        for minutes in [1, 2] {
+            let first = |tx: &Transaction<'_>| {
+                tx.query_row("SELECT id, due, body FROM lambda_queue", [], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+                })
+            };
+            let (id, _, body) = db.transact(first).unwrap();
+            let before = Clock.now().as_millisecond();
+            queue.take_up(id, json::read(&body).unwrap(), Outcome::failed("E", "e")).unwrap();
+            let (_, due, body) = db.transact(first).unwrap();
+            assert!((0..10_000).contains(&(due - before - minutes * 60_000)), "{due}");
+            let next: Entry = json::read(&body).unwrap();
+            assert_eq!(next.request_id, "r");
+            if minutes == 2 {
+                queue.take_up(id, next, Outcome::failed("E", "e")).unwrap();
+            }
+        }
+        let left = db.transact(|tx| tx.query_row("SELECT count(*) FROM lambda_queue", [], |row| row.get::<_, i64>(0)));
+        assert_eq!(left.unwrap(), 0);
+    }
 }

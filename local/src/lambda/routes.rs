@@ -50,6 +50,6 @@ pub(super) fn router(lambda: Lambda) -> Router {
 
 /// Reads a body; none at all is an empty one.
 fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AwsError> {
-    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    let bytes = if bytes.is_empty() || bytes == b"null" { b"{}" } else { bytes };
     serde_json::from_slice(bytes).map_err(|why| invalid(format!("Could not parse request body: {why}")))
 }

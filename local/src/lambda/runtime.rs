@@ -30,7 +30,7 @@ const KEEP_WARM: Duration = Duration::from_mins(1);
 /// What a function is invoked with.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    pub(crate) request_id: String,
+    pub(crate) id: String,
     pub(crate) payload: Bytes,
     /// X-Ray's header, as the caller sent it.
     pub(crate) trace: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) struct Request {
 impl Request {
     /// A request with an id of its own.
     pub(crate) fn new(payload: Bytes) -> Self {
-        Self { request_id: Uuid::new_v4().to_string(), payload, trace: None, client_context: None }
+        Self { id: Uuid::new_v4().to_string(), payload, trace: None, client_context: None }
     }
 }
 
@@ -97,7 +97,7 @@ impl Slot {
     pub(crate) async fn run(self, request: Request) -> Ran {
         let inner = &self.pool.0;
         let started_at = inner.clock.now();
-        let request_id = request.request_id.clone();
+        let request_id = request.id.clone();
         let over = |outcome, stream| Ran { request_id, started_at, ended_at: inner.clock.now(), outcome, stream };
         let mut instance = match self.pool.take_warm() {
             Some(warm) => warm,

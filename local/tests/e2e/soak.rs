@@ -29,7 +29,7 @@ const ALWAYS: [&str; 2] = ["FAILED", "CANCELLED"];
 
 /// How long the last of them may take, once nobody disturbs any more: a deadline, the stop of a stubborn task, the waits
 /// between attempts and sweeps.
-const SETTLING: Duration = Duration::from_secs(240);
+const SETTLING: Duration = Duration::from_mins(4);
 
 /// A small generator of choices: the same seed makes the same ones.
 struct Choices(u64);
@@ -156,8 +156,8 @@ async fn settle(stack: &Stack, accepted: &mut BTreeMap<String, Accepted>, seed: 
     let deadline = Instant::now() + SETTLING;
     while note_final_states(stack, accepted, seed).await > 0 {
         if Instant::now() > deadline {
-            let stuck = accepted.iter().find(|(_, one)| one.first_final.is_none()).unwrap().0;
-            panic!("seed {seed}: stuck: {:#}", stack.execution(stuck).await);
+            let open = accepted.iter().find(|(_, one)| one.first_final.is_none()).unwrap().0;
+            panic!("seed {seed}: stuck: {:#}", stack.execution(open).await);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -31,21 +31,14 @@ async fn an_execution_has_3000_operations_retries_included() {
 }
 
 #[tokio::test]
-async fn an_execution_writes_100_megabytes_and_no_more() {
+async fn one_payload_has_6_megabytes() {
     let theatre = Theatre::open().await;
-    let (arn, mut invocation) = theatre.begin("{}").await;
+    let (_, mut invocation) = theatre.begin("{}").await;
     let payload = "x".repeat(6 * 1024 * 1024);
-    let step = |n: i32, payload: &str| json!([{ "Id": format!("s{n}"), "Type": "STEP", "Action": "SUCCEED", "Payload": payload }]);
-    let too_large = theatre.checkpoint(&mut invocation, step(0, &format!("{payload}x"))).await;
-    assert_eq!(refusal(&too_large), INVALID, "one payload");
-    for n in 0..16 {
-        theatre.record(&mut invocation, step(n, &payload)).await;
-    }
-    let one_more = theatre.checkpoint(&mut invocation, step(16, &payload)).await;
-    assert_eq!(refusal(&one_more), INVALID, "all of them");
-    theatre.record(&mut invocation, step(17, "small")).await;
-    invocation.succeed("1").await;
-    assert_eq!(theatre.lambda.ended(&arn).await["Status"], "SUCCEEDED");
+    let step = |payload: &str| json!([{ "Id": "s", "Type": "STEP", "Action": "SUCCEED", "Payload": payload }]);
+    let too_large = theatre.checkpoint(&mut invocation, step(&format!("{payload}x"))).await;
+    assert_eq!(refusal(&too_large), INVALID);
+    theatre.record(&mut invocation, step(&payload)).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,13 @@
 //! The local Lambda, over HTTP: its durable executions, its functions, and programs and clients that others wrote.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 #[path = "../e2e/stack.rs"]
 mod stack;

@@ -1,13 +1,14 @@
 //! A function whose process only says where its Runtime API is: the test itself is the runtime, and answers as it likes.
 
 use std::{
-    path::Path,
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     stack::{PATIENCE, Stack},
@@ -19,7 +20,7 @@ pub(crate) struct Theatre {
     pub(crate) stack: Stack,
     pub(crate) lambda: Lambda,
     directory: TempDir,
-    client: Client,
+    invocations: Mutex<mpsc::Receiver<Invocation>>,
 }
 
 /// An invocation that the test has to answer.
@@ -28,13 +29,14 @@ pub(crate) struct Invocation {
     client: Client,
     pub(crate) id: String,
     pub(crate) event: Value,
+    pub(crate) headers: HeaderMap,
     token: String,
 }
 
-/// The command of a puppet that leaves its Runtime API's address in a directory.
+/// The command of a puppet that leaves its Runtime API's address in a directory. It ends with the stack.
 pub(crate) fn command(directory: &Path) -> String {
     let script = directory.join("puppet.sh");
-    let text = "echo \"$AWS_LAMBDA_RUNTIME_API\" > \"$1/new.$$\"\nmv \"$1/new.$$\" \"$1/api.$$\"\nexec sleep 600\n";
+    let text = "echo \"$AWS_LAMBDA_RUNTIME_API\" > \"$1/new.$$\"\nmv \"$1/new.$$\" \"$1/api.$$\"\nwhile kill -0 $PPID 2>&-; do sleep 1; done\n";
     std::fs::write(&script, text).unwrap();
     format!("sh {} {}", script.display(), directory.display())
 }
@@ -43,8 +45,15 @@ impl Theatre {
     pub(crate) async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let stack = Stack::start(&["--durable-function", &format!("puppet={}", command(directory.path()))]).await;
+        Self::over(stack, directory)
+    }
+
+    /// With a stack whose puppets leave their addresses in a directory.
+    pub(crate) fn over(stack: Stack, directory: TempDir) -> Self {
         let lambda = Lambda::of(&stack);
-        Self { stack, lambda, directory, client: Client::new() }
+        let (to, invocations) = mpsc::channel(16);
+        tokio::spawn(find_processes(directory.path().to_owned(), to));
+        Self { stack, lambda, directory, invocations: Mutex::new(invocations) }
     }
 
     pub(crate) fn command(&self) -> String {
@@ -62,34 +71,10 @@ impl Theatre {
         self.next_within(PATIENCE).await.expect("nothing is invoked")
     }
 
+    /// `None` if nothing is invoked for that long.
     pub(crate) async fn next_within(&self, patience: Duration) -> Option<Invocation> {
-        let deadline = Instant::now() + patience;
-        while Instant::now() < deadline {
-            for entry in std::fs::read_dir(self.directory.path()).unwrap().flatten() {
-                if !entry.file_name().to_string_lossy().starts_with("api.") {
-                    continue;
-                }
-                let api =
-                    format!("http://{}/2018-06-01/runtime", std::fs::read_to_string(entry.path()).unwrap().trim());
-                let request = self.client.get(format!("{api}/invocation/next")).timeout(Duration::from_millis(400));
-                match request.send().await {
-                    Ok(response) if response.status() == StatusCode::OK => {
-                        return Some(self.taken(api, response).await);
-                    }
-                    Err(why) if why.is_timeout() => {}
-                    _ => drop(std::fs::remove_file(entry.path())),
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        None
-    }
-
-    async fn taken(&self, api: String, response: reqwest::Response) -> Invocation {
-        let id = response.headers()["lambda-runtime-aws-request-id"].to_str().unwrap().to_owned();
-        let event: Value = response.json().await.unwrap();
-        let token = event["CheckpointToken"].as_str().unwrap_or_default().to_owned();
-        Invocation { api, client: self.client.clone(), id, event, token }
+        let mut invocations = self.invocations.lock().await;
+        tokio::time::timeout(patience, invocations.recv()).await.ok().flatten()
     }
 
     /// Checkpoints with the newest token.
@@ -109,6 +94,35 @@ impl Theatre {
         let (status, body) = self.checkpoint(invocation, updates).await;
         assert_eq!(status, StatusCode::OK, "{body}");
         body["NewExecutionState"]["Operations"].as_array().unwrap().clone()
+    }
+}
+
+/// Is the runtime of each process that appears.
+async fn find_processes(directory: PathBuf, to: mpsc::Sender<Invocation>) {
+    while let Ok(entries) = std::fs::read_dir(&directory) {
+        for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("api.")) {
+            let address = std::fs::read_to_string(entry.path()).unwrap_or_default();
+            drop(std::fs::remove_file(entry.path()));
+            tokio::spawn(be_runtime(format!("http://{}/2018-06-01/runtime", address.trim()), to.clone()));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn be_runtime(api: String, to: mpsc::Sender<Invocation>) {
+    let client = Client::new();
+    while let Ok(response) = client.get(format!("{api}/invocation/next")).send().await {
+        if response.status() != StatusCode::OK {
+            break;
+        }
+        let headers = response.headers().clone();
+        let id = headers["lambda-runtime-aws-request-id"].to_str().unwrap().to_owned();
+        let Ok(event) = response.json::<Value>().await else { break };
+        let token = event["CheckpointToken"].as_str().unwrap_or_default().to_owned();
+        let invocation = Invocation { api: api.clone(), client: client.clone(), id, event, headers, token };
+        if to.send(invocation).await.is_err() {
+            break;
+        }
     }
 }
 

@@ -1,1 +1,131 @@
-//! To come.
+//! The Runtime API: what a process is told, what becomes of it, and what is logged.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::{
+    puppet::{self, Theatre},
+    stack::{PATIENCE, Stack},
+    support::Lambda,
+};
+
+/// Base64 of a few bytes, as AWS's headers have it.
+fn base64(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    text.as_bytes()
+        .chunks(3)
+        .flat_map(|chunk| {
+            let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+            (0..4).map(move |place| {
+                let digit = usize::try_from(bits >> (18 - 6 * place) & 63).unwrap();
+                if place > chunk.len() { '=' } else { char::from(DIGITS[digit]) }
+            })
+        })
+        .collect()
+}
+
+async fn log(stack: &Stack, function: &str) -> Vec<String> {
+    let body = json!({ "logGroupName": format!("/aws/lambda/{function}") });
+    let answer = stack.call("Logs_20140328.FilterLogEvents", body).await;
+    answer["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_process_is_told_what_lambda_tells() {
+    let theatre = Theatre::open().await;
+    let lambda = &theatre.lambda;
+    assert_eq!(lambda.create("plain", &theatre.command(), None).await.0.as_u16(), 201);
+    let context = r#"{"custom":{"a":"b"}}"#;
+    let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+    let request = lambda.invoke("plain", "RequestResponse", r#"{"n":1}"#);
+    let request = request.header("x-amz-client-context", base64(context)).header("x-amzn-trace-id", trace);
+    let waiting = tokio::spawn(request.header("x-amz-log-type", "Tail").send());
+    let invocation = theatre.next().await;
+    let header = |name: &str| invocation.headers[name].to_str().unwrap();
+    assert_eq!(invocation.event, json!({ "n": 1 }));
+    assert_eq!((header("lambda-runtime-trace-id"), header("lambda-runtime-client-context")), (trace, context));
+    assert!(header("lambda-runtime-invoked-function-arn").ends_with(":function:plain:$LATEST"));
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let left = header("lambda-runtime-deadline-ms").parse::<u128>().unwrap() - now;
+    assert!((1_000..=10_000).contains(&left), "{left}");
+    // A second one at the same time has a process of its own.
+    let other = tokio::spawn(lambda.invoke("plain", "RequestResponse", "2").send());
+    let second = theatre.next().await;
+    second.answer(json!("second")).await;
+    assert_eq!(invocation.post("response", "1".into()).await.as_u16(), 202);
+    assert_eq!(invocation.post("response", "1".into()).await.as_u16(), 400, "it was answered");
+    let response = waiting.await.unwrap().unwrap();
+    assert_eq!(response.headers()["x-amz-executed-version"], "$LATEST");
+    assert!(response.headers()["x-amz-log-result"].to_str().unwrap().len() > 40);
+    assert_eq!(response.text().await.unwrap(), "1");
+    assert_eq!(other.await.unwrap().unwrap().text().await.unwrap(), "\"second\"");
+    let lines = log(&theatre.stack, "plain").await;
+    for line in ["START RequestId: ", "END RequestId: ", "REPORT RequestId: "] {
+        assert_eq!(lines.iter().filter(|said| said.starts_with(line)).count(), 2, "{lines:?}");
+    }
+    let report = lines.iter().find(|line| line.starts_with("REPORT")).unwrap();
+    assert!(report.contains("\tMemory Size: 128 MB\t") && report.contains("Init Duration: "), "{report}");
+}
+
+#[tokio::test]
+async fn a_function_that_does_not_start_crashes_or_takes_too_long_is_an_error() {
+    let stack = Stack::start(&[]).await;
+    let lambda = Lambda::of(&stack);
+    let init = r#"sh -c 'echo started; curl -sS -o /dev/null -H "Lambda-Runtime-Function-Error-Type: Init" -d "{\"errorMessage\":\"no\"}" http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/init/error; sleep 60'"#;
+    let hang =
+        "sh -c 'curl -sS -o /dev/null http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next; sleep 60'";
+    for (name, command) in [("init", init), ("crash", "sh -c 'exit 3'"), ("hang", hang), ("gone", "/no/such/program")] {
+        assert_eq!(lambda.create(name, command, None).await.0.as_u16(), 201);
+    }
+    let timeout = json!({ "Timeout": 1 });
+    assert_eq!(lambda.put("/2015-03-31/functions/hang/configuration", &timeout).await.0.as_u16(), 200);
+    for (name, kind, message) in [
+        ("init", "Init", "no"),
+        ("crash", "Runtime.ExitError", "Error: Runtime exited with error: exit status 3"),
+        ("hang", "Sandbox.Timedout", "Error: Task timed out after 1.00 seconds"),
+        ("gone", "Runtime.ExitError", "Error: Runtime exited with error: exit status 127"),
+    ] {
+        let response = lambda.invoke(name, "RequestResponse", "{}").send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["x-amz-function-error"]),
+            (200, &"Unhandled".parse().unwrap())
+        );
+        let error: Value = response.json().await.unwrap();
+        assert_eq!(error["errorType"], kind, "{error}");
+        assert!(error["errorMessage"].as_str().unwrap().contains(message), "{error}");
+    }
+    assert_eq!(
+        log(&stack, "init").await.iter().filter(|line| *line == "started").count(),
+        1,
+        "one process for one invocation"
+    );
+    let lines = log(&stack, "hang").await;
+    assert!(lines.iter().any(|line| line.contains("Task timed out after 1.00 seconds")), "{lines:?}");
+}
+
+/// An asynchronous invoke is on disk from its answer on.
+#[tokio::test]
+async fn an_event_survives_the_stack() {
+    let (data, puppets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let option = format!("plain={}", puppet::command(puppets.path()));
+    let mut stack = Stack::start_over(data.path(), &["--function", &option]).await;
+    let response = Lambda::of(&stack).invoke("plain", "Event", r#""event""#).send().await.unwrap();
+    let id = response.headers()["x-amzn-requestid"].to_str().unwrap().to_owned();
+    assert_eq!(response.status().as_u16(), 202);
+    stack.process.kill().await.unwrap();
+    for entry in std::fs::read_dir(puppets.path()).unwrap().flatten() {
+        std::fs::remove_file(entry.path()).unwrap();
+    }
+    let option = format!("plain={}", puppet::command(puppets.path()));
+    let stack = Stack::start_over(data.path(), &["--function", &option]).await;
+    let theatre = Theatre::over(stack, puppets);
+    let invocation = theatre.next().await;
+    assert_eq!((invocation.id.as_str(), &invocation.event), (id.as_str(), &json!("event")));
+    invocation.answer(json!(1)).await;
+    let deadline = Instant::now() + PATIENCE;
+    while !log(&theatre.stack, "plain").await.iter().any(|line| line.starts_with("REPORT")) {
+        assert!(Instant::now() < deadline);
+    }
+    assert!(theatre.next_within(Duration::from_secs(1)).await.is_none(), "once is enough");
+}

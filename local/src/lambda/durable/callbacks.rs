@@ -3,7 +3,7 @@
 use rusqlite::Transaction;
 
 use super::{
-    Durable, change,
+    Change, Durable, change,
     operation::{self, ErrorObject, Operation},
     owe,
     store::{self, Execution, ExecutionStatus},
@@ -32,7 +32,7 @@ impl Durable {
             if execution.written > limits::WRITTEN_BYTES {
                 return Err(invalid("The durable execution has no room for this result."));
             }
-            change(tx, &mut execution, &called, None, now)?;
+            change(tx, &mut execution, &called, Change::GoesOn, now)?;
             owe(&mut execution, now);
             Ok(store::save(tx, &execution)?)
         })?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use super::{
-    Durable, change,
+    Change, Durable, change,
     operation::{ErrorObject, Invoked, Operation, Status},
     owe,
     start::{self, Start},
@@ -43,9 +43,9 @@ impl Durable {
             Err(why) => {
                 let invoked = Some(Invoked { function_name: name, version: None, execution: None });
                 let operation = Operation { invoked, ..operation };
-                change(tx, execution, &operation, Some(None), now)?;
+                change(tx, execution, &operation, Change::Begins, now)?;
                 let failed = operation.answered(Status::Failed, Err(ErrorObject::new(why.code, why.message)), now);
-                return failed.map_or(Ok(()), |failed| Ok(change(tx, execution, &failed, None, now)?));
+                return failed.map_or(Ok(()), |failed| Ok(change(tx, execution, &failed, Change::GoesOn, now)?));
             }
         };
         let parent = Parent { arn: execution.arn.clone(), operation: update.id.clone() };
@@ -58,7 +58,7 @@ impl Durable {
         };
         let version = (function.version != LATEST || function.explicit).then(|| function.version.clone());
         let invoked = Some(Invoked { function_name: name, version, execution: started });
-        Ok(change(tx, execution, &Operation { invoked, ..operation }, Some(Some(input)), now)?)
+        Ok(change(tx, execution, &Operation { invoked, ..operation }, Change::BeginsWith(input), now)?)
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn answer(
     let waiting = store::operation(tx, &to.arn, &to.operation)?;
     let Some(answered) = waiting.and_then(|operation| operation.answered(status, answer, now)) else { return Ok(()) };
     execution.written += answered.bytes() as u64;
-    change(tx, &mut execution, &answered, None, now)?;
+    change(tx, &mut execution, &answered, Change::GoesOn, now)?;
     owe(&mut execution, now);
     Ok(store::save(tx, &execution)?)
 }

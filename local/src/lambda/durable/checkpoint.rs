@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Durable, change,
+    Change, Durable, change,
     ending::{self, End},
     load,
     operation::Kind,
@@ -59,7 +59,9 @@ impl Durable {
             for update in &checkpoint.updates {
                 self.apply(tx, &mut execution, update, now)?;
             }
-            within_limits(&execution)?;
+            if execution.status == ExecutionStatus::Running {
+                within_limits(execution.operations, execution.written)?;
+            }
             tell_what_is_due(tx, &mut execution, now)?;
             let news = store::operations_since(tx, arn, execution.seen)?;
             execution.seen = execution.touched;
@@ -105,7 +107,8 @@ impl Durable {
         if update.kind == Kind::ChainedInvoke {
             return self.chain(tx, execution, update, next, now);
         }
-        Ok(change(tx, execution, &next, current.is_none().then_some(None), now)?)
+        let what = if current.is_some() { Change::GoesOn } else { Change::Begins };
+        Ok(change(tx, execution, &next, what, now)?)
     }
 
     /// Only the invocation that is under way may read and write, and only from the newest state.
@@ -147,14 +150,11 @@ pub(super) fn too_large_for_parent() -> String {
 }
 
 /// An execution may end beyond its limits, and do nothing else there.
-fn within_limits(execution: &Execution) -> Result<(), AwsError> {
-    if execution.status != ExecutionStatus::Running {
-        return Ok(());
-    }
-    if execution.operations > limits::OPERATIONS {
+fn within_limits(operations: u64, written: u64) -> Result<(), AwsError> {
+    if operations > limits::OPERATIONS {
         return Err(invalid(too_many_operations()));
     }
-    if execution.written > limits::WRITTEN_BYTES {
+    if written > limits::WRITTEN_BYTES {
         let most = limits::WRITTEN_BYTES;
         return Err(invalid(format!("The durable execution exceeds the maximum of {most} bytes of data written.")));
     }
@@ -172,8 +172,21 @@ fn tell_what_is_due(tx: &Transaction<'_>, execution: &mut Execution, now: Timest
     }
     for due in store::due_of(tx, &execution.arn, now)? {
         if let Some(changed) = due.due_at(now) {
-            change(tx, execution, &changed, None, now)?;
+            change(tx, execution, &changed, Change::GoesOn, now)?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_execution_has_3000_operations_and_100_megabytes() {
+        let most = 100 * 1024 * 1024;
+        for (operations, written, fits) in [(3_000, most, true), (3_001, 0, false), (1, most + 1, false)] {
+            assert_eq!(within_limits(operations, written).is_ok(), fits, "{operations} {written}");
+        }
+    }
 }

@@ -64,7 +64,7 @@ impl Event {
     ) -> Self {
         let mut details = json!({ "StartTimestamp": seconds(started_at), "EndTimestamp": seconds(ended_at), "RequestId": request_id });
         if let Some(error) = error {
-            details["Error"] = failure(Some(error));
+            json::set(&mut details, "Error", failure(Some(error)));
         }
         Self::new("InvocationCompleted", ended_at, details)
     }
@@ -144,9 +144,9 @@ fn failure(error: Option<&ErrorObject>) -> Value {
 fn tried(mut details: Value, operation: &Operation, at: Timestamp) -> Value {
     let mut tries = json!({ "CurrentAttempt": operation.attempt });
     if let (Status::Pending, Some(due)) = (operation.status, operation.due) {
-        tries["NextAttemptDelaySeconds"] = json!(due.duration_since(at).as_secs());
+        json::set(&mut tries, "NextAttemptDelaySeconds", json!(due.duration_since(at).as_secs()));
     }
-    details["RetryDetails"] = tries;
+    json::set(&mut details, "RetryDetails", tries);
     details
 }
 
@@ -154,7 +154,7 @@ fn wait(operation: &Operation, starts: bool) -> Value {
     let Some(end) = operation.scheduled_end else { return json!({}) };
     let mut details = json!({ "Duration": end.duration_since(operation.started_at).as_secs() });
     if starts {
-        details["ScheduledEndTimestamp"] = seconds(end);
+        json::set(&mut details, "ScheduledEndTimestamp", seconds(end));
     }
     details
 }
@@ -162,8 +162,8 @@ fn wait(operation: &Operation, starts: bool) -> Value {
 fn callback(operation: &Operation) -> Value {
     let mut details = json!({ "CallbackId": operation.callback_id });
     if let Some(timeouts) = &operation.timeouts {
-        details["Timeout"] = json!(timeouts.timeout_seconds);
-        details["HeartbeatTimeout"] = json!(timeouts.heartbeat_seconds);
+        json::set(&mut details, "Timeout", json!(timeouts.timeout_seconds));
+        json::set(&mut details, "HeartbeatTimeout", json!(timeouts.heartbeat_seconds));
     }
     details
 }
@@ -177,7 +177,7 @@ fn chained_invoke(operation: &Operation, input: Option<&str>) -> Value {
         ("DurableExecutionArn", invoked.execution.as_ref().map(|arn| json!(arn))),
     ] {
         if let Some(value) = value {
-            details[name] = value;
+            json::set(&mut details, name, value);
         }
     }
     details
@@ -219,11 +219,11 @@ impl Durable {
         })?;
         let more = bodies.len() > usize::try_from(page).unwrap_or(usize::MAX);
         let shown: Vec<Value> = bodies.into_iter().take(usize::try_from(page).unwrap_or(usize::MAX)).collect();
-        let last = shown.last().and_then(|event| event["EventId"].as_i64()).unwrap_or_default();
+        let last = shown.last().and_then(|event| event.get("EventId")).and_then(Value::as_i64).unwrap_or_default();
         let shown: Vec<_> = if wanted.with_data { shown } else { shown.into_iter().map(without_data).collect() };
         let mut answer = json!({ "Events": shown });
         if more {
-            answer["NextMarker"] = json!(last.to_string());
+            json::set(&mut answer, "NextMarker", json!(last.to_string()));
         }
         Ok(answer)
     }

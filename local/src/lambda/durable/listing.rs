@@ -9,7 +9,7 @@ use super::{
     wire,
 };
 use crate::{
-    lambda::{functions::Qualified, limits::invalid},
+    lambda::{functions::Qualified, json, limits::invalid},
     wire::AwsError,
 };
 
@@ -67,7 +67,7 @@ impl Durable {
         })?;
         let mut answer = json!({ "DurableExecutions": shown });
         if let (true, Some(last)) = (more, last) {
-            answer["NextMarker"] = json!(last.to_string());
+            json::set(&mut answer, "NextMarker", json!(last.to_string()));
         }
         Ok(answer)
     }

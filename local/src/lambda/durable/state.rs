@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     lambda::{
-        arn,
+        arn, json,
         limits::{self, invalid},
     },
     wire::AwsError,
@@ -97,7 +97,7 @@ impl<'a> Page<'a> {
         let all: Vec<_> = own.into_iter().chain(self.operations.iter().map(operation)).collect();
         let mut shown = json!({ "Operations": all });
         if let Some(next) = self.next {
-            shown["NextMarker"] = json!(next.to_string());
+            json::set(&mut shown, "NextMarker", json!(next.to_string()));
         }
         shown
     }

@@ -1,12 +1,24 @@
 //! What checkpoints, time and others do to operations.
 
-use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
+
+use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
 use super::{
+    Durable,
     history::Event,
     operation::{ErrorObject, Operation, Status},
+    start::Start,
+    store,
     update::{Refusal, Update, fit_together},
+};
+
+use crate::{
+    clock::Clock,
+    db::Db,
+    lambda::{DurableConfig, Function, SCHEMA, bell::Bell, functions::Functions},
+    logs::{self, Logs},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -160,4 +172,36 @@ fn what_a_step_costs_is_its_begin_and_each_further_try() {
     assert_eq!(costs(step("SUCCEED"), None), 1, "begun and ended in one");
     assert_eq!(costs(step("SUCCEED"), Some(&started)), 0);
     assert_eq!(costs(step("RETRY"), Some(&started)), 1);
+}
+
+#[test]
+fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Db::open(&directory.path().join("db"), &[SCHEMA, logs::SCHEMA]).unwrap();
+    let function = Function {
+        name: "f".into(),
+        command: vec!["true".into()],
+        environment: vec![],
+        timeout: Duration::from_secs(1),
+        memory: 128,
+        alias: None,
+        durable: Some(DurableConfig { execution_timeout: Duration::from_mins(1), retention_days: 1 }),
+    };
+    let functions = Functions::new(vec![function], db.clone(), Clock, &Logs::new(db.clone(), Clock));
+    let durable = Durable::new(db.clone(), Clock, functions.clone(), Arc::new(Bell::new()));
+    let of = functions.qualified("f:1", None).unwrap();
+    let start = |input| durable.start(&of, &Start { name: Some("n"), input, trace: None, parent: None });
+    let arn = start("1").unwrap();
+    assert_eq!(start("1").unwrap(), arn);
+    assert_eq!(start("2").unwrap_err().code, "DurableExecutionAlreadyStartedException");
+    let forget =
+        |hours: i64| db.transact(|tx| store::forget(tx, Clock.now().checked_add(hours.hours()).unwrap())).unwrap();
+    forget(9_999);
+    assert!(durable.get(&arn).is_ok(), "it runs");
+    durable.stop(&arn, None).unwrap();
+    forget(23);
+    assert_eq!(durable.get(&arn).unwrap()["Status"], "STOPPED");
+    forget(25);
+    assert_eq!(durable.get(&arn).unwrap_err().code, "ResourceNotFoundException");
+    assert_ne!(start("2").unwrap(), arn);
 }

@@ -9,6 +9,7 @@ use super::{
     operation::{ErrorObject, Kind, Operation, Status},
     store::Execution,
 };
+use crate::lambda::json;
 
 /// Seconds since 1970 with milliseconds: how the REST-JSON protocol writes a timestamp.
 pub(crate) fn seconds(at: Timestamp) -> Value {
@@ -113,15 +114,15 @@ pub(crate) fn in_milliseconds(mut operation: Value) -> Value {
 /// An execution, as `GetDurableExecution` answers it.
 pub(crate) fn execution(execution: &Execution) -> Value {
     let mut shown = summary(execution);
-    shown["InputPayload"] = json!(execution.input);
-    shown["Version"] = json!(execution.version);
+    json::set(&mut shown, "InputPayload", json!(execution.input));
+    json::set(&mut shown, "Version", json!(execution.version));
     for (name, value) in [
         ("Result", execution.result.as_ref().map(|result| json!(result))),
         ("Error", execution.error.as_ref().map(|error: &ErrorObject| json!(error))),
         ("TraceHeader", execution.trace.as_ref().map(|trace| json!({ "XAmznTraceId": trace }))),
     ] {
         if let Some(value) = value {
-            shown[name] = value;
+            json::set(&mut shown, name, value);
         }
     }
     shown
@@ -137,7 +138,7 @@ pub(crate) fn summary(execution: &Execution) -> Value {
         "Status": execution.status,
     });
     if let Some(ended_at) = execution.ended_at {
-        shown["EndTimestamp"] = seconds(ended_at);
+        json::set(&mut shown, "EndTimestamp", seconds(ended_at));
     }
     shown
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     lambda::{
         arn::{self, Target},
+        json,
         limits::{self, invalid},
     },
     wire::AwsError,
@@ -56,7 +57,7 @@ impl Paging {
         let shown: Vec<_> = all.into_iter().skip(from).take(most).collect();
         let mut answer = json!({ named: shown });
         if more {
-            answer["NextMarker"] = json!((from + most).to_string());
+            json::set(&mut answer, "NextMarker", json!((from + most).to_string()));
         }
         Ok(answer)
     }
@@ -65,16 +66,16 @@ impl Paging {
 impl Functions {
     /// `GetFunction`.
     pub(crate) fn get(&self, text: &str, qualifier: Option<&str>) -> Result<Value, AwsError> {
-        let qualified = self.qualified(text, qualifier)?;
-        self.read(&qualified.name, |function| {
-            let program = function.program(&qualified.version)?;
-            Some(view::function(function, &qualified.version, program, qualified.explicit))
+        let of = self.qualified(text, qualifier)?;
+        self.read(&of.name, |function| {
+            let program = function.program(&of.version)?;
+            Some(view::function(function, &of.version, program, of.explicit))
         })
     }
 
     /// `GetFunctionConfiguration`.
     pub(crate) fn configuration(&self, text: &str, qualifier: Option<&str>) -> Result<Value, AwsError> {
-        self.get(text, qualifier).map(|mut shown| shown["Configuration"].take())
+        self.get(text, qualifier).map(|mut shown| shown.get_mut("Configuration").map(Value::take).unwrap_or_default())
     }
 
     /// `ListFunctions`.
@@ -85,7 +86,7 @@ impl Functions {
             let most = if all_versions { usize::MAX } else { 1 };
             let one = |mut shown: Value| {
                 if !all_versions {
-                    shown["FunctionArn"] = json!(arn::function(&function.name));
+                    json::set(&mut shown, "FunctionArn", json!(arn::function(&function.name)));
                 }
                 shown
             };
@@ -153,15 +154,10 @@ impl Functions {
 
     /// `GetAlias`.
     pub(crate) fn alias(&self, text: &str, name: &str) -> Result<Value, AwsError> {
-        let found = self.read(name_of(text), |function| {
-            Some(
-                function
-                    .aliases
-                    .get(name)
-                    .map_or_else(|| Err(no_alias(function, name)), |alias| Ok(view::alias(function, name, alias))),
-            )
-        })?;
-        found
+        self.read(name_of(text), |function| {
+            let alias = function.aliases.get(name).ok_or_else(|| no_alias(function, name));
+            Some(alias.map(|alias| view::alias(function, name, alias)))
+        })?
     }
 
     /// `ListAliases`, of all versions or of one.

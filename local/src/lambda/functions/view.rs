@@ -7,7 +7,7 @@ use super::{
     LATEST,
     registered::{Alias, Program, Registered},
 };
-use crate::lambda::arn;
+use crate::lambda::{arn, json};
 
 /// The configuration of one version. `qualified` is whether its ARN says which.
 pub(super) fn configuration(function: &Registered, version: &str, program: &Program, qualified: bool) -> Value {
@@ -34,12 +34,15 @@ pub(super) fn configuration(function: &Registered, version: &str, program: &Prog
     });
     // The environment of a function of the command line is the machine's: it is nobody's setting.
     if !function.declared && !program.environment.is_empty() {
-        shown["Environment"] = json!({ "Variables": program.environment });
+        json::set(&mut shown, "Environment", json!({ "Variables": program.environment }));
     }
     if let Some(durable) = &program.durable {
         let timeout = durable.execution_timeout.as_secs();
-        shown["DurableConfig"] =
-            json!({ "ExecutionTimeout": timeout, "RetentionPeriodInDays": durable.retention_days });
+        json::set(
+            &mut shown,
+            "DurableConfig",
+            json!({ "ExecutionTimeout": timeout, "RetentionPeriodInDays": durable.retention_days }),
+        );
     }
     shown
 }

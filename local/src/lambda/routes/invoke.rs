@@ -102,10 +102,7 @@ fn invoke_event(lambda: &Lambda, call: &Call<'_>) -> Result<Response, AwsError> 
     if call.function.durable().is_none() {
         let request = call.request()?;
         lambda.queue.accept(&Entry::event(&call.function, input, &request))?;
-        return Ok(with_headers(
-            StatusCode::ACCEPTED.into_response(),
-            [("x-amzn-requestid", Some(&request.request_id))],
-        ));
+        return Ok(with_headers(StatusCode::ACCEPTED.into_response(), [("x-amzn-requestid", Some(&request.id))]));
     }
     let arn = lambda.durable.start(&call.function, &call.start(input))?;
     Ok(with_headers(StatusCode::ACCEPTED.into_response(), [("x-amz-durable-execution-arn", Some(&arn))]))
@@ -206,9 +203,10 @@ async fn log_tail(lambda: &Lambda, function: &Qualified, ran: &Ran) -> String {
         "startTime": ran.started_at.as_millisecond(),
         "startFromHead": false,
     });
-    let events = lambda.logs.handle("GetLogEvents", request.to_string().as_bytes()).await.unwrap_or_default();
-    let lines = events["events"].as_array().into_iter().flatten().filter_map(|event| event["message"].as_str());
-    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    let read = lambda.logs.handle("GetLogEvents", request.to_string().as_bytes()).await.unwrap_or_default();
+    let events = read.get("events").and_then(Value::as_array).into_iter().flatten();
+    let lines: Vec<_> = events.filter_map(|event| event.get("message").and_then(Value::as_str)).collect();
+    let text = lines.join("\n");
     let bytes = text.as_bytes();
     BASE64_STANDARD.encode(bytes.get(bytes.len().saturating_sub(LOG_TAIL_BYTES)..).unwrap_or_default())
 }

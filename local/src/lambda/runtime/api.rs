@@ -117,10 +117,10 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
     let deadline = now.checked_add(timeout).unwrap_or(Timestamp::MAX).as_millisecond();
     let request = invocation.request;
     let headers: HeaderMap = [
-        ("lambda-runtime-aws-request-id", Some(request.request_id.clone())),
+        ("lambda-runtime-aws-request-id", Some(request.id.clone())),
         ("lambda-runtime-deadline-ms", Some(deadline.to_string())),
         ("lambda-runtime-invoked-function-arn", Some(invocation.function_arn)),
-        ("lambda-runtime-trace-id", Some(request.trace.unwrap_or_else(|| new_trace(now, &request.request_id)))),
+        ("lambda-runtime-trace-id", Some(request.trace.unwrap_or_else(|| new_trace(now, &request.id)))),
         ("lambda-runtime-client-context", request.client_context),
         ("content-type", Some("application/json".to_owned())),
     ]
@@ -128,7 +128,7 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
     .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value?).ok()?)))
     .collect();
     let _ = invocation.taken.send(now);
-    *api.under_way() = Some((request.request_id, invocation.answer));
+    *api.under_way() = Some((request.id, invocation.answer));
     (headers, request.payload).into_response()
 }
 

@@ -1,6 +1,7 @@
 //! One process of a function, and its Runtime API.
 
 use std::{
+    net::Ipv4Addr,
     os::unix::process::ExitStatusExt as _,
     process::ExitStatus,
     sync::Arc,
@@ -14,6 +15,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
+use uuid::Uuid;
 
 use super::{
     Outcome, Request,
@@ -72,7 +74,7 @@ fn kill_group(process: &Child) {
 impl Instance {
     /// Starts a process and its Runtime API on a port of its own.
     pub(super) async fn start(spec: &Arc<Spec>, logs: &Logs, clock: Clock) -> Result<Self, String> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|why| why.to_string())?;
+        let listener = listen().await.map_err(|why| why.to_string())?;
         let address = listener.local_addr().map_err(|why| why.to_string())?;
         let (invocations, receiver) = mpsc::channel(1);
         let api = RuntimeApi::new(clock, spec.timeout, receiver);
@@ -100,7 +102,7 @@ impl Instance {
 
     /// Gives the process an invocation and waits for its answer, its death or its timeout.
     pub(super) async fn run(&mut self, request: Request) -> Outcome {
-        let request_id = request.request_id.clone();
+        let request_id = request.id.clone();
         let (taken, was_taken) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let function_arn = format!("{}:{}", arn::function(&self.spec.name), self.spec.version);
@@ -175,6 +177,17 @@ impl Instance {
         if let Err(why) = self.process.kill().await {
             tracing::debug!(%why, "the process of a function was gone");
         }
+    }
+}
+
+/// Loopback, at an address that nobody else has had: a process that a killed stack left behind, or whoever still knows an
+/// old port, must not take the invocation of another. Where there is only one loopback address, that one.
+async fn listen() -> std::io::Result<TcpListener> {
+    let [a, b, c, ..] = Uuid::new_v4().into_bytes();
+    let own = Ipv4Addr::new(127, a, b, c.clamp(1, 254));
+    match TcpListener::bind((own, 0)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
     }
 }
 

@@ -97,13 +97,12 @@ impl Report {
         let millis = self.took.as_secs_f64() * 1_000.0;
         let billed = self.took.as_nanos().div_ceil(1_000_000);
         let Self { memory, memory_used, .. } = self;
-        let mut line = format!(
+        let init = self
+            .init
+            .map_or_else(String::new, |init| format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1_000.0));
+        format!(
             "REPORT RequestId: {request_id}\tDuration: {millis:.2} ms\tBilled Duration: {billed} ms\t\
-             Memory Size: {memory} MB\tMax Memory Used: {memory_used} MB\t"
-        );
-        if let Some(init) = self.init {
-            line += &format!("Init Duration: {:.2} ms\t", init.as_secs_f64() * 1_000.0);
-        }
-        line
+             Memory Size: {memory} MB\tMax Memory Used: {memory_used} MB\t{init}"
+        )
     }
 }
