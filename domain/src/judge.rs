@@ -98,16 +98,18 @@ fn tail(lines: &[Line]) -> String {
 fn stopped_by(execution: &Execution, task: Option<&Task>, ending: &Ending) -> Option<StoppedBy> {
     // Of a task that is forgotten, nobody knows when it ended.
     let task = task?;
+    let stopped = task.stop_code.as_deref() == Some(USER_INITIATED);
+    let incomplete = ending.verdict != Verdict::Completed;
     let late = ending.finished_at >= execution.deadline;
-    if task.stop_code.as_deref() == Some(USER_INITIATED) {
-        return Some(match execution.state {
-            State::Cancelling { .. } => StoppedBy::Cancel,
-            State::Pending | State::Running { .. } | State::Final { .. } if late => StoppedBy::Deadline,
-            State::Pending | State::Running { .. } | State::Final { .. } => StoppedBy::Other,
-        });
+    match execution.state {
+        // Whether it was stopped or saw by itself that nobody wants it any more.
+        State::Cancelling { .. } => (stopped || incomplete).then_some(StoppedBy::Cancel),
+        // The worker in the task keeps the deadline too.
+        State::Pending | State::Running { .. } | State::Final { .. } if late => {
+            (stopped || incomplete).then_some(StoppedBy::Deadline)
+        }
+        State::Pending | State::Running { .. } | State::Final { .. } => stopped.then_some(StoppedBy::Other),
     }
-    // The worker in the task keeps the deadline too.
-    (late && ending.verdict != Verdict::Completed).then_some(StoppedBy::Deadline)
 }
 
 fn explain(error: &mut JobError, task: Option<&Task>, container: &str) {

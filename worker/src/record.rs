@@ -117,13 +117,16 @@ impl Record {
             Some(Stop::Deadline) | None => false,
         };
         let ending = finished.ending(cancelling);
-        if let Verdict::Failed(_) = ending.verdict {
+        let now = self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()))?;
+        match ending.verdict {
+            // CANCELLED is true once ECS says that the task has stopped: the reconciler hears of that.
+            Verdict::Cancelled(_) => return Ok(now),
             // The reconciler sees how the task ended, and starts the next attempt.
-            let now = self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()))?;
-            if now.may_try_again(self.attempt) && clock::now() < now.deadline {
+            Verdict::Failed(_) if now.may_try_again(self.attempt) && clock::now() < now.deadline => {
                 tracing::warn!("the attempt failed; another one follows");
                 return Ok(now);
             }
+            Verdict::Completed | Verdict::Failed(_) | Verdict::TimedOut(_) => {}
         }
         self.executions.advance(&self.id, &Event::Ended(ending), clock::now()).await
     }

@@ -92,6 +92,11 @@ fn a_job_that_was_through_before_it_was_stopped_has_completed() {
 }
 
 #[test]
+fn a_job_that_does_not_begin_because_it_is_cancelled_is_cancelled() {
+    assert!(judged(&cancelling(), &task(Some(143), EXITED), &[]).1.starts_with("cancelled: "));
+}
+
+#[test]
 fn the_worker_in_the_task_keeps_the_deadline_too() {
     let late = Task { stopped_at: Some(at(61)), ..task(Some(143), EXITED) };
     assert!(judged(&execution(), &late, &[]).1.starts_with("timed out: "));
