@@ -5,6 +5,8 @@ use aws::{
     config::{Environment, Misconfigured},
 };
 
+use crate::cors::Origin;
+
 /// The API's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -18,6 +20,8 @@ pub struct Config {
     pub reconciler_function: String,
     /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
     pub catalog: Catalog,
+    /// `CORS_ORIGINS`: web origins whose pages may use the API, comma-separated; none if absent.
+    pub cors_origins: Vec<Origin>,
 }
 
 impl Config {
@@ -34,6 +38,7 @@ impl Config {
             callback_function: env.required("CALLBACK_FUNCTION"),
             reconciler_function: env.required("RECONCILER_FUNCTION"),
             catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
+            cors_origins: env.parsed_list("CORS_ORIGINS"),
         };
         env.finish(config)
     }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::Path,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
     OpenApi,
     openapi::{
@@ -25,6 +26,7 @@ use utoipa_swagger_ui::Config;
 use crate::{
     problem::{Code, GatewayAnswer, Problem, ProblemBody},
     router::{App, documented},
+    security,
 };
 
 #[derive(OpenApi)]
@@ -80,12 +82,14 @@ pub(crate) fn routes(document: Document) -> Router<App> {
     let page = Config::from("../openapi.json").validator_url("none").use_base_layout();
     let page = Arc::new(page.display_request_duration(true).default_models_expand_depth(0));
     let index = Arc::clone(&page);
+    let may = HeaderValue::from_static(security::PAGE);
     Router::new()
-        .route("/openapi.yaml", get(|| async { ([(header::CONTENT_TYPE, "application/yaml")], yaml) }))
-        .route("/openapi.json", get(|| async { Json(document) }))
-        .route("/docs", get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
         .route("/docs/", get(|| async { swagger_ui("index.html", index) }))
         .route("/docs/{*file}", get(|Path(file): Path<String>| async move { swagger_ui(&file, page) }))
+        .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, may))
+        .route("/docs", get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
+        .route("/openapi.yaml", get(|| async { ([(header::CONTENT_TYPE, "application/yaml")], yaml) }))
+        .route("/openapi.json", get(|| async { Json(document) }))
 }
 
 fn swagger_ui(file: &str, page: Arc<Config<'static>>) -> Result<Response, Problem> {

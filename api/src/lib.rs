@@ -5,6 +5,7 @@
 mod caller;
 mod cancel;
 pub mod config;
+mod cors;
 mod document;
 mod executions;
 mod health;
@@ -14,9 +15,11 @@ mod problem;
 mod random;
 mod request_id;
 mod router;
+mod security;
 mod start;
 
 pub use caller::Callers;
+pub use cors::{InvalidOrigin, Origin};
 pub use document::document;
 pub use lambda::run;
 pub use router::{App, router};

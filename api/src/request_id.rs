@@ -4,35 +4,37 @@ use std::time::Instant;
 
 use axum::{
     Json,
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tracing::Instrument as _;
 
-use crate::{problem::Problem, random};
+use crate::{caller::gateway, problem::Problem, random, router::App};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest id that a caller may choose.
-const LONGEST: usize = 64;
-
-pub(crate) async fn layer(request: Request, next: Next) -> Response {
+pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
+    let owner = app.callers.sender(request.headers(), request.extensions()).map(|owner| owner.pseudonym());
+    // Whatever is logged on the way carries the id.
+    let answering = tracing::info_span!("request", requestId = id);
+    let mut response = next.run(request).instrument(answering).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = with_body(response, &problem, &id);
     }
-    // Neither the path nor a header: they may name executions and carry keys.
+    // Neither the path nor a header: they may name executions and carry keys. Nor the owner's name: logs get around.
     tracing::info!(
         requestId = id,
         %method,
         route = route.as_deref().unwrap_or("-"),
         status = response.status().as_u16(),
-        micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        durationMs = began.elapsed().as_secs_f64() * 1000.0,
+        owner = owner.as_deref().unwrap_or("-"),
         "answered"
     );
     if let Ok(value) = HeaderValue::try_from(id) {
@@ -54,16 +56,10 @@ fn with_body(bare: Response, problem: &Problem, id: &str) -> Response {
     response
 }
 
-/// The caller's own id if it has a usable one, else a new one.
+/// API Gateway's own id of the request, by which its access log has it too, else a new one.
 fn request_id(request: &Request) -> String {
-    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let usable = |id: &&str| {
-        (1..=LONGEST).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    match given.filter(usable) {
-        Some(id) => id.to_owned(),
-        // Without randomness, an id that names nothing is better than no answer.
-        None => random::bytes().unwrap_or_default().iter().fold(String::new(), |id, byte| format!("{id}{byte:02x}")),
-    }
+    let given = gateway(request.extensions()).and_then(|context| context.request_id.clone());
+    // Without randomness, an id that names nothing is better than no answer.
+    let fresh = || random::bytes().unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
+    given.filter(|id| !id.is_empty()).unwrap_or_else(fresh)
 }

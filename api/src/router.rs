@@ -6,21 +6,21 @@ use aws::{Catalog, Connection, Executions, Reconciler, Workflows};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, header},
     middleware,
     response::{IntoResponse as _, Response},
 };
 use domain::limits;
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     caller::Callers,
     cancel,
     config::Config,
+    cors::{self, Origin},
     document, executions, health,
     problem::{Code, Problem},
-    request_id, start,
+    request_id, security, start,
 };
 
 /// What every handler shares.
@@ -31,6 +31,7 @@ pub struct App {
     pub(crate) reconciler: Reconciler,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) callers: Callers,
+    cors_origins: Arc<[Origin]>,
 }
 
 impl App {
@@ -43,6 +44,7 @@ impl App {
             reconciler: Reconciler::new(connection, config.reconciler_function),
             catalog: Arc::new(config.catalog),
             callers,
+            cors_origins: config.cors_origins.into(),
         }
     }
 }
@@ -50,17 +52,17 @@ impl App {
 /// The API.
 pub fn router(app: App) -> Router {
     let (routes, api) = documented().split_for_parts();
-    routes
+    let routes = routes
         .merge(document::routes(api))
         .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists what there is") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed, "the Allow header lists the methods of this path")
         })
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
-        .layer(CatchPanicLayer::custom(panicked))
-        // What we answer is what its Content-Type says, also in a browser that thinks it knows better.
-        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .layer(middleware::from_fn(request_id::layer))
+        .layer(CatchPanicLayer::custom(panicked));
+    cors::open_to(&app.cors_origins, routes)
+        .layer(middleware::from_fn(security::layer))
+        .layer(middleware::from_fn_with_state(app.clone(), request_id::layer))
         .with_state(app)
 }
 

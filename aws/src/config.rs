@@ -1,6 +1,6 @@
 //! Reads the environment: the one place that does.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// The environment, with every complaint about it collected, so that all are reported at once.
 #[derive(Debug, Default)]
@@ -55,6 +55,15 @@ impl Environment {
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
+    /// Comma-separated values that read as `T`s; none if the variable is absent.
+    pub fn parsed_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Vec<T> {
+        let (good, bad): (Vec<_>, Vec<_>) =
+            self.list(name).iter().map(|part| part.parse::<T>()).partition(Result::is_ok);
+        self.complaints
+            .extend(bad.into_iter().filter_map(Result::err).map(|why| format!("{name} cannot be read: {why}")));
+        good.into_iter().filter_map(Result::ok).collect()
+    }
+
     /// `config` if nothing was wrong with any variable it was read from.
     ///
     /// # Errors
@@ -90,14 +99,18 @@ mod tests {
 
     #[test]
     fn reports_everything_at_once() {
-        let mut env = Environment::of([("N".to_owned(), "x".to_owned()), ("EMPTY".to_owned(), String::new())]);
+        let mut env = Environment::of(
+            [("N", "x"), ("EMPTY", ""), ("LIST", "1, y,2")].map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
         let number = env.parsed("N", |text| text.parse::<u32>().map_err(|why| why.to_string()));
         let (table, empty) = (env.required("TABLE"), env.required("EMPTY"));
+        let list: Vec<u32> = env.parsed_list("LIST");
+        assert_eq!(list, [1, 2]);
         let complaint = env.finish((number, table, empty)).unwrap_err().to_string();
         assert_eq!(
             complaint,
             "the environment is incomplete: N cannot be read: invalid digit found in string; TABLE is not set; \
-             EMPTY is not set"
+             EMPTY is not set; LIST cannot be read: invalid digit found in string"
         );
     }
 }

@@ -147,6 +147,15 @@ class Callers(unittest.TestCase):
         jwt = template.properties("JwtAuthorizer")["JwtConfiguration"]
         self.assertEqual(jwt, {"Issuer": "https://i", "Audience": ["a", "b"]})
 
+    def test_browsers_preflights_alone_need_no_proof_and_only_where_pages_may_come(self):
+        self.assertNotIn("Preflight", Template().resources)
+        template = Template(CorsOrigins="https://app.example")
+        routes = {it: template.properties(it) for it in template.of_type("AWS::ApiGatewayV2::Route")}
+        unproven = [it["RouteKey"] for it in routes.values() if it["AuthorizationType"] == "NONE"]
+        self.assertEqual(unproven, ["OPTIONS /{proxy+}"])
+        self.assertEqual(routes["Route"]["AuthorizationType"], "AWS_IAM")
+        self.assertEqual(template.properties("ApiFunction")["Environment"]["Variables"]["CORS_ORIGINS"], "https://app.example")
+
     def test_half_a_jwt_is_refused(self):
         (rule,) = [it for name, it in Template().raw["Rules"].items() if "Issuer" in name]
         for issuer, audience in (("https://i", ""), ("", "a")):
@@ -204,7 +213,7 @@ class Network(unittest.TestCase):
 
     def test_every_kind_of_stack_is_complete(self):
         """No resource refers to one that a condition leaves out."""
-        for given in ({}, {"PrivateSubnets": "true"}, {"InternetEgress": "true"}, {"JwtIssuer": "i", "JwtAudience": "a"}):
+        for given in ({}, {"PrivateSubnets": "true"}, {"InternetEgress": "true"}, {"JwtIssuer": "i", "JwtAudience": "a"}, {"CorsOrigins": "*"}):
             template = Template(**given)
             for name in template.resources:
                 template.properties(name)

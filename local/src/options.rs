@@ -2,6 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
+use api::Origin;
+use axum::http::HeaderName;
+
 /// Starts the API and the AWS that it needs, on this machine.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -29,6 +32,15 @@ pub struct Options {
     /// Functions of one's own.
     #[command(flatten)]
     pub functions: Functions,
+
+    /// A web origin whose pages may use the API, `http://localhost:5173`, or `*` for every one. May be given several times.
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    pub cors_origins: Vec<Origin>,
+
+    /// Takes callers' names from this header, to try out being several: each sees its own executions only. Requests
+    /// without it go on being one and the same other caller's.
+    #[arg(long, value_name = "NAME")]
+    pub owner_header: Option<HeaderName>,
 }
 
 /// Functions of one's own, each a program that speaks Lambda's Runtime API.

@@ -2,8 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
+use api::{Callers, Origin};
 use aws::{Catalog, config::Environment};
-use domain::DEFAULT_TASK;
+use axum::http::HeaderName;
+use domain::{DEFAULT_TASK, Owner};
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,7 +25,7 @@ pub(crate) const RECONCILER: &str = "longhaul-reconciler";
 const ALIAS: &str = "live";
 
 /// Whom everything belongs to here.
-pub(crate) const OWNER: &str = "local";
+const OWNER: &str = "local";
 
 /// What every function and every task gets: the way to this stack, and enough of the machine to find programs.
 pub(crate) fn base_environment(aws_url: &str) -> Vec<(String, String)> {
@@ -43,13 +45,23 @@ pub(crate) fn base_environment(aws_url: &str) -> Vec<(String, String)> {
 }
 
 /// The API's configuration.
-pub(crate) fn api_config(catalog: Catalog) -> api::config::Config {
+pub(crate) fn api_config(catalog: Catalog, cors_origins: Vec<Origin>) -> api::config::Config {
     api::config::Config {
         table: TABLE.to_owned(),
         sync_function: format!("{SYNC}:{ALIAS}"),
         callback_function: format!("{CALLBACK}:{ALIAS}"),
         reconciler_function: RECONCILER.to_owned(),
         catalog,
+        cors_origins,
+    }
+}
+
+/// The API's callers: the machine's owner, or whoever they say they are.
+pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
+    let owner = Owner::new(OWNER);
+    match owner_header {
+        Some(header) => Callers::Named(header, owner),
+        None => Callers::Only(owner),
     }
 }
 

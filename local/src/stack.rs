@@ -2,10 +2,9 @@
 
 use std::{fs::File, io, net::SocketAddr, path::PathBuf};
 
-use api::{App, Callers};
+use api::App;
 use aws::Connection;
 use axum::Router;
-use domain::Owner;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -109,7 +108,8 @@ impl Stack {
 
         let services = Services::new(dynamodb.address, ecs.clone(), logs, lambda.clone());
         let connection = Connection::to_endpoint(&aws_url, REGION).await;
-        let app = App::new(&connection, setup::api_config(catalog), Callers::Only(Owner::new(setup::OWNER)));
+        let config = setup::api_config(catalog, options.cors_origins.clone());
+        let app = App::new(&connection, config, setup::callers(options.owner_header.clone()));
         let driven = lambda.clone();
         let running = vec![
             serve(aws_listener, services.router()),

@@ -40,11 +40,54 @@ fn event(method: &str, path: &str, body: Option<&str>, authorizer: &Value) -> Va
     })
 }
 
-async fn invoke(stack: &Stack, event: &Value) -> (u64, Value) {
+async fn answer(stack: &Stack, event: &Value) -> Value {
     let request = stack.post_to_aws("/2015-03-31/functions/api/invocations").body(event.to_string());
-    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+async fn invoke(stack: &Stack, event: &Value) -> (u64, Value) {
+    let answer = answer(stack, event).await;
     let body = answer["body"].as_str().unwrap_or_else(|| panic!("{answer:#}"));
     (answer["statusCode"].as_u64().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn a_request_has_api_gateways_id_in_its_answer_and_in_one_line_of_the_log() {
+    let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
+    let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
+    let path = "/executions/01a208cc-f685-7587-8cf0-6b6bfde36f95";
+    let mut event = event("GET", path, None, &ada);
+    event["headers"]["x-request-id"] = json!("chosen-by-the-caller");
+    event["headers"]["idempotency-key"] = json!("a-key");
+    let answer = answer(&stack, &event).await;
+    assert_eq!(answer["statusCode"], 404, "{answer:#}");
+    assert_eq!(answer["headers"]["x-request-id"], "r1", "{answer:#}");
+    let problem: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(problem["requestId"], "r1");
+    // API Gateway speaks HTTPS only.
+    assert!(answer["headers"]["strict-transport-security"].as_str().unwrap().starts_with("max-age="), "{answer:#}");
+
+    let group = json!({ "logGroupName": "/aws/lambda/api" });
+    let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
+    let lines = loop {
+        let events = stack.call("Logs_20140328.FilterLogEvents", group.clone()).await;
+        let messages = events["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap());
+        let lines: Vec<_> = messages.filter(|message| message.contains("answered")).map(str::to_owned).collect();
+        if !lines.is_empty() {
+            break lines;
+        }
+        assert!(std::time::Instant::now() < deadline, "{events:#}");
+    };
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    let logged = ["level", "requestId", "method", "route", "status"].map(|field| line[field].clone());
+    assert_eq!(json!(logged), json!(["INFO", "r1", "GET", "/executions/{executionId}", 404]), "{line:#}");
+    assert!(line["durationMs"].as_f64().unwrap() > 0.0, "{line:#}");
+    assert_eq!(line["owner"].as_str().unwrap().len(), 12, "{line:#}");
+    // Nothing of what the caller sent, and not who it is.
+    for said in ["01a208cc", "a-key", "chosen-by", "ada"] {
+        assert!(!lines[0].contains(said), "{said}: {}", lines[0]);
+    }
 }
 
 #[tokio::test]

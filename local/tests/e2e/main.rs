@@ -13,6 +13,7 @@ mod aws_clients;
 mod care;
 mod command_line;
 mod documents;
+mod edge;
 mod jobs;
 mod main_job;
 mod problems;

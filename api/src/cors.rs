@@ -1,0 +1,119 @@
+//! Lets web pages of other origins use the API: of none, unless the configuration names them.
+//!
+//! **Invariant**: never with credentials that a browser adds by itself. Callers send a token or a signature, so a page can do
+//! no more than the secrets that it holds.
+
+use std::{str::FromStr, time::Duration};
+
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue, Method, Uri, header},
+};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::router::App;
+
+/// A web origin, `https://app.example`, or `*` for every one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(HeaderValue);
+
+/// Text that is no web origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no origin: write it as a browser does, https://app.example without a path, or * for every one")]
+pub struct InvalidOrigin(String);
+
+const EVERY: &str = "*";
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let invalid = || InvalidOrigin(text.to_owned());
+        let value = HeaderValue::from_str(text).map_err(|_| invalid())?;
+        (text == EVERY || is_origin(text)).then_some(Self(value)).ok_or_else(invalid)
+    }
+}
+
+/// Browsers compare origins as text, so one that a browser would write otherwise would let nobody in, without a word.
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else { return false };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return false,
+    };
+    text == format!("{scheme}://{authority}").to_ascii_lowercase()
+        && !authority.as_str().contains('@')
+        && authority.port_u16() != Some(default_port)
+}
+
+/// What our clients send, beside what any page may send.
+const REQUEST_HEADERS: [HeaderName; 8] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::IF_NONE_MATCH,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("prefer"),
+    HeaderName::from_static("x-amz-content-sha256"),
+    HeaderName::from_static("x-amz-date"),
+    HeaderName::from_static("x-amz-security-token"),
+];
+
+/// What a page may read of an answer, beside its body.
+const ANSWER_HEADERS: [HeaderName; 8] = [
+    header::ALLOW,
+    header::ETAG,
+    header::LINK,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    HeaderName::from_static("idempotent-replayed"),
+    HeaderName::from_static("preference-applied"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// Longest that a browser keeps a preflight's answer: Chromium's own limit.
+const PREFLIGHT_KEPT: Duration = Duration::from_hours(2);
+
+/// The same routes, open to pages of these origins. It answers preflights itself: they carry nothing that proves a caller.
+pub(crate) fn open_to(origins: &[Origin], routes: Router<App>) -> Router<App> {
+    if origins.is_empty() {
+        return routes;
+    }
+    let allowed = match origins.iter().any(|origin| origin.0 == EVERY) {
+        true => AllowOrigin::any(),
+        false => AllowOrigin::list(origins.iter().map(|origin| origin.0.clone())),
+    };
+    let cors = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(REQUEST_HEADERS)
+        .expose_headers(ANSWER_HEADERS)
+        .max_age(PREFLIGHT_KEPT);
+    routes.layer(cors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_a_browser_writes() {
+        for text in ["https://app.example", "http://localhost:5173", "http://127.0.0.1:8000", "*"] {
+            assert!(text.parse::<Origin>().is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "app.example",
+            "https://app.example/",
+            "https://App.example",
+            "https://app.example:443",
+            "https://me@app.example",
+            "https://*.app.example ",
+            "ftp://app.example",
+            "null",
+        ] {
+            assert!(text.parse::<Origin>().is_err(), "{text}");
+        }
+    }
+}
