@@ -16,12 +16,12 @@ impl Connection {
         Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
     }
 
-    /// To something that speaks AWS's protocols at `endpoint`, with made-up credentials.
-    pub async fn to_endpoint(endpoint: &str, region: &str) -> Self {
+    /// To something that speaks AWS's protocols at `endpoint`, with credentials that are made up but for their name.
+    pub async fn to_endpoint(endpoint: &str, region: &str, access_key: &str) -> Self {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(endpoint)
             .region(Region::new(region.to_owned()))
-            .credentials_provider(Credentials::new("local", "local", None, None, "longhaul"));
+            .credentials_provider(Credentials::new(access_key, "local", None, None, "longhaul"));
         Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
     }
 }

@@ -9,6 +9,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 /// How often expired items are deleted. AWS does it within days; nobody may rely on either.
 const TTL_SWEEP: Duration = Duration::from_mins(1);
 
+use crate::clock::Clock;
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The running service.
@@ -82,7 +84,11 @@ fn from<T: serde::de::DeserializeOwned>(request: Value) -> Result<T, Error> {
 
 async fn sweep_expired(database: Database) {
     loop {
-        tokio::time::sleep(TTL_SWEEP).await;
+        let mut moves = Clock::moves();
+        tokio::select! {
+            () = tokio::time::sleep(TTL_SWEEP) => {}
+            _ = moves.changed() => {}
+        }
         let database = database.clone();
         match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
             Ok(Ok(_)) => {}

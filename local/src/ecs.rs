@@ -41,6 +41,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    callers::Callers,
     clock::Clock,
     db::Db,
     events::Events,
@@ -81,14 +82,15 @@ struct Inner {
     logs: Logs,
     settings: Settings,
     events: Events,
+    callers: Callers,
     running: Running,
 }
 
 impl Ecs {
     /// A cluster in a database that has [`SCHEMA`].
     #[must_use]
-    pub fn new(db: Db, clock: Clock, logs: Logs, events: Events, settings: Settings) -> Self {
-        Self(Arc::new(Inner { db, clock, logs, settings, events, running: Running::default() }))
+    pub fn new(db: Db, clock: Clock, logs: Logs, events: Events, callers: Callers, settings: Settings) -> Self {
+        Self(Arc::new(Inner { db, clock, logs, settings, events, callers, running: Running::default() }))
     }
 
     /// Ends what a stack that died left behind: kills its tasks' processes and records the tasks as stopped. For the start,
@@ -136,6 +138,11 @@ impl Ecs {
             _ => Err(AwsError::bad_request("UnknownOperationException", format!("ECS has no {operation} here"))),
         };
         Ok(answer?)
+    }
+
+    /// Who started a task, if it is there and somebody said so.
+    pub(crate) fn started_by(&self, task_id: &str) -> Option<String> {
+        self.0.db.transact(|tx| store::task(tx, task_id)).ok()??.started_by
     }
 
     /// The task metadata endpoint's `/task`

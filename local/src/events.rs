@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     db::Db,
+    faults::Faults,
     identity::{ACCOUNT, REGION},
 };
 
@@ -59,6 +60,7 @@ pub struct Events(Arc<Inner>);
 struct Inner {
     db: Db,
     clock: Clock,
+    faults: Faults,
     changed: Notify,
 }
 
@@ -72,8 +74,8 @@ struct Message {
 impl Events {
     /// Events in a database that has [`SCHEMA`].
     #[must_use]
-    pub fn new(db: Db, clock: Clock) -> Self {
-        Self(Arc::new(Inner { db, clock, changed: Notify::new() }))
+    pub fn new(db: Db, clock: Clock, faults: Faults) -> Self {
+        Self(Arc::new(Inner { db, clock, faults, changed: Notify::new() }))
     }
 
     /// Keeps an event together with the change that it tells of: both are committed, or neither.
@@ -91,8 +93,10 @@ impl Events {
     ) -> rusqlite::Result<()> {
         let now = self.0.clock.now();
         let event = envelope(now, source, detail_type, resources, detail);
-        tx.prepare_cached("INSERT INTO events (deliver_at, body) VALUES (?1, ?2)")?
-            .execute(params![now.as_millisecond(), event.to_string()])?;
+        for at in self.0.faults.arrivals(&event, now) {
+            tx.prepare_cached("INSERT INTO events (deliver_at, body) VALUES (?1, ?2)")?
+                .execute(params![at.as_millisecond(), event.to_string()])?;
+        }
         self.0.changed.notify_one();
         Ok(())
     }
@@ -113,7 +117,11 @@ impl Events {
             }
             if Instant::now() >= schedule {
                 schedule += SCHEDULE;
-                let tick = envelope(self.0.clock.now(), "aws.events", "Scheduled Event", &[], &json!({}));
+                let now = self.0.clock.now();
+                let tick = envelope(now, "aws.events", "Scheduled Event", &[], &json!({}));
+                if self.0.faults.arrivals(&tick, now).is_empty() {
+                    continue;
+                }
                 if let Err(why) = target.invoke(&tick).await {
                     tracing::warn!(why, "the schedule's event was not delivered");
                 }

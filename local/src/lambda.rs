@@ -32,11 +32,12 @@ use std::sync::Arc;
 use axum::Router;
 
 use self::{bell::Bell, durable::Durable, functions::Functions, queue::Queue};
-use crate::{clock::Clock, db::Db, logs::Logs};
+use crate::{callers::Callers, clock::Clock, db::Db, logs::Logs};
 
 pub use functions::{DurableConfig, Function};
 pub use schema::SCHEMA;
 
+pub(crate) use durable::execution_of_callback;
 pub(crate) use functions::make::RETENTION_DAYS;
 
 /// The Lambda service. Clones share it.
@@ -51,9 +52,9 @@ pub struct Lambda {
 impl Lambda {
     /// A service with these functions, those that the API made, and a database that has [`SCHEMA`].
     #[must_use]
-    pub fn new(db: Db, clock: Clock, logs: &Logs, functions: Vec<Function>) -> Self {
+    pub fn new(db: Db, clock: Clock, logs: &Logs, callers: Callers, functions: Vec<Function>) -> Self {
         let bell = Arc::new(Bell::new());
-        let functions = Functions::new(functions, db.clone(), clock, logs);
+        let functions = Functions::new(functions, db.clone(), clock, logs, callers);
         let queue = Queue::new(db.clone(), clock, functions.clone(), bell.clone());
         let durable = Durable::new(db, clock, functions.clone(), bell);
         Self { functions, durable, queue, logs: logs.clone() }

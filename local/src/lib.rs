@@ -1,11 +1,13 @@
 //! One machine's AWS: the wire protocols that Longhaul uses, on loopback, so that the production code runs against them
 //! unchanged; and `cargo run`, which starts all of it.
 
+pub mod callers;
 pub mod clock;
 pub mod db;
 mod dynamodb;
 pub mod ecs;
 pub mod events;
+pub mod faults;
 mod gateway;
 pub mod identity;
 pub mod lambda;

@@ -1,10 +1,15 @@
 //! `cargo run`: Longhaul on one machine. The same program is each function and each task of it, started again.
 
-use std::{future::Future, process::ExitCode};
+use std::{
+    error::Error,
+    future::Future,
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use domain::Pattern;
-use local::{Stack, options::Options};
+use local::{Stack, clock, options::Options};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longhaul on one machine: the API, and the AWS that it needs, without an account and without Docker.
@@ -40,10 +45,28 @@ enum FunctionName {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.part {
-        None => on(tokio::runtime::Builder::new_multi_thread(), serve(cli.options)),
+        None => match on_its_clock(&cli.options) {
+            Ok(()) => on(tokio::runtime::Builder::new_multi_thread(), serve(cli.options)),
+            Err(why) => failed(&*why),
+        },
         Some(Part::Function { name }) => on(tokio::runtime::Builder::new_current_thread(), function(name)),
         Some(Part::Worker(args)) => on(tokio::runtime::Builder::new_current_thread(), worker(args)),
     }
+}
+
+/// Becomes this program on a clock that can be moved, if that is asked for and it is not yet.
+fn on_its_clock(options: &Options) -> Result<(), Box<dyn Error>> {
+    if options.movable_clock
+        && let Some(variables) = clock::movable(&options.data)?
+    {
+        // What comes back has failed.
+        return Err(Command::new(std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .envs(variables)
+            .exec()
+            .into());
+    }
+    Ok(())
 }
 
 fn on(mut runtime: tokio::runtime::Builder, part: impl Future<Output = ExitCode>) -> ExitCode {

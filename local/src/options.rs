@@ -29,6 +29,10 @@ pub struct Options {
     #[arg(long = "task", value_name = "NAME='COMMAND'")]
     pub tasks: Vec<Named>,
 
+    /// Lets the clock be put forward at /_local/clock, for everything that runs here. It needs libfaketime.
+    #[arg(long)]
+    pub movable_clock: bool,
+
     /// Functions of one's own.
     #[command(flatten)]
     pub functions: Functions,

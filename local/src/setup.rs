@@ -9,6 +9,8 @@ use domain::{DEFAULT_TASK, Owner};
 use serde_json::{Value, json};
 
 use crate::{
+    callers::ACCESS_KEY,
+    clock,
     ecs::Ecs,
     identity::REGION,
     lambda::{self, DurableConfig, Function},
@@ -32,12 +34,13 @@ pub(crate) fn base_environment(aws_url: &str) -> Vec<(String, String)> {
     let machine = Environment::of_process();
     let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_LOG"]
         .into_iter()
+        .chain(clock::INHERITED)
         .filter_map(|name| Some((name.to_owned(), machine.optional(name)?)));
     let aws = [
         ("AWS_ENDPOINT_URL", aws_url),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", "local"),
+        (ACCESS_KEY, "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];

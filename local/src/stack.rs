@@ -8,11 +8,13 @@ use axum::Router;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
+    callers,
     clock::Clock,
     db::Db,
     dynamodb::DynamoDb,
     ecs::{self, Ecs},
     events::{self, Events},
+    faults::{Faults, Front},
     gateway::Services,
     identity::REGION,
     lambda::{self, Lambda},
@@ -99,20 +101,23 @@ impl Stack {
             base_environment: base.clone(),
             metadata_base: format!("{aws_url}/_ecs"),
         };
-        let events = Events::new(db.clone(), clock);
-        let ecs = Ecs::new(db.clone(), clock, logs.clone(), events.clone(), settings);
+        let (faults, callers) = (Faults::default(), callers::Callers::default());
+        let events = Events::new(db.clone(), clock, faults.clone());
+        let ecs = Ecs::new(db.clone(), clock, logs.clone(), events.clone(), callers.clone(), settings);
         ecs.recover()?;
         setup::register_tasks(&ecs, &this, &options.tasks).await?;
         let functions = setup::functions(&this, &base, &catalog, &options.functions);
-        let lambda = Lambda::new(db, clock, &logs, functions);
+        let lambda = Lambda::new(db, clock, &logs, callers.clone(), functions);
 
         let services = Services::new(dynamodb.address, ecs.clone(), logs, lambda.clone());
-        let connection = Connection::to_endpoint(&aws_url, REGION).await;
+        let endpoints = services.router().merge(faults.router(callers.clone()));
+        let front = Front::new(endpoints, faults, callers, ecs.clone(), clock);
+        let connection = Connection::to_endpoint(&aws_url, REGION, callers::API).await;
         let config = setup::api_config(catalog, options.cors_origins.clone());
         let app = App::new(&connection, config, setup::callers(options.owner_header.clone()));
         let driven = lambda.clone();
         let running = vec![
-            serve(aws_listener, services.router()),
+            tokio::spawn(front.serve(aws_listener)),
             serve(api_listener, api::router(app)),
             tokio::spawn(async move { driven.drive().await }),
             tokio::spawn(async move { events.deliver(&aws_url, setup::RECONCILER).await }),

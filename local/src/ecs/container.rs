@@ -70,6 +70,11 @@ impl Started {
         Ok(Self { child, pid, writer, stop_timeout: launch.stop_timeout })
     }
 
+    /// The number of its process group.
+    pub(super) fn group(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Its process, as the next stack will look for it.
     pub(super) fn process(&self) -> Process {
         let pid = self.pid.as_raw_nonzero().get();

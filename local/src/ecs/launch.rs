@@ -6,6 +6,7 @@ use super::{
     Settings,
     request::{ContainerDefinition, ContainerOverride},
 };
+use crate::callers::{self, ACCESS_KEY};
 
 /// ECS's own default
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>).
@@ -44,6 +45,7 @@ impl Launch {
         let by_task = overridden.into_iter().flat_map(|by| &by.environment);
         let pairs = own.chain(by_task).map(|pair| (pair.name.clone(), pair.value.clone().unwrap_or_default()));
         let mut environment = settings.base_environment.clone();
+        environment.push((ACCESS_KEY.to_owned(), callers::key_of_task(task_id)));
         environment.extend(pairs);
         environment.push((METADATA_VARIABLE.to_owned(), metadata_address(settings, task_id)));
         Self {

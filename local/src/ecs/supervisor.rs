@@ -9,6 +9,7 @@ use super::{
     running::Order,
     task::{Event, Task},
 };
+use crate::callers;
 
 /// A task and what it takes to run it.
 #[derive(Debug)]
@@ -32,21 +33,25 @@ impl Supervisor {
             return;
         };
         // A task that was stopped before it began, or whose state cannot be written, is not begun.
-        if self.note(&Event::Provisioned).is_some_and(|task| task.ending.is_none()) {
-            let containers = self.start(&orders);
+        if let Some(task) = self.note(&Event::Provisioned).filter(|task| task.ending.is_none()) {
+            let key = callers::key_of_task(&self.id);
+            let containers = self.start(&orders, &key);
+            self.ecs.0.callers.works_for(&key, task.started_by.as_deref());
             self.watch(containers).await;
+            self.ecs.0.callers.ended(&key);
         }
         self.note(&Event::Ended);
         self.ecs.0.running.leave(&self.id);
     }
 
     /// Starts the containers; if one cannot be started, none after it, and those before it are to end.
-    fn start(&mut self, orders: &watch::Receiver<Order>) -> JoinSet<(String, Option<i32>)> {
+    fn start(&mut self, orders: &watch::Receiver<Order>, key: &str) -> JoinSet<(String, Option<i32>)> {
         let mut containers = JoinSet::new();
         for launch in std::mem::take(&mut self.launches) {
             let name = launch.name.clone();
             match Started::new(launch, &self.ecs.0.logs) {
                 Ok(started) => {
+                    self.ecs.0.callers.started(key, started.group());
                     self.note(&Event::ContainerStarted { name: name.clone(), process: started.process() });
                     let orders = orders.clone();
                     containers.spawn(async move { (name, started.run(orders).await) });

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{events, logs};
+use crate::{callers::Callers, events, faults::Faults, logs};
 
 const CLUSTER: &str = "jobs";
 const GROUP: &str = "/ecs/jobs";
@@ -37,7 +37,18 @@ impl Stack {
             ],
             metadata_base: "http://127.0.0.1:4566/_ecs".into(),
         };
-        Self { ecs: Ecs::new(db.clone(), Clock, logs.clone(), Events::new(db.clone(), Clock), settings), logs, db }
+        Self {
+            ecs: Ecs::new(
+                db.clone(),
+                Clock,
+                logs.clone(),
+                Events::new(db.clone(), Clock, Faults::default()),
+                Callers::default(),
+                settings,
+            ),
+            logs,
+            db,
+        }
     }
 
     fn fresh() -> (Self, TempDir) {

@@ -87,6 +87,7 @@ impl Durable {
     pub(crate) async fn drive(&self) {
         loop {
             let changed = self.0.bell.durable.notified();
+            let mut moves = Clock::moves();
             let sleep = match self.0.db.transact(|tx| self.advance(tx)) {
                 Ok((owed, ended, next)) => {
                     for arn in owed {
@@ -102,7 +103,10 @@ impl Durable {
                     Duration::from_secs(1)
                 }
             };
-            let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), changed).await;
+            tokio::select! {
+                _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), changed) => {}
+                _ = moves.changed() => {}
+            }
         }
     }
 
@@ -143,6 +147,13 @@ impl Durable {
     fn active(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The ARN of the durable execution whose callback a path names.
+pub(crate) fn execution_of_callback(path: &str) -> Option<String> {
+    let (_, rest) = path.split_once("/durable-execution-callbacks/")?;
+    let id = rest.split('/').next()?.replace("%3D", "=").replace("%2F", "/").replace("%2B", "+");
+    wire::CallbackId::read(&id).map(|callback| callback.arn)
 }
 
 fn load(tx: &Transaction<'_>, arn: &str) -> Result<Execution, AwsError> {

@@ -20,7 +20,7 @@ use super::{
     arn::{self, Target},
     runtime::{Pool, Slot},
 };
-use crate::{clock::Clock, db::Db, logs::Logs, wire::AwsError};
+use crate::{callers::Callers, clock::Clock, db::Db, logs::Logs, wire::AwsError};
 
 /// The version that is not published.
 pub(crate) const LATEST: &str = "$LATEST";
@@ -94,6 +94,7 @@ struct Inner {
     db: Db,
     clock: Clock,
     logs: Logs,
+    callers: Callers,
     /// What a function of the API gets beside its own variables: the same as one of the command line.
     environment: Vec<(String, String)>,
     registered: Mutex<BTreeMap<String, Registered>>,
@@ -103,7 +104,7 @@ struct Inner {
 
 impl Functions {
     /// The functions of the command line, and those on disk. One of the command line takes the place of one of the API.
-    pub(crate) fn new(declared: Vec<Function>, db: Db, clock: Clock, logs: &Logs) -> Self {
+    pub(crate) fn new(declared: Vec<Function>, db: Db, clock: Clock, logs: &Logs, callers: Callers) -> Self {
         let environment = declared.first().map(|function| function.environment.clone()).unwrap_or_default();
         let now = clock.now();
         let mut registered = db.transact(store::all).unwrap_or_else(|why| {
@@ -122,6 +123,7 @@ impl Functions {
             db,
             clock,
             logs: logs.clone(),
+            callers,
             environment,
             registered: Mutex::new(registered),
             pools: Mutex::default(),
@@ -163,7 +165,8 @@ impl Functions {
         let spec = || Arc::new(program.spec(&of.name, &of.version, &self.0.environment));
         let mut pools = self.pools();
         let key = (of.name.clone(), of.version.clone());
-        Some(pools.entry(key).or_insert_with(|| Pool::new(spec(), self.0.clock, self.0.logs.clone())).clone())
+        let new = || Pool::new(spec(), self.0.clock, self.0.logs.clone(), self.0.callers.clone());
+        Some(pools.entry(key).or_insert_with(new).clone())
     }
 
     /// Ends the processes that wait for work.

@@ -108,6 +108,7 @@ impl Queue {
     pub(crate) async fn drive(&self) {
         loop {
             let news = self.0.bell.queue.notified();
+            let mut moves = Clock::moves();
             let sleep = match self.due() {
                 Ok((due, next)) => {
                     for (id, entry) in due {
@@ -120,7 +121,10 @@ impl Queue {
                     Duration::from_secs(1)
                 }
             };
-            let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), news).await;
+            tokio::select! {
+                _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), news) => {}
+                _ = moves.changed() => {}
+            }
         }
     }
 
@@ -221,7 +225,7 @@ pub(crate) fn error_body(error: &ErrorObject) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lambda::SCHEMA, logs::Logs};
+    use crate::{callers::Callers, lambda::SCHEMA, logs::Logs};
 
     #[test]
     fn what_fails_is_tried_twice_more_after_one_minute_and_after_two() {
@@ -229,7 +233,7 @@ mod tests {
         let schemas = [SCHEMA, crate::logs::SCHEMA];
         let db = Db::open(&directory.path().join("db"), &schemas).unwrap();
         let logs = Logs::new(db.clone(), Clock);
-        let functions = Functions::new(vec![], db.clone(), Clock, &logs);
+        let functions = Functions::new(vec![], db.clone(), Clock, &logs, Callers::default());
         let queue = Queue::new(db.clone(), Clock, functions, Arc::new(Bell::new()));
         let entry = Entry {
             function: "f".into(),

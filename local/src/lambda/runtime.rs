@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::instance::Instance;
 use super::{durable::operation::ErrorObject, functions::Spec};
-use crate::{clock::Clock, logs::Logs};
+use crate::{callers::Callers, clock::Clock, logs::Logs};
 
 /// Processes of one version of a function at a time. Further invocations wait: on one machine a thousand processes would
 /// only be in each other's way.
@@ -36,12 +36,14 @@ pub(crate) struct Request {
     pub(crate) trace: Option<String>,
     /// JSON about the client.
     pub(crate) client_context: Option<String>,
+    /// Name of the durable execution that it is for, if it is.
+    pub(crate) execution: Option<String>,
 }
 
 impl Request {
     /// A request with an id of its own.
     pub(crate) fn new(payload: Bytes) -> Self {
-        Self { id: Uuid::new_v4().to_string(), payload, trace: None, client_context: None }
+        Self { id: Uuid::new_v4().to_string(), payload, trace: None, client_context: None, execution: None }
     }
 }
 
@@ -80,6 +82,7 @@ struct Inner {
     spec: Arc<Spec>,
     clock: Clock,
     logs: Logs,
+    callers: Callers,
     slots: Arc<Semaphore>,
     warm: Mutex<Vec<(Instance, Instant)>>,
     retired: AtomicBool,
@@ -101,7 +104,7 @@ impl Slot {
         let over = |outcome, stream| Ran { request_id, started_at, ended_at: inner.clock.now(), outcome, stream };
         let mut instance = match self.pool.take_warm() {
             Some(warm) => warm,
-            None => match Instance::start(&inner.spec, &inner.logs, inner.clock).await {
+            None => match Instance::start(&inner.spec, &inner.logs, &inner.callers, inner.clock).await {
                 Ok(started) => started,
                 Err(why) => return over(Outcome::failed("Runtime.InvalidEntrypoint", why), None),
             },
@@ -118,9 +121,10 @@ impl Slot {
 }
 
 impl Pool {
-    pub(crate) fn new(spec: Arc<Spec>, clock: Clock, logs: Logs) -> Self {
+    pub(crate) fn new(spec: Arc<Spec>, clock: Clock, logs: Logs, callers: Callers) -> Self {
         let slots = Arc::new(Semaphore::new(CONCURRENCY));
-        Self(Arc::new(Inner { spec, clock, logs, slots, warm: Mutex::default(), retired: AtomicBool::new(false) }))
+        let (warm, retired) = (Mutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { spec, clock, logs, callers, slots, warm, retired }))
     }
 
     /// Waits until one more invocation may run; `None` once the pool takes no more work.

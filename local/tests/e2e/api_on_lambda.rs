@@ -15,7 +15,7 @@ fn api_binary() -> String {
 
 /// What an HTTP API sends, payload format 2.0
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
-fn event(method: &str, path: &str, body: Option<&str>, authorizer: &Value) -> Value {
+pub(crate) fn event(method: &str, path: &str, body: Option<&str>, authorizer: &Value) -> Value {
     json!({
         "version": "2.0",
         "routeKey": "$default",

@@ -11,9 +11,11 @@
 mod api_on_lambda;
 mod aws_clients;
 mod care;
+mod clock;
 mod command_line;
 mod documents;
 mod edge;
+mod faults;
 mod jobs;
 mod main_job;
 mod problems;

@@ -144,16 +144,111 @@ impl Stack {
         scan["Items"].as_array().unwrap().len()
     }
 
+    /// Starts a job of that name, and waits until its task runs.
+    pub(crate) async fn start_running(&self, pattern: &str, task: &str) -> String {
+        let started = self.start_execution(pattern, &json!({ "task": task, "input": null })).await;
+        let id = started["executionId"].as_str().unwrap().to_owned();
+        self.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
+        id
+    }
+
+    /// All tasks, running or not.
+    pub(crate) async fn tasks(&self) -> Vec<Value> {
+        const ECS: &str = "AmazonEC2ContainerServiceV20141113";
+        let mut tasks = Vec::new();
+        for desired in ["RUNNING", "STOPPED"] {
+            let mut token = Value::Null;
+            loop {
+                let list = json!({ "cluster": "longhaul", "desiredStatus": desired, "nextToken": token });
+                let page = self.call(&format!("{ECS}.ListTasks"), list).await;
+                if page["taskArns"].as_array().is_some_and(|arns| !arns.is_empty()) {
+                    let describe = json!({ "cluster": "longhaul", "tasks": page["taskArns"] });
+                    let described = self.call(&format!("{ECS}.DescribeTasks"), describe).await;
+                    tasks.extend(described["tasks"].as_array().unwrap().iter().cloned());
+                }
+                token = page["nextToken"].clone();
+                if token.is_null() {
+                    break;
+                }
+            }
+        }
+        tasks
+    }
+
+    /// The tasks that an execution has started, running or not.
+    pub(crate) async fn tasks_of(&self, id: &str) -> Vec<Value> {
+        self.tasks().await.into_iter().filter(|task| task["startedBy"] == id).collect()
+    }
+
+    /// What Lambda says of a durable execution.
+    pub(crate) async fn durable_execution(&self, arn: &str) -> Value {
+        self.of_durable_execution(arn, "").await
+    }
+
+    /// What Lambda says of a durable execution at a path below it.
+    pub(crate) async fn of_durable_execution(&self, arn: &str, path: &str) -> Value {
+        let arn = arn.replace('/', "%2F").replace('$', "%24");
+        let request = self.client.get(format!("{}/2025-12-01/durable-executions/{arn}{path}", self.aws));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{arn}{path}");
+        response.json().await.unwrap()
+    }
+
+    /// The id that an execution with this `Idempotency-Key` has.
+    pub(crate) fn id_of_key(key: &str) -> String {
+        domain::ExecutionId::for_key(&domain::Owner::new("local"), key).to_string()
+    }
+
+    /// Arms a fault, and gives its id.
+    pub(crate) async fn arm(&self, fault: &Value) -> u64 {
+        self.admin("faults", fault).await.unwrap()["id"].as_u64().unwrap()
+    }
+
+    /// A fault, and what it has seen so far.
+    pub(crate) async fn fault(&self, id: u64) -> Value {
+        self.local(&format!("faults/{id}")).await
+    }
+
+    /// What the stack says of itself.
+    pub(crate) async fn local(&self, path: &str) -> Value {
+        let response = self.client.get(format!("{}/_local/{path}", self.aws)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.json().await.unwrap()
+    }
+
+    /// Tells the stack to do something, or gives what it says against that.
+    pub(crate) async fn admin(&self, path: &str, body: &Value) -> Result<Value, (StatusCode, String)> {
+        let response = self.post_to_aws(&format!("/_local/{path}")).json(body).send().await.unwrap();
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        if status.is_success() { Ok(answer) } else { Err((status, answer["error"].as_str().unwrap().to_owned())) }
+    }
+
+    /// Puts the clock forward.
+    pub(crate) async fn forward(&self, by: Duration) {
+        self.admin("clock", &json!({ "forward": by.as_secs() })).await.unwrap();
+    }
+
+    /// Clears faults.
+    pub(crate) async fn delete(&self, path: &str) {
+        let response = self.client.delete(format!("{}/_local/{path}", self.aws)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NO_CONTENT, "{path}");
+    }
+
     /// A call of one of AWS's JSON protocols. What is signed, and how, is not looked at here.
     pub(crate) async fn call(&self, target: &str, body: Value) -> Value {
+        let response = self.request(target, &body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{target}");
+        response.json().await.unwrap()
+    }
+
+    /// The request of [`Stack::call`].
+    pub(crate) fn request(&self, target: &str, body: &Value) -> RequestBuilder {
         let request = self.post_to_aws("/").header("x-amz-target", target).body(body.to_string());
         let request = request.header("content-type", "application/x-amz-json-1.0");
         let signature = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request, \
                          SignedHeaders=host, Signature=0";
-        let request = request.header("authorization", signature).header("x-amz-date", "20260101T000000Z");
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{target}");
-        response.json().await.unwrap()
+        request.header("authorization", signature).header("x-amz-date", "20260101T000000Z")
     }
 }
 

@@ -106,7 +106,7 @@ fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
         "InitialExecutionState": page.shown(own, |operation| wire::in_milliseconds(wire::operation(operation))),
     });
     let request = Request::new(Bytes::from(payload.to_string()));
-    Ok(Some(Request { trace: execution.trace, ..request }))
+    Ok(Some(Request { trace: execution.trace, execution: Some(execution.name), ..request }))
 }
 
 fn take_up(tx: &Transaction<'_>, arn: &str, ran: Ran, now: Timestamp) -> Result<(), AwsError> {

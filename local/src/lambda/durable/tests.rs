@@ -15,6 +15,7 @@ use super::{
 };
 
 use crate::{
+    callers::Callers,
     clock::Clock,
     db::Db,
     lambda::{DurableConfig, Function, SCHEMA, bell::Bell, functions::Functions},
@@ -187,7 +188,8 @@ fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
         alias: None,
         durable: Some(DurableConfig { execution_timeout: Duration::from_mins(1), retention_days: 1 }),
     };
-    let functions = Functions::new(vec![function], db.clone(), Clock, &Logs::new(db.clone(), Clock));
+    let functions =
+        Functions::new(vec![function], db.clone(), Clock, &Logs::new(db.clone(), Clock), Callers::default());
     let durable = Durable::new(db.clone(), Clock, functions.clone(), Arc::new(Bell::new()));
     let of = functions.qualified("f:1", None).unwrap();
     let start = |input| durable.start(&of, &Start { name: Some("n"), input, trace: None, parent: None });

@@ -24,6 +24,7 @@ use super::{
     process,
 };
 use crate::{
+    callers::{self, Callers},
     clock::Clock,
     lambda::{arn, durable::operation::ErrorObject, functions::Spec},
     logs::Logs,
@@ -44,6 +45,9 @@ pub(super) struct Instance {
     server: JoinHandle<()>,
     invocations: mpsc::Sender<Invocation>,
     journal: Journal,
+    callers: Callers,
+    /// What its calls are signed with.
+    key: String,
     /// Since when, until it takes its first invocation.
     starting: Option<Instant>,
     fit: bool,
@@ -59,6 +63,7 @@ enum End {
 impl Drop for Instance {
     fn drop(&mut self) {
         self.server.abort();
+        self.callers.ended(&self.key);
         kill_group(&self.process);
     }
 }
@@ -73,14 +78,16 @@ fn kill_group(process: &Child) {
 
 impl Instance {
     /// Starts a process and its Runtime API on a port of its own.
-    pub(super) async fn start(spec: &Arc<Spec>, logs: &Logs, clock: Clock) -> Result<Self, String> {
+    pub(super) async fn start(spec: &Arc<Spec>, logs: &Logs, callers: &Callers, clock: Clock) -> Result<Self, String> {
         let listener = listen().await.map_err(|why| why.to_string())?;
         let address = listener.local_addr().map_err(|why| why.to_string())?;
         let (invocations, receiver) = mpsc::channel(1);
         let api = RuntimeApi::new(clock, spec.timeout, receiver);
         let router = api.router();
         let journal = Journal::of(spec, logs, clock);
-        let mut process = process::spawn(spec, &address.to_string(), &journal)?;
+        let key = callers::key_of_instance(&spec.name);
+        let mut process = process::spawn(spec, &address.to_string(), &journal, &key)?;
+        callers.started(&key, process.id());
         let server = tokio::spawn(async move {
             if let Err(why) = axum::serve(listener, router).await {
                 tracing::error!(%why, "a Runtime API ended");
@@ -88,7 +95,8 @@ impl Instance {
         });
         journal.follow(&mut process);
         let starting = Some(Instant::now());
-        Ok(Self { spec: spec.clone(), process, api, server, invocations, journal, starting, fit: true })
+        let (spec, callers) = (spec.clone(), callers.clone());
+        Ok(Self { spec, process, api, server, invocations, journal, callers, key, starting, fit: true })
     }
 
     pub(super) fn stream(&self) -> &str {
@@ -103,6 +111,7 @@ impl Instance {
     /// Gives the process an invocation and waits for its answer, its death or its timeout.
     pub(super) async fn run(&mut self, request: Request) -> Outcome {
         let request_id = request.id.clone();
+        self.callers.works_for(&self.key, request.execution.as_deref());
         let (taken, was_taken) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let function_arn = format!("{}:{}", arn::function(&self.spec.name), self.spec.version);
@@ -121,6 +130,7 @@ impl Instance {
             Err(error) => End::Lost(error),
         };
         let took = begun.elapsed();
+        self.callers.works_for(&self.key, None);
         tokio::time::sleep(PIPE_DELAY).await;
         let memory_used = process::resident_megabytes(&self.process);
         let report = Report { took, init, memory: self.spec.memory, memory_used };

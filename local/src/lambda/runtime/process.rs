@@ -6,9 +6,9 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 use super::journal::Journal;
-use crate::lambda::functions::Spec;
+use crate::{callers::ACCESS_KEY, lambda::functions::Spec};
 
-pub(super) fn spawn(spec: &Spec, runtime_api: &str, journal: &Journal) -> Result<Child, String> {
+pub(super) fn spawn(spec: &Spec, runtime_api: &str, journal: &Journal, key: &str) -> Result<Child, String> {
     let (program, arguments) = spec.command.split_first().ok_or("the function has no command")?;
     Command::new(program)
         .args(arguments)
@@ -17,6 +17,7 @@ pub(super) fn spawn(spec: &Spec, runtime_api: &str, journal: &Journal) -> Result
         .env("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR")
         .env("LAMBDA_TASK_ROOT", ".")
         .envs(spec.environment.iter().map(|(name, value)| (name, value)))
+        .env(ACCESS_KEY, key)
         .env("_HANDLER", &spec.handler)
         .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
         .env("AWS_LAMBDA_FUNCTION_NAME", &spec.name)

@@ -1,0 +1,258 @@
+//! Faults are data: what is to go wrong with the calls of AWS, armed, listed and cleared at `/_local/faults` on the AWS port.
+//!
+//! ```json
+//! {"on": "dynamodb:PutItem", "does": "cutAfter", "by": "longhaul-sync", "execution": "ID", "skip": 1, "times": 2}
+//! ```
+//!
+//! - `on` says which calls: `service:Operation`, `service:*` or `*`, the services being `dynamodb`, `ecs`, `lambda`, `logs`
+//!   and `events`. The operation of an event is its detail type, as in `events:ECS Task State Change`; `*` alone means calls.
+//! - `does` says what becomes of them: `throttle`, `fail` (500), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the
+//!   connection is closed before the call works, or after it: the reply gets lost), `repeat` (it works twice), `killBefore`
+//!   and `killAfter` (its caller is killed), `watch` (nothing). An event is lost by `cutBefore`, doubled by `repeat`.
+//! - `by` says whose calls: a function's name, `task`, `api`, or one access key of [`crate::callers`].
+//! - `execution` says about what: calls of its durable function or its task, and calls that name it or its task.
+//! - The first `skip` such calls pass; the next `times` (1, or `"all"`) are hit, each with the probability `chance`, chosen by
+//!   `seed`: the same seed makes the same choices.
+//!
+//! `POST /_local/faults` arms one and answers with its id. `GET /_local/faults` lists them, with how many calls each has
+//! `seen`, how many it has `hit`, and which the last ones were; `DELETE /_local/faults` clears them all, and
+//! `/_local/faults/ID` is one of them. `POST /_local/kill` with `by` and `execution` kills such callers now, and
+//! `POST /_local/clock` with `{"forward": SECONDS}` moves the time: [`crate::clock`] says how.
+//!
+//! Every fault that a call fits counts it. The first one armed whose turn it is then decides; faults that watch leave the
+//! decision to others. Faults are kept in memory: after a restart of the stack there are none.
+
+mod admin;
+mod call;
+mod fault;
+mod serve;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use fastrand::Rng;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::{
+    call::{Call, Service},
+    fault::{Does, Fault, Times, seconds},
+};
+use crate::callers;
+
+pub(crate) use serve::Front;
+
+/// The last calls that a fault has seen, so many of them.
+const CALLS_KEPT: usize = 2_000;
+
+/// What is armed. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<Armory>>);
+
+#[derive(Debug, Default)]
+struct Armory {
+    armed: Vec<Armed>,
+    /// How many there ever were.
+    count: u64,
+}
+
+/// A fault, and what it has done so far.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Armed {
+    id: u64,
+    #[serde(flatten)]
+    fault: Fault,
+    seen: u64,
+    hit: u64,
+    calls: VecDeque<Seen>,
+    #[serde(skip)]
+    random: Rng,
+}
+
+/// A call that a fault fits.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen {
+    at: Timestamp,
+    call: String,
+    by: String,
+    hit: bool,
+}
+
+impl Armed {
+    fn new(id: u64, fault: Fault) -> Self {
+        let random = Rng::with_seed(fault.seed);
+        Self { id, fault, seen: 0, hit: 0, calls: VecDeque::new(), random }
+    }
+
+    fn fits(&self, call: &Call, about: &impl Fn(&str) -> bool) -> bool {
+        let Fault { on, by, execution, .. } = &self.fault;
+        on.includes(call)
+            && by.as_ref().is_none_or(|by| callers::is_called(&call.by, by))
+            && execution.as_ref().is_none_or(|execution| about(execution))
+    }
+
+    /// Counts a call that it fits; whether it is its turn.
+    fn counts(&mut self) -> bool {
+        self.seen += 1;
+        if self.seen <= self.fault.skip || matches!(self.fault.times, Times::Some(times) if self.hit >= times) {
+            return false;
+        }
+        self.fault.chance.is_none_or(|chance| self.random.f64() < chance)
+    }
+
+    fn note(&mut self, call: &Call, hit: bool, at: Timestamp) {
+        self.hit += u64::from(hit);
+        if self.calls.len() == CALLS_KEPT {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(Seen { at, call: call.to_string(), by: call.by.clone(), hit });
+    }
+}
+
+impl Faults {
+    /// What becomes of a call; `None` if nothing. `about` says whether it is about an execution.
+    pub(crate) fn meet(&self, call: &Call, about: impl Fn(&str) -> bool, now: Timestamp) -> Option<Does> {
+        let mut decision = None;
+        for armed in &mut self.armory().armed {
+            if !armed.fits(call, &about) {
+                continue;
+            }
+            let turn = armed.counts();
+            let watches = armed.fault.does == Does::Watch;
+            let hit = turn && (watches || decision.is_none());
+            armed.note(call, hit, now);
+            if hit && !watches {
+                decision = Some(armed.fault.does);
+            }
+        }
+        decision
+    }
+
+    /// When an event arrives that is sent now: never, late, once or twice.
+    pub(crate) fn arrivals(&self, event: &Value, now: Timestamp) -> Vec<Timestamp> {
+        if self.is_empty() {
+            return vec![now];
+        }
+        let operation = event["detail-type"].as_str().unwrap_or_default().to_owned();
+        let call = Call { service: Service::Events, operation, by: String::new() };
+        let text = event.to_string();
+        match self.meet(&call, |execution| text.contains(execution), now) {
+            Some(Does::CutBefore) => Vec::new(),
+            Some(Does::Repeat) => vec![now, now],
+            Some(Does::Delay(late)) => vec![now.checked_add(seconds(late)).unwrap_or(Timestamp::MAX)],
+            _ => vec![now],
+        }
+    }
+
+    /// Whether nothing is armed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.armory().armed.is_empty()
+    }
+
+    fn arm(&self, fault: Fault) -> Armed {
+        let mut armory = self.armory();
+        armory.count += 1;
+        let armed = Armed::new(armory.count, fault);
+        armory.armed.push(armed.clone());
+        armed
+    }
+
+    fn list(&self) -> Vec<Armed> {
+        self.armory().armed.clone()
+    }
+
+    fn clear(&self, which: impl Fn(u64) -> bool) -> usize {
+        let mut armory = self.armory();
+        let before = armory.armed.len();
+        armory.armed.retain(|armed| !which(armed.id));
+        before - armory.armed.len()
+    }
+
+    fn armory(&self) -> MutexGuard<'_, Armory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn armed(faults: &[Value]) -> Faults {
+        let all = Faults::default();
+        for fault in faults {
+            all.arm(Fault::read(fault.to_string().as_bytes()).unwrap());
+        }
+        all
+    }
+
+    fn put(faults: &Faults, by: &str) -> Option<Does> {
+        let call = Call { service: Service::DynamoDb, operation: "PutItem".to_owned(), by: by.to_owned() };
+        faults.meet(&call, |execution| execution == "e1", Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn some_calls_pass_and_the_next_ones_are_hit() {
+        let faults = armed(&[json!({ "on": "dynamodb:PutItem", "does": "fail", "skip": 1, "times": 2 })]);
+        let met: Vec<_> = (0..5).map(|_| put(&faults, "").is_some()).collect();
+        assert_eq!(met, [false, true, true, false, false]);
+        let list = faults.list();
+        assert_eq!((list[0].seen, list[0].hit, list[0].calls.len()), (5, 2, 5));
+        assert_eq!((faults.clear(|id| id == 1), faults.is_empty()), (1, true));
+    }
+
+    #[test]
+    fn only_what_is_meant_is_hit() {
+        for other in [
+            json!({ "on": "dynamodb:GetItem", "does": "fail" }),
+            json!({ "on": "ecs:*", "does": "fail" }),
+            json!({ "on": "events:*", "does": "cutBefore" }),
+            json!({ "on": "*", "by": "task", "does": "fail" }),
+            json!({ "on": "*", "execution": "e2", "does": "fail" }),
+            json!({ "on": "*", "times": 0, "does": "fail" }),
+            json!({ "on": "*", "does": "watch" }),
+        ] {
+            assert_eq!(put(&armed(std::slice::from_ref(&other)), "api"), None, "{other}");
+        }
+        for this in [
+            json!({ "on": "*", "does": "fail" }),
+            json!({ "on": "dynamodb:*", "by": "api", "execution": "e1", "does": "fail", "times": "all" }),
+        ] {
+            assert_eq!(put(&armed(std::slice::from_ref(&this)), "api"), Some(Does::Fail), "{this}");
+        }
+    }
+
+    #[test]
+    fn of_several_faults_the_first_decides_and_all_count() {
+        let faults = armed(&[
+            json!({ "on": "*", "does": "watch", "times": "all" }),
+            json!({ "on": "*", "does": "fail" }),
+            json!({ "on": "*", "does": "hang", "skip": 1 }),
+        ]);
+        let met: Vec<_> = (0..3).map(|_| put(&faults, "")).collect();
+        assert_eq!(met, [Some(Does::Fail), Some(Does::Hang), None]);
+        assert_eq!(
+            faults.list().iter().map(|armed| (armed.seen, armed.hit)).collect::<Vec<_>>(),
+            [(3, 3), (3, 1), (3, 1)]
+        );
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_choices() {
+        let choices = |seed: u64| {
+            let fault = json!({ "on": "*", "does": "fail", "times": "all", "chance": 0.5, "seed": seed });
+            let faults = armed(&[fault]);
+            (0..64).map(|_| put(&faults, "").is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(choices(7), choices(7));
+        assert_ne!(choices(7), choices(8));
+        let hits = choices(7).iter().filter(|hit| **hit).count();
+        assert!((16..48).contains(&hits), "{hits} of 64");
+    }
+}

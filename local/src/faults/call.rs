@@ -1,0 +1,161 @@
+//! What a request is a call of: the service and the operation, by what the services' protocols put into it.
+
+use std::fmt;
+
+use axum::{
+    http::{Method, StatusCode, request::Parts},
+    response::{IntoResponse as _, Response},
+};
+
+use crate::{callers, wire::AwsError};
+
+/// A service that can be disturbed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    DynamoDb,
+    Ecs,
+    Lambda,
+    Logs,
+    /// Not called: what it carries can get lost, doubled and late.
+    Events,
+}
+
+impl Service {
+    pub(crate) const ALL: [Self; 5] = [Self::DynamoDb, Self::Ecs, Self::Lambda, Self::Logs, Self::Events];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "dynamodb",
+            Self::Ecs => "ecs",
+            Self::Lambda => "lambda",
+            Self::Logs => "logs",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// A call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) service: Service,
+    pub(crate) operation: String,
+    /// The access key that signed it; empty if none did.
+    pub(crate) by: String,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service.name(), self.operation)
+    }
+}
+
+impl Call {
+    /// What a request calls; `None` if that is nothing of AWS's.
+    pub(crate) fn of(request: &Parts) -> Option<Self> {
+        let by = callers::key_of_request(&request.headers).unwrap_or_default().to_owned();
+        let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let (service, operation) = match target.and_then(|target| target.split_once('.')) {
+            Some((service, operation)) => (by_target(service)?, operation),
+            None => (Service::Lambda, of_lambda(&request.method, request.uri.path())?),
+        };
+        Some(Self { service, operation: operation.to_owned(), by })
+    }
+
+    /// The service's own way to ask for fewer calls, as its model has it.
+    pub(crate) fn throttled(&self) -> Response {
+        let (status, code) = match self.service {
+            Service::DynamoDb => (StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+            Service::Lambda => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+            Service::Ecs | Service::Logs | Service::Events => (StatusCode::BAD_REQUEST, "ThrottlingException"),
+        };
+        AwsError { status, code, message: "Rate exceeded".to_owned() }.into_response()
+    }
+
+    /// The service's own way to say that it failed, as its model has it.
+    pub(crate) fn failed(&self) -> Response {
+        let code = match self.service {
+            Service::DynamoDb => "InternalServerError",
+            Service::Ecs => "ServerException",
+            Service::Lambda => "ServiceException",
+            Service::Logs => "ServiceUnavailableException",
+            Service::Events => "InternalException",
+        };
+        let message = "A fault that was armed at /_local/faults".to_owned();
+        AwsError { status: StatusCode::INTERNAL_SERVER_ERROR, code, message }.into_response()
+    }
+}
+
+fn by_target(service: &str) -> Option<Service> {
+    match service {
+        "AmazonEC2ContainerServiceV20141113" => Some(Service::Ecs),
+        "Logs_20140328" => Some(Service::Logs),
+        _ if service.starts_with("DynamoDB") => Some(Service::DynamoDb),
+        _ => None,
+    }
+}
+
+/// Lambda's operations go by method and path
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html>).
+fn of_lambda(method: &Method, path: &str) -> Option<&'static str> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    Some(match (method.as_str(), parts.as_slice()) {
+        ("POST", ["2015-03-31", "functions", _, "invocations"]) => "Invoke",
+        ("GET", ["2015-03-31", "functions"]) => "ListFunctions",
+        ("POST", ["2015-03-31", "functions"]) => "CreateFunction",
+        ("GET", ["2015-03-31", "functions", _]) => "GetFunction",
+        ("DELETE", ["2015-03-31", "functions", _]) => "DeleteFunction",
+        ("PUT", ["2015-03-31", "functions", _, "code"]) => "UpdateFunctionCode",
+        ("GET", ["2015-03-31", "functions", _, "configuration"]) => "GetFunctionConfiguration",
+        ("PUT", ["2015-03-31", "functions", _, "configuration"]) => "UpdateFunctionConfiguration",
+        ("GET", ["2015-03-31", "functions", _, "versions"]) => "ListVersionsByFunction",
+        ("POST", ["2015-03-31", "functions", _, "versions"]) => "PublishVersion",
+        ("GET", ["2015-03-31", "functions", _, "aliases"]) => "ListAliases",
+        ("POST", ["2015-03-31", "functions", _, "aliases"]) => "CreateAlias",
+        ("GET", ["2015-03-31", "functions", _, "aliases", _]) => "GetAlias",
+        ("PUT", ["2015-03-31", "functions", _, "aliases", _]) => "UpdateAlias",
+        ("DELETE", ["2015-03-31", "functions", _, "aliases", _]) => "DeleteAlias",
+        ("GET", ["2025-12-01", "functions", _, "durable-executions"]) => "ListDurableExecutionsByFunction",
+        ("GET", ["2025-12-01", "durable-executions", _]) => "GetDurableExecution",
+        ("POST", ["2025-12-01", "durable-executions", _, "checkpoint"]) => "CheckpointDurableExecution",
+        ("GET", ["2025-12-01", "durable-executions", _, "history"]) => "GetDurableExecutionHistory",
+        ("GET", ["2025-12-01", "durable-executions", _, "state"]) => "GetDurableExecutionState",
+        ("POST", ["2025-12-01", "durable-executions", _, "stop"]) => "StopDurableExecution",
+        ("POST", ["2025-12-01", "durable-execution-callbacks", _, "succeed"]) => "SendDurableExecutionCallbackSuccess",
+        ("POST", ["2025-12-01", "durable-execution-callbacks", _, "fail"]) => "SendDurableExecutionCallbackFailure",
+        ("POST", ["2025-12-01", "durable-execution-callbacks", _, "heartbeat"]) => {
+            "SendDurableExecutionCallbackHeartbeat"
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn call(method: &str, path: &str, target: Option<&str>) -> Option<String> {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(target) = target {
+            request = request.header("x-amz-target", target);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        Call::of(&parts).map(|call| call.to_string())
+    }
+
+    #[test]
+    fn a_call_is_told_by_its_protocol() {
+        let target = |target| call("POST", "/", Some(target)).unwrap();
+        assert_eq!(target("DynamoDB_20120810.PutItem"), "dynamodb:PutItem");
+        assert_eq!(target("AmazonEC2ContainerServiceV20141113.RunTask"), "ecs:RunTask");
+        assert_eq!(target("Logs_20140328.GetLogEvents"), "logs:GetLogEvents");
+        let lambda = |method, path| call(method, path, None);
+        assert_eq!(lambda("POST", "/2015-03-31/functions/f:live/invocations").unwrap(), "lambda:Invoke");
+        assert_eq!(lambda("GET", "/2015-03-31/functions/").unwrap(), "lambda:ListFunctions");
+        let checkpoint = "/2025-12-01/durable-executions/arn%3Aaws%2Fdurable-execution%2Fn%2Fi/checkpoint";
+        assert_eq!(lambda("POST", checkpoint).unwrap(), "lambda:CheckpointDurableExecution");
+        assert_eq!(lambda("GET", "/_local/faults"), None);
+        assert_eq!(call("POST", "/", Some("SomebodyElse.Thing")), None);
+    }
+}

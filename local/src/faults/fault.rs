@@ -1,0 +1,238 @@
+//! A fault, as it is armed: which calls it hits, and what becomes of them.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use super::call::{Call, Service};
+
+/// The longest delay: a year.
+const LONGEST_DELAY_SECONDS: f64 = 366.0 * 24.0 * 3_600.0;
+
+/// Which calls are hit, and what becomes of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Fault {
+    pub(crate) on: On,
+    pub(crate) does: Does,
+    /// Only calls of this caller: `longhaul-sync`, `task`, `api`, or an access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
+    /// Only calls that are about this execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) execution: Option<String>,
+    /// So many of these calls pass first.
+    #[serde(default)]
+    pub(crate) skip: u64,
+    /// So many are hit then.
+    #[serde(default)]
+    pub(crate) times: Times,
+    /// How likely one of those is hit, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) chance: Option<f64>,
+    /// The same seed makes the same choices.
+    #[serde(default)]
+    pub(crate) seed: u64,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Does {
+    /// Nothing: it is noted.
+    Watch,
+    /// It is refused as the service refuses too many calls.
+    Throttle,
+    /// It is answered 500, and has no effect.
+    Fail,
+    /// It works so many seconds later.
+    Delay(f64),
+    /// It is never answered, and has no effect.
+    Hang,
+    /// Its connection is closed, and it has no effect. An event gets lost.
+    CutBefore,
+    /// Its connection is closed when it has worked: the reply gets lost.
+    CutAfter,
+    /// It works twice; the second answer is given. An event comes twice.
+    Repeat,
+    /// Its caller is killed, and it has no effect.
+    KillBefore,
+    /// Its caller is killed when it has worked.
+    KillAfter,
+}
+
+/// `service:Operation`, `service:*` or `*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct On {
+    service: Option<Service>,
+    operation: Option<String>,
+}
+
+/// How many calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    Some(u64),
+    All,
+}
+
+/// What is wrong with a fault, and what is allowed.
+pub(crate) const FORM: &str = "A fault is {\"on\": \"service:Operation\", \"service:*\" or \"*\", \"does\": \"watch\", \
+    \"throttle\", \"fail\", {\"delay\": SECONDS}, \"hang\", \"cutBefore\", \"cutAfter\", \"repeat\", \"killBefore\" or \
+    \"killAfter\"}, with \"by\": CALLER, \"execution\": ID, \"skip\": NUMBER, \"times\": NUMBER or \"all\", \"chance\": 0 to \
+    1 and \"seed\": NUMBER if you like. Services are dynamodb, ecs, lambda, logs and events; an event may be watched, \
+    delayed, lost (cutBefore) and doubled (repeat).";
+
+impl Fault {
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// In words: what is wrong with it.
+    pub(crate) fn read(body: &[u8]) -> Result<Self, String> {
+        let fault: Self = serde_json::from_slice(body).map_err(|why| why.to_string())?;
+        fault.check()?;
+        Ok(fault)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.chance.is_some_and(|chance| !(0.0..=1.0).contains(&chance)) {
+            return Err("chance is from 0 to 1".to_owned());
+        }
+        if let Does::Delay(seconds) = self.does
+            && !(0.0..=LONGEST_DELAY_SECONDS).contains(&seconds)
+        {
+            return Err(format!("a delay is from 0 to {LONGEST_DELAY_SECONDS} seconds"));
+        }
+        let for_events = matches!(self.does, Does::Watch | Does::Delay(_) | Does::CutBefore | Does::Repeat);
+        if self.on.service == Some(Service::Events) && !for_events {
+            return Err("an event is not called, and cannot be answered so".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl On {
+    pub(crate) fn includes(&self, call: &Call) -> bool {
+        match self.service {
+            // An event is nobody's call: who means them says so.
+            None => call.service != Service::Events,
+            Some(service) => {
+                service == call.service && self.operation.as_ref().is_none_or(|operation| *operation == call.operation)
+            }
+        }
+    }
+}
+
+impl FromStr for On {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self { service: None, operation: None });
+        }
+        let form = || "on is written as service:Operation, service:* or *".to_owned();
+        let (service, operation) = text.split_once(':').ok_or_else(form)?;
+        let known = || {
+            let names = Service::ALL.map(Service::name).join(", ");
+            format!("there is no service {service}: there are {names}")
+        };
+        let service = Service::ALL.into_iter().find(|known| known.name() == service).ok_or_else(known)?;
+        let plain = operation.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
+        match operation {
+            "*" => Ok(Self { service: Some(service), operation: None }),
+            _ if plain && operation.starts_with(|first: char| first.is_ascii_uppercase()) => {
+                Ok(Self { service: Some(service), operation: Some(operation.to_owned()) })
+            }
+            _ => Err(form()),
+        }
+    }
+}
+
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.service, &self.operation) {
+            (None, _) => f.write_str("*"),
+            (Some(service), None) => write!(f, "{}:*", service.name()),
+            (Some(service), Some(operation)) => write!(f, "{}:{operation}", service.name()),
+        }
+    }
+}
+
+impl Serialize for On {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for On {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::Some(1)
+    }
+}
+
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Some(times) => serializer.serialize_u64(*times),
+            Self::All => serializer.serialize_str("all"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || D::Error::custom("times is a number or \"all\"");
+        let value = serde_json::Value::deserialize(deserializer)?;
+        match value.as_str() {
+            Some("all") => Ok(Self::All),
+            Some(_) => Err(wrong()),
+            None => value.as_u64().map(Self::Some).ok_or_else(wrong),
+        }
+    }
+}
+
+/// A time in seconds that was checked when it was read.
+pub(crate) fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_has_a_meaning() {
+        let fault = Fault::read(br#"{"on": "ecs:*", "does": "throttle"}"#).unwrap();
+        assert_eq!((fault.skip, fault.times, fault.chance), (0, Times::Some(1), None));
+        let written = serde_json::to_string(&fault).unwrap();
+        assert_eq!(written, r#"{"on":"ecs:*","does":"throttle","skip":0,"times":1,"seed":0}"#);
+        assert_eq!(Fault::read(written.as_bytes()).unwrap(), fault);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_in_words() {
+        let refusals = [
+            (r#"{"on": "s3:GetObject", "does": "fail"}"#, "dynamodb, ecs, lambda, logs, events"),
+            (r#"{"on": "ecs", "does": "fail"}"#, "service:Operation"),
+            (r#"{"on": "ecs:run-task", "does": "fail"}"#, "service:Operation"),
+            (r#"{"on": "ecs:RunTask", "does": "explode"}"#, "`throttle`"),
+            (r#"{"on": "ecs:RunTask"}"#, "missing field `does`"),
+            (r#"{"on": "ecs:RunTask", "does": "fail", "time": 2}"#, "unknown field `time`"),
+            (r#"{"on": "ecs:RunTask", "does": "fail", "times": "many"}"#, "\"all\""),
+            (r#"{"on": "ecs:RunTask", "does": "fail", "chance": 2}"#, "from 0 to 1"),
+            (r#"{"on": "ecs:RunTask", "does": {"delay": -1}}"#, "delay"),
+            (r#"{"on": "events:*", "does": "throttle"}"#, "event"),
+            ("rubbish", "expected value"),
+        ];
+        for (fault, why) in refusals {
+            let refusal = Fault::read(fault.as_bytes()).unwrap_err();
+            assert!(refusal.contains(why), "{fault}: {refusal}");
+        }
+    }
+}

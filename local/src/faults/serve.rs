@@ -1,0 +1,143 @@
+//! Serves the AWS endpoints, and does to a call what a fault says.
+//!
+//! A connection that is cut is closed without a word: the service that hyper drives fails, and hyper hangs up.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::request::Parts,
+    response::Response,
+};
+use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::{
+    Faults,
+    call::Call,
+    fault::{Does, seconds},
+};
+use crate::{callers::Callers, clock::Clock, ecs::Ecs, lambda};
+
+type Request<B> = axum::http::Request<B>;
+
+/// The AWS endpoints, with everything that can go wrong in front of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Front(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    endpoints: TowerToHyperService<Router>,
+    faults: Faults,
+    callers: Callers,
+    ecs: Ecs,
+    clock: Clock,
+}
+
+/// The connection is to be closed.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault cuts this call off")]
+struct Cut;
+
+impl Front {
+    pub(crate) fn new(endpoints: Router, faults: Faults, callers: Callers, ecs: Ecs, clock: Clock) -> Self {
+        Self(Arc::new(Inner { endpoints: TowerToHyperService::new(endpoints), faults, callers, ecs, clock }))
+    }
+
+    /// Serves for as long as it is polled.
+    pub(crate) async fn serve(self, listener: TcpListener) {
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(why) => {
+                    // Too many open files, most likely: some will be closed.
+                    tracing::error!(%why, "a connection cannot be accepted");
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    continue;
+                }
+            };
+            let front = self.clone();
+            tokio::spawn(async move {
+                let service = hyper::service::service_fn(move |request| {
+                    let front = front.clone();
+                    async move { front.answer(request).await }
+                });
+                // Whoever hung up, a client or a fault, knows that.
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Cut> {
+        let request = request.map(Body::new);
+        if self.0.faults.is_empty() {
+            return self.pass(request).await;
+        }
+        let (parts, body) = request.into_parts();
+        let Some(call) = Call::of(&parts) else {
+            return self.pass(Request::from_parts(parts, body)).await;
+        };
+        let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return Err(Cut) };
+        let subject = self.subject(&call, &parts, &body);
+        let does = self.0.faults.meet(
+            &call,
+            |execution| subject.iter().any(|text| text.contains(execution)),
+            self.0.clock.now(),
+        );
+        let whole = || Request::from_parts(parts.clone(), Body::from(body.clone()));
+        match does {
+            None | Some(Does::Watch) => self.pass(whole()).await,
+            Some(Does::Throttle) => Ok(call.throttled()),
+            Some(Does::Fail) => Ok(call.failed()),
+            Some(Does::Delay(after)) => {
+                tokio::time::sleep(seconds(after)).await;
+                self.pass(whole()).await
+            }
+            Some(Does::Hang) => std::future::pending().await,
+            Some(Does::CutBefore) => Err(Cut),
+            Some(Does::CutAfter) => self.pass(whole()).await.and(Err(Cut)),
+            Some(Does::Repeat) => {
+                self.pass(whole()).await?;
+                self.pass(whole()).await
+            }
+            Some(Does::KillBefore) => self.kill(&call),
+            Some(Does::KillAfter) => {
+                self.pass(whole()).await?;
+                self.kill(&call)
+            }
+        }
+    }
+
+    async fn pass(&self, request: Request<Body>) -> Result<Response, Cut> {
+        self.0.endpoints.call(request).await.map_err(|never: Infallible| match never {})
+    }
+
+    fn kill(&self, call: &Call) -> Result<Response, Cut> {
+        self.0.callers.kill(&call.by);
+        Err(Cut)
+    }
+
+    /// What says which executions a call is about: what its caller works for, what it names, and whose the tasks are that it
+    /// names.
+    fn subject(&self, call: &Call, parts: &Parts, body: &Bytes) -> Vec<String> {
+        let mut subject = vec![parts.uri.to_string(), String::from_utf8_lossy(body).into_owned()];
+        subject.extend(self.0.callers.execution_of(&call.by));
+        subject.extend(
+            parts.headers.get("x-amz-durable-execution-name").and_then(|name| Some(name.to_str().ok()?.to_owned())),
+        );
+        subject.extend(lambda::execution_of_callback(parts.uri.path()));
+        let named = serde_json::from_slice::<Value>(body).map(|body| tasks(&body)).unwrap_or_default();
+        subject.extend(named.iter().filter_map(|task| self.0.ecs.started_by(task)));
+        subject
+    }
+}
+
+/// The ids of the tasks that a call of ECS or of the logs names: the last part of an ARN and of a stream's name.
+fn tasks(body: &Value) -> Vec<String> {
+    let many = body["tasks"].as_array().into_iter().flatten();
+    let named = many.chain([&body["task"], &body["logStreamName"]]).filter_map(Value::as_str);
+    named.filter_map(|name| name.rsplit('/').next()).map(str::to_owned).collect()
+}

@@ -1,0 +1,60 @@
+//! A clock that is put forward: everything that reads the time agrees on it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+const DAY: u64 = 24 * 3_600;
+
+/// The answers of programs on a moved clock are not older than the move, and not more than a minute younger.
+fn agrees(at: &Value, day: Timestamp) -> bool {
+    let at: Timestamp = at.as_str().unwrap().parse().unwrap();
+    (SignedDuration::ZERO..SignedDuration::from_mins(2)).contains(&at.duration_since(day))
+}
+
+/// The API, the functions, the worker and the job's own program, also after the stack was started again.
+#[tokio::test]
+async fn everybody_agrees_on_the_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--movable-clock", "--task", r#"date=date -u +'"%Y-%m-%dT%H:%M:%SZ"'"#];
+    let mut stack = Stack::start_over(directory.path(), &arguments).await;
+    let began: Timestamp = stack.local("clock").await["now"].as_str().unwrap().parse().unwrap();
+    for days in [100_u64, 200] {
+        stack.forward(Duration::from_secs(100 * DAY)).await;
+        let day = began.checked_add(Duration::from_secs(days * DAY)).unwrap();
+        for pattern in ["sync", "callback"] {
+            let done = stack.run(pattern, json!({ "task": "date", "input": null })).await;
+            let timeline = done["timeline"].as_array().unwrap().iter().map(|entry| &entry["at"]);
+            for at in timeline.chain([&done["createdAt"], &done["finishedAt"]]) {
+                assert!(agrees(at, day), "{at} is not {day}: {done:#}");
+            }
+            // The program tells whole seconds.
+            let day = day.checked_sub(SignedDuration::from_secs(1)).unwrap();
+            assert!(agrees(&done["result"], day), "{} is not {day}", done["result"]);
+        }
+        stack.process.kill().await.unwrap();
+        stack = Stack::start_over(directory.path(), &arguments).await;
+    }
+}
+
+/// Nobody sleeps through a move: a deadline of a day passes in seconds, and the sweep sees it for a callback.
+#[tokio::test]
+async fn a_deadline_passes_when_the_clock_does() {
+    let stack = Stack::start(&["--movable-clock", "--task", "long=exec sleep 300"]).await;
+    let mut ids = Vec::new();
+    for pattern in ["sync", "callback"] {
+        let job = json!({ "task": "long", "input": null, "timeoutSeconds": DAY });
+        let started = stack.start_execution(pattern, &job).await;
+        let id = started["executionId"].as_str().unwrap().to_owned();
+        stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
+        ids.push(id);
+    }
+    stack.forward(Duration::from_secs(DAY + 60)).await;
+    for id in ids {
+        let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
+        assert_eq!(done["status"], "TIMED_OUT", "{done:#}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Faults that are armed at `/_local/faults`, each on real calls of real processes.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::json;
+
+use crate::stack::Stack;
+
+/// A call of the tests' own, of which it is known whether it worked: it adds one to a number.
+fn add_one(stack: &Stack) -> RequestBuilder {
+    let update = json!({
+        "TableName": "longhaul-executions",
+        "Key": { "executionId": { "S": "counter" } },
+        "UpdateExpression": "ADD n :one",
+        "ExpressionAttributeValues": { ":one": { "N": "1" } },
+    });
+    stack.request("DynamoDB_20120810.UpdateItem", &update)
+}
+
+/// How often [`add_one`] has worked.
+async fn counted(stack: &Stack) -> u64 {
+    let get = json!({ "TableName": "longhaul-executions", "Key": { "executionId": { "S": "counter" } } });
+    let item = stack.call("DynamoDB_20120810.GetItem", get).await;
+    item["Item"]["n"]["N"].as_str().map_or(0, |n| n.parse().unwrap())
+}
+
+/// Whether a call was answered, and how often it worked.
+#[tokio::test]
+async fn a_call_fares_as_the_fault_says() {
+    let stack = Stack::start(&[]).await;
+    let mut before = 0;
+    for (does, answer, worked) in [
+        (json!("watch"), Some(200), 1),
+        (json!("throttle"), Some(400), 0),
+        (json!("fail"), Some(500), 0),
+        (json!({ "delay": 0.3 }), Some(200), 1),
+        (json!("hang"), None, 0),
+        (json!("cutBefore"), None, 0),
+        (json!("cutAfter"), None, 1),
+        (json!("repeat"), Some(200), 2),
+        // The caller is no process of the stack's: it only loses its connection.
+        (json!("killBefore"), None, 0),
+        (json!("killAfter"), None, 1),
+    ] {
+        let fault = stack.arm(&json!({ "on": "dynamodb:UpdateItem", "does": does, "by": "x" })).await;
+        let began = Instant::now();
+        let response = add_one(&stack).timeout(Duration::from_secs(2)).send().await;
+        let took = began.elapsed();
+        let status = response.ok().map(|response| response.status().as_u16());
+        let after = counted(&stack).await;
+        assert_eq!((status, after - before), (answer, worked), "{does}");
+        if does.is_object() {
+            assert!(took >= Duration::from_millis(300), "{took:?}");
+        }
+        before = after;
+        let fault = stack.fault(fault).await;
+        assert_eq!((&fault["seen"], &fault["hit"]), (&json!(1), &json!(1)), "{does}");
+        assert_eq!(fault["calls"][0]["call"], "dynamodb:UpdateItem");
+        // It has done what it was armed for.
+        assert_eq!(add_one(&stack).send().await.unwrap().status(), StatusCode::OK, "{does}");
+        before += 1;
+    }
+}
+
+#[tokio::test]
+async fn each_service_refuses_in_its_own_words() {
+    let stack = Stack::start(&[]).await;
+    let ecs = "AmazonEC2ContainerServiceV20141113.ListTasks";
+    let cases = [
+        ("dynamodb", add_one(&stack), 400, "ProvisionedThroughputExceededException", "InternalServerError"),
+        ("ecs", stack.request(ecs, &json!({ "cluster": "longhaul" })), 400, "ThrottlingException", "ServerException"),
+        (
+            "logs",
+            stack.request("Logs_20140328.DescribeLogStreams", &json!({ "logGroupName": "/ecs/longhaul" })),
+            400,
+            "ThrottlingException",
+            "ServiceUnavailableException",
+        ),
+        (
+            "lambda",
+            stack.post_to_aws("/2015-03-31/functions/longhaul-sync:live/invocations"),
+            429,
+            "TooManyRequestsException",
+            "ServiceException",
+        ),
+    ];
+    for (service, request, throttled, throttling, failure) in cases {
+        for (does, status, code) in [("throttle", throttled, throttling), ("fail", 500, failure)] {
+            stack.arm(&json!({ "on": format!("{service}:*"), "does": does })).await;
+            let response = request.try_clone().unwrap().send().await.unwrap();
+            assert_eq!(response.status(), status, "{service} {does}");
+            assert_eq!(response.headers()["x-amzn-errortype"], code);
+        }
+    }
+}
+
+/// The SDKs' own retries are in it: three calls are refused, and nobody notices.
+#[tokio::test]
+async fn a_call_that_is_refused_for_a_while_is_repeated() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let faults = ["ecs:RunTask", "dynamodb:PutItem", "lambda:CheckpointDurableExecution", "logs:GetLogEvents"];
+    let mut armed = Vec::new();
+    for (number, on) in faults.iter().enumerate() {
+        let does = ["throttle", "fail", "cutBefore", "cutAfter"][number];
+        armed.push(stack.arm(&json!({ "on": on, "does": does, "by": "longhaul-sync", "times": 2 })).await);
+    }
+    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)));
+    for fault in armed {
+        let fault = stack.fault(fault).await;
+        assert_eq!(fault["hit"], 2, "{fault:#}");
+    }
+}
+
+/// A function dies at a call, before it worked or after, and the next invocation goes on; the task was started once.
+#[tokio::test]
+async fn a_function_is_killed_at_a_call() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    for does in ["killBefore", "killAfter"] {
+        let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": does, "by": "longhaul-sync" })).await;
+        let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+        assert_eq!(done["status"], "COMPLETED", "{does}: {done:#}");
+        let fault = stack.fault(fault).await;
+        assert_eq!((&fault["hit"], &fault["seen"]), (&json!(1), &json!(2)), "{does}");
+        let by: Vec<_> = fault["calls"].as_array().unwrap().iter().map(|call| call["by"].clone()).collect();
+        assert_ne!(by[0], by[1], "another instance");
+        assert_eq!(stack.tasks_of(done["executionId"].as_str().unwrap()).await.len(), 1, "{does}");
+    }
+}
+
+/// Only the task of one execution is hit, at its second read: it has recorded its start, and dies with its end.
+#[tokio::test]
+async fn a_task_is_killed_at_a_call() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let job = json!({ "task": "quick", "input": null });
+    for does in ["killBefore", "killAfter"] {
+        let id = Stack::id_of_key(does);
+        let fault = json!({ "on": "dynamodb:GetItem", "does": does, "by": "task", "execution": id, "skip": 1 });
+        let fault = stack.arm(&fault).await;
+        let other = stack.run("callback", job.clone()).await;
+        assert_eq!((&other["status"], &stack.fault(fault).await["seen"]), (&json!("COMPLETED"), &json!(0)));
+        stack.post("/executions/callback").header("idempotency-key", does).json(&job).send().await.unwrap();
+        let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
+        assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(137)), "{does}: {done:#}");
+        assert_eq!(stack.fault(fault).await["hit"], 1, "{does}");
+        let task = stack.tasks_of(&id).await.remove(0);
+        assert_eq!(task["containers"][0]["exitCode"], 137, "{does}: {task:#}");
+    }
+}
+
+/// Killed now: a task by the execution that it works for, an instance of a function by its name.
+#[tokio::test]
+async fn who_is_named_is_killed() {
+    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let [killed, spared] = [0, 1].map(async |_| stack.start_running("sync", "long").await);
+    let (killed, spared) = (killed.await, spared.await);
+    let answer = stack.admin("kill", &json!({ "by": "task", "execution": killed })).await.unwrap();
+    assert_eq!(answer["killed"].as_array().unwrap().len(), 1, "{answer}");
+    let done = stack.wait_for(&killed, |execution| execution["done"] == true).await;
+    assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(137)), "{done:#}");
+    assert_eq!(stack.execution(&spared).await["status"], "RUNNING");
+    let answer = stack.admin("kill", &json!({ "by": "longhaul-sync" })).await.unwrap();
+    assert!(!answer["killed"].as_array().unwrap().is_empty(), "an instance is kept warm: {answer}");
+    stack.post(&format!("/executions/{spared}/cancel")).send().await.unwrap();
+    let done = stack.wait_for(&spared, |execution| execution["done"] == true).await;
+    assert_eq!(done["status"], "CANCELLED", "another instance goes on: {done:#}");
+}
+
+#[tokio::test]
+async fn what_is_armed_is_listed_and_cleared() {
+    let stack = Stack::start(&[]).await;
+    let seeded = json!({ "on": "*", "does": "fail", "times": "all", "chance": 0.5, "seed": 7, "by": "nobody" });
+    let ids = [stack.arm(&seeded).await, stack.arm(&json!({ "on": "ecs:*", "does": "hang" })).await];
+    let listed = || async { stack.local("faults").await["faults"].as_array().unwrap().clone() };
+    let shown = listed().await;
+    assert_eq!((shown.len(), &shown[0]["chance"], &shown[1]["does"]), (2, &json!(0.5), &json!("hang")));
+    stack.delete(&format!("faults/{}", ids[1])).await;
+    assert_eq!(listed().await.len(), 1);
+    stack.delete("faults").await;
+    assert_eq!(listed().await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused() {
+    let stack = Stack::start(&[]).await;
+    for (path, body, says) in [
+        ("faults", json!({ "on": "s3:GetObject", "does": "fail" }), "dynamodb, ecs, lambda, logs"),
+        ("faults", json!({ "on": "ecs:RunTask", "does": "explode" }), "killAfter"),
+        ("faults", json!("rubbish"), "A fault is"),
+        ("kill", json!({}), "\"by\""),
+        ("clock", json!({ "forward": -1 }), "forward"),
+    ] {
+        let (status, error) = stack.admin(path, &body).await.unwrap_err();
+        assert!(status == StatusCode::BAD_REQUEST && error.contains(says), "{path} {body}: {status} {error}");
+    }
+    let (status, error) = stack.admin("clock", &json!({ "forward": 1 })).await.unwrap_err();
+    assert!(status == StatusCode::CONFLICT && error.contains("--movable-clock"), "{status} {error}");
+    assert!(stack.local("faults").await["faults"].as_array().unwrap().is_empty());
+}
+
+/// Lost: the next look sees the task's end. Doubled and late: nothing is done twice.
+#[tokio::test]
+async fn events_get_lost_come_twice_and_late() {
+    let stack = Stack::start(&["--task", "quick=sleep 1; echo 1"]).await;
+    let on = "events:ECS Task State Change";
+    for does in [json!("repeat"), json!({ "delay": 2 }), json!("cutBefore")] {
+        for pattern in ["sync", "callback"] {
+            let fault = stack.arm(&json!({ "on": on, "does": does, "times": "all" })).await;
+            let done = stack.run(pattern, json!({ "task": "quick", "input": null })).await;
+            assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{does}: {done:#}");
+            let ends = done["timeline"].as_array().unwrap().iter().filter(|entry| entry["what"] == "ended").count();
+            assert_eq!(ends, 1, "{does}: {done:#}");
+            let fault = stack.fault(fault).await;
+            // Of the callback's, the last comes after its end.
+            assert!(fault["hit"].as_u64().unwrap() >= 2, "{fault:#}");
+            stack.delete("faults").await;
+        }
+    }
+}
