@@ -10,8 +10,9 @@ use domain::Event;
 
 use crate::{
     caller::Caller,
-    executions::{NotFound, following, owned},
+    executions::{Id, NotFound, following, owned},
     model::ExecutionView,
+    prefer::Prefer,
     problem::Problem,
     router::App,
 };
@@ -22,14 +23,14 @@ use crate::{
 /// is through before it can be stopped has completed. Safe to repeat.
 #[utoipa::path(
     post, path = "/executions/{executionId}/cancel", operation_id = "cancelExecution", tag = "executions",
-    params(("executionId" = String, Path, description = "Id of the execution", max_length = 60,
-        example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")),
+    params(Id, Prefer),
     responses(
         (status = 202, description = "It is being stopped: poll it", body = ExecutionView, headers(
             ("ETag" = String, description = "Stands for the execution as it is now"),
             ("Retry-After" = u64, description = "Seconds until polling is worth it"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
         )),
-        (status = 200, description = "It is over already; nothing changes", body = ExecutionView),
+        (status = 200, description = "It is over: nothing changes any more", body = ExecutionView),
         NotFound,
         Problem,
     ),
@@ -38,6 +39,7 @@ pub(crate) async fn cancel(
     State(app): State<App>,
     Caller(owner): Caller,
     Path(id): Path<String>,
+    prefer: Prefer,
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let execution = owned(&app, &owner, &id, now).await?;
@@ -47,13 +49,15 @@ pub(crate) async fn cancel(
         Err(AdvanceError::Call(failed)) => return Err(failed.into()),
         Err(why @ (AdvanceError::NotFound(_) | AdvanceError::Contended(_))) => return Err(Problem::inside(&why)),
     };
-    let mut status = StatusCode::OK;
     if !execution.status().is_final() {
-        status = StatusCode::ACCEPTED;
         // Dies before this, or it gets lost: the wish is recorded, and the next sweep sees to it.
         if let Err(why) = app.reconciler.attend(&execution.id).await {
             tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not told of a cancel");
         }
     }
-    Ok((status, following(&execution, clock::now()), axum::Json(ExecutionView::of(execution))).into_response())
+    let execution = prefer.hold(&app.executions, execution, |seen| seen.status().is_final()).await;
+    let mut headers = following(&execution, clock::now());
+    prefer.tell(&mut headers);
+    let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, headers, axum::Json(ExecutionView::of(execution))).into_response())
 }

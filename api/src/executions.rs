@@ -6,16 +6,27 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{Execution, ExecutionId, Owner};
+use domain::{Execution, ExecutionId, Owner, limits};
 use jiff::Timestamp;
-use utoipa::IntoResponses;
+use sha2::{Digest as _, Sha256};
+use utoipa::{
+    IntoParams, IntoResponses,
+    openapi::{
+        ObjectBuilder, Required, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
 
 use crate::{
     caller::Caller,
     model::ExecutionView,
+    prefer::Prefer,
     problem::{Answers, Code, Problem, answers},
     router::App,
 };
+
+/// Bytes of the hash that an `ETag` shows.
+const ETAG_BYTES: usize = 12;
 
 /// Why an id leads to nothing.
 pub(crate) struct NotFound;
@@ -26,23 +37,40 @@ impl IntoResponses for NotFound {
     }
 }
 
+/// Which execution a path is about.
+pub(crate) struct Id;
+
+impl IntoParams for Id {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = ParameterBuilder::new().name("executionId").parameter_in(ParameterIn::Path);
+        let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(limits::ID_CHARS));
+        let text = text.examples(["0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"]).build();
+        vec![parameter.description(Some("Id of the execution")).required(Required::True).schema(Some(text)).build()]
+    }
+}
+
 /// Get an execution as it is now.
 ///
 /// While it is not final, `Retry-After` says when it is worth asking again. `If-None-Match` with the last `ETag` makes an
-/// unchanged execution a 304 without a body.
+/// unchanged execution a 304 without a body; with `Prefer: wait` as well the answer is held until something has changed.
 #[utoipa::path(
     get, path = "/executions/{executionId}", operation_id = "getExecution", tag = "executions",
     params(
-        ("executionId" = String, Path, description = "Id of the execution", max_length = 60,
-            example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"),
+        Id,
+        Prefer,
         ("If-None-Match" = Option<String>, Header, nullable = false, description = "The last `ETag`"),
     ),
     responses(
         (status = 200, description = "The execution, also when its job failed", body = ExecutionView, headers(
             ("ETag" = String, description = "Stands for the execution as it is now"),
             ("Retry-After" = u64, description = "Seconds; absent when it is final"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
         )),
-        (status = 304, description = "It is as `If-None-Match` knows it"),
+        (status = 304, description = "It is as `If-None-Match` knows it", headers(
+            ("ETag" = String, description = "Stands for the execution as it is now"),
+            ("Retry-After" = u64, description = "Seconds; absent when it is final"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+        )),
         NotFound,
         Problem,
     ),
@@ -51,15 +79,19 @@ pub(crate) async fn get_execution(
     State(app): State<App>,
     Caller(owner): Caller,
     Path(id): Path<String>,
+    prefer: Prefer,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let now = clock::now();
-    let execution = owned(&app, &owner, &id, now).await?;
-    let etag = etag(&execution);
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| matches(known, &etag)) {
-        return Ok((StatusCode::NOT_MODIFIED, following(&execution, now)).into_response());
+    let execution = owned(&app, &owner, &id, clock::now()).await?;
+    let known = headers.get(header::IF_NONE_MATCH);
+    let is_known = |seen: &Execution| known.is_some_and(|known| matches(known, &etag(seen)));
+    let enough = |seen: &Execution| seen.status().is_final() || (known.is_some() && !is_known(seen));
+    let execution = prefer.hold(&app.executions, execution, enough).await;
+    let mut headers = following(&execution, clock::now());
+    prefer.tell(&mut headers);
+    if is_known(&execution) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    let headers = following(&execution, now);
     Ok((headers, axum::Json(ExecutionView::of(execution))).into_response())
 }
 
@@ -88,9 +120,18 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
     headers
 }
 
-/// Strong: an execution's version changes with everything that its representation shows.
+/// Strong: whatever changes in a representation stands in the timeline, and what is not shown (that somebody looked after
+/// it) does not. A hash of it, since a timeline that is full forgets.
 fn etag(execution: &Execution) -> String {
-    format!("\"{}\"", execution.version)
+    let mut hash = Sha256::new();
+    hash.update(execution.status().as_str());
+    for entry in execution.timeline.entries() {
+        hash.update(entry.at.as_millisecond().to_be_bytes());
+        hash.update([entry.what as u8]);
+        hash.update(entry.detail.as_deref().unwrap_or_default());
+    }
+    let tag = hash.finalize();
+    tag.iter().take(ETAG_BYTES).fold("\"".to_owned(), |tag, byte| format!("{tag}{byte:02x}")) + "\""
 }
 
 /// `If-None-Match` compares weakly (RFC 9110, 13.1.2), and may list several tags or `*`.

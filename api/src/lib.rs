@@ -11,6 +11,8 @@ mod executions;
 mod health;
 mod lambda;
 mod model;
+mod parameters;
+mod prefer;
 mod problem;
 mod random;
 mod request_id;

@@ -37,12 +37,12 @@ pub(crate) struct NewExecution {
 }
 
 /// How often a job that fails is tried.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Retry {
     /// Tries in all.
     #[schema(minimum = 1, maximum = 10, example = 3)]
-    max_attempts: u32,
+    pub(crate) max_attempts: u32,
 }
 
 impl NewExecution {
@@ -99,6 +99,8 @@ macro_rules! only {
         }
     )* };
 }
+
+pub(crate) use only;
 
 only! {
     PendingStatus = "PENDING",
@@ -272,6 +274,15 @@ pub(crate) enum PatternView {
     Callback,
 }
 
+impl PatternView {
+    pub(crate) fn of(pattern: Pattern) -> Self {
+        match pattern {
+            Pattern::Sync => Self::Sync,
+            Pattern::Callback => Self::Callback,
+        }
+    }
+}
+
 /// Something that happened.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -344,10 +355,7 @@ impl About {
         let run = execution.state.run();
         Self {
             execution_id: execution.id.to_string(),
-            pattern: match execution.pattern {
-                Pattern::Sync => PatternView::Sync,
-                Pattern::Callback => PatternView::Callback,
-            },
+            pattern: PatternView::of(execution.pattern),
             done: execution.status().is_final(),
             task: execution.request.task.clone(),
             input: execution.request.input.clone(),

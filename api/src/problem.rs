@@ -23,6 +23,8 @@ pub(crate) enum Code {
     InvalidBody,
     /// A header cannot be used as it is.
     InvalidHeader,
+    /// A parameter in the query is unknown, or cannot be used as it is.
+    InvalidParameter,
     /// No authorizer vouches for the caller.
     Unauthenticated,
     /// There is no such path.
@@ -50,7 +52,7 @@ pub(crate) enum Code {
 impl Code {
     fn status(self) -> StatusCode {
         match self {
-            Self::InvalidJson | Self::InvalidHeader => StatusCode::BAD_REQUEST,
+            Self::InvalidJson | Self::InvalidHeader | Self::InvalidParameter => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::PathNotFound | Self::ExecutionNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -75,6 +77,7 @@ impl Code {
             Self::InvalidJson => "The body is not JSON",
             Self::InvalidBody => "The body does not validate",
             Self::InvalidHeader => "A header cannot be used as it is",
+            Self::InvalidParameter => "A parameter cannot be used as it is",
             Self::Unauthenticated => "Nobody vouches for the caller",
             Self::PathNotFound => "There is no such path",
             Self::ExecutionNotFound => "There is no such execution",

@@ -1,6 +1,7 @@
 //! Starting an execution.
 
 mod body;
+mod validation;
 
 use aws::{Created, StartError, clock};
 use axum::{
@@ -12,11 +13,16 @@ use domain::{Execution, ExecutionId, Owner, Pattern, limits};
 use jiff::Timestamp;
 use utoipa::IntoResponses;
 
-use self::body::Body;
+use self::{
+    body::Body,
+    validation::{Answered, Validated},
+};
 use crate::{
     caller::Caller,
-    executions::{self, NotFound},
+    executions::{self, Id, NotFound},
     model::{ExecutionView, NewExecution, example},
+    parameters::Parameters,
+    prefer::Prefer,
     problem::{Answers, Code, Problem, answers},
     random,
     router::App,
@@ -33,6 +39,7 @@ impl IntoResponses for Refused {
         answers(&[
             Code::InvalidJson,
             Code::InvalidHeader,
+            Code::InvalidParameter,
             Code::ExecutionIdTaken,
             Code::BodyTooLarge,
             Code::UnsupportedMediaType,
@@ -57,9 +64,14 @@ macro_rules! start {
         $(#[$doc])*
         #[utoipa::path(
             post, path = $path, operation_id = $id, tag = "executions",
-            params(("Idempotency-Key" = Option<String>, Header, nullable = false, max_length = 255,
-                description = "Makes the request safe to repeat: the same key and body again answers with the execution \
-                               as it is then, and starts nothing")),
+            params(
+                ("validateOnly" = Option<bool>, Query, nullable = false,
+                    description = "Check the request, and start nothing"),
+                ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+                    description = "Makes the request safe to repeat: the same key and body again answers with the \
+                                   execution as it is then, and starts nothing"),
+                Prefer,
+            ),
             request_body(content = NewExecution, description = "What to run, and on what", examples(
                 ("greeting" = (summary = "The demonstration job: takes three seconds, then greets",
                     value = json!({"input": {"message": "Hello", "processingTime": 3}}))),
@@ -78,8 +90,15 @@ macro_rules! start {
                     ("ETag" = String, description = "Stands for the execution as it is now"),
                     ("Retry-After" = u64, description = "Seconds; absent when it is final"),
                     ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
+                    ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
                 ), example = example::pending),
-                (status = 200, description = "A repeated request, whose execution is final by now", body = ExecutionView),
+                (status = 200, description = "It is final already: `Prefer: wait` saw it end, or the request is a repeat. Or, \
+                    with `validateOnly`, what would be started", body = Answered, headers(
+                    ("Location" = String, description = "Where the execution is; absent with `validateOnly`"),
+                    ("ETag" = String, description = "Stands for the execution as it is now; absent with `validateOnly`"),
+                    ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
+                    ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+                )),
                 Refused,
                 Problem,
             ),
@@ -87,10 +106,12 @@ macro_rules! start {
         pub(crate) async fn $name(
             State(app): State<App>,
             Caller(owner): Caller,
+            parameters: Parameters,
+            prefer: Prefer,
             headers: HeaderMap,
             Body(new): Body,
         ) -> Result<Response, Problem> {
-            start(app, $pattern, owner, &headers, new).await
+            start(app, $pattern, owner, parameters, prefer, &headers, new).await
         }
     };
 }
@@ -112,13 +133,21 @@ async fn start(
     app: App,
     pattern: Pattern,
     owner: Owner,
+    mut parameters: Parameters,
+    prefer: Prefer,
     headers: &HeaderMap,
     new: NewExecution,
 ) -> Result<Response, Problem> {
+    let validate_only = parameters.flag("validateOnly")?;
+    parameters.finish()?;
     let request = new.into_request(&app.catalog)?;
     let now = clock::now();
     let wanted = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
-    start_wanted(&app, wanted, now).await
+    if validate_only {
+        let keyed = idempotency_key(headers)?.is_some();
+        return Ok(axum::Json(Validated::of(&app, wanted, keyed, now).await?).into_response());
+    }
+    start_wanted(&app, wanted, now, prefer).await
 }
 
 /// The id for a request: what its idempotency key stands for, or a new one.
@@ -131,19 +160,26 @@ fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<Executio
 
 /// Dies before the item: nothing is left behind. Dies between the item and the workflow: the same request again finds the
 /// item PENDING and starts its workflow, and so does the reconciler. Dies after it: a second start changes nothing.
-async fn start_wanted(app: &App, wanted: Execution, now: Timestamp) -> Result<Response, Problem> {
+async fn start_wanted(app: &App, wanted: Execution, now: Timestamp, prefer: Prefer) -> Result<Response, Problem> {
     let (execution, replayed) = match app.executions.create(&wanted, now).await? {
         Created::New => (wanted, false),
-        Created::Existing(seen) if seen.owner == wanted.owner && same_request(&seen, &wanted) => (*seen, true),
-        Created::Existing(_) => {
-            let detail = "use a new Idempotency-Key for another request";
-            return Err(Problem::new(Code::IdempotencyKeyReused, detail));
-        }
+        Created::Existing(seen) => (repeated(*seen, &wanted)?, true),
     };
     if execution.durable_execution_arn.is_none() && !execution.status().is_final() {
         begin(app, &execution).await?;
     }
-    Ok(accepted(execution, replayed))
+    let execution = prefer.hold(&app.executions, execution, |seen| seen.status().is_final()).await;
+    let mut answer = accepted(execution, replayed);
+    prefer.tell(answer.headers_mut());
+    Ok(answer)
+}
+
+/// The execution that is there under an id, if it is the one that is wanted.
+fn repeated(seen: Execution, wanted: &Execution) -> Result<Execution, Problem> {
+    if seen.owner == wanted.owner && same_request(&seen, wanted) {
+        return Ok(seen);
+    }
+    Err(Problem::new(Code::IdempotencyKeyReused, "use a new Idempotency-Key for another request"))
 }
 
 /// Run the same job again, as a new execution.
@@ -152,10 +188,10 @@ async fn start_wanted(app: &App, wanted: Execution, now: Timestamp) -> Result<Re
 #[utoipa::path(
     post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
     params(
-        ("executionId" = String, Path, description = "Id of the execution to be run again", max_length = 60,
-            example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"),
-        ("Idempotency-Key" = Option<String>, Header, nullable = false, max_length = 255,
+        Id,
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
             description = "Makes the request safe to repeat"),
+        Prefer,
     ),
     responses(
         (status = 202, description = "Accepted: poll `Location`", body = ExecutionView, headers(
@@ -163,8 +199,15 @@ async fn start_wanted(app: &App, wanted: Execution, now: Timestamp) -> Result<Re
             ("ETag" = String, description = "Stands for the execution as it is now"),
             ("Retry-After" = u64, description = "Seconds; absent when it is final"),
             ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
         )),
-        (status = 200, description = "A repeated request, whose execution is final by now", body = ExecutionView),
+        (status = 200, description = "It is final already: `Prefer: wait` saw it end, or the request is a repeat",
+            body = ExecutionView, headers(
+            ("Location" = String, description = "Where the new execution is"),
+            ("ETag" = String, description = "Stands for the execution as it is now"),
+            ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+        )),
         RerunRefused,
         NotFound,
         Problem,
@@ -174,13 +217,14 @@ pub(crate) async fn rerun(
     State(app): State<App>,
     Caller(owner): Caller,
     Path(id): Path<String>,
+    prefer: Prefer,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let old = executions::owned(&app, &owner, &id, now).await?;
     let id = new_id(&headers, &owner, now)?;
     let new = Execution::new(id, old.pattern, owner, old.request, now);
-    start_wanted(&app, Execution { rerun_of: Some(old.id), ..new }, now).await
+    start_wanted(&app, Execution { rerun_of: Some(old.id), ..new }, now, prefer).await
 }
 
 fn same_request(seen: &Execution, wanted: &Execution) -> bool {

@@ -87,9 +87,23 @@ impl Executions {
     /// # Errors
     ///
     /// [`CallFailed`] when `DynamoDB` did not answer or refused.
-    pub async fn get(&self, id: &ExecutionId) -> Result<Option<Execution>, CallFailed> {
+    pub fn get(&self, id: &ExecutionId) -> impl Future<Output = Result<Option<Execution>, CallFailed>> + Send {
+        self.look(id, true)
+    }
+
+    /// The execution as it was a moment ago, or now: an eventually consistent `GetItem`, at half the price. For whoever
+    /// looks again and again.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    pub fn glance(&self, id: &ExecutionId) -> impl Future<Output = Result<Option<Execution>, CallFailed>> + Send {
+        self.look(id, false)
+    }
+
+    async fn look(&self, id: &ExecutionId, consistent: bool) -> Result<Option<Execution>, CallFailed> {
         const CALL: &str = "dynamodb:GetItem";
-        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let request = self.client.get_item().table_name(&self.table).consistent_read(consistent);
         let answer = request.key(KEY, AttributeValue::S(id.to_string())).send().await;
         let found = answer.map_err(|error| CallFailed::new(CALL, error))?.item;
         found.map(|attributes| read(CALL, attributes)).transpose()

@@ -31,6 +31,8 @@ async function start(
   { idempotencyKey = crypto.randomUUID(), ...options }: StartOptions = {},
 ): Promise<Execution> {
   const headers = { "Idempotency-Key": idempotencyKey };
-  const answer = await answered((signal) => operation({ client, body, headers, signal }), { ...options, tries: TRIES });
-  return executionOf(answer);
+  const send = (signal: AbortSignal) => operation({ client, body, headers, signal });
+  const { data, response } = await answered(send, { ...options, tries: TRIES });
+  // Nothing is only checked without `validateOnly`.
+  return executionOf({ data: data?.status === "VALIDATED" ? undefined : data, response });
 }

@@ -22,3 +22,4 @@ mod problems;
 mod restart;
 mod soak;
 mod stack;
+mod waiting;

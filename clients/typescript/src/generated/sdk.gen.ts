@@ -50,7 +50,7 @@ export const startSyncExecution = <ThrowOnError extends boolean = false>(options
  * Get an execution as it is now.
  *
  * While it is not final, `Retry-After` says when it is worth asking again. `If-None-Match` with the last `ETag` makes an
- * unchanged execution a 304 without a body.
+ * unchanged execution a 304 without a body; with `Prefer: wait` as well the answer is held until something has changed.
  */
 export const getExecution = <ThrowOnError extends boolean = false>(options: Options<GetExecutionData, ThrowOnError>) => (options.client ?? client).get<GetExecutionResponses, GetExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}', ...options });
 

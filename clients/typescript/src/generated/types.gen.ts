@@ -100,7 +100,7 @@ export type CancellingStatus = 'CANCELLING';
 /**
  * What went wrong, for programs. Part of the API: never rename one.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'unauthenticated' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'method-not-allowed' | 'execution-id-taken' | 'body-too-large' | 'unsupported-media-type' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'unauthenticated' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'method-not-allowed' | 'execution-id-taken' | 'body-too-large' | 'unsupported-media-type' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable';
 
 /**
  * Its job exited with 0.
@@ -335,6 +335,11 @@ export type RunningExecution = About & {
 export type RunningStatus = 'RUNNING';
 
 /**
+ * What a start answers with when nothing is left to wait for. `status` tells which it is.
+ */
+export type StartAnswer = Execution | ValidatedRequest;
+
+/**
  * Its deadline passed before its job ended.
  */
 export type TimedOutExecution = About & End & {
@@ -360,6 +365,43 @@ export type TimelineEntry = {
     what: string;
 };
 
+/**
+ * A request that can be started as it is, with everything said that it leaves out. Nothing was started.
+ */
+export type ValidatedRequest = {
+    /**
+     * The id that stands for the request's `Idempotency-Key`; absent without one.
+     */
+    executionId?: string;
+    /**
+     * What the job would get to work on, as it came in.
+     */
+    input: unknown;
+    pattern: Pattern;
+    /**
+     * Whether the request would only repeat one that was accepted under its `Idempotency-Key`.
+     */
+    replay: boolean;
+    retry: Retry;
+    status: ValidatedStatus;
+    tags: {
+        [key: string]: string;
+    };
+    /**
+     * Name of the job.
+     */
+    task: string;
+    /**
+     * How long it might take.
+     */
+    timeoutSeconds: number;
+};
+
+/**
+ * VALIDATED
+ */
+export type ValidatedStatus = 'VALIDATED';
+
 export type StartCallbackExecutionData = {
     /**
      * What to run, and on what
@@ -370,15 +412,24 @@ export type StartCallbackExecutionData = {
          * Makes the request safe to repeat: the same key and body again answers with the execution as it is then, and starts nothing
          */
         'Idempotency-Key'?: string;
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
     };
     path?: never;
-    query?: never;
+    query?: {
+        /**
+         * Check the request, and start nothing
+         */
+        validateOnly?: boolean;
+    };
     url: '/executions/callback';
 };
 
 export type StartCallbackExecutionErrors = {
     /**
-     * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`
+     * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
      */
     400: Problem;
     /**
@@ -423,9 +474,9 @@ export type StartCallbackExecutionError = StartCallbackExecutionErrors[keyof Sta
 
 export type StartCallbackExecutionResponses = {
     /**
-     * A repeated request, whose execution is final by now
+     * It is final already: `Prefer: wait` saw it end, or the request is a repeat. Or, with `validateOnly`, what would be started
      */
-    200: Execution;
+    200: StartAnswer;
     /**
      * Accepted: poll `Location`
      */
@@ -444,15 +495,24 @@ export type StartSyncExecutionData = {
          * Makes the request safe to repeat: the same key and body again answers with the execution as it is then, and starts nothing
          */
         'Idempotency-Key'?: string;
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
     };
     path?: never;
-    query?: never;
+    query?: {
+        /**
+         * Check the request, and start nothing
+         */
+        validateOnly?: boolean;
+    };
     url: '/executions/sync';
 };
 
 export type StartSyncExecutionErrors = {
     /**
-     * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`
+     * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
      */
     400: Problem;
     /**
@@ -497,9 +557,9 @@ export type StartSyncExecutionError = StartSyncExecutionErrors[keyof StartSyncEx
 
 export type StartSyncExecutionResponses = {
     /**
-     * A repeated request, whose execution is final by now
+     * It is final already: `Prefer: wait` saw it end, or the request is a repeat. Or, with `validateOnly`, what would be started
      */
-    200: Execution;
+    200: StartAnswer;
     /**
      * Accepted: poll `Location`
      */
@@ -511,6 +571,10 @@ export type StartSyncExecutionResponse = StartSyncExecutionResponses[keyof Start
 export type GetExecutionData = {
     body?: never;
     headers?: {
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
         /**
          * The last `ETag`
          */
@@ -570,6 +634,12 @@ export type GetExecutionResponse = GetExecutionResponses[keyof GetExecutionRespo
 
 export type CancelExecutionData = {
     body?: never;
+    headers?: {
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
+    };
     path: {
         /**
          * Id of the execution
@@ -615,7 +685,7 @@ export type CancelExecutionError = CancelExecutionErrors[keyof CancelExecutionEr
 
 export type CancelExecutionResponses = {
     /**
-     * It is over already; nothing changes
+     * It is over: nothing changes any more
      */
     200: Execution;
     /**
@@ -633,10 +703,14 @@ export type RerunExecutionData = {
          * Makes the request safe to repeat
          */
         'Idempotency-Key'?: string;
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
     };
     path: {
         /**
-         * Id of the execution to be run again
+         * Id of the execution
          */
         executionId: string;
     };
@@ -691,7 +765,7 @@ export type RerunExecutionError = RerunExecutionErrors[keyof RerunExecutionError
 
 export type RerunExecutionResponses = {
     /**
-     * A repeated request, whose execution is final by now
+     * It is final already: `Prefer: wait` saw it end, or the request is a repeat
      */
     200: Execution;
     /**

@@ -1,0 +1,72 @@
+//! `validateOnly`: what a request would start, and nothing started.
+
+use std::collections::BTreeMap;
+
+use domain::{Execution, Json};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::repeated;
+use crate::{
+    model::{ExecutionView, PatternView, Retry, only},
+    problem::Problem,
+    router::App,
+};
+
+only! { ValidatedStatus = "VALIDATED" }
+
+/// What a start answers with when nothing is left to wait for. `status` tells which it is.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = StartAnswer)]
+#[expect(dead_code, reason = "it is here to be documented: each of the two is answered as itself")]
+pub(crate) enum Answered {
+    Execution(ExecutionView),
+    Validated(Validated),
+}
+
+/// A request that can be started as it is, with everything said that it leaves out. Nothing was started.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ValidatedRequest)]
+pub(crate) struct Validated {
+    status: ValidatedStatus,
+    pattern: PatternView,
+    /// Name of the job.
+    #[schema(example = "demo")]
+    task: String,
+    /// What the job would get to work on, as it came in.
+    #[schema(value_type = Value)]
+    input: Json,
+    /// How long it might take.
+    #[schema(example = 3600)]
+    timeout_seconds: u64,
+    retry: Retry,
+    tags: BTreeMap<String, String>,
+    /// The id that stands for the request's `Idempotency-Key`; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "62c4fb25-77ca-5a92-b17c-3ee4c569e2fd")]
+    execution_id: Option<String>,
+    /// Whether the request would only repeat one that was accepted under its `Idempotency-Key`.
+    replay: bool,
+}
+
+impl Validated {
+    /// What would be started. A key that came with another body before is refused here too.
+    pub(super) async fn of(app: &App, wanted: Execution, keyed: bool, now: Timestamp) -> Result<Self, Problem> {
+        let seen = if keyed { app.executions.get(&wanted.id).await? } else { None };
+        let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| repeated(seen, &wanted)).transpose()?;
+        Ok(Self {
+            status: ValidatedStatus::Only,
+            pattern: PatternView::of(wanted.pattern),
+            task: wanted.request.task,
+            input: wanted.request.input,
+            timeout_seconds: wanted.request.timeout.as_secs(),
+            retry: Retry { max_attempts: wanted.request.max_attempts },
+            tags: wanted.request.tags,
+            execution_id: keyed.then(|| wanted.id.to_string()),
+            replay: seen.is_some(),
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! `Prefer: wait`, long polls, and requests that are only checked.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::stack::{Stack, header};
+
+/// Sends a request, and says how long its answer took.
+async fn timed(request: RequestBuilder) -> (Response, Duration) {
+    let began = Instant::now();
+    (request.send().await.unwrap(), began.elapsed())
+}
+
+fn applied(response: &Response) -> Option<&str> {
+    response.headers().get("preference-applied").map(|value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_start_is_held_until_the_execution_is_final_or_the_wait_is_over() {
+    let stack = Stack::start(&["--task", "quick=echo 1", "--task", "long=sleep 300"]).await;
+    for pattern in ["sync", "callback"] {
+        let start = |task: &str, wait: &str| {
+            let post = stack.post(&format!("/executions/{pattern}")).header("prefer", wait);
+            post.json(&json!({ "task": task, "input": null }))
+        };
+        let (response, _) = timed(start("quick", "wait=25")).await;
+        assert_eq!((response.status(), applied(&response)), (StatusCode::OK, Some("wait=25")));
+        assert!(response.headers().get("retry-after").is_none(), "nothing is left to wait for");
+        assert!(header(&response, "location").starts_with("/executions/"));
+        let execution: Value = response.json().await.unwrap();
+        assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!(1)));
+
+        let (response, took) = timed(start("long", "respond-async, wait=1")).await;
+        assert_eq!((response.status(), applied(&response)), (StatusCode::ACCEPTED, Some("wait=1")));
+        assert!(took >= Duration::from_secs(1), "{took:?}");
+        assert_eq!(header(&response, "retry-after"), "1");
+        let execution: Value = response.json().await.unwrap();
+        assert_eq!(execution["done"], false);
+
+        let cancel = stack.post(&format!("/executions/{}/cancel", execution["executionId"].as_str().unwrap()));
+        let (response, _) = timed(cancel.header("prefer", "wait=100")).await;
+        assert_eq!((response.status(), applied(&response)), (StatusCode::OK, Some("wait=25")), "a wait has its limit");
+        assert_eq!(response.json::<Value>().await.unwrap()["status"], "CANCELLED");
+    }
+    for ignored in ["wait=soon", "wait=-1", "wait", "handling=strict"] {
+        let post = stack.post("/executions/sync").header("prefer", ignored);
+        let (response, _) = timed(post.json(&json!({ "task": "long", "input": null }))).await;
+        assert_eq!((response.status(), applied(&response)), (StatusCode::ACCEPTED, None), "{ignored}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_the_first_change() {
+    let gates = tempfile::tempdir().unwrap();
+    let gate = gates.path().join("gate");
+    let task = format!("gated=until test -e {}; do sleep 0.1; done; echo 1", gate.display());
+    let stack = Stack::start(&["--task", &task]).await;
+    let started = stack.start_execution("callback", &json!({ "task": "gated", "input": null })).await;
+    let id = started["executionId"].as_str().unwrap();
+    stack
+        .wait_for(id, |execution| execution["status"] == "RUNNING" && execution["durableExecutionArn"].is_string())
+        .await;
+
+    let get = |wait: &str| stack.get(&format!("/executions/{id}")).header("prefer", wait);
+    let (response, took) = timed(get("wait=1")).await;
+    assert_eq!((response.status(), applied(&response)), (StatusCode::OK, Some("wait=1")));
+    assert!(took >= Duration::from_secs(1), "without a tag it waits for the end: {took:?}");
+    let etag = header(&response, "etag").to_owned();
+
+    let (response, _) = timed(get("wait=25").header("if-none-match", "\"other\"")).await;
+    assert_eq!(response.status(), StatusCode::OK, "it has changed already");
+    let (response, took) = timed(get("wait=1").header("if-none-match", &etag)).await;
+    assert_eq!((response.status(), applied(&response)), (StatusCode::NOT_MODIFIED, Some("wait=1")));
+    assert_eq!(header(&response, "etag"), etag);
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+
+    let poll = tokio::spawn(timed(get("wait=25").header("if-none-match", &etag)));
+    std::fs::write(gate, "").unwrap();
+    let (response, _) = poll.await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let etag = header(&response, "etag").to_owned();
+    assert_eq!(response.json::<Value>().await.unwrap()["status"], "COMPLETED");
+    let (response, took) = timed(get("wait=25").header("if-none-match", &etag)).await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+    assert!(took < Duration::from_secs(10), "what is final will not change: {took:?}");
+}
+
+/// What nobody sees is no change: a waiting workflow notes which callback wakes it.
+#[tokio::test]
+async fn a_long_poll_does_not_end_with_what_is_not_shown() {
+    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let started = stack.start_execution("sync", &json!({ "task": "long", "input": null })).await;
+    let id = started["executionId"].as_str().unwrap();
+    stack.wait_for(id, |execution| execution["status"] == "RUNNING").await;
+    let get = || stack.get(&format!("/executions/{id}"));
+    let etag = header(&get().send().await.unwrap(), "etag").to_owned();
+    // The first look is 5 s after the start, the second 6 s after that.
+    let (response, _) = timed(get().header("prefer", "wait=8").header("if-none-match", &etag)).await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn a_request_that_is_only_checked_leaves_nothing_behind() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    for pattern in ["sync", "callback"] {
+        let check = |query: &str, body: Value| stack.post(&format!("/executions/{pattern}?{query}")).json(&body);
+        let body = json!({ "task": "quick", "input": { "n": 1 }, "retry": { "maxAttempts": 2 }, "tags": { "a": "b" } });
+        let response = check("validateOnly=true", body.clone()).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(response.headers().get("location").is_none());
+        let checked: Value = response.json().await.unwrap();
+        let expected = json!({
+            "status": "VALIDATED", "pattern": pattern, "task": "quick", "input": { "n": 1 }, "timeoutSeconds": 31_536_000,
+            "retry": { "maxAttempts": 2 }, "tags": { "a": "b" }, "replay": false,
+        });
+        assert_eq!(checked, expected);
+        let bad = check("validateOnly=true", json!({ "input": 1, "task": "none" })).send().await.unwrap();
+        assert_eq!(bad.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        for query in ["validateOnly=maybe", "validateOnly=", "validateonly=true", "validateOnly=true&validateOnly=true"]
+        {
+            let response = check(query, body.clone()).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
+            assert_eq!(response.json::<Value>().await.unwrap()["code"], "invalid-parameter", "{query}");
+        }
+        assert_eq!(stack.items().await, 0, "nothing is left behind");
+    }
+
+    let keyed = |query: &str, input: u32| {
+        let post = stack.post(&format!("/executions/sync{query}")).header("idempotency-key", "k");
+        post.json(&json!({ "task": "quick", "input": input }))
+    };
+    let before: Value = keyed("?validateOnly=true", 1).send().await.unwrap().json().await.unwrap();
+    let started: Value = keyed("?validateOnly=false", 1).send().await.unwrap().json().await.unwrap();
+    let after: Value = keyed("?validateOnly=true", 1).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&before["replay"], &after["replay"]), (&json!(false), &json!(true)));
+    assert_eq!((&before["executionId"], &after["executionId"]), (&started["executionId"], &started["executionId"]));
+    let other = keyed("?validateOnly=true", 2).send().await.unwrap();
+    assert_eq!(other.json::<Value>().await.unwrap()["code"], "idempotency-key-reused");
+}
