@@ -80,9 +80,10 @@ pub(crate) fn open_to(origins: &[Origin], routes: Router<App>) -> Router<App> {
     if origins.is_empty() {
         return routes;
     }
-    let allowed = match origins.iter().any(|origin| origin.0 == EVERY) {
-        true => AllowOrigin::any(),
-        false => AllowOrigin::list(origins.iter().map(|origin| origin.0.clone())),
+    let allowed = if origins.iter().any(|origin| origin.0 == EVERY) {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().map(|origin| origin.0.clone()))
     };
     let cors = CorsLayer::new()
         .allow_origin(allowed)

@@ -60,6 +60,7 @@ fn with_body(bare: Response, problem: &Problem, id: &str) -> Response {
 fn request_id(request: &Request) -> String {
     let given = gateway(request.extensions()).and_then(|context| context.request_id.clone());
     // Without randomness, an id that names nothing is better than no answer.
-    let fresh = || random::bytes().unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
+    let random = random::bytes().unwrap_or_default();
+    let fresh = || random.iter().fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
     given.filter(|id| !id.is_empty()).unwrap_or_else(fresh)
 }

@@ -100,7 +100,8 @@ impl Owner {
     /// What stands for the owner where it must not be named, as in logs: always the same 12 hexadecimal digits.
     #[must_use]
     pub fn pseudonym(&self) -> String {
-        Sha256::digest(&self.0).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        let digest = Sha256::digest(&self.0);
+        digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 }
 

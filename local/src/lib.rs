@@ -13,6 +13,7 @@ pub mod identity;
 pub mod lambda;
 pub mod logs;
 pub mod options;
+pub mod server;
 mod setup;
 mod stack;
 pub mod wire;

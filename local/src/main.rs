@@ -101,6 +101,7 @@ async fn serve(options: Options) -> ExitCode {
 
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    local::server::raise_open_files();
     let stack = match Stack::start(&options).await {
         Ok(stack) => stack,
         Err(why) => return failed(&why),

@@ -4,7 +4,6 @@ use std::{fs::File, io, net::SocketAddr, path::PathBuf};
 
 use api::App;
 use aws::Connection;
-use axum::Router;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     lambda::{self, Lambda},
     logs::{self, Logs},
     options::Options,
-    setup,
+    server, setup,
     wire::AwsError,
 };
 
@@ -118,7 +117,7 @@ impl Stack {
         let driven = lambda.clone();
         let running = vec![
             tokio::spawn(front.serve(aws_listener)),
-            serve(api_listener, api::router(app)),
+            tokio::spawn(server::serve(api_listener, api::router(app))),
             tokio::spawn(async move { driven.drive().await }),
             tokio::spawn(async move { events.deliver(&aws_url, setup::RECONCILER).await }),
         ];
@@ -161,12 +160,4 @@ fn lock(options: &Options) -> Result<File, StartError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(data("another local stack uses it".into())),
         Err(std::fs::TryLockError::Error(why)) => Err(data(why.to_string())),
     }
-}
-
-fn serve(listener: TcpListener, router: Router) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        if let Err(why) = axum::serve(listener, router).await {
-            tracing::error!(%why, "a server ended");
-        }
-    })
 }

@@ -1,5 +1,7 @@
 //! Reading a JSON body, with errors that say where.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
@@ -15,6 +17,9 @@ use crate::{
     router::App,
 };
 
+/// How long a body may take to arrive. Behind API Gateway it has arrived already.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
+
 /// A request's body.
 pub(crate) struct Body(pub(crate) NewExecution);
 
@@ -25,7 +30,9 @@ impl FromRequest<App> for Body {
         if !is_json(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType, "send the body as Content-Type: application/json"));
         }
-        let bytes = Bytes::from_request(request, app).await.map_err(|why| unreadable(&why))?;
+        let arriving = tokio::time::timeout(ARRIVES_WITHIN, Bytes::from_request(request, app)).await;
+        let arrived = arriving.map_err(|_| Problem::new(Code::InvalidJson, "the body took too long to arrive"))?;
+        let bytes = arrived.map_err(|why| unreadable(&why))?;
         parse(&bytes).map(Self)
     }
 }

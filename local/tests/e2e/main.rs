@@ -8,6 +8,7 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod abuse;
 mod api_on_lambda;
 mod aws_clients;
 mod care;
@@ -19,6 +20,7 @@ mod faults;
 mod jobs;
 mod main_job;
 mod problems;
+mod raw;
 mod restart;
 mod soak;
 mod stack;

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Fuzzes the API of a local stack against its own document for so many seconds: tests/fuzz/run.sh 60
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+data=$(mktemp --directory)
+exec {ready}< <(
+    exec env RUST_LOG=error target/debug/longhaul --json --listen 127.0.0.1:0 --aws-listen 127.0.0.1:0 --data "$data" \
+        --task demo=true 2> "$data/stderr"
+)
+stack=$!
+trap 'kill "$stack"; wait "$stack" || true; rm -rf "$data"' EXIT
+read -r where <&"$ready" || { cat "$data/stderr" >&2; exit 1; }
+api=$(sed -E 's|.*"api":"([^"]+)".*|\1|' <<< "$where")
+
+schemathesis --config-file tests/fuzz/schemathesis.toml run "$api/openapi.json" --url "$api" --checks all \
+    --max-time "${1:-60}" --report junit,ndjson --report-dir target/fuzz --no-color
+
+# What a schema cannot see: it lives, and said nothing of a panic.
+kill -0 "$stack"
+! grep panicked "$data/stderr"
