@@ -1,23 +1,29 @@
-//! EventBridge, a queue and a schedule, as far as the reconciler needs them: events are kept on disk with the change that
-//! they tell of, and delivered to it in a queue's batches until it has taken them up.
+//! EventBridge: events are matched against rules, and what goes to a target is kept on disk in the transaction of the change
+//! that the event tells of, until the target has taken it up.
 //!
 //! Known differences from AWS:
 //!
-//! - There are no buses, rules, patterns or targets: every event goes to the one function.
-//! - Events come in the order in which things happened, and a batch waits for nothing. The schedule's event is not kept: one
-//!   that is missed is missed.
+//! - There is one bus, `default`; no archives, connections, API destinations or pipes. Rules have no tags.
+//! - Targets are Lambda functions, and the stack's own queue, which feeds its reconciler in batches. Nobody is asked for a
+//!   permission. `Input` and `InputPath` are heeded; an `InputTransformer` is refused; roles, retry policies and dead-letter
+//!   queues are kept and shown, and do nothing: what is not taken up comes again every 5 seconds, 20 times in all.
+//! - Of event patterns, `$or` and `anything-but` of anything but values are refused. Numbers are equal by their value, not by
+//!   how they are written.
+//! - Of schedules, `cron` is refused. An event that came due while nothing ran is missed.
+//! - Events come in the order in which things happened, and a batch waits for nothing.
+//! - The services that tell of changes are ECS (tasks) and Lambda (durable executions).
 
-use std::{sync::Arc, time::Duration};
+mod api;
+mod delivery;
+mod pattern;
+mod rules;
 
-use axum::body::{Body, Bytes};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use jiff::{SignedDuration, Timestamp};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 use serde_json::{Value, json};
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
@@ -25,32 +31,30 @@ use crate::{
     db::Db,
     faults::Faults,
     identity::{ACCOUNT, REGION},
+    wire::AwsError,
 };
 
-/// Times are milliseconds since 1970.
+pub use delivery::Queue;
+pub(crate) use rules::{Rule, Target};
+
+use rules::Rules;
+
+/// Times are milliseconds since 1970. What an older stack had not delivered is in another form; the sweep finds what it was
+/// about.
 pub const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS events (
+CREATE TABLE IF NOT EXISTS event_rules (
+    name TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event_deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    target TEXT NOT NULL,
     deliver_at INTEGER NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0,
     body TEXT NOT NULL
 ) STRICT;
+DROP TABLE IF EXISTS events;
 ";
-
-/// Messages in one batch, as a queue gives a function by default.
-const BATCH: u32 = 10;
-
-/// A message that was not taken up is hidden for so long, as a queue's visibility timeout does …
-const HIDDEN: SignedDuration = SignedDuration::from_secs(5);
-
-/// … and dropped after so many tries, where AWS has a dead-letter queue.
-const TRIES: u32 = 20;
-
-/// How often the schedule's event comes.
-const SCHEDULE: Duration = Duration::from_mins(1);
-
-/// The longest that delivery sleeps.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// The events of this machine. Clones share them.
 #[derive(Debug, Clone)]
@@ -61,24 +65,24 @@ struct Inner {
     db: Db,
     clock: Clock,
     faults: Faults,
-    changed: Notify,
-}
-
-/// An event that waits to be delivered.
-struct Message {
-    id: i64,
-    tries: u32,
-    body: String,
+    /// Locked after the database, always: events are matched in the transaction of what they tell of.
+    rules: RwLock<Rules>,
+    for_queue: Notify,
+    for_functions: Notify,
 }
 
 impl Events {
-    /// Events in a database that has [`SCHEMA`].
-    #[must_use]
-    pub fn new(db: Db, clock: Clock, faults: Faults) -> Self {
-        Self(Arc::new(Inner { db, clock, faults, changed: Notify::new() }))
+    /// The bus in a database that has [`SCHEMA`], with the stack's own rules and those on disk.
+    ///
+    /// # Errors
+    ///
+    /// A 500 when the rules cannot be read.
+    pub(crate) fn new(db: Db, clock: Clock, faults: Faults, declared: Vec<Rule>) -> Result<Self, AwsError> {
+        let rules = RwLock::new(db.transact(|tx| Rules::load(tx, declared))?);
+        Ok(Self(Arc::new(Inner { db, clock, faults, rules, for_queue: Notify::new(), for_functions: Notify::new() })))
     }
 
-    /// Keeps an event together with the change that it tells of: both are committed, or neither.
+    /// Sends an event to whom it concerns, together with the change that it tells of: both are committed, or neither.
     ///
     /// # Errors
     ///
@@ -92,96 +96,41 @@ impl Events {
         detail: &Value,
     ) -> rusqlite::Result<()> {
         let now = self.0.clock.now();
-        let event = envelope(now, source, detail_type, resources, detail);
-        for at in self.0.faults.arrivals(&event, now) {
-            tx.prepare_cached("INSERT INTO events (deliver_at, body) VALUES (?1, ?2)")?
-                .execute(params![at.as_millisecond(), event.to_string()])?;
-        }
-        self.0.changed.notify_one();
-        Ok(())
+        self.send(tx, &envelope(now, source, detail_type, resources, detail), now)
     }
 
-    /// Delivers events and the schedule to a function behind the AWS endpoints, for as long as it is polled.
-    pub async fn deliver(&self, aws_url: &str, function: &str) {
-        let target = Target::new(aws_url, function);
-        let mut schedule = Instant::now() + SCHEDULE;
-        loop {
-            let changed = self.0.changed.notified();
-            match self.deliver_batch(&target).await {
-                Ok(0) => drop(tokio::time::timeout(LONGEST_SLEEP, changed).await),
-                Ok(_) => {}
-                Err(why) => {
-                    tracing::warn!(why, "events are not delivered");
-                    tokio::time::sleep(LONGEST_SLEEP).await;
-                }
-            }
-            if Instant::now() >= schedule {
-                schedule += SCHEDULE;
-                let now = self.0.clock.now();
-                let tick = envelope(now, "aws.events", "Scheduled Event", &[], &json!({}));
-                if self.0.faults.arrivals(&tick, now).is_empty() {
-                    continue;
-                }
-                if let Err(why) = target.invoke(&tick).await {
-                    tracing::warn!(why, "the schedule's event was not delivered");
-                }
+    fn send(&self, tx: &Transaction<'_>, event: &Value, now: Timestamp) -> rusqlite::Result<()> {
+        let deliveries = self.rules().deliveries(event);
+        self.keep(tx, event, &deliveries, now)
+    }
+
+    /// Keeps what goes to each target until it has been taken there. Faults may lose it, double it or make it late.
+    fn keep(
+        &self,
+        tx: &Transaction<'_>,
+        event: &Value,
+        deliveries: &[(String, String)],
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO event_deliveries (target, deliver_at, body) VALUES (?1, ?2, ?3)";
+        for at in self.0.faults.arrivals(event, now) {
+            for (target, body) in deliveries {
+                tx.prepare_cached(sql)?.execute(params![target, at.as_millisecond(), body])?;
             }
         }
-    }
-
-    /// Delivers what is due, and says how much that was.
-    async fn deliver_batch(&self, target: &Target) -> Result<usize, String> {
-        let messages = self.due().map_err(|why| why.to_string())?;
-        if messages.is_empty() {
-            return Ok(0);
-        }
-        let record = |message: &Message| {
-            json!({
-                "messageId": message.id.to_string(),
-                "body": message.body,
-                "eventSource": "aws:sqs",
-                "awsRegion": REGION,
-            })
-        };
-        let batch = json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() });
-        let failed = match target.invoke(&batch).await {
-            Ok(answer) => failures(&answer),
-            Err(why) => {
-                tracing::warn!(why, "a batch of events was not taken up");
-                messages.iter().map(|message| message.id.to_string()).collect()
-            }
-        };
-        let settled = self.0.db.transact(|tx| self.settle(tx, &messages, &failed));
-        settled.map_err(|why: rusqlite::Error| why.to_string())?;
-        Ok(messages.len())
-    }
-
-    fn due(&self) -> rusqlite::Result<Vec<Message>> {
-        let now = self.0.clock.now().as_millisecond();
-        self.0.db.transact(|tx| {
-            let mut read =
-                tx.prepare_cached("SELECT id, tries, body FROM events WHERE deliver_at <= ?1 ORDER BY id LIMIT ?2")?;
-            let message =
-                |row: &rusqlite::Row<'_>| Ok(Message { id: row.get(0)?, tries: row.get(1)?, body: row.get(2)? });
-            read.query_map(params![now, BATCH], message)?.collect()
-        })
-    }
-
-    fn settle(&self, tx: &Transaction<'_>, messages: &[Message], failed: &[String]) -> rusqlite::Result<()> {
-        let again = self.0.clock.now().checked_add(HIDDEN).unwrap_or(Timestamp::MAX).as_millisecond();
-        for message in messages {
-            let failed = failed.contains(&message.id.to_string());
-            if failed && message.tries + 1 < TRIES {
-                tx.prepare_cached("UPDATE events SET tries = tries + 1, deliver_at = ?2 WHERE id = ?1")?
-                    .execute(params![message.id, again])?;
-                continue;
-            }
-            if failed {
-                tracing::error!(event = message.body, "an event was never taken up");
-            }
-            tx.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([message.id])?;
+        if !deliveries.is_empty() {
+            self.0.for_queue.notify_one();
+            self.0.for_functions.notify_one();
         }
         Ok(())
+    }
+
+    fn replace_rules(&self, next: Rules) {
+        *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    fn rules(&self) -> RwLockReadGuard<'_, Rules> {
+        self.0.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,41 +143,9 @@ fn envelope(at: Timestamp, source: &str, detail_type: &str, resources: &[&str], 
         "detail-type": detail_type,
         "source": source,
         "account": ACCOUNT,
-        "time": at,
+        "time": Timestamp::from_second(at.as_second()).unwrap_or(at),
         "region": REGION,
         "resources": resources,
         "detail": detail,
     })
-}
-
-/// The messages that have to come again.
-fn failures(answer: &Value) -> Vec<String> {
-    let failures = answer["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
-    failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()).map(str::to_owned).collect()
-}
-
-/// The function that events are delivered to, invoked as any caller of Lambda would.
-struct Target {
-    client: Client<HttpConnector, Body>,
-    url: String,
-}
-
-impl Target {
-    fn new(aws_url: &str, function: &str) -> Self {
-        let url = format!("{aws_url}/2015-03-31/functions/{function}/invocations");
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), url }
-    }
-
-    async fn invoke(&self, event: &Value) -> Result<Value, String> {
-        let request = axum::http::Request::post(&self.url).body(Body::from(event.to_string()));
-        let request = request.map_err(|why| why.to_string())?;
-        let response = self.client.request(request).await.map_err(|why| why.to_string())?;
-        let failed = response.headers().contains_key("x-amz-function-error") || !response.status().is_success();
-        let body = axum::body::to_bytes(Body::new(response.into_body()), usize::MAX).await;
-        let body: Bytes = body.map_err(|why| why.to_string())?;
-        if failed {
-            return Err(String::from_utf8_lossy(&body).into_owned());
-        }
-        serde_json::from_slice(&body).map_err(|why| why.to_string())
-    }
 }

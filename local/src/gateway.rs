@@ -16,21 +16,22 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-use crate::{ecs::Ecs, lambda::Lambda, logs::Logs, wire::AwsError};
+use crate::{ecs::Ecs, events::Events, lambda::Lambda, logs::Logs, wire::AwsError};
 
 /// The services behind the port.
 #[derive(Debug, Clone)]
 pub(crate) struct Services {
     pub(crate) dynamodb: SocketAddr,
     pub(crate) ecs: Ecs,
+    pub(crate) events: Events,
     pub(crate) logs: Logs,
     pub(crate) lambda: Lambda,
     client: Client<HttpConnector, Body>,
 }
 
 impl Services {
-    pub(crate) fn new(dynamodb: SocketAddr, ecs: Ecs, logs: Logs, lambda: Lambda) -> Self {
-        Self { dynamodb, ecs, logs, lambda, client: Client::builder(TokioExecutor::new()).build_http() }
+    pub(crate) fn new(dynamodb: SocketAddr, ecs: Ecs, events: Events, logs: Logs, lambda: Lambda) -> Self {
+        Self { dynamodb, ecs, events, logs, lambda, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
     /// Everything on one port: Lambda by its paths, the others by `x-amz-target`.
@@ -68,6 +69,10 @@ async fn by_target(State(services): State<Services>, request: Request) -> Respon
     };
     match service.as_str() {
         "AmazonEC2ContainerServiceV20141113" => match services.ecs.answer(&operation, &body).await {
+            Ok(answer) => Json(answer).into_response(),
+            Err(refused) => refused.into_response(),
+        },
+        "AWSEvents" => match services.events.handle(&operation, &body) {
             Ok(answer) => Json(answer).into_response(),
             Err(refused) => refused.into_response(),
         },

@@ -14,6 +14,7 @@
 //!   allow: here that is an `InvalidParameterValueException`.
 //! - An execution whose start an older version of this stack recorded has no events from before, and is kept for ever.
 //! - Markers of pages are positions; they do not expire.
+//! - A stack that is killed leaves its functions' processes behind; the next one over the same directory kills them first.
 //! - END and REPORT may come before the last words of a function that printed as it answered.
 
 mod arn;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use self::{bell::Bell, durable::Durable, functions::Functions, queue::Queue};
-use crate::{callers::Callers, clock::Clock, db::Db, logs::Logs};
+use crate::{callers::Callers, clock::Clock, db::Db, events::Events, logs::Logs};
 
 pub use functions::{DurableConfig, Function};
 pub use schema::SCHEMA;
@@ -52,11 +53,18 @@ pub struct Lambda {
 impl Lambda {
     /// A service with these functions, those that the API made, and a database that has [`SCHEMA`].
     #[must_use]
-    pub fn new(db: Db, clock: Clock, logs: &Logs, callers: Callers, functions: Vec<Function>) -> Self {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        logs: &Logs,
+        events: &Events,
+        callers: Callers,
+        functions: Vec<Function>,
+    ) -> Self {
         let bell = Arc::new(Bell::new());
         let functions = Functions::new(functions, db.clone(), clock, logs, callers);
         let queue = Queue::new(db.clone(), clock, functions.clone(), bell.clone());
-        let durable = Durable::new(db, clock, functions.clone(), bell);
+        let durable = Durable::new(db, clock, functions.clone(), events.clone(), bell);
         Self { functions, durable, queue, logs: logs.clone() }
     }
 

@@ -11,6 +11,7 @@ pub mod faults;
 mod gateway;
 pub mod identity;
 pub mod lambda;
+mod leftovers;
 pub mod logs;
 pub mod options;
 pub mod server;

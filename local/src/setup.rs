@@ -12,7 +12,8 @@ use crate::{
     callers::ACCESS_KEY,
     clock,
     ecs::Ecs,
-    identity::REGION,
+    events::{Queue, Rule, Target},
+    identity::{ACCOUNT, REGION},
     lambda::{self, DurableConfig, Function},
     options::{self, Named},
     wire::AwsError,
@@ -23,7 +24,7 @@ pub(crate) const CLUSTER: &str = "longhaul";
 pub(crate) const LOG_GROUP: &str = "/ecs/longhaul";
 const SYNC: &str = "longhaul-sync";
 const CALLBACK: &str = "longhaul-callback";
-pub(crate) const RECONCILER: &str = "longhaul-reconciler";
+const RECONCILER: &str = "longhaul-reconciler";
 const ALIAS: &str = "live";
 
 /// Whom everything belongs to here.
@@ -45,6 +46,12 @@ pub(crate) fn base_environment(aws_url: &str) -> Vec<(String, String)> {
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
     inherited.chain(aws.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+}
+
+/// What marks the processes of the functions of the stack over this directory, and nothing else.
+pub(crate) fn mark(data: &Path) -> (String, String) {
+    let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    ("_LONGHAUL_FUNCTION_OF".to_owned(), data.to_string_lossy().into_owned())
 }
 
 /// The API's configuration.
@@ -72,6 +79,7 @@ pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
 pub(crate) fn functions(
     this: &Path,
     base: &[(String, String)],
+    mark: (String, String),
     catalog: &Catalog,
     more: &options::Functions,
 ) -> Vec<Function> {
@@ -87,7 +95,7 @@ pub(crate) fn functions(
         ("RECONCILER_FUNCTION", RECONCILER),
     ];
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let environment: Vec<_> = base.iter().cloned().chain(own).collect();
+    let environment: Vec<_> = base.iter().cloned().chain(own).chain([mark]).collect();
     let function = |name: &str, command: Vec<String>, durable| Function {
         name: name.to_owned(),
         command,
@@ -115,6 +123,49 @@ pub(crate) fn functions(
         function(RECONCILER, part("reconciler"), None),
     ];
     own.into_iter().chain(plain).chain(more_durable).collect()
+}
+
+/// The queue of what the reconciler is told.
+pub(crate) fn notices() -> Queue {
+    Queue { arn: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:longhaul-notices"), function: RECONCILER.to_owned() }
+}
+
+/// Whom AWS tells what: the rules of `template.yaml`.
+pub(crate) fn rules() -> Vec<Rule> {
+    let to = |id: &str, arn: String| {
+        vec![Target { id: id.to_owned(), arn, input: None, input_path: None, more: serde_json::Map::new() }]
+    };
+    let rule = |name: &str, targets| Rule {
+        name: format!("longhaul-{name}"),
+        managed_by: Some("longhaul".to_owned()),
+        targets,
+        ..Rule::default()
+    };
+    let function = |name: &str| format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
+    let task_stopped = json!({
+        "source": ["aws.ecs"],
+        "detail-type": ["ECS Task State Change"],
+        "detail": { "lastStatus": ["STOPPED"] },
+    });
+    let workflow_ended = json!({
+        "source": ["aws.lambda"],
+        "detail-type": ["Durable Execution Status Change"],
+        "detail": {
+            "status": ["FAILED", "STOPPED", "TIMED_OUT"],
+            "functionArn": [{ "prefix": function(SYNC) }, { "prefix": function(CALLBACK) }],
+        },
+    });
+    vec![
+        Rule { event_pattern: Some(task_stopped.to_string()), ..rule("task-stopped", to("notices", notices().arn)) },
+        Rule {
+            event_pattern: Some(workflow_ended.to_string()),
+            ..rule("workflow-ended", to("notices", notices().arn))
+        },
+        Rule {
+            schedule_expression: Some("rate(1 minute)".to_owned()),
+            ..rule("sweep", to("reconciler", function(RECONCILER)))
+        },
+    ]
 }
 
 fn durable_for(execution_timeout: Duration) -> DurableConfig {

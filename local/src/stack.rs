@@ -17,6 +17,7 @@ use crate::{
     gateway::Services,
     identity::REGION,
     lambda::{self, Lambda},
+    leftovers,
     logs::{self, Logs},
     options::Options,
     server, setup,
@@ -101,14 +102,16 @@ impl Stack {
             metadata_base: format!("{aws_url}/_ecs"),
         };
         let (faults, callers) = (Faults::default(), callers::Callers::default());
-        let events = Events::new(db.clone(), clock, faults.clone());
+        let events = Events::new(db.clone(), clock, faults.clone(), setup::rules())?;
         let ecs = Ecs::new(db.clone(), clock, logs.clone(), events.clone(), callers.clone(), settings);
         ecs.recover()?;
         setup::register_tasks(&ecs, &this, &options.tasks).await?;
-        let functions = setup::functions(&this, &base, &catalog, &options.functions);
-        let lambda = Lambda::new(db, clock, &logs, callers.clone(), functions);
+        let mark = setup::mark(&options.data);
+        leftovers::kill(&[format!("{}={}", mark.0, mark.1)]);
+        let functions = setup::functions(&this, &base, mark, &catalog, &options.functions);
+        let lambda = Lambda::new(db, clock, &logs, &events, callers.clone(), functions);
 
-        let services = Services::new(dynamodb.address, ecs.clone(), logs, lambda.clone());
+        let services = Services::new(dynamodb.address, ecs.clone(), events.clone(), logs, lambda.clone());
         let endpoints = services.router().merge(faults.router(callers.clone()));
         let front = Front::new(endpoints, faults, callers, ecs.clone(), clock);
         let connection = Connection::to_endpoint(&aws_url, REGION, callers::API).await;
@@ -119,7 +122,7 @@ impl Stack {
             tokio::spawn(front.serve(aws_listener)),
             tokio::spawn(server::serve(api_listener, api::router(app))),
             tokio::spawn(async move { driven.drive().await }),
-            tokio::spawn(async move { events.deliver(&aws_url, setup::RECONCILER).await }),
+            tokio::spawn(async move { events.deliver(&aws_url, &setup::notices()).await }),
         ];
         Ok(Self { api: api_address, aws: aws_address, dynamodb, ecs, lambda, running, _lock: lock })
     }

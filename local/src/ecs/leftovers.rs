@@ -8,12 +8,13 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{
     Settings, launch,
     task::{Process, Task},
 };
+use crate::leftovers;
 
 /// Kills all processes of these tasks.
 pub(super) fn kill(tasks: &[Task], settings: &Settings) {
@@ -25,11 +26,7 @@ pub(super) fn kill(tasks: &[Task], settings: &Settings) {
         }
     }
     let marks: Vec<_> = tasks.iter().map(|task| launch::mark(settings, &task.id)).collect();
-    for pid in if marks.is_empty() { Vec::new() } else { processes() } {
-        if let (true, Some(process)) = (carries(pid, &marks), Pid::from_raw(pid)) {
-            let _ = kill_process(process, Signal::KILL);
-        }
-    }
+    leftovers::kill(&marks);
 }
 
 /// When a process was started: the boot of the machine, and the clock ticks since then. Two processes with one number
@@ -49,17 +46,6 @@ fn start_ticks(stat: &str) -> Option<&str> {
 
 fn lives(process: &Process) -> bool {
     process.born.is_some() && process.born == birth(process.pid)
-}
-
-fn processes() -> Vec<i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
-/// Whether a process was started with one of these variables.
-fn carries(pid: i32, marks: &[String]) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| marks.iter().any(|mark| mark.as_bytes() == variable))
 }
 
 #[cfg(test)]

@@ -37,18 +37,8 @@ impl Stack {
             ],
             metadata_base: "http://127.0.0.1:4566/_ecs".into(),
         };
-        Self {
-            ecs: Ecs::new(
-                db.clone(),
-                Clock,
-                logs.clone(),
-                Events::new(db.clone(), Clock, Faults::default()),
-                Callers::default(),
-                settings,
-            ),
-            logs,
-            db,
-        }
+        let events = Events::new(db.clone(), Clock, Faults::default(), vec![]).unwrap();
+        Self { ecs: Ecs::new(db.clone(), Clock, logs.clone(), events, Callers::default(), settings), logs, db }
     }
 
     fn fresh() -> (Self, TempDir) {

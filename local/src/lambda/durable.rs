@@ -37,7 +37,7 @@ use self::{
     store::{Execution, ExecutionStatus},
 };
 use super::{arn, bell::Bell, functions::Functions};
-use crate::{clock::Clock, db::Db, wire::AwsError};
+use crate::{clock::Clock, db::Db, events::Events, wire::AwsError};
 
 /// The longest the driver sleeps: a clock that is set, or a mistake of ours, costs no more than this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -51,14 +51,15 @@ struct Inner {
     db: Db,
     clock: Clock,
     functions: Functions,
+    events: Events,
     bell: Arc<Bell>,
     /// Executions with an invocation under way in this process: one at a time each.
     active: Mutex<HashSet<String>>,
 }
 
 impl Durable {
-    pub(crate) fn new(db: Db, clock: Clock, functions: Functions, bell: Arc<Bell>) -> Self {
-        Self(Arc::new(Inner { db, clock, functions, bell, active: Mutex::default() }))
+    pub(crate) fn new(db: Db, clock: Clock, functions: Functions, events: Events, bell: Arc<Bell>) -> Self {
+        Self(Arc::new(Inner { db, clock, functions, events, bell, active: Mutex::default() }))
     }
 
     /// `GetDurableExecution`.
@@ -116,9 +117,11 @@ impl Durable {
         let now = self.0.clock.now();
         let overdue = store::timed_out(tx, now)?;
         for arn in &overdue {
-            ending::end(tx, &mut load(tx, arn)?, End::TimedOut, now)?;
+            self.end(tx, &mut load(tx, arn)?, End::TimedOut, now)?;
         }
-        for (arn, waiting) in store::due(tx, now)? {
+        let due = store::due(tx, now)?;
+        let more = due.len() == store::DUE_AT_A_TIME;
+        for (arn, waiting) in due {
             let mut execution = load(tx, &arn)?;
             let Some(changed) = waiting.due_at(now) else { continue };
             change(tx, &mut execution, &changed, Change::GoesOn, now)?;
@@ -126,9 +129,16 @@ impl Durable {
             store::save(tx, &execution)?;
         }
         store::forget(tx, now)?;
-        let next = store::next_change(tx, now)?;
+        let next = if more { Some(now) } else { store::next_change(tx, now)? };
         let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         Ok((store::owed(tx, now)?, !overdue.is_empty(), sleep))
+    }
+
+    /// Tells EventBridge of an execution's status, in the transaction that records it
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-monitoring.html>).
+    fn tell(&self, tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<()> {
+        let detail = wire::status_change(execution);
+        self.0.events.put(tx, "aws.lambda", "Durable Execution Status Change", &[], &detail)
     }
 
     /// One at a time: an execution that is being invoked is looked at again when that has ended.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::stack::Stack;
+use crate::stack::{LONGHAUL, Stack};
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 const ECS: &str = "AmazonEC2ContainerServiceV20141113";
@@ -107,6 +107,49 @@ async fn a_task_that_dies_without_a_word_is_recorded() {
         assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(137)), "{pattern}: {done:#}");
         assert!(began.elapsed() < Duration::from_secs(20), "{pattern}: {:?}", began.elapsed());
     }
+}
+
+/// Takes away what would find an execution that nobody tells of, so that only an event can.
+async fn without_sweep(stack: &Stack) {
+    stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
+}
+
+/// The item says that its workflow is gone, and nothing is left running.
+async fn assert_workflow_failed(stack: &Stack, id: &str) {
+    let done = done(stack, id).await;
+    assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
+    let task = json!({ "cluster": "longhaul", "tasks": [done["taskArn"]] });
+    let task = stack.call(&format!("{ECS}.DescribeTasks"), task).await;
+    assert_eq!(task["tasks"][0]["desiredStatus"], "STOPPED", "{task}");
+}
+
+#[tokio::test]
+async fn an_event_tells_of_a_workflow_that_is_stopped() {
+    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    without_sweep(&stack).await;
+    let id = started(&stack, "sync", "long").await;
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().replace('/', "%2F");
+    let stop = stack.post_to_aws(&format!("/2025-12-01/durable-executions/{arn}/stop"));
+    assert_eq!(stop.json(&json!({ "ErrorMessage": "enough" })).send().await.unwrap().status(), StatusCode::OK);
+    assert_workflow_failed(&stack, &id).await;
+}
+
+/// Its first process is killed once the task runs, and no other one comes up.
+#[tokio::test]
+async fn an_event_tells_of_a_workflow_that_fails_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("sync.sh");
+    let first = directory.path().join("first");
+    let text = format!("test -e {0} && exit 1\necho $$ > {0}\nexec {LONGHAUL} function sync\n", first.display());
+    std::fs::write(&script, text).unwrap();
+    let function = format!("longhaul-sync=sh {}", script.display());
+    let stack = Stack::start(&["--task", "long=sleep 300", "--durable-function", &function]).await;
+    without_sweep(&stack).await;
+    let id = started(&stack, "sync", "long").await;
+    let pid = std::fs::read_to_string(&first).unwrap();
+    let killed = tokio::process::Command::new("kill").args(["-9", pid.trim()]).status().await.unwrap();
+    assert!(killed.success());
+    assert_workflow_failed(&stack, &id).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod stack;
 
 mod boto3;
 mod checkpoints;
+mod events;
 mod failures;
 mod functions;
 mod history;

@@ -10,7 +10,7 @@ use super::{
     Change, Durable, change,
     operation::{ErrorObject, Invoked, Operation, Status},
     owe,
-    start::{self, Start},
+    start::Start,
     store::{self, Execution, ExecutionStatus, Parent},
     update::Update,
 };
@@ -51,7 +51,7 @@ impl Durable {
         let parent = Parent { arn: execution.arn.clone(), operation: update.id.clone() };
         let started = if function.durable().is_some() {
             let start = Start { input, trace: execution.trace.as_deref(), parent: Some(parent), name: None };
-            Some(start::create(tx, &function, &start, now)?)
+            Some(self.create(tx, &function, &start, now)?)
         } else {
             queue::push(tx, &Entry::chained(&function, input, parent, execution.trace.clone()), now)?;
             None

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Change, Durable, change,
-    ending::{self, End},
+    ending::End,
     load,
     operation::Kind,
     store::{self, Answered, Execution, ExecutionStatus},
@@ -98,7 +98,7 @@ impl Durable {
         }
         execution.written += update.bytes() as u64;
         if update.kind == Kind::Execution {
-            return end_by(tx, execution, update, now);
+            return self.end_by(tx, execution, update, now);
         }
         let current = store::operation(tx, &execution.arn, &update.id)?;
         execution.operations += update.costs(current.as_ref());
@@ -109,6 +109,27 @@ impl Durable {
         }
         let what = if current.is_some() { Change::GoesOn } else { Change::Begins };
         Ok(change(tx, execution, &next, what, now)?)
+    }
+
+    /// Ends the execution by its own last update.
+    fn end_by(
+        &self,
+        tx: &Transaction<'_>,
+        execution: &mut Execution,
+        update: &Update,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
+        let how = match update.ends_execution().map_err(invalid)? {
+            Ok(result) if execution.parent.is_some() => {
+                if result.as_ref().is_some_and(|result| result.len() > limits::EVENT_BYTES) {
+                    return Err(invalid(too_large_for_parent()));
+                }
+                End::Succeeded(result)
+            }
+            Ok(result) => End::Succeeded(result),
+            Err(error) => End::Failed(error),
+        };
+        self.end(tx, execution, how, now)
     }
 
     /// Only the invocation that is under way may read and write, and only from the newest state.
@@ -127,21 +148,6 @@ fn sent_again(execution: &Execution, checkpoint: &Checkpoint) -> Option<Value> {
     let same =
         checkpoint.client_token.as_ref() == Some(&last.client_token) && checkpoint.token == last.checkpoint_token;
     same.then(|| last.answer.clone())
-}
-
-/// Ends the execution by its own last update.
-fn end_by(tx: &Transaction<'_>, execution: &mut Execution, update: &Update, now: Timestamp) -> Result<(), AwsError> {
-    let how = match update.ends_execution().map_err(invalid)? {
-        Ok(result) if execution.parent.is_some() => {
-            if result.as_ref().is_some_and(|result| result.len() > limits::EVENT_BYTES) {
-                return Err(invalid(too_large_for_parent()));
-            }
-            End::Succeeded(result)
-        }
-        Ok(result) => End::Succeeded(result),
-        Err(error) => End::Failed(error),
-    };
-    ending::end(tx, execution, how, now)
 }
 
 /// What a chained invoke may not carry back.

@@ -31,51 +31,58 @@ impl Durable {
         let error = error.unwrap_or_else(|| ErrorObject::message("Execution stopped by user request"));
         let stopped_at = self.0.db.transact(|tx| {
             let mut execution = load(tx, arn)?;
-            end(tx, &mut execution, End::Stopped(error), now)?;
+            self.end(tx, &mut execution, End::Stopped(error), now)?;
             Ok::<_, AwsError>(execution.ended_at.unwrap_or(now))
         })?;
         self.0.bell.ring();
         Ok(json!({ "StopTimestamp": seconds(stopped_at) }))
     }
-}
 
-/// Ends an execution. Its first end stays. Whoever waits for it as a chained invoke has its answer in the same transaction.
-pub(super) fn end(tx: &Transaction<'_>, execution: &mut Execution, how: End, now: Timestamp) -> Result<(), AwsError> {
-    if execution.status != ExecutionStatus::Running {
-        return Ok(());
-    }
-    let timeout = execution.times_out_at.duration_since(execution.started_at).as_secs();
-    let (status, outcome) = match how {
-        End::Succeeded(result) => (ExecutionStatus::Succeeded, Ok(result)),
-        End::Failed(error) => (ExecutionStatus::Failed, Err(error)),
-        End::Stopped(error) => (ExecutionStatus::Stopped, Err(error)),
-        End::TimedOut => {
-            let why = format!("Execution timed out after {timeout} seconds.");
-            (ExecutionStatus::TimedOut, Err(ErrorObject::message(why)))
+    /// Ends an execution. Its first end stays. Whoever waits for it as a chained invoke has its answer in the same transaction.
+    pub(super) fn end(
+        &self,
+        tx: &Transaction<'_>,
+        execution: &mut Execution,
+        how: End,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
+        if execution.status != ExecutionStatus::Running {
+            return Ok(());
         }
-    };
-    execution.status = status;
-    (execution.result, execution.error) = match outcome {
-        Ok(result) => (result, None),
-        Err(error) => (None, Some(error)),
-    };
-    execution.ended_at = Some(now);
-    execution.owed_at = None;
-    execution.token += 1;
-    if let Some(event) = Event::execution_ended(execution, now) {
-        history::append(tx, execution, None, event)?;
+        let timeout = execution.times_out_at.duration_since(execution.started_at).as_secs();
+        let (status, outcome) = match how {
+            End::Succeeded(result) => (ExecutionStatus::Succeeded, Ok(result)),
+            End::Failed(error) => (ExecutionStatus::Failed, Err(error)),
+            End::Stopped(error) => (ExecutionStatus::Stopped, Err(error)),
+            End::TimedOut => {
+                let why = format!("Execution timed out after {timeout} seconds.");
+                (ExecutionStatus::TimedOut, Err(ErrorObject::message(why)))
+            }
+        };
+        execution.status = status;
+        (execution.result, execution.error) = match outcome {
+            Ok(result) => (result, None),
+            Err(error) => (None, Some(error)),
+        };
+        execution.ended_at = Some(now);
+        execution.owed_at = None;
+        execution.token += 1;
+        if let Some(event) = Event::execution_ended(execution, now) {
+            history::append(tx, execution, None, event)?;
+        }
+        store::forget_timers(tx, &execution.arn)?;
+        if let Some(days) = execution.retention_days {
+            let kept = SignedDuration::from_hours(24 * i64::from(days));
+            store::keep_until(tx, &execution.arn, now.checked_add(kept).unwrap_or(Timestamp::MAX))?;
+        }
+        store::save(tx, execution)?;
+        self.tell(tx, execution)?;
+        if let Some(parent) = execution.parent.clone() {
+            let (status, answer) = as_answer(execution, timeout);
+            chained::answer(tx, &parent, status, answer, now)?;
+        }
+        Ok(())
     }
-    store::forget_timers(tx, &execution.arn)?;
-    if let Some(days) = execution.retention_days {
-        let kept = SignedDuration::from_hours(24 * i64::from(days));
-        store::keep_until(tx, &execution.arn, now.checked_add(kept).unwrap_or(Timestamp::MAX))?;
-    }
-    store::save(tx, execution)?;
-    if let Some(parent) = execution.parent.clone() {
-        let (status, answer) = as_answer(execution, timeout);
-        chained::answer(tx, &parent, status, answer, now)?;
-    }
-    Ok(())
 }
 
 /// What a chained invoke makes of the execution that was started for it.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     Durable,
     checkpoint::{too_large_for_parent, too_many_operations},
-    ending::{self, End},
+    ending::End,
     history::{self, Event},
     load,
     operation::{ErrorObject, Operation},
@@ -72,7 +72,7 @@ impl Durable {
             Err(gone) => {
                 let error = ErrorObject::new(gone.code, gone.message);
                 let now = self.0.clock.now();
-                return self.0.db.transact(|tx| ending::end(tx, &mut load(tx, arn)?, End::Failed(error), now));
+                return self.0.db.transact(|tx| self.end(tx, &mut load(tx, arn)?, End::Failed(error), now));
             }
         };
         let Some(slot) = slot else { return Ok(()) };
@@ -80,7 +80,83 @@ impl Durable {
         let Some(request) = self.0.db.transact(|tx| begin(tx, arn))? else { return Ok(()) };
         let ran = slot.run(request).await;
         let now = self.0.clock.now();
-        self.0.db.transact(|tx| take_up(tx, arn, ran, now))
+        self.0.db.transact(|tx| self.take_up(tx, arn, ran, now))
+    }
+
+    fn take_up(&self, tx: &Transaction<'_>, arn: &str, ran: Ran, now: Timestamp) -> Result<(), AwsError> {
+        let mut execution = load(tx, arn)?;
+        let failure = match &ran.outcome {
+            Outcome::Failed(error) => Some(error),
+            Outcome::Answered(_) => None,
+        };
+        let event = Event::invocation_completed(ran.started_at, ran.ended_at, &ran.request_id, failure);
+        history::append(tx, &mut execution, None, event)?;
+        execution.token += 1;
+        if execution.status != ExecutionStatus::Running {
+            return Ok(store::save(tx, &execution)?);
+        }
+        let answer = match ran.outcome {
+            Outcome::Answered(body) => read(&body),
+            Outcome::Failed(error) => return self.again(tx, &mut execution, error, MOST_FAILURES, now),
+        };
+        let invalid = |why: String| ErrorObject::new("InvalidParameterValueException", why);
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(why) => return self.end(tx, &mut execution, End::Failed(invalid(why)), now),
+        };
+        let how = match answer.status {
+            AnswerStatus::Pending => return self.wait(tx, &mut execution, now),
+            AnswerStatus::Failed => End::Failed(answer.error.unwrap_or_default()),
+            AnswerStatus::Succeeded => {
+                let size = answer.result.as_ref().map_or(0, String::len);
+                if execution.parent.is_some() && size > limits::EVENT_BYTES {
+                    End::Failed(ErrorObject::message(too_large_for_parent()))
+                } else {
+                    End::Succeeded(answer.result)
+                }
+            }
+        };
+        execution.failures = 0;
+        self.end(tx, &mut execution, how, now)
+    }
+
+    /// The function has nothing to do until something happens.
+    fn wait(&self, tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
+        if execution.touched > execution.seen {
+            // Something happened that the function had not seen when it went to sleep.
+            execution.owed_at = Some(now);
+        } else if store::operations_since(tx, &execution.arn, 0)?.iter().any(Operation::wakes) {
+            execution.owed_at = None;
+        } else {
+            let why = "Cannot return PENDING status with no pending operations.";
+            let error = ErrorObject::new("InvalidParameterValueException", why);
+            return self.again(tx, execution, error, MOST_IDLE, now);
+        }
+        execution.failures = 0;
+        Ok(store::save(tx, execution)?)
+    }
+
+    fn again(
+        &self,
+        tx: &Transaction<'_>,
+        execution: &mut Execution,
+        error: ErrorObject,
+        most: u32,
+        now: Timestamp,
+    ) -> Result<(), AwsError> {
+        execution.failures += 1;
+        tracing::warn!(arn = execution.arn, failures = execution.failures, ?error, "an invocation failed");
+        if execution.failures >= most {
+            return self.end(tx, execution, End::Failed(error), now);
+        }
+        // The invocation that makes good for it is one of the operations that are counted.
+        execution.operations += 1;
+        if execution.operations > limits::OPERATIONS {
+            let error = ErrorObject::new("InvalidParameterValueException", too_many_operations());
+            return self.end(tx, execution, End::Failed(error), now);
+        }
+        execution.owed_at = Some(now.checked_add(RETRY_AFTER).unwrap_or(Timestamp::MAX));
+        Ok(store::save(tx, execution)?)
     }
 }
 
@@ -109,43 +185,6 @@ fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
     Ok(Some(Request { trace: execution.trace, execution: Some(execution.name), ..request }))
 }
 
-fn take_up(tx: &Transaction<'_>, arn: &str, ran: Ran, now: Timestamp) -> Result<(), AwsError> {
-    let mut execution = load(tx, arn)?;
-    let failure = match &ran.outcome {
-        Outcome::Failed(error) => Some(error),
-        Outcome::Answered(_) => None,
-    };
-    let event = Event::invocation_completed(ran.started_at, ran.ended_at, &ran.request_id, failure);
-    history::append(tx, &mut execution, None, event)?;
-    execution.token += 1;
-    if execution.status != ExecutionStatus::Running {
-        return Ok(store::save(tx, &execution)?);
-    }
-    let answer = match ran.outcome {
-        Outcome::Answered(body) => read(&body),
-        Outcome::Failed(error) => return again(tx, &mut execution, error, MOST_FAILURES, now),
-    };
-    let invalid = |why: String| ErrorObject::new("InvalidParameterValueException", why);
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(why) => return ending::end(tx, &mut execution, End::Failed(invalid(why)), now),
-    };
-    let how = match answer.status {
-        AnswerStatus::Pending => return wait(tx, &mut execution, now),
-        AnswerStatus::Failed => End::Failed(answer.error.unwrap_or_default()),
-        AnswerStatus::Succeeded => {
-            let size = answer.result.as_ref().map_or(0, String::len);
-            if execution.parent.is_some() && size > limits::EVENT_BYTES {
-                End::Failed(ErrorObject::message(too_large_for_parent()))
-            } else {
-                End::Succeeded(answer.result)
-            }
-        }
-    };
-    execution.failures = 0;
-    ending::end(tx, &mut execution, how, now)
-}
-
 fn read(body: &[u8]) -> Result<Answer, String> {
     let answer: Answer =
         serde_json::from_slice(body).map_err(|why| format!("Invalid Status in invocation output: {why}"))?;
@@ -156,42 +195,4 @@ fn read(body: &[u8]) -> Result<Answer, String> {
         }
         AnswerStatus::Failed | AnswerStatus::Succeeded | AnswerStatus::Pending => Ok(answer),
     }
-}
-
-/// The function has nothing to do until something happens.
-fn wait(tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
-    if execution.touched > execution.seen {
-        // Something happened that the function had not seen when it went to sleep.
-        execution.owed_at = Some(now);
-    } else if store::operations_since(tx, &execution.arn, 0)?.iter().any(Operation::wakes) {
-        execution.owed_at = None;
-    } else {
-        let why = "Cannot return PENDING status with no pending operations.";
-        let error = ErrorObject::new("InvalidParameterValueException", why);
-        return again(tx, execution, error, MOST_IDLE, now);
-    }
-    execution.failures = 0;
-    Ok(store::save(tx, execution)?)
-}
-
-fn again(
-    tx: &Transaction<'_>,
-    execution: &mut Execution,
-    error: ErrorObject,
-    most: u32,
-    now: Timestamp,
-) -> Result<(), AwsError> {
-    execution.failures += 1;
-    tracing::warn!(arn = execution.arn, failures = execution.failures, ?error, "an invocation failed");
-    if execution.failures >= most {
-        return ending::end(tx, execution, End::Failed(error), now);
-    }
-    // The invocation that makes good for it is one of the operations that are counted.
-    execution.operations += 1;
-    if execution.operations > limits::OPERATIONS {
-        let error = ErrorObject::new("InvalidParameterValueException", too_many_operations());
-        return ending::end(tx, execution, End::Failed(error), now);
-    }
-    execution.owed_at = Some(now.checked_add(RETRY_AFTER).unwrap_or(Timestamp::MAX));
-    Ok(store::save(tx, execution)?)
 }

@@ -28,57 +28,59 @@ impl Durable {
     pub(crate) fn start(&self, of: &Qualified, start: &Start<'_>) -> Result<String, AwsError> {
         start.name.map_or(Ok(()), |name| limits::EXECUTION_NAME.check("durableExecutionName", name))?;
         let now = self.0.clock.now();
-        let arn = self.0.db.transact(|tx| create(tx, of, start, now))?;
+        let arn = self.0.db.transact(|tx| self.create(tx, of, start, now))?;
         self.0.bell.ring();
         Ok(arn)
     }
-}
 
-/// The execution's ARN. It is owed its first invocation.
-pub(super) fn create(
-    tx: &Transaction<'_>,
-    of: &Qualified,
-    start: &Start<'_>,
-    now: Timestamp,
-) -> Result<String, AwsError> {
-    let durable = of.durable().ok_or_else(|| AwsError::internal("not a durable function"))?;
-    let name = start.name.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    // Time may have passed without the driver having looked: what is kept no longer is no name's any more.
-    store::forget(tx, now)?;
-    if let Some(seen) = store::find(tx, of.name(), &name)? {
-        return if seen.input == start.input { Ok(seen.arn) } else { Err(already_started(&name)) };
+    /// The execution's ARN. It is owed its first invocation.
+    pub(super) fn create(
+        &self,
+        tx: &Transaction<'_>,
+        of: &Qualified,
+        start: &Start<'_>,
+        now: Timestamp,
+    ) -> Result<String, AwsError> {
+        let durable = of.durable().ok_or_else(|| AwsError::internal("not a durable function"))?;
+        let name = start.name.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        // Time may have passed without the driver having looked: what is kept no longer is no name's any more.
+        store::forget(tx, now)?;
+        if let Some(seen) = store::find(tx, of.name(), &name)? {
+            return if seen.input == start.input { Ok(seen.arn) } else { Err(already_started(&name)) };
+        }
+        let timeout = SignedDuration::try_from(durable.execution_timeout).unwrap_or(SignedDuration::MAX);
+        let mut execution = Execution {
+            arn: arn::execution(of.name(), &of.version, &name, &Uuid::new_v4().to_string()),
+            function: of.name().to_owned(),
+            version: of.version.clone(),
+            name,
+            input: start.input.to_owned(),
+            status: ExecutionStatus::Running,
+            result: None,
+            error: None,
+            started_at: now,
+            ended_at: None,
+            times_out_at: now.checked_add(timeout).unwrap_or(Timestamp::MAX),
+            token: 0,
+            touched: 0,
+            seen: 0,
+            failures: 0,
+            owed_at: Some(now),
+            last_checkpoint: None,
+            events: 0,
+            operations: 1,
+            positions: Some(0),
+            written: start.input.len() as u64,
+            retention_days: Some(durable.retention_days),
+            parent: start.parent.clone(),
+            trace: start.trace.map(str::to_owned),
+        };
+        let started = Event::execution_started(&execution);
+        history::append(tx, &mut execution, None, started)?;
+        store::save(tx, &execution)?;
+        self.tell(tx, &execution)?;
+        Ok(execution.arn)
     }
-    let timeout = SignedDuration::try_from(durable.execution_timeout).unwrap_or(SignedDuration::MAX);
-    let mut execution = Execution {
-        arn: arn::execution(of.name(), &of.version, &name, &Uuid::new_v4().to_string()),
-        function: of.name().to_owned(),
-        version: of.version.clone(),
-        name,
-        input: start.input.to_owned(),
-        status: ExecutionStatus::Running,
-        result: None,
-        error: None,
-        started_at: now,
-        ended_at: None,
-        times_out_at: now.checked_add(timeout).unwrap_or(Timestamp::MAX),
-        token: 0,
-        touched: 0,
-        seen: 0,
-        failures: 0,
-        owed_at: Some(now),
-        last_checkpoint: None,
-        events: 0,
-        operations: 1,
-        positions: Some(0),
-        written: start.input.len() as u64,
-        retention_days: Some(durable.retention_days),
-        parent: start.parent.clone(),
-        trace: start.trace.map(str::to_owned),
-    };
-    let started = Event::execution_started(&execution);
-    history::append(tx, &mut execution, None, started)?;
-    store::save(tx, &execution)?;
-    Ok(execution.arn)
 }
 
 fn already_started(name: &str) -> AwsError {

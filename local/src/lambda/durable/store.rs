@@ -180,11 +180,15 @@ pub(crate) fn operations_since(tx: &Transaction<'_>, arn: &str, seen: u64) -> ru
     bodies.map(|body| json::read(&body?)).collect()
 }
 
-/// Operations that time changes by `now`, with the executions they belong to.
+/// Operations that are taken up at a time when they are due.
+pub(crate) const DUE_AT_A_TIME: usize = 1_000;
+
+/// Operations that time changes by `now`, with the executions they belong to; the oldest, if there are very many.
 pub(crate) fn due(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Vec<(String, Operation)>> {
     let mut read =
-        tx.prepare_cached("SELECT arn, body FROM durable_operations WHERE due <= ?1 ORDER BY due LIMIT 1000")?;
-    let rows = read.query_map([now.as_millisecond()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+        tx.prepare_cached("SELECT arn, body FROM durable_operations WHERE due <= ?1 ORDER BY due LIMIT ?2")?;
+    let rows = read
+        .query_map(params![now.as_millisecond(), DUE_AT_A_TIME], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
     rows.map(|row| row.and_then(|(arn, body)| Ok((arn, json::read(&body)?)))).collect()
 }
 

@@ -18,6 +18,8 @@ use crate::{
     callers::Callers,
     clock::Clock,
     db::Db,
+    events::{self, Events},
+    faults::Faults,
     lambda::{DurableConfig, Function, SCHEMA, bell::Bell, functions::Functions},
     logs::{self, Logs},
 };
@@ -178,7 +180,8 @@ fn what_a_step_costs_is_its_begin_and_each_further_try() {
 #[test]
 fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
     let directory = tempfile::tempdir().unwrap();
-    let db = Db::open(&directory.path().join("db"), &[SCHEMA, logs::SCHEMA]).unwrap();
+    let db = Db::open(&directory.path().join("db"), &[SCHEMA, logs::SCHEMA, events::SCHEMA]).unwrap();
+    let events = Events::new(db.clone(), Clock, Faults::default(), vec![]).unwrap();
     let function = Function {
         name: "f".into(),
         command: vec!["true".into()],
@@ -190,7 +193,7 @@ fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
     };
     let functions =
         Functions::new(vec![function], db.clone(), Clock, &Logs::new(db.clone(), Clock), Callers::default());
-    let durable = Durable::new(db.clone(), Clock, functions.clone(), Arc::new(Bell::new()));
+    let durable = Durable::new(db.clone(), Clock, functions.clone(), events, Arc::new(Bell::new()));
     let of = functions.qualified("f:1", None).unwrap();
     let start = |input| durable.start(&of, &Start { name: Some("n"), input, trace: None, parent: None });
     let arn = start("1").unwrap();

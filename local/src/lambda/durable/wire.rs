@@ -18,6 +18,22 @@ pub(crate) fn seconds(at: Timestamp) -> Value {
     json!(seconds)
 }
 
+/// What EventBridge is told of an execution's status.
+pub(crate) fn status_change(execution: &Execution) -> Value {
+    let text = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+    let mut detail = json!({
+        "durableExecutionArn": execution.arn,
+        "durableExecutionName": execution.name,
+        "functionArn": execution.function_arn(),
+        "status": execution.status,
+        "startTimestamp": text(execution.started_at),
+    });
+    if let Some(ended_at) = execution.ended_at {
+        json::set(&mut detail, "endTimestamp", json!(text(ended_at)));
+    }
+    detail
+}
+
 /// An operation, as `CheckpointDurableExecution` and `GetDurableExecutionState` answer it and as an invocation carries it.
 pub(crate) fn operation(operation: &Operation) -> Value {
     let mut shown = Map::new();

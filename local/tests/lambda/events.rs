@@ -1,0 +1,131 @@
+//! Events: durable executions tell of themselves, and whoever subscribes hears of it.
+
+use serde_json::{Value, json};
+
+use crate::{
+    puppet::{self, Theatre},
+    stack::Stack,
+    support::Lambda,
+};
+
+const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function";
+
+async fn events(stack: &Stack, operation: &str, body: Value) -> Value {
+    stack.call(&format!("AWSEvents.{operation}"), body).await
+}
+
+/// Subscribes a function `listener`, which the test answers for, to what matches a pattern.
+async fn subscribe(stack: &Stack, command: &str, pattern: &Value) {
+    assert_eq!(Lambda::of(stack).create("listener", command, None).await.0.as_u16(), 201);
+    let rule = json!({ "Name": "mine", "EventPattern": pattern.to_string() });
+    assert_eq!(events(stack, "PutRule", rule).await["RuleArn"], "arn:aws:events:us-east-1:000000000000:rule/mine");
+    let targets = json!({ "Rule": "mine", "Targets": [{ "Id": "1", "Arn": format!("{FUNCTION}:listener") }] });
+    assert_eq!(events(stack, "PutTargets", targets).await["FailedEntryCount"], 0);
+}
+
+/// What comes to the listener, until it has heard so many events.
+async fn heard(theatre: &Theatre, number: usize) -> Vec<Value> {
+    let mut heard = Vec::new();
+    while heard.len() < number {
+        let invocation = theatre.next().await;
+        if invocation.event.get("detail-type").is_some() {
+            heard.push(invocation.event.clone());
+            invocation.answer(json!(null)).await;
+        } else {
+            invocation.succeed("1").await;
+        }
+    }
+    heard
+}
+
+#[tokio::test]
+async fn a_durable_execution_tells_of_each_change_of_its_status_in_lambdas_own_form() {
+    let theatre = Theatre::open().await;
+    let pattern = json!({
+        "source": ["aws.lambda"],
+        "detail-type": ["Durable Execution Status Change"],
+        "detail": { "functionArn": [{ "prefix": format!("{FUNCTION}:puppet") }] },
+    });
+    subscribe(&theatre.stack, &theatre.command(), &pattern).await;
+    let arn = theatre.lambda.start("puppet:1", "{}").await;
+    let mut heard = heard(&theatre, 2).await;
+    heard.sort_by_key(|event| event["detail"]["status"] == "SUCCEEDED");
+    let execution = theatre.lambda.execution(&arn).await;
+    for (event, status) in heard.iter().zip(["RUNNING", "SUCCEEDED"]) {
+        let detail = &event["detail"];
+        assert_eq!(
+            (&event["version"], &event["source"], &event["resources"], &event["account"], &event["region"]),
+            (&json!("0"), &json!("aws.lambda"), &json!([]), &json!("000000000000"), &json!("us-east-1"))
+        );
+        assert!(event["time"].as_str().unwrap().ends_with('Z') && event["time"].as_str().unwrap().len() == 20);
+        assert_eq!(
+            (&detail["durableExecutionArn"], &detail["durableExecutionName"], &detail["functionArn"]),
+            (&json!(arn), &execution["DurableExecutionName"], &json!(format!("{FUNCTION}:puppet:1")))
+        );
+        assert_eq!(detail["status"], status);
+        let millis =
+            |name: &str| detail[name].as_str().map(|at| at.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        #[expect(clippy::cast_possible_truncation, reason = "a time of this century")]
+        let shown = |name: &str| execution[name].as_f64().map(|seconds| (seconds * 1_000.0).round() as i64);
+        assert_eq!(millis("startTimestamp"), shown("StartTimestamp"));
+        assert_eq!(millis("endTimestamp"), shown("EndTimestamp").filter(|_| status != "RUNNING"));
+    }
+}
+
+#[tokio::test]
+async fn a_rule_sends_its_targets_what_matches_and_nothing_else() {
+    let theatre = Theatre::open().await;
+    let large = json!({ "source": ["shop"], "detail": { "total": [{ "numeric": [">", 100] }] } });
+    subscribe(&theatre.stack, &theatre.command(), &large).await;
+    let entry =
+        |total: i64| json!({ "Source": "shop", "DetailType": "order", "Detail": format!("{{\"total\":{total}}}") });
+    let forged = json!({ "Source": "aws.ecs", "DetailType": "x", "Detail": "{}" });
+    let put =
+        json!({ "Entries": [entry(1), entry(101), forged, { "Source": "shop", "DetailType": "x", "Detail": "1" }] });
+    let answer = events(&theatre.stack, "PutEvents", put).await;
+    assert_eq!(answer["FailedEntryCount"], 2, "{answer}");
+    assert_eq!(answer["Entries"][2]["ErrorCode"], "NotAuthorizedForSourceException");
+    assert_eq!(answer["Entries"][3]["ErrorCode"], "MalformedDetail");
+    let event = &heard(&theatre, 1).await[0];
+    assert_eq!((&event["detail"]["total"], &event["id"]), (&json!(101), &answer["Entries"][1]["EventId"]));
+
+    events(&theatre.stack, "DisableRule", json!({ "Name": "mine" })).await;
+    events(&theatre.stack, "PutEvents", json!({ "Entries": [entry(102)] })).await;
+    events(&theatre.stack, "EnableRule", json!({ "Name": "mine" })).await;
+    let target = json!({ "Rule": "mine", "Targets": [
+        { "Id": "1", "Arn": format!("{FUNCTION}:listener"), "InputPath": "$.detail" },
+    ] });
+    events(&theatre.stack, "PutTargets", target).await;
+    events(&theatre.stack, "PutEvents", json!({ "Entries": [entry(103)] })).await;
+    let invocation = theatre.next().await;
+    assert_eq!(invocation.event, json!({ "total": 103 }), "102 was nobody's");
+    invocation.answer(json!(null)).await;
+
+    let removed = events(&theatre.stack, "RemoveTargets", json!({ "Rule": "mine", "Ids": ["1", "2"] })).await;
+    assert_eq!((&removed["FailedEntryCount"], &removed["FailedEntries"][0]["TargetId"]), (&json!(1), &json!("2")));
+    events(&theatre.stack, "DeleteRule", json!({ "Name": "mine" })).await;
+    let rules = events(&theatre.stack, "ListRules", json!({})).await;
+    let names: Vec<_> = rules["Rules"].as_array().unwrap().iter().map(|rule| rule["Name"].clone()).collect();
+    assert_eq!(names, ["longhaul-sweep", "longhaul-task-stopped", "longhaul-workflow-ended"], "what template.yaml has");
+}
+
+/// A rule, and what matched it, are on disk.
+#[tokio::test]
+async fn a_subscription_and_an_event_survive_the_stack() {
+    let (data, puppets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut stack = Stack::start_over(data.path(), &[]).await;
+    subscribe(&stack, &puppet::command(puppets.path()), &json!({ "source": ["shop"] })).await;
+    let entry = json!({ "Source": "shop", "DetailType": "order", "Detail": "{\"n\":1}" });
+    events(&stack, "PutEvents", json!({ "Entries": [entry] })).await;
+    stack.process.kill().await.unwrap();
+    for process in std::fs::read_dir(puppets.path()).unwrap().flatten() {
+        std::fs::remove_file(process.path()).unwrap();
+    }
+    puppet::command(puppets.path());
+    let theatre = Theatre::over(Stack::start_over(data.path(), &[]).await, puppets);
+    let invocation = theatre.next().await;
+    assert_eq!(invocation.event["detail"], json!({ "n": 1 }));
+    invocation.answer(json!(null)).await;
+    let described = events(&theatre.stack, "DescribeRule", json!({ "Name": "mine" })).await;
+    assert_eq!((&described["State"], &described["EventBusName"]), (&json!("ENABLED"), &json!("default")));
+}
