@@ -118,7 +118,8 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 	$(SCAN)/bin/checkov --skip-download --compact --file template.yaml --output json > target/checkov.json \
 		|| { $(SCAN)/bin/checkov --skip-download --compact --quiet --file template.yaml; exit 1; }
 	shellcheck --external-sources deploy/*.sh
-	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts
+	cargo build --quiet
+	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts test_emulator
 
 # The slow ones: both compile everything for release.
 .PHONY: ship-test

@@ -12,15 +12,27 @@ fn command(handler: &str) -> String {
     format!("env PYTHONPATH={} {} -m awslambdaric durable_functions.{handler}", path.display(), python())
 }
 
+/// Runs a script against the stack; it says how many APIs it called.
+async fn script(stack: &Stack, file: &str, arguments: &[&str]) -> String {
+    let output = Command::new(python()).arg(python_file(file)).arg(&stack.aws).args(arguments).output().await.unwrap();
+    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{wrong}");
+    said.trim().to_owned()
+}
+
+/// Each answer is held against AWS's service model, too.
 #[tokio::test]
 async fn boto3_makes_every_call() {
     let stack = Stack::start(&[]).await;
-    let mut script = Command::new(python());
-    script.arg(python_file("every_call.py")).args([&stack.aws, &command("plain"), &command("callback")]);
-    let output = script.output().await.unwrap();
-    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}{wrong}");
-    assert_eq!(said.trim(), "24 APIs called");
+    let commands = [command("plain"), command("callback")];
+    let said = script(&stack, "every_call.py", &[&commands[0], &commands[1]]).await;
+    assert_eq!(said, "24 APIs called");
+}
+
+#[tokio::test]
+async fn boto3_makes_every_call_of_the_other_services() {
+    let stack = Stack::start(&[]).await;
+    assert_eq!(script(&stack, "other_services.py", &[]).await, "22 APIs called");
 }
 
 #[tokio::test]

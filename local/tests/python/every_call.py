@@ -1,12 +1,17 @@
 """Calls every API of the local Lambda with boto3, unchanged: what it sends is what AWS's model says, and so is what it reads."""
 
+import http.client
 import json
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+import shapes
 
 url, command, durable_command = sys.argv[1:]
 lam = boto3.client(
@@ -17,11 +22,10 @@ lam = boto3.client(
     aws_secret_access_key="any",
     config=Config(retries={"max_attempts": 0}, read_timeout=60),
 )
-called = set()
+shapes.watch(lam)
 
 
 def call(name, **arguments):
-    called.add(name)
     return getattr(lam, name)(**arguments)
 
 
@@ -128,7 +132,38 @@ assert [e["DurableExecutionName"] for e in page["DurableExecutions"]] == ["stopp
 history = call("get_durable_execution_history", DurableExecutionArn=arns["success"], ReverseOrder=True, MaxItems=1)
 assert history["Events"][0]["EventType"] == "ExecutionSucceeded" and history["NextMarker"]
 
-# What only a function calls: refused to anybody else.
+# What only a function calls. Its process only says where its Runtime API is: this script is the runtime.
+address = Path(tempfile.mkdtemp()) / "api"
+new("puppet", f"sh -c 'echo $AWS_LAMBDA_RUNTIME_API > {address}.new; mv {address}.new {address}; exec sleep 600'",
+    DurableConfig=durable_config)
+arn = call("invoke", FunctionName="puppet:$LATEST", InvocationType="Event", Payload="{}")["DurableExecutionArn"]
+runtime = http.client.HTTPConnection(until(lambda: address.exists() and address.read_text().strip()))
+runtime.request("GET", "/2018-06-01/runtime/invocation/next")
+token = json.load(runtime.getresponse())["CheckpointToken"]
+step = dict(Id="step", Type="STEP", Name="first")
+updates = [
+    [dict(Id="context", Type="CONTEXT", Action="START", SubType="Parallel")],
+    [dict(step, ParentId="context", Action="START"), dict(step, ParentId="context", Action="SUCCEED", Payload="1")],
+    [dict(Id="retry", Type="STEP", Action="RETRY", Error={"ErrorMessage": "no"}, StepOptions={"NextAttemptDelaySeconds": 60})],
+    [dict(Id="wait", Type="WAIT", Action="START", WaitOptions={"WaitSeconds": 60})],
+    [dict(Id="callback", Type="CALLBACK", Action="START", CallbackOptions={"TimeoutSeconds": 60, "HeartbeatTimeoutSeconds": 30})],
+    [dict(Id="invoke", Type="CHAINED_INVOKE", Action="START", ChainedInvokeOptions={"FunctionName": "nobody"})],
+    [dict(Id="context", Type="CONTEXT", Action="SUCCEED", Payload="2")],
+]
+for number, update in enumerate(updates):
+    arguments = dict(DurableExecutionArn=arn, CheckpointToken=token, Updates=update, ClientToken=f"c{number}")
+    answer = call("checkpoint_durable_execution", **arguments)
+    repeated = call("checkpoint_durable_execution", **arguments)
+    assert repeated["CheckpointToken"] == answer["CheckpointToken"], "a ClientToken makes it safe to repeat"
+    token = answer["CheckpointToken"]
+state = call("get_durable_execution_state", DurableExecutionArn=arn, CheckpointToken=token, MaxItems=2)
+assert len(state["Operations"]) == 2 and state["NextMarker"], state
+shown = call("get_durable_execution_history", DurableExecutionArn=arn, MaxItems=1000)["Events"]
+assert {"ContextStarted", "StepSucceeded", "StepFailed", "WaitStarted", "CallbackStarted", "ChainedInvokeFailed"} <= {
+    event["EventType"] for event in shown}
+call("stop_durable_execution", DurableExecutionArn=arn)
+
+# Refused to anybody else.
 stale = dict(DurableExecutionArn=arns["success"], CheckpointToken="bm8=")
 refused("InvalidParameterValueException", "checkpoint_durable_execution", **stale)
 refused("InvalidParameterValueException", "get_durable_execution_state", **stale)
@@ -137,4 +172,4 @@ call("delete_alias", FunctionName="plain", Name="live")
 call("delete_function", FunctionName="plain", Qualifier="1")
 call("delete_function", FunctionName="plain")
 refused("ResourceNotFoundException", "invoke", FunctionName="plain", Payload="{}")
-print(len(called), "APIs called")
+print(len(shapes.called), "APIs called")

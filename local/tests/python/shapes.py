@@ -1,0 +1,70 @@
+"""Holds every answer against AWS's service model, as botocore has it: its members, their types, what must be there."""
+
+import json
+
+called = set()
+
+
+def watch(client):
+    """Checks each answer that this client gets."""
+    service = client.meta.service_model.service_name
+    client.meta.events.register(f"after-call.{service}", check)
+    return client
+
+
+def check(http_response, parsed, model, **_):
+    called.add(model.name)
+    if http_response.status_code >= 300:
+        code = parsed["Error"]["Code"]
+        known = {shape.error_code for shape in model.error_shapes} | {shape.name for shape in model.error_shapes}
+        # What any call of a service may answer is not in the model of each.
+        common = {"ValidationException", "InvalidParameterValueException", "ClientException", "InvalidRequestContentException"}
+        assert code in known | common, f"{model.name} answered {code}, the model has {sorted(known)}"
+        return
+    shape = model.output_shape
+    if shape is None:
+        assert http_response.content in (b"", b"{}"), f"{model.name}: {http_response.content}"
+        return
+    if shape.serialization.get("payload"):
+        return  # the body is nobody's but the function's
+    body = json.loads(http_response.content or b"{}")
+    members = {name: member for name, member in shape.members.items() if not member.serialization.get("location")}
+    structure(body, members, set(shape.required_members) & set(members), model.name)
+
+
+def structure(value, members, required, where):
+    assert isinstance(value, dict), f"{where} is no structure: {value}"
+    named = {member.serialization.get("name", name): member for name, member in members.items()}
+    for name, inside in value.items():
+        assert name in named, f"{where}.{name} is not in the model"
+        if inside is not None:
+            fits(inside, named[name], f"{where}.{name}")
+    for name in required:
+        assert value.get(members[name].serialization.get("name", name)) is not None, f"{where}.{name} is missing"
+
+
+def fits(value, shape, where):
+    kind = shape.type_name
+    if kind == "structure":
+        structure(value, shape.members, shape.required_members, where)
+    elif kind == "list":
+        assert isinstance(value, list), f"{where} is no list: {value}"
+        for place, item in enumerate(value):
+            fits(item, shape.member, f"{where}[{place}]")
+    elif kind == "map":
+        assert isinstance(value, dict), f"{where} is no map: {value}"
+        for name, item in value.items():
+            fits(item, shape.value, f"{where}.{name}")
+    elif kind in ("string", "blob"):
+        assert isinstance(value, str), f"{where} is no string: {value}"
+        assert not shape.metadata.get("enum") or value in shape.metadata["enum"], f"{where} cannot be {value}"
+    elif kind == "boolean":
+        assert isinstance(value, bool), f"{where} is no boolean: {value}"
+    elif kind in ("integer", "long"):
+        assert isinstance(value, int) and not isinstance(value, bool), f"{where} is no integer: {value}"
+        low, high = shape.metadata.get("min", value), shape.metadata.get("max", value)
+        assert low <= value <= high, f"{where} is out of its range: {value}"
+    elif kind in ("timestamp", "float", "double"):
+        assert isinstance(value, (int, float)) and not isinstance(value, bool), f"{where} is no number: {value}"
+    else:
+        raise AssertionError(f"{where} is a {kind}")
