@@ -1,6 +1,12 @@
 //! The whole stack: starts its parts in the order in which they need each other, and stops them in the other.
 
-use std::{fs::File, io, net::SocketAddr, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use api::App;
 use aws::Connection;
@@ -23,6 +29,9 @@ use crate::{
     server, setup,
     wire::AwsError,
 };
+
+/// How long the stack before may take to be gone.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// A running stack.
 #[derive(Debug)]
@@ -82,7 +91,7 @@ impl Stack {
         let api_listener = listen(options.listen, "--listen").await?;
         let (aws_address, api_address) = (address(&aws_listener)?, address(&api_listener)?);
         let this = std::env::current_exe().map_err(other)?;
-        let lock = lock(options)?;
+        let lock = lock(options).await?;
         let data = |why: String| StartError::Data { dir: options.data.clone(), why };
 
         let aws_url = format!("http://{aws_address}");
@@ -154,13 +163,20 @@ fn other(why: impl std::fmt::Display) -> StartError {
     StartError::Other(why.to_string())
 }
 
-fn lock(options: &Options) -> Result<File, StartError> {
+/// A stack that was killed a moment ago may still be on its way out.
+async fn lock(options: &Options) -> Result<File, StartError> {
     let data = |why: String| StartError::Data { dir: options.data.clone(), why };
     std::fs::create_dir_all(&options.data).map_err(|why| data(why.to_string()))?;
     let file = File::create(options.data.join("lock")).map_err(|why| data(why.to_string()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(data("another local stack uses it".into())),
-        Err(std::fs::TryLockError::Error(why)) => Err(data(why.to_string())),
+    let deadline = Instant::now() + LEAVING;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => return Err(data("another local stack uses it".into())),
+            Err(std::fs::TryLockError::Error(why)) => return Err(data(why.to_string())),
+        }
     }
 }
