@@ -53,14 +53,7 @@ pub struct Lambda {
 impl Lambda {
     /// A service with these functions, those that the API made, and a database that has [`SCHEMA`].
     #[must_use]
-    pub fn new(
-        db: Db,
-        clock: Clock,
-        logs: &Logs,
-        events: &Events,
-        callers: Callers,
-        functions: Vec<Function>,
-    ) -> Self {
+    pub fn new(db: Db, clock: Clock, logs: &Logs, events: &Events, callers: Callers, functions: Vec<Function>) -> Self {
         let bell = Arc::new(Bell::new());
         let functions = Functions::new(functions, db.clone(), clock, logs, callers);
         let queue = Queue::new(db.clone(), clock, functions.clone(), bell.clone());

@@ -4,25 +4,13 @@ import http.client
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError
-
-import shapes
+import clients
+from clients import until
 
 url, command, durable_command = sys.argv[1:]
-lam = boto3.client(
-    "lambda",
-    endpoint_url=url,
-    region_name="us-east-1",
-    aws_access_key_id="any",
-    aws_secret_access_key="any",
-    config=Config(retries={"max_attempts": 0}, read_timeout=60),
-)
-shapes.watch(lam)
+lam = clients.client("lambda", url)
 
 
 def call(name, **arguments):
@@ -30,22 +18,7 @@ def call(name, **arguments):
 
 
 def refused(code, name, **arguments):
-    try:
-        call(name, **arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-        # The class of the error is the model's.
-        assert type(error).__name__ in (code, "ClientError"), type(error)
-        return
-    raise AssertionError(f"{name} was not refused")
-
-
-def until(what):
-    for _ in range(600):
-        if found := what():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it takes too long")
+    clients.refused(code, getattr(lam, name), **arguments)
 
 
 def new(name, command, **more):
@@ -172,4 +145,4 @@ call("delete_alias", FunctionName="plain", Name="live")
 call("delete_function", FunctionName="plain", Qualifier="1")
 call("delete_function", FunctionName="plain")
 refused("ResourceNotFoundException", "invoke", FunctionName="plain", Payload="{}")
-print(len(shapes.called), "APIs called")
+print(len(clients.called), "APIs called")

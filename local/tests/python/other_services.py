@@ -3,47 +3,14 @@ model."""
 
 import json
 import sys
-import time
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError
-
-import shapes
+import clients
+from clients import refused, until
 
 url = sys.argv[1]
 
-
-def client(service):
-    return shapes.watch(boto3.client(
-        service,
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        config=Config(retries={"max_attempts": 0}),
-    ))
-
-
-def refused(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-        return error.response
-    raise AssertionError(f"{call.__name__} was not refused")
-
-
-def until(what):
-    for _ in range(600):
-        if found := what():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it takes too long")
-
-
 # Tasks and their definitions.
-ecs, cluster = client("ecs"), "longhaul"
+ecs, cluster = clients.client("ecs", url), "longhaul"
 options = {"awslogs-group": "/ecs/longhaul", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "probe"}
 logged = {"logDriver": "awslogs", "options": options}
 containers = [
@@ -82,7 +49,7 @@ assert ecs.stop_task(cluster=cluster, task=other[1]["taskArn"])["task"]["stopCod
 assert ecs.describe_clusters(clusters=[cluster])["clusters"][0]["status"] == "ACTIVE"
 
 # What it printed.
-logs, group = client("logs"), {"logGroupName": "/ecs/longhaul"}
+logs, group = clients.client("logs", url), {"logGroupName": "/ecs/longhaul"}
 stream = f"probe/job/{task.rsplit('/')[-1]}"
 page = logs.describe_log_streams(**group, logStreamNamePrefix="probe/", limit=1)
 assert page["logStreams"][0]["logStreamName"] == stream, page
@@ -94,7 +61,7 @@ assert len(logs.filter_log_events(**group, logStreamNames=[stream], filterPatter
 refused("ResourceNotFoundException", logs.get_log_events, **group, logStreamName="nothing")
 
 # Rules and events.
-bus = client("events")
+bus = clients.client("events", url)
 pattern = json.dumps({"source": ["shop"], "detail": {"state": [{"anything-but": ["draft"]}]}})
 assert bus.put_rule(Name="shop", EventPattern=pattern, Description="d")["RuleArn"].endswith(":rule/shop")
 function = "arn:aws:lambda:us-east-1:000000000000:function:longhaul-reconciler"
@@ -119,4 +86,4 @@ bus.disable_rule(Name="shop")
 bus.enable_rule(Name="shop")
 assert bus.remove_targets(Rule="shop", Ids=["one"])["FailedEntryCount"] == 0
 bus.delete_rule(Name="shop")
-print(len(shapes.called), "APIs called")
+print(len(clients.called), "APIs called")

@@ -1,15 +1,47 @@
-"""Holds every answer against AWS's service model, as botocore has it: its members, their types, what must be there."""
+"""Clients of boto3, unchanged, that hold every answer against AWS's service model, as botocore has it: its members, their
+types, what must be there."""
 
 import json
+import time
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 called = set()
 
 
-def watch(client):
-    """Checks each answer that this client gets."""
-    service = client.meta.service_model.service_name
-    client.meta.events.register(f"after-call.{service}", check)
-    return client
+def client(service, url):
+    made = boto3.client(
+        service,
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+        config=Config(retries={"max_attempts": 0}, read_timeout=60),
+    )
+    made.meta.events.register(f"after-call.{service}", check)
+    return made
+
+
+def refused(code, call, **arguments):
+    """Makes a call that has to be refused with that code; the refusal."""
+    try:
+        call(**arguments)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == code, error
+        # The class of the error is the model's.
+        assert type(error).__name__ in (code, "ClientError"), type(error)
+        return error.response
+    raise AssertionError(f"{call.__name__} was not refused")
+
+
+def until(what):
+    for _ in range(900):
+        if found := what():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it takes too long")
 
 
 def check(http_response, parsed, model, **_):
