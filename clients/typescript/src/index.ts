@@ -11,7 +11,7 @@ export { runCallback, runSync } from "./run.js";
 export type { Completed, RunOptions } from "./run.js";
 export { sigV4 } from "./sigv4.js";
 export type { AwsCredentials, SigV4Options } from "./sigv4.js";
-export { startCallback, startSync } from "./start.js";
+export { cancel, rerun, startCallback, startSync } from "./start.js";
 export type { StartOptions } from "./start.js";
 export { get, isFinal, waitFor } from "./wait.js";
 export type { FinalExecution, UnsuccessfulExecution, WaitOptions } from "./wait.js";

@@ -18,6 +18,8 @@ interface Outcome<Data> {
 
 /** An API Gateway answers within 30 s or never; a connection that died in silence would be waited for without end. */
 const REQUEST_MS = 35_000;
+/** About half a minute: a call is somebody's click, and somebody has to hear that nobody answers. */
+const TRIES = 8;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 10_000;
 /** Longer pauses are cut to this: a timer of more than 24 days would fire at once. */
@@ -26,7 +28,7 @@ const LONGEST_PAUSE_MS = 3_600_000;
 /** The first answer that is not a passing failure: a success, or "not modified". Everything else is thrown. */
 export async function answered<Data>(
   call: (signal: AbortSignal) => Promise<Outcome<Data>>,
-  { signal, onRetry, tries }: CallOptions & { tries: number },
+  { signal, onRetry, tries = TRIES }: CallOptions & { tries?: number } = {},
 ): Promise<{ data: Data | undefined; response: Response }> {
   for (let failures = 1; ; failures++) {
     signal?.throwIfAborted();

@@ -8,6 +8,7 @@ import type {
   CompletedExecution,
   Execution,
   FailedExecution,
+  StartAnswer,
   TimedOutExecution,
 } from "./generated/types.gen.js";
 import { answered, type CallOptions, pause, retryAfter } from "./retry.js";
@@ -20,7 +21,8 @@ export interface WaitOptions extends CallOptions {
   onUpdate?: (execution: Execution) => void;
 }
 
-const TRIES = 8;
+/** How long an answer is to be held while nothing changes: what is between us and the API gives up after half a minute. */
+const HOLD_S = 20;
 /** For an answer whose `Retry-After` nobody let through, as cross-origin browsers do unless it is exposed. */
 const POLL_MS = 2_000;
 
@@ -32,7 +34,7 @@ export function isFinal(execution: Execution): execution is FinalExecution {
 /** An execution as it is now. */
 export async function get(client: Longhaul, executionId: string, options?: CallOptions): Promise<Execution> {
   const path = { executionId };
-  return executionOf(await answered((signal) => getExecution({ client, path, signal }), { ...options, tries: TRIES }));
+  return executionOf(await answered((signal) => getExecution({ client, path, signal }), options));
 }
 
 /**
@@ -49,21 +51,27 @@ export async function waitFor(
   const path = { executionId };
   let headers = {};
   for (;;) {
+    const began = performance.now();
     const look = (signal: AbortSignal) => getExecution({ client, path, headers, signal });
     const answer = await answered(look, { ...options, tries: Infinity });
-    if (answer.response.status !== 304) {
+    const { response } = answer;
+    const changed = response.status !== 304;
+    if (changed) {
       const execution = executionOf(answer);
-      const etag = answer.response.headers.get("etag");
-      headers = etag === null ? {} : { "If-None-Match": etag };
+      const etag = response.headers.get("etag");
+      headers = etag === null ? {} : { "If-None-Match": etag, Prefer: `wait=${HOLD_S}` };
       onUpdate?.(execution);
       if (isFinal(execution)) return execution;
     }
-    await pause(retryAfter(answer.response) ?? POLL_MS, options.signal);
+    // Who held its answer is asked again at once. "Not modified" in no time was not held, whatever it says.
+    const inNoTime = performance.now() - began < 500 * HOLD_S;
+    const held = response.headers.has("preference-applied") && (changed || !inNoTime);
+    if (!held) await pause(retryAfter(response) ?? POLL_MS, options.signal);
   }
 }
 
 /** What is between us and the API may answer 200 with a page of its own. */
-export function executionOf({ data, response }: { data: Execution | undefined; response: Response }): Execution {
-  if (typeof data !== "object" || !("executionId" in data)) throw new ApiError(response, data);
+export function executionOf({ data, response }: { data: StartAnswer | undefined; response: Response }): Execution {
+  if (typeof data !== "object" || !("executionId" in data) || data.status === "VALIDATED") throw new ApiError(response, data);
   return data;
 }

@@ -90,6 +90,23 @@ test("throttled calls come back when they were told to", { timeout }, async () =
   assert(heard[0] instanceof ApiError && heard[0].response.status === 429);
 });
 
+for (const [what, applied] of [["ignores", {}], ["does not keep", { "preference-applied": "wait=20" }]] as const) {
+  test(`a server that ${what} a wait is asked again when it says so`, { timeout }, async () => {
+    const tries: { at: number; prefers: string | null }[] = [];
+    const answers = async (input: Parameters<typeof fetch>[0]) => {
+      tries.push({ at: performance.now(), prefers: (input as Request).headers.get("prefer") });
+      const seen = { executionId: "an-id", done: tries.length === 4, status: tries.length === 4 ? "COMPLETED" : "RUNNING" };
+      const headers = { ...applied, "retry-after": "1", etag: `"${tries.length}"` };
+      if (tries.length === 2 || tries.length === 3) return new Response(null, { status: 304, headers });
+      return Response.json(seen, { headers: tries.length === 1 ? { "retry-after": "1", etag: '"1"' } : headers });
+    };
+    await waitFor(createLonghaul({ baseUrl: "http://old.test", fetch: answers }), "an-id");
+    assert.deepEqual(tries.map(({ prefers }) => prefers), [null, "wait=20", "wait=20", "wait=20"]);
+    const pauses = tries.slice(1).map(({ at }, nth) => at - (tries[nth]?.at ?? NaN));
+    assert(pauses.every((ms) => ms >= 990), `paused for ${pauses} ms`);
+  });
+}
+
 test("a reply that breaks off is asked for again", { timeout }, async () => {
   let calls = 0;
   const breaksOff: RequestListener = async (request, response) => {

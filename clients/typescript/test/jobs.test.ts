@@ -4,12 +4,14 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import {
+  cancel,
   createLonghaul,
   type Execution,
   ExecutionFailed,
   get,
   type Longhaul,
   ProblemError,
+  rerun,
   runCallback,
   runSync,
   startCallback,
@@ -85,6 +87,42 @@ test("waiting tells every change once, and ends with the signal while the job go
   assert.equal(end.status, "COMPLETED");
   assert.equal(seen.at(-1)?.status, "COMPLETED");
   assert.equal(new Set(seen.map((execution) => JSON.stringify(execution))).size, seen.length);
+});
+
+test("who holds its answers is asked again at once", { timeout }, async () => {
+  const looks: { began: number; ended: number; held: boolean }[] = [];
+  const watched = async (...args: Parameters<typeof fetch>) => {
+    const began = performance.now();
+    const answer = await fetch(...args);
+    looks.push({ began, ended: performance.now(), held: answer.headers.has("preference-applied") });
+    return answer;
+  };
+  const client = createLonghaul({ baseUrl: stack.api, fetch: watched });
+  const { executionId } = await startSync(client, { input: { message: "Hello", processingTime: 3 } });
+  looks.length = 0;
+  await waitFor(client, executionId);
+  const held = looks.filter((look, nth) => look.held && nth + 1 < looks.length);
+  assert.notEqual(held.length, 0);
+  for (const look of held) {
+    const next = looks[looks.indexOf(look) + 1]?.began ?? NaN;
+    // The shortest Retry-After is a second.
+    assert(next - look.ended < 900, `asked again ${next - look.ended} ms after an answer that was held`);
+  }
+});
+
+test("a job that is cancelled is waited for to its end, and can be run again", { timeout }, async () => {
+  const { executionId } = await startSync(longhaul, { input: { message: "Hello", processingTime: 600 } });
+  const asked = await cancel(longhaul, executionId);
+  assert(["CANCELLING", "CANCELLED"].includes(asked.status), asked.status);
+  const end = await waitFor(longhaul, executionId);
+  assert.equal(end.status, "CANCELLED");
+  assert.equal((await cancel(longhaul, executionId)).status, "CANCELLED");
+
+  const key = { idempotencyKey: crypto.randomUUID() };
+  const again = await rerun(longhaul, executionId, key);
+  assert.equal(again.rerunOf, executionId);
+  assert.equal((await rerun(longhaul, executionId, key)).executionId, again.executionId);
+  await cancel(longhaul, again.executionId);
 });
 
 test("a signal that is over already starts nothing", { timeout }, async () => {
