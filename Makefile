@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VENV := target/venv
+FUZZ := target/venv-fuzz
 CLIENT := clients/typescript
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -20,7 +21,7 @@ run: ## Start everything on this machine
 	cargo run
 
 .PHONY: test
-test: format lint docs deny rust openapi-lint client-test browser-test template-test ## Run everything that has to pass
+test: format lint docs deny rust openapi-lint client-test browser-test fuzz-api template-test ## Run everything that has to pass
 
 .PHONY: format
 format: ## Check the formatting
@@ -73,6 +74,17 @@ client-test: client-tests-built ## Run the client's tests
 .PHONY: browser-test
 browser-test: client-tests-built /usr/bin/chromium ## Try out the documentation page in Chromium
 	cd $(CLIENT) && node --test --test-reporter=spec build/browser/*.test.js
+
+.PHONY: fuzz-api
+fuzz-api: $(FUZZ)/.made ## Fuzz the API against its own document (FUZZ_SECONDS)
+	cargo build --quiet
+	PATH="$(CURDIR)/$(FUZZ)/bin:$$PATH" tests/fuzz/run.sh "$${FUZZ_SECONDS:-60}"
+
+# Of its own: its dependencies and the clients' do not go together.
+$(FUZZ)/.made: tests/fuzz/requirements.txt
+	python3 -m venv $(FUZZ)
+	$(FUZZ)/bin/pip install --quiet --requirement $<
+	touch $@
 
 .PHONY: client-tests-built
 client-tests-built: $(CLIENT)/node_modules/.made

@@ -2,7 +2,7 @@
 
 use aws::{AdvanceError, clock};
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
@@ -12,6 +12,7 @@ use crate::{
     caller::Caller,
     executions::{Id, NotFound, following, owned},
     model::ExecutionView,
+    path::Path,
     prefer::Prefer,
     problem::Problem,
     router::App,
@@ -38,7 +39,7 @@ use crate::{
 pub(crate) async fn cancel(
     State(app): State<App>,
     Caller(owner): Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
     prefer: Prefer,
 ) -> Result<Response, Problem> {
     let now = clock::now();

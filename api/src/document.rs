@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::Path,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -24,6 +23,7 @@ use utoipa::{
 use utoipa_swagger_ui::Config;
 
 use crate::{
+    path::Path,
     problem::{Code, GatewayAnswer, Problem, ProblemBody},
     router::{App, documented},
     security,
@@ -85,7 +85,7 @@ pub(crate) fn routes(document: Document) -> Router<App> {
     let may = HeaderValue::from_static(security::PAGE);
     Router::new()
         .route("/docs/", get(|| async { swagger_ui("index.html", index) }))
-        .route("/docs/{*file}", get(|Path(file): Path<String>| async move { swagger_ui(&file, page) }))
+        .route("/docs/{*file}", get(|Path(file): Path| async move { swagger_ui(&file, page) }))
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, may))
         .route("/docs", get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
         .route("/openapi.yaml", get(|| async { ([(header::CONTENT_TYPE, "application/yaml")], yaml) }))

@@ -2,7 +2,7 @@
 
 use aws::clock;
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -20,6 +20,7 @@ use utoipa::{
 use crate::{
     caller::Caller,
     model::ExecutionView,
+    path::Path,
     prefer::Prefer,
     problem::{Answers, Code, Problem, answers},
     router::App,
@@ -78,7 +79,7 @@ impl IntoParams for Id {
 pub(crate) async fn get_execution(
     State(app): State<App>,
     Caller(owner): Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
     prefer: Prefer,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

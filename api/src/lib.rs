@@ -12,6 +12,7 @@ mod health;
 mod lambda;
 mod model;
 mod parameters;
+mod path;
 mod prefer;
 mod problem;
 mod random;

@@ -10,7 +10,11 @@ use domain::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, Type},
+};
 
 use crate::problem::{FieldError, Problem};
 
@@ -32,8 +36,22 @@ pub(crate) struct NewExecution {
     retry: Option<Retry>,
     /// Your own labels, at most 20; the task gets them too.
     #[serde(default)]
-    #[schema(example = json!({"team": "blue"}))]
+    #[schema(schema_with = tags)]
     tags: BTreeMap<String, String>,
+}
+
+/// Labels, within their limits: what the derived schema cannot say.
+fn tags() -> Object {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let key = text().min_length(Some(1)).max_length(Some(limits::TAG_KEY_CHARS));
+    let value = text().max_length(Some(limits::TAG_VALUE_CHARS));
+    ObjectBuilder::new()
+        .description(Some("Your own labels, at most 20; the task gets them too."))
+        .property_names(Some(key))
+        .additional_properties(Some(value))
+        .max_properties(Some(limits::TAGS))
+        .examples([json!({"team": "blue"})])
+        .build()
 }
 
 /// How often a job that fails is tried.

@@ -5,7 +5,7 @@ mod validation;
 
 use aws::{Created, StartError, clock};
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -22,6 +22,7 @@ use crate::{
     executions::{self, Id, NotFound},
     model::{ExecutionView, NewExecution, example},
     parameters::Parameters,
+    path::Path,
     prefer::Prefer,
     problem::{Answers, Code, Problem, answers},
     random,
@@ -216,7 +217,7 @@ fn repeated(seen: Execution, wanted: &Execution) -> Result<Execution, Problem> {
 pub(crate) async fn rerun(
     State(app): State<App>,
     Caller(owner): Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
     prefer: Prefer,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -71,6 +71,9 @@ async fn what_is_not_there_is_a_problem_too() {
     problem(stack.get("/executions/01a208cc-f685-7587-8cf0-6b6bfde36f95"), 404, "execution-not-found").await;
     problem(stack.get("/executions/not%20an%20id"), 404, "execution-not-found").await;
     problem(stack.get("/nowhere"), 404, "path-not-found").await;
+    for no_text in ["/executions/%ff", "/docs/%ff"] {
+        problem(stack.get(no_text), 404, "path-not-found").await;
+    }
     let delete = |path: &str| reqwest::Client::new().request(Method::DELETE, format!("{}{path}", stack.api));
     problem(delete("/executions/sync"), 405, "method-not-allowed").await;
     let response = delete("/executions/sync").send().await.unwrap();
