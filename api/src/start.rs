@@ -234,16 +234,16 @@ fn same_request(seen: &Execution, wanted: &Execution) -> bool {
 
 async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
     match app.workflows.start(&execution.id, execution.pattern).await {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(StartError::NameTaken(id)) => {
             Err(Problem::new(Code::ExecutionIdTaken, format!("a durable execution named {id} was started directly")))
         }
-        // It is stored, so it is accepted: the reconciler starts what was not started.
-        Err(StartError::Call(failed)) if failed.retryable() => {
-            tracing::warn!(executionId = %execution.id, error = %failed, "the workflow was not started yet");
+        // It is stored, so it is accepted, whatever the reason: the reconciler starts what was not started. An error would ask
+        // for a second POST, and without a key for a second job.
+        Err(StartError::Call(failed)) => {
+            tracing::error!(executionId = %execution.id, error = %failed, "the workflow was not started yet");
             Ok(())
         }
-        Err(StartError::Call(failed)) => Err(failed.into()),
     }
 }
 

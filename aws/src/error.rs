@@ -24,6 +24,8 @@ pub struct CallFailed {
     pub cause: Cause,
     /// AWS's error code, if AWS answered.
     pub code: Option<String>,
+    /// What AWS says about it.
+    pub message: Option<String>,
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -43,26 +45,27 @@ impl CallFailed {
         R: fmt::Debug + Send + Sync + 'static,
     {
         let code = error.code().map(str::to_owned);
+        let message = error.message().map(str::to_owned);
         let cause = match (&error, code.as_deref()) {
             (_, Some(code)) if THROTTLES.contains(&code) => Cause::Throttled,
             // ECS says so too: "InvalidParameterException … Rate exceeded".
-            (SdkError::ServiceError(_), _) if says_rate_exceeded(&error) => Cause::Throttled,
+            (SdkError::ServiceError(_), _) if message.as_deref().is_some_and(says_rate_exceeded) => Cause::Throttled,
             (SdkError::ServiceError(_), Some(code)) if FAULTS.contains(&code) => Cause::Unavailable,
             (SdkError::ServiceError(_), Some(_)) => Cause::Rejected,
             (SdkError::ConstructionFailure(_), _) => Cause::Rejected,
             // An answer without a code is no answer of AWS's.
             _ => Cause::Unavailable,
         };
-        Self { call, cause, code, source: error.into() }
+        Self { call, cause, code, message, source: error.into() }
     }
 
     pub(crate) fn rejected(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { call, cause: Cause::Rejected, code: None, source: source.into() }
+        Self { call, cause: Cause::Rejected, code: None, message: None, source: source.into() }
     }
 }
 
-fn says_rate_exceeded(error: &impl ProvideErrorMetadata) -> bool {
-    error.message().is_some_and(|message| message.contains("Rate exceeded"))
+fn says_rate_exceeded(message: &str) -> bool {
+    message.contains("Rate exceeded")
 }
 
 const THROTTLES: [&str; 8] = [

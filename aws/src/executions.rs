@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::{CallFailed, Connection};
 use item::{Item, KEY, VERSION};
 
-/// The sparse index of executions that are not over, by when somebody has to look after them.
+/// The sparse index of executions that are not over, or of which something may be left, by when somebody has to look after them.
 const ACTIVE: &str = "active";
 
 /// How often a change is tried again because another writer was faster. Each execution has a handful of writers.
@@ -61,6 +61,13 @@ pub enum AdvanceError {
     #[error(transparent)]
     Call(#[from] CallFailed),
 }
+
+/// Where a page of what is due ends and the next one begins.
+#[derive(Debug, Clone)]
+pub struct NextPage(HashMap<String, AttributeValue>);
+
+/// Parts of the index of what is due, counted from 0.
+pub const PARTS: u8 = item::SHARDS;
 
 enum Written {
     Done,
@@ -153,27 +160,57 @@ impl Executions {
         Err(AdvanceError::Contended(id.clone()))
     }
 
-    /// Executions that are not over and that somebody has to look after by `now`, longest overdue first, at most `limit` of
-    /// each part of the index. The index is a moment behind the table: look at the execution itself before acting on it.
+    /// Applies an event to an execution as it was `seen`, and returns what it is then; `None` if it has changed since, and
+    /// what was concluded from how it was may be wrong. Safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executions::advance`].
+    pub async fn advance_from(
+        &self,
+        seen: &Execution,
+        event: &Event,
+        at: Timestamp,
+    ) -> Result<Option<Execution>, AdvanceError> {
+        let next = match seen.after(event, at) {
+            Ok(Some(next)) => next,
+            Ok(None) => return Ok(Some(seen.clone())),
+            Err(refused) => return Err(AdvanceError::Refused { refused, now: Box::new(seen.clone()) }),
+        };
+        match self.replace(&next, seen.version).await? {
+            Written::Done => Ok(Some(next)),
+            // The reply to our own write got lost, and the SDK wrote again.
+            Written::LostTo(winner) if *winner == next => Ok(Some(next)),
+            Written::LostTo(_) => Ok(None),
+            Written::Gone => Err(AdvanceError::NotFound(seen.id.clone())),
+        }
+    }
+
+    /// A page of the executions that somebody has to look after by `now`, longest overdue first, at most `limit`, of one of
+    /// the [`PARTS`] of the index. The index is a moment behind the table: look at the execution itself before acting on it.
     ///
     /// # Errors
     ///
     /// [`CallFailed`] when `DynamoDB` did not answer or refused.
-    pub async fn due(&self, now: Timestamp, limit: i32) -> Result<Vec<ExecutionId>, CallFailed> {
+    pub async fn due(
+        &self,
+        part: u8,
+        now: Timestamp,
+        limit: i32,
+        after: Option<NextPage>,
+    ) -> Result<(Vec<ExecutionId>, Option<NextPage>), CallFailed> {
         const CALL: &str = "dynamodb:Query";
-        let mut due = Vec::new();
-        for shard in 0..item::SHARDS {
-            let query = self.client.query().table_name(&self.table).index_name(ACTIVE).limit(limit);
-            let query = query
-                .key_condition_expression("activeShard = :shard AND #due <= :now")
-                .expression_attribute_names("#due", "due")
-                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
-                .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
-            let found = query.send().await.map_err(|error| CallFailed::new(CALL, error))?.items.unwrap_or_default();
-            let ids = found.iter().filter_map(|item| item.get(KEY)?.as_s().ok()?.parse().ok());
-            due.extend(ids);
-        }
-        Ok(due)
+        let query = self.client.query().table_name(&self.table).index_name(ACTIVE).limit(limit);
+        let query = query
+            .key_condition_expression("activeShard = :shard AND #due <= :now")
+            .expression_attribute_names("#due", "due")
+            .expression_attribute_values(":shard", AttributeValue::S(part.to_string()))
+            .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
+            .set_exclusive_start_key(after.map(|page| page.0));
+        let answer = query.send().await.map_err(|error| CallFailed::new(CALL, error))?;
+        let found = answer.items.unwrap_or_default();
+        let ids = found.iter().filter_map(|item| item.get(KEY)?.as_s().ok()?.parse().ok());
+        Ok((ids.collect(), answer.last_evaluated_key.map(NextPage)))
     }
 
     async fn replace(&self, next: &Execution, version: u64) -> Result<Written, CallFailed> {

@@ -14,7 +14,7 @@ mod workflows;
 
 pub use connection::Connection;
 pub use error::{CallFailed, Cause};
-pub use executions::{AdvanceError, Created, Executions};
+pub use executions::{AdvanceError, Created, Executions, NextPage, PARTS};
 pub use logs::Logs;
 pub use reconciler::{Attend, Reconciler};
 pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks};

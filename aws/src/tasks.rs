@@ -14,7 +14,7 @@ use domain::task::{Container, Task};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallFailed, Connection};
+use crate::{CallFailed, Cause, Connection};
 
 /// The jobs that may be run, by name.
 pub type Catalog = BTreeMap<String, Job>;
@@ -99,9 +99,9 @@ pub enum RunError {
     /// No capacity now, or too many calls: worth trying again.
     #[error("ECS cannot start a task now: {0}")]
     Busy(String),
-    /// The `clientToken` was used with other parameters; these tasks it started.
+    /// The `clientToken` was used with other parameters; this task it started, if ECS says.
     #[error("a task was started under this token before")]
-    Taken(Vec<String>),
+    Taken(Option<String>),
     /// ECS will not start it.
     #[error("ECS refused to start the task: {0}")]
     Refused(String),
@@ -157,7 +157,8 @@ impl Tasks {
             Ok(answer) => answer,
             Err(error) => {
                 if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error() {
-                    return Err(RunError::Taken(conflict.resource_ids().to_vec()));
+                    // One is all that such a call starts.
+                    return Err(RunError::Taken(conflict.resource_ids().first().cloned()));
                 }
                 return Err(busy_or_failed(CallFailed::new("ecs:RunTask", error)));
             }
@@ -257,12 +258,13 @@ fn lacks_capacity(reason: &str) -> bool {
 }
 
 fn busy_or_failed(failed: CallFailed) -> RunError {
-    let message = std::error::Error::source(&failed).map(ToString::to_string).unwrap_or_default();
+    let message = failed.message.clone().unwrap_or_default();
+    let told = format!("{failed}: {message}");
     match failed.cause {
-        crate::Cause::Throttled => RunError::Busy(format!("{failed} {message}")),
-        crate::Cause::Rejected if lacks_capacity(&message) => RunError::Busy(message),
-        crate::Cause::Rejected if failed.code.is_some() => RunError::Refused(format!("{failed} {message}")),
-        crate::Cause::Rejected | crate::Cause::Unavailable => RunError::Call(failed),
+        Cause::Throttled => RunError::Busy(told),
+        Cause::Rejected if lacks_capacity(&message) => RunError::Busy(told),
+        Cause::Rejected if failed.code.is_some() => RunError::Refused(told),
+        Cause::Rejected | Cause::Unavailable => RunError::Call(failed),
     }
 }
 

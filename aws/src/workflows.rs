@@ -48,6 +48,14 @@ impl StoredStart {
         &self.longhaul.execution_id
     }
 
+    /// The executions that a durable execution of this name may see through: the one of that very name, or a later attempt
+    /// at the one whose id comes before the attempt's number.
+    #[must_use]
+    pub fn executions_of(name: &str) -> Vec<ExecutionId> {
+        let later = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok_and(|number| number > 1));
+        [Some(name), later.map(|(id, _)| id)].into_iter().flatten().filter_map(|id| id.parse().ok()).collect()
+    }
+
     /// The attempt that it begins with.
     #[must_use]
     pub fn attempt(&self) -> Attempt {
@@ -85,12 +93,13 @@ impl Workflows {
 
     /// Starts the workflow of a stored execution. Safe to repeat: the execution's id is the durable execution's name, and
     /// Lambda attaches a second start with the same name and payload to the first
-    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html>).
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html>). That one may be over by then:
+    /// its ARN is returned, if AWS tells it, and [`Workflows::status`] says.
     ///
     /// # Errors
     ///
     /// [`StartError`]; after [`CallFailed`] with an unknown outcome, repeat it.
-    pub async fn start(&self, id: &ExecutionId, pattern: Pattern) -> Result<(), StartError> {
+    pub async fn start(&self, id: &ExecutionId, pattern: Pattern) -> Result<Option<String>, StartError> {
         self.start_attempt(id, pattern, Attempt::FIRST).await
     }
 
@@ -99,7 +108,12 @@ impl Workflows {
     /// # Errors
     ///
     /// As for [`Workflows::start`].
-    pub async fn start_attempt(&self, id: &ExecutionId, pattern: Pattern, attempt: Attempt) -> Result<(), StartError> {
+    pub async fn start_attempt(
+        &self,
+        id: &ExecutionId,
+        pattern: Pattern,
+        attempt: Attempt,
+    ) -> Result<Option<String>, StartError> {
         let function = match pattern {
             Pattern::Sync => &self.sync,
             Pattern::Callback => &self.callback,
@@ -117,7 +131,7 @@ impl Workflows {
             .send()
             .await;
         match sent {
-            Ok(_) => Ok(()),
+            Ok(started) => Ok(started.durable_execution_arn),
             Err(error)
                 if error.as_service_error().is_some_and(
                     aws_sdk_lambda::operation::invoke::InvokeError::is_durable_execution_already_started_exception,
@@ -201,5 +215,15 @@ mod tests {
         let second = StoredStart::of("e1".parse().unwrap(), Attempt::FIRST.next());
         assert_eq!(serde_json::to_string(&second).unwrap(), r#"{"longhaul":{"executionId":"e1","attempt":2}}"#);
         assert_eq!(second.name(), "e1-2");
+    }
+
+    #[test]
+    fn a_later_attempt_s_name_leads_to_its_execution() {
+        let of = |name| StoredStart::executions_of(name).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(of("e1"), ["e1"]);
+        assert_eq!(of("e1-2"), ["e1-2", "e1"]);
+        assert_eq!(of("e1-1"), ["e1-1"], "the first attempt's name has no number");
+        let longest = format!("{}-10", "x".repeat(60));
+        assert_eq!(of(&longest), ["x".repeat(60)]);
     }
 }

@@ -5,7 +5,9 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, State, Status, Timeline, limits};
+use crate::{
+    Attempt, Entry, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, State, Status, Timeline, limits,
+};
 
 /// How an execution learns of its job's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,7 +66,7 @@ pub struct Execution {
     pub durable_execution_arn: Option<String>,
     /// Where it is.
     pub state: State,
-    /// When somebody has to look after it, should nothing else happen; `None` when it is over.
+    /// When somebody has to look after it, should nothing else happen; `None` when it is over and nothing of it is left.
     pub due: Option<Timestamp>,
     /// The execution that this one does again.
     pub rerun_of: Option<ExecutionId>,
@@ -114,15 +116,19 @@ impl Execution {
     ///
     /// [`Refused`] when the event cannot be true of its state, or comes after its end.
     pub fn after(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
-        if let Event::WorkflowStarted { durable_execution_arn } = event {
-            return Ok(self.accepted_by(durable_execution_arn, at));
+        match event {
+            Event::WorkflowStarted { durable_execution_arn } => Ok(self.accepted_by(durable_execution_arn, at)),
+            Event::Attended => Ok(self.attended(at)),
+            Event::Postponed => Ok(self.postponed(at)),
+            Event::NoCapacity { attempt, why } => Ok(self.no_capacity(*attempt, why, at)),
+            Event::AttemptFailed { attempt, error, excused } => Ok(self.attempt_failed(*attempt, error, *excused, at)),
+            Event::TaskStarted { .. } | Event::Watching { .. } | Event::CancelRequested | Event::Ended(_) => {
+                self.with_state_after(event, at)
+            }
         }
-        if let Event::Attended = event {
-            return Ok(self.attended(at));
-        }
-        if let Event::AttemptFailed { attempt, error, excused } = event {
-            return Ok(self.attempt_failed(*attempt, error, *excused, at));
-        }
+    }
+
+    fn with_state_after(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         let Some(state) = self.state.on(event, at)? else { return Ok(None) };
         let mut next = Self { state, version: self.version + 1, ..self.clone() };
         match event {
@@ -133,18 +139,29 @@ impl Execution {
             Event::Ended(ending) => {
                 next.expires_at = retained(ending.finished_at.max(at));
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
+                // Nobody saw the job exit: something of it may run still, and that is looked for once more.
+                next.due = ending.exit_code.is_none().then(|| later(at, FIRST_LOOK));
+                return Ok(Some(next));
             }
             // A waiting workflow says so at every look: that is no news.
             Event::Watching { .. } => return Ok(Some(next)),
-            Event::WorkflowStarted { .. } | Event::Attended | Event::AttemptFailed { .. } => {}
+            Event::WorkflowStarted { .. }
+            | Event::Attended
+            | Event::Postponed
+            | Event::NoCapacity { .. }
+            | Event::AttemptFailed { .. } => {}
         }
-        next.due = (!next.status().is_final()).then(|| later(at, FIRST_LOOK));
+        next.due = Some(later(at, FIRST_LOOK));
         Ok(Some(next))
     }
 
-    /// Somebody looked after it: the next look is a tenth of its age away. Its deadline is looked at when it passes.
+    /// Somebody looked after it: the next look is a tenth of its age away. Its deadline is looked at when it passes. One that
+    /// is over needs no other.
     fn attended(&self, at: Timestamp) -> Option<Self> {
         let due = self.due?;
+        if self.status().is_final() {
+            return Some(Self { due: None, version: self.version + 1, ..self.clone() });
+        }
         let age = at.duration_since(self.created_at);
         let mut next = later(at, (age / 10).clamp(FIRST_LOOK, LAST_LOOK));
         if at < self.deadline {
@@ -153,10 +170,31 @@ impl Execution {
         (next > due).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
 
+    /// Somebody could not do what there is to do. It comes again soon, and behind those that have waited for longer.
+    fn postponed(&self, at: Timestamp) -> Option<Self> {
+        let next = later(at, FIRST_LOOK);
+        (next > self.due?).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
+    }
+
     /// Whether `attempt` may be followed by another.
     #[must_use]
     pub fn may_try_again(&self, attempt: Attempt) -> bool {
         attempt.get() < self.request.max_attempts + self.failed.excused.min(limits::EXCUSED)
+    }
+
+    /// It is told once for an attempt, however often ECS is asked.
+    fn no_capacity(&self, attempt: Attempt, why: &str, at: Timestamp) -> Option<Self> {
+        let detail = format!("attempt {attempt}: {why}");
+        let told = |entry: &Entry| {
+            entry.what == Moment::WaitingForCapacity
+                && entry.detail.as_ref().is_some_and(|told| told.starts_with(&format!("attempt {attempt}:")))
+        };
+        if self.status().is_final() || self.timeline.entries().iter().any(told) {
+            return None;
+        }
+        let mut next = Self { version: self.version + 1, ..self.clone() };
+        next.timeline.push(at, Moment::WaitingForCapacity, Some(detail));
+        Some(next)
     }
 
     fn attempt_failed(&self, attempt: Attempt, error: &JobError, excused: bool, at: Timestamp) -> Option<Self> {
@@ -166,7 +204,8 @@ impl Execution {
         let failed = FailedAttempts { last: Some(attempt), excused: self.failed.excused + u32::from(excused) };
         let due = Some(later(at, FIRST_LOOK));
         let mut next = Self { failed, due, version: self.version + 1, ..self.clone() };
-        next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}", error.kind)));
+        let counted = if excused { ", by the platform: not counted" } else { "" };
+        next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
         Some(next)
     }
 
@@ -263,6 +302,44 @@ mod tests {
         assert_eq!(looks, [60, 120, 180, 240]);
         let late = seen.after(&Event::Attended, at(1_000_000)).unwrap().unwrap();
         assert_eq!(late.due, Some(at(1_000_000) + LAST_LOOK));
+    }
+
+    /// An end that nobody saw may leave a task running: somebody looks for it until that went well.
+    #[test]
+    fn an_end_without_an_exit_code_is_looked_after_once_more() {
+        let ended = |exit_code| {
+            let verdict = Verdict::Failed(JobError::new("any", "any"));
+            let ending = Ending { verdict, result: None, exit_code, finished_at: at(1_005) };
+            execution().after(&Event::Ended(ending), at(1_005)).unwrap().unwrap()
+        };
+        assert_eq!(ended(Some(3)).due, None);
+        let unseen = ended(None);
+        assert_eq!(unseen.due, Some(at(1_065)));
+        let failed = unseen.after(&Event::Postponed, at(1_065)).unwrap().unwrap();
+        assert_eq!((failed.due, failed.version), (Some(at(1_125)), unseen.version + 1));
+        let looked_after = failed.after(&Event::Attended, at(1_125)).unwrap().unwrap();
+        assert_eq!((looked_after.due, &looked_after.state), (None, &unseen.state));
+        for event in [Event::Attended, Event::Postponed] {
+            assert_eq!(looked_after.after(&event, at(2_000)), Ok(None), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_for_capacity_is_told_once_for_an_attempt() {
+        let busy = |number, why: &str| Event::NoCapacity { attempt: Attempt::new(number).unwrap(), why: why.into() };
+        let first = execution().after(&busy(1, "RESOURCE:MEMORY"), at(1_001)).unwrap().unwrap();
+        assert_eq!(first.after(&busy(1, "Rate exceeded"), at(1_002)), Ok(None));
+        let second = first.after(&busy(2, "AGENT"), at(1_003)).unwrap().unwrap();
+        let told = second.timeline.entries().iter().filter_map(|entry| entry.detail.as_deref()).collect::<Vec<_>>();
+        assert_eq!(told, ["attempt 1: RESOURCE:MEMORY", "attempt 2: AGENT"]);
+    }
+
+    #[test]
+    fn one_that_cannot_be_looked_after_makes_way() {
+        let due = execution().due.unwrap();
+        let postponed = execution().after(&Event::Postponed, due).unwrap().unwrap();
+        assert_eq!(postponed.due, Some(due + FIRST_LOOK));
+        assert_eq!(postponed.after(&Event::Postponed, due), Ok(None), "a repeat");
     }
 
     #[test]

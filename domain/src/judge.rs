@@ -14,8 +14,13 @@ pub const CANCELLED: &str = "the execution was cancelled";
 /// The reason given to ECS for stopping a task whose time is over.
 pub const TIMED_OUT: &str = "the execution's deadline has passed";
 
-/// ECS's stop code for a task that `StopTask` stopped.
-const USER_INITIATED: &str = "UserInitiated";
+/// The reason given to ECS for stopping a task of an execution that is over.
+pub const OVER: &str = "the execution is over";
+
+/// ECS's stop codes for a task that was stopped before its container ended by itself: by `StopTask`, or by the platform
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
+const STOPPED: [&str; 5] =
+    ["UserInitiated", "SpotInterruption", "InfrastructureHealth", "TerminationNotice", "ServiceSchedulerInitiated"];
 
 /// ECS's stop code for a task that could not be started.
 const FAILED_TO_START: &str = "TaskFailedToStart";
@@ -98,7 +103,7 @@ fn tail(lines: &[Line]) -> String {
 fn stopped_by(execution: &Execution, task: Option<&Task>, ending: &Ending) -> Option<StoppedBy> {
     // Of a task that is forgotten, nobody knows when it ended.
     let task = task?;
-    let stopped = task.stop_code.as_deref() == Some(USER_INITIATED);
+    let stopped = task.stop_code.as_deref().is_some_and(|code| STOPPED.contains(&code));
     let incomplete = ending.verdict != Verdict::Completed;
     let late = ending.finished_at >= execution.deadline;
     match execution.state {

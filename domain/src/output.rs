@@ -112,12 +112,6 @@ impl Output {
     }
 }
 
-/// The result among what a job printed: its last line that is one JSON value. Other lines after it do not matter.
-#[must_use]
-pub fn last_json_line<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> Output {
-    lines.rev().find_map(Output::of_line).unwrap_or_default()
-}
-
 /// What a job came to that ended by itself. `tail` is the end of what it said of its errors.
 #[must_use]
 pub fn judge(exit: Exit, output: Output, tail: &str, finished_at: Timestamp) -> Ending {
@@ -223,11 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn the_result_is_the_last_json_line() {
-        assert_eq!(last_json_line(["{\"a\":1}", "[2]\r", "done", ""].into_iter()), json("[2]"));
-        assert_eq!(last_json_line(["no", "{broken"].into_iter()), Output::None);
+    fn a_line_that_is_one_json_value_is_a_result() {
+        assert_eq!(Output::of_line("[2]\r"), Some(json("[2]")));
+        for line in ["no", "{broken", "", "1 2"] {
+            assert_eq!(Output::of_line(line), None, "{line:?}");
+        }
         let large = format!("\"{}\"", "x".repeat(limits::RESULT_BYTES - 1));
-        assert_eq!(last_json_line(["1", &large].into_iter()), Output::TooLarge(limits::RESULT_BYTES + 1));
+        assert_eq!(Output::of_line(&large), Some(Output::TooLarge(limits::RESULT_BYTES + 1)));
     }
 
     #[test]

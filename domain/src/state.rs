@@ -175,6 +175,13 @@ pub enum Event {
         /// Id of the durable callback.
         callback_id: String,
     },
+    /// ECS could not start the task of an attempt now; it is asked again.
+    NoCapacity {
+        /// Which try it is.
+        attempt: Attempt,
+        /// What ECS says.
+        why: String,
+    },
     /// An attempt failed, and is not yet the end.
     AttemptFailed {
         /// Which try it was.
@@ -188,6 +195,8 @@ pub enum Event {
     CancelRequested,
     /// Somebody looked after it and found that it goes its way.
     Attended,
+    /// Somebody looked after it and could not do what there is to do.
+    Postponed,
     /// It is over.
     Ended(Ending),
 }
@@ -198,9 +207,11 @@ impl Event {
             Self::WorkflowStarted { .. } => "WorkflowStarted",
             Self::TaskStarted { .. } => "TaskStarted",
             Self::Watching { .. } => "Watching",
+            Self::NoCapacity { .. } => "NoCapacity",
             Self::AttemptFailed { .. } => "AttemptFailed",
             Self::CancelRequested => "CancelRequested",
             Self::Attended => "Attended",
+            Self::Postponed => "Postponed",
             Self::Ended(_) => "Ended",
         }
     }
@@ -314,11 +325,15 @@ impl State {
     pub fn on(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         let refused = |why| Refused { from: self.status(), event: event.name(), why };
         match (self, event) {
-            // Which durable execution it is, when it was looked after and which attempts failed lies beside the state: see
-            // `Execution::after`.
+            // Which durable execution it is, when it was looked after, what it waits for and which attempts failed lies beside
+            // the state: see `Execution::after`.
             (
                 Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
-                Event::WorkflowStarted { .. } | Event::Attended | Event::AttemptFailed { .. },
+                Event::WorkflowStarted { .. }
+                | Event::Attended
+                | Event::Postponed
+                | Event::NoCapacity { .. }
+                | Event::AttemptFailed { .. },
             ) => Ok(None),
 
             (Self::Pending, Event::TaskStarted { attempt, task_arn }) => {

@@ -15,6 +15,8 @@ pub enum Moment {
     WorkflowStarted,
     /// A task was started for an attempt.
     TaskStarted,
+    /// ECS has no room for a task, or takes no more calls: it is asked again and again.
+    WaitingForCapacity,
     /// An attempt failed, and may be followed by another.
     AttemptFailed,
     /// Somebody asked for it to be stopped.

@@ -91,6 +91,9 @@ pub struct Job {
     /// The attempt to begin with.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub attempt: Attempt,
+    /// Seconds to wait before it. Absent from what older versions recorded: they began at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<u64>,
 }
 
 fn first() -> Attempt {

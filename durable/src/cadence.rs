@@ -26,13 +26,16 @@ pub(crate) fn retry(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
 }
 
-/// The wait before the attempt after `attempt`: 5 s, 10 s, 20 s … 5 min.
-pub(crate) fn backoff(attempt: Attempt) -> Duration {
-    Duration::from_secs(5 << attempt.get().saturating_sub(1).min(6)).min(Duration::from_mins(5))
+/// The wait before `attempt`, the second or a later one: 5 s, 10 s, 20 s … 5 min.
+pub(crate) fn backoff_before(attempt: Attempt) -> Duration {
+    Duration::from_secs(5 << attempt.get().saturating_sub(2).min(6)).min(Duration::from_mins(5))
 }
 
-/// Tries of a step before it is given up: with the waits of [`retry`] that is an hour.
+/// Tries of a task's start before it is given up: with the waits of [`retry`] that is an hour.
 pub(crate) const TRIES: u32 = 20;
+
+/// Tries of any other step: a day. They are operations too: beside a year's looks there is room for several such days.
+pub(crate) const PATIENT_TRIES: u32 = 300;
 
 #[cfg(test)]
 mod tests {
@@ -61,8 +64,10 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_tried_for_about_an_hour() {
+    fn a_start_is_tried_for_about_an_hour_and_another_step_for_a_day() {
         let total: Duration = (1..TRIES).map(retry).sum();
         assert!(total > Duration::from_mins(55) && total < Duration::from_mins(75), "{total:?}");
+        let total: Duration = (1..PATIENT_TRIES).map(retry).sum();
+        assert!(total > DAY && total < DAY + Duration::from_hours(2), "{total:?}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sync      accept → (run-task → record-task → (wake → check-task → wait)* → collect → [fail-attempt → backoff])* → record
-//! callback  create-record → run-task → record-task → [stop-task]
+//! callback  create-record → [backoff] → run-task → record-task → [stop-task]
 //! ```
 //!
 //! A deed that fails for good ends either of them with `give-up`: what was started is stopped, and why is recorded.
@@ -59,13 +59,16 @@ pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableCon
 /// Starts the task of a callback execution, or records why there is none.
 async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, BoxError> {
     let (id, attempt) = (&job.id, job.attempt);
+    if let Some(seconds) = job.backoff {
+        ctx.wait(Duration::from_secs(seconds)).name("backoff").await?;
+    }
     let task_arn = match run_task(world, id, attempt, ctx).await? {
         Started::Task(arn) => arn,
         Started::Not(ending) => return record(world, id, ending, ctx).await,
     };
     let recorded = record_task(world, id, attempt, &task_arn, ctx).await?;
-    if recorded.status == Status::Cancelling {
-        // Cancelled between RunTask and its record: nobody else knew which task to stop.
+    if recorded.status == Status::Cancelling || recorded.status.is_final() {
+        // Cancelled or ended between RunTask and its record: nobody else knew which task to stop.
         let (world, arn) = (world.clone(), task_arn.clone());
         step(ctx, "stop-task", move |_| async move { world.stop_task(&arn).await }).await?;
     }
@@ -81,8 +84,8 @@ async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableCo
         if !worth_another(job, &ending) || !fail_attempt(world, &job.id, attempt, &ending, ctx).await? {
             return record(world, &job.id, ending, ctx).await;
         }
-        ctx.wait(cadence::backoff(attempt)).name("backoff").await?;
         attempt = attempt.next();
+        ctx.wait(cadence::backoff_before(attempt)).name("backoff").await?;
     }
 }
 
@@ -182,8 +185,10 @@ async fn run_task<A: Activities>(
         };
         world.run_task(&id, attempt, tried).await
     };
-    step(ctx, "run-task", deed).await
+    step(ctx, RUN_TASK, deed).await
 }
+
+const RUN_TASK: &str = "run-task";
 
 async fn record_task<A: Activities>(
     world: &Arc<A>,
@@ -245,7 +250,8 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// A checkpointed deed, tried again for as long as its failure may pass.
+/// A checkpointed deed, tried again for as long as its failure may pass: an hour for the start of a task, a day for the
+/// others. A job that has run for weeks is not given up because its service is away for an hour.
 async fn step<O, F, Fut>(ctx: &DurableContext, name: &str, deed: F) -> Result<O, BoxError>
 where
     O: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
@@ -258,13 +264,17 @@ where
             async move { deed.await.map_err(BoxError::from) }
         })
         .name(name)
-        .retry_strategy(retry);
+        .retry_strategy(if name == RUN_TASK {
+            retry::<{ cadence::TRIES }>
+        } else {
+            retry::<{ cadence::PATIENT_TRIES }>
+        });
     Ok(tried.await?)
 }
 
-fn retry(error: &StepError, attempt: u32) -> RetryDecision {
+fn retry<const TRIES: u32>(error: &StepError, attempt: u32) -> RetryDecision {
     let failed = std::error::Error::source(error).and_then(|source| source.downcast_ref::<EffectFailed>());
-    if failed.is_none_or(|failed| failed.retryable) && attempt < cadence::TRIES {
+    if failed.is_none_or(|failed| failed.retryable) && attempt < TRIES {
         RetryDecision::Retry { delay: cadence::retry(attempt) }
     } else {
         RetryDecision::Stop

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    cadence,
     config::Config,
 };
 
@@ -64,8 +65,9 @@ impl World {
         &self,
         input: &Json,
         pattern: Pattern,
-        name: &str,
+        durable_execution_arn: &str,
     ) -> Result<(Execution, Attempt), EffectFailed> {
+        let name = name_of(durable_execution_arn);
         if let Ok(start) = serde_json::from_str::<StoredStart>(input.text()) {
             let id = start.execution_id();
             if start.name() != name {
@@ -91,7 +93,10 @@ impl World {
         }
         let now = clock::now();
         let name = name.parse().map_err(EffectFailed::lasting)?;
-        let wanted = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
+        let new = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
+        // Who sees it through is noted from the first: nobody else is to start it under its name.
+        let begun = Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned() };
+        let wanted = new.after(&begun, now).map_err(EffectFailed::lasting)?.unwrap_or(new);
         match self.executions.create(&wanted, now).await? {
             Created::New => Ok((wanted, Attempt::FIRST)),
             // This step ran before.
@@ -117,15 +122,15 @@ impl Activities for World {
         pattern: Pattern,
         durable_execution_arn: &str,
     ) -> Result<Accepted, EffectFailed> {
-        let name = name_of(durable_execution_arn);
-        let (execution, attempt) = self.called_for(input, pattern, name).await?;
+        let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
         let event = Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned() };
         let execution = self.advance(&execution.id, &event).await?;
         tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
         }
-        Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt }))
+        let backoff = (attempt != Attempt::FIRST).then(|| cadence::backoff_before(attempt).as_secs());
+        Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt, backoff }))
     }
 
     /// Dies before `RunTask`: the step runs again. Dies after it, or its reply gets lost: the same client token gets the
@@ -153,14 +158,17 @@ impl Activities for World {
                 Ok(Started::Task(arn))
             }
             // The token is taken by the same attempt, started with another configuration of ours: that task is it.
-            Err(RunError::Taken(arns)) if !arns.is_empty() => Ok(Started::Task(arns.concat())),
+            Err(RunError::Taken(Some(arn))) => Ok(Started::Task(arn)),
             Err(RunError::Busy(why)) if tried == Try::Last => failed(kinds::NO_CAPACITY, why),
             Err(why @ (RunError::Taken(_) | RunError::Refused(_))) => failed(kinds::TASK_REFUSED, why.to_string()),
             Err(RunError::Call(why)) if !why.retryable() || tried == Try::Last => {
                 failed(kinds::TASK_REFUSED, why.to_string())
             }
             Err(RunError::Call(why)) => Err(why.into()),
-            Err(why @ RunError::Busy(_)) => Err(EffectFailed::passing(why)),
+            Err(RunError::Busy(why)) => {
+                self.advance(id, &Event::NoCapacity { attempt, why: why.clone() }).await?;
+                Err(EffectFailed::passing(RunError::Busy(why)))
+            }
         }
     }
 
@@ -220,12 +228,13 @@ impl Activities for World {
 
     async fn give_up(&self, id: &ExecutionId, why: &str) -> Result<Finished, EffectFailed> {
         tracing::error!(executionId = %id, why, "giving up");
-        // It is recorded first: AWS may be refusing to stop tasks.
-        let finished = self.record(id, &failed_by_us(kinds::WORKFLOW_FAILED, why.to_owned(), clock::now())).await?;
+        // It is recorded first: AWS may be refusing to stop tasks. And if there is nothing to record it in any more, the
+        // tasks are stopped all the same.
+        let recorded = self.record(id, &failed_by_us(kinds::WORKFLOW_FAILED, why.to_owned(), clock::now())).await;
         for task in self.tasks.started_by(id.as_str()).await? {
             self.tasks.stop(&task.arn, "the workflow of the execution failed").await?;
         }
-        Ok(finished)
+        recorded
     }
 }
 
@@ -259,7 +268,7 @@ fn failed_by_us(kind: &str, why: String, now: Timestamp) -> Ending {
 fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static str> {
     match execution.state {
         State::Cancelling { .. } => Some(judge::CANCELLED),
-        State::Final { .. } => Some("the execution is over"),
+        State::Final { .. } => Some(judge::OVER),
         State::Pending | State::Running { .. } => (now >= execution.deadline).then_some(judge::TIMED_OUT),
     }
 }

@@ -13,7 +13,7 @@ mod support;
 use std::{fmt::Write as _, sync::Arc};
 
 use aws_durable_execution_sdk::test_util::{LocalRunner, TestResult};
-use domain::{Json, Pattern, Status};
+use domain::{Attempt, Json, Pattern, Status};
 use durable::{Finished, callback, sync};
 use support::{Fault, Script, World};
 
@@ -74,6 +74,13 @@ fn lives() -> Vec<Life> {
         life("is cancelled first", Pattern::Sync, Script { cancelled_before: true, ..plain() }, Status::Cancelled, 0),
         life("starts", Pattern::Callback, plain(), Status::Running, 1),
         life("cannot start", Pattern::Callback, Script { busy: 99, ..plain() }, Status::Failed, 0),
+        life(
+            "starts again",
+            Pattern::Callback,
+            Script { begin_with: Attempt::FIRST.next(), max_attempts: 2, ..plain() },
+            Status::Running,
+            1,
+        ),
     ]
 }
 
@@ -149,6 +156,16 @@ async fn what_cannot_be_mended_is_recorded() {
             );
             assert_eq!(world.tasks_running(), 0, "{}, refused from {nth}", life.name);
         }
+    }
+}
+
+/// Somebody ended the execution between the start of its task and the record of that: nobody else knows of the task.
+#[tokio::test]
+async fn a_task_of_an_execution_that_ended_meanwhile_is_stopped() {
+    for pattern in [Pattern::Sync, Pattern::Callback] {
+        let world = World::new(pattern, Script { ends_at_start: true, ..Script::default() }, Fault::None);
+        run(&world, pattern).await;
+        assert_eq!((world.tasks_started(), world.tasks_running(), world.final_states()), (1, 0, 1), "{pattern}");
     }
 }
 

@@ -1,9 +1,12 @@
 //! Does what there is to do for an execution.
-
-use std::collections::HashMap;
+//!
+//! What is read here may have changed before it is acted on. A deed that is right for an execution as it was is repeatable
+//! and harmless for one that has gone on; an end that is concluded from how it was is recorded only if it still is so.
 
 use aws::{AdvanceError, Connection, Executions, Logs, Seen, StartError, Tasks, WorkflowStatus, Workflows, clock};
-use domain::{Ending, Event, Execution, ExecutionId, JobError, State, Verdict, judge, output::kinds, task::Task};
+use domain::{
+    Attempt, Ending, Event, Execution, ExecutionId, JobError, State, Verdict, judge, output::kinds, task::Task,
+};
 use lambda_runtime::Error;
 
 use crate::{
@@ -14,12 +17,6 @@ use crate::{
 /// Lines of a log that are read to find a result, and an error's last words.
 const LOG_LINES: i32 = 1_000;
 
-/// Executions of one part of the index that one sweep looks after; the next sweep takes the next ones.
-const SWEEP: i32 = 100;
-
-/// Tasks that one `DescribeTasks` takes.
-const DESCRIBED_AT_ONCE: usize = 100;
-
 /// AWS keeps a durable execution for a day at least after its end
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>).
 const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
@@ -27,9 +24,9 @@ const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// Looks after executions.
 #[derive(Debug)]
 pub(crate) struct Attendant {
-    executions: Executions,
+    pub(crate) executions: Executions,
     workflows: Workflows,
-    tasks: Tasks,
+    pub(crate) tasks: Tasks,
     logs: Logs,
     config: Config,
 }
@@ -59,62 +56,34 @@ impl Attendant {
         self.look_after(&execution, task.as_ref()).await
     }
 
-    /// Looks after everything that is due. One that fails stays due, and does not hold up the others.
-    pub(crate) async fn sweep(&self) -> Result<(), Error> {
-        let due = self.executions.due(clock::now(), SWEEP).await?;
-        let mut executions = Vec::new();
-        for id in due {
-            match self.executions.get(&id).await {
-                Ok(Some(execution)) if !execution.status().is_final() => executions.push(execution),
-                Ok(_) => {}
-                Err(why) => tracing::warn!(executionId = %id, error = %why, "cannot be looked after now"),
-            }
-        }
-        let tasks = self.tasks_of(&executions).await?;
-        tracing::info!(executions = executions.len(), "sweeping");
-        for execution in executions {
-            let task = execution.state.run().and_then(|run| tasks.get(&run.task_arn));
-            let done = match self.look_after(&execution, task).await {
-                Ok(()) => self.attended(&execution.id).await,
-                failed => failed,
-            };
-            if let Err(why) = done {
-                tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");
-            }
-        }
-        Ok(())
-    }
-
-    /// The newest tasks of all of them, by ARN, in as few calls as ECS allows.
-    async fn tasks_of(&self, executions: &[Execution]) -> Result<HashMap<String, Task>, Error> {
-        let arns: Vec<_> = executions.iter().filter_map(|one| Some(one.state.run()?.task_arn.clone())).collect();
-        let mut tasks = HashMap::new();
-        for some in arns.chunks(DESCRIBED_AT_ONCE) {
-            tasks.extend(
-                self.tasks.describe_many(some.to_vec()).await?.into_iter().map(|task| (task.arn.clone(), task)),
-            );
-        }
-        Ok(tasks)
-    }
-
-    async fn look_after(&self, execution: &Execution, task: Option<&Task>) -> Result<(), Error> {
+    /// Does every deed: one that fails does not keep the others from being done.
+    pub(crate) async fn look_after(&self, execution: &Execution, task: Option<&Task>) -> Result<(), Error> {
+        let mut failed = None;
         for deed in deeds(execution, task, clock::now()) {
             tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "looking after");
-            match deed {
-                Deed::StartWorkflow => self.start_workflow(execution).await?,
-                Deed::CheckWorkflow => self.check_workflow(execution).await?,
-                Deed::Wake(callback_id) => self.workflows.wake(&callback_id).await?,
-                Deed::StopTask { arn, reason } => self.tasks.stop(&arn, reason).await?,
-                Deed::Collect => self.collect(execution, task).await?,
-            }
+            let done = match deed {
+                Deed::StartWorkflow => self.start_workflow(execution).await,
+                Deed::CheckWorkflow => self.check_workflow(execution).await,
+                Deed::Wake(callback_id) => self.workflows.wake(&callback_id).await.map_err(Into::into),
+                Deed::StopTask { arn, reason } => self.tasks.stop(&arn, reason).await.map_err(Into::into),
+                Deed::StopLeftovers => self.stop_leftovers(&execution.id).await,
+                Deed::Collect => self.collect(execution, task).await,
+            };
+            failed = failed.or(done.err());
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
+    /// Starts the workflow, or finds the one that was started. It may be over, and have died before it noted anything.
     async fn start_workflow(&self, execution: &Execution) -> Result<(), Error> {
         match self.workflows.start(&execution.id, execution.pattern).await {
-            Ok(()) => Ok(()),
-            Err(why @ StartError::NameTaken(_)) => self.record_failure(&execution.id, why.to_string()).await,
+            Ok(Some(arn)) => self.check_started(execution, &arn).await,
+            Ok(None) => Ok(()),
+            Err(why @ StartError::NameTaken(_)) => self.give_up(execution, why.to_string()).await,
+            Err(StartError::Call(_)) if clock::now() >= execution.deadline => {
+                let error = JobError::new(kinds::TIMED_OUT, "no workflow could be started before the deadline");
+                self.end(execution, Verdict::TimedOut(error)).await
+            }
             Err(StartError::Call(failed)) => Err(failed.into()),
         }
     }
@@ -122,17 +91,24 @@ impl Attendant {
     /// A workflow that ended without recording an end never will.
     async fn check_workflow(&self, execution: &Execution) -> Result<(), Error> {
         let Some(arn) = &execution.durable_execution_arn else { return Ok(()) };
-        let why = match self.workflows.status(arn).await? {
-            WorkflowStatus::Running => return Ok(()),
-            WorkflowStatus::Over(how) => format!("its durable execution is over and recorded nothing: {how}"),
+        match self.workflows.status(arn).await? {
+            WorkflowStatus::Running => Ok(()),
+            WorkflowStatus::Over(how) => self.give_up(execution, over(&how)).await,
             // It was there when it noted its ARN: so young, it is AWS that is behind.
-            WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => return Ok(()),
-            WorkflowStatus::Forgotten => "its durable execution is not there any more".to_owned(),
-        };
-        self.record_failure(&execution.id, why).await?;
-        match execution.state.run() {
-            Some(run) => Ok(self.tasks.stop(&run.task_arn, "the workflow of the execution is gone").await?),
-            None => Ok(()),
+            WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => Ok(()),
+            WorkflowStatus::Forgotten => {
+                self.give_up(execution, "its durable execution is not there any more".to_owned()).await
+            }
+        }
+    }
+
+    /// Starting a workflow by its name finds the one that was started before, whose ARN only that answer tells. If that one
+    /// is over and nothing has changed, it never noted what it was started for, and never will.
+    async fn check_started(&self, execution: &Execution, arn: &str) -> Result<(), Error> {
+        match self.workflows.status(arn).await? {
+            // Not known is not known yet: it was named a moment ago.
+            WorkflowStatus::Running | WorkflowStatus::Forgotten => Ok(()),
+            WorkflowStatus::Over(how) => self.give_up(execution, over(&how)).await,
         }
     }
 
@@ -145,11 +121,18 @@ impl Attendant {
         };
         let container = job.map_or("", |job| job.container.as_str());
         let ending = judge::ending(execution, task, container, &lines, clock::now());
-        if self.another_attempt(execution, &ending).await? { Ok(()) } else { self.record(&execution.id, ending).await }
+        if self.another_attempt(execution, &ending).await? {
+            return Ok(());
+        }
+        settled(self.executions.advance(&execution.id, &Event::Ended(ending), clock::now()).await)
     }
 
     /// Starts another attempt if this one failed and one may follow: a workflow that begins with it. Safe to repeat: the
     /// workflow's name says which attempt it is.
+    ///
+    /// Dies before the failed attempt is recorded: the next look does all of it. Dies between that and the workflow's start:
+    /// the next look finds the failure recorded and starts the workflow. The workflow dies before it recorded a task: the
+    /// next look finds it over.
     async fn another_attempt(&self, execution: &Execution, ending: &Ending) -> Result<bool, Error> {
         let (State::Running { run, .. }, Verdict::Failed(error)) = (&execution.state, &ending.verdict) else {
             return Ok(false);
@@ -158,6 +141,7 @@ impl Attendant {
         if clock::now() >= execution.deadline || !(excused || execution.may_try_again(run.attempt)) {
             return Ok(false);
         }
+        let asked_before = execution.failed.last == Some(run.attempt);
         let event = Event::AttemptFailed { attempt: run.attempt, error: error.clone(), excused };
         let execution = match self.executions.advance(&execution.id, &event, clock::now()).await {
             Ok(execution) => execution,
@@ -166,30 +150,58 @@ impl Attendant {
         if !execution.may_try_again(run.attempt) {
             return Ok(false);
         }
-        match self.workflows.start_attempt(&execution.id, execution.pattern, run.attempt.next()).await {
-            Ok(()) => Ok(true),
-            Err(StartError::NameTaken(_)) => Ok(false),
-            Err(StartError::Call(failed)) => Err(failed.into()),
+        self.start_attempt(&execution, run.attempt.next(), asked_before).await
+    }
+
+    async fn start_attempt(&self, execution: &Execution, attempt: Attempt, asked_before: bool) -> Result<bool, Error> {
+        match self.workflows.start_attempt(&execution.id, execution.pattern, attempt).await {
+            Ok(Some(arn)) if asked_before => self.check_started(execution, &arn).await?,
+            Ok(_) => {}
+            Err(StartError::NameTaken(_)) => return Ok(false),
+            Err(StartError::Call(failed)) => return Err(failed.into()),
+        }
+        Ok(true)
+    }
+
+    async fn give_up(&self, seen: &Execution, why: String) -> Result<(), Error> {
+        self.end(seen, Verdict::Failed(JobError::new(kinds::WORKFLOW_FAILED, why))).await
+    }
+
+    /// Records an end that follows from how the execution was seen, and stops what it left running. If it has changed since,
+    /// the next look tells.
+    ///
+    /// Dies between the two, or cannot stop it: an end that nobody saw is looked after once more.
+    async fn end(&self, seen: &Execution, verdict: Verdict) -> Result<(), Error> {
+        let now = clock::now();
+        let ended = Event::Ended(Ending { verdict, result: None, exit_code: None, finished_at: now });
+        match self.executions.advance_from(seen, &ended, now).await {
+            Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
+            Ok(None) => {
+                tracing::info!(executionId = %seen.id, "it has changed since it was looked at");
+                Ok(())
+            }
+            Err(why) => settled(Err(why)),
         }
     }
 
-    async fn record_failure(&self, id: &ExecutionId, why: String) -> Result<(), Error> {
-        let verdict = Verdict::Failed(JobError::new(kinds::WORKFLOW_FAILED, why));
-        self.record(id, Ending { verdict, result: None, exit_code: None, finished_at: clock::now() }).await
-    }
-
-    /// Records an end, unless there is one already.
-    async fn record(&self, id: &ExecutionId, ending: Ending) -> Result<(), Error> {
-        settled(self.executions.advance(id, &Event::Ended(ending), clock::now()).await)
-    }
-
-    async fn attended(&self, id: &ExecutionId) -> Result<(), Error> {
-        settled(self.executions.advance(id, &Event::Attended, clock::now()).await)
+    /// Stops every task that an execution which is over has left running, whoever started it and whoever knows of it.
+    async fn stop_leftovers(&self, id: &ExecutionId) -> Result<(), Error> {
+        for task in self.tasks.started_by(id.as_str()).await? {
+            if !task.stopped {
+                tracing::warn!(executionId = %id, taskArn = task.arn, "stopping a task that was left running");
+                self.tasks.stop(&task.arn, judge::OVER).await?;
+            }
+        }
+        Ok(())
     }
 }
 
+fn over(how: &str) -> String {
+    format!("its durable execution is over and recorded nothing: {how}")
+}
+
 /// Somebody else was first, or it is gone: both are well.
-fn settled(advanced: Result<Execution, AdvanceError>) -> Result<(), Error> {
+pub(crate) fn settled(advanced: Result<Execution, AdvanceError>) -> Result<(), Error> {
     match advanced {
         Ok(_) | Err(AdvanceError::NotFound(_)) => Ok(()),
         Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => Ok(()),

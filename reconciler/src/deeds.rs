@@ -21,6 +21,8 @@ pub(crate) enum Deed {
         /// The reason that ECS keeps.
         reason: &'static str,
     },
+    /// Stop whatever of it still runs: it is over, and nobody saw that its job was.
+    StopLeftovers,
     /// Find out what its task came to, and record that.
     Collect,
 }
@@ -61,8 +63,11 @@ pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp) 
                 (Doing::Over, _) => vec![Deed::Collect],
             }
         }
+        (State::Final { .. }, Pattern::Sync | Pattern::Callback) if execution.due.is_some() => {
+            vec![Deed::StopLeftovers]
+        }
         (State::Final { run: Some(run), .. }, Pattern::Sync | Pattern::Callback) => match task {
-            Some(task) if !task.stopped && task.arn == run.task_arn => vec![stop(run, "the execution is over")],
+            Some(task) if !task.stopped && task.arn == run.task_arn => vec![stop(run, judge::OVER)],
             Some(_) | None => Vec::new(),
         },
         (State::Final { run: None, .. }, Pattern::Sync | Pattern::Callback) => Vec::new(),

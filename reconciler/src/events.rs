@@ -1,6 +1,6 @@
 //! What comes in: AWS's events, one at a time or in a queue's batches, and requests to look after an execution.
 
-use aws::Attend;
+use aws::{Attend, StoredStart};
 use domain::{
     ExecutionId,
     task::{Container, Task},
@@ -19,8 +19,8 @@ pub(crate) enum Notice {
         /// What the event says of it.
         task: Box<Task>,
     },
-    /// Something may have happened to this execution.
-    Attend(ExecutionId),
+    /// Something may have happened to one of these executions.
+    Attend(Vec<ExecutionId>),
     /// It is time to look for what was missed.
     Sweep,
 }
@@ -29,15 +29,15 @@ impl Notice {
     /// What an event means; `None` for one that means nothing to us: other people's tasks, states that say nothing new.
     pub(crate) fn of(event: &Value) -> Option<Self> {
         if let Ok(Attend { attend }) = Attend::deserialize(event) {
-            return Some(Self::Attend(attend));
+            return Some(Self::Attend(vec![attend]));
         }
         let detail = &event["detail"];
         match (event["source"].as_str()?, event["detail-type"].as_str()?) {
             ("aws.ecs", "ECS Task State Change") => task_stopped(detail),
             ("aws.lambda", "Durable Execution Status Change") => {
                 let over = detail["status"].as_str()? != "RUNNING";
-                let name = detail["durableExecutionName"].as_str()?.parse().ok()?;
-                over.then_some(Self::Attend(name))
+                let executions = StoredStart::executions_of(detail["durableExecutionName"].as_str()?);
+                (over && !executions.is_empty()).then_some(Self::Attend(executions))
             }
             // EventBridge's rules say the first, its scheduler whatever it is told to.
             ("aws.events" | "aws.scheduler", _) => Some(Self::Sweep),
@@ -134,17 +134,20 @@ mod tests {
     fn what_is_not_ours_or_says_nothing_new_means_nothing() {
         assert_eq!(Notice::of(&stopped("e1", "RUNNING")), None);
         assert_eq!(Notice::of(&stopped("ecs-svc/1234", "STOPPED")), None, "a service's task");
-        let status = |status: &str| {
+        let status = |name: &str, status: &str| {
             json!({ "source": "aws.lambda", "detail-type": "Durable Execution Status Change",
-                "detail": { "durableExecutionName": "e1", "status": status } })
+                "detail": { "durableExecutionName": name, "status": status } })
         };
-        assert_eq!(Notice::of(&status("RUNNING")), None);
-        assert_eq!(Notice::of(&status("FAILED")), Some(Notice::Attend("e1".parse().unwrap())));
+        let attend = |ids: &[&str]| Some(Notice::Attend(ids.iter().map(|id| id.parse().unwrap()).collect()));
+        assert_eq!(Notice::of(&status("e1", "RUNNING")), None);
+        assert_eq!(Notice::of(&status("e1", "FAILED")), attend(&["e1"]));
+        assert_eq!(Notice::of(&status("e1-2", "FAILED")), attend(&["e1-2", "e1"]), "a later attempt's");
+        assert_eq!(Notice::of(&status("not an id", "FAILED")), None);
         assert_eq!(
             Notice::of(&json!({ "source": "aws.events", "detail-type": "Scheduled Event" })),
             Some(Notice::Sweep)
         );
-        assert_eq!(Notice::of(&json!({ "attend": "e1" })), Some(Notice::Attend("e1".parse().unwrap())));
+        assert_eq!(Notice::of(&json!({ "attend": "e1" })), attend(&["e1"]));
         assert_eq!(Notice::of(&json!("rubbish")), None);
     }
 

@@ -8,14 +8,19 @@ mod attend;
 mod config;
 mod deeds;
 mod events;
+mod sweep;
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
 use attend::Attendant;
 use events::{Batch, Notice};
+
+/// How long before its time is over an invocation begins nothing new.
+const MARGIN: SignedDuration = SignedDuration::from_secs(20);
 
 /// Runs the reconciler on Lambda's Runtime API until the process ends.
 ///
@@ -31,20 +36,24 @@ pub async fn run() -> Result<(), Error> {
     let attendant = Arc::new(Attendant::new(&aws::Connection::from_env().await, config));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let attendant = attendant.clone();
-        async move { handle(&attendant, event.payload).await }
+        async move {
+            // What is begun then can be ended: the next sweep goes on where this one stopped.
+            let until = timestamp(event.context.deadline).checked_sub(MARGIN).unwrap_or_default();
+            handle(&attendant, event.payload, until).await
+        }
     }))
     .await
 }
 
 /// A batch is answered record by record, so that one bad record does not hold up the rest; anything else as a whole.
-async fn handle(attendant: &Attendant, event: Value) -> Result<Value, Error> {
+async fn handle(attendant: &Attendant, event: Value, until: Timestamp) -> Result<Value, Error> {
     let Some(batch) = Batch::of(&event) else {
-        notice(attendant, &event).await?;
+        notice(attendant, &event, until).await?;
         return Ok(Value::Null);
     };
     let mut failed = Vec::new();
     for (message_id, body) in batch.records {
-        if let Err(why) = notice(attendant, &body).await {
+        if let Err(why) = notice(attendant, &body, until).await {
             tracing::warn!(message_id, error = %why, "a notice could not be taken up");
             failed.push(message_id);
         }
@@ -52,11 +61,21 @@ async fn handle(attendant: &Attendant, event: Value) -> Result<Value, Error> {
     Ok(Batch::answer(failed))
 }
 
-async fn notice(attendant: &Attendant, event: &Value) -> Result<(), Error> {
+async fn notice(attendant: &Attendant, event: &Value, until: Timestamp) -> Result<(), Error> {
     match Notice::of(event) {
         Some(Notice::TaskStopped { execution, task }) => attendant.attend(&execution, Some(*task)).await,
-        Some(Notice::Attend(execution)) => attendant.attend(&execution, None).await,
-        Some(Notice::Sweep) => attendant.sweep().await,
+        Some(Notice::Attend(executions)) => {
+            for execution in &executions {
+                attendant.attend(execution, None).await?;
+            }
+            Ok(())
+        }
+        Some(Notice::Sweep) => attendant.sweep(until).await,
         None => Ok(()),
     }
+}
+
+/// The time of a deadline as Lambda gives it: milliseconds since 1970.
+fn timestamp(deadline: u64) -> Timestamp {
+    i64::try_from(deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX)
 }

@@ -53,11 +53,10 @@ impl Record {
     /// Records that this task is there, and learns whether its job is still wanted. While the table cannot be reached
     /// nothing begins: nobody knows then whether something else has the attempt.
     pub(crate) async fn started(&self) -> Result<Standing, NotStarted> {
-        let Some(task_arn) = self.task_arn().await else { return Ok(Standing::Wanted) };
-        let event = Event::TaskStarted { attempt: self.attempt, task_arn };
+        let task_arn = self.task_arn().await;
         let mut backoff = Backoff::default();
         loop {
-            match self.executions.advance(&self.id, &event, clock::now()).await {
+            match self.note_start(task_arn.clone()).await {
                 Ok(execution) => return Ok(standing(execution.status())),
                 Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => return Ok(standing(now.status())),
                 Err(AdvanceError::Refused { refused, .. }) => return Err(NotStarted::Taken(refused)),
@@ -68,6 +67,15 @@ impl Record {
                 Err(error) => return Err(NotStarted::Unrecordable(error)),
             }
         }
+    }
+
+    /// Without an ARN there is nothing to note, and the job may be unwanted all the same.
+    async fn note_start(&self, task_arn: Option<String>) -> Result<Execution, AdvanceError> {
+        let Some(task_arn) = task_arn else {
+            return self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()));
+        };
+        let event = Event::TaskStarted { attempt: self.attempt, task_arn };
+        self.executions.advance(&self.id, &event, clock::now()).await
     }
 
     async fn task_arn(&self) -> Option<String> {
@@ -121,6 +129,9 @@ impl Record {
         match ending.verdict {
             // CANCELLED is true once ECS says that the task has stopped: the reconciler hears of that.
             Verdict::Cancelled(_) => return Ok(now),
+            // Why it was stopped only ECS knows: by somebody, or by a platform that failed and owes it another attempt. The
+            // reconciler hears of that.
+            Verdict::Failed(_) if matches!(finished.stop, Some(Stop::Signal(_))) => return Ok(now),
             // The reconciler sees how the task ended, and starts the next attempt.
             Verdict::Failed(_) if now.may_try_again(self.attempt) && clock::now() < now.deadline => {
                 tracing::warn!("the attempt failed; another one follows");

@@ -35,7 +35,8 @@ pub(super) struct Item {
     created_at: Timestamp,
     deadline: Timestamp,
     expires_at: i64,
-    /// Both keys of the sparse index of what is not over: which part of it, and when to look, in seconds since 1970.
+    /// Both keys of the sparse index of what somebody has to look after: which part of it, and when to look, in seconds since
+    /// 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     active_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -76,12 +76,32 @@ fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
 
 #[test]
 fn whose_stop_it_was_decides_what_it_is_called() {
-    let stopped = task(Some(143), USER_INITIATED);
+    let stopped = task(Some(143), "UserInitiated");
     assert!(judged(&cancelling(), &stopped, &[]).1.starts_with("cancelled: "));
     assert!(judged(&execution(), &stopped, &[]).1.starts_with("failed: stopped: "));
     let late = Task { stopped_at: Some(at(61)), ..stopped };
     assert!(judged(&execution(), &late, &[]).1.starts_with("timed out: "));
     assert!(judged(&cancelling(), &late, &[]).1.starts_with("cancelled: "));
+}
+
+/// A program that answers the SIGTERM of a Spot interruption with exit code 0 has not completed.
+#[test]
+fn what_the_platform_stopped_has_not_completed_and_is_excused() {
+    for (code, excuse) in [
+        ("SpotInterruption", true),
+        ("InfrastructureHealth", true),
+        ("TerminationNotice", true),
+        ("ServiceSchedulerInitiated", false),
+        ("UserInitiated", false),
+    ] {
+        for exit_code in [Some(0), Some(143), None] {
+            let (ending, told) = judged(&execution(), &task(exit_code, code), &["1"]);
+            assert!(told.starts_with("failed: stopped: "), "{code}: {told}");
+            assert_eq!(excused(&ending), excuse, "{code}");
+        }
+    }
+    assert!(excused(&judged(&execution(), &task(None, FAILED_TO_START), &[]).0));
+    assert!(!excused(&judged(&execution(), &task(Some(3), EXITED), &[]).0));
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn events() -> Vec<Event> {
         Event::Watching { callback_id: "new".into() },
         Event::CancelRequested,
         Event::Attended,
+        Event::Postponed,
+        Event::NoCapacity { attempt: Attempt::new(2).unwrap(), why: "any".into() },
         Event::AttemptFailed { attempt: Attempt::new(2).unwrap(), error: JobError::new("any", "any"), excused: false },
     ];
     events.extend(verdicts().map(|verdict| Event::Ended(ending(verdict))));

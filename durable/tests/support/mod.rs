@@ -42,11 +42,24 @@ pub(crate) struct Script {
     /// Whether somebody cancelled before the workflow began.
     pub(crate) cancelled_before: bool,
     pub(crate) max_attempts: u32,
+    /// The attempt that the workflow begins with.
+    pub(crate) begin_with: Attempt,
+    /// Whether the execution ends while its task is being started: the reconciler gives it up, say.
+    pub(crate) ends_at_start: bool,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { looks: 2, exits: vec![0], busy: 0, cancel_at_look: None, cancelled_before: false, max_attempts: 1 }
+        Self {
+            looks: 2,
+            exits: vec![0],
+            busy: 0,
+            cancel_at_look: None,
+            cancelled_before: false,
+            max_attempts: 1,
+            begin_with: Attempt::FIRST,
+            ends_at_start: false,
+        }
     }
 }
 
@@ -175,7 +188,8 @@ impl Activities for World {
             Ok(Accepted::Job(Job {
                 id: execution.id,
                 max_attempts: execution.request.max_attempts,
-                attempt: Attempt::FIRST,
+                attempt: self.script.begin_with,
+                backoff: (self.script.begin_with != Attempt::FIRST).then_some(5),
             }))
         })
     }
@@ -197,8 +211,12 @@ impl Activities for World {
             let nth = usize::try_from(attempt.get()).unwrap() - 1;
             let exit = *self.script.exits.get(nth).or(self.script.exits.last()).unwrap();
             let task = Task { arn: format!("arn:task/{attempt}"), exit, looks_left: self.script.looks, stopped: false };
-            let started = facts.tasks.entry(id.client_token(attempt)).or_insert(task);
-            Ok(Started::Task(started.arn.clone()))
+            let arn = facts.tasks.entry(id.client_token(attempt)).or_insert(task).arn.clone();
+            if self.script.ends_at_start {
+                let verdict = Verdict::Failed(JobError::new("workflow-failed", "given up"));
+                facts.apply(&Event::Ended(Ending { verdict, result: None, exit_code: None, finished_at: now() }));
+            }
+            Ok(Started::Task(arn))
         })
     }
 

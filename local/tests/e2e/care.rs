@@ -118,9 +118,7 @@ async fn without_sweep(stack: &Stack) {
 async fn assert_workflow_failed(stack: &Stack, id: &str) {
     let done = done(stack, id).await;
     assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
-    let task = json!({ "cluster": "longhaul", "tasks": [done["taskArn"]] });
-    let task = stack.call(&format!("{ECS}.DescribeTasks"), task).await;
-    assert_eq!(task["tasks"][0]["desiredStatus"], "STOPPED", "{task}");
+    stack.wait_for_tasks_to_stop(id).await;
 }
 
 #[tokio::test]

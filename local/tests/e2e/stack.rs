@@ -1,6 +1,7 @@
 //! A stack of a test's own: on ports of its own, with a directory of its own.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -138,6 +139,43 @@ impl Stack {
         self.wait_for(started["executionId"].as_str().unwrap(), |execution| execution["done"] == true).await
     }
 
+    /// Has the reconciler take up an event, and waits until it has.
+    pub(crate) async fn reconcile(&self, event: Value) -> Value {
+        let request = self.post_to_aws("/2015-03-31/functions/longhaul-reconciler/invocations").json(&event);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{event}");
+        response.json().await.unwrap()
+    }
+
+    /// The durable executions of a pattern that have this name.
+    pub(crate) async fn durable_executions(&self, pattern: &str, name: &str) -> Vec<Value> {
+        let answer = self.list_durable_executions(pattern, &format!("DurableExecutionName={name}")).await;
+        answer["DurableExecutions"].as_array().unwrap().clone()
+    }
+
+    /// The status of every durable execution of a pattern, by its name.
+    pub(crate) async fn durable_statuses(&self, pattern: &str) -> HashMap<String, String> {
+        let mut statuses = HashMap::new();
+        let mut marker = String::new();
+        loop {
+            let page = self.list_durable_executions(pattern, &format!("MaxItems=1000&Marker={marker}")).await;
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let all = page["DurableExecutions"].as_array().unwrap().iter();
+            statuses.extend(all.map(|one| (text(&one["DurableExecutionName"]), text(&one["Status"]))));
+            match page["NextMarker"].as_str() {
+                Some(next) => next.clone_into(&mut marker),
+                None => return statuses,
+            }
+        }
+    }
+
+    async fn list_durable_executions(&self, pattern: &str, query: &str) -> Value {
+        let path = format!("2025-12-01/functions/longhaul-{pattern}/durable-executions");
+        let response = self.client.get(format!("{}/{path}?Qualifier=live&{query}", self.aws)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{query}");
+        response.json().await.unwrap()
+    }
+
     /// How many items the table has.
     pub(crate) async fn items(&self) -> usize {
         let scan = self.call("DynamoDB_20120810.Scan", json!({ "TableName": "longhaul-executions" })).await;
@@ -178,6 +216,15 @@ impl Stack {
     /// The tasks that an execution has started, running or not.
     pub(crate) async fn tasks_of(&self, id: &str) -> Vec<Value> {
         self.tasks().await.into_iter().filter(|task| task["startedBy"] == id).collect()
+    }
+
+    /// Waits until nothing that an execution has started runs any more: an end is recorded before its tasks are stopped.
+    pub(crate) async fn wait_for_tasks_to_stop(&self, id: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.tasks_of(id).await.iter().any(|task| task["lastStatus"] != "STOPPED") {
+            assert!(Instant::now() < deadline, "a task of {id} is left running");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// What Lambda says of a durable execution.

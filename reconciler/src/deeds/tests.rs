@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use domain::{Attempt, Ending, Event, Json, Owner, Request, Verdict};
+use domain::{Attempt, Ending, Event, JobError, Json, Owner, Request, Verdict};
 
 use super::*;
 
@@ -32,10 +32,13 @@ fn lives(pattern: Pattern) -> Vec<(&'static str, Execution)> {
     let running = after(&begun, &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = after(&running, &Event::Watching { callback_id: "cb".into() });
     let ended = Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at(2) };
+    let lost = Ending { verdict: Verdict::Failed(JobError::new("any", "any")), exit_code: None, ..ended.clone() };
     vec![
         ("cancelled before anything", after(&pending, &Event::CancelRequested)),
         ("cancelled before its task", after(&begun, &Event::CancelRequested)),
         ("cancelled", after(&watched, &Event::CancelRequested)),
+        ("over, unseen", after(&watched, &Event::Ended(lost.clone()))),
+        ("over, unseen, without a task", after(&begun, &Event::Ended(lost))),
         ("over without a task", after(&begun, &Event::Ended(ended.clone()))),
         ("over", after(&watched, &Event::Ended(ended))),
         ("pending", pending),

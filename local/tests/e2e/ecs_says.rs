@@ -1,0 +1,231 @@
+//! Everything that ECS may say of a task, and what becomes of the execution: over real processes, with ECS's answers put in
+//! its place by `front`.
+
+use serde_json::{Value, json};
+
+use crate::{
+    front::{Answer, Front, Rule},
+    stack::{LONGHAUL, Stack},
+};
+
+/// What an execution of a job comes to when ECS says that.
+struct Case {
+    job: &'static str,
+    command: &'static str,
+    operation: &'static str,
+    calls: usize,
+    answer: Answer,
+    /// For each pattern that it can happen to.
+    patterns: &'static [&'static str],
+    status: &'static str,
+    /// What stands in the timeline or in the error.
+    told: &'static str,
+    attempt: Option<u64>,
+}
+
+const BOTH: &[&str] = &["sync", "callback"];
+/// A callback execution hears of its task's end by an event, and does not ask.
+const SYNC: &[&str] = &["sync"];
+const OK: &str = "echo '{\"n\": 1}'";
+const EVER: usize = usize::MAX;
+
+const fn run_task(job: &'static str, calls: usize, answer: Answer) -> Case {
+    Case {
+        job,
+        command: OK,
+        operation: "RunTask",
+        calls,
+        answer,
+        patterns: BOTH,
+        status: "COMPLETED",
+        told: "",
+        attempt: Some(1),
+    }
+}
+
+const fn describe(job: &'static str, command: &'static str, calls: usize, answer: Answer) -> Case {
+    Case { command, operation: "DescribeTasks", patterns: SYNC, ..run_task(job, calls, answer) }
+}
+
+fn failure(reason: &str, detail: Option<&str>) -> Value {
+    let arn = "arn:aws:ecs:us-east-1:000000000000:container-instance/x";
+    json!({ "tasks": [], "failures": [{ "arn": arn, "reason": reason, "detail": detail }] })
+}
+
+const NO_CAPACITY: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+
+/// `failures[]`, beside tasks and instead of them
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
+fn failures() -> Vec<Case> {
+    let waits = |job, answer| Case { told: "waitingForCapacity", ..run_task(job, 1, answer) };
+    let refused =
+        |job, answer| Case { status: "FAILED", told: "task-refused", attempt: None, ..run_task(job, EVER, answer) };
+    vec![
+        waits("memory", Answer::Says(|| failure("RESOURCE:MEMORY", None))),
+        waits("cpu", Answer::Says(|| failure("RESOURCE:CPU", Some("not enough")))),
+        waits("agent", Answer::Says(|| failure("AGENT", None))),
+        waits("zone", Answer::Says(|| failure(NO_CAPACITY, None))),
+        run_task(
+            "beside",
+            1,
+            Answer::Did(|answer| {
+                answer["failures"] = failure("RESOURCE:MEMORY", None)["failures"].clone();
+                200
+            }),
+        ),
+        refused("location", Answer::Says(|| failure("LOCATION", None))),
+        refused("nothing", Answer::Says(|| json!({ "tasks": [], "failures": [] }))),
+    ]
+}
+
+/// Throttling in its disguises: the SDK tries some of them four times by itself, and then the workflow waits.
+fn throttles() -> Vec<Case> {
+    let waits = |job, calls, answer| Case { told: "waitingForCapacity", ..run_task(job, calls, answer) };
+    vec![
+        waits("throttled", 5, Answer::Refuses(400, "ThrottlingException", "Rate exceeded")),
+        waits("invalid", 5, Answer::Refuses(400, "InvalidParameterException", "Rate exceeded for RunTask")),
+        waits("client", 5, Answer::Refuses(400, "ClientException", "Rate exceeded")),
+        waits("full", 1, Answer::Refuses(400, "ClientException", NO_CAPACITY)),
+        run_task("server", 5, Answer::Refuses(500, "ServerException", "Service Unavailable.")),
+        Case {
+            status: "FAILED",
+            told: "TaskDefinition is inactive",
+            attempt: None,
+            ..run_task("inactive", EVER, Answer::Refuses(400, "ClientException", "TaskDefinition is inactive"))
+        },
+        // It worked, and the reply is lost: the same client token gets the same task.
+        run_task("lost", 1, Answer::Did(|_| 500)),
+        run_task(
+            "conflict",
+            1,
+            Answer::Did(|answer| {
+                *answer = json!({
+                    "__type": "ConflictException", "message": "Conflict with the existing token",
+                    "resourceIds": [answer["tasks"][0]["taskArn"]],
+                });
+                400
+            }),
+        ),
+    ]
+}
+
+fn stopped(answer: &mut Value, change: fn(&mut Value)) -> u16 {
+    let task = &mut answer["tasks"][0];
+    if task["lastStatus"] == "STOPPED" {
+        change(task);
+    }
+    200
+}
+
+fn missing() -> Value {
+    json!({ "tasks": [], "failures": [{ "arn": "arn", "reason": "MISSING" }] })
+}
+
+/// What `DescribeTasks` may say of a task.
+fn sights() -> Vec<Case> {
+    vec![
+        describe("missing", OK, 2, Answer::Says(missing)),
+        describe("slow", OK, 5, Answer::Refuses(400, "ThrottlingException", "Rate exceeded")),
+        Case {
+            status: "FAILED",
+            told: "task-lost",
+            ..describe(
+                "codeless",
+                OK,
+                EVER,
+                Answer::Did(|answer| {
+                    stopped(answer, |task| drop(task["containers"][0].as_object_mut().unwrap().remove("exitCode")))
+                }),
+            )
+        },
+        describe(
+            "several",
+            OK,
+            EVER,
+            Answer::Did(|answer| {
+                stopped(answer, |task| {
+                    let sidecar = json!({ "name": "sidecar", "lastStatus": "STOPPED", "exitCode": 143 });
+                    task["containers"].as_array_mut().unwrap().insert(0, sidecar);
+                })
+            }),
+        ),
+        // The first attempt's task is asked for twice, in the loop and to collect.
+        Case {
+            told: "attempt 1: stopped, by the platform: not counted",
+            attempt: Some(2),
+            ..describe(
+                "spot",
+                OK,
+                2,
+                Answer::Did(|answer| {
+                    stopped(answer, |task| {
+                        task["stopCode"] = json!("SpotInterruption");
+                        task["stoppedReason"] = json!("Your Spot Task was interrupted.");
+                    })
+                }),
+            )
+        },
+        Case {
+            status: "FAILED",
+            told: "CannotPullContainerError",
+            attempt: Some(4),
+            ..describe(
+                "image",
+                OK,
+                EVER,
+                Answer::Did(|answer| {
+                    stopped(answer, |task| {
+                        task["stopCode"] = json!("TaskFailedToStart");
+                        task["containers"][0] =
+                            json!({ "name": "job", "reason": "CannotPullContainerError: no such image" });
+                    })
+                }),
+            )
+        },
+        Case {
+            operation: "GetLogEvents",
+            ..describe(
+                "log",
+                OK,
+                2,
+                Answer::Refuses(400, "ResourceNotFoundException", "The specified log stream does not exist."),
+            )
+        },
+    ]
+}
+
+#[tokio::test]
+async fn whatever_ecs_says_an_execution_ends_as_it_should() {
+    let cases: Vec<_> = [failures(), throttles(), sights()].into_iter().flatten().collect();
+    let rule = |case: &Case| Rule { job: case.job, operation: case.operation, calls: case.calls, answer: case.answer };
+    let front = Front::start(cases.iter().map(rule).collect()).await;
+    let durable = |pattern: &str| format!("longhaul-{pattern}={}", front.before(LONGHAUL, pattern));
+    let (sync, callback) = (durable("sync"), durable("callback"));
+    let tasks: Vec<_> = cases.iter().map(|case| format!("{}={}", case.job, case.command)).collect();
+    let options = tasks.iter().flat_map(|task| ["--task", task]);
+    let functions = ["--durable-function", &sync, "--durable-function", &callback];
+    let stack = Stack::start(&options.chain(functions).collect::<Vec<_>>()).await;
+    front.stand_before(&stack.aws);
+
+    let mut started = Vec::new();
+    for case in &cases {
+        for pattern in case.patterns {
+            let execution = stack.start_execution(pattern, &json!({ "task": case.job, "input": null })).await;
+            started.push((case, pattern, execution["executionId"].as_str().unwrap().to_owned()));
+        }
+    }
+    for (case, pattern, id) in started {
+        let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
+        let what = format!("{} {pattern}: {done:#}", case.job);
+        assert_eq!(done["status"], case.status, "{what}");
+        assert!(done.to_string().contains(case.told), "{what}");
+        assert_eq!(done["attempt"].as_u64(), case.attempt, "{what}");
+        if case.status == "COMPLETED" {
+            assert_eq!(done["result"], json!({ "n": 1 }), "{what}");
+        }
+        let tasks = stack.tasks_of(&id).await;
+        let expected = usize::try_from(case.attempt.unwrap_or(0)).unwrap();
+        assert_eq!(tasks.len(), expected, "one task for each attempt: {what}");
+    }
+}

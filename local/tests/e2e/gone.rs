@@ -1,0 +1,137 @@
+//! Workflows that die for good, at every point at which nobody else knows what they were doing.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::stack::{PATIENCE, Stack};
+
+const PATTERNS: [&str; 2] = ["sync", "callback"];
+
+/// The durable execution of that name, once it is there.
+async fn workflow(stack: &Stack, pattern: &str, name: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(one) = stack.durable_executions(pattern, name).await.first() {
+            return one["DurableExecutionArn"].as_str().unwrap().to_owned();
+        }
+        assert!(Instant::now() < deadline, "no durable execution is named {name}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// As an operator may: AWS never tells the workflow.
+async fn stop_workflow(stack: &Stack, arn: &str) {
+    let path = format!("/2025-12-01/durable-executions/{}/stop", arn.replace(':', "%3A").replace('/', "%2F"));
+    let response = stack.post_to_aws(&path).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "{}", response.text().await.unwrap());
+}
+
+async fn started(stack: &Stack, pattern: &str, body: Value) -> String {
+    stack.start_execution(pattern, &body).await["executionId"].as_str().unwrap().to_owned()
+}
+
+/// It failed for its workflow's sake, and nothing of it runs.
+async fn given_up(stack: &Stack, id: &str) -> Value {
+    stack.reconcile(json!({ "attend": id })).await;
+    let done = stack.execution(id).await;
+    assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
+    stack.wait_for_tasks_to_stop(id).await;
+    done
+}
+
+/// It never got as far as noting its ARN: each start under its name finds it over.
+#[tokio::test]
+async fn a_workflow_that_died_before_it_noted_anything() {
+    // Functions that never ask for work.
+    let functions =
+        ["--durable-function", "longhaul-sync=sleep 900", "--durable-function", "longhaul-callback=sleep 900"];
+    let stack = Stack::start(&functions).await;
+    for pattern in PATTERNS {
+        let id = started(&stack, pattern, json!({ "input": null })).await;
+        stack.reconcile(json!({ "attend": id })).await;
+        assert_eq!(stack.execution(&id).await["status"], "PENDING", "its workflow may yet begin");
+        stop_workflow(&stack, &workflow(&stack, pattern, &id).await).await;
+        given_up(&stack, &id).await;
+    }
+}
+
+/// The first attempt failed; the workflow of the second died before it started a task, and could not say so.
+#[tokio::test]
+async fn a_later_attempts_workflow_that_died() {
+    let stack = Stack::start(&["--task", "fails=exit 3"]).await;
+    let id =
+        started(&stack, "callback", json!({ "task": "fails", "input": null, "retry": { "maxAttempts": 3 } })).await;
+    // It waits for some seconds before it begins.
+    stop_workflow(&stack, &workflow(&stack, "callback", &format!("{id}-2")).await).await;
+    let done = given_up(&stack, &id).await;
+    assert_eq!((&done["attempt"], stack.tasks_of(&id).await.len()), (&json!(1), 1), "{done:#}");
+}
+
+#[tokio::test]
+async fn a_workflow_that_died_while_its_task_runs() {
+    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let id = started(&stack, "sync", json!({ "task": "long", "input": null })).await;
+    let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
+    stop_workflow(&stack, running["durableExecutionArn"].as_str().unwrap()).await;
+    given_up(&stack, &id).await;
+}
+
+/// The API recorded what was asked for, and died before it started the workflow: so did many that nobody can read any more.
+#[tokio::test]
+async fn what_cannot_be_looked_after_holds_up_nothing() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let id = stack.run("callback", json!({ "task": "quick", "input": null })).await["executionId"].clone();
+    let key = json!({ "TableName": "longhaul-executions", "Key": { "executionId": { "S": id } } });
+    let found = stack.call("DynamoDB_20120810.GetItem", key).await;
+    let mut item = found["Item"].clone();
+    for attribute in ["run", "result", "exitCode", "finishedAt", "durableExecutionArn"] {
+        item.as_object_mut().unwrap().remove(attribute);
+    }
+    for (name, value) in [("status", json!({ "S": "PENDING" })), ("activeShard", json!({ "S": "0" }))] {
+        item[name] = value;
+    }
+    let put = async |id: &str, due: u32, status: &str| {
+        let mut item = item.clone();
+        for (name, value) in [("executionId", id), ("status", status)] {
+            item[name] = json!({ "S": value });
+        }
+        item["due"] = json!({ "N": due.to_string() });
+        stack.call("DynamoDB_20120810.PutItem", json!({ "TableName": "longhaul-executions", "Item": item })).await;
+    };
+    // FAILED without an error: more of them than a page holds, and each of them due before the one that can be helped.
+    for number in 0..120 {
+        put(&format!("damaged-{number}"), 1, "FAILED").await;
+    }
+    put("forgotten", 2, "PENDING").await;
+    stack.reconcile(json!({ "source": "aws.events", "detail-type": "Scheduled Event" })).await;
+    let done = stack.wait_for("forgotten", |execution| execution["done"] == true).await;
+    assert_eq!(done["status"], "COMPLETED", "{done:#}");
+}
+
+/// A Spot interruption of a callback execution is no failure of its job, though its worker saw nothing but a SIGTERM.
+#[tokio::test]
+async fn what_the_platform_stopped_is_tried_again() {
+    let stack = Stack::start(&["--task", "polite=trap 'exit 0' TERM; while :; do sleep 0.1; done"]).await;
+    let id = started(&stack, "callback", json!({ "task": "polite", "input": null })).await;
+    let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
+    let task = running["taskArn"].clone();
+    let event = json!({
+        "source": "aws.ecs",
+        "detail-type": "ECS Task State Change",
+        "detail": {
+            "taskArn": task, "lastStatus": "STOPPED", "startedBy": id, "stopCode": "SpotInterruption",
+            "stoppedReason": "Your Spot Task was interrupted.", "stoppedAt": "2026-01-01T00:00:00Z",
+            "containers": [{ "name": "job", "exitCode": 0 }],
+        },
+    });
+    // Twice, as events come.
+    stack.reconcile(event.clone()).await;
+    stack.reconcile(event).await;
+    let again = stack.wait_for(&id, |execution| execution["attempt"] == 2).await;
+    assert_eq!((&again["status"], &again["maxAttempts"]), (&json!("RUNNING"), &json!(1)), "{again:#}");
+    let told = "attempt 1: stopped, by the platform: not counted";
+    assert!(again["timeline"].as_array().unwrap().iter().any(|entry| entry["detail"] == told), "{again:#}");
+    assert_eq!(stack.tasks_of(&id).await.len(), 2, "one task for each attempt");
+}

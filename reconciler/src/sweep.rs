@@ -1,0 +1,79 @@
+//! Looks for what nobody told of: executions that are due, a page at a time.
+//!
+//! One that cannot be looked after is put off, a page or a part of the index that cannot be read is left to the next sweep:
+//! nothing that fails again and again holds up the rest.
+
+use std::collections::HashMap;
+
+use aws::{NextPage, PARTS, clock};
+use domain::{Event, Execution, ExecutionId, task::Task};
+use jiff::Timestamp;
+use lambda_runtime::Error;
+
+use crate::attend::{Attendant, settled};
+
+/// Executions in a page: as many tasks as one `DescribeTasks` takes.
+const PAGE: i32 = 100;
+
+impl Attendant {
+    /// Looks after everything that is due, until that is done or it is `until`.
+    pub(crate) async fn sweep(&self, until: Timestamp) -> Result<(), Error> {
+        let now = clock::now();
+        let mut failed = None;
+        for part in 0..PARTS {
+            failed = self.sweep_part(part, now, until).await.err().or(failed);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn sweep_part(&self, part: u8, now: Timestamp, until: Timestamp) -> Result<(), Error> {
+        let mut page: Option<NextPage> = None;
+        let mut failed = None;
+        while clock::now() < until {
+            let (ids, next) = self.executions.due(part, now, PAGE, page).await?;
+            if let Err(why) = self.sweep_page(ids).await {
+                tracing::warn!(part, error = %why, "a page of executions cannot be looked after now");
+                failed = Some(why);
+            }
+            match next {
+                Some(next) => page = Some(next),
+                None => break,
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn sweep_page(&self, ids: Vec<ExecutionId>) -> Result<(), Error> {
+        let mut executions = Vec::new();
+        for id in ids {
+            match self.executions.get(&id).await {
+                // The index is a moment behind.
+                Ok(execution) => executions.extend(execution.filter(|execution| execution.due.is_some())),
+                Err(why) => tracing::error!(executionId = %id, error = %why, "an execution cannot be read"),
+            }
+        }
+        let tasks = self.tasks_of(&executions).await?;
+        tracing::info!(executions = executions.len(), "sweeping");
+        for execution in executions {
+            let task = execution.state.run().and_then(|run| tasks.get(&run.task_arn));
+            let event = match self.look_after(&execution, task).await {
+                Ok(()) => Event::Attended,
+                Err(why) => {
+                    tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");
+                    Event::Postponed
+                }
+            };
+            if let Err(why) = settled(self.executions.advance(&execution.id, &event, clock::now()).await) {
+                tracing::warn!(executionId = %execution.id, error = %why, "stays due");
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest tasks of all of them, by ARN, in one call.
+    async fn tasks_of(&self, executions: &[Execution]) -> Result<HashMap<String, Task>, Error> {
+        let arns = executions.iter().filter_map(|one| Some(one.state.run()?.task_arn.clone()));
+        let tasks = self.tasks.describe_many(arns.collect()).await?;
+        Ok(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())
+    }
+}
