@@ -9,13 +9,13 @@ use crate::{
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
-/// A function in a shell: it answers every invocation with the same.
+/// A function in a shell: it answers every invocation with the same, and ends when its stack has.
 fn shell(answer: &str) -> String {
     let api = "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation";
     let next = format!("curl -sSD - -o /dev/null {api}/next");
     let id = "tr -d '\\r' | sed -n 's/^lambda-runtime-aws-request-id: //Ip'";
     format!(
-        "sh -c 'while id=$({next} | {}); do curl -sS -d '\\''{answer}'\\'' {api}/$id/response; done'",
+        "sh -c 'while id=$({next} | {}); [ -n \"$id\" ]; do curl -sS -d '\\''{answer}'\\'' {api}/$id/response; done'",
         id.replace('\'', "'\\''")
     )
 }
