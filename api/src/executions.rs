@@ -45,8 +45,10 @@ impl IntoParams for Id {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let parameter = ParameterBuilder::new().name("executionId").parameter_in(ParameterIn::Path);
         let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(limits::ID_CHARS));
-        let text = text.examples(["0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"]).build();
-        vec![parameter.description(Some("Id of the execution")).required(Required::True).schema(Some(text)).build()]
+        // The parameter's own example, not its schema's: the documentation page fills it in.
+        let parameter =
+            parameter.example(Some("0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".into())).schema(Some(text.build()));
+        vec![parameter.description(Some("Id of the execution")).required(Required::True).build()]
     }
 }
 

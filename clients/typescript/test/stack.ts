@@ -17,15 +17,16 @@ const TASKS = ["echo=cat", "fails=echo no >&2; exit 3"];
 export class Stack {
   private constructor(
     private readonly data: string,
+    private readonly options: string[],
     private child: ChildProcess,
     readonly api: string,
     private readonly aws: string,
   ) {}
 
-  static async start(): Promise<Stack> {
+  static async start(...options: string[]): Promise<Stack> {
     const data = await mkdtemp(join(tmpdir(), "longhaul-"));
-    const { child, api, aws } = await launch(data, "127.0.0.1:0", "127.0.0.1:0");
-    return new Stack(data, child, api, aws);
+    const { child, api, aws } = await launch(data, "127.0.0.1:0", "127.0.0.1:0", options);
+    return new Stack(data, options, child, api, aws);
   }
 
   /** Ends it as a power cut does: nothing is written any more. */
@@ -35,7 +36,7 @@ export class Stack {
 
   /** Starts it where it was, over what it had written. */
   async restart(): Promise<void> {
-    this.child = (await launch(this.data, new URL(this.api).host, new URL(this.aws).host)).child;
+    this.child = (await launch(this.data, new URL(this.api).host, new URL(this.aws).host, this.options)).child;
   }
 
   async stop(): Promise<void> {
@@ -44,9 +45,9 @@ export class Stack {
   }
 }
 
-async function launch(data: string, listen: string, awsListen: string) {
+async function launch(data: string, listen: string, awsListen: string, options: string[]) {
   const tasks = TASKS.flatMap((task) => ["--task", task]);
-  const args = ["--json", "--data", data, "--listen", listen, "--aws-listen", awsListen, ...tasks];
+  const args = ["--json", "--data", data, "--listen", listen, "--aws-listen", awsListen, ...tasks, ...options];
   const env = { RUST_LOG: "error", ...process.env };
   const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "inherit"], env });
   const failed = once(child, "exit").then(() => Promise.reject(new Error("the local stack did not start")));

@@ -10,7 +10,7 @@ import { type Browser, chromium, type Locator, type Page, type Response } from "
 
 import type { Execution, Problem } from "@longhaul/client";
 import { Stack } from "../stack.js";
-import { underStage } from "./stage.js";
+import { elsewhere, type Site, underStage } from "./stage.js";
 
 const SCREENSHOTS = fileURLToPath(new URL("../../../../target/screenshots", import.meta.url));
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -19,11 +19,13 @@ const QUIET = ["gpu", "quic", "background-networking", "component-update", "sync
 
 let stack: Stack;
 let browser: Browser;
-let stage: Awaited<ReturnType<typeof underStage>>;
+let stage: Site;
+let other: Site;
 
 before(async () => {
   await mkdir(SCREENSHOTS, { recursive: true });
-  stack = await Stack.start();
+  other = await elsewhere();
+  stack = await Stack.start("--cors-origin", other.url);
   stage = await underStage("/prod", stack.api);
   browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
@@ -33,6 +35,7 @@ before(async () => {
 after(async () => {
   await browser.close();
   stage.close();
+  other.close();
   await stack.stop();
 });
 
@@ -41,6 +44,9 @@ async function onDocs(base: string, use: (page: Page) => Promise<void>): Promise
   const page = await browser.newPage({ viewport: { width: 1280, height: 1700 } });
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (said) => {
+    if (/Content.Security.Policy/i.test(said.text())) complaints.push(said.text());
+  });
   page.on("request", (request) => {
     const url = request.url();
     if (!url.startsWith(`${base}/`) && !url.startsWith("data:")) complaints.push(`asks for ${url}`);
@@ -124,15 +130,19 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     await shot(block, "problem");
   });
 
-  onPage("the client runs a job from a browser", async (page) => {
+  test(`${name}: the client runs a job from a page of another origin`, { timeout: 120_000 }, async () => {
     const contents = 'export { createLonghaul, runSync } from "@longhaul/client"';
     const stdin = { contents, resolveDir: root };
     const { outputFiles } = await build({ stdin, bundle: true, format: "iife", globalName: "client", write: false });
+    const page = await browser.newPage();
+    await page.goto(other.url);
     await page.addScriptTag({ content: outputFiles.map(({ text }) => text).join() });
     const results = await page.evaluate(`(async (longhaul) => [
       (await client.runSync(longhaul, { input: [1, "ö"], task: "echo" })).result,
       await client.runSync(longhaul, { input: 1, task: "fails" }).catch((error) => error.execution.error.exitCode),
+      await client.runSync(longhaul, { input: 1, task: "nope" }).catch((error) => error.problem.code),
     ])(client.createLonghaul({ baseUrl: ${JSON.stringify(base())} }))`);
-    assert.deepEqual(results, [[1, "ö"], 3]);
+    assert.deepEqual(results, [[1, "ö"], 3, "invalid-body"]);
+    await page.close();
   });
 }

@@ -1,11 +1,17 @@
-/** Stands in for an API Gateway: everything is under a stage's path, and the API behind it does not know. */
+/** What is around an installation: the API Gateway before it, and the pages of others. */
 
 import { once } from "node:events";
-import { createServer, request as send } from "node:http";
+import { createServer, type RequestListener, request as send } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export async function underStage(stage: string, api: string): Promise<{ url: string; close: () => void }> {
-  const server = createServer((request, response) => {
+export interface Site {
+  url: string;
+  close: () => void;
+}
+
+/** Stands in for an API Gateway: everything is under a stage's path, and the API behind it does not know. */
+export function underStage(stage: string, api: string): Promise<Site> {
+  return site(stage, (request, response) => {
     const path = request.url ?? "/";
     if (!path.startsWith(`${stage}/`)) {
       response.writeHead(404).end();
@@ -18,11 +24,22 @@ export async function underStage(stage: string, api: string): Promise<{ url: str
     });
     forwarded.on("error", () => response.destroy());
     request.pipe(forwarded);
-  }).listen(0, "127.0.0.1");
+  });
+}
+
+/** Another origin, with an empty page. */
+export function elsewhere(): Promise<Site> {
+  return site("", (_, response) => {
+    response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>Elsewhere</title>");
+  });
+}
+
+async function site(path: string, listener: RequestListener): Promise<Site> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
   const close = () => {
     server.closeAllConnections();
     server.close();
   };
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${stage}`, close };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`, close };
 }
