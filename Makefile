@@ -6,6 +6,7 @@ SHELL := bash
 
 VENV := target/venv
 FUZZ := target/venv-fuzz
+DEPLOY := target/venv-deploy
 CLIENT := clients/typescript
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -21,7 +22,7 @@ run: ## Start everything on this machine
 	cargo run
 
 .PHONY: test
-test: format lint docs deny rust openapi-lint client-test browser-test fuzz-api template-test ## Run everything that has to pass
+test: format lint docs deny rust contract openapi-lint client-test browser-test fuzz-api template-test ## Run everything that has to pass
 
 .PHONY: format
 format: ## Check the formatting
@@ -50,6 +51,11 @@ $(VENV)/.made: tests/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement $<
 	touch $@
+
+.PHONY: contract
+contract: $(VENV)/.made $(if $(AWS_CONTRACT),$(DEPLOY)/.made) ## Ask what Longhaul relies on of the local stack, or of AWS (AWS_CONTRACT=1)
+	cargo build --quiet
+	PATH=$(CURDIR)/$(DEPLOY)/bin:$$PATH $(VENV)/bin/python contract/run.py
 
 .PHONY: openapi
 openapi: ## Print the OpenAPI document into openapi.yaml
@@ -108,7 +114,6 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # ---------------------------------------------------------------------------------------------------------------- AWS
 
-DEPLOY := target/venv-deploy
 SCAN := target/venv-scan
 # Deploying and checking go with the same pinned tools; none of them needs an account to check.
 sam-build template-test image-test deploy destroy: export PATH := $(CURDIR)/$(DEPLOY)/bin:$(PATH)
@@ -126,6 +131,7 @@ destroy: $(DEPLOY)/.made ## Take everything off AWS again
 .PHONY: template-test
 template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policies and the scripts that deploy
 	sam validate --lint
+	sam validate --lint --template contract/template.yaml
 	cfn-lint template.yaml
 	$(SCAN)/bin/checkov --skip-download --compact --file template.yaml --output json > target/checkov.json \
 		|| { $(SCAN)/bin/checkov --skip-download --compact --quiet --file template.yaml; exit 1; }
@@ -142,6 +148,18 @@ ship-test: sam-build image-test ## Build what is deployed, and run it
 soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare every POST with its end
 	cargo build --workspace --bins
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} cargo test --package local --test e2e soak -- --nocapture
+
+ENGINE := target/venv-engine
+
+.PHONY: bench-engine
+bench-engine: $(ENGINE)/.made ## Measure the local durable executions beside AWS's own engine for tests
+	cargo build --release --package local --bin longhaul
+	nice $(ENGINE)/bin/python bench/engine.py
+
+$(ENGINE)/.made:
+	python3 -m venv $(ENGINE)
+	$(ENGINE)/bin/pip install --quiet aws-durable-execution-sdk-python-testing==1.4.0
+	touch $@
 
 ARCHITECTURE ?= x86_64
 

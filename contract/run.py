@@ -1,0 +1,70 @@
+"""Runs the contract tests: against the local stack, or with AWS_CONTRACT=1 against AWS itself, in a stack of its own that
+is deleted afterwards. The latter needs credentials, a Region, and the `sam` of deploy/requirements.txt."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import boto3
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FUNCTIONS = ROOT / "local/tests/python"
+HANDLERS = ("steps", "retries", "fails", "callback", "wait_for_callback", "wait_for_condition", "child", "parallel", "mapped")
+STACK = "longhaul-contract"
+
+
+def test(**environment):
+    command = [sys.executable, "-m", "unittest", "--verbose", "test_contract"]
+    return subprocess.run(command, cwd=ROOT / "contract", env=os.environ | environment).returncode
+
+
+def against_the_local_stack():
+    with tempfile.TemporaryDirectory() as data:
+        command = [ROOT / "target/debug/longhaul", "--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--json", "--data", data]
+        for handler in HANDLERS:
+            runtime = f"env PYTHONPATH={FUNCTIONS} {sys.executable} -m awslambdaric durable_functions.{handler}"
+            command += ["--durable-function", f"{handler}={runtime}"]
+        stack = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        try:
+            aws = json.loads(stack.stdout.readline())["aws"]
+            return test(CONTRACT_ENDPOINT=aws, CONTRACT_QUALIFIER="1")
+        finally:
+            stack.terminate()
+            stack.wait()
+
+
+def against_aws():
+    session = boto3.session.Session()
+    missing = [what for what, there in (
+        ("a Region: set AWS_REGION", os.environ.get("AWS_REGION") or session.region_name),
+        ("credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", session.get_credentials()),
+        ("the SAM CLI: pip install --requirement deploy/requirements.txt", shutil.which("sam")),
+    ) if not there]
+    if missing:
+        sys.exit("AWS_CONTRACT=1 tests AWS itself, and lacks " + "; ".join(missing))
+    region = os.environ.get("AWS_REGION") or session.region_name
+    code = ROOT / "target/contract"
+    shutil.rmtree(code, ignore_errors=True)
+    code.mkdir(parents=True)
+    shutil.copy(FUNCTIONS / "durable_functions.py", code)
+    pinned = (ROOT / "tests/requirements.txt").read_text().splitlines()
+    sdk = [line for line in pinned if line.startswith("aws-durable-execution-sdk-python==")]
+    (code / "requirements.txt").write_text("\n".join(sdk) + "\n")
+
+    def sam(*arguments):
+        subprocess.run(["sam", *arguments, "--region", region], cwd=ROOT / "contract", check=True)
+
+    sam("build")
+    try:
+        sam("deploy", "--stack-name", STACK, "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset")
+        return test(CONTRACT_PREFIX=f"{STACK}-", CONTRACT_QUALIFIER="live", AWS_DEFAULT_REGION=region)
+    finally:
+        sam("delete", "--stack-name", STACK, "--no-prompts")
+
+
+if __name__ == "__main__":
+    sys.exit(against_aws() if os.environ.get("AWS_CONTRACT") == "1" else against_the_local_stack())

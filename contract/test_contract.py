@@ -1,0 +1,154 @@
+"""What Longhaul relies on of Lambda's durable functions, asked of an endpoint and nothing else.
+
+CONTRACT_ENDPOINT is the endpoint; AWS's own if it is absent. CONTRACT_PREFIX stands before the names of the functions,
+CONTRACT_QUALIFIER is their version or alias. run.py sets them.
+"""
+
+import json
+import os
+import pathlib
+import sys
+import unittest
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "local/tests/python"))
+
+from clients import client, refused, until  # noqa: E402
+
+PREFIX, QUALIFIER = os.environ.get("CONTRACT_PREFIX", ""), os.environ["CONTRACT_QUALIFIER"]
+# Every answer is held against the service's model, whoever gives it.
+lam = client("lambda", os.environ.get("CONTRACT_ENDPOINT"))
+
+
+def start(function, payload, name=None):
+    name = name or str(uuid.uuid4())
+    arguments = dict(InvocationType="Event", DurableExecutionName=name, Payload=json.dumps(payload))
+    answer = lam.invoke(FunctionName=f"{PREFIX}{function}:{QUALIFIER}", **arguments)
+    assert answer["StatusCode"] == 202, answer
+    return answer["DurableExecutionArn"]
+
+
+def ended(arn):
+    return until(lambda: (e := lam.get_durable_execution(DurableExecutionArn=arn))["Status"] != "RUNNING" and e)
+
+
+def history(arn):
+    events = lam.get_durable_execution_history(DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=1000)
+    return events["Events"]
+
+
+def callback_of(arn):
+    def started():
+        events = history(arn)
+        # Only once the function sleeps: the history is then the same every time.
+        if any(event["EventType"] == "InvocationCompleted" for event in events):
+            callbacks = (event.get("CallbackStartedDetails") for event in events)
+            return next((callback["CallbackId"] for callback in callbacks if callback), None)
+
+    return until(started)
+
+
+def outline(events):
+    """What happened to what, without how often the function was invoked for it."""
+    steps = [(event["EventType"], event.get("SubType"), event.get("Name")) for event in events]
+    return [step for step in steps if step[0] not in ("InvocationCompleted", "ExecutionStarted")][:-1]
+
+
+def recorded(name):
+    """The history that the local stack's own tests have on record."""
+    text = (ROOT / f"local/tests/lambda/snapshots/lambda__python__{name}.snap").read_text()
+    return json.loads(text.split("---", 2)[2])
+
+
+class Histories(unittest.TestCase):
+    """Functions on AWS's Python SDK end as they must, through suspension and replay, and their histories are those on record."""
+
+    def check(self, function, payload, result, answer=None):
+        arn = start(function, payload)
+        if answer is not None:
+            lam.send_durable_execution_callback_success(CallbackId=callback_of(arn), Result=json.dumps(answer).encode())
+        execution = ended(arn)
+        self.assertEqual((execution["Status"], json.loads(execution["Result"])), ("SUCCEEDED", result))
+        events = history(arn)
+        self.assertEqual([event["EventId"] for event in events], list(range(1, len(events) + 1)))
+        self.assertEqual(outline(events), outline(recorded(function)))
+
+    def test_steps_and_a_wait(self):
+        self.check("steps", {"n": 20}, 42)
+
+    def test_a_step_that_is_tried_again(self):
+        self.check("retries", {"until": 2}, 2)
+
+    def test_a_callback(self):
+        self.check("callback", {}, '"yes"', answer="yes")
+
+    def test_polling_for_a_condition(self):
+        self.check("wait_for_condition", {}, 3)
+
+    def test_a_child_context(self):
+        self.check("child", {}, "deep")
+
+    def test_branches(self):
+        self.check("parallel", {}, ["a", "b"])
+
+    def test_a_map(self):
+        self.check("mapped", {"items": [1, 2, 3]}, [1, 4, 9])
+
+    def test_a_callback_with_its_submitter(self):
+        arn = start("wait_for_callback", {})
+        lam.send_durable_execution_callback_success(CallbackId=callback_of(arn), Result=b'"approved"')
+        self.assertEqual(ended(arn)["Status"], "SUCCEEDED")
+
+    def test_a_failure(self):
+        execution = ended(start("fails", {}))
+        self.assertEqual((execution["Status"], execution["Error"]["ErrorType"]), ("FAILED", "RuntimeError"))
+
+
+class Rules(unittest.TestCase):
+    """What the workflows and the reconciler rest on."""
+
+    def test_a_name_starts_one_execution(self):
+        name = str(uuid.uuid4())
+        arn = start("callback", {"timeout": 60}, name)
+        self.assertEqual(start("callback", {"timeout": 60}, name), arn)
+        self.assertIn(f"/durable-execution/{name}/", arn)
+        lam.stop_durable_execution(DurableExecutionArn=arn)
+        self.assertEqual(start("callback", {"timeout": 60}, name), arn, "it is over, and has its name still")
+
+    def test_a_callback_is_answered_once(self):
+        arn = start("callback", {})
+        callback = callback_of(arn)
+        lam.send_durable_execution_callback_heartbeat(CallbackId=callback)
+        lam.send_durable_execution_callback_success(CallbackId=callback, Result=b"1")
+        with self.assertRaises(lam.exceptions.ClientError):
+            lam.send_durable_execution_callback_success(CallbackId=callback, Result=b"2")
+        self.assertEqual(json.loads(ended(arn)["Result"]), "1")
+
+    def test_a_callback_times_out_when_it_is_told_to_and_not_before(self):
+        arn = start("callback", {"timeout": 2})
+        execution = ended(arn)
+        self.assertIn("timed out", json.loads(execution["Result"]))
+        times = {event["EventType"]: event["EventTimestamp"] for event in history(arn)}
+        self.assertGreaterEqual((times["CallbackTimedOut"] - times["CallbackStarted"]).total_seconds(), 2)
+
+    def test_an_execution_is_stopped(self):
+        arn = start("callback", {})
+        callback = callback_of(arn)
+        lam.stop_durable_execution(DurableExecutionArn=arn, Error={"ErrorType": "Enough", "ErrorMessage": "enough"})
+        execution = ended(arn)
+        self.assertEqual((execution["Status"], execution["Error"]["ErrorMessage"]), ("STOPPED", "enough"))
+        with self.assertRaises(lam.exceptions.ClientError):
+            lam.send_durable_execution_callback_success(CallbackId=callback, Result=b"1")
+
+    def test_a_durable_function_wants_a_qualifier(self):
+        refused("InvalidParameterValueException", lam.invoke, FunctionName=f"{PREFIX}steps", Payload="{}")
+
+    def test_a_token_that_was_never_given_is_refused(self):
+        arn = start("callback", {})
+        refused("InvalidParameterValueException", lam.checkpoint_durable_execution, DurableExecutionArn=arn, CheckpointToken="bm8=")
+        lam.stop_durable_execution(DurableExecutionArn=arn)
+
+
+if __name__ == "__main__":
+    unittest.main()
