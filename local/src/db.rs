@@ -10,6 +10,9 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+/// Statements that are kept prepared: more than there are, since each is used again and again.
+const STATEMENTS: usize = 256;
+
 /// The database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Db(Arc<Mutex<Connection>>);
@@ -24,6 +27,7 @@ impl Db {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         for schema in schemas {
             connection.execute_batch(schema)?;
         }

@@ -79,7 +79,9 @@ impl Durable {
             Ok::<_, AwsError>(answer)
         })?;
         // A timer may have been set that is due before everything else, or a function chained.
-        self.0.bell.ring();
+        if !checkpoint.updates.iter().all(Update::is_quiet) {
+            self.0.bell.ring();
+        }
         Ok(answer)
     }
 

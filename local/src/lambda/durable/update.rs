@@ -136,6 +136,16 @@ impl Update {
         Ok(())
     }
 
+    /// Whether it is nobody's business but the execution's own: it sets no timer, starts nothing and ends nothing that others
+    /// wait for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        match self.kind {
+            Kind::Context => true,
+            Kind::Step => self.action != Action::Retry,
+            Kind::Execution | Kind::Wait | Kind::Callback | Kind::ChainedInvoke => false,
+        }
+    }
+
     /// What it writes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.payload.as_ref().map_or(0, String::len) + self.error.as_ref().map_or(0, ErrorObject::bytes)
