@@ -1,0 +1,289 @@
+//! Random operations against the API of a real stack, and against a few lines that say what it should do: they agree.
+//!
+//! `MODEL_SEED` repeats a run, `MODEL_CASES` says how many lives are tried. A life that fails is made shorter before it is
+//! shown.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner},
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    choices::option,
+    stack::{PATIENCE, Stack},
+};
+
+const JOBS: [(&str, &str, &str); 3] =
+    [("quick", "echo 1", "COMPLETED"), ("nap", "sleep 1; echo 1", "COMPLETED"), ("fails", "exit 3", "FAILED")];
+const PATTERNS: [&str; 2] = ["sync", "callback"];
+
+/// A lost machine is excused three times; more crashes than that may fail a job.
+const CRASHES: usize = 3;
+
+/// What clients do, and what happens to them. Keys are few, so that they meet.
+#[derive(Debug, Clone, Copy)]
+enum Operation {
+    /// POST under a key: for the first time, again, or with another body.
+    Start {
+        key: u8,
+        pattern: usize,
+        job: usize,
+    },
+    Cancel {
+        key: u8,
+    },
+    Rerun {
+        of: u8,
+        key: u8,
+    },
+    Get {
+        key: u8,
+    },
+    LoseEvent,
+    DoubleEvent,
+    KillTask {
+        key: u8,
+    },
+    Crash,
+    Pause,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let key = || 0..4_u8;
+    prop_oneof![
+        6 => (key(), 0..PATTERNS.len(), 0..JOBS.len())
+            .prop_map(|(key, pattern, job)| Operation::Start { key, pattern, job }),
+        3 => key().prop_map(|key| Operation::Cancel { key }),
+        2 => (key(), key()).prop_map(|(of, key)| Operation::Rerun { of, key }),
+        3 => key().prop_map(|key| Operation::Get { key }),
+        1 => Just(Operation::LoseEvent),
+        1 => Just(Operation::DoubleEvent),
+        1 => key().prop_map(|key| Operation::KillTask { key }),
+        1 => Just(Operation::Crash),
+        3 => Just(Operation::Pause),
+    ]
+}
+
+/// What is known of the execution of a key: the reference.
+#[derive(Debug, Clone)]
+struct Known {
+    pattern: usize,
+    job: usize,
+    rerun_of: Option<String>,
+    /// Whether a cancel came while it was not over, and whether its task was killed.
+    cancelled: bool,
+    killed: bool,
+    /// The furthest that it was seen.
+    seen: u8,
+    end: Option<Value>,
+}
+
+impl Known {
+    fn new(pattern: usize, job: usize, rerun_of: Option<String>) -> Self {
+        Self { pattern, job, rerun_of, cancelled: false, killed: false, seen: 0, end: None }
+    }
+
+    fn may_end(&self, status: &str) -> bool {
+        status == JOBS[self.job].2 || (status == "CANCELLED" && self.cancelled) || (status == "FAILED" && self.killed)
+    }
+
+    /// A state never goes back, a cancelled execution is being stopped, and an end stays.
+    fn sees(&mut self, execution: &Value) -> Result<(), String> {
+        let wrong = |why: &str| Err(format!("{why}: {self:?} is seen as {execution:#}"));
+        let status = execution["status"].as_str().unwrap_or_default();
+        let rank = match status {
+            "PENDING" => 0,
+            "RUNNING" => 1,
+            "CANCELLING" => 2,
+            _ => 3,
+        };
+        if rank < self.seen || (self.cancelled && rank < 2) || (rank == 2 && !self.cancelled) {
+            return wrong("it went back");
+        }
+        if execution["rerunOf"].as_str() != self.rerun_of.as_deref() || execution["task"] != JOBS[self.job].0 {
+            return wrong("another one");
+        }
+        let end = ["status", "result", "error", "finishedAt"].map(|name| execution[name].clone());
+        let end = (rank == 3).then(|| Value::from(end.to_vec()));
+        if self.end.is_some() && self.end != end {
+            return wrong("its end changed");
+        }
+        if rank == 3 && !self.may_end(status) {
+            return wrong("it should not end so");
+        }
+        (self.seen, self.end) = (rank, end);
+        Ok(())
+    }
+}
+
+struct World<'a> {
+    data: &'a Path,
+    stack: Stack,
+    known: BTreeMap<u8, Known>,
+    crashes: usize,
+}
+
+async fn start(data: &Path) -> Stack {
+    let tasks: Vec<_> =
+        JOBS.iter().flat_map(|(name, command, _)| ["--task".to_owned(), format!("{name}={command}")]).collect();
+    Stack::start_over(data, &tasks.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
+fn id_of(key: u8) -> String {
+    Stack::id_of_key(&format!("key-{key}"))
+}
+
+impl World<'_> {
+    async fn does(&mut self, operation: Operation) -> Result<(), String> {
+        match operation {
+            Operation::Start { key, pattern, job } => {
+                let body = json!({ "task": JOBS[job].0, "input": null });
+                let path = format!("/executions/{}", PATTERNS[pattern]);
+                let request = self.stack.post(&path).json(&body).header("idempotency-key", format!("key-{key}"));
+                let answer = answer(request).await;
+                self.started(key, &Known::new(pattern, job, None), answer)
+            }
+            Operation::Rerun { of, key } => {
+                let path = format!("/executions/{}/rerun", id_of(of));
+                let request = self.stack.post(&path).header("idempotency-key", format!("key-{key}"));
+                let (status, replayed, body) = answer(request).await;
+                let Some(old) = self.known.get(&of) else {
+                    return expect(status == StatusCode::NOT_FOUND, "there is nothing to run again", &body);
+                };
+                let new = Known::new(old.pattern, old.job, Some(id_of(of)));
+                self.started(key, &new, (status, replayed, body))
+            }
+            Operation::Cancel { key } => {
+                let path = format!("/executions/{}/cancel", id_of(key));
+                let (status, _, body) = answer(self.stack.post(&path)).await;
+                let Some(known) = self.known.get_mut(&key) else {
+                    return expect(status == StatusCode::NOT_FOUND, "there is nothing to cancel", &body);
+                };
+                known.cancelled |= known.end.is_none() && body["done"] == false;
+                expect(status == if body["done"] == true { 200 } else { 202 }, "a cancel is answered so", &body)?;
+                known.sees(&body)
+            }
+            Operation::Get { key } => {
+                let (status, _, body) = answer(self.stack.get(&format!("/executions/{}", id_of(key)))).await;
+                match self.known.get_mut(&key) {
+                    None => expect(status == StatusCode::NOT_FOUND, "there is no such execution", &body),
+                    Some(known) => {
+                        expect(status == StatusCode::OK, "it is there", &body)?;
+                        known.sees(&body)
+                    }
+                }
+            }
+            Operation::LoseEvent => self.event("cutBefore").await,
+            Operation::DoubleEvent => self.event("repeat").await,
+            Operation::KillTask { key } => {
+                let whom = json!({ "by": "task", "execution": id_of(key) });
+                let answer = self.stack.admin("kill", &whom).await.map_err(|(_, why)| why)?;
+                if let Some(known) = self.known.get_mut(&key) {
+                    known.killed |= answer["killed"].as_array().is_some_and(|killed| !killed.is_empty());
+                }
+                Ok(())
+            }
+            Operation::Crash if self.crashes == CRASHES => Ok(()),
+            Operation::Crash => {
+                self.crashes += 1;
+                self.stack.process.kill().await.map_err(|why| why.to_string())?;
+                self.stack = start(self.data).await;
+                Ok(())
+            }
+            Operation::Pause => {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// One key is one execution, of one request.
+    fn started(&mut self, key: u8, new: &Known, (status, replayed, body): Answer) -> Result<(), String> {
+        let first = !self.known.contains_key(&key);
+        let known = self.known.entry(key).or_insert_with(|| new.clone());
+        if (known.pattern, known.job) != (new.pattern, new.job) {
+            let refused = status == 422 && body["code"] == "idempotency-key-reused";
+            return expect(refused, "the key stands for another request", &body);
+        }
+        let fits = status == if body["done"] == true { 200 } else { 202 };
+        expect(fits && body["executionId"] == id_of(key), "it is accepted", &body)?;
+        expect(replayed != first, "a repeat says so", &body)?;
+        known.sees(&body)
+    }
+
+    async fn event(&self, does: &str) -> Result<(), String> {
+        let fault = json!({ "on": "events:ECS Task State Change", "does": does });
+        self.stack.admin("faults", &fault).await.map(drop).map_err(|(_, why)| why)
+    }
+
+    /// All of them end, and each attempt had one task.
+    async fn settles(&mut self) -> Result<(), String> {
+        self.stack.delete("faults").await;
+        // An event that got lost costs two sweeps.
+        let deadline = Instant::now() + 2 * PATIENCE;
+        while self.known.values().any(|known| known.end.is_none()) {
+            if Instant::now() > deadline {
+                return Err(format!("stuck: {:?}", self.known));
+            }
+            for key in self.known.keys().copied().collect::<Vec<_>>() {
+                self.does(Operation::Get { key }).await?;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let mut attempts = BTreeMap::new();
+        for task in self.stack.tasks().await {
+            let environment = &task["overrides"]["containerOverrides"][0]["environment"];
+            let attempt =
+                environment.as_array().unwrap().iter().find(|one| one["name"] == "EXECUTION_ATTEMPT").cloned();
+            *attempts.entry((task["startedBy"].to_string(), format!("{attempt:?}"))).or_insert(0) += 1;
+        }
+        expect(attempts.values().all(|tasks| *tasks == 1), "one task for each attempt", &json!(format!("{attempts:?}")))
+    }
+}
+
+type Answer = (StatusCode, bool, Value);
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let replayed = response.headers().contains_key("idempotent-replayed");
+    (response.status(), replayed, response.json().await.unwrap())
+}
+
+fn expect(holds: bool, what: &str, body: &Value) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("{what}: {body:#}")) }
+}
+
+async fn live(operations: &[Operation]) -> Result<(), String> {
+    let directory = tempfile::tempdir().unwrap();
+    let stack = start(directory.path()).await;
+    let mut world = World { data: directory.path(), stack, known: BTreeMap::new(), crashes: 0 };
+    for operation in operations {
+        world.does(*operation).await.map_err(|why| format!("{operation:?}: {why}"))?;
+    }
+    world.settles().await
+}
+
+#[test]
+fn the_api_and_the_model_agree() {
+    let (seed, cases) = (option("MODEL_SEED", 20_261_125), option("MODEL_CASES", 4));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = Config { cases: u32::try_from(cases).unwrap(), max_shrink_iters: 30, ..Config::default() };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let lives = prop::collection::vec(operation(), 5..30);
+    let agreed = runner.run(&lives, |life| runtime.block_on(live(&life)).map_err(TestCaseError::fail));
+    match agreed {
+        Ok(()) => println!("model: seed {seed}: {cases} random lives agree"),
+        Err(TestError::Fail(why, life)) => panic!("MODEL_SEED={seed}: {why}\nin the life {life:#?}"),
+        Err(why) => panic!("MODEL_SEED={seed}: {why}"),
+    }
+}
