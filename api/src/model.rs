@@ -9,7 +9,7 @@ use domain::{
     DEFAULT_TASK, Entry, Execution, JobError, Json, Pattern, Request, State, Status, Timeline, Verdict, limits,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::json;
 use utoipa::{
     ToSchema,
@@ -30,6 +30,7 @@ pub(crate) struct NewExecution {
     #[schema(example = "demo")]
     task: Option<String>,
     /// How long it may take, from now. A year if absent.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
     /// How often a job that fails is tried. Once if absent.
@@ -38,6 +39,19 @@ pub(crate) struct NewExecution {
     #[serde(default)]
     #[schema(schema_with = tags)]
     tags: BTreeMap<String, String>,
+}
+
+/// A whole number, also as `3.0`: JSON and its schemas know no difference.
+fn whole<'de, D: Deserializer<'de>>(number: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(number)? else { return Ok(None) };
+    let from_fraction = || format!("{:.0}", number.as_f64().filter(|number| number.fract() == 0.0)?).parse().ok();
+    let whole = number.as_u64().or_else(from_fraction);
+    whole.map(Some).ok_or_else(|| D::Error::custom("must be a whole number"))
+}
+
+fn some_whole<'de, D: Deserializer<'de>>(number: D) -> Result<u32, D::Error> {
+    let number = whole(number)?.and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| D::Error::custom("must be a whole number"))
 }
 
 /// Labels, within their limits: what the derived schema cannot say.
@@ -59,6 +73,7 @@ fn tags() -> Object {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Retry {
     /// Tries in all.
+    #[serde(deserialize_with = "some_whole")]
     #[schema(minimum = 1, maximum = 10, example = 3)]
     pub(crate) max_attempts: u32,
 }

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 
 data=$(mktemp --directory)
 exec {ready}< <(
-    exec env RUST_LOG=error target/debug/longhaul --json --listen 127.0.0.1:0 --aws-listen 127.0.0.1:0 --data "$data" \
+    exec env RUST_LOG=error "${LONGHAUL_BIN:-target/debug/longhaul}" --json --listen 127.0.0.1:0 --aws-listen 127.0.0.1:0 --data "$data" \
         --task demo=true 2> "$data/stderr"
 )
 stack=$!

@@ -107,6 +107,8 @@ mod tests {
     fn says_where_a_body_is_wrong() {
         for (body, code, pointer) in [
             (r#"{"input":1,"timeoutSeconds":-1}"#, Code::InvalidBody, "/timeoutSeconds"),
+            (r#"{"input":1,"timeoutSeconds":1.5}"#, Code::InvalidBody, "/timeoutSeconds"),
+            (r#"{"input":1,"timeoutSeconds":1e300}"#, Code::InvalidBody, "/timeoutSeconds"),
             (r#"{"input":1,"tags":{"a/b":1}}"#, Code::InvalidBody, "/tags/a~1b"),
             (r#"{"input":1,"inptu":1}"#, Code::InvalidBody, "/inptu"),
             (r#"{"input":1,"input":2}"#, Code::InvalidBody, ""),
@@ -115,6 +117,13 @@ mod tests {
             (r#"{"input":1} x"#, Code::InvalidJson, "-"),
         ] {
             assert_eq!(wrong(body), (code, pointer.to_owned()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_as_a_fraction() {
+        for seconds in ["60", "60.0", "6e1"] {
+            parse(format!(r#"{{"input":1,"timeoutSeconds":{seconds}}}"#).as_bytes()).unwrap();
         }
     }
 

@@ -53,6 +53,9 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
         (r#"{"input": 1, "timeoutSeconds": 0}"#.to_owned(), "/timeoutSeconds"),
         (r#"{"input": 1, "timeoutSeconds": 31536001}"#.to_owned(), "/timeoutSeconds"),
         (r#"{"input": 1, "timeoutSeconds": 1.5}"#.to_owned(), "/timeoutSeconds"),
+        (r#"{"input": 1, "timeoutSeconds": 1e300}"#.to_owned(), "/timeoutSeconds"),
+        (r#"{"input": 1, "retry": {"maxAttempts": 1e300}}"#.to_owned(), "/retry/maxAttempts"),
+        (r#"{"input": 1, "retry": {"maxAttempts": null}}"#.to_owned(), "/retry/maxAttempts"),
         (r#"{"input": 1, "retry": {"maxAttempts": 11}}"#.to_owned(), "/retry/maxAttempts"),
         (format!(r#"{{"input": {deep}}}"#), "/input"),
         (format!(r#"{{"input": "{}"}}"#, "x".repeat(200 * 1024)), "/input"),
@@ -62,6 +65,10 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
         let problem = problem(json(&body), 422, "invalid-body").await;
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem:#}");
     }
+    // JSON and its schemas know no difference between 3 and 3.0.
+    let whole = r#"{"input": 1, "timeoutSeconds": 6e1, "retry": {"maxAttempts": 3.0}}"#;
+    let checked = stack.post("/executions/sync?validateOnly=true").header("content-type", "application/json");
+    assert_eq!(checked.body(whole).send().await.unwrap().status(), StatusCode::OK);
     assert_eq!(stack.items().await, 0, "nothing is left behind");
 }
 
