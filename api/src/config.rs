@@ -20,6 +20,8 @@ pub struct Config {
     pub reconciler_function: String,
     /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
     pub catalog: Catalog,
+    /// `LOG_GROUP`: name of the log group that tasks print into.
+    pub log_group: String,
     /// `CORS_ORIGINS`: web origins whose pages may use the API, comma-separated; none if absent.
     pub cors_origins: Vec<Origin>,
 }
@@ -38,6 +40,7 @@ impl Config {
             callback_function: env.required("CALLBACK_FUNCTION"),
             reconciler_function: env.required("RECONCILER_FUNCTION"),
             catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
+            log_group: env.required("LOG_GROUP"),
             cors_origins: env.parsed_list("CORS_ORIGINS"),
         };
         env.finish(config)

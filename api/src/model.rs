@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use aws::Catalog;
 use domain::{
-    DEFAULT_TASK, Entry, Execution, JobError, Json, Pattern, Request, State, Status, Timeline, Verdict, limits,
+    DEFAULT_TASK, Entry, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Status, Timeline, Verdict,
+    limits,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -88,11 +89,19 @@ impl NewExecution {
             max_attempts: self.retry.map_or(1, |retry| retry.max_attempts),
             tags: self.tags,
         };
-        let field = |violation: domain::Violation| FieldError { pointer: violation.pointer, detail: violation.detail };
+        let field = |violation: domain::Violation| FieldError {
+            pointer: violation.pointer,
+            detail: violation.detail,
+            rule: violation.rule,
+        };
         let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
         if !catalog.contains_key(&request.task) {
             let known = catalog.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            errors.push(FieldError { pointer: "/task".into(), detail: format!("is not one of: {known}") });
+            errors.push(FieldError {
+                pointer: "/task".into(),
+                detail: format!("is not one of: {known}"),
+                rule: "unknown-task",
+            });
         }
         if errors.is_empty() { Ok(request) } else { Err(Problem::invalid_body(errors)) }
     }
@@ -339,6 +348,12 @@ pub(crate) struct Links {
     itself: String,
 }
 
+impl Links {
+    pub(crate) fn of(id: &ExecutionId) -> Self {
+        Self { itself: format!("/executions/{id}") }
+    }
+}
+
 impl ExecutionView {
     pub(crate) fn of(execution: Execution) -> Self {
         let status = execution.status();
@@ -403,7 +418,7 @@ impl About {
             tags: execution.request.tags.clone(),
             rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),
-            links: Links { itself: format!("/executions/{}", execution.id) },
+            links: Links::of(&execution.id),
         }
     }
 }

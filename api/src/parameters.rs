@@ -1,7 +1,7 @@
 //! The parameters of a request: those of its query, each known, given once and understood, or the request is refused. A
 //! misspelt filter that is ignored lists everything; a misspelt `validateOnly` starts a job.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use axum::{
     extract::{FromRequestParts, Query},
@@ -42,6 +42,19 @@ impl Parameters {
         read(&text).map(Some).ok_or_else(|| invalid(&format!("{name} must be {must}")))
     }
 
+    /// Takes a whole number from `least` to `most`.
+    pub(crate) fn number<T>(&mut self, name: &str, least: T, most: T) -> Result<Option<T>, Problem>
+    where
+        T: FromStr + PartialOrd + std::fmt::Display,
+    {
+        let must = format!("a whole number from {least} to {most}");
+        self.take(name, &must, |text| {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = text.parse().ok().filter(|_| digits)?;
+            (least <= number && number <= most).then_some(number)
+        })
+    }
+
     /// Takes a yes or no; no if it is absent.
     pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
         let said = self.take(name, "true or false", |text| text.parse().ok())?;
@@ -72,7 +85,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_parameter_is_known_given_once_and_understood() {
-        let mut parameters = of("yes=true&a%20b=%C3%A4").await.unwrap();
+        let mut parameters = of("n=7&yes=true&a%20b=%C3%A4").await.unwrap();
+        assert_eq!(parameters.number("n", 1, 10).unwrap(), Some(7));
+        assert_eq!(parameters.number("m", 1, 10).unwrap(), None);
         assert_eq!((parameters.flag("yes").unwrap(), parameters.flag("no").unwrap()), (true, false));
         assert_eq!(parameters.take("a b", "text", |text| Some(text.to_owned())).unwrap().as_deref(), Some("ä"));
         parameters.finish().unwrap();
@@ -80,6 +95,7 @@ mod tests {
         assert!(of("n=1&n=1").await.is_err());
         assert!(of("n=1").await.unwrap().finish().is_err());
         for wrong in ["0", "11", "-1", "+1", "1.0", "", "x", "99999999999999999999"] {
+            assert!(of(&format!("n={wrong}")).await.unwrap().number("n", 1, 10).is_err(), "{wrong}");
             assert!(of(&format!("yes={wrong}")).await.unwrap().flag("yes").is_err(), "{wrong}");
         }
     }

@@ -25,6 +25,8 @@ pub(crate) enum Code {
     InvalidHeader,
     /// A parameter in the query is unknown, or cannot be used as it is.
     InvalidParameter,
+    /// A token does not say where this request goes on.
+    InvalidPageToken,
     /// No authorizer vouches for the caller.
     Unauthenticated,
     /// There is no such path.
@@ -33,6 +35,8 @@ pub(crate) enum Code {
     ExecutionNotFound,
     /// The execution has expired.
     ExecutionExpired,
+    /// AWS has forgotten what the workflow did.
+    HistoryExpired,
     /// The path does not have this method; `Allow` says which it has.
     MethodNotAllowed,
     /// A durable execution of this name was started by somebody else.
@@ -52,12 +56,14 @@ pub(crate) enum Code {
 impl Code {
     fn status(self) -> StatusCode {
         match self {
-            Self::InvalidJson | Self::InvalidHeader | Self::InvalidParameter => StatusCode::BAD_REQUEST,
+            Self::InvalidJson | Self::InvalidHeader | Self::InvalidParameter | Self::InvalidPageToken => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::PathNotFound | Self::ExecutionNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ExecutionIdTaken => StatusCode::CONFLICT,
-            Self::ExecutionExpired => StatusCode::GONE,
+            Self::ExecutionExpired | Self::HistoryExpired => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidBody | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -78,10 +84,12 @@ impl Code {
             Self::InvalidBody => "The body does not validate",
             Self::InvalidHeader => "A header cannot be used as it is",
             Self::InvalidParameter => "A parameter cannot be used as it is",
+            Self::InvalidPageToken => "The token is not one of this request's",
             Self::Unauthenticated => "Nobody vouches for the caller",
             Self::PathNotFound => "There is no such path",
             Self::ExecutionNotFound => "There is no such execution",
             Self::ExecutionExpired => "The execution has expired",
+            Self::HistoryExpired => "What the workflow did is forgotten",
             Self::MethodNotAllowed => "The path does not have this method",
             Self::ExecutionIdTaken => "The execution's id is taken",
             Self::BodyTooLarge => "The body is too large",
@@ -102,6 +110,9 @@ pub(crate) struct FieldError {
     /// What is wrong there.
     #[schema(example = "must be between 1 and 31536000")]
     pub(crate) detail: String,
+    /// The rule that it breaks, for programs: `invalid-value`, `unknown-task`, or the limit that it exceeds.
+    #[schema(value_type = String, example = "timeout-out-of-range")]
+    pub(crate) rule: &'static str,
 }
 
 /// An error, as RFC 9457 has it.

@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use aws::{Catalog, Connection, Executions, Reconciler, Workflows};
+use aws::{Catalog, Connection, Executions, Histories, Logs, Reconciler, Workflows};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -18,9 +18,9 @@ use crate::{
     cancel,
     config::Config,
     cors::{self, Origin},
-    document, executions, health,
+    document, executions, health, history, listing, logs,
     problem::{Code, Problem},
-    request_id, security, start,
+    request_id, security, start, tasks,
 };
 
 /// What every handler shares.
@@ -29,6 +29,8 @@ pub struct App {
     pub(crate) executions: Executions,
     pub(crate) workflows: Workflows,
     pub(crate) reconciler: Reconciler,
+    pub(crate) histories: Histories,
+    pub(crate) logs: Logs,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) callers: Callers,
     cors_origins: Arc<[Origin]>,
@@ -40,6 +42,8 @@ impl App {
     pub fn new(connection: &Connection, config: Config, callers: Callers) -> Self {
         Self {
             executions: Executions::new(connection, config.table),
+            histories: Histories::new(connection, &config.sync_function, &config.callback_function),
+            logs: Logs::new(connection, config.log_group),
             workflows: Workflows::new(connection, config.sync_function, config.callback_function),
             reconciler: Reconciler::new(connection, config.reconciler_function),
             catalog: Arc::new(config.catalog),
@@ -80,8 +84,12 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(document::base())
         .routes(routes!(start::start_sync))
         .routes(routes!(start::start_callback))
+        .routes(routes!(listing::list_executions))
         .routes(routes!(executions::get_execution))
         .routes(routes!(cancel::cancel))
         .routes(routes!(start::rerun))
+        .routes(routes!(logs::get_logs))
+        .routes(routes!(history::get_history))
+        .routes(routes!(tasks::list_tasks))
         .routes(routes!(health::get_health))
 }

@@ -4,6 +4,7 @@
 //! `DynamoDB` arbitrates.
 
 mod item;
+mod listing;
 
 use std::collections::HashMap;
 

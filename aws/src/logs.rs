@@ -1,6 +1,6 @@
 //! What tasks printed: CloudWatch Logs.
 
-use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::{Client, operation::get_log_events::GetLogEventsError, types::OutputLogEvent};
 use domain::task::Line;
 use jiff::Timestamp;
 
@@ -11,6 +11,37 @@ use crate::{CallFailed, Connection};
 pub struct Logs {
     client: Client,
     group: String,
+}
+
+/// Where reading a stream begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// Its oldest line.
+    Head,
+    /// Its newest lines.
+    Tail,
+    /// Where the page with this token ended.
+    Token(String),
+}
+
+/// Some lines of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPage {
+    /// The lines, oldest first.
+    pub lines: Vec<Line>,
+    /// Goes on behind them. The one that was given, at the end of what is there.
+    pub token: Option<String>,
+}
+
+/// Why lines could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// CloudWatch never gave this token, or has forgotten it: they live for a day.
+    #[error("the token is not one of CloudWatch's")]
+    Token,
+    /// CloudWatch did not answer, or refused.
+    #[error(transparent)]
+    Call(#[from] CallFailed),
 }
 
 impl Logs {
@@ -31,15 +62,42 @@ impl Logs {
         let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream);
         let answer = match request.start_from_head(false).limit(limit).send().await {
             Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(aws_sdk_cloudwatchlogs::operation::get_log_events::GetLogEventsError::is_resource_not_found_exception) => {
+            Err(error) if error.as_service_error().is_some_and(GetLogEventsError::is_resource_not_found_exception) => {
                 return Ok(Vec::new());
             }
             Err(error) => return Err(CallFailed::new("logs:GetLogEvents", error)),
         };
-        let lines = answer.events.unwrap_or_default().into_iter().map(|event| Line {
-            at: Timestamp::from_millisecond(event.timestamp.unwrap_or_default()).unwrap_or(Timestamp::UNIX_EPOCH),
-            text: event.message.unwrap_or_default(),
-        });
-        Ok(lines.collect())
+        Ok(lines(answer.events))
     }
+
+    /// At most `limit` lines of a stream (1 to 10,000), fewer if they are long. `None` if the stream is not there (yet).
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub async fn page(&self, stream: &str, from: ReadFrom, limit: i32) -> Result<Option<LogPage>, LogError> {
+        const CALL: &str = "logs:GetLogEvents";
+        let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream).limit(limit);
+        let request = request.start_from_head(from != ReadFrom::Tail);
+        let (request, went_on) = match from {
+            ReadFrom::Head | ReadFrom::Tail => (request, false),
+            ReadFrom::Token(token) => (request.next_token(token), true),
+        };
+        match request.send().await {
+            Ok(answer) => Ok(Some(LogPage { lines: lines(answer.events), token: answer.next_forward_token })),
+            Err(error) => match error.as_service_error() {
+                Some(GetLogEventsError::ResourceNotFoundException(_)) => Ok(None),
+                Some(GetLogEventsError::InvalidParameterException(_)) if went_on => Err(LogError::Token),
+                _ => Err(CallFailed::new(CALL, error).into()),
+            },
+        }
+    }
+}
+
+fn lines(events: Option<Vec<OutputLogEvent>>) -> Vec<Line> {
+    let line = |event: OutputLogEvent| Line {
+        at: Timestamp::from_millisecond(event.timestamp.unwrap_or_default()).unwrap_or(Timestamp::UNIX_EPOCH),
+        text: event.message.unwrap_or_default(),
+    };
+    events.unwrap_or_default().into_iter().map(line).collect()
 }

@@ -80,12 +80,19 @@ def action(service, operation):
     return f"{SERVICES.get(service, service)}:{camel}"
 
 
+def services_of(path):
+    """The services that a file's `client` may be of: what it imports one of, or the module that it is a part of."""
+    found = set(re.findall(r"\baws_sdk_(\w+)::(?:\w+::)*\{?[^;]*\bClient\b", source(path)))
+    module = path.parent.with_suffix(".rs")
+    return found or (services_of(module) if module.exists() else found)
+
+
 @functools.cache
 def aws_calls():
     """What each method of the crate `aws` calls: `{(type, method): {"service:Operation"}}`."""
     direct, edges = {}, {}
     for function in functions("aws"):
-        services = set(re.findall(r"\baws_sdk_(\w+)::(?:\w+::)*\{?[^;]*\bClient\b", source(function.file)))
+        services = services_of(function.file)
         key = (function.owner, function.name)
         operations = re.findall(r"\.\s*client\s*\.\s*(\w+)\s*\(", function.body)
         assert not operations or len(services) == 1, f"{function.file} has clients of {services}"

@@ -75,12 +75,26 @@ class Environment(unittest.TestCase):
         self.assertEqual(table["TimeToLiveSpecification"], {"AttributeName": expires, "Enabled": True})
 
 
-    def test_the_index_is_the_one_that_the_code_asks(self):
-        executions = (ROOT / "aws/src/executions.rs").read_text()
-        (index,) = Template().properties("Table")["GlobalSecondaryIndexes"]
-        self.assertEqual(index["IndexName"], re.search(r'const ACTIVE: &str = "(\w+)"', executions)[1])
-        for key in index["KeySchema"]:
-            self.assertRegex(executions, rf'"[^"]*\b{key["AttributeName"]}\b')
+    def test_the_indexes_are_those_that_the_code_asks(self):
+        asked = {"active": ("aws/src/executions.rs", "ACTIVE"), "byOwner": ("aws/src/executions/listing.rs", "INDEX")}
+        indexes = Template().properties("Table")["GlobalSecondaryIndexes"]
+        self.assertEqual({index["IndexName"] for index in indexes}, set(asked))
+        for index in indexes:
+            path, name = asked[index["IndexName"]]
+            code = (ROOT / path).read_text()
+            self.assertEqual(index["IndexName"], re.search(rf'const {name}: &str = "(\w+)"', code)[1])
+            for key in index["KeySchema"]:
+                self.assertRegex(code, rf'"[^"]*\b{key["AttributeName"]}\b')
+
+    def test_what_a_list_shows_is_in_its_index(self):
+        code = (ROOT / "aws/src/executions/listing.rs").read_text()
+        entry = re.search(r"struct Entry \{(.*?)\n\}", code, re.S)[1]
+        shown = {re.sub(r"_(\w)", lambda it: it[1].upper(), name) for name in re.findall(r"^    (\w+):", entry, re.M)}
+        (index,) = [it for it in Template().properties("Table")["GlobalSecondaryIndexes"] if it["IndexName"] == "byOwner"]
+        self.assertEqual({*index["Projection"]["NonKeyAttributes"], "executionId"}, shown)
+        local = (ROOT / "local/src/dynamodb.rs").read_text()
+        listed = re.search(r"const LISTED: \[&str; \d+\] = \[(.*?)\];", local, re.S)[1]
+        self.assertEqual(set(re.findall(r'"(\w+)"', listed)), shown - {"executionId"})
 
 
 class Events(unittest.TestCase):

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Entry, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, State, Status, Timeline, limits,
+    Attempt, Entry, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline, limits,
 };
 
 /// How an execution learns of its job's end.
@@ -66,6 +66,8 @@ pub struct Execution {
     pub durable_execution_arn: Option<String>,
     /// Where it is.
     pub state: State,
+    /// The tasks of earlier attempts, oldest first: what they printed can still be read.
+    pub earlier: Vec<Run>,
     /// When somebody has to look after it, should nothing else happen; `None` when it is over and nothing of it is left.
     pub due: Option<Timestamp>,
     /// The execution that this one does again.
@@ -96,6 +98,7 @@ impl Execution {
             expires_at: retained(deadline),
             durable_execution_arn: None,
             state: State::Pending,
+            earlier: Vec::new(),
             due: Some(later(now, FIRST_LOOK)),
             rerun_of: None,
             failed: FailedAttempts::default(),
@@ -133,6 +136,7 @@ impl Execution {
         let mut next = Self { state, version: self.version + 1, ..self.clone() };
         match event {
             Event::TaskStarted { attempt, .. } => {
+                next.earlier.extend(self.state.run().cloned());
                 next.timeline.push(at, Moment::TaskStarted, Some(format!("attempt {attempt}")));
             }
             Event::CancelRequested => next.timeline.push(at, Moment::CancelRequested, None),
@@ -174,6 +178,12 @@ impl Execution {
     fn postponed(&self, at: Timestamp) -> Option<Self> {
         let next = later(at, FIRST_LOOK);
         (next > self.due?).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
+    }
+
+    /// The task of an attempt, if one was recorded.
+    #[must_use]
+    pub fn run_of(&self, attempt: Attempt) -> Option<&Run> {
+        self.earlier.iter().chain(self.state.run()).find(|run| run.attempt == attempt)
     }
 
     /// Whether `attempt` may be followed by another.

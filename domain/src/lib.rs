@@ -4,10 +4,12 @@
 //! passed in, so the same calls give the same answers for ever.
 
 mod execution;
+pub mod history;
 mod id;
 mod json;
 pub mod judge;
 pub mod limits;
+pub mod listing;
 pub mod output;
 mod request;
 mod state;

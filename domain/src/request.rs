@@ -31,6 +31,8 @@ pub struct Violation {
     pub pointer: String,
     /// What is wrong there, and what would be right.
     pub detail: String,
+    /// The rule that it breaks, for programs. Part of the API: never rename one.
+    pub rule: &'static str,
 }
 
 impl Request {
@@ -38,32 +40,56 @@ impl Request {
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         let mut found = Vec::new();
-        let mut wrong = |pointer: String, detail: String| found.push(Violation { pointer, detail });
+        let mut wrong = |rule, pointer: String, detail: String| found.push(Violation { pointer, detail, rule });
         let bytes = self.input.text().len();
         if bytes > limits::INPUT_BYTES {
-            wrong("/input".into(), format!("has {bytes} bytes, at most {} are allowed", limits::INPUT_BYTES));
+            wrong(
+                "input-too-large",
+                "/input".into(),
+                format!("has {bytes} bytes, at most {} are allowed", limits::INPUT_BYTES),
+            );
         }
         let depth = self.input.depth();
         if depth > limits::INPUT_DEPTH {
-            wrong("/input".into(), format!("is nested {depth} deep, at most {} are allowed", limits::INPUT_DEPTH));
+            wrong(
+                "input-too-deep",
+                "/input".into(),
+                format!("is nested {depth} deep, at most {} are allowed", limits::INPUT_DEPTH),
+            );
         }
         let most = limits::TIMEOUT.as_secs();
         if !(1..=most).contains(&self.timeout.as_secs()) {
-            wrong("/timeoutSeconds".into(), format!("must be between 1 and {most}"));
+            wrong("timeout-out-of-range", "/timeoutSeconds".into(), format!("must be between 1 and {most}"));
         }
         if !(1..=limits::ATTEMPTS).contains(&self.max_attempts) {
-            wrong("/retry/maxAttempts".into(), format!("must be between 1 and {}", limits::ATTEMPTS));
+            wrong(
+                "attempts-out-of-range",
+                "/retry/maxAttempts".into(),
+                format!("must be between 1 and {}", limits::ATTEMPTS),
+            );
         }
         if self.tags.len() > limits::TAGS {
-            wrong("/tags".into(), format!("has {} entries, at most {} are allowed", self.tags.len(), limits::TAGS));
+            wrong(
+                "too-many-tags",
+                "/tags".into(),
+                format!("has {} entries, at most {} are allowed", self.tags.len(), limits::TAGS),
+            );
         }
         for (key, value) in &self.tags {
             let pointer = format!("/tags/{}", key.replace('~', "~0").replace('/', "~1"));
             if key.is_empty() || key.chars().count() > limits::TAG_KEY_CHARS {
-                wrong(pointer.clone(), format!("a tag's key has 1 to {} characters", limits::TAG_KEY_CHARS));
+                wrong(
+                    "tag-key-length",
+                    pointer.clone(),
+                    format!("a tag's key has 1 to {} characters", limits::TAG_KEY_CHARS),
+                );
             }
             if value.chars().count() > limits::TAG_VALUE_CHARS {
-                wrong(pointer, format!("a tag's value has at most {} characters", limits::TAG_VALUE_CHARS));
+                wrong(
+                    "tag-value-length",
+                    pointer,
+                    format!("a tag's value has at most {} characters", limits::TAG_VALUE_CHARS),
+                );
             }
         }
         found

@@ -11,6 +11,22 @@ const TTL_SWEEP: Duration = Duration::from_mins(1);
 
 use crate::clock::Clock;
 
+/// What a list shows of an execution.
+const LISTED: [&str; 12] = [
+    "pattern",
+    "status",
+    "task",
+    "createdAt",
+    "maxAttempts",
+    "run",
+    "finishedAt",
+    "exitCode",
+    "deadline",
+    "expiresAt",
+    "tags",
+    "rerunOf",
+];
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The running service.
@@ -46,28 +62,53 @@ impl DynamoDb {
     }
 }
 
-/// The same table as the one in `template.yaml`.
+/// The same table as the one in `template.yaml`. One that an earlier version made gets the index that it lacks.
 fn ensure_table(database: &Database, table: &str) -> Result<(), Error> {
+    let attributes = json!([
+        { "AttributeName": "executionId", "AttributeType": "S" },
+        { "AttributeName": "activeShard", "AttributeType": "S" },
+        { "AttributeName": "due", "AttributeType": "N" },
+        { "AttributeName": "ownerShard", "AttributeType": "S" },
+        { "AttributeName": "created", "AttributeType": "S" },
+    ]);
+    let by_owner = json!({
+        "IndexName": "byOwner",
+        "KeySchema": [
+            { "AttributeName": "ownerShard", "KeyType": "HASH" },
+            { "AttributeName": "created", "KeyType": "RANGE" },
+        ],
+        "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": LISTED },
+    });
     let create = json!({
         "TableName": table,
-        "AttributeDefinitions": [
-            { "AttributeName": "executionId", "AttributeType": "S" },
-            { "AttributeName": "activeShard", "AttributeType": "S" },
-            { "AttributeName": "due", "AttributeType": "N" },
-        ],
+        "AttributeDefinitions": attributes,
         "KeySchema": [{ "AttributeName": "executionId", "KeyType": "HASH" }],
-        "GlobalSecondaryIndexes": [{
-            "IndexName": "active",
-            "KeySchema": [
-                { "AttributeName": "activeShard", "KeyType": "HASH" },
-                { "AttributeName": "due", "KeyType": "RANGE" },
-            ],
-            "Projection": { "ProjectionType": "KEYS_ONLY" },
-        }],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": "active",
+                "KeySchema": [
+                    { "AttributeName": "activeShard", "KeyType": "HASH" },
+                    { "AttributeName": "due", "KeyType": "RANGE" },
+                ],
+                "Projection": { "ProjectionType": "KEYS_ONLY" },
+            },
+            by_owner,
+        ],
         "BillingMode": "PAY_PER_REQUEST",
     });
     let exists = database.list_tables(from(json!({}))?)?.table_names.iter().any(|name| name == table);
-    if !exists {
+    if exists {
+        let is = database.describe_table(from(json!({ "TableName": table }))?)?;
+        let is = serde_json::to_value(is)?.to_string();
+        if !is.contains("\"byOwner\"") {
+            let update = json!({
+                "TableName": table,
+                "AttributeDefinitions": attributes,
+                "GlobalSecondaryIndexUpdates": [{ "Create": by_owner }],
+            });
+            database.update_table(from(update)?)?;
+        }
+    } else {
         database.create_table(from(create)?)?;
         let ttl = json!({
             "TableName": table,

@@ -61,6 +61,7 @@ pub(crate) fn api_config(catalog: Catalog, cors_origins: Vec<Origin>) -> api::co
         sync_function: format!("{SYNC}:{ALIAS}"),
         callback_function: format!("{CALLBACK}:{ALIAS}"),
         reconciler_function: RECONCILER.to_owned(),
+        log_group: LOG_GROUP.to_owned(),
         catalog,
         cors_origins,
     }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use utoipa::{
     IntoResponses, ToSchema,
-    openapi::{RefOr, Response, ResponseBuilder, content::ContentBuilder, example::ExampleBuilder, schema::Ref},
+    openapi::{
+        AllOfBuilder, ObjectBuilder, RefOr, Response, ResponseBuilder, Schema, Type, content::ContentBuilder,
+        example::ExampleBuilder, schema::Ref,
+    },
 };
 
 use super::{Code, FieldError, Problem};
@@ -28,8 +31,18 @@ fn answer(codes: &[Code]) -> Response {
         let body = serde_json::to_value(example(*code).body("5f2c9d1e7a3b4c60")).ok();
         (code.name(), ExampleBuilder::new().summary(code.title()).value(body).build())
     });
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).examples_from_iter(examples);
+    let content = ContentBuilder::new().schema(Some(schema(codes))).examples_from_iter(examples);
     ResponseBuilder::new().description(words.join(". ")).content("application/problem+json", content.build()).build()
+}
+
+/// A problem that has one of these codes, and their status.
+fn schema(codes: &[Code]) -> Schema {
+    let statuses = codes.first().map(|code| code.status().as_u16());
+    let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|code| code.name())));
+    let status = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(statuses));
+    let these =
+        ObjectBuilder::new().property("code", code).property("status", status).required("code").required("status");
+    AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(these).build().into()
 }
 
 fn example(code: Code) -> Problem {
@@ -37,6 +50,7 @@ fn example(code: Code) -> Problem {
         Code::InvalidBody => Problem::invalid_body(vec![FieldError {
             pointer: "/timeoutSeconds".to_owned(),
             detail: "must be between 1 and 31536000".to_owned(),
+            rule: "timeout-out-of-range",
         }]),
         other => Problem::new(other, other.title()),
     }

@@ -57,7 +57,9 @@ fn parse(bytes: &[u8]) -> Result<NewExecution, Problem> {
         let pointer = pointer(error.path());
         let why = error.into_inner();
         match why.classify() {
-            Category::Data => Problem::invalid_body(vec![FieldError { pointer, detail: without_place(&why) }]),
+            Category::Data => {
+                Problem::invalid_body(vec![FieldError { pointer, detail: without_place(&why), rule: "invalid-value" }])
+            }
             Category::Syntax | Category::Eof | Category::Io => Problem::new(Code::InvalidJson, why.to_string()),
         }
     })?;

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::listing;
 use domain::{
     Ending, Execution, ExecutionId, FailedAttempts, JobError, Json, Owner, Pattern, Request, Run, State, Status,
     Timeline, Verdict,
@@ -20,6 +21,11 @@ pub(super) const EXPIRES: &str = "expiresAt";
 #[serde(rename_all = "camelCase")]
 pub(super) struct Item {
     execution_id: ExecutionId,
+    /// Both keys of the index of an owner's executions: which part of it, and where in that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner_shard: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
     version: u64,
     pattern: Pattern,
     status: Status,
@@ -49,6 +55,8 @@ pub(super) struct Item {
     durable_execution_arn: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<Run>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<Run>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wake: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,13 +74,13 @@ fn is_none(failed: &FailedAttempts) -> bool {
     *failed == FailedAttempts::default()
 }
 
-/// Parts of the index: one part of an index takes 1,000 writes a second
+/// Parts of the index of what is not over: one part of an index takes 1,000 writes a second
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>).
 pub(super) const SHARDS: u8 = 8;
 
-/// The part of the index that an execution is in. Never change it: what is in the table stays where it is.
-fn shard(id: &ExecutionId) -> u8 {
-    id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % SHARDS
+/// The part of an index that an execution is in. Never change it: what is in the table stays where it is.
+fn shard(id: &ExecutionId, shards: u8) -> u8 {
+    id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % shards
 }
 
 /// An item that no version of this code can have written.
@@ -96,6 +104,8 @@ impl Item {
         };
         Self {
             execution_id: execution.id.clone(),
+            owner_shard: Some(listing::shard(&execution.owner, shard(&execution.id, listing::SHARDS))),
+            created: Some(listing::place(execution.created_at, &execution.id)),
             version: execution.version,
             pattern: execution.pattern,
             status: execution.status(),
@@ -109,12 +119,13 @@ impl Item {
             created_at: execution.created_at,
             deadline: execution.deadline,
             expires_at: execution.expires_at.as_second(),
-            active_shard: execution.due.map(|_| shard(&execution.id).to_string()),
+            active_shard: execution.due.map(|_| shard(&execution.id, SHARDS).to_string()),
             due: execution.due.map(Timestamp::as_second),
             rerun_of: execution.rerun_of.clone(),
             failed: execution.failed.clone(),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             run: execution.state.run().cloned(),
+            earlier: execution.earlier.clone(),
             wake,
             result: ending.and_then(|ending| ending.result.as_ref()).map(|json| json.text().to_owned()),
             error,
@@ -166,6 +177,7 @@ impl Item {
             failed: self.failed,
             durable_execution_arn: self.durable_execution_arn,
             state,
+            earlier: self.earlier,
             timeline: self.timeline,
             version: self.version,
             id,

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, Options as Options2, TDataShape } from './client/index.js';
-import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, GetExecutionData, GetExecutionErrors, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses } from './types.gen.js';
+import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListTasksData, ListTasksErrors, ListTasksResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -17,6 +17,14 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
      */
     meta?: Record<string, unknown>;
 };
+
+/**
+ * List your executions, newest first.
+ *
+ * Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
+ * says that the list goes on. An execution that was just accepted may be missing for a moment.
+ */
+export const listExecutions = <ThrowOnError extends boolean = false>(options?: Options<ListExecutionsData, ThrowOnError>) => (options?.client ?? client).get<ListExecutionsResponses, ListExecutionsErrors, ThrowOnError>({ url: '/executions', ...options });
 
 /**
  * Start a job that reports for itself.
@@ -63,6 +71,23 @@ export const getExecution = <ThrowOnError extends boolean = false>(options: Opti
 export const cancelExecution = <ThrowOnError extends boolean = false>(options: Options<CancelExecutionData, ThrowOnError>) => (options.client ?? client).post<CancelExecutionResponses, CancelExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/cancel', ...options });
 
 /**
+ * Read what an execution's workflow did, operation by operation.
+ *
+ * This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks
+ * after its end; the execution's own `timeline` is always there. A later attempt of a callback execution has a workflow of
+ * its own.
+ */
+export const getExecutionHistory = <ThrowOnError extends boolean = false>(options: Options<GetExecutionHistoryData, ThrowOnError>) => (options.client ?? client).get<GetExecutionHistoryResponses, GetExecutionHistoryErrors, ThrowOnError>({ url: '/executions/{executionId}/history', ...options });
+
+/**
+ * Read what an execution's task printed.
+ *
+ * Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
+ * shows a line some seconds after it was printed.
+ */
+export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: Options<GetExecutionLogsData, ThrowOnError>) => (options.client ?? client).get<GetExecutionLogsResponses, GetExecutionLogsErrors, ThrowOnError>({ url: '/executions/{executionId}/logs', ...options });
+
+/**
  * Run the same job again, as a new execution.
  *
  * The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own.
@@ -75,3 +100,8 @@ export const rerunExecution = <ThrowOnError extends boolean = false>(options: Op
  * It asks nothing of AWS: use it to see whether the process lives.
  */
 export const getHealth = <ThrowOnError extends boolean = false>(options?: Options<GetHealthData, ThrowOnError>) => (options?.client ?? client).get<GetHealthResponses, GetHealthErrors, ThrowOnError>({ url: '/healthz', ...options });
+
+/**
+ * List the jobs that may be run.
+ */
+export const listTasks = <ThrowOnError extends boolean = false>(options?: Options<ListTasksData, ThrowOnError>) => (options?.client ?? client).get<ListTasksResponses, ListTasksErrors, ThrowOnError>({ url: '/tasks', ...options });

@@ -100,7 +100,7 @@ export type CancellingStatus = 'CANCELLING';
 /**
  * What went wrong, for programs. Part of the API: never rename one.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'unauthenticated' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'method-not-allowed' | 'execution-id-taken' | 'body-too-large' | 'unsupported-media-type' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'body-too-large' | 'unsupported-media-type' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable';
 
 /**
  * Its job exited with 0.
@@ -174,6 +174,74 @@ export type ExecutionError = {
 };
 
 /**
+ * A page of executions.
+ */
+export type ExecutionPage = {
+    /**
+     * Newest first. A page may be short, or empty, and yet not be the last: see `nextPageToken`.
+     */
+    executions: Array<ExecutionSummary>;
+    /**
+     * The `pageToken` of the next page; absent on the last one.
+     */
+    nextPageToken?: string;
+};
+
+/**
+ * What a list shows of an execution. Its input, result, error and timeline are where its link leads.
+ */
+export type ExecutionSummary = {
+    /**
+     * Which try its newest task works on, from 1.
+     */
+    attempt?: number;
+    createdAt: string;
+    /**
+     * When its job has to be over.
+     */
+    deadline: string;
+    /**
+     * Whether nothing will change any more.
+     */
+    done: boolean;
+    executionId: string;
+    /**
+     * Exit code of the job.
+     */
+    exitCode?: number;
+    /**
+     * When it is forgotten.
+     */
+    expiresAt: string;
+    /**
+     * When the job ended.
+     */
+    finishedAt?: string;
+    links: Links;
+    /**
+     * How often the job may be tried in all.
+     */
+    maxAttempts: number;
+    pattern: Pattern;
+    /**
+     * The execution that this one does again.
+     */
+    rerunOf?: string;
+    /**
+     * When its newest task was started.
+     */
+    startedAt?: string;
+    status: Status;
+    tags: {
+        [key: string]: string;
+    };
+    /**
+     * Name of the job.
+     */
+    task: string;
+};
+
+/**
  * Its job failed, or the platform under it.
  */
 export type FailedExecution = About & End & {
@@ -202,6 +270,10 @@ export type FieldError = {
      * Where, as a JSON Pointer (RFC 6901); empty for the whole body.
      */
     pointer: string;
+    /**
+     * The rule that it breaks, for programs: `invalid-value`, `unknown-task`, or the limit that it exceeds.
+     */
+    rule: string;
 };
 
 /**
@@ -225,6 +297,21 @@ export type Health = {
 };
 
 /**
+ * What an execution's workflow did.
+ */
+export type History = {
+    executionId: string;
+    /**
+     * The `pageToken` of the next page; absent on the last one.
+     */
+    nextPageToken?: string;
+    /**
+     * Operations that have ended, by their start; on the last page also those that have not.
+     */
+    operations: Array<Operation>;
+};
+
+/**
  * Where else to go from an execution.
  */
 export type Links = {
@@ -232,6 +319,34 @@ export type Links = {
      * The execution itself.
      */
     self: string;
+};
+
+/**
+ * A line that a task printed.
+ */
+export type LogLine = {
+    at: string;
+    text: string;
+};
+
+/**
+ * What a task printed.
+ */
+export type LogLines = {
+    /**
+     * Whose task printed them: which try it was, from 1.
+     */
+    attempt: number;
+    executionId: string;
+    /**
+     * Oldest first. None, if the task has printed nothing yet.
+     */
+    lines: Array<LogLine>;
+    /**
+     * Goes on behind these lines. While the attempt goes on there is always one: with no lines it says that there are no
+     * new ones yet. Absent at the end.
+     */
+    nextToken?: string;
 };
 
 /**
@@ -258,6 +373,38 @@ export type NewExecution = {
      */
     timeoutSeconds?: number | null;
 };
+
+/**
+ * An operation of a workflow: each is recorded once it is done, and not done again when the workflow goes on elsewhere.
+ */
+export type Operation = {
+    /**
+     * How often it was tried.
+     */
+    attempts: number;
+    /**
+     * Absent while it goes on.
+     */
+    endedAt?: string;
+    /**
+     * What it is: `Step`, `Callback`, `Wait`, `Context` or `ChainedInvoke`.
+     */
+    kind: string;
+    /**
+     * What it does; absent if the workflow gave it no name.
+     */
+    name?: string;
+    /**
+     * `STARTED` while it goes on. `TIMED_OUT` is how a look at the task comes about: nothing called for it earlier.
+     */
+    outcome: Outcome;
+    startedAt: string;
+};
+
+/**
+ * How an operation ended.
+ */
+export type Outcome = 'STARTED' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPED' | 'CANCELLED';
 
 /**
  * How an execution learns of its job's end.
@@ -340,6 +487,35 @@ export type RunningStatus = 'RUNNING';
 export type StartAnswer = Execution | ValidatedRequest;
 
 /**
+ * Where an execution is.
+ */
+export type Status = 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'TIMED_OUT' | 'CANCELLED';
+
+/**
+ * A job that may be run.
+ */
+export type Task = {
+    /**
+     * Whether it is what a request without a `task` runs.
+     */
+    default: boolean;
+    /**
+     * What a request's `task` says.
+     */
+    name: string;
+};
+
+/**
+ * The jobs that may be run.
+ */
+export type TaskList = {
+    /**
+     * In the order of their names.
+     */
+    tasks: Array<Task>;
+};
+
+/**
  * Its deadline passed before its job ended.
  */
 export type TimedOutExecution = About & End & {
@@ -402,6 +578,96 @@ export type ValidatedRequest = {
  */
 export type ValidatedStatus = 'VALIDATED';
 
+export type ListExecutionsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only executions in this state
+         */
+        status?: Status;
+        /**
+         * Only executions of this pattern
+         */
+        pattern?: Pattern;
+        /**
+         * Only executions of this job
+         */
+        task?: string;
+        /**
+         * Only executions with this tag: its key, or `key=value`
+         */
+        tag?: string;
+        /**
+         * Only executions that were accepted after this time (RFC 3339)
+         */
+        createdAfter?: string;
+        /**
+         * Only executions that were accepted before this time (RFC 3339)
+         */
+        createdBefore?: string;
+        /**
+         * At most so many executions; 50 if absent
+         */
+        pageSize?: number;
+        /**
+         * The last page's `nextPageToken`
+         */
+        pageToken?: string;
+    };
+    url: '/executions';
+};
+
+export type ListExecutionsErrors = {
+    /**
+     * A parameter cannot be used as it is: `invalid-parameter`. The token is not one of this request's: `invalid-page-token`
+     */
+    400: Problem & {
+        code: 'invalid-parameter' | 'invalid-page-token';
+        status: 400;
+    };
+    /**
+     * Nobody vouches for the caller: `unauthenticated`
+     */
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
+    /**
+     * API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * Something went wrong on our side: `internal`
+     */
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
+    /**
+     * AWS has no room for this request now: `aws-unavailable`
+     */
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
+};
+
+export type ListExecutionsError = ListExecutionsErrors[keyof ListExecutionsErrors];
+
+export type ListExecutionsResponses = {
+    /**
+     * A page of executions
+     */
+    200: ExecutionPage;
+};
+
+export type ListExecutionsResponse = ListExecutionsResponses[keyof ListExecutionsResponses];
+
 export type StartCallbackExecutionData = {
     /**
      * What to run, and on what
@@ -431,11 +697,17 @@ export type StartCallbackExecutionErrors = {
     /**
      * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
      */
-    400: Problem;
+    400: Problem & {
+        code: 'invalid-json' | 'invalid-header' | 'invalid-parameter';
+        status: 400;
+    };
     /**
      * Nobody vouches for the caller: `unauthenticated`
      */
-    401: Problem;
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
     /**
      * API Gateway's authorizer refuses the caller
      */
@@ -443,19 +715,31 @@ export type StartCallbackExecutionErrors = {
     /**
      * The execution's id is taken: `execution-id-taken`
      */
-    409: Problem;
+    409: Problem & {
+        code: 'execution-id-taken';
+        status: 409;
+    };
     /**
      * The body is too large: `body-too-large`
      */
-    413: Problem;
+    413: Problem & {
+        code: 'body-too-large';
+        status: 413;
+    };
     /**
      * The body has to be JSON: `unsupported-media-type`
      */
-    415: Problem;
+    415: Problem & {
+        code: 'unsupported-media-type';
+        status: 415;
+    };
     /**
      * The body does not validate: `invalid-body`. The idempotency key came with another body before: `idempotency-key-reused`
      */
-    422: Problem;
+    422: Problem & {
+        code: 'invalid-body' | 'idempotency-key-reused';
+        status: 422;
+    };
     /**
      * API Gateway takes no more requests at this rate
      */
@@ -463,11 +747,17 @@ export type StartCallbackExecutionErrors = {
     /**
      * Something went wrong on our side: `internal`
      */
-    500: Problem;
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
     /**
      * AWS has no room for this request now: `aws-unavailable`
      */
-    503: Problem;
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
 };
 
 export type StartCallbackExecutionError = StartCallbackExecutionErrors[keyof StartCallbackExecutionErrors];
@@ -514,11 +804,17 @@ export type StartSyncExecutionErrors = {
     /**
      * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
      */
-    400: Problem;
+    400: Problem & {
+        code: 'invalid-json' | 'invalid-header' | 'invalid-parameter';
+        status: 400;
+    };
     /**
      * Nobody vouches for the caller: `unauthenticated`
      */
-    401: Problem;
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
     /**
      * API Gateway's authorizer refuses the caller
      */
@@ -526,19 +822,31 @@ export type StartSyncExecutionErrors = {
     /**
      * The execution's id is taken: `execution-id-taken`
      */
-    409: Problem;
+    409: Problem & {
+        code: 'execution-id-taken';
+        status: 409;
+    };
     /**
      * The body is too large: `body-too-large`
      */
-    413: Problem;
+    413: Problem & {
+        code: 'body-too-large';
+        status: 413;
+    };
     /**
      * The body has to be JSON: `unsupported-media-type`
      */
-    415: Problem;
+    415: Problem & {
+        code: 'unsupported-media-type';
+        status: 415;
+    };
     /**
      * The body does not validate: `invalid-body`. The idempotency key came with another body before: `idempotency-key-reused`
      */
-    422: Problem;
+    422: Problem & {
+        code: 'invalid-body' | 'idempotency-key-reused';
+        status: 422;
+    };
     /**
      * API Gateway takes no more requests at this rate
      */
@@ -546,11 +854,17 @@ export type StartSyncExecutionErrors = {
     /**
      * Something went wrong on our side: `internal`
      */
-    500: Problem;
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
     /**
      * AWS has no room for this request now: `aws-unavailable`
      */
-    503: Problem;
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
 };
 
 export type StartSyncExecutionError = StartSyncExecutionErrors[keyof StartSyncExecutionErrors];
@@ -594,7 +908,10 @@ export type GetExecutionErrors = {
     /**
      * Nobody vouches for the caller: `unauthenticated`
      */
-    401: Problem;
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
     /**
      * API Gateway's authorizer refuses the caller
      */
@@ -602,11 +919,17 @@ export type GetExecutionErrors = {
     /**
      * There is no such execution: `execution-not-found`
      */
-    404: Problem;
+    404: Problem & {
+        code: 'execution-not-found';
+        status: 404;
+    };
     /**
      * The execution has expired: `execution-expired`
      */
-    410: Problem;
+    410: Problem & {
+        code: 'execution-expired';
+        status: 410;
+    };
     /**
      * API Gateway takes no more requests at this rate
      */
@@ -614,11 +937,17 @@ export type GetExecutionErrors = {
     /**
      * Something went wrong on our side: `internal`
      */
-    500: Problem;
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
     /**
      * AWS has no room for this request now: `aws-unavailable`
      */
-    503: Problem;
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
 };
 
 export type GetExecutionError = GetExecutionErrors[keyof GetExecutionErrors];
@@ -654,7 +983,10 @@ export type CancelExecutionErrors = {
     /**
      * Nobody vouches for the caller: `unauthenticated`
      */
-    401: Problem;
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
     /**
      * API Gateway's authorizer refuses the caller
      */
@@ -662,11 +994,17 @@ export type CancelExecutionErrors = {
     /**
      * There is no such execution: `execution-not-found`
      */
-    404: Problem;
+    404: Problem & {
+        code: 'execution-not-found';
+        status: 404;
+    };
     /**
      * The execution has expired: `execution-expired`
      */
-    410: Problem;
+    410: Problem & {
+        code: 'execution-expired';
+        status: 410;
+    };
     /**
      * API Gateway takes no more requests at this rate
      */
@@ -674,11 +1012,17 @@ export type CancelExecutionErrors = {
     /**
      * Something went wrong on our side: `internal`
      */
-    500: Problem;
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
     /**
      * AWS has no room for this request now: `aws-unavailable`
      */
-    503: Problem;
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
 };
 
 export type CancelExecutionError = CancelExecutionErrors[keyof CancelExecutionErrors];
@@ -695,6 +1039,184 @@ export type CancelExecutionResponses = {
 };
 
 export type CancelExecutionResponse = CancelExecutionResponses[keyof CancelExecutionResponses];
+
+export type GetExecutionHistoryData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the execution
+         */
+        executionId: string;
+    };
+    query?: {
+        /**
+         * Which try's workflow, for a callback execution; the first if absent
+         */
+        attempt?: number;
+        /**
+         * At most so many of the workflow's events, of which an operation has at least two; 1000 if absent
+         */
+        pageSize?: number;
+        /**
+         * The last page's `nextPageToken`
+         */
+        pageToken?: string;
+    };
+    url: '/executions/{executionId}/history';
+};
+
+export type GetExecutionHistoryErrors = {
+    /**
+     * A parameter cannot be used as it is: `invalid-parameter`. The token is not one of this request's: `invalid-page-token`
+     */
+    400: Problem & {
+        code: 'invalid-parameter' | 'invalid-page-token';
+        status: 400;
+    };
+    /**
+     * Nobody vouches for the caller: `unauthenticated`
+     */
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
+    /**
+     * API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * There is no such execution: `execution-not-found`
+     */
+    404: Problem & {
+        code: 'execution-not-found';
+        status: 404;
+    };
+    /**
+     * The execution has expired: `execution-expired`. What the workflow did is forgotten: `history-expired`
+     */
+    410: Problem & {
+        code: 'execution-expired' | 'history-expired';
+        status: 410;
+    };
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * Something went wrong on our side: `internal`
+     */
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
+    /**
+     * AWS has no room for this request now: `aws-unavailable`
+     */
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
+};
+
+export type GetExecutionHistoryError = GetExecutionHistoryErrors[keyof GetExecutionHistoryErrors];
+
+export type GetExecutionHistoryResponses = {
+    /**
+     * What it did. Nothing, if it has not begun
+     */
+    200: History;
+};
+
+export type GetExecutionHistoryResponse = GetExecutionHistoryResponses[keyof GetExecutionHistoryResponses];
+
+export type GetExecutionLogsData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the execution
+         */
+        executionId: string;
+    };
+    query?: {
+        /**
+         * Which try's task; the newest if absent
+         */
+        attempt?: number;
+        /**
+         * Only so many of the newest lines
+         */
+        tail?: number;
+        /**
+         * The last page's `nextToken`; without `attempt` and `tail`
+         */
+        nextToken?: string;
+    };
+    url: '/executions/{executionId}/logs';
+};
+
+export type GetExecutionLogsErrors = {
+    /**
+     * A parameter cannot be used as it is: `invalid-parameter`. The token is not one of this request's: `invalid-page-token`
+     */
+    400: Problem & {
+        code: 'invalid-parameter' | 'invalid-page-token';
+        status: 400;
+    };
+    /**
+     * Nobody vouches for the caller: `unauthenticated`
+     */
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
+    /**
+     * API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * There is no such execution: `execution-not-found`
+     */
+    404: Problem & {
+        code: 'execution-not-found';
+        status: 404;
+    };
+    /**
+     * The execution has expired: `execution-expired`
+     */
+    410: Problem & {
+        code: 'execution-expired';
+        status: 410;
+    };
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * Something went wrong on our side: `internal`
+     */
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
+    /**
+     * AWS has no room for this request now: `aws-unavailable`
+     */
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
+};
+
+export type GetExecutionLogsError = GetExecutionLogsErrors[keyof GetExecutionLogsErrors];
+
+export type GetExecutionLogsResponses = {
+    /**
+     * Lines that it printed
+     */
+    200: LogLines;
+};
+
+export type GetExecutionLogsResponse = GetExecutionLogsResponses[keyof GetExecutionLogsResponses];
 
 export type RerunExecutionData = {
     body?: never;
@@ -722,11 +1244,17 @@ export type RerunExecutionErrors = {
     /**
      * A header cannot be used as it is: `invalid-header`
      */
-    400: Problem;
+    400: Problem & {
+        code: 'invalid-header';
+        status: 400;
+    };
     /**
      * Nobody vouches for the caller: `unauthenticated`
      */
-    401: Problem;
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
     /**
      * API Gateway's authorizer refuses the caller
      */
@@ -734,19 +1262,31 @@ export type RerunExecutionErrors = {
     /**
      * There is no such execution: `execution-not-found`
      */
-    404: Problem;
+    404: Problem & {
+        code: 'execution-not-found';
+        status: 404;
+    };
     /**
      * The execution's id is taken: `execution-id-taken`
      */
-    409: Problem;
+    409: Problem & {
+        code: 'execution-id-taken';
+        status: 409;
+    };
     /**
      * The execution has expired: `execution-expired`
      */
-    410: Problem;
+    410: Problem & {
+        code: 'execution-expired';
+        status: 410;
+    };
     /**
      * The idempotency key came with another body before: `idempotency-key-reused`
      */
-    422: Problem;
+    422: Problem & {
+        code: 'idempotency-key-reused';
+        status: 422;
+    };
     /**
      * API Gateway takes no more requests at this rate
      */
@@ -754,11 +1294,17 @@ export type RerunExecutionErrors = {
     /**
      * Something went wrong on our side: `internal`
      */
-    500: Problem;
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
     /**
      * AWS has no room for this request now: `aws-unavailable`
      */
-    503: Problem;
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
 };
 
 export type RerunExecutionError = RerunExecutionErrors[keyof RerunExecutionErrors];
@@ -804,3 +1350,53 @@ export type GetHealthResponses = {
 };
 
 export type GetHealthResponse = GetHealthResponses[keyof GetHealthResponses];
+
+export type ListTasksData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/tasks';
+};
+
+export type ListTasksErrors = {
+    /**
+     * Nobody vouches for the caller: `unauthenticated`
+     */
+    401: Problem & {
+        code: 'unauthenticated';
+        status: 401;
+    };
+    /**
+     * API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * Something went wrong on our side: `internal`
+     */
+    500: Problem & {
+        code: 'internal';
+        status: 500;
+    };
+    /**
+     * AWS has no room for this request now: `aws-unavailable`
+     */
+    503: Problem & {
+        code: 'aws-unavailable';
+        status: 503;
+    };
+};
+
+export type ListTasksError = ListTasksErrors[keyof ListTasksErrors];
+
+export type ListTasksResponses = {
+    /**
+     * The jobs that may be run
+     */
+    200: TaskList;
+};
+
+export type ListTasksResponse = ListTasksResponses[keyof ListTasksResponses];

@@ -1,0 +1,260 @@
+//! A caller's executions, page by page.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use aws::clock;
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Uri, header},
+};
+use domain::{
+    Owner, Status,
+    listing::{Filter, Page, Place, Summary},
+};
+use jiff::Timestamp;
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IntoDeserializer as _, value::StrDeserializer},
+};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::{
+    caller::Caller,
+    model::{Links, PatternView},
+    page_token,
+    parameters::Parameters,
+    problem::{Answers, Code, Problem, answers},
+    router::App,
+};
+
+/// Largest page, and what a request gets that does not say.
+const LARGEST_PAGE: usize = 100;
+const PAGE: usize = 50;
+
+/// A page of executions.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExecutionPage {
+    /// Newest first. A page may be short, or empty, and yet not be the last: see `nextPageToken`.
+    executions: Vec<SummaryView>,
+    /// The `pageToken` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_page_token: Option<String>,
+}
+
+/// What a list shows of an execution. Its input, result, error and timeline are where its link leads.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ExecutionSummary)]
+pub(crate) struct SummaryView {
+    #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
+    execution_id: String,
+    pattern: PatternView,
+    status: StatusView,
+    /// Whether nothing will change any more.
+    done: bool,
+    /// Name of the job.
+    #[schema(example = "demo")]
+    task: String,
+    /// Which try its newest task works on, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    attempt: Option<u32>,
+    /// How often the job may be tried in all.
+    max_attempts: u32,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When its newest task was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    started_at: Option<Timestamp>,
+    /// When the job ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    finished_at: Option<Timestamp>,
+    /// Exit code of the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exit_code: Option<i32>,
+    /// When its job has to be over.
+    #[schema(value_type = String, format = DateTime)]
+    deadline: Timestamp,
+    /// When it is forgotten.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    tags: BTreeMap<String, String>,
+    /// The execution that this one does again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rerun_of: Option<String>,
+    links: Links,
+}
+
+/// Where an execution is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = Status)]
+pub(crate) enum StatusView {
+    Pending,
+    Running,
+    Cancelling,
+    Completed,
+    Failed,
+    TimedOut,
+    Cancelled,
+}
+
+impl From<Summary> for SummaryView {
+    fn from(summary: Summary) -> Self {
+        Self {
+            links: Links::of(&summary.id),
+            execution_id: summary.id.to_string(),
+            pattern: PatternView::of(summary.pattern),
+            done: summary.status.is_final(),
+            status: match summary.status {
+                Status::Pending => StatusView::Pending,
+                Status::Running => StatusView::Running,
+                Status::Cancelling => StatusView::Cancelling,
+                Status::Completed => StatusView::Completed,
+                Status::Failed => StatusView::Failed,
+                Status::TimedOut => StatusView::TimedOut,
+                Status::Cancelled => StatusView::Cancelled,
+            },
+            task: summary.task,
+            attempt: summary.attempt.map(domain::Attempt::get),
+            max_attempts: summary.max_attempts,
+            created_at: summary.created_at,
+            started_at: summary.started_at,
+            finished_at: summary.finished_at,
+            exit_code: summary.exit_code,
+            deadline: summary.deadline,
+            expires_at: summary.expires_at,
+            tags: summary.tags,
+            rerun_of: summary.rerun_of.map(String::from),
+        }
+    }
+}
+
+/// What is wrong with the query of a list.
+pub(crate) struct QueryRefused;
+
+impl IntoResponses for QueryRefused {
+    fn responses() -> Answers {
+        answers(&[Code::InvalidParameter, Code::InvalidPageToken])
+    }
+}
+
+/// List your executions, newest first.
+///
+/// Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
+/// says that the list goes on. An execution that was just accepted may be missing for a moment.
+#[utoipa::path(
+    get, path = "/executions", operation_id = "listExecutions", tag = "executions",
+    params(
+        ("status" = Option<StatusView>, Query, nullable = false, description = "Only executions in this state"),
+        ("pattern" = Option<PatternView>, Query, nullable = false, description = "Only executions of this pattern"),
+        ("task" = Option<String>, Query, nullable = false, description = "Only executions of this job", example = "demo"),
+        ("tag" = Option<String>, Query, nullable = false, example = "team=blue",
+            description = "Only executions with this tag: its key, or `key=value`"),
+        ("createdAfter" = Option<String>, Query, nullable = false, format = DateTime, example = "2026-03-02T09:00:00Z",
+            description = "Only executions that were accepted after this time (RFC 3339)"),
+        ("createdBefore" = Option<String>, Query, nullable = false, format = DateTime, example = "2099-03-02T09:00:00Z",
+            description = "Only executions that were accepted before this time (RFC 3339)"),
+        ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
+            description = "At most so many executions; 50 if absent"),
+        ("pageToken" = Option<String>, Query, nullable = false, description = "The last page's `nextPageToken`"),
+    ),
+    responses(
+        (status = 200, description = "A page of executions", body = ExecutionPage, headers(
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; absent on the last one"),
+        )),
+        QueryRefused,
+        Problem,
+    ),
+)]
+pub(crate) async fn list_executions(
+    State(app): State<App>,
+    Caller(owner): Caller,
+    uri: Uri,
+    mut parameters: Parameters,
+) -> Result<(HeaderMap, Json<ExecutionPage>), Problem> {
+    let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(PAGE);
+    let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
+    let filter = filter(&mut parameters)?;
+    parameters.finish()?;
+    let list = named(&owner, &filter);
+    let list: Vec<_> = list.iter().map(String::as_str).collect();
+    let after = token.map(|token| read_place(&page_token::open(&list, &token)?)).transpose()?;
+    let Page { found, next } = app.executions.list(&owner, &filter, after.as_ref(), size, clock::now()).await?;
+    let next = next.map(|place| page_token::seal(&list, &format!("{}#{}", place.at.as_millisecond(), place.id)));
+    let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))]);
+    if let Some(Ok(link)) = next.as_ref().map(|token| HeaderValue::try_from(link(&uri, token))) {
+        headers.insert(header::LINK, link);
+    }
+    let executions = found.into_iter().map(SummaryView::from).collect();
+    Ok((headers, Json(ExecutionPage { executions, next_page_token: next })))
+}
+
+fn filter(parameters: &mut Parameters) -> Result<Filter, Problem> {
+    const TIME: &str = "a time as in RFC 3339, as 2026-03-02T09:00:00Z";
+    let text = |text: &str| Some(text.to_owned());
+    let tag = |text: &str| match text.split_once('=') {
+        Some((key, value)) => Some((key.to_owned(), Some(value.to_owned()))),
+        None => Some((text.to_owned(), None)),
+    };
+    Ok(Filter {
+        status: parameters.take("status", "a status, as COMPLETED", one_of)?,
+        pattern: parameters.take("pattern", "sync or callback", one_of)?,
+        task: parameters.take("task", "the name of a job", text)?,
+        tag: parameters.take("tag", "a tag's key, or key=value", tag)?,
+        created_after: parameters.take("createdAfter", TIME, |text| text.parse().ok())?,
+        created_before: parameters.take("createdBefore", TIME, |text| text.parse().ok())?,
+    })
+}
+
+fn one_of<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+    T::deserialize(text).ok()
+}
+
+/// What a page token belongs to: whose list, and what is looked for in it.
+fn named(owner: &Owner, filter: &Filter) -> [String; 2] {
+    [owner.to_string(), format!("{filter:?}")]
+}
+
+fn read_place(text: &str) -> Result<Place, Problem> {
+    let place = || {
+        let (at, id) = text.split_once('#')?;
+        Some(Place { at: Timestamp::from_millisecond(at.parse().ok()?).ok()?, id: id.parse().ok()? })
+    };
+    place().ok_or_else(page_token::invalid)
+}
+
+/// The same request for the next page. It has no path: API Gateway may have put a stage in front of ours.
+fn link(uri: &Uri, token: &str) -> String {
+    let same = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let same = same.filter(|pair| !pair.starts_with("pageToken="));
+    let mut query = String::new();
+    for pair in same {
+        let _ = write!(query, "{pair}&");
+    }
+    format!("<?{query}pageToken={token}>; rel=\"next\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_the_same_request_with_another_token() {
+        for (path, expected) in [
+            ("/executions", "<?pageToken=T>; rel=\"next\""),
+            ("/executions?status=FAILED", "<?status=FAILED&pageToken=T>; rel=\"next\""),
+            ("/executions?pageToken=old&tag=a%3Db", "<?tag=a%3Db&pageToken=T>; rel=\"next\""),
+        ] {
+            assert_eq!(link(&path.parse().unwrap(), "T"), expected);
+        }
+    }
+}

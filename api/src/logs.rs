@@ -1,0 +1,148 @@
+//! What an execution's task printed.
+
+use aws::{LogError, ReadFrom, clock};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use domain::{Attempt, Execution};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    caller::Caller,
+    executions::{Id, NotFound, owned},
+    listing::QueryRefused,
+    page_token,
+    parameters::Parameters,
+    problem::{Code, Problem},
+    router::App,
+};
+
+/// Most lines of one page. CloudWatch bounds a page to 1 MB as well.
+const LARGEST_PAGE: i32 = 1_000;
+
+/// What a task printed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LogLines {
+    #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
+    execution_id: String,
+    /// Whose task printed them: which try it was, from 1.
+    attempt: u32,
+    /// Oldest first. None, if the task has printed nothing yet.
+    lines: Vec<LogLine>,
+    /// Goes on behind these lines. While the attempt goes on there is always one: with no lines it says that there are no
+    /// new ones yet. Absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_token: Option<String>,
+}
+
+/// A line that a task printed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogLine {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    #[schema(example = "Hello")]
+    text: String,
+}
+
+/// Read what an execution's task printed.
+///
+/// Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
+/// shows a line some seconds after it was printed.
+#[utoipa::path(
+    get, path = "/executions/{executionId}/logs", operation_id = "getExecutionLogs", tag = "executions",
+    params(
+        Id,
+        ("attempt" = Option<u32>, Query, nullable = false, minimum = 1,
+            description = "Which try's task; the newest if absent"),
+        ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
+            description = "Only so many of the newest lines"),
+        ("nextToken" = Option<String>, Query, nullable = false,
+            description = "The last page's `nextToken`; without `attempt` and `tail`"),
+    ),
+    responses(
+        (status = 200, description = "Lines that it printed", body = LogLines),
+        QueryRefused,
+        NotFound,
+        Problem,
+    ),
+)]
+pub(crate) async fn get_logs(
+    State(app): State<App>,
+    Caller(owner): Caller,
+    Path(id): Path<String>,
+    mut parameters: Parameters,
+) -> Result<Json<LogLines>, Problem> {
+    let attempt = parameters.number("attempt", 1, u32::MAX)?.and_then(Attempt::new);
+    let tail = parameters.number("tail", 1, LARGEST_PAGE)?;
+    let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
+    parameters.finish()?;
+    if token.is_some() && (attempt.is_some() || tail.is_some()) {
+        let detail = "nextToken goes on with its attempt: leave attempt and tail out";
+        return Err(Problem::new(Code::InvalidParameter, detail));
+    }
+    let execution = owned(&app, &owner, &id, clock::now()).await?;
+    let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
+    let (attempt, from) = match token {
+        Some(token) => read_token(&execution, &token)?,
+        None => (attempt.unwrap_or(newest), tail.map_or(ReadFrom::Head, |_| ReadFrom::Tail)),
+    };
+    let page = read(&app, &execution, attempt, from.clone(), tail.unwrap_or(LARGEST_PAGE)).await?;
+    let over = execution.status().is_final() || attempt < newest;
+    let (lines, behind) = page.map_or((Vec::new(), from.clone()), |page| {
+        (page.lines, page.token.map_or_else(|| from.clone(), ReadFrom::Token))
+    });
+    // At the end of what is there CloudWatch gives the token back that it was given.
+    let ended = over && behind == from;
+    let next_token = (!ended).then(|| page_token::seal(&of(&execution), &place(attempt, &behind)));
+    let lines = lines.into_iter().map(|line| LogLine { at: line.at, text: line.text }).collect();
+    Ok(Json(LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token }))
+}
+
+/// `None` as long as there is nothing to read: the attempt has no task, or its task has printed nothing.
+async fn read(
+    app: &App,
+    execution: &Execution,
+    attempt: Attempt,
+    from: ReadFrom,
+    limit: i32,
+) -> Result<Option<aws::LogPage>, Problem> {
+    let Some(run) = execution.run_of(attempt) else { return Ok(None) };
+    // A job that is not in the catalog any more: nobody knows where it printed to.
+    let Some(job) = app.catalog.get(&execution.request.task) else { return Ok(None) };
+    app.logs.page(&job.log_stream(&run.task_arn), from, limit).await.map_err(|why| match why {
+        LogError::Token => page_token::invalid(),
+        LogError::Call(failed) => failed.into(),
+    })
+}
+
+/// What a token of an execution's log belongs to.
+fn of(execution: &Execution) -> [&str; 2] {
+    ["logs", execution.id.as_str()]
+}
+
+fn place(attempt: Attempt, from: &ReadFrom) -> String {
+    match from {
+        ReadFrom::Head => format!("{attempt} head"),
+        ReadFrom::Tail => format!("{attempt} tail"),
+        ReadFrom::Token(token) => format!("{attempt} at {token}"),
+    }
+}
+
+fn read_token(execution: &Execution, token: &str) -> Result<(Attempt, ReadFrom), Problem> {
+    let place = page_token::open(&of(execution), token)?;
+    let read = || {
+        let (attempt, from) = place.split_once(' ')?;
+        let from = match from {
+            "head" => ReadFrom::Head,
+            "tail" => ReadFrom::Tail,
+            at => ReadFrom::Token(at.strip_prefix("at ")?.to_owned()),
+        };
+        Some((Attempt::new(attempt.parse().ok()?)?, from))
+    };
+    read().ok_or_else(page_token::invalid)
+}

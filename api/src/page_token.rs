@@ -1,0 +1,68 @@
+//! Opaque tokens that say where an answer goes on.
+//!
+//! A token holds a place and a hash over that place and all that it belongs to: whose it is, of which list, under which
+//! filters. Used for anything else it is refused. The hash has no secret: whoever computes one himself has chosen a place
+//! in what is his own anyway, since the owner that is asked for always comes from the authorizer and never from the token.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+use crate::problem::{Code, Problem};
+
+/// Bytes of the hash that a token carries: enough that none is right by accident.
+const CHECK: usize = 12;
+
+/// A token for a place in what these texts name.
+pub(crate) fn seal(of: &[&str], place: &str) -> String {
+    let mut bytes = check(of, place);
+    bytes.extend(place.bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The place that a token was made for, if it was made for what these texts name.
+pub(crate) fn open(of: &[&str], token: &str) -> Result<String, Problem> {
+    let place = || {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (hash, place) = bytes.split_at_checked(CHECK)?;
+        let place = std::str::from_utf8(place).ok()?;
+        (hash == check(of, place)).then(|| place.to_owned())
+    };
+    place().ok_or_else(invalid)
+}
+
+/// A token that was not given for this.
+pub(crate) fn invalid() -> Problem {
+    Problem::new(Code::InvalidPageToken, "use a token with the request that it came from, and change nothing but it")
+}
+
+fn check(of: &[&str], place: &str) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for text in of.iter().chain(&[place]) {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    }
+    hash.finalize().iter().take(CHECK).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_for_what_it_was_made_for_and_for_nothing_else() {
+        let token = seal(&["ada", "FAILED"], "place");
+        assert_eq!(open(&["ada", "FAILED"], &token).unwrap(), "place");
+        for other in [&["eve", "FAILED"][..], &["ada", ""], &["adaF", "AILED"], &["ada"], &[]] {
+            assert!(open(other, &token).is_err(), "{other:?}");
+        }
+        for (at, _) in token.char_indices() {
+            let mut forged = token.clone();
+            let other = if token[at..].starts_with('A') { "B" } else { "A" };
+            forged.replace_range(at..=at, other);
+            assert!(open(&["ada", "FAILED"], &forged).is_err(), "{forged}");
+        }
+        for forged in ["", "A", "AAAA", "=", "ä", &token[1..], &format!("{token}AAAA"), &seal(&[], "place")] {
+            assert!(open(&["ada", "FAILED"], forged).is_err(), "{forged}");
+        }
+    }
+}

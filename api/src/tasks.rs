@@ -1,0 +1,38 @@
+//! The jobs that may be run.
+
+use axum::{Json, extract::State};
+use domain::DEFAULT_TASK;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{caller::Caller, problem::Problem, router::App};
+
+/// The jobs that may be run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskList {
+    /// In the order of their names.
+    tasks: Vec<TaskView>,
+}
+
+/// A job that may be run.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Task)]
+pub(crate) struct TaskView {
+    /// What a request's `task` says.
+    #[schema(example = "demo")]
+    name: String,
+    /// Whether it is what a request without a `task` runs.
+    default: bool,
+}
+
+/// List the jobs that may be run.
+///
+/// Whoever runs the installation says which there are.
+#[utoipa::path(
+    get, path = "/tasks", operation_id = "listTasks", tag = "tasks",
+    responses((status = 200, description = "The jobs that may be run", body = TaskList), Problem),
+)]
+pub(crate) async fn list_tasks(State(app): State<App>, _: Caller) -> Json<TaskList> {
+    let task = |name: &String| TaskView { name: name.clone(), default: name == DEFAULT_TASK };
+    Json(TaskList { tasks: app.catalog.keys().map(task).collect() })
+}

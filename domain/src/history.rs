@@ -1,0 +1,144 @@
+//! What a workflow did: its events, as the service keeps them, folded into one entry for each operation.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An operation of a workflow: a step, a wait, a callback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Its id in the durable execution.
+    pub id: String,
+    /// The name that the workflow gives it.
+    pub name: Option<String>,
+    /// What it is, in the service's words: `Step`, `Callback`, `Wait`.
+    pub kind: String,
+    /// How often it was tried, so far.
+    pub attempts: u32,
+    /// When it was started first.
+    pub started_at: Timestamp,
+    /// When it came to its end; `None` while it has none.
+    pub ended_at: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Outcome {
+    /// It has not ended.
+    Started,
+    /// It did what it was for.
+    Succeeded,
+    /// It failed for good.
+    Failed,
+    /// Its time ran out: for a callback that is a look that nothing called for.
+    TimedOut,
+    /// The durable execution was stopped.
+    Stopped,
+    /// The workflow gave it up.
+    Cancelled,
+}
+
+/// Something that happened to an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// Id of the operation.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it is.
+    pub kind: String,
+    /// When.
+    pub at: Timestamp,
+    /// What it came to; `Started` when it began.
+    pub outcome: Outcome,
+    /// Which try it was, if the service says.
+    pub attempt: Option<u32>,
+    /// Whether another try follows.
+    pub again: bool,
+}
+
+/// Folds events, in the order in which they happened, into what they are about. `open` are the operations that earlier
+/// events began and did not end. Returns the operations that have ended, and those that have not, each by their start.
+#[must_use]
+pub fn fold(open: Vec<Operation>, events: Vec<Happened>) -> (Vec<Operation>, Vec<Operation>) {
+    let mut open: BTreeMap<_, _> = open.into_iter().map(|operation| (operation.id.clone(), operation)).collect();
+    let mut ended = Vec::new();
+    for event in events {
+        let began = open.remove(&event.id).unwrap_or_else(|| Operation {
+            id: event.id.clone(),
+            name: event.name,
+            kind: event.kind,
+            attempts: 1,
+            started_at: event.at,
+            ended_at: None,
+            outcome: Outcome::Started,
+        });
+        let attempts = event.attempt.unwrap_or(began.attempts).max(began.attempts);
+        if event.outcome == Outcome::Started || event.again {
+            open.insert(event.id, Operation { attempts, ..began });
+        } else {
+            ended.push(Operation { attempts, ended_at: Some(event.at), outcome: event.outcome, ..began });
+        }
+    }
+    let mut open: Vec<_> = open.into_values().collect();
+    ended.sort_by_key(|operation| operation.started_at);
+    open.sort_by_key(|operation| operation.started_at);
+    (ended, open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn happened(id: &str, second: i64, outcome: Outcome) -> Happened {
+        Happened {
+            id: id.into(),
+            name: Some(format!("{id}-name")),
+            kind: "Step".into(),
+            at: Timestamp::from_second(second).unwrap(),
+            outcome,
+            attempt: None,
+            again: false,
+        }
+    }
+
+    fn told(operation: &Operation) -> (&str, u32, i64, Option<i64>, Outcome) {
+        let end = operation.ended_at.map(Timestamp::as_second);
+        (&operation.id, operation.attempts, operation.started_at.as_second(), end, operation.outcome)
+    }
+
+    #[test]
+    fn an_operation_is_one_entry_however_often_it_was_tried() {
+        let failed = Happened { attempt: Some(1), again: true, ..happened("a", 2, Outcome::Failed) };
+        let second = Happened { attempt: Some(2), ..happened("a", 9, Outcome::Succeeded) };
+        let events = vec![happened("a", 1, Outcome::Started), failed, happened("a", 8, Outcome::Started), second];
+        let (ended, open) = fold(Vec::new(), events);
+        assert_eq!(ended.iter().map(told).collect::<Vec<_>>(), [("a", 2, 1, Some(9), Outcome::Succeeded)]);
+        assert!(open.is_empty());
+    }
+
+    /// Wherever a history is cut into pages, each operation is told once and the same.
+    #[test]
+    fn a_page_may_end_anywhere() {
+        let events = vec![
+            happened("a", 1, Outcome::Started),
+            happened("b", 2, Outcome::Started),
+            happened("a", 3, Outcome::Failed),
+            happened("b", 4, Outcome::TimedOut),
+            happened("c", 5, Outcome::Started),
+        ];
+        for cut in 0..=events.len() {
+            let (first, open) = fold(Vec::new(), events[..cut].to_vec());
+            let (second, open) = fold(open, events[cut..].to_vec());
+            let all: Vec<_> = first.iter().chain(&second).map(told).collect();
+            let expected = [("a", 1, 1, Some(3), Outcome::Failed), ("b", 1, 2, Some(4), Outcome::TimedOut)];
+            assert_eq!(all, expected, "cut at {cut}");
+            assert_eq!(open.iter().map(told).collect::<Vec<_>>(), [("c", 1, 5, None, Outcome::Started)]);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Lists of executions, newest first: what a line of one shows, which are wanted, and where a list goes on.
+//!
+//! An owner's executions are kept in several parts, so that none of them is hot. A page is merged from all of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{Attempt, ExecutionId, Pattern, Status};
+
+/// What a list shows of an execution: everything but what may be large, and what only a poll is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Its name.
+    pub id: ExecutionId,
+    /// How it learns of its job's end.
+    pub pattern: Pattern,
+    /// Where it is.
+    pub status: Status,
+    /// Name of its job.
+    pub task: String,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// Which try its newest task works on.
+    pub attempt: Option<Attempt>,
+    /// How often the job may be tried in all.
+    pub max_attempts: u32,
+    /// When its newest task was started.
+    pub started_at: Option<Timestamp>,
+    /// When its job ended.
+    pub finished_at: Option<Timestamp>,
+    /// Exit code of its job.
+    pub exit_code: Option<i32>,
+    /// When its job has to be over.
+    pub deadline: Timestamp,
+    /// When it is forgotten.
+    pub expires_at: Timestamp,
+    /// The caller's own labels.
+    pub tags: BTreeMap<String, String>,
+    /// The execution that it does again.
+    pub rerun_of: Option<ExecutionId>,
+}
+
+/// Which executions are wanted; all, if nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those in this state.
+    pub status: Option<Status>,
+    /// Only those of this pattern.
+    pub pattern: Option<Pattern>,
+    /// Only those of this job.
+    pub task: Option<String>,
+    /// Only those with this tag, and this value of it if one is given.
+    pub tag: Option<(String, Option<String>)>,
+    /// Only those accepted after this time.
+    pub created_after: Option<Timestamp>,
+    /// Only those accepted before this time.
+    pub created_before: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Whether anything but times is asked for: the times are where a list begins and ends, the rest is looked for in it.
+    #[must_use]
+    pub fn looks_for_something(&self) -> bool {
+        self.status.is_some() || self.pattern.is_some() || self.task.is_some() || self.tag.is_some()
+    }
+
+    fn wants(&self, summary: &Summary) -> bool {
+        let tagged = |(key, value): &(String, Option<String>)| {
+            let found = summary.tags.get(key);
+            found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+        };
+        self.status.is_none_or(|status| status == summary.status)
+            && self.pattern.is_none_or(|pattern| pattern == summary.pattern)
+            && self.task.as_ref().is_none_or(|task| *task == summary.task)
+            && self.tag.as_ref().is_none_or(tagged)
+            && self.created_after.is_none_or(|after| summary.created_at > after)
+            && self.created_before.is_none_or(|before| summary.created_at < before)
+    }
+}
+
+/// A place in a list: by time, and by id within a millisecond. A list goes on with what is less.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When the execution at this place was accepted, to the millisecond.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: ExecutionId,
+}
+
+impl Summary {
+    fn place(&self) -> Place {
+        Place { at: self.created_at, id: self.id.clone() }
+    }
+}
+
+/// What was read of one part: newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// What was read.
+    pub read: Vec<Summary>,
+    /// How far it was read, if there is more.
+    pub up_to: Option<Place>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// What is on it, newest first. It may be less than was asked for, or nothing, and yet the list goes on: so much was
+    /// looked at, and no more was wanted of it.
+    pub found: Vec<Summary>,
+    /// Where the list goes on, if it does.
+    pub next: Option<Place>,
+}
+
+impl Page {
+    /// Merges a page of at most `size` out of what was read of each part. What has expired by `now` is gone.
+    #[must_use]
+    pub fn merge(parts: Vec<Part>, size: usize, filter: &Filter, now: Timestamp) -> Self {
+        // What one part was not read of is older than this: no part may be told further.
+        let all_read = parts.iter().filter_map(|part| part.up_to.clone()).max();
+        let read = parts.into_iter().flat_map(|part| part.read);
+        let told = |summary: &Summary| all_read.as_ref().is_none_or(|up_to| summary.place() >= *up_to);
+        let mut told: Vec<_> = read.filter(told).map(|summary| (summary.place(), summary)).collect();
+        told.sort_by(|(one, _), (other, _)| other.cmp(one));
+        let mut page = Self { found: Vec::new(), next: all_read };
+        let mut last = None;
+        for (place, summary) in told {
+            if page.found.len() == size {
+                page.next = last;
+                break;
+            }
+            last = Some(place);
+            if filter.wants(&summary) && summary.expires_at > now {
+                page.found.push(summary);
+            }
+        }
+        page
+    }
+}
+
+#[cfg(test)]
+mod tests;

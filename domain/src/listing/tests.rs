@@ -1,0 +1,100 @@
+//! Lists in parts, held against the same list in one.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap()
+}
+
+fn summary(ms: i64, id: &str, status: Status) -> Summary {
+    Summary {
+        id: id.parse().unwrap(),
+        pattern: Pattern::Sync,
+        status,
+        task: "demo".into(),
+        created_at: at(ms),
+        attempt: None,
+        max_attempts: 1,
+        started_at: None,
+        finished_at: None,
+        exit_code: None,
+        deadline: at(ms + 1_000),
+        expires_at: at(1_000_000),
+        tags: BTreeMap::from([("team".into(), "blue".into())]),
+        rerun_of: None,
+    }
+}
+
+/// Reads at most `most` of a part that are older than a place, as the index does.
+fn read(part: &[Summary], after: Option<&Place>, most: usize) -> Part {
+    let mut ahead: Vec<_> = part.iter().filter(|it| after.is_none_or(|after| it.place() < *after)).cloned().collect();
+    ahead.sort_by_key(|it| std::cmp::Reverse(it.place()));
+    let more = ahead.len() > most;
+    ahead.truncate(most);
+    Part { up_to: ahead.last().filter(|_| more).map(Summary::place), read: ahead }
+}
+
+proptest! {
+    /// Page by page, a list in parts is the list: nothing is missing, nothing comes twice, and it ends.
+    #[test]
+    fn pages_are_the_whole_list(
+        made in proptest::collection::vec((0_i64..20, 0_usize..4, any::<bool>()), 0..60),
+        size in 1_usize..7, most in 1_usize..9, filtered in any::<bool>(),
+    ) {
+        let mut parts = vec![Vec::new(); 4];
+        for (number, (ms, part, failed)) in made.iter().enumerate() {
+            let status = if *failed { Status::Failed } else { Status::Completed };
+            parts[*part].push(summary(*ms, &format!("e{number}"), status));
+        }
+        let filter = Filter { status: filtered.then_some(Status::Failed), ..Filter::default() };
+        let mut expected: Vec<_> = parts.iter().flatten().filter(|it| filter.wants(it)).cloned().collect();
+        expected.sort_by_key(|it| std::cmp::Reverse(it.place()));
+        let mut listed = Vec::new();
+        let mut after = None;
+        for _ in 0..=made.len() {
+            let read = parts.iter().map(|part| read(part, after.as_ref(), most)).collect();
+            let page = Page::merge(read, size, &filter, at(0));
+            prop_assert!(page.found.len() <= size);
+            listed.extend(page.found);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        prop_assert_eq!(after, None, "it does not end");
+        prop_assert_eq!(listed, expected);
+    }
+}
+
+#[test]
+fn a_filter_wants_what_it_says() {
+    let one = summary(10, "e1", Status::Failed);
+    let tag = |key: &str, value: Option<&str>| Some((key.to_owned(), value.map(str::to_owned)));
+    let all = Filter::default();
+    for (filter, wanted) in [
+        (all.clone(), true),
+        (Filter { status: Some(Status::Failed), ..all.clone() }, true),
+        (Filter { status: Some(Status::Running), ..all.clone() }, false),
+        (Filter { pattern: Some(Pattern::Callback), ..all.clone() }, false),
+        (Filter { task: Some("demo".into()), ..all.clone() }, true),
+        (Filter { task: Some("dem".into()), ..all.clone() }, false),
+        (Filter { tag: tag("team", None), ..all.clone() }, true),
+        (Filter { tag: tag("team", Some("blue")), ..all.clone() }, true),
+        (Filter { tag: tag("team", Some("red")), ..all.clone() }, false),
+        (Filter { tag: tag("blue", None), ..all.clone() }, false),
+        (Filter { created_after: Some(at(10)), ..all.clone() }, false),
+        (Filter { created_after: Some(at(9)), ..all.clone() }, true),
+        (Filter { created_before: Some(at(10)), ..all.clone() }, false),
+        (Filter { created_before: Some(at(11)), ..all.clone() }, true),
+    ] {
+        assert_eq!(filter.wants(&one), wanted, "{filter:?}");
+    }
+}
+
+#[test]
+fn what_has_expired_is_not_listed() {
+    let part = Part { read: vec![summary(10, "e1", Status::Failed)], up_to: None };
+    assert_eq!(Page::merge(vec![part], 5, &Filter::default(), at(1_000_000)), Page::default());
+}
