@@ -57,11 +57,12 @@ pub(crate) struct OperationView {
     attempts: u32,
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
-    /// Absent while it goes on.
+    /// Absent if it has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     ended_at: Option<Timestamp>,
-    /// `STARTED` while it goes on. `TIMED_OUT` is how a look at the task comes about: nothing called for it earlier.
+    /// `STARTED` if it has not ended: it goes on, or the workflow ended without it. `TIMED_OUT` is how a look at the task
+    /// comes about: nothing called for it earlier.
     outcome: OutcomeView,
 }
 

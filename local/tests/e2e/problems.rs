@@ -44,26 +44,27 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
 
     let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
     let tags: serde_json::Map<_, _> = (0..21).map(|n| (format!("t{n}"), json!("x"))).collect();
-    for (body, pointer) in [
-        ("{}".to_owned(), ""),
-        ("[1]".to_owned(), ""),
-        (r#"{"input": 1, "inptu": 2}"#.to_owned(), "/inptu"),
-        (r#"{"input": 1, "task": 7}"#.to_owned(), "/task"),
-        (r#"{"input": 1, "task": "no-such-task"}"#.to_owned(), "/task"),
-        (r#"{"input": 1, "timeoutSeconds": 0}"#.to_owned(), "/timeoutSeconds"),
-        (r#"{"input": 1, "timeoutSeconds": 31536001}"#.to_owned(), "/timeoutSeconds"),
-        (r#"{"input": 1, "timeoutSeconds": 1.5}"#.to_owned(), "/timeoutSeconds"),
-        (r#"{"input": 1, "timeoutSeconds": 1e300}"#.to_owned(), "/timeoutSeconds"),
-        (r#"{"input": 1, "retry": {"maxAttempts": 1e300}}"#.to_owned(), "/retry/maxAttempts"),
-        (r#"{"input": 1, "retry": {"maxAttempts": null}}"#.to_owned(), "/retry/maxAttempts"),
-        (r#"{"input": 1, "retry": {"maxAttempts": 11}}"#.to_owned(), "/retry/maxAttempts"),
-        (format!(r#"{{"input": {deep}}}"#), "/input"),
-        (format!(r#"{{"input": "{}"}}"#, "x".repeat(200 * 1024)), "/input"),
-        (json!({ "input": 1, "tags": tags }).to_string(), "/tags"),
-        (json!({ "input": 1, "tags": { "a/b": "x".repeat(257) } }).to_string(), "/tags/a~1b"),
+    for (body, pointer, rule) in [
+        ("{}".to_owned(), "", "invalid-value"),
+        ("[1]".to_owned(), "", "invalid-value"),
+        (r#"{"input": 1, "inptu": 2}"#.to_owned(), "/inptu", "invalid-value"),
+        (r#"{"input": 1, "task": 7}"#.to_owned(), "/task", "invalid-value"),
+        (r#"{"input": 1, "task": "no-such-task"}"#.to_owned(), "/task", "unknown-task"),
+        (r#"{"input": 1, "timeoutSeconds": 0}"#.to_owned(), "/timeoutSeconds", "timeout-out-of-range"),
+        (r#"{"input": 1, "timeoutSeconds": 31536001}"#.to_owned(), "/timeoutSeconds", "timeout-out-of-range"),
+        (r#"{"input": 1, "timeoutSeconds": 1.5}"#.to_owned(), "/timeoutSeconds", "invalid-value"),
+        (r#"{"input": 1, "timeoutSeconds": 1e300}"#.to_owned(), "/timeoutSeconds", "invalid-value"),
+        (r#"{"input": 1, "retry": {"maxAttempts": 1e300}}"#.to_owned(), "/retry/maxAttempts", "invalid-value"),
+        (r#"{"input": 1, "retry": {"maxAttempts": null}}"#.to_owned(), "/retry/maxAttempts", "invalid-value"),
+        (r#"{"input": 1, "retry": {"maxAttempts": 11}}"#.to_owned(), "/retry/maxAttempts", "attempts-out-of-range"),
+        (format!(r#"{{"input": {deep}}}"#), "/input", "input-too-deep"),
+        (format!(r#"{{"input": "{}"}}"#, "x".repeat(200 * 1024)), "/input", "input-too-large"),
+        (json!({ "input": 1, "tags": tags }).to_string(), "/tags", "too-many-tags"),
+        (json!({ "input": 1, "tags": { "a/b": "x".repeat(257) } }).to_string(), "/tags/a~1b", "tag-value-length"),
     ] {
         let problem = problem(json(&body), 422, "invalid-body").await;
-        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem:#}");
+        let error = &problem["errors"][0];
+        assert_eq!((&error["pointer"], &error["rule"]), (&json!(pointer), &json!(rule)), "{problem:#}");
     }
     // JSON and its schemas know no difference between 3 and 3.0.
     let whole = r#"{"input": 1, "timeoutSeconds": 6e1, "retry": {"maxAttempts": 3.0}}"#;
@@ -83,6 +84,21 @@ async fn what_is_not_there_is_a_problem_too() {
     }
     let delete = |path: &str| reqwest::Client::new().request(Method::DELETE, format!("{}{path}", stack.api));
     problem(delete("/executions/sync"), 405, "method-not-allowed").await;
-    let response = delete("/executions/sync").send().await.unwrap();
-    assert!(header(&response, "allow").contains("POST"));
+    for (path, allowed) in [
+        ("/executions/sync", "POST"),
+        ("/executions", "GET,HEAD"),
+        ("/executions/some", "GET,HEAD"),
+        ("/executions/some/cancel", "POST"),
+        ("/executions/some/rerun", "POST"),
+        ("/executions/some/logs", "GET,HEAD"),
+        ("/executions/some/history", "GET,HEAD"),
+        ("/tasks", "GET,HEAD"),
+        ("/healthz", "GET,HEAD"),
+    ] {
+        problem(delete(path), 405, "method-not-allowed").await;
+        assert_eq!(header(&delete(path).send().await.unwrap(), "allow"), allowed, "{path}");
+    }
+    for path in ["/", "/executions/", "/executions/a/b", "/Tasks", "/tasks/"] {
+        problem(stack.get(path), 404, "path-not-found").await;
+    }
 }

@@ -1,0 +1,244 @@
+//! What can be known of an execution beside its state: what its tasks printed, what its workflow did, and what each answer
+//! costs in calls of AWS.
+
+use std::time::Instant;
+
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+use crate::stack::{PATIENCE, Stack, header};
+
+async fn answer(request: RequestBuilder) -> Value {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "{}", response.text().await.unwrap());
+    response.json().await.unwrap()
+}
+
+fn texts(page: &Value) -> Vec<&str> {
+    page["lines"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap()).collect()
+}
+
+fn id(execution: &Value) -> &str {
+    execution["executionId"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_log_is_read_page_by_page_to_its_end() {
+    let stack = Stack::start(&["--task", "chatty=seq 1 2500"]).await;
+    let done = stack.run("callback", json!({ "task": "chatty", "input": null })).await;
+    let logs = |query: &str| stack.get(&format!("/executions/{}/logs?{query}", id(&done)));
+    let expected: Vec<_> = (1..=2_500).map(|number| number.to_string()).collect();
+    // CloudWatch is eventually consistent, and so is the local one: lines come in batches.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (mut lines, mut query, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = answer(logs(&query)).await;
+            assert_eq!(page["attempt"], 1);
+            lines.extend(texts(&page).into_iter().map(str::to_owned));
+            pages += 1;
+            let Some(token) = page["nextToken"].as_str() else { break };
+            query = format!("nextToken={token}");
+        }
+        if lines == expected {
+            assert_eq!(pages, 4, "three with lines, and one that says that there are no more");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{} lines", lines.len());
+    }
+    let tail = answer(logs("tail=2")).await;
+    assert_eq!(texts(&tail), ["2499", "2500"]);
+    let behind = answer(logs(&format!("nextToken={}", tail["nextToken"].as_str().unwrap()))).await;
+    assert_eq!((texts(&behind), behind.get("nextToken")), (vec![], None));
+    let none = answer(logs("attempt=2")).await;
+    assert_eq!((texts(&none), none.get("nextToken")), (vec![], None));
+
+    let token = tail["nextToken"].as_str().unwrap();
+    for (query, code) in [
+        (format!("nextToken={token}&tail=1"), "invalid-parameter"),
+        (format!("nextToken={token}&attempt=1"), "invalid-parameter"),
+        (format!("nextToken={token}A"), "invalid-page-token"),
+        ("nextToken=".to_owned(), "invalid-page-token"),
+        ("tail=0".to_owned(), "invalid-parameter"),
+        ("tail=1001".to_owned(), "invalid-parameter"),
+        ("attempt=0".to_owned(), "invalid-parameter"),
+        ("tial=1".to_owned(), "invalid-parameter"),
+    ] {
+        let response = logs(&query).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], code, "{query}");
+    }
+}
+
+/// There is no stream before the first line: that is an empty page, which leads on.
+#[tokio::test]
+async fn a_log_is_followed_while_it_is_written() {
+    let gates = tempfile::tempdir().unwrap();
+    let gate = gates.path().join("gate");
+    let task = format!("gated=until test -e {}; do sleep 0.1; done; echo one; echo two", gate.display());
+    let stack = Stack::start(&["--task", &task]).await;
+    let started = stack.start_execution("callback", &json!({ "task": "gated", "input": null })).await;
+    let logs = |query: &str| stack.get(&format!("/executions/{}/logs?{query}", id(&started)));
+    let mut page = answer(logs("")).await;
+    assert_eq!(texts(&page), Vec::<&str>::new());
+    std::fs::write(gate, "").unwrap();
+    let mut lines = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    while let Some(token) = page["nextToken"].as_str() {
+        page = answer(logs(&format!("nextToken={token}"))).await;
+        lines.extend(texts(&page).into_iter().map(str::to_owned));
+        assert!(Instant::now() < deadline, "{lines:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(lines, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn each_attempt_has_a_log_and_a_history() {
+    let marks = tempfile::tempdir().unwrap();
+    let mark = marks.path().display();
+    let flaky = format!(
+        "flaky=read name; test -e {mark}/$name && echo second || {{ touch {mark}/$name; echo first; exit 3; }}"
+    );
+    let stack = Stack::start(&["--task", &flaky]).await;
+    for (number, pattern) in ["sync", "callback"].into_iter().enumerate() {
+        let body = json!({ "task": "flaky", "input": number, "retry": { "maxAttempts": 2 } });
+        let done = stack.run(pattern, body).await;
+        assert_eq!(done["attempt"], 2, "{done:#}");
+        let path = |rest: &str| format!("/executions/{}/{rest}", id(&done));
+        for (query, attempt, line) in [("", 2, "second"), ("?attempt=1", 1, "first"), ("?attempt=2", 2, "second")] {
+            let page = answer(stack.get(&path(&format!("logs{query}")))).await;
+            // The worker says there too what it does.
+            assert_eq!((&page["attempt"], texts(&page)[0]), (&json!(attempt), line), "{pattern} {query}");
+        }
+        let ran = async |query: &str| {
+            let history = answer(stack.get(&path(&format!("history{query}")))).await;
+            history["operations"].as_array().unwrap().iter().filter(|it| it["name"] == "run-task").count()
+        };
+        let expected = if pattern == "sync" { (2, 2) } else { (1, 1) };
+        assert_eq!((ran("").await, ran("?attempt=2").await), expected, "{pattern}");
+    }
+}
+
+#[tokio::test]
+async fn a_history_tells_of_every_operation_once() {
+    let stack = Stack::start(&["--task", "nap=sleep 6; echo 1", "--task", "quick=echo 1"]).await;
+    let done = stack.run("sync", json!({ "task": "nap", "input": { "secret": "payload" } })).await;
+    let path = |query: &str| format!("/executions/{}/history?{query}", id(&done));
+    let deadline = Instant::now() + PATIENCE;
+    // The item is final a moment before its workflow is.
+    let whole = loop {
+        let whole = answer(stack.get(&path(""))).await;
+        let operations = whole["operations"].as_array().unwrap();
+        if operations.iter().any(|it| it["name"] == "record" && it["outcome"] == "SUCCEEDED") {
+            break whole;
+        }
+        assert!(Instant::now() < deadline, "{whole:#}");
+    };
+    let operations = whole["operations"].as_array().unwrap();
+    // The callback that nobody had to wait for any more.
+    let (open, ended): (Vec<_>, Vec<_>) = operations.iter().partition(|operation| operation["outcome"] == "STARTED");
+    assert!(open.iter().all(|operation| operation["name"] == "wake" && operation.get("endedAt").is_none()), "{open:?}");
+    let names: Vec<_> = ended.iter().map(|operation| operation["name"].as_str().unwrap()).collect();
+    assert_eq!(names[..5], ["accept", "run-task", "record-task", "wake", "check-task"]);
+    assert_eq!(names[names.len() - 2..], ["collect", "record"]);
+    for operation in ended {
+        assert!(operation["startedAt"].as_str() <= operation["endedAt"].as_str(), "{operation}");
+        assert_eq!(operation["attempts"], 1);
+        let kind = if operation["name"] == "wake" { "Callback" } else { "Step" };
+        assert_eq!(operation["kind"], kind);
+    }
+    assert!(!whole.to_string().contains("payload") && !whole.to_string().contains("arn:"), "{whole:#}");
+
+    for size in [1, 2, 3, 7] {
+        let (mut told, mut query) = (Vec::new(), format!("pageSize={size}"));
+        loop {
+            let page = answer(stack.get(&path(&query))).await;
+            told.extend(page["operations"].as_array().unwrap().clone());
+            let Some(token) = page["nextPageToken"].as_str() else { break };
+            query = format!("pageSize={size}&pageToken={token}");
+        }
+        told.sort_by_key(|operation| operation["startedAt"].as_str().unwrap().to_owned());
+        assert_eq!(told.len(), operations.len(), "in pages of {size}");
+        assert!(operations.iter().all(|operation| told.contains(operation)), "in pages of {size}");
+    }
+    for (query, code) in
+        [("pageSize=0", "invalid-parameter"), ("x=1", "invalid-parameter"), ("pageToken=x", "invalid-page-token")]
+    {
+        let response = stack.get(&path(query)).send().await.unwrap();
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn what_aws_throttles_is_asked_for_later() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    for (on, path) in [
+        ("logs:GetLogEvents", format!("/executions/{}/logs", id(&done))),
+        ("lambda:GetDurableExecutionHistory", format!("/executions/{}/history", id(&done))),
+        ("dynamodb:GetItem", format!("/executions/{}", id(&done))),
+        ("dynamodb:Query", "/executions".to_owned()),
+    ] {
+        let fault = stack.arm(&json!({ "on": on, "does": "throttle", "by": "api", "times": "all" })).await;
+        let response = stack.get(&path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{on}");
+        assert_eq!(header(&response, "retry-after"), "1", "{on}");
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["code"], "aws-unavailable", "{on}");
+        assert!(!problem.to_string().contains("Throttling") && !problem.to_string().contains(on), "{problem:#}");
+        stack.delete(&format!("faults/{fault}")).await;
+        assert_eq!(stack.get(&path).send().await.unwrap().status(), StatusCode::OK, "{on}");
+    }
+}
+
+#[tokio::test]
+async fn the_jobs_are_listed() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let expected = json!({ "tasks": [{ "name": "demo", "default": true }, { "name": "quick", "default": false }] });
+    assert_eq!(answer(stack.get("/tasks")).await, expected);
+}
+
+/// What each answer costs: the calls that the API makes for it, and no other.
+#[tokio::test]
+async fn an_answer_costs_as_few_calls_as_it_can() {
+    let stack = Stack::start(&["--task", "quick=echo 1", "--task", "long=sleep 300"]).await;
+    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    let long = stack.start_execution("callback", &json!({ "task": "long", "input": null })).await;
+    stack.wait_for(id(&long), |execution| execution["status"] == "RUNNING").await;
+    let body = json!({ "task": "quick", "input": null });
+    let post = |path: &str| stack.post(path).json(&body);
+    let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
+    let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
+    let query = "dynamodb:Query";
+    for (what, request, expected) in [
+        ("start", post("/executions/sync"), vec![put, invoke]),
+        ("start by key", post("/executions/callback").header("idempotency-key", "k"), vec![put, invoke]),
+        ("check", post("/executions/sync?validateOnly=true"), vec![]),
+        ("check by key", post("/executions/sync?validateOnly=true").header("idempotency-key", "k2"), vec![get]),
+        ("poll", stack.get(&path("")), vec![get]),
+        ("poll, unchanged", stack.get(&path("")).header("if-none-match", "*"), vec![get]),
+        ("poll of what is final, with a wait", stack.get(&path("")).header("prefer", "wait=5"), vec![get]),
+        ("list", stack.get("/executions"), vec![query; 4]),
+        ("filtered list", stack.get("/executions?status=FAILED"), vec![query; 4]),
+        ("logs", stack.get(&path("/logs")), vec![get, "logs:GetLogEvents"]),
+        ("history", stack.get(&path("/history")), vec![get, "lambda:GetDurableExecutionHistory"]),
+        ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),
+        ("cancel of what is final", stack.post(&path("/cancel")), vec![get, get]),
+        ("cancel", stack.post(&format!("/executions/{}/cancel", id(&long))), vec![get, get, put, invoke]),
+        ("tasks", stack.get("/tasks"), vec![]),
+        ("health", stack.get("/healthz"), vec![]),
+        ("a bad start", post("/executions/sync?x=1"), vec![]),
+        ("no such execution", stack.get("/executions/none"), vec![get]),
+        ("no possible execution", stack.get("/executions/a.b"), vec![]),
+    ] {
+        let watch = stack.arm(&json!({ "on": "*", "does": "watch", "by": "api", "times": "all" })).await;
+        request.send().await.unwrap();
+        let watched = stack.fault(watch).await;
+        stack.delete(&format!("faults/{watch}")).await;
+        let calls: Vec<_> =
+            watched["calls"].as_array().unwrap().iter().map(|call| call["call"].as_str().unwrap()).collect();
+        println!("{what:36} {}", calls.join(", "));
+        assert_eq!(calls, expected, "{what}");
+    }
+}

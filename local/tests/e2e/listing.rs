@@ -1,0 +1,238 @@
+//! Lists of executions: pages, filters, tokens, and whose they are.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+async fn page(request: RequestBuilder) -> Value {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let link = response.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+    let page: Value = response.json().await.unwrap();
+    match page["nextPageToken"].as_str() {
+        Some(token) => assert!(link.unwrap().ends_with(&format!("pageToken={token}>; rel=\"next\"")), "{page:#}"),
+        None => assert_eq!(link, None),
+    }
+    page
+}
+
+fn ids(page: &Value) -> Vec<String> {
+    let id = |execution: &Value| execution["executionId"].as_str().unwrap().to_owned();
+    page["executions"].as_array().unwrap().iter().map(id).collect()
+}
+
+/// Every page of a list, followed by its tokens.
+async fn whole(stack: &Stack, query: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = page(stack.get(&format!("/executions?{query}{token}"))).await;
+        found.extend(ids(&page));
+        let Some(next) = page["nextPageToken"].as_str() else { return found };
+        token = format!("&pageToken={next}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_newest_first_and_every_page_of_it_leads_on() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    assert_eq!(page(stack.get("/executions")).await, json!({ "executions": [] }));
+    let mut made = Vec::new();
+    for number in 0..7 {
+        let pattern = ["sync", "callback"][number % 2];
+        let started = stack.start_execution(pattern, &json!({ "task": "quick", "input": number })).await;
+        made.insert(0, started["executionId"].as_str().unwrap().to_owned());
+    }
+    for size in [1, 2, 3, 7, 100] {
+        assert_eq!(whole(&stack, &format!("pageSize={size}")).await, made, "in pages of {size}");
+    }
+    let done = stack.wait_for(&made[0], |execution| execution["done"] == true).await;
+    let listed = page(stack.get("/executions?pageSize=1")).await["executions"][0].clone();
+    for field in listed.as_object().unwrap().keys() {
+        assert_eq!(listed[field], done[field], "{field}");
+    }
+    assert_eq!((&listed["status"], &listed["exitCode"]), (&json!("COMPLETED"), &json!(0)));
+    assert!(listed.get("input").is_none() && listed.get("result").is_none());
+}
+
+#[tokio::test]
+async fn a_filter_lists_what_it_says() {
+    let stack = Stack::start(&["--task", "quick=echo 1", "--task", "bad=exit 3"]).await;
+    let run = async |pattern: &str, task: &str, tags: Value| {
+        let done = stack.run(pattern, json!({ "task": task, "input": null, "tags": tags })).await;
+        (done["executionId"].as_str().unwrap().to_owned(), done["createdAt"].as_str().unwrap().to_owned())
+    };
+    let (a, _) = run("sync", "quick", json!({ "team": "blue", "a=b&c": "ä" })).await;
+    let (b, b_time) = run("callback", "bad", json!({ "team": "red" })).await;
+    let (c, _) = run("sync", "bad", json!({})).await;
+    for (query, expected) in [
+        ("", vec![&c, &b, &a]),
+        ("status=FAILED", vec![&c, &b]),
+        ("status=COMPLETED", vec![&a]),
+        ("status=RUNNING", vec![]),
+        ("pattern=callback", vec![&b]),
+        ("task=bad", vec![&c, &b]),
+        ("task=none", vec![]),
+        ("tag=team", vec![&b, &a]),
+        ("tag=team%3Dblue", vec![&a]),
+        ("tag=team=red", vec![&b]),
+        ("status=FAILED&pattern=sync&task=bad", vec![&c]),
+        (&format!("createdAfter={b_time}"), vec![&c]),
+        (&format!("createdBefore={b_time}"), vec![&a]),
+        ("createdAfter=2100-01-01T00:00:00Z", vec![]),
+        ("createdBefore=1969-12-31T23:59:59Z", vec![]),
+        ("createdBefore=-009999-01-02T01:59:59Z", vec![]),
+        ("createdAfter=2100-01-01T00:00:00Z&createdBefore=2000-01-01T00:00:00Z", vec![]),
+    ] {
+        let found = whole(&stack, &format!("{query}&pageSize=1")).await;
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{query}");
+    }
+    for query in [
+        "status=failed",
+        "status=",
+        "pattern=async",
+        "createdAfter=yesterday",
+        "createdAfter=2026-01-01",
+        "pageSize=0",
+        "pageSize=101",
+        "pageSize=-1",
+        "pageSize=x",
+        "stauts=FAILED",
+        "status=FAILED&status=FAILED",
+    ] {
+        let response = stack.get(&format!("/executions?{query}")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], "invalid-parameter", "{query}");
+    }
+}
+
+/// What is another's is as if it were not there, whatever is asked.
+#[tokio::test]
+async fn nobody_sees_or_touches_what_is_anothers() {
+    let stack = Stack::start(&["--owner-header", "x-owner", "--task", "long=sleep 300"]).await;
+    let start = |owner: &str| {
+        let post = stack.post("/executions/sync").header("x-owner", owner).header("idempotency-key", "same");
+        post.json(&json!({ "task": "long", "input": owner }))
+    };
+    let mut made = Vec::new();
+    for owner in ["ada", "eve", "ada"] {
+        let started = start(owner).send().await.unwrap();
+        assert_eq!(started.status(), StatusCode::ACCEPTED);
+        made.push(started.json::<Value>().await.unwrap()["executionId"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(made[0], made[2], "her own key");
+    assert_ne!(made[0], made[1], "another's key is another");
+    for _ in 0..2 {
+        let post = stack.post("/executions/sync").header("x-owner", "ada").json(&json!({ "task": "long", "input": 1 }));
+        assert_eq!(post.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    }
+    let list = |owner: &str, query: &str| stack.get(&format!("/executions?{query}")).header("x-owner", owner);
+    let adas = page(list("ada", "pageSize=2")).await;
+    assert_eq!(ids(&adas).len(), 2);
+    assert_eq!(ids(&page(list("eve", "")).await), [made[1].clone()]);
+    assert_eq!(page(list("bob", "")).await, json!({ "executions": [] }));
+
+    let token = adas["nextPageToken"].as_str().unwrap();
+    assert_eq!(ids(&page(list("ada", &format!("pageSize=9&pageToken={token}"))).await), [made[0].clone()]);
+    let forged = format!("{}{}", if token.starts_with('A') { "B" } else { "A" }, &token[1..]);
+    for (owner, query) in [
+        ("eve", format!("pageToken={token}")),
+        ("ada", format!("pageToken={token}&status=RUNNING")),
+        ("ada", format!("pageToken={forged}")),
+        ("ada", "pageToken=".to_owned()),
+        ("ada", "pageToken=x%00".to_owned()),
+    ] {
+        let response = list(owner, &query).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{owner} {query}");
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], "invalid-page-token");
+    }
+
+    let path = |rest: &str| format!("/executions/{}{rest}", made[0]);
+    for request in [
+        stack.get(&path("")),
+        stack.get(&path("")).header("if-none-match", "*"),
+        stack.get(&path("/logs")),
+        stack.get(&path("/history")),
+        stack.post(&path("/cancel")),
+        stack.post(&path("/rerun")),
+    ] {
+        let response = request.header("x-owner", "eve").send().await.unwrap();
+        let url = response.url().clone();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{url}");
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], "execution-not-found", "{url}");
+    }
+    let untouched = stack.get(&path("")).header("x-owner", "ada").send().await.unwrap();
+    assert_ne!(untouched.json::<Value>().await.unwrap()["status"], "CANCELLING");
+}
+
+/// A directory that a version without the index has left: its table gets it, and what is there is listed.
+#[tokio::test]
+async fn the_table_of_an_earlier_version_gets_the_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let stack = Stack::start_over(directory.path(), &["--task", "quick=echo 1"]).await;
+    let old = stack.run("callback", json!({ "task": "quick", "input": 1 })).await;
+    let without = json!([{ "Delete": { "IndexName": "byOwner" } }]);
+    let update = json!({ "TableName": "longhaul-executions", "GlobalSecondaryIndexUpdates": without });
+    stack.call("DynamoDB_20120810.UpdateTable", update).await;
+    drop(stack);
+    let stack = Stack::start_over(directory.path(), &["--task", "quick=echo 1"]).await;
+    let new = stack.run("callback", json!({ "task": "quick", "input": 2 })).await;
+    let expected = [&new, &old].map(|execution| execution["executionId"].as_str().unwrap().to_owned());
+    assert_eq!(whole(&stack, "").await, expected);
+}
+
+/// 100,000 executions of one owner, the first page and one in the middle. Takes a minute.
+#[tokio::test]
+#[ignore = "measures"]
+async fn a_page_of_a_long_list_is_quick() {
+    const EXECUTIONS: u32 = 100_000;
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    stack.run("callback", json!({ "task": "quick", "input": 1, "tags": { "team": "blue" } })).await;
+    let scan = stack.call("DynamoDB_20120810.Scan", json!({ "TableName": "longhaul-executions" })).await;
+    let item = scan["Items"][0].clone();
+    let began: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let one = |number: u32| {
+        let mut item = item.clone();
+        let id = format!("many-{number:06}");
+        let at = began.checked_add(jiff::SignedDuration::from_millis(i64::from(number))).unwrap();
+        item["executionId"] = json!({ "S": id });
+        item["createdAt"] = json!({ "S": at.to_string() });
+        item["ownerShard"] = json!({ "S": format!("{}:local", number % 4) });
+        item["created"] = json!({ "S": format!("{at:.3}#{id}") });
+        json!({ "PutRequest": { "Item": item } })
+    };
+    for from in (0..EXECUTIONS).step_by(25) {
+        let batch: Vec<_> = (from..from + 25).map(one).collect();
+        let write = json!({ "RequestItems": { "longhaul-executions": batch } });
+        stack.call("DynamoDB_20120810.BatchWriteItem", write).await;
+    }
+    let middle = "createdBefore=2026-01-01T00:00:50Z";
+    let first = page(stack.get(&format!("/executions?pageSize=100&{middle}"))).await;
+    let token = first["nextPageToken"].as_str().unwrap();
+    for (what, query) in [
+        ("the first page", "pageSize=100".to_owned()),
+        ("a page in the middle", format!("pageSize=100&{middle}&pageToken={token}")),
+        ("a filtered page in the middle", format!("pageSize=100&{middle}&tag=team=red")),
+    ] {
+        let mut took = Vec::new();
+        let mut seen = BTreeSet::new();
+        for _ in 0..50 {
+            let began = Instant::now();
+            let page = page(stack.get(&format!("/executions?{query}"))).await;
+            took.push(began.elapsed());
+            seen.insert(ids(&page).len());
+        }
+        took.sort();
+        println!("{what}: median {:?}, slowest {:?}, executions {seen:?}", took[25], took[49]);
+        if !what.contains("filtered") {
+            assert_eq!(seen, BTreeSet::from([100]));
+            assert!(took[25] < Duration::from_millis(50), "{what}: {:?}", took[25]);
+        }
+    }
+}
