@@ -103,5 +103,7 @@ export const getHealth = <ThrowOnError extends boolean = false>(options?: Option
 
 /**
  * List the jobs that may be run.
+ *
+ * Whoever runs the installation says which there are.
  */
 export const listTasks = <ThrowOnError extends boolean = false>(options?: Options<ListTasksData, ThrowOnError>) => (options?.client ?? client).get<ListTasksResponses, ListTasksErrors, ThrowOnError>({ url: '/tasks', ...options });

@@ -383,7 +383,7 @@ export type Operation = {
      */
     attempts: number;
     /**
-     * Absent while it goes on.
+     * Absent if it has not ended.
      */
     endedAt?: string;
     /**
@@ -395,7 +395,8 @@ export type Operation = {
      */
     name?: string;
     /**
-     * `STARTED` while it goes on. `TIMED_OUT` is how a look at the task comes about: nothing called for it earlier.
+     * `STARTED` if it has not ended: it goes on, or the workflow ended without it. `TIMED_OUT` is how a look at the task
+     * comes about: nothing called for it earlier.
      */
     outcome: Outcome;
     startedAt: string;
