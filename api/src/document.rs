@@ -40,8 +40,8 @@ use crate::{
     security(("jwt" = []), ("sigV4" = [])),
     tags(
         (name = "executions", description = "Jobs: start them, follow them."),
-        (name = "tasks", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
+        (name = "tasks", description = "Jobs that may be run."),
     ),
     components(schemas(ProblemBody, GatewayAnswer)),
 )]
