@@ -2,6 +2,8 @@
 
 export { bearer } from "./auth.js";
 export type { Authorize } from "./auth.js";
+export { history, list, logs, tasks } from "./browse.js";
+export type { HistoryFilter, ListFilter, LogOptions } from "./browse.js";
 export { createLonghaul } from "./client.js";
 export type { Longhaul, LonghaulOptions } from "./client.js";
 export { ApiError, ExecutionFailed, ProblemError } from "./errors.js";

@@ -63,7 +63,9 @@ test("a bundle has in it what is used and no more", async (t) => {
   assert.deepEqual(usual.modules.sort(), needed);
   assert(!usual.text.includes("/healthz"), "an operation that nobody calls");
 
-  const names = "createLonghaul, runSync, runCallback, startSync, startCallback, get, waitFor, bearer, sigV4";
+  const names =
+    "createLonghaul, runSync, runCallback, startSync, startCallback, rerun, cancel, get, waitFor, list, logs, history, " +
+    "tasks, bearer, sigV4";
   const everything = await bundled(names);
   t.diagnostic(`gzipped: sigV4 ${one.size} B, runSync ${usual.size} B, everything ${everything.size} B`);
   assert(everything.size < 8_000, `${everything.size} bytes`);

@@ -1,7 +1,7 @@
 /** What the type checker has to know. Compiling is the test. */
 
-import type { Completed, Execution, ExecutionFailed, FinalExecution } from "@longhaul/client";
-import { ApiError, createLonghaul, isFinal, ProblemError, runSync } from "@longhaul/client";
+import type { Completed, Execution, ExecutionFailed, FinalExecution, Status } from "@longhaul/client";
+import { ApiError, createLonghaul, isFinal, list, logs, ProblemError, runSync } from "@longhaul/client";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Equal<A, B>): void => undefined;
@@ -62,6 +62,16 @@ export async function types(): Promise<void> {
   await runSync(longhaul, {});
   // @ts-expect-error: and no field that the API does not know
   await runSync(longhaul, { input: 1, inptu: 2 });
+  for await (const listed of list(longhaul, { status: "FAILED", pageSize: 10 })) {
+    same<typeof listed.status, Status>(true);
+    // @ts-expect-error: a list has no results
+    void listed.result;
+  }
+  // @ts-expect-error: no execution is ever in this state
+  list(longhaul, { status: "DONE" });
+  // @ts-expect-error: the pages are the client's own affair
+  list(longhaul, { pageToken: "x" });
+  for await (const { text } of logs(longhaul, "an-id", { follow: true, tail: 10 })) same<typeof text, string>(true);
   // @ts-expect-error: an installation is somewhere
   createLonghaul({});
 }

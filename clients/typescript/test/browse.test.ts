@@ -1,0 +1,91 @@
+/** Looking around, against the local stack. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import {
+  createLonghaul,
+  history,
+  list,
+  type Longhaul,
+  logs,
+  ProblemError,
+  runCallback,
+  runSync,
+  startSync,
+  tasks,
+  waitFor,
+} from "@longhaul/client";
+
+import { Stack } from "./stack.js";
+
+let stack: Stack;
+let longhaul: Longhaul;
+
+before(async () => {
+  stack = await Stack.start("--task", "talks=for n in 1 2 3; do echo line $n; sleep 1; done");
+  longhaul = createLonghaul({ baseUrl: stack.api });
+});
+after(() => stack.stop());
+
+const timeout = 120_000;
+
+async function collected<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const all = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+test("a list goes on over its pages, newest first, and no further than it is asked", { timeout }, async () => {
+  const ids: string[] = [];
+  for (let nth = 0; nth < 5; nth++) {
+    const tags = { batch: "five" };
+    ids.unshift((await startSync(longhaul, { input: nth, task: "echo", tags })).executionId);
+  }
+  const listed = await collected(list(longhaul, { tag: "batch=five", pageSize: 2 }));
+  assert.deepEqual(listed.map(({ executionId }) => executionId), ids);
+
+  let pages = 0;
+  const counting = createLonghaul({ baseUrl: stack.api, fetch: (...args) => (pages++, fetch(...args)) });
+  for await (const { executionId } of list(counting, { tag: "batch=five", pageSize: 2 })) {
+    assert.equal(executionId, ids[0]);
+    break;
+  }
+  assert.equal(pages, 1);
+  assert.deepEqual(await collected(list(longhaul, { tag: "batch=six" })), []);
+});
+
+test("a list that cannot be understood is a problem", { timeout }, async () => {
+  const invalid = (error: unknown) => error instanceof ProblemError && error.problem.code === "invalid-parameter";
+  await assert.rejects(collected(list(longhaul, { pageSize: 0 })), invalid);
+});
+
+test("logs are followed to their end", { timeout }, async () => {
+  const { executionId } = await startSync(longhaul, { input: 1, task: "talks" });
+  await waitFor(longhaul, executionId, { onUpdate: () => undefined });
+  const said = ["line 1", "line 2", "line 3"];
+  const texts = async (lines: ReturnType<typeof logs>) => (await collected(lines)).map(({ text }) => text);
+  assert.deepEqual(await texts(logs(longhaul, executionId)), said);
+  assert.deepEqual(await texts(logs(longhaul, executionId, { tail: 1 })), ["line 3"]);
+
+  const running = await startSync(longhaul, { input: 1, task: "talks" });
+  const started = new AbortController();
+  const onUpdate = ({ status }: { status: string }) => status === "RUNNING" && started.abort(new Error("started"));
+  await waitFor(longhaul, running.executionId, { signal: started.signal, onUpdate }).catch(() => undefined);
+  assert.deepEqual(await texts(logs(longhaul, running.executionId, { follow: true })), said);
+});
+
+test("a history has every operation of the workflow, over its pages", { timeout }, async () => {
+  const { executionId } = await runSync(longhaul, { input: 1, task: "echo" });
+  const names = async (pageSize: number) =>
+    (await collected(history(longhaul, executionId, { pageSize }))).map(({ name }) => name);
+  const all = await names(1000);
+  for (const name of ["accept", "run-task", "record-task", "collect", "record"]) assert(all.includes(name), name);
+  assert.deepEqual(await names(5), all);
+});
+
+test("the jobs that may be run are known", { timeout }, async () => {
+  const names = (await tasks(longhaul)).map(({ name }) => name);
+  assert.deepEqual(names, ["demo", "echo", "fails", "talks"]);
+  await runCallback(longhaul, { input: 1, task: names[1] ?? "" });
+});
