@@ -161,6 +161,16 @@ $(ENGINE)/.made:
 	$(ENGINE)/bin/pip install --quiet aws-durable-execution-sdk-python-testing==1.4.0
 	touch $@
 
+.PHONY: year
+year: ## Live a year in minutes, on a clock that is put forward; the gate lives a month of it
+	cargo build --workspace --bins
+	YEAR_DAYS=365 cargo test --package local --test e2e year -- --nocapture
+
+.PHONY: sweep
+sweep: ## Crash at every call of AWS in every life of an execution; the gate does so at every fifth
+	cargo build --workspace --bins
+	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --package local --test e2e sweep -- --nocapture
+
 ARCHITECTURE ?= x86_64
 
 .PHONY: sam-build

@@ -6,8 +6,8 @@ use aws_sdk_ecs::{
     Client,
     operation::run_task::RunTaskError,
     types::{
-        AssignPublicIp, AwsVpcConfiguration, ContainerOverride, KeyValuePair, NetworkConfiguration, PropagateTags, Tag,
-        TaskOverride,
+        AssignPublicIp, AwsVpcConfiguration, ContainerOverride, DesiredStatus, KeyValuePair, NetworkConfiguration,
+        PropagateTags, Tag, TaskOverride,
     },
 };
 use domain::task::{Container, Task};
@@ -48,6 +48,12 @@ impl Job {
     pub fn log_stream(&self, task_arn: &str) -> String {
         let task_id = task_arn.rsplit('/').next().unwrap_or(task_arn);
         format!("{}/{}/{task_id}", self.log_stream_prefix, self.container)
+    }
+
+    /// Name of the task definition, of whatever revision.
+    fn family(&self) -> &str {
+        let named = self.task_definition.rsplit('/').next().unwrap_or_default();
+        named.split(':').next().unwrap_or_default()
     }
 }
 
@@ -206,6 +212,26 @@ impl Tasks {
         if arns.is_empty() { Ok(Vec::new()) } else { self.describe_all(arns).await }
     }
 
+    /// The tasks of a job that were started under this name and have stopped, for as long as ECS shows them: an hour at
+    /// least. It cannot list stopped tasks by a name, so all that stopped of the job's family are looked through, up to
+    /// 100 a call: for rare moments only.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when ECS did not answer or refused.
+    pub async fn stopped_of(&self, name: &str, job: &Job) -> Result<Vec<Task>, CallFailed> {
+        let list = self.client.list_tasks().cluster(&self.cluster).family(job.family());
+        let mut pages = list.desired_status(DesiredStatus::Stopped).into_paginator().send();
+        let mut stopped = Vec::new();
+        while let Some(page) = pages.next().await {
+            let arns = page.map_err(|error| CallFailed::new("ecs:ListTasks", error))?.task_arns.unwrap_or_default();
+            let seen = if arns.is_empty() { Vec::new() } else { self.describe_as_seen(arns).await? };
+            let ours = seen.into_iter().filter(|task| task.started_by.as_deref() == Some(name));
+            stopped.extend(ours.map(task).filter(|task| task.stopped));
+        }
+        Ok(stopped)
+    }
+
     /// Asks ECS to stop a task: `SIGTERM`, then `SIGKILL` after its `stopTimeout`. Safe to repeat; a task that is over or
     /// unknown is left alone.
     ///
@@ -230,9 +256,13 @@ impl Tasks {
     }
 
     async fn describe_all(&self, arns: Vec<String>) -> Result<Vec<Task>, CallFailed> {
+        Ok(self.describe_as_seen(arns).await?.into_iter().map(task).collect())
+    }
+
+    async fn describe_as_seen(&self, arns: Vec<String>) -> Result<Vec<aws_sdk_ecs::types::Task>, CallFailed> {
         let answer = self.client.describe_tasks().cluster(&self.cluster).set_tasks(Some(arns)).send().await;
         let found = answer.map_err(|error| CallFailed::new("ecs:DescribeTasks", error))?.tasks;
-        Ok(found.unwrap_or_default().into_iter().map(task).collect())
+        Ok(found.unwrap_or_default())
     }
 
     fn network_configuration(&self) -> Result<Option<NetworkConfiguration>, CallFailed> {

@@ -145,7 +145,13 @@ impl Activities for World {
             }
         }
         if let Some(ending) = unwanted {
-            return Ok(Started::Not(ending));
+            // This step may have run before: its task may have ended since, and then it counts what that came to.
+            let stopped = match self.config.catalog.get(&execution.request.task) {
+                Some(job) => self.tasks.stopped_of(id.as_str(), job).await?,
+                None => Vec::new(),
+            };
+            let ended = launch::task_of_attempt(&stopped, attempt);
+            return Ok(ended.map_or(Started::Not(ending), Started::Task));
         }
         let failed = |kind: &str, why: String| Ok(Started::Not(failed_by_us(kind, why, clock::now())));
         let Some(job) = self.config.catalog.get(&execution.request.task) else {

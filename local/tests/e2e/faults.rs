@@ -218,3 +218,15 @@ async fn events_get_lost_come_twice_and_late() {
         }
     }
 }
+
+/// The workflow dies when it has started the task, and comes back after the deadline: what the task did in time counts.
+#[tokio::test]
+async fn what_was_done_in_time_counts_whoever_saw_it() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": "killAfter", "by": "longhaul-sync" })).await;
+    // A dead invocation is repeated after 5 s.
+    let done = stack.run("sync", json!({ "task": "quick", "input": null, "timeoutSeconds": 4 })).await;
+    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
+    assert_eq!(stack.fault(fault).await["seen"], 1, "nothing was started again");
+    assert_eq!(stack.tasks_of(done["executionId"].as_str().unwrap()).await.len(), 1);
+}

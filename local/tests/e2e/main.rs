@@ -32,4 +32,6 @@ mod raw;
 mod restart;
 mod soak;
 mod stack;
+mod sweep;
 mod waiting;
+mod year;

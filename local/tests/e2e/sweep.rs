@@ -1,0 +1,315 @@
+//! A crash at every call: in every life of an execution, at every call of AWS that the API, the functions, the reconciler and
+//! the worker make in it, the caller dies before the call works, dies after it, loses its reply, or the call works twice.
+//!
+//! An undisturbed life says which calls there are. After each fault there is one task for each attempt, one end was recorded
+//! and it is the right one, and the durable execution's own status agrees.
+//!
+//! There are about 1,200 such crashes. `SWEEP_EVERY` says which are tried: every fifth, or with 1 every one: `make sweep`.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    api_on_lambda,
+    choices::option,
+    stack::{LONGHAUL, Stack},
+};
+
+/// What befalls a call.
+const FAULTS: [&str; 4] = ["killBefore", "killAfter", "cutAfter", "repeat"];
+
+/// Lives at a time: most of each is waiting.
+const AT_ONCE: usize = 24;
+
+/// Who calls AWS in a life. The API is a function here, so that it can die too.
+const CALLERS: [&str; 5] = [FRONT, "longhaul-sync", "longhaul-callback", "longhaul-reconciler", "task"];
+const FRONT: &str = "front";
+
+/// How many percent of the calls have to come again in a disturbed life. Some need not: there may be an event more or less in
+/// a batch, workflow and worker race to record a start, and a machine that is slow looks less often before a deadline.
+const COME_AGAIN: usize = 75;
+
+/// How long a life may take: far longer than it takes, and than a dead invocation and a lost event cost together.
+const LONGEST_LIFE: Duration = Duration::from_mins(4);
+
+/// A life, and what it is to come to.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    name: &'static str,
+    pattern: &'static str,
+    task: &'static str,
+    attempts: u32,
+    seconds: u32,
+    cancelled: bool,
+    status: &'static str,
+}
+
+const PLAIN: Life = Life {
+    name: "completes",
+    pattern: "sync",
+    task: "quick",
+    attempts: 1,
+    seconds: 600,
+    cancelled: false,
+    status: "COMPLETED",
+};
+
+const LIVES: [Life; 4] = [
+    PLAIN,
+    Life { name: "completes at the second attempt", task: "flaky", attempts: 2, ..PLAIN },
+    Life { name: "is cancelled", task: "long", cancelled: true, status: "CANCELLED", ..PLAIN },
+    Life { name: "runs out of time", task: "long", seconds: 8, status: "TIMED_OUT", ..PLAIN },
+];
+
+/// The jobs: one that succeeds, one that fails at the first attempt, one that never ends by itself.
+const TASKS: [&str; 6] = [
+    "--task",
+    "quick=echo 1",
+    "--task",
+    "flaky=test $EXECUTION_ATTEMPT = 2 || exit 3; echo 1",
+    "--task",
+    "long=exec sleep 300",
+];
+
+/// One call of a life: by whom, which, and how many of the same come before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Effect {
+    by: String,
+    call: String,
+    nth: usize,
+}
+
+/// A life with one thing that goes wrong in it.
+#[derive(Debug, Clone)]
+struct Case {
+    life: Life,
+    fault: &'static str,
+    effect: Effect,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { life, fault, effect: Effect { by, call, nth } } = self;
+        write!(f, "{} {}: {fault} at {by}'s {call} no. {nth}", life.pattern, life.name)
+    }
+}
+
+impl Case {
+    /// A task that dies has failed, unless its end was recorded before.
+    fn may_come_to(&self, status: &str) -> bool {
+        let dies = self.effect.by == "task" && self.fault.starts_with("kill");
+        status == self.life.status || (dies && status == "FAILED")
+    }
+
+    fn fault(&self, id: &str) -> Value {
+        let Effect { by, call, nth } = &self.effect;
+        json!({ "on": call, "does": self.fault, "by": by, "execution": id, "skip": nth })
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_dies_at_a_call_does_harm() {
+    let began = Instant::now();
+    let front = format!("{FRONT}={} function api", Path::new(LONGHAUL).display());
+    let arguments = [&TASKS[..], &["--function", &front]].concat();
+    let stack = Arc::new(Stack::start(&arguments).await);
+    // Four faults at each call: a number that is prime to four tries each kind of fault.
+    let every = usize::try_from(option("SWEEP_EVERY", 5)).unwrap();
+    let cases: Vec<_> = cases(&stack).await.into_iter().step_by(every).collect();
+    println!("sweep: {} cases after {:.0?}", cases.len(), began.elapsed());
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    let count = cases.len();
+    for (number, case) in cases.into_iter().enumerate() {
+        let (stack, room) = (stack.clone(), room.clone());
+        running.spawn(async move {
+            let _turn = room.acquire().await.unwrap();
+            let key = format!("case {number}");
+            let fault = stack.arm(&case.fault(&id_of(&key))).await;
+            let came_to = live(&stack, case.life, &key).await;
+            let hit = stack.fault(fault).await["hit"] == 1;
+            stack.delete(&format!("faults/{fault}")).await;
+            (case, key, hit, came_to)
+        });
+    }
+    let (mut wrong, mut hits, mut ended) = (Vec::new(), 0, BTreeMap::new());
+    while let Some(done) = running.join_next().await {
+        let (case, key, hit, came_to) = done.unwrap();
+        hits += usize::from(hit);
+        match came_to {
+            Ok(item) if case.may_come_to(&status(&item)) => drop(ended.insert(id_of(&key), item)),
+            Ok(item) => wrong.push(format!("{case}: came to {item:#}")),
+            Err(why) => wrong.push(format!("{case}: {why}")),
+        }
+    }
+    wrong.extend(lasting(&stack, &ended).await);
+    println!("sweep: {count} crashes, {hits} of them hit, in {:.0?}: {} wrong", began.elapsed(), wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(hits * 100 >= count * COME_AGAIN, "too few calls came again");
+}
+
+fn lives() -> impl Iterator<Item = Life> {
+    ["sync", "callback"].into_iter().flat_map(|pattern| LIVES.map(|life| Life { pattern, ..life }))
+}
+
+/// Lives every life undisturbed, and makes a case of every fault at each call that came.
+async fn cases(stack: &Arc<Stack>) -> Vec<Case> {
+    let mut undisturbed = JoinSet::new();
+    for life in lives() {
+        let stack = stack.clone();
+        undisturbed.spawn(async move {
+            let key = format!("{} {}", life.pattern, life.name);
+            let watch = json!({ "on": "*", "does": "watch", "times": "all", "execution": id_of(&key) });
+            let watch = stack.arm(&watch).await;
+            let item = live(&stack, life, &key).await.unwrap();
+            assert_eq!(status(&item), life.status, "{key}: {item:#}");
+            let seen = stack.fault(watch).await;
+            stack.delete(&format!("faults/{watch}")).await;
+            (life, effects(&seen))
+        });
+    }
+    let mut cases = Vec::new();
+    while let Some(done) = undisturbed.join_next().await {
+        let (life, effects) = done.unwrap();
+        println!("sweep: {} {}: {} calls", life.pattern, life.name, effects.len());
+        let at = |effect: &Effect| FAULTS.map(|fault| Case { life, fault, effect: effect.clone() });
+        cases.extend(effects.iter().flat_map(at));
+    }
+    cases
+}
+
+/// The calls that a fault has seen, but for those of this test.
+fn effects(fault: &Value) -> Vec<Effect> {
+    let mut effects: Vec<Effect> = Vec::new();
+    for seen in fault["calls"].as_array().unwrap() {
+        let by = seen["by"].as_str().unwrap().split('.').next().unwrap().to_owned();
+        let call = seen["call"].as_str().unwrap().to_owned();
+        if CALLERS.contains(&by.as_str()) {
+            let nth = effects.iter().filter(|effect| effect.by == by && effect.call == call).count();
+            effects.push(Effect { by, call, nth });
+        }
+    }
+    effects
+}
+
+fn id_of(key: &str) -> String {
+    domain::ExecutionId::for_key(&domain::Owner::new("jwt:ada"), key).to_string()
+}
+
+/// Lives one life to its end, and gives its item then, or says what is wrong with it.
+async fn live(stack: &Stack, life: Life, key: &str) -> Result<Value, String> {
+    let Life { pattern, task, attempts, seconds, .. } = life;
+    let body = json!({ "task": task, "input": null, "retry": { "maxAttempts": attempts }, "timeoutSeconds": seconds });
+    ask(stack, &format!("/executions/{pattern}"), key, &body.to_string()).await?;
+    let id = id_of(key);
+    let mut cancel = life.cancelled;
+    let deadline = Instant::now() + LONGEST_LIFE;
+    loop {
+        let item = item(stack, &id).await;
+        match status(&item).as_str() {
+            "RUNNING" if cancel => {
+                ask(stack, &format!("/executions/{id}/cancel"), key, "").await?;
+                cancel = false;
+            }
+            "PENDING" | "RUNNING" | "CANCELLING" => {}
+            _ => return over(stack, item, deadline).await,
+        }
+        if Instant::now() > deadline {
+            return Err(format!("stuck: {item:#}"));
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+}
+
+/// A client: it repeats what it got no good answer to.
+async fn ask(stack: &Stack, path: &str, key: &str, body: &str) -> Result<(), String> {
+    let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
+    let mut event = api_on_lambda::event("POST", path, Some(body), &ada);
+    event["headers"]["idempotency-key"] = json!(key);
+    let deadline = Instant::now() + LONGEST_LIFE;
+    loop {
+        let request = stack.post_to_aws(&format!("/2015-03-31/functions/{FRONT}/invocations"));
+        let response = request.body(event.to_string()).send().await.unwrap();
+        let answer: Value = response.json().await.unwrap();
+        match answer["statusCode"].as_u64() {
+            Some(200..300) => return Ok(()),
+            None | Some(500..) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(200)).await,
+            _ => return Err(format!("{path} is answered {answer}")),
+        }
+    }
+}
+
+async fn item(stack: &Stack, id: &str) -> Value {
+    let get =
+        json!({ "TableName": "longhaul-executions", "Key": { "executionId": { "S": id } }, "ConsistentRead": true });
+    stack.call("DynamoDB_20120810.GetItem", get).await["Item"].clone()
+}
+
+fn status(item: &Value) -> String {
+    item["status"]["S"].as_str().unwrap().to_owned()
+}
+
+/// One end, and a durable execution that ends as it says.
+async fn over(stack: &Stack, item: Value, deadline: Instant) -> Result<Value, String> {
+    let told = item["timeline"]["L"].as_array().unwrap();
+    let ends = told.iter().filter(|entry| entry["M"]["what"]["S"] == "ended").count();
+    if ends != 1 {
+        return Err(format!("{ends} ends: {item:#}"));
+    }
+    let completed = status(&item) == "COMPLETED";
+    // A callback's workflow has done its work when the task runs.
+    let agrees = |durable: &Value| match durable["Status"].as_str().unwrap() {
+        "SUCCEEDED" => completed || item["pattern"]["S"] == "callback",
+        "FAILED" => !completed,
+        _ => false,
+    };
+    let arn = item["durableExecutionArn"]["S"].as_str().unwrap();
+    loop {
+        let durable = stack.durable_execution(arn).await;
+        if agrees(&durable) {
+            return Ok(item);
+        }
+        if durable["Status"] != "RUNNING" || Instant::now() > deadline {
+            return Err(format!("its durable execution is {durable:#}"));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// What does not last, now that nothing happens any more: an end that has changed, a task that is one too many or still runs.
+async fn lasting(stack: &Stack, ended: &BTreeMap<String, Value>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut tasks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for task in stack.tasks().await {
+        let id = task["startedBy"].as_str().unwrap().to_owned();
+        let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
+        let attempt = environment.iter().find(|one| one["name"] == "EXECUTION_ATTEMPT").unwrap()["value"].to_string();
+        if ended.contains_key(&id) && task["lastStatus"] != "STOPPED" {
+            wrong.push(format!("{id} is over, and its task is {}", task["lastStatus"]));
+        }
+        tasks.entry(id).or_default().push(attempt);
+    }
+    for (id, before) in ended {
+        let now = item(stack, id).await;
+        if now["status"] != before["status"] || now["result"] != before["result"] {
+            wrong.push(format!("the end of {id} has changed: {before:#} {now:#}"));
+        }
+        let mut attempts = tasks.remove(id).unwrap_or_default();
+        attempts.sort();
+        let expected: Vec<_> = (1..=attempts.len()).map(|attempt| format!("\"{attempt}\"")).collect();
+        // Out of time, or cancelled, before its task began, it may have none, or one that did nothing.
+        let ran = !now["run"].is_null();
+        if attempts != expected || (ran && attempts.is_empty()) {
+            wrong.push(format!("{id} has tasks for the attempts {attempts:?}: {now:#}"));
+        }
+    }
+    wrong
+}

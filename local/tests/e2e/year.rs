@@ -1,0 +1,140 @@
+//! A year in minutes: the clock is put forward to each look at the task in turn.
+//!
+//! `YEAR_DAYS` says how much of it is lived. Each look replays all before it, so the whole takes a debug build minutes, and
+//! the gate lives a month: after three days every day costs the same. `make year` lives all of it.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    choices::option,
+    stack::{PATIENCE, Stack},
+};
+
+/// What AWS allows, and what we aim at.
+const MOST_OPERATIONS: usize = 3_000;
+const FEW_OPERATIONS: usize = 1_600;
+
+const DAY: Duration = Duration::from_hours(24);
+const YEAR_DAYS: u64 = 365;
+
+/// The sweep looks at an old execution every half hour.
+const SWEPT: Duration = Duration::from_mins(31);
+
+/// Two looks a day, of a callback and a step each.
+const OPERATIONS_A_DAY: usize = 4;
+
+/// No change of a task or a workflow is told: every look is due to a timeout, and the task's end is seen by the sweep. ECS
+/// forgets a stopped task after an hour, so a look twelve hours later would come too late.
+#[tokio::test]
+async fn a_year_of_waiting_costs_few_operations() {
+    let directory = tempfile::tempdir().unwrap();
+    let end = directory.path().join("end");
+    let job = format!("waits=until test -e {}; do sleep 0.2; done; echo 1", end.display());
+    let stack = Stack::start(&["--movable-clock", "--task", &job]).await;
+    for on in ["events:ECS Task State Change", "events:Durable Execution Status Change"] {
+        stack.arm(&json!({ "on": on, "does": "cutBefore", "times": "all" })).await;
+    }
+    let days = option("YEAR_DAYS", 30).min(YEAR_DAYS);
+    let began = Instant::now();
+    let id = stack.start_running("sync", "waits").await;
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    let (mut waited, mut looks, mut last) = (Duration::ZERO, 0, 0);
+    // The last look comes before the deadline, which is a year after the start.
+    while let Some((event, wait)) = next_wait(&stack, &arn, last).await {
+        (last, looks) = (event, looks + 1);
+        if waited + 2 * wait >= u32::try_from(days).unwrap() * DAY {
+            std::fs::write(&end, "").unwrap();
+            let task = || async { stack.tasks_of(&id).await.remove(0) };
+            let deadline = Instant::now() + PATIENCE;
+            while task().await["lastStatus"] != "STOPPED" {
+                assert!(Instant::now() < deadline, "the task does not end");
+            }
+            stack.forward(SWEPT).await;
+            break;
+        }
+        stack.forward(wait).await;
+        waited += wait;
+    }
+    let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
+    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
+    let operations = operations(&stack, &arn).await;
+    let waited = waited.as_secs() / DAY.as_secs();
+    println!("year: {waited} days, {looks} looks, {operations} operations, in {:.0?}", began.elapsed());
+    assert!(waited + 1 >= days, "{waited} days");
+    let left = usize::try_from(YEAR_DAYS - waited).unwrap();
+    let year = operations + left * OPERATIONS_A_DAY;
+    assert!(year < MOST_OPERATIONS, "a year costs {year} operations");
+    assert!(year < FEW_OPERATIONS, "a year costs {year} operations: more than we aim at");
+}
+
+/// How long the workflow waits once it does, after the event `last`, and with which event that began; `None` if it is over.
+async fn next_wait(stack: &Stack, arn: &str, last: u64) -> Option<(u64, Duration)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let newest = stack.of_durable_execution(arn, "/history?ReverseOrder=true&MaxItems=6").await;
+        let events = newest["Events"].as_array().unwrap();
+        let of = |kind: &str| events.iter().find(|event| event["EventType"] == kind);
+        if of("ExecutionSucceeded").is_some() {
+            return None;
+        }
+        // The invocation that made the callback and looked is over: it waits.
+        let waits = events.first().is_some_and(|event| event["EventType"] == "InvocationCompleted");
+        if let (true, Some(callback), Some(_)) = (waits, of("CallbackStarted"), of("StepSucceeded")) {
+            let event = callback["EventId"].as_u64().unwrap();
+            if event > last {
+                let timeout = callback["CallbackStartedDetails"]["Timeout"].as_u64().unwrap();
+                return Some((event, Duration::from_secs(timeout)));
+            }
+        }
+        assert!(Instant::now() < deadline, "no look after event {last}: {newest:#}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The operations of an execution, as they are counted against its limit: each that began, each further try of a step too.
+async fn operations(stack: &Stack, arn: &str) -> usize {
+    let mut count = 0;
+    let mut marker = String::new();
+    loop {
+        let page = stack.of_durable_execution(arn, &format!("/history?MaxItems=1000{marker}")).await;
+        let begins = |event: &&Value| event["EventType"].as_str().unwrap().ends_with("Started");
+        count += page["Events"].as_array().unwrap().iter().filter(begins).count();
+        let Some(next) = page["NextMarker"].as_str() else { return count };
+        marker.clear();
+        write!(marker, "&Marker={next}").unwrap();
+    }
+}
+
+/// With events on: from the task's end to the end that is recorded.
+#[tokio::test]
+async fn the_end_of_a_task_is_seen_within_a_second() {
+    const RUNS: usize = 200;
+    const AT_ONCE: usize = 10;
+    let stack = Stack::start(&["--task", "nap=sleep 1; echo 1"]).await;
+    let mut lags = Vec::new();
+    for _ in 0..RUNS / AT_ONCE {
+        let mut ids = Vec::new();
+        for _ in 0..AT_ONCE {
+            let started = stack.start_execution("sync", &json!({ "task": "nap", "input": null })).await;
+            ids.push(started["executionId"].as_str().unwrap().to_owned());
+        }
+        for id in ids {
+            let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
+            assert_eq!(done["status"], "COMPLETED", "{done:#}");
+            let time = |at: &Value| at.as_str().unwrap().parse::<Timestamp>().unwrap();
+            let recorded = time(&done["timeline"].as_array().unwrap().last().unwrap()["at"]);
+            lags.push(recorded.duration_since(time(&done["finishedAt"])));
+        }
+    }
+    lags.sort();
+    let [p50, p99] = [lags[RUNS / 2], lags[RUNS * 99 / 100]];
+    println!("a task's end is seen after {p50:#} (p50), {p99:#} (p99) of {RUNS} runs");
+    // The look before it comes 5 s after the start, the one after it 7 s later: without events it would be 4 s and more.
+    assert!(p99 < SignedDuration::from_secs(4), "{p99:#}");
+}
