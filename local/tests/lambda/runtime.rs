@@ -129,3 +129,34 @@ async fn an_event_survives_the_stack() {
     }
     assert!(theatre.next_within(Duration::from_secs(1)).await.is_none(), "once is enough");
 }
+
+/// The state of a process, by `/proc`; `None` if there is none. One that has ended and that nobody has asked after is `Z`.
+fn state(pid: &str) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// A handler that works on when its stack is killed would work beside the one that takes its place.
+#[tokio::test]
+async fn a_process_that_a_killed_stack_left_behind_is_killed_at_the_next_start() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("pid");
+    let mut stack = Stack::start_over(data.path(), &[]).await;
+    let lambda = Lambda::of(&stack);
+    let command = format!("sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600'", file.display());
+    assert_eq!(lambda.create("sleeper", &command, None).await.0.as_u16(), 201);
+    assert_eq!(lambda.invoke("sleeper", "Event", "{}").send().await.unwrap().status().as_u16(), 202);
+    let deadline = Instant::now() + PATIENCE;
+    while !file.exists() {
+        assert!(Instant::now() < deadline, "it does not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = std::fs::read_to_string(&file).unwrap();
+    stack.process.kill().await.unwrap();
+    assert!(matches!(state(&pid), Some('S' | 'R' | 'D')), "the stack is gone, it is not");
+    let _stack = Stack::start_over(data.path(), &[]).await;
+    while !matches!(state(&pid), None | Some('Z')) {
+        assert!(Instant::now() < deadline, "it is left running");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

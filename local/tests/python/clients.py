@@ -2,6 +2,7 @@
 types, what must be there."""
 
 import json
+import re
 import time
 
 import boto3
@@ -85,6 +86,10 @@ def fits(value, shape, where):
     elif kind in ("string", "blob"):
         assert isinstance(value, str), f"{where} is no string: {value}"
         assert not shape.metadata.get("enum") or value in shape.metadata["enum"], f"{where} cannot be {value}"
+        pattern = shape.metadata.get("pattern")
+        # Python knows no classes of characters by Unicode's names.
+        if pattern and r"\p{" not in pattern:
+            assert re.fullmatch(pattern, value, re.DOTALL), f"{where} does not fit {pattern}: {value}"
     elif kind == "boolean":
         assert isinstance(value, bool), f"{where} is no boolean: {value}"
     elif kind in ("integer", "long"):
