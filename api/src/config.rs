@@ -39,7 +39,7 @@ impl Config {
             sync_function: env.required("SYNC_FUNCTION"),
             callback_function: env.required("CALLBACK_FUNCTION"),
             reconciler_function: env.required("RECONCILER_FUNCTION"),
-            catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
+            catalog: env.json("TASKS"),
             log_group: env.required("LOG_GROUP"),
             cors_origins: env.parsed_list("CORS_ORIGINS"),
         };

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use serde::de::DeserializeOwned;
+
 /// The environment, with every complaint about it collected, so that all are reported at once.
 #[derive(Debug, Default)]
 pub struct Environment {
@@ -46,6 +48,11 @@ impl Environment {
             self.complaints.push(format!("{name} cannot be read: {why}"));
             T::default()
         })
+    }
+
+    /// A variable that must be there and hold a `T` as JSON.
+    pub fn json<T: Default + DeserializeOwned>(&mut self, name: &str) -> T {
+        self.parsed(name, |text| serde_json::from_str(text).map_err(|why| why.to_string()))
     }
 
     /// Comma-separated values; none if the variable is absent.

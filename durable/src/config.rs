@@ -37,7 +37,7 @@ impl Config {
         let config = Self {
             table: env.required("EXECUTIONS_TABLE"),
             cluster: env.required("ECS_CLUSTER"),
-            catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
+            catalog: env.json("TASKS"),
             log_group: env.required("LOG_GROUP"),
             network: Network {
                 subnets: env.list("SUBNETS"),

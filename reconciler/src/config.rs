@@ -34,7 +34,7 @@ impl Config {
             sync_function: env.required("SYNC_FUNCTION"),
             callback_function: env.required("CALLBACK_FUNCTION"),
             cluster: env.required("ECS_CLUSTER"),
-            catalog: env.parsed("TASKS", |text| serde_json::from_str(text).map_err(|why| why.to_string())),
+            catalog: env.json("TASKS"),
             log_group: env.required("LOG_GROUP"),
         };
         env.finish(config)
