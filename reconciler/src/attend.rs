@@ -196,8 +196,12 @@ impl Attendant {
     }
 }
 
+/// What a durable execution failed with begins with what happened; an SDK's own error goes on with its inside.
+const TOLD_CHARS: usize = 300;
+
 fn over(how: &str) -> String {
-    format!("its durable execution is over and recorded nothing: {how}")
+    let told: String = how.chars().take(TOLD_CHARS).collect();
+    format!("its durable execution is over and recorded nothing: {told}")
 }
 
 /// Somebody else was first, or it is gone: both are well.
