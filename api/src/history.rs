@@ -1,10 +1,7 @@
 //! What an execution's workflow did.
 
 use aws::{HistoryError, clock};
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use domain::{
     Attempt, Execution, Pattern,
     history::{Operation, Outcome, fold},
@@ -18,7 +15,8 @@ use crate::{
     executions::{Id, owned},
     listing::QueryRefused,
     page_token,
-    parameters::Parameters,
+    parameters::{LATEST_ATTEMPT, Parameters},
+    path::Path,
     problem::{Answers, Code, Problem, answers},
     router::App,
 };
@@ -124,7 +122,7 @@ struct Place {
     get, path = "/executions/{executionId}/history", operation_id = "getExecutionHistory", tag = "executions",
     params(
         Id,
-        ("attempt" = Option<u32>, Query, nullable = false, minimum = 1,
+        ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Which try's workflow, for a callback execution; the first if absent"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "At most so many of the workflow's events, of which an operation has at least two; 1000 if absent"),
@@ -140,10 +138,10 @@ struct Place {
 pub(crate) async fn get_history(
     State(app): State<App>,
     Caller(owner): Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
     mut parameters: Parameters,
 ) -> Result<Json<History>, Problem> {
-    let attempt = parameters.number("attempt", 1, u32::MAX)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
+    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
     let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
     let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
     parameters.finish()?;

@@ -1,10 +1,7 @@
 //! What an execution's task printed.
 
 use aws::{LogError, ReadFrom, clock};
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use domain::{Attempt, Execution};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +12,8 @@ use crate::{
     executions::{Id, NotFound, owned},
     listing::QueryRefused,
     page_token,
-    parameters::Parameters,
+    parameters::{LATEST_ATTEMPT, Parameters},
+    path::Path,
     problem::{Code, Problem},
     router::App,
 };
@@ -57,7 +55,7 @@ pub(crate) struct LogLine {
     get, path = "/executions/{executionId}/logs", operation_id = "getExecutionLogs", tag = "executions",
     params(
         Id,
-        ("attempt" = Option<u32>, Query, nullable = false, minimum = 1,
+        ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Which try's task; the newest if absent"),
         ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Only so many of the newest lines"),
@@ -74,10 +72,10 @@ pub(crate) struct LogLine {
 pub(crate) async fn get_logs(
     State(app): State<App>,
     Caller(owner): Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
     mut parameters: Parameters,
 ) -> Result<Json<LogLines>, Problem> {
-    let attempt = parameters.number("attempt", 1, u32::MAX)?.and_then(Attempt::new);
+    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new);
     let tail = parameters.number("tail", 1, LARGEST_PAGE)?;
     let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
     parameters.finish()?;

@@ -10,6 +10,9 @@ use axum::{
 
 use crate::problem::{Code, Problem};
 
+/// Latest attempt that can be asked about: far later than any that an execution comes to.
+pub(crate) const LATEST_ATTEMPT: u32 = 1_000;
+
 /// What stands in the query and was not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters(BTreeMap<String, String>);

@@ -79,7 +79,7 @@ async fn what_is_not_there_is_a_problem_too() {
     problem(stack.get("/executions/01a208cc-f685-7587-8cf0-6b6bfde36f95"), 404, "execution-not-found").await;
     problem(stack.get("/executions/not%20an%20id"), 404, "execution-not-found").await;
     problem(stack.get("/nowhere"), 404, "path-not-found").await;
-    for no_text in ["/executions/%ff", "/docs/%ff"] {
+    for no_text in ["/executions/%ff", "/executions/%ff/logs", "/executions/%ff/history", "/docs/%ff"] {
         problem(stack.get(no_text), 404, "path-not-found").await;
     }
     let delete = |path: &str| reqwest::Client::new().request(Method::DELETE, format!("{}{path}", stack.api));
