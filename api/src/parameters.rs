@@ -48,10 +48,10 @@ impl Parameters {
     /// Takes a whole number from `least` to `most`.
     pub(crate) fn number<T>(&mut self, name: &str, least: T, most: T) -> Result<Option<T>, Problem>
     where
-        T: FromStr + PartialOrd + std::fmt::Display,
+        T: FromStr + PartialOrd + Copy + std::fmt::Display,
     {
-        let must = format!("a whole number from {least} to {most}");
-        self.take(name, &must, |text| {
+        let range = format!("a whole number from {least} to {most}");
+        self.take(name, &range, |text| {
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             let number = text.parse().ok().filter(|_| digits)?;
             (least <= number && number <= most).then_some(number)

@@ -125,7 +125,7 @@ mod tests {
     /// Wherever a history is cut into pages, each operation is told once and the same.
     #[test]
     fn a_page_may_end_anywhere() {
-        let events = vec![
+        let events = [
             happened("a", 1, Outcome::Started),
             happened("b", 2, Outcome::Started),
             happened("a", 3, Outcome::Failed),

@@ -20,7 +20,7 @@ only! { ValidatedStatus = "VALIDATED" }
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[schema(as = StartAnswer)]
-#[expect(dead_code, reason = "it is here to be documented: each of the two is answered as itself")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "it is here to be documented: each is answered as itself")]
 pub(crate) enum Answered {
     Execution(ExecutionView),
     Validated(Validated),
