@@ -1,6 +1,6 @@
 //! What a workflow did: its events, as the service keeps them, folded into one entry for each operation.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,32 +63,33 @@ pub struct Happened {
 }
 
 /// Folds events, in the order in which they happened, into what they are about. `open` are the operations that earlier
-/// events began and did not end. Returns the operations that have ended, and those that have not, each by their start.
+/// events began and did not end. Returns the operations that have ended, and those that have not, each in the order in which
+/// they began: that says more than their times, since several may begin in one moment.
 #[must_use]
 pub fn fold(open: Vec<Operation>, events: Vec<Happened>) -> (Vec<Operation>, Vec<Operation>) {
-    let mut open: BTreeMap<_, _> = open.into_iter().map(|operation| (operation.id.clone(), operation)).collect();
-    let mut ended = Vec::new();
+    let mut begun = open;
+    let mut places: HashMap<_, _> =
+        begun.iter().enumerate().map(|(place, operation)| (operation.id.clone(), place)).collect();
     for event in events {
-        let began = open.remove(&event.id).unwrap_or_else(|| Operation {
-            id: event.id.clone(),
-            name: event.name,
-            kind: event.kind,
-            attempts: 1,
-            started_at: event.at,
-            ended_at: None,
-            outcome: Outcome::Started,
+        let place = *places.entry(event.id.clone()).or_insert_with(|| {
+            begun.push(Operation {
+                id: event.id,
+                name: event.name,
+                kind: event.kind,
+                attempts: 1,
+                started_at: event.at,
+                ended_at: None,
+                outcome: Outcome::Started,
+            });
+            begun.len() - 1
         });
-        let attempts = event.attempt.unwrap_or(began.attempts).max(began.attempts);
-        if event.outcome == Outcome::Started || event.again {
-            open.insert(event.id, Operation { attempts, ..began });
-        } else {
-            ended.push(Operation { attempts, ended_at: Some(event.at), outcome: event.outcome, ..began });
+        let Some(operation) = begun.get_mut(place) else { continue };
+        operation.attempts = operation.attempts.max(event.attempt.unwrap_or_default());
+        if event.outcome != Outcome::Started && !event.again {
+            (operation.ended_at, operation.outcome) = (Some(event.at), event.outcome);
         }
     }
-    let mut open: Vec<_> = open.into_values().collect();
-    ended.sort_by_key(|operation| operation.started_at);
-    open.sort_by_key(|operation| operation.started_at);
-    (ended, open)
+    begun.into_iter().partition(|operation| operation.ended_at.is_some())
 }
 
 #[cfg(test)]
@@ -120,6 +121,14 @@ mod tests {
         let (ended, open) = fold(Vec::new(), events);
         assert_eq!(ended.iter().map(told).collect::<Vec<_>>(), [("a", 2, 1, Some(9), Outcome::Succeeded)]);
         assert!(open.is_empty());
+    }
+
+    #[test]
+    fn what_began_first_is_told_first_though_it_ended_last() {
+        let began = ["b", "a"].map(|id| happened(id, 1, Outcome::Started));
+        let ended = [happened("a", 2, Outcome::Succeeded), happened("b", 3, Outcome::TimedOut)];
+        let (ended, _) = fold(Vec::new(), began.into_iter().chain(ended).collect());
+        assert_eq!(ended.iter().map(|operation| operation.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     }
 
     /// Wherever a history is cut into pages, each operation is told once and the same.
