@@ -107,17 +107,17 @@ pub(crate) fn functions(
         durable,
     };
     let part = |part: &str| vec![this.to_string_lossy().into_owned(), "function".to_owned(), part.to_owned()];
-    let durable = |name, command| {
-        // The longest there is: an execution's own deadline comes before.
-        function(name, command, Some(durable_for(Duration::from_hours(366 * 24))))
-    };
+    let durable = |name, command| function(name, command, Some(durable_for(LONGEST)));
     let shell = |named: &Named, durable| {
         let command = ["sh".to_owned(), "-c".to_owned(), format!("exec {}", named.command)];
         function(&named.name, command.into(), durable)
     };
     let plain = more.plain.iter().map(|named| shell(named, None));
-    // Short enough for a synchronous invoke, so that both ways to start one can be tried.
-    let more_durable = more.durable.iter().map(|named| shell(named, Some(durable_for(Duration::from_mins(15)))));
+    let more_durable = more.durable.iter().map(|named| {
+        // One that takes the place of the stack's own is configured as that is.
+        let own = [SYNC, CALLBACK].contains(&named.name.as_str());
+        shell(named, Some(durable_for(if own { LONGEST } else { SYNCHRONOUS })))
+    });
     let own = [
         durable(SYNC, part("sync")),
         durable(CALLBACK, part("callback")),
@@ -168,6 +168,12 @@ pub(crate) fn rules() -> Vec<Rule> {
         },
     ]
 }
+
+/// The longest that a durable execution may take: an execution's own deadline comes before.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
+
+/// Short enough for a synchronous invoke, so that both ways to start one can be tried.
+const SYNCHRONOUS: Duration = Duration::from_mins(15);
 
 fn durable_for(execution_timeout: Duration) -> DurableConfig {
     DurableConfig { execution_timeout, retention_days: lambda::RETENTION_DAYS }

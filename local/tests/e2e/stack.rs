@@ -43,8 +43,9 @@ pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
         .current_dir(root())
         .args(["--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--json", "--data"])
         .arg(data)
-        .args(arguments)
         .args(shipped_functions())
+        // A test's own functions stand before those, as the last of a name does.
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
