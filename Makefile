@@ -142,7 +142,8 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 # The slow ones: both compile everything for release.
 .PHONY: ship-test
 ship-test: sam-build image-test ## Build what is deployed, and run it
-	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --package local --test e2e
+	cargo build --workspace --bins
+	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e
 
 .PHONY: soak
 soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare every POST with its end
