@@ -55,13 +55,17 @@ fn some_whole<'de, D: Deserializer<'de>>(number: D) -> Result<u32, D::Error> {
     number.ok_or_else(|| D::Error::custom("must be a whole number"))
 }
 
-/// Labels, within their limits: what the derived schema cannot say.
+/// Labels, within their limits: what the derived schema cannot say. Which characters they may have is said in words: a
+/// pattern of Unicode's categories is another one to a validator that does not know them.
 fn tags() -> Object {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let key = text().min_length(Some(1)).max_length(Some(limits::TAG_KEY_CHARS));
     let value = text().max_length(Some(limits::TAG_VALUE_CHARS));
     ObjectBuilder::new()
-        .description(Some("Your own labels, at most 20; the task gets them too."))
+        .description(Some(
+            "Your own labels, at most 20; the task gets them too. Keys and values have letters, numbers, spaces and \
+             `_.:/=+-@`, as ECS takes them, and do not begin with `aws:`.",
+        ))
         .property_names(Some(key))
         .additional_properties(Some(value))
         .max_properties(Some(limits::TAGS))

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sha2::{Digest as _, Sha256};
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use crate::{Json, Pattern, limits};
 
@@ -87,9 +88,20 @@ impl Request {
             if value.chars().count() > limits::TAG_VALUE_CHARS {
                 wrong(
                     "tag-value-length",
-                    pointer,
+                    pointer.clone(),
                     format!("a tag's value has at most {} characters", limits::TAG_VALUE_CHARS),
                 );
+            }
+            for (what, text) in [("key", key), ("value", value)] {
+                if let Some(refused) = text.chars().find(|character| !may_be_in_a_tag(*character)) {
+                    let detail = format!(
+                        "a tag's {what} has letters, numbers, spaces and _ . : / = + - @, but this one has {refused:?}"
+                    );
+                    wrong("tag-characters", pointer.clone(), detail);
+                }
+                if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
+                    wrong("tag-reserved", pointer.clone(), format!("a tag's {what} may not begin with {:?}", "aws:"));
+                }
             }
         }
         found
@@ -115,6 +127,14 @@ impl Request {
         }
         format!("{:x}", hash.finalize())
     }
+}
+
+/// What ECS allows in a tag's key or value: `[\p{L}\p{Z}\p{N}_.:/=+\-@]`, and not the beginning `aws:`, in whatever case
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html>). `RunTask` refuses anything else, and with it
+/// the job.
+fn may_be_in_a_tag(character: char) -> bool {
+    use GeneralCategoryGroup::{Letter, Number, Separator};
+    "_.:/=+-@".contains(character) || matches!(character.general_category_group(), Letter | Number | Separator)
 }
 
 #[cfg(test)]
@@ -169,5 +189,25 @@ mod tests {
         assert_eq!(pointers.get(..4), Some(&["/input", "/timeoutSeconds", "/retry/maxAttempts", "/tags"][..]));
         assert_eq!(pointers.get(4), Some(&"/tags/a~10"));
         assert!(request().violations().is_empty());
+    }
+
+    #[test]
+    fn a_tag_is_one_that_ecs_takes() {
+        let rules = |key: &str, value: &str| {
+            let tags = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+            Request { tags, ..request() }.violations().into_iter().map(|found| found.rule).collect::<Vec<_>>()
+        };
+        for good in ["team", "größe 2²", "a_b.c:d/e=f+g-h@i", "東京\u{2003}Ⅷ", "paws:", "aws", "日aws:"] {
+            assert_eq!(rules(good, good), [""; 0], "{good}");
+        }
+        assert_eq!(rules("team", ""), [""; 0]);
+        for bad in ["a&b", "a\tb", "a\u{0}", "a,b", "\u{301}", "😀", "\u{93f}"] {
+            assert_eq!(rules(bad, "blue"), ["tag-characters"], "{bad:?}");
+            assert_eq!(rules("team", bad), ["tag-characters"], "{bad:?}");
+        }
+        for bad in ["aws:x", "AWS:", "aWs:y"] {
+            assert_eq!(rules(bad, "blue"), ["tag-reserved"], "{bad:?}");
+            assert_eq!(rules("team", bad), ["tag-reserved"], "{bad:?}");
+        }
     }
 }
