@@ -15,7 +15,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
     OpenApi,
     openapi::{
-        ContactBuilder, LicenseBuilder, OpenApi as Document,
+        ContactBuilder, LicenseBuilder, ObjectBuilder, OpenApi as Document, RefOr, Type,
+        header::HeaderBuilder,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -68,6 +69,20 @@ fn sig_v4() -> SecurityScheme {
     let words = "AWS Signature Version 4 of service `execute-api`, where the installation trusts IAM. The local stack \
                  asks for none.";
     SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("Authorization", words)))
+}
+
+/// Every answer of ours names its request; what API Gateway answers in our place does not.
+pub(crate) fn name_requests(document: &mut Document) {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let header = HeaderBuilder::new().schema(Some(text)).description(Some("Names this request in our logs")).build();
+    let operations = document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post]).flatten();
+    for (status, answer) in operations.flat_map(|operation| &mut operation.responses.responses) {
+        if let RefOr::T(answer) = answer
+            && !GatewayAnswer::STATUSES.iter().any(|gateways| gateways.as_str() == status)
+        {
+            answer.headers.insert("X-Request-Id".to_owned(), header.clone().into());
+        }
+    }
 }
 
 /// The document of the API.

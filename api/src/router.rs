@@ -81,7 +81,7 @@ fn panicked(what: Box<dyn Any + Send>) -> Response {
 
 /// Every route that is in the document.
 pub(crate) fn documented() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(document::base())
+    let mut routes = OpenApiRouter::with_openapi(document::base())
         .routes(routes!(start::start_sync))
         .routes(routes!(start::start_callback))
         .routes(routes!(listing::list_executions))
@@ -91,5 +91,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(logs::get_logs))
         .routes(routes!(history::get_history))
         .routes(routes!(tasks::list_tasks))
-        .routes(routes!(health::get_health))
+        .routes(routes!(health::get_health));
+    document::name_requests(routes.get_openapi_mut());
+    routes
 }

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use utoipa::{
     IntoResponses, ToSchema,
     openapi::{
-        AllOfBuilder, ObjectBuilder, RefOr, Response, ResponseBuilder, Schema, Type, content::ContentBuilder,
-        example::ExampleBuilder, schema::Ref,
+        AllOfBuilder, Header, ObjectBuilder, RefOr, Response, ResponseBuilder, Schema, Type, content::ContentBuilder,
+        example::ExampleBuilder, header::HeaderBuilder, schema::Ref,
     },
 };
 
@@ -32,7 +32,14 @@ fn answer(codes: &[Code]) -> Response {
         (code.name(), ExampleBuilder::new().summary(code.title()).value(body).build())
     });
     let content = ContentBuilder::new().schema(Some(schema(codes))).examples_from_iter(examples);
-    ResponseBuilder::new().description(words.join(". ")).content("application/problem+json", content.build()).build()
+    let answer = ResponseBuilder::new().description(words.join(". "));
+    let answer = answer.content("application/problem+json", content.build());
+    if codes.contains(&Code::AwsUnavailable) { answer.header("Retry-After", retry_after()) } else { answer }.build()
+}
+
+fn retry_after() -> Header {
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0.0));
+    HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds until the same request may succeed")).build()
 }
 
 /// A problem that has one of these codes, and their status.
@@ -74,11 +81,17 @@ pub(crate) struct GatewayAnswer {
     message: String,
 }
 
+impl GatewayAnswer {
+    /// The statuses that are its own: we answer with neither.
+    pub(crate) const STATUSES: [StatusCode; 2] = [StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
+}
+
 impl IntoResponses for GatewayAnswer {
     fn responses() -> Answers {
+        let [forbidden, too_many] = Self::STATUSES;
         let answers = [
-            (StatusCode::FORBIDDEN, "API Gateway's authorizer refuses the caller", "Forbidden"),
-            (StatusCode::TOO_MANY_REQUESTS, "API Gateway takes no more requests at this rate", "Too Many Requests"),
+            (forbidden, "API Gateway's authorizer refuses the caller", "Forbidden"),
+            (too_many, "API Gateway takes no more requests at this rate", "Too Many Requests"),
         ];
         let answer = |(status, words, message): (StatusCode, &str, &str)| {
             let example = serde_json::json!({ "message": message });

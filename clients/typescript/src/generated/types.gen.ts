@@ -359,7 +359,7 @@ export type NewExecution = {
     input: unknown;
     retry?: Retry | null;
     /**
-     * Your own labels, at most 20; the task gets them too.
+     * Your own labels, at most 20; the task gets them too. Keys and values have letters, numbers, spaces and `_.:/=+-@`, as ECS takes them, and do not begin with `aws:`.
      */
     tags?: {
         [key: string]: string;
