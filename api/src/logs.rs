@@ -2,7 +2,7 @@
 
 use aws::{LogError, ReadFrom, clock};
 use axum::{Json, extract::State};
-use domain::{Attempt, Execution};
+use domain::{Attempt, Execution, task::Line};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,6 +20,10 @@ use crate::{
 
 /// Most lines of one page. CloudWatch bounds a page to 1 MB as well.
 const LARGEST_PAGE: i32 = 1_000;
+
+/// Most bytes of a page's text, as JSON in JSON: Lambda wraps a body once more, and takes 6 MB in all
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const LARGEST_TEXT: usize = 5_000_000;
 
 /// What a task printed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -112,10 +116,29 @@ async fn read(
     let Some(run) = execution.run_of(attempt) else { return Ok(None) };
     // A job that is not in the catalog any more: nobody knows where it printed to.
     let Some(job) = app.catalog.get(&execution.request.task) else { return Ok(None) };
-    app.logs.page(&job.log_stream(&run.task_arn), from, limit).await.map_err(|why| match why {
-        LogError::Token => page_token::invalid(),
-        LogError::Call(failed) => failed.into(),
-    })
+    let mut limit = limit;
+    loop {
+        let page = app.logs.page(&job.log_stream(&run.task_arn), from.clone(), limit).await;
+        let page = page.map_err(|why| match why {
+            LogError::Token => page_token::invalid(),
+            LogError::Call(failed) => failed.into(),
+        })?;
+        // A line is at most 256 KB: one alone always fits.
+        match &page {
+            Some(page) if text(&page.lines) > LARGEST_TEXT => limit = (limit / 2).max(1),
+            Some(_) | None => return Ok(page),
+        }
+    }
+}
+
+/// Bytes of lines as JSON in JSON: a control character, which is `\\u0007` there, has seven.
+fn text(lines: &[Line]) -> usize {
+    let byte = |byte: u8| match byte {
+        b'"' | b'\\' => 4,
+        0..b' ' | 0x7f => 7,
+        _ => 1,
+    };
+    lines.iter().map(|line| line.text.bytes().map(byte).sum::<usize>()).sum()
 }
 
 /// What a token of an execution's log belongs to.

@@ -123,3 +123,75 @@ async fn a_job_runs_through_api_gateways_events() {
     let (status, problem) = invoke(&stack, &event("POST", "/executions/sync", Some("{"), &ada)).await;
     assert_eq!((status, &problem["code"]), (400, &json!("invalid-json")));
 }
+
+/// Another caller's execution is as if it were not there, and who is vouched for by nobody is told nothing, at every path.
+#[tokio::test]
+async fn an_owner_is_whom_the_gateway_vouches_for_at_every_path() {
+    let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
+    let by = |subject: &str| json!({ "jwt": { "claims": { "sub": subject }, "scopes": null } });
+    let (ada, eve, nobody) = (by("ada"), by("eve"), Value::Null);
+    let ask = async |method: &str, path: &str, caller: &Value| {
+        // What a caller says of itself is no proof.
+        let mut event = event(method, path, None, caller);
+        event["headers"]["x-owner"] = json!("ada");
+        invoke(&stack, &event).await
+    };
+    let body = r#"{"input": {"message": "Hello", "processingTime": 0}}"#;
+    let (_, started) = invoke(&stack, &event("POST", "/executions/sync", Some(body), &ada)).await;
+    let path = |rest: &str| format!("/executions/{}{rest}", started["executionId"].as_str().unwrap());
+    let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
+    while ask("GET", &path(""), &ada).await.1["done"] != true {
+        assert!(std::time::Instant::now() < deadline, "its job does not end");
+    }
+    for (method, rest, expected) in [
+        ("GET", "", 200),
+        ("GET", "/logs", 200),
+        ("GET", "/history", 200),
+        ("POST", "/cancel", 200),
+        ("POST", "/rerun", 202),
+    ] {
+        let (status, problem) = ask(method, &path(rest), &eve).await;
+        assert_eq!((status, &problem["code"]), (404, &json!("execution-not-found")), "{method} {rest}");
+        let (status, problem) = ask(method, &path(rest), &nobody).await;
+        assert_eq!((status, &problem["code"]), (401, &json!("unauthenticated")), "{method} {rest}");
+        let (status, answer) = ask(method, &path(rest), &ada).await;
+        assert_eq!(status, expected, "{method} {rest} {answer:#}");
+    }
+    for (caller, count) in [(&ada, 2), (&eve, 0)] {
+        let (status, page) = ask("GET", "/executions", caller).await;
+        assert_eq!((status, page["executions"].as_array().unwrap().len()), (200, count), "{page:#}");
+    }
+    assert_eq!(ask("GET", "/executions", &nobody).await.0, 401);
+}
+
+/// Lambda takes 6 MB: a page of what a task printed stays under that, whatever it is that was printed.
+#[tokio::test]
+async fn a_page_of_a_log_fits_lambda() {
+    let noise = "noise=head -c 990000 /dev/zero | tr '\\0' '\\001' | fold -w 990; echo '\"the end\"'";
+    let stack = Stack::start(&["--function", &format!("api={}", api_binary()), "--task", noise]).await;
+    let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
+    let body = r#"{"task": "noise", "input": null}"#;
+    let (_, started) = invoke(&stack, &event("POST", "/executions/callback", Some(body), &ada)).await;
+    let path = format!("/executions/{}", started["executionId"].as_str().unwrap());
+    let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
+    while invoke(&stack, &event("GET", &path, None, &ada)).await.1["done"] != true {
+        assert!(std::time::Instant::now() < deadline, "its job does not end");
+    }
+    let (mut lines, mut token) = (0, None);
+    loop {
+        let mut event = event("GET", &format!("{path}/logs"), None, &ada);
+        if let Some(token) = token {
+            event["rawQueryString"] = json!(format!("nextToken={token}"));
+        }
+        let (status, page) = invoke(&stack, &event).await;
+        assert_eq!(status, 200, "{page:#}");
+        let printed = page["lines"].as_array().unwrap();
+        lines += printed.iter().filter(|line| line["text"].as_str().unwrap().starts_with('\u{1}')).count();
+        match page["nextToken"].as_str() {
+            Some(next) => token = Some(next.to_owned()),
+            None => break,
+        }
+        assert!(std::time::Instant::now() < deadline, "the log has no end");
+    }
+    assert_eq!(lines, 1_000);
+}
