@@ -131,7 +131,8 @@ impl Durable {
         store::forget(tx, now)?;
         let next = if more { Some(now) } else { store::next_change(tx, now)? };
         let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
-        Ok((store::owed(tx, now)?, !overdue.is_empty(), sleep))
+        let owed = store::owed(tx, &self.active(), now)?;
+        Ok((owed, !overdue.is_empty(), sleep))
     }
 
     /// Tells EventBridge of an execution's status, in the transaction that records it

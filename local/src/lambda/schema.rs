@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS durable_executions (
     UNIQUE (function, name)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS durable_executions_owed ON durable_executions (owed_at) WHERE running;
+CREATE INDEX IF NOT EXISTS durable_executions_owed_of ON durable_executions (function, owed_at) WHERE running;
 CREATE INDEX IF NOT EXISTS durable_executions_timeout ON durable_executions (times_out_at) WHERE running;
 CREATE INDEX IF NOT EXISTS durable_executions_of_function ON durable_executions (function);
 CREATE TABLE IF NOT EXISTS durable_operations (

@@ -1,5 +1,7 @@
 //! Durable executions on disk.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -192,9 +194,29 @@ pub(crate) fn due(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Vec<
     rows.map(|row| row.and_then(|(arn, body)| Ok((arn, json::read(&body)?)))).collect()
 }
 
-/// Running executions whose function has to be invoked by `now`, oldest debt first.
-pub(crate) fn owed(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Vec<String>> {
-    arns(tx, "SELECT arn FROM durable_executions WHERE running AND owed_at <= ?1 ORDER BY owed_at", now)
+/// Executions of one function that are taken up at a time: the others wait here, and not in memory.
+const OWED_AT_A_TIME: usize = 64;
+
+/// Running executions whose function has to be invoked by `now`, oldest debt first, beside those that are taken up already.
+/// A function that is slow does not hold up another.
+pub(crate) fn owed(tx: &Transaction<'_>, taken: &HashSet<String>, now: Timestamp) -> rusqlite::Result<Vec<String>> {
+    let mut functions =
+        tx.prepare_cached("SELECT min(function) FROM durable_executions WHERE running AND function > ?1")?;
+    let mut read = tx.prepare_cached(
+        "SELECT arn FROM durable_executions WHERE running AND function = ?1 AND owed_at <= ?2 ORDER BY owed_at LIMIT ?3",
+    )?;
+    let (mut owed, mut function) = (Vec::new(), String::new());
+    // As many as one function may have are read of each, since these may be the ones that are taken up.
+    let most = OWED_AT_A_TIME as u64;
+    while let Some(next) = functions.query_row([&function], |row| row.get::<_, Option<String>>(0))? {
+        let arns = read.query_map(params![next, now.as_millisecond(), 2 * most], |row| row.get(0))?;
+        let arns = arns.collect::<rusqlite::Result<Vec<String>>>()?;
+        let running = arns.iter().filter(|arn| taken.contains(*arn)).count();
+        let new = arns.into_iter().filter(|arn| !taken.contains(arn));
+        owed.extend(new.take(OWED_AT_A_TIME.saturating_sub(running)));
+        function = next;
+    }
+    Ok(owed)
 }
 
 /// Running executions whose time is over by `now`.

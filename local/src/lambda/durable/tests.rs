@@ -1,6 +1,6 @@
 //! What checkpoints, time and others do to operations.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
@@ -177,13 +177,12 @@ fn what_a_step_costs_is_its_begin_and_each_further_try() {
     assert_eq!(costs(step("RETRY"), Some(&started)), 1);
 }
 
-#[test]
-fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
-    let directory = tempfile::tempdir().unwrap();
-    let db = Db::open(&directory.path().join("db"), &[SCHEMA, logs::SCHEMA, events::SCHEMA]).unwrap();
+/// Two functions, `f` and `g`, that nobody invokes: nothing drives it.
+fn engine(directory: &Path) -> (Db, Functions, Durable) {
+    let db = Db::open(&directory.join("db"), &[SCHEMA, logs::SCHEMA, events::SCHEMA]).unwrap();
     let events = Events::new(db.clone(), Clock, Faults::default(), vec![]).unwrap();
-    let function = Function {
-        name: "f".into(),
+    let function = |name: &str| Function {
+        name: name.into(),
         command: vec!["true".into()],
         environment: vec![],
         timeout: Duration::from_secs(1),
@@ -191,9 +190,16 @@ fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
         alias: None,
         durable: Some(DurableConfig { execution_timeout: Duration::from_mins(1), retention_days: 1 }),
     };
-    let functions =
-        Functions::new(vec![function], db.clone(), Clock, &Logs::new(db.clone(), Clock), Callers::default());
+    let declared = vec![function("f"), function("g")];
+    let functions = Functions::new(declared, db.clone(), Clock, &Logs::new(db.clone(), Clock), Callers::default());
     let durable = Durable::new(db.clone(), Clock, functions.clone(), events, Arc::new(Bell::new()));
+    (db, functions, durable)
+}
+
+#[test]
+fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let (db, functions, durable) = engine(directory.path());
     let of = functions.qualified("f:1", None).unwrap();
     let start = |input| durable.start(&of, &Start { name: Some("n"), input, trace: None, parent: None });
     let arn = start("1").unwrap();
@@ -209,4 +215,24 @@ fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
     forget(25);
     assert_eq!(durable.get(&arn).unwrap_err().code, "ResourceNotFoundException");
     assert_ne!(start("2").unwrap(), arn);
+}
+
+#[test]
+fn many_that_are_owed_wait_on_disk_and_hold_up_no_other_function() {
+    let directory = tempfile::tempdir().unwrap();
+    let (db, functions, durable) = engine(directory.path());
+    let start = |function: &str| {
+        let of = functions.qualified(function, Some("1")).unwrap();
+        durable.start(&of, &Start { name: None, input: "1", trace: None, parent: None }).unwrap()
+    };
+    let slow: Vec<_> = (0..200).map(|_| start("f")).collect();
+    let other = start("g");
+    let owed = |taken: &[String]| {
+        let taken = taken.iter().cloned().collect();
+        db.transact(|tx| store::owed(tx, &taken, Clock.now())).unwrap()
+    };
+    assert_eq!(owed(&[]), [&slow[..64], &[other.clone()]].concat());
+    assert_eq!(owed(&[&slow[..64], &[other.clone()]].concat()), Vec::<String>::new());
+    durable.stop(&slow[0], None).unwrap();
+    assert_eq!(owed(&[&slow[1..64], &[other]].concat()), &slow[64..65]);
 }
