@@ -8,7 +8,7 @@
 //!   prints is read for a few seconds more and then not.
 //! - All containers of a task start at once: `dependsOn`, `healthCheck`, `secrets`, `environmentFiles`, `volumes`,
 //!   `restartPolicy`, CPU and memory limits and networking are kept and shown, but do nothing. A task has all the room it
-//!   wants: `failures` of `RunTask` is always empty.
+//!   wants: `failures` of `RunTask` is empty unless a fault says otherwise.
 //! - The states `ACTIVATING`, `DEACTIVATING` and `STOPPING` are skipped. Everything can be read as soon as it is so, where
 //!   ECS is eventually consistent.
 //! - `stopTimeout` may be shorter than Fargate's 2 seconds, and longer than its 120.

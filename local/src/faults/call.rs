@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::{
-    http::{Method, StatusCode, request::Parts},
+    http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
 
@@ -82,6 +82,16 @@ impl Call {
         };
         let message = "A fault that was armed at /_local/faults".to_owned();
         AwsError { status: StatusCode::INTERNAL_SERVER_ERROR, code, message }.into_response()
+    }
+
+    /// An answer of the service, in its protocol.
+    pub(crate) fn answered(&self, body: &serde_json::Value) -> Response {
+        let content_type = match self.service {
+            Service::DynamoDb => "application/x-amz-json-1.0",
+            Service::Lambda => "application/json",
+            Service::Ecs | Service::Logs | Service::Events => "application/x-amz-json-1.1",
+        };
+        ([(header::CONTENT_TYPE, content_type)], body.to_string()).into_response()
     }
 }
 

@@ -34,6 +34,7 @@ async fn a_call_fares_as_the_fault_says() {
         (json!("watch"), Some(200), 1),
         (json!("throttle"), Some(400), 0),
         (json!("fail"), Some(500), 0),
+        (json!({ "answer": { "Attributes": {} } }), Some(200), 0),
         (json!({ "delay": 0.3 }), Some(200), 1),
         (json!("hang"), None, 0),
         (json!("cutBefore"), None, 0),
@@ -50,7 +51,7 @@ async fn a_call_fares_as_the_fault_says() {
         let status = response.ok().map(|response| response.status().as_u16());
         let after = counted(&stack).await;
         assert_eq!((status, after - before), (answer, worked), "{does}");
-        if does.is_object() {
+        if does.get("delay").is_some() {
             assert!(took >= Duration::from_millis(300), "{took:?}");
         }
         before = after;
@@ -229,4 +230,19 @@ async fn what_was_done_in_time_counts_whoever_saw_it() {
     assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
     assert_eq!(stack.fault(fault).await["seen"], 1, "nothing was started again");
     assert_eq!(stack.tasks_of(done["executionId"].as_str().unwrap()).await.len(), 1);
+}
+
+/// What ECS may say and this machine never does: no room, and a task that it does not know yet.
+#[tokio::test]
+async fn an_answer_is_data_too() {
+    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let no_room = json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:MEMORY" }] });
+    let unknown = json!({ "tasks": [], "failures": [{ "arn": "arn", "reason": "MISSING" }] });
+    stack.arm(&json!({ "on": "ecs:RunTask", "does": { "answer": no_room } })).await;
+    stack.arm(&json!({ "on": "ecs:DescribeTasks", "by": "longhaul-sync", "does": { "answer": unknown } })).await;
+    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
+    let told: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
+    assert_eq!(told, ["created", "workflowStarted", "waitingForCapacity", "taskStarted", "ended"]);
+    assert!(done.to_string().contains("RESOURCE:MEMORY"), "{done:#}");
 }
