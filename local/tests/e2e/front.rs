@@ -105,6 +105,7 @@ impl Shared {
         let (job, execution) = match operation {
             "RunTask" => (job(request), text(&request["startedBy"])),
             "DescribeTasks" => known.tasks.get(&last(&request["tasks"][0]))?.clone(),
+            "StopTask" => known.tasks.get(&last(&request["task"]))?.clone(),
             "GetLogEvents" => known.tasks.get(&last(&request["logStreamName"]))?.clone(),
             _ => return None,
         };

@@ -29,6 +29,7 @@ mod model;
 mod no_events;
 mod problems;
 mod raw;
+mod refused;
 mod restart;
 mod soak;
 mod stack;
