@@ -59,7 +59,8 @@ contract: $(VENV)/.made $(if $(AWS_CONTRACT),$(DEPLOY)/.made) ## Ask what Longha
 
 .PHONY: openapi
 openapi: ## Print the OpenAPI document into openapi.yaml
-	cargo run --quiet --package api --bin openapi > openapi.yaml.new && mv openapi.yaml.new openapi.yaml
+	cargo build --workspace --bins
+	target/debug/openapi > openapi.yaml.new && mv openapi.yaml.new openapi.yaml
 
 .PHONY: openapi-lint
 openapi-lint: $(CLIENT)/node_modules/.made ## Lint the OpenAPI document; a warning fails
@@ -148,13 +149,13 @@ ship-test: sam-build image-test ## Build what is deployed, and run it
 .PHONY: soak
 soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare every POST with its end
 	cargo build --workspace --bins
-	SOAK_SECONDS=$${SOAK_SECONDS:-600} cargo test --package local --test e2e soak -- --nocapture
+	SOAK_SECONDS=$${SOAK_SECONDS:-600} cargo test --workspace --test e2e soak -- --nocapture
 
 ENGINE := target/venv-engine
 
 .PHONY: bench-engine
 bench-engine: $(ENGINE)/.made ## Measure the local durable executions beside AWS's own engine for tests
-	cargo build --release --package local --bin longhaul
+	cargo build --release --workspace --bins
 	nice $(ENGINE)/bin/python bench/engine.py
 
 $(ENGINE)/.made:
@@ -165,12 +166,12 @@ $(ENGINE)/.made:
 .PHONY: year
 year: ## Live a year in minutes, on a clock that is put forward; the gate lives a month of it
 	cargo build --workspace --bins
-	YEAR_DAYS=365 cargo test --package local --test e2e year -- --nocapture
+	YEAR_DAYS=365 cargo test --workspace --test e2e a_year -- --nocapture
 
 .PHONY: sweep
 sweep: ## Crash at every call of AWS in every life of an execution; the gate does so at every fifth
 	cargo build --workspace --bins
-	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --package local --test e2e sweep -- --nocapture
+	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e sweep -- --nocapture
 
 ARCHITECTURE ?= x86_64
 
