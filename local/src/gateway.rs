@@ -6,13 +6,9 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{FromRequest as _, Path, Request, State},
-    http::{StatusCode, Uri, uri::PathAndQuery},
+    http::{self, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get},
-};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
 };
 use serde_json::Value;
 
@@ -26,14 +22,10 @@ pub(crate) struct Services {
     pub(crate) events: Events,
     pub(crate) logs: Logs,
     pub(crate) lambda: Lambda,
-    client: Client<HttpConnector, Body>,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Services {
-    pub(crate) fn new(dynamodb: SocketAddr, ecs: Ecs, events: Events, logs: Logs, lambda: Lambda) -> Self {
-        Self { dynamodb, ecs, events, logs, lambda, client: Client::builder(TokioExecutor::new()).build_http() }
-    }
-
     /// Everything on one port: Lambda by its paths, the others by `x-amz-target`.
     pub(crate) fn router(self) -> Router {
         Router::new()
@@ -44,13 +36,20 @@ impl Services {
             .fallback(|| async { unknown("no service of the local stack has this path") })
     }
 
-    async fn to_dynamodb(&self, mut request: Request) -> Response {
-        let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let to = Uri::builder().scheme("http").authority(self.dynamodb.to_string()).path_and_query(path).build();
-        let Ok(to) = to else { return unknown("the path is not one").into_response() };
-        *request.uri_mut() = to;
-        match self.client.request(request).await {
-            Ok(response) => response.map(Body::new),
+    async fn to_dynamodb(&self, request: Request) -> Response {
+        let (mut parts, body) = request.into_parts();
+        let body = match axum::body::to_bytes(body, usize::MAX).await {
+            Ok(body) => body,
+            Err(why) => return AwsError::internal(format!("the request broke off: {why}")).into_response(),
+        };
+        // How the body came says nothing of how it goes on.
+        for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+            parts.headers.remove(name);
+        }
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let request = self.client.request(parts.method, format!("http://{}{path}", self.dynamodb));
+        match request.headers(parts.headers).body(body).send().await {
+            Ok(response) => http::Response::from(response).map(Body::new),
             Err(why) => AwsError::internal(format!("DynamoDB does not answer: {why}")).into_response(),
         }
     }

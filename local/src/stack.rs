@@ -120,7 +120,15 @@ impl Stack {
         let functions = setup::functions(&this, &base, mark, &catalog, &options.functions);
         let lambda = Lambda::new(db, clock, &logs, &events, callers.clone(), functions);
 
-        let services = Services::new(dynamodb.address, ecs.clone(), events.clone(), logs, lambda.clone());
+        let client = client().map_err(other)?;
+        let services = Services {
+            dynamodb: dynamodb.address,
+            ecs: ecs.clone(),
+            events: events.clone(),
+            logs,
+            lambda: lambda.clone(),
+            client: client.clone(),
+        };
         let endpoints = services.router().merge(faults.router(callers.clone()));
         let front = Front::new(endpoints, faults, callers, ecs.clone(), clock);
         let connection = Connection::to_endpoint(&aws_url, REGION, callers::API).await;
@@ -131,7 +139,7 @@ impl Stack {
             tokio::spawn(front.serve(aws_listener)),
             tokio::spawn(server::serve(api_listener, api::router(app))),
             tokio::spawn(async move { driven.drive().await }),
-            tokio::spawn(async move { events.deliver(&aws_url, &setup::notices()).await }),
+            tokio::spawn(async move { events.deliver(client, &aws_url, &setup::notices()).await }),
         ];
         Ok(Self { api: api_address, aws: aws_address, dynamodb, ecs, lambda, running, _lock: lock })
     }
@@ -157,6 +165,11 @@ async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(other)
+}
+
+/// What the stack's parts reach each other with: straight, whatever proxy the environment names.
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }
 
 fn other(why: impl std::fmt::Display) -> StartError {

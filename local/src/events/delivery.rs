@@ -3,11 +3,6 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use axum::body::{Body, Bytes};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 use serde_json::{Value, json};
@@ -47,8 +42,8 @@ struct Message {
 
 impl Events {
     /// Delivers everything, for as long as it is polled.
-    pub async fn deliver(&self, aws_url: &str, queue: &Queue) {
-        let lambda = Invoker::new(aws_url);
+    pub async fn deliver(&self, client: reqwest::Client, aws_url: &str, queue: &Queue) {
+        let lambda = Invoker { client, aws_url: aws_url.to_owned() };
         tokio::join!(self.feed(&lambda, queue), self.invoke_targets(&lambda, queue), self.keep_schedule());
     }
 
@@ -192,24 +187,18 @@ fn failures(answer: &Value) -> Vec<i64> {
 
 /// Invokes functions as any caller of Lambda would.
 struct Invoker {
-    client: Client<HttpConnector, Body>,
+    client: reqwest::Client,
     aws_url: String,
 }
 
 impl Invoker {
-    fn new(aws_url: &str) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), aws_url: aws_url.to_owned() }
-    }
-
     /// What the function answers; nothing to an `Event`.
     async fn invoke(&self, function: &str, kind: &str, payload: String) -> Result<Value, String> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.aws_url);
-        let request = axum::http::Request::post(url).header("x-amz-invocation-type", kind).body(Body::from(payload));
-        let request = request.map_err(|why| why.to_string())?;
-        let response = self.client.request(request).await.map_err(|why| why.to_string())?;
+        let request = self.client.post(url).header("x-amz-invocation-type", kind).body(payload);
+        let response = request.send().await.map_err(|why| why.to_string())?;
         let failed = response.headers().contains_key("x-amz-function-error") || !response.status().is_success();
-        let body = axum::body::to_bytes(Body::new(response.into_body()), usize::MAX).await;
-        let body: Bytes = body.map_err(|why| why.to_string())?;
+        let body = response.bytes().await.map_err(|why| why.to_string())?;
         if failed {
             return Err(String::from_utf8_lossy(&body).into_owned());
         }
