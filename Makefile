@@ -151,6 +151,18 @@ soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare
 	cargo build --workspace --bins
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} cargo test --workspace --test e2e soak -- --nocapture
 
+BENCH := target/venv-bench
+
+.PHONY: bench
+bench: $(BENCH)/.made /usr/share/doc/libfaketime ## Measure all that costs, beside what people would use instead (PARTS="start bill")
+	cargo build --release --workspace --bins --features bench/run
+	$(BENCH)/bin/python bench/bench.py $(PARTS)
+
+$(BENCH)/.made: bench/requirements.txt
+	python3 -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --requirement $<
+	touch $@
+
 ENGINE := target/venv-engine
 
 .PHONY: bench-engine

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::stack::{LONGHAUL, Stack, shipped};
 
 /// The binary beside the one under test.
-fn api_binary() -> String {
+pub(crate) fn api_binary() -> String {
     let api = shipped("ApiFunction").unwrap_or_else(|| Path::new(LONGHAUL).with_file_name("api"));
     assert!(api.exists(), "{} is not there: `cargo build --workspace --bins` builds it", api.display());
     api.display().to_string()

@@ -15,6 +15,7 @@ mod care;
 mod choices;
 mod clock;
 mod command_line;
+mod costs;
 mod documents;
 mod ecs_says;
 mod edge;

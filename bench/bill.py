@@ -1,0 +1,155 @@
+"""An execution's bill: what Lambda charges for, what is checkpointed, and which calls of AWS are made, for jobs of 10 seconds to a
+year, for Longhaul and for what people would use instead.
+
+The clock is put forward to each time that the execution waits for, so a year takes minutes. The functions themselves are kept
+from libfaketime, on all sides alike: under it Python's threads spin, and an invocation takes sixteen times as long. So their own
+clock stands where it was, and they take what they wait for from Lambda. What an execution does not live to see is not computed: it
+ends with its operations used up."""
+
+import contextlib
+import datetime
+import pathlib
+import tempfile
+import time
+import uuid
+
+from common import RELEASE, number, python_function, say, stack, until
+
+HOUR, DAY = 3600, 86_400
+# An execution's own deadline is a year after its start: its job ends an hour before that.
+JOBS = {"10 s": 10, "10 min": 600, "10 h": 10 * HOUR, "365 d": number("DAYS", 365) * DAY - HOUR}
+RUNS = {"10 s": number("RUNS", 5), "10 min": 2}
+KINDS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "ecs:RunTask", "ecs:DescribeTasks", "ecs:ListTasks", "ecs:StopTask",
+         "lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState", "logs:GetLogEvents")
+SYNC, CALLBACK, RECONCILER = "longhaul-sync", "longhaul-callback", "longhaul-reconciler"
+# ECS answers so many DescribeTasks a second, for the whole account (ECS API, request throttling).
+DESCRIBES_A_SECOND = 20
+VARIANTS = {
+    "Longhaul sync": (SYNC, None), "Python, every 5 s": (SYNC, "sync"), "Python, wait_for_condition": (SYNC, "condition"),
+    "Longhaul callback": (CALLBACK, None), "Python callback": (CALLBACK, "callback"),
+}
+
+
+def clock(local):
+    """Milliseconds since 1970, as the stack's programs see them."""
+    text = local.aws.request("GET", "/_local/clock")["now"]
+    return 1000 * datetime.datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
+
+
+def begin(local, function, handler):
+    """Starts an execution; its name."""
+    if handler is None:
+        return local.start(function.removeprefix("longhaul-"), {"task": "waits", "input": None})
+    name = str(uuid.uuid4())
+    local.invoke(f"{function}:live", {"id": name, "taskDefinition": "longhaul-waits", "input": None}, name)
+    return name
+
+
+def tasks(local, name):
+    """Those that an execution has started, by their state."""
+    arns = [arn for desired in ("RUNNING", "STOPPED") for arn in local.ecs("ListTasks", desiredStatus=desired)["taskArns"]]
+    described = local.ecs("DescribeTasks", tasks=arns)["tasks"] if arns else []
+    return [task["lastStatus"] for task in described if task.get("startedBy") == name]
+
+
+def live(local, name, seconds, end, woken):
+    """Lives an execution to its end, or to that of its operations; how long, on its own clock.
+
+    The clock is moved only when the execution waits: nothing is owed to it, and what it waits for is still to come. So no wait is
+    jumped over, and none is moved twice."""
+    until(lambda: "RUNNING" in tasks(local, name))
+    began, ended = clock(local), False
+    while True:
+        now = local.durable(name)
+        local.note_use()
+        if not now["running"]:
+            return (clock(local) - began) / 1000
+        at = clock(local)
+        if now["owed"] or now["due"] is None or now["due"] <= at:
+            time.sleep(0.002)
+            continue
+        if not ended and now["due"] - began >= 1000 * seconds:
+            local.forward(max(0.0, seconds - (at - began) / 1000))
+            end.touch()
+            until(lambda: "STOPPED" in tasks(local, name))
+            ended = True
+            if woken:  # the event is on its way
+                with contextlib.suppress(AssertionError):
+                    until(lambda: (seen := local.durable(name))["owed"] or not seen["running"], patience=10)
+            continue
+        # Not one millisecond short of it.
+        local.forward((now["due"] - at) / 1000 + 0.005)
+
+
+def delta(after, before):
+    return {name: after[name] - before[name] if name not in ("memory_mb",) else after[name] for name in after}
+
+
+def one(local, function, handler, seconds, end):
+    """One execution's bill."""
+    end.unlink(missing_ok=True)
+    watches = {kind: local.arm(on=kind, does="watch", by=function, times="all") for kind in ("*", *KINDS)}
+    before = [(local.reports(name), local.processor_ms(name)) for name in (function, RECONCILER)]
+    told = local.watch(RECONCILER)
+    began = time.monotonic()
+    name = begin(local, function, handler)
+    until(lambda: local.durable(name))
+    if function == CALLBACK:
+        until(lambda: not local.durable(name)["running"])
+        lived = 0.0
+        end.touch()
+        until(lambda: "STOPPED" in tasks(local, name))
+    else:
+        lived = live(local, name, seconds, end, woken=handler is None)
+        end.touch()
+    took = time.monotonic() - began
+    time.sleep(0.05)  # the last REPORT line
+    bill, of_reconciler = ((delta(local.reports(it), was), local.processor_ms(it) - used) for it, (was, used) in zip((function, RECONCILER), before))
+    durable = local.durable(name)
+    seen = {kind: local.calls(watch)["seen"] for kind, watch in watches.items()}
+    reconciler_calls = local.calls(told)["seen"]
+    local.aws.request("DELETE", "/_local/faults")
+    calls = {kind: count for kind, count in seen.items() if kind != "*" and count}
+    calls["other"] = seen["*"] - sum(calls.values())
+    return {"status": durable["status"], "lived_s": lived, "real_s": took, "operations": durable["operations"], "written": durable["written"],
+            "invocations": bill[0]["invocations"], "billed_ms": bill[0]["billed_ms"], "init_ms": bill[0]["init_ms"], "processor_ms": bill[1],
+            "memory_mb": bill[0]["memory_mb"], "calls": calls, "calls_total": seen["*"],
+            "reconciler": {"invocations": of_reconciler[0]["invocations"], "billed_ms": of_reconciler[0]["billed_ms"], "calls": reconciler_calls},
+            "error": (durable.get("error") or {}).get("ErrorMessage") or (durable.get("error") or {}).get("errorMessage")}
+
+
+def mean(runs):
+    """Of several runs, number by number; of the first, what is no number."""
+    first = runs[0]
+    if isinstance(first, dict):
+        names = dict.fromkeys(name for run in runs for name in run)
+        return {name: mean([run.get(name, 0) for run in runs]) for name in names}
+    return sum(runs) / len(runs) if isinstance(first, (int, float)) and not isinstance(first, bool) else first
+
+
+def measure():
+    results = {}
+    wanted = [name for name in str(number("JOBS", ",".join(JOBS))).split(",") if name]
+    for variant, (function, handler) in VARIANTS.items():
+        results[variant], over = {}, None
+        with tempfile.TemporaryDirectory() as directory:
+            end = pathlib.Path(directory) / "end"
+            job = f"waits=until test -e {end}; do sleep 0.05; done; echo 1"
+            program = python_function(handler) if handler else RELEASE / function.removeprefix("longhaul-")
+            own = f"{function}=env -u LD_PRELOAD {program}"
+            with stack("--movable-clock", "--task", job, "--durable-function", own) as local:
+                one(local, function, handler, 10, end)  # warms the process up, as it is for all but the first on AWS
+                for label in wanted if function == SYNC else wanted[:1]:
+                    if over:
+                        results[variant][label] = {**over, "same_as": over["label"]}
+                        continue
+                    runs = [one(local, function, handler, JOBS[label], end) for _ in range(RUNS.get(label, 1))]
+                    bill = mean(runs) | {"label": label, "job_s": JOBS[label], "runs": len(runs)}
+                    describes = bill["calls"].get("ecs:DescribeTasks", 0)
+                    bill["at_once"] = DESCRIBES_A_SECOND * bill["lived_s"] / describes if describes and bill["lived_s"] else None
+                    results[variant][label] = bill
+                    say(f"bill: {variant}, {label}: {bill['status']}, {bill['operations']:.0f} operations, {bill['billed_ms']:.0f} ms billed, "
+                        f"in {bill['real_s']:.0f} s")
+                    if function == SYNC and bill["status"].upper() not in ("SUCCEEDED",):
+                        over = bill
+    return {"jobs": JOBS, "variants": results}

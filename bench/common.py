@@ -1,0 +1,228 @@
+"""What the parts of the bench share: a local stack of their own, what its processes use, and how figures are put."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+BENCH = pathlib.Path(__file__).resolve().parent
+ROOT = BENCH.parent
+RELEASE = pathlib.Path(os.environ.get("BIN", ROOT / "target/release")).resolve()
+PATIENCE_SECONDS = 120
+# Any will do: the local stack looks at the name of the key alone.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
+               "AWS_EC2_METADATA_DISABLED": "true"}
+TABLE = "longhaul-executions"
+# What the local stack, and template.yaml, give the functions.
+FUNCTIONS = {"EXECUTIONS_TABLE": TABLE, "ECS_CLUSTER": "longhaul", "LOG_GROUP": "/ecs/longhaul", "SYNC_FUNCTION": "longhaul-sync:live",
+             "CALLBACK_FUNCTION": "longhaul-callback:live", "RECONCILER_FUNCTION": "longhaul-reconciler",
+             "TASKS": json.dumps({"demo": {"taskDefinition": "longhaul-demo"}})}
+
+
+def number(name, usual):
+    """An option of the bench, from the environment."""
+    return type(usual)(os.environ.get(name, usual))
+
+
+def percentile(values, per_cent):
+    """The value below which so many per cent are; nothing of nothing."""
+    values = sorted(values)
+    return values[min(len(values) * per_cent // 100, len(values) - 1)] if values else None
+
+
+def p50_p99(values):
+    return {"p50": percentile(values, 50), "p99": percentile(values, 99), "count": len(values)}
+
+
+def say(text):
+    """How far the bench is: not part of what it prints."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def running(command, **options):
+    """A process group, ended at the end."""
+    process = subprocess.Popen(command, start_new_session=True, **options)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def status_megabytes(pid, what="VmRSS"):
+    """What the kernel says of a process's memory; nothing of one that is gone."""
+    with contextlib.suppress(OSError):
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{what}:")), None)
+
+
+def processor_seconds(pid):
+    """Of a process and its threads, those that have ended too; nothing of one that is gone."""
+    with contextlib.suppress(OSError):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid):
+    """Processes that a process has started and that still run."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+class Refused(Exception):
+    """An answer that is no success."""
+
+
+class Http:
+    """One connection to a server, opened again when that has closed it."""
+
+    def __init__(self, url):
+        self.host = urllib.parse.urlsplit(url).netloc
+        self.connection = None
+
+    def request(self, method, path, body=None, headers=None):
+        text = None if body is None else body if isinstance(body, (str, bytes)) else json.dumps(body)
+        for last in (False, True):
+            try:
+                if self.connection is None:
+                    self.connection = http.client.HTTPConnection(self.host, timeout=PATIENCE_SECONDS)
+                self.connection.request(method, path, text, {"content-type": "application/json", **(headers or {})})
+                answer = self.connection.getresponse()
+                content = answer.read()
+                break
+            except (OSError, http.client.HTTPException):
+                self.connection = None
+                if last:
+                    raise
+        if answer.status >= 400:
+            raise Refused(f"{method} {path}: {answer.status} {content[:500]!r}")
+        return json.loads(content) if content[:1] in (b"{", b"[", b'"') else content
+
+
+class Stack:
+    """A local stack of release binaries, with a directory and ports of its own."""
+
+    def __init__(self, process, ready, data):
+        self.process, self.api_url, self.aws_url, self.data = process, ready["api"], ready["aws"], pathlib.Path(data)
+        self.api, self.aws = Http(self.api_url), Http(self.aws_url)
+        self.used = {}
+
+    def call(self, target, body):
+        """A call of one of AWS's JSON protocols."""
+        signature = "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
+        headers = {"x-amz-target": target, "content-type": "application/x-amz-json-1.0", "authorization": signature, "x-amz-date": "20260101T000000Z"}
+        return self.aws.request("POST", "/", body, headers)
+
+    def ecs(self, operation, **body):
+        return self.call(f"AmazonEC2ContainerServiceV20141113.{operation}", {"cluster": "longhaul", **body})
+
+    def invoke(self, function, payload, name=None):
+        """Starts a durable execution under a name, or waits for what a plain function answers."""
+        headers = {"x-amz-invocation-type": "Event", "x-amz-durable-execution-name": name} if name else {}
+        return self.aws.request("POST", f"/2015-03-31/functions/{function}/invocations", payload, headers)
+
+    def start(self, pattern, body):
+        return self.api.request("POST", f"/executions/{pattern}", body)["executionId"]
+
+    def execution(self, execution_id):
+        return self.api.request("GET", f"/executions/{execution_id}")
+
+    def watch(self, by, **more):
+        """Counts calls from now on; `calls` says which they were."""
+        return self.aws.request("POST", "/_local/faults", {"on": "*", "does": "watch", "by": by, "times": "all", **more})["id"]
+
+    def arm(self, **fault):
+        return self.aws.request("POST", "/_local/faults", fault)["id"]
+
+    def calls(self, watch):
+        """By kind. Only the last ones are kept, so this is called often enough, or adds up what was seen."""
+        return self.aws.request("GET", f"/_local/faults/{watch}")
+
+    def clear(self, fault):
+        self.aws.request("DELETE", f"/_local/faults/{fault}")
+
+    def forward(self, seconds):
+        self.aws.request("POST", "/_local/clock", {"forward": seconds})
+
+    def durable(self, name):
+        """What the stack keeps of the durable execution of that name: more than any call of AWS tells."""
+        with contextlib.closing(self.database()) as database:
+            row = database.execute("SELECT arn, running, owed_at, body FROM durable_executions WHERE name = ?", [name]).fetchone()
+            if row is None:
+                return None
+            due = database.execute("SELECT min(due) FROM durable_operations WHERE arn = ? AND due IS NOT NULL", [row[0]]).fetchone()[0]
+        return {"arn": row[0], "running": bool(row[1]), "owed": row[2] is not None, "due": due, **json.loads(row[3])}
+
+    def database(self):
+        return sqlite3.connect(f"file:{self.data}/aws.db?mode=ro", uri=True, timeout=30)
+
+    def reports(self, function):
+        """The REPORT lines of a function so far, as Lambda writes them: billed milliseconds, and those of each process's start."""
+        query = """SELECT message FROM log_events JOIN log_streams ON log_streams.id = stream
+                   WHERE group_name = ? AND message LIKE 'REPORT %'"""
+        with contextlib.closing(self.database()) as database:
+            lines = [message for (message,) in database.execute(query, [f"/aws/lambda/{function}"])]
+        fields = [dict(field.split(": ", 1) for field in line.split("\t") if ": " in field) for line in lines]
+        ms = lambda name: [float(line[name].split()[0]) for line in fields if name in line]
+        return {"invocations": len(lines), "billed_ms": sum(ms("Billed Duration")), "duration_ms": sum(ms("Duration")),
+                "init_ms": sum(ms("Init Duration")), "inits": len(ms("Init Duration")), "memory_mb": max(ms("Max Memory Used"), default=0)}
+
+    def note_use(self):
+        """Looks at what the functions' processes have used: one that has nothing to do is ended after a minute."""
+        for pid in children(self.process.pid):
+            with contextlib.suppress(OSError):
+                environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                function = next((it[25:].decode() for it in environment if it.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), None)
+                if function:
+                    self.used[function, pid] = processor_seconds(pid) or self.used.get((function, pid), 0.0)
+
+    def processor_ms(self, function):
+        self.note_use()
+        return 1000 * sum(seconds for (name, _), seconds in self.used.items() if name == function)
+
+
+@contextlib.contextmanager
+def stack(*options, **variables):
+    with tempfile.TemporaryDirectory() as data:
+        command = [RELEASE / "longhaul", "--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--json", "--data", data, *options]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | variables
+        with running(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT) as process:
+            line = process.stdout.readline()
+            assert line, "the local stack did not start"
+            yield Stack(process, json.loads(line), data)
+
+
+def until(what, patience=PATIENCE_SECONDS, pause=0.01):
+    """Waits until something is there, and gives it."""
+    end = time.monotonic() + patience
+    while not (found := what()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(pause)
+    return found
+
+
+def python_function(handler):
+    """The command of a function of `python/pattern.py`, behind AWS's own runtime interface client."""
+    return f"env PYTHONPATH={BENCH / 'python'} {sys.executable} -m awslambdaric pattern.{handler}"
+
+
+def median(values):
+    return statistics.median(values) if values else None

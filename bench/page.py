@@ -1,0 +1,237 @@
+"""Puts the figures where they are read: the tables of docs/performance.md, between its markers, and the plot beside it."""
+
+import re
+
+from common import ROOT
+
+PAGE = ROOT / "docs/performance.md"
+PLOT = ROOT / "docs/performance.svg"
+POLLING, CONDITION, OURS = "Python, every 5 s", "Python, wait_for_condition", "Longhaul sync"
+
+
+def put(value, digits=3):
+    """A number in as many digits as it is worth."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if value == 0 or abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def times(value):
+    return "–" if value is None else f"{put(value, 2)}×"
+
+
+def ratio(above, below):
+    return above / below if above is not None and below else None
+
+
+def table(head, rows):
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def note(part, results):
+    about = results[part]["about"]
+    return (f"{about['processors']} × {about['processor']}, load {about['load_before']} before, commit {about['commit']}, {about['date']}; "
+            f"it took {about['took_s']} s.")
+
+
+def start(results):
+    functions = results["start"]["functions"]
+    theirs = {"api": "Python sync", "sync": "Python sync", "callback": "Python callback", "reconciler": "Python sync"}
+    rows = []
+    for name, figures in functions.items():
+        other = functions.get(theirs.get(name))
+        faster, smaller, lighter = ((ratio(other[it], figures[it]) if other else None) for it in ("init_ms", "resident_mb", "zip_mb"))
+        rows.append([f"`{name}`" if other else name, times(faster), times(smaller), times(lighter), put(figures["init_ms"]), put(figures["init_p99_ms"]),
+                     put(figures["processor_ms"]), put(figures["resident_mb"]), f"{figures['zip_mb']:.2f}"])
+    return table(["", "faster", "smaller", "lighter", "ms, p50", "ms, p99", "ms of processor", "MB resident", "MB zipped"], rows)
+
+
+def lived(bill):
+    """How long an execution really lived, if that is less than its job."""
+    if bill["status"].upper() == "SUCCEEDED" or bill["lived_s"] >= bill["job_s"]:
+        return ""
+    hours = bill["lived_s"] / 3600
+    return f"**ends after {put(hours, 2)} h**" if hours < 48 else f"**ends after {put(hours / 24, 3)} d**"
+
+
+def bill(results):
+    rows = []
+    for label in results["bill"]["jobs"]:
+        for variant, bills in results["bill"]["variants"].items():
+            if label not in bills:
+                continue
+            it = bills[label]
+            ours = results["bill"]["variants"]["Longhaul callback" if "callback" in variant else OURS][label]
+            fair = it["status"].upper() == "SUCCEEDED" or it is ours
+            more = lambda what: "" if it is ours else times(ratio(it[what], ours[what])) if fair else "–"
+            rows.append([label, variant, more("billed_ms"), more("operations"), put(it["billed_ms"]), put(it["processor_ms"]), put(it["invocations"]),
+                         put(it["operations"]), put(it["written"] / 1000), put(it["calls_total"]), put(it["calls"].get("ecs:DescribeTasks", 0)),
+                         put(it["at_once"]), lived(it)])
+    return table(["job", "", "billed", "operations", "ms billed", "ms of processor", "invocations", "operations", "KB checkpointed", "calls of AWS",
+                  "`DescribeTasks`", "at once, at 20/s", ""], rows)
+
+
+def calls(results):
+    kinds = {}
+    for bills in results["bill"]["variants"].values():
+        for it in bills.values():
+            kinds |= dict.fromkeys(it["calls"])
+    kinds = [kind for kind in kinds if kind != "other"] + ["other"]
+    rows = []
+    for variant, bills in results["bill"]["variants"].items():
+        for label, it in bills.items():
+            if "same_as" not in it:
+                rows.append([f"{variant}, {label}", *[put(it["calls"].get(kind, 0)) for kind in kinds]])
+    return table(["", *[f"`{kind.split(':')[-1]}`" for kind in kinds]], rows)
+
+
+def api(results):
+    rows = []
+    for way, title in (("local", "`local`"), ("lambda", "`lambda_http`")):
+        for endpoint, figures in results["api"][way].items():
+            for connections, sides in figures.items():
+                ours, limit, fastapi = sides["Longhaul"], sides["limit"], sides.get("FastAPI")
+                rows.append([title, endpoint, connections, times(ratio(limit["rate"], ours["rate"])), times(ratio(ours["rate"], fastapi and fastapi["rate"])),
+                             put(ours["rate"]), put(limit["rate"]), put(fastapi and fastapi["rate"]), put(ours["p50"]), put(ours["p99"]), put(limit["p50"]),
+                             put(limit["p99"]), put(fastapi and fastapi["p50"]), put(fastapi and fastapi["p99"])])
+    return table(["through", "endpoint", "connections", "limit ÷ Longhaul", "Longhaul ÷ FastAPI", "Longhaul /s", "limit /s", "FastAPI /s", "Longhaul p50 ms", "p99",
+                  "limit p50 ms", "p99", "FastAPI p50 ms", "p99"], rows)
+
+
+def latency(results):
+    rows = [[way, *[put(figures[what][which]) for what in ("start_ms", "end_ms") for which in ("p50", "p99")]]
+            for way, figures in results["latency"]["ways"].items()]
+    return table(["", "start to task, p50 ms", "p99", "task's end to final state, p50 ms", "p99"], rows)
+
+
+def growth(results):
+    columns = [("start_ms", "start, ms"), ("get_ms", "get, ms"), ("list_ms", "list, ms"), ("first_sweep_ms", "first sweep, ms"), ("sweep_ms", "next sweeps, ms"),
+               ("memory_mb", "stack, MB")]
+    def rows(of, first):
+        return [[put(row[first], 9), *[put(row[name]) for name, _ in columns]] for row in results["growth"][of]]
+    titles = [title for _, title in columns]
+    return "\n\n".join([table(["sync executions at once", *titles], rows("sync", "at_once")), table(["items in the table", *titles], rows("items", "items"))])
+
+
+def aims(results):
+    """What the figures come to, beside what was aimed at."""
+    rows = []
+
+    def aim(what, wanted, is_now, met):
+        rows.append([what, wanted, is_now, "met" if met else "**missed**"])
+
+    if "start" in results:
+        functions = results["start"]["functions"]
+        ours = {name: it for name, it in functions.items() if not name.startswith("Python")}
+        python = functions["Python sync"]
+        span = lambda what: f"{put(min(it[what] for it in ours.values()))} to {put(max(it[what] for it in ours.values()))}"
+        worst = lambda what: max(it[what] for it in ours.values())
+        faster, smaller = python["init_ms"] / worst("init_ms"), python["resident_mb"] / worst("resident_mb")
+        aim("function start beside Python's", "30×", f"{times(python['init_ms'] / min(it['init_ms'] for it in ours.values()))} to {times(faster)}", faster >= 30)
+        aim("memory beside Python's", "a 5th", f"a {put(python['resident_mb'] / min(it['resident_mb'] for it in ours.values()), 2)}th to a {put(smaller, 2)}th", smaller >= 5)
+        aim("function start", "8 ms", f"{span('init_ms')} ms", worst("init_ms") <= 8)
+        aim("resident at start", "10 MB", f"{span('resident_mb')} MB", worst("resident_mb") <= 10)
+        aim("zip", "5 MB", f"{span('zip_mb')} MB", worst("zip_mb") < 5)
+    if "bill" in results:
+        variants = results["bill"]["variants"]
+        for label in ("10 min", "10 h", "365 d"):
+            ours = variants[OURS].get(label)
+            for other in (POLLING, CONDITION):
+                it = variants[other].get(label)
+                if not ours or not it:
+                    continue
+                if it["status"].upper() != "SUCCEEDED":
+                    rows.append([f"bill of {label} beside {other}", "a 10th", f"that {lived(it).strip('*')}, Longhaul's does not", "no ratio"])
+                    continue
+                billed, operations = it["billed_ms"] / ours["billed_ms"], it["operations"] / ours["operations"]
+                aim(f"billed time of {label} beside {other}", "a 10th", f"a {put(billed, 2)}th", billed >= 10)
+                aim(f"operations of {label} beside {other}", "a 10th", f"a {put(operations, 2)}th", operations >= 10)
+        it = variants[POLLING].get("10 min")
+        at_once = {label: variants[OURS][label]["at_once"] for label in variants[OURS]}
+        best = [value for value in at_once.values() if value]
+        if best:
+            text = ", ".join(f"{put(value)} for jobs of {label}" for label, value in at_once.items())
+            aim("at once, at 20 `DescribeTasks` a second", "10,000", f"{text}; {POLLING}: {put(it and it['at_once'])}", max(best) >= 10_000)
+    if "api" in results:
+        for way in ("local", "lambda"):
+            ratios = {(name, connections): sides["limit"]["rate"] / sides["Longhaul"]["rate"]
+                      for name, figures in results["api"][way].items() for connections, sides in figures.items()}
+            calling = [value for (name, _), value in ratios.items() if name not in ("tasks", "document", "health")]
+            within = sum(value <= 1.2 for value in calling)
+            aim(f"API through {way}, beside the limit", "1.2×", f"{times(min(calling))} to {times(max(calling))}; {within} of {len(calling)} within", max(calling) <= 1.2)
+        beside = [sides["Longhaul"]["rate"] / sides["FastAPI"]["rate"] for figures in results["api"]["local"].values() for sides in figures.values() if "FastAPI" in sides]
+        aim("API beside FastAPI", "10×", f"{times(min(beside))} to {times(max(beside))}", min(beside) >= 10)
+    return table(["", "aim", "is", ""], rows)
+
+
+def headline(results):
+    """The aims as text, for a terminal."""
+    rows = [[cell.strip().replace("**", "") for cell in line.strip("|").split("|")] for line in aims(results).splitlines()]
+    rows = [row for number, row in enumerate(rows) if number != 1]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def plot(results):
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams |= {"svg.hashsalt": "longhaul", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    import matplotlib.pyplot as pyplot
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(11, 8))
+    ours, theirs, limit = "#1b6ca8", "#d98c21", "#9aa5ad"
+    if "start" in results:
+        functions = results["start"]["functions"]
+        area, names = axes[0][0], list(functions)
+        area.barh(names, [functions[name]["init_ms"] for name in names], color=[theirs if name.startswith("Python") else ours for name in names])
+        area.set(xscale="log", title="Process start to the first question for work, ms")
+        area.invert_yaxis()
+    if "bill" in results:
+        area = axes[0][1]
+        for variant, colour in ((OURS, ours), (POLLING, theirs), (CONDITION, "#8a5a83")):
+            bills = [it for it in results["bill"]["variants"][variant].values() if it["status"].upper() == "SUCCEEDED"]
+            area.plot([it["job_s"] for it in bills], [it["operations"] for it in bills], marker="o", color=colour, label=variant)
+            for it in results["bill"]["variants"][variant].values():
+                if it["status"].upper() != "SUCCEEDED" and "same_as" not in it:
+                    area.plot([bills[-1]["job_s"], it["lived_s"]], [bills[-1]["operations"], it["operations"]], linestyle=":", color=colour)
+                    area.plot([it["lived_s"]], [it["operations"]], marker="x", markersize=9, color=colour)
+        area.axhline(3000, color=limit, linewidth=1)
+        area.set(xscale="log", yscale="log", title="Operations of one execution, of 3,000 (×: it ends there)", xlabel="seconds that its job takes")
+        area.legend()
+    if "api" in results:
+        area = axes[1][0]
+        names = [name for name in results["api"]["local"] if "FastAPI" in next(iter(results["api"]["local"][name].values()))]
+        for number, (side, colour) in enumerate((("limit", limit), ("Longhaul", ours), ("FastAPI", theirs))):
+            rates = [results["api"]["local"][name].get("32", {}).get(side, {}).get("rate", 0) for name in names]
+            area.bar([place + 0.27 * (number - 1) for place in range(len(names))], rates, 0.25, label=side, color=colour)
+        area.set(yscale="log", title="Requests a second, 32 connections, through local", xticks=range(len(names)), xticklabels=names)
+        area.legend()
+    if "growth" in results:
+        area = axes[1][1]
+        for of, first, style in (("sync", "at_once", "-"), ("items", "items", "--")):
+            for what, colour in (("start_ms", ours), ("get_ms", theirs), ("list_ms", "#8a5a83"), ("sweep_ms", limit)):
+                rows = results["growth"][of]
+                area.plot([row[first] for row in rows], [row[what] for row in rows], style, marker=".", color=colour, label=f"{what[:-3]}, {of}")
+        area.set(xscale="log", yscale="log", title="ms, with executions at once (—) and items in the table (- -)")
+        area.legend(fontsize=7, ncols=2)
+    figure.tight_layout()
+    figure.savefig(PLOT, metadata={"Date": None})
+
+
+def write(results):
+    """Each table in its place; a part that was never run keeps what is there."""
+    text = PAGE.read_text()
+    tables = {"aims": aims, "start": start, "bill": bill, "calls": calls, "api": api, "latency": latency, "growth": growth}
+    for name, make in tables.items():
+        part = {"aims": None, "calls": "bill"}.get(name, name)
+        if part in results or part is None:
+            content = make(results) + ("" if name in ("aims", "calls") else f"\n\n{note(part, results)}")
+            text = re.sub(f"(<!-- {name} -->\n).*?(<!-- end -->)", lambda found: f"{found[1]}\n{content}\n\n{found[2]}", text, flags=re.DOTALL)
+    PAGE.write_text(text)
+    plot(results)

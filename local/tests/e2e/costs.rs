@@ -1,0 +1,244 @@
+//! What things cost, in what does not depend on the machine: calls of AWS, operations and bytes of an execution, and the
+//! instructions of the handlers that are called most. A change that costs more has to say so here.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderName, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use rusqlite::{Connection, OpenFlags};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, process::Command, sync::mpsc};
+
+use crate::{
+    api_on_lambda::{api_binary, event},
+    stack::{PATIENCE, Stack},
+};
+
+/// The most that an execution may cost whose job ends at the first wait. On a busy machine a look more may fall due, and a
+/// log may not be there yet when it is first read: the operations have room for one of each.
+struct Budget {
+    operations: u64,
+    bytes: u64,
+    calls: &'static [(&'static str, u64)],
+}
+
+const SYNC: Budget = Budget {
+    operations: 9 + 3,
+    bytes: 1_000,
+    calls: &[
+        ("dynamodb:GetItem", 9),
+        ("dynamodb:PutItem", 7),
+        ("ecs:RunTask", 1),
+        ("ecs:DescribeTasks", 5),
+        ("ecs:ListTasks", 0),
+        ("ecs:StopTask", 0),
+        ("logs:GetLogEvents", 2),
+        ("lambda:CheckpointDurableExecution", 20),
+        ("lambda:GetDurableExecutionState", 0),
+    ],
+};
+
+const CALLBACK: Budget = Budget {
+    operations: 3,
+    bytes: 600,
+    calls: &[
+        ("dynamodb:GetItem", 4),
+        ("dynamodb:PutItem", 3),
+        ("ecs:RunTask", 1),
+        ("ecs:DescribeTasks", 0),
+        ("ecs:ListTasks", 0),
+        ("ecs:StopTask", 0),
+        ("logs:GetLogEvents", 0),
+        ("lambda:CheckpointDurableExecution", 6),
+        ("lambda:GetDurableExecutionState", 0),
+    ],
+};
+
+/// Instructions of an answer through `lambda_http`, in a debug build, the calls of AWS included: what callgrind counts, and
+/// a fifth more.
+const INSTRUCTIONS: [(&str, u64); 2] = [("get", 100_000_000), ("start", 100_000_000)];
+
+/// What the stack counts against an execution's limits: operations, and bytes checkpointed.
+fn counted(stack: &Stack, id: &str) -> (bool, u64, u64) {
+    let file = stack.data.join("aws.db");
+    let database = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    database.busy_timeout(Duration::from_secs(10)).unwrap();
+    let sql = "SELECT running, body FROM durable_executions WHERE name = ?1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, bool>(0)?, row.get::<_, String>(1)?));
+    let (running, body) = database.query_row(sql, [id], read).unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    (running, body["operations"].as_u64().unwrap(), body["written"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn an_execution_costs_no_more_than_it_did() {
+    for (pattern, budget) in [("sync", SYNC), ("callback", CALLBACK)] {
+        let directory = tempfile::tempdir().unwrap();
+        let end = directory.path().join("end");
+        let job = format!("waits=until test -e {}; do sleep 0.05; done; echo 1", end.display());
+        let stack = Stack::start(&["--task", &job]).await;
+        let mut watches = BTreeMap::new();
+        for on in budget.calls.iter().map(|(on, _)| *on).chain(["*"]) {
+            let watch = json!({ "on": on, "does": "watch", "by": format!("longhaul-{pattern}"), "times": "all" });
+            watches.insert(on, stack.arm(&watch).await);
+        }
+        let id = stack.start_running(pattern, "waits").await;
+        if pattern == "sync" {
+            let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+            asleep(&stack, &arn).await;
+        }
+        std::fs::write(&end, "").unwrap();
+        stack.wait_for(&id, |execution| execution["done"] == true).await;
+        let deadline = Instant::now() + PATIENCE;
+        let (operations, bytes) = loop {
+            match counted(&stack, &id) {
+                (false, operations, bytes) => break (operations, bytes),
+                _ => assert!(Instant::now() < deadline, "the workflow does not end"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        println!("{pattern}: {operations} operations, {bytes} bytes");
+        assert!(operations <= budget.operations, "{pattern}: {operations} operations");
+        assert!(bytes <= budget.bytes, "{pattern}: {bytes} bytes are checkpointed");
+        let mut known = 0;
+        for (call, most) in budget.calls {
+            let seen = stack.fault(watches[call]).await["seen"].as_u64().unwrap();
+            println!("{pattern}: {seen} × {call}");
+            assert!(seen <= *most, "{pattern}: {seen} × {call}");
+            known += seen;
+        }
+        let all = stack.fault(watches["*"]).await["seen"].as_u64().unwrap();
+        assert_eq!(all, known, "{pattern}: calls of a kind that it never made");
+    }
+}
+
+/// Waits until the workflow waits.
+async fn asleep(stack: &Stack, arn: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let newest = stack.of_durable_execution(arn, "/history?ReverseOrder=true&MaxItems=1").await;
+        if newest["Events"][0]["EventType"] == "InvocationCompleted" {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{newest:#}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Hands out events on the Runtime API, one after the other, and passes on what is answered.
+struct Runtime {
+    events: Mutex<VecDeque<Value>>,
+    answers: mpsc::UnboundedSender<Value>,
+}
+
+async fn next(State(runtime): State<Arc<Runtime>>) -> Response {
+    let event = loop {
+        if let Some(event) = runtime.events.lock().unwrap().pop_front() {
+            break event;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    let headers = [
+        ("lambda-runtime-aws-request-id", "r1"),
+        ("lambda-runtime-deadline-ms", "4102444800000"),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:api"),
+        ("lambda-runtime-trace-id", "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampled=0"),
+    ];
+    (headers.map(|(name, value)| (HeaderName::from_static(name), value)), Json(event)).into_response()
+}
+
+async fn answered(State(runtime): State<Arc<Runtime>>, Json(answer): Json<Value>) -> StatusCode {
+    runtime.answers.send(answer).unwrap();
+    StatusCode::ACCEPTED
+}
+
+/// Instructions that the API's program takes for so many starts, and polls of the last of them.
+async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) -> u64 {
+    let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
+    let (answers, mut answer) = mpsc::unbounded_channel();
+    let runtime = Arc::new(Runtime { events: Mutex::default(), answers });
+    let router = Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(answered))
+        .with_state(runtime.clone());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let program = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(api)
+        .env_clear()
+        .envs([("PATH", "/usr/bin"), ("AWS_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", &stack.aws)])
+        .envs([("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "any"), ("EXECUTIONS_TABLE", "longhaul-executions")])
+        .envs([("SYNC_FUNCTION", "longhaul-sync:live"), ("CALLBACK_FUNCTION", "longhaul-callback:live")])
+        .envs([("RECONCILER_FUNCTION", "longhaul-reconciler"), ("LOG_GROUP", "/ecs/longhaul")])
+        .envs([("TASKS", r#"{"demo":{"taskDefinition":"longhaul-demo"}}"#), ("AWS_LAMBDA_FUNCTION_NAME", "api")])
+        .envs([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"), ("AWS_LAMBDA_FUNCTION_VERSION", "1")])
+        .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("valgrind is not there: apt-get install valgrind");
+    let mut ask = async |event: Value, status: u64| {
+        runtime.events.lock().unwrap().push_back(event);
+        let answer = tokio::time::timeout(PATIENCE, answer.recv()).await.unwrap().unwrap();
+        assert_eq!(answer["statusCode"], status, "{answer:#}");
+        serde_json::from_str::<Value>(answer["body"].as_str().unwrap()).unwrap()
+    };
+    let mut path = String::new();
+    for _ in 0..starts {
+        let body = r#"{"input": {"message": "Hello", "processingTime": 0}}"#;
+        let started = ask(event("POST", "/executions/callback", Some(body), &ada), 202).await;
+        path = format!("/executions/{}", started["executionId"].as_str().unwrap());
+    }
+    let deadline = Instant::now() + PATIENCE;
+    // Each poll is of an execution that is over, however long that takes.
+    while stack.call("DynamoDB_20120810.GetItem", key(&path)).await["Item"]["status"]["S"] != "COMPLETED" {
+        assert!(Instant::now() < deadline, "{path} does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for _ in 0..polls {
+        ask(event("GET", &path, None, &ada), 200).await;
+    }
+    kill_process(Pid::from_raw(program.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    let said = program.wait_with_output().await.unwrap();
+    server.abort();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let collected = said.lines().find_map(|line| line.split_once("Collected :"));
+    let (_, count) = collected.unwrap_or_else(|| panic!("callgrind says no number: {said}"));
+    count.trim().parse().unwrap()
+}
+
+fn key(path: &str) -> Value {
+    let id = path.rsplit('/').next().unwrap();
+    json!({ "TableName": "longhaul-executions", "Key": { "executionId": { "S": id } } })
+}
+
+#[tokio::test]
+async fn the_hot_handlers_take_no_more_instructions_than_they_did() {
+    const MORE: usize = 10;
+    let stack = Stack::start(&[]).await;
+    let api = PathBuf::from(api_binary());
+    let [base, starts, polls] = [(2, 2), (2 + MORE, 2), (2, 2 + MORE)]
+        .map(|(starts, polls)| instructions(&stack, &api, starts, polls));
+    let (base, starts, polls) = tokio::join!(base, starts, polls);
+    let each = |all: u64| all.saturating_sub(base) / u64::try_from(MORE).unwrap();
+    for (what, most) in INSTRUCTIONS {
+        let count = each(if what == "get" { polls } else { starts });
+        println!("{what}: {count} instructions");
+        assert!(count <= most, "{what}: {count} instructions, {most} at most");
+    }
+}
