@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from common import BENCH, CREDENTIALS, RELEASE, Http, median, number, running, say, stack, until
+from common import BENCH, CREDENTIALS, RELEASE, Http, children, median, number, processor_seconds, running, say, stack, until
 
 CONNECTIONS = tuple(int(number) for number in str(number("CONNECTIONS", "1,32,256")).split(","))
 SECONDS = number("SECONDS", 1.5)
@@ -56,7 +56,7 @@ def event(method, path, body):
 def limit(local):
     environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": local.aws_url}
     with running([RELEASE / "limit", "127.0.0.1:0"], stdout=subprocess.PIPE, env=environment) as process:
-        yield process.stdout.readline().decode().strip(), process
+        yield process.stdout.readline().decode().strip(), lambda: [process.pid]
 
 
 @contextlib.contextmanager
@@ -76,7 +76,7 @@ def fastapi(local):
 
         until(answers, pause=0.1)
         time.sleep(1)  # the other worker
-        yield f"http://127.0.0.1:{port}", process
+        yield f"http://127.0.0.1:{port}", lambda: [process.pid, *children(process.pid)]
 
 
 def through_lambda(local, function, execution):
@@ -99,7 +99,12 @@ def directly(url, execution):
     return asking
 
 
-def compare(sides, names):
+def used(local, pids):
+    """Processor seconds of a server's own processes, and of the stack's."""
+    return sum(processor_seconds(pid) or 0.0 for pid in pids), processor_seconds(local.process.pid)
+
+
+def compare(local, sides, names):
     """Each endpoint on each side, in turn, so that whatever else the machine does is the same for all."""
     results = {}
     for name in names:
@@ -107,9 +112,13 @@ def compare(sides, names):
             laps = {side: [] for side in sides if side != "FastAPI" or name in FASTAPI}
             for _ in range(LAPS):
                 for side in laps:
-                    laps[side].append(sides[side](name, connections))
+                    asking, pids = sides[side]
+                    before = used(local, pids())
+                    lap = asking(name, connections)
+                    own, stacks = (1e6 * (after - was) / lap["asked"] for after, was in zip(used(local, pids()), before))
+                    laps[side].append(lap | {"own_us": own, "stack_us": stacks})
             for side, all in laps.items():
-                figures = {what: median([lap[what] for lap in all]) for what in ("rate", "p50", "p99")}
+                figures = {what: median([lap[what] for lap in all]) for what in ("rate", "p50", "p99", "own_us", "stack_us")}
                 results.setdefault(name, {}).setdefault(str(connections), {})[side] = figures | {"count": sum(lap["count"] for lap in all)}
         rates = {side: round(results[name][str(CONNECTIONS[-1])][side]["rate"]) for side in laps}
         say(f"api: {name}: {rates} a second on {CONNECTIONS[-1]}")
@@ -127,23 +136,27 @@ def measure():
         ids = [local.start("sync", START) for _ in range(STARTED)]
         for each in ids:
             until(lambda: local.execution(each)["done"])
-        with limit(local) as (limit_url, _), fastapi(local) as (fastapi_url, _):
-            sides = {"Longhaul": directly(local.api_url, ids[-1]), "limit": directly(limit_url, ids[-1]), "FastAPI": directly(fastapi_url, ids[-1])}
-            results["local"] |= compare(sides, reads)
+        with limit(local) as (limit_url, limits), fastapi(local) as (fastapi_url, fastapis):
+            sides = {"Longhaul": (directly(local.api_url, ids[-1]), list), "limit": (directly(limit_url, ids[-1]), limits),
+                     "FastAPI": (directly(fastapi_url, ids[-1]), fastapis)}
+            results["local"] |= compare(local, sides, reads)
         # Another caller's executions are not there for this one: it gets some of its own.
         body = json.dumps(event("POST", "/executions/sync", START))
         mine = [json.loads(local.aws.request("POST", "/2015-03-31/functions/api/invocations", body)["body"])["executionId"] for _ in range(STARTED)]
         get = lambda one: json.loads(local.aws.request("POST", "/2015-03-31/functions/api/invocations", json.dumps(event("GET", f"/executions/{one}", None)))["body"])
         for each in mine:
             until(lambda: get(each)["done"])
-        sides = {"Longhaul": through_lambda(local, "api", mine[-1]), "limit": through_lambda(local, "limit", mine[-1])}
-        results["lambda"] |= compare(sides, reads)
+        sides = {"Longhaul": (through_lambda(local, "api", mine[-1]), lambda: local.processes("api")),
+                 "limit": (through_lambda(local, "limit", mine[-1]), lambda: local.processes("limit"))}
+        results["lambda"] |= compare(local, sides, reads)
     with stack(*quick, *functions, *idle) as local:
         execution = local.start("sync", START)
-        with limit(local) as (limit_url, _), fastapi(local) as (fastapi_url, _):
-            sides = {"Longhaul": directly(local.api_url, execution), "limit": directly(limit_url, execution), "FastAPI": directly(fastapi_url, execution)}
-            results["local"] |= compare(sides, STARTS)
+        with limit(local) as (limit_url, limits), fastapi(local) as (fastapi_url, fastapis):
+            sides = {"Longhaul": (directly(local.api_url, execution), list), "limit": (directly(limit_url, execution), limits),
+                     "FastAPI": (directly(fastapi_url, execution), fastapis)}
+            results["local"] |= compare(local, sides, STARTS)
         mine = json.loads(local.aws.request("POST", "/2015-03-31/functions/api/invocations", body)["body"])["executionId"]
-        sides = {"Longhaul": through_lambda(local, "api", mine), "limit": through_lambda(local, "limit", mine)}
-        results["lambda"] |= compare(sides, STARTS)
+        sides = {"Longhaul": (through_lambda(local, "api", mine), lambda: local.processes("api")),
+                 "limit": (through_lambda(local, "limit", mine), lambda: local.processes("limit"))}
+        results["lambda"] |= compare(local, sides, STARTS)
     return results

@@ -185,14 +185,23 @@ class Stack:
         return {"invocations": len(lines), "billed_ms": sum(ms("Billed Duration")), "duration_ms": sum(ms("Duration")),
                 "init_ms": sum(ms("Init Duration")), "inits": len(ms("Init Duration")), "memory_mb": max(ms("Max Memory Used"), default=0)}
 
-    def note_use(self):
-        """Looks at what the functions' processes have used: one that has nothing to do is ended after a minute."""
+    def processes(self, function):
+        """Of a function, now."""
+        return [pid for pid, name in self.functions() if name == function]
+
+    def functions(self):
+        """The processes of functions, and the names of those."""
         for pid in children(self.process.pid):
             with contextlib.suppress(OSError):
                 environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-                function = next((it[25:].decode() for it in environment if it.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), None)
-                if function:
-                    self.used[function, pid] = processor_seconds(pid) or self.used.get((function, pid), 0.0)
+                name = next((it[25:].decode() for it in environment if it.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")), None)
+                if name:
+                    yield pid, name
+
+    def note_use(self):
+        """Looks at what the functions' processes have used: one that has nothing to do is ended after a minute."""
+        for pid, function in self.functions():
+            self.used[function, pid] = processor_seconds(pid) or self.used.get((function, pid), 0.0)
 
     def processor_ms(self, function):
         self.note_use()

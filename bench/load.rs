@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Default)]
 struct Tally {
     microseconds: Vec<u128>,
+    /// All of them, those of the first moments too: what was used was used for all.
+    asked: u64,
     statuses: BTreeMap<u16, u64>,
     failed: u64,
     why: Option<String>,
@@ -78,7 +80,7 @@ async fn main() -> Result<(), Failed> {
     let rate = f64::from(u32::try_from(count)?) / took;
     println!(
         "{}",
-        json!({ "rate": rate, "count": count, "p50": milliseconds(50), "p99": milliseconds(99), "seconds": took,
+        json!({ "rate": rate, "count": count, "p50": milliseconds(50), "p99": milliseconds(99), "seconds": took, "asked": tally.asked,
             "statuses": statuses, "failed": tally.failed, "why": tally.why })
     );
     Ok(())
@@ -101,8 +103,9 @@ async fn ask(
         }
         stream.write_all(request).await?;
         let status = answer(&mut stream, &mut buffer).await?;
+        let mut tally = tally.borrow_mut();
+        tally.asked += 1;
         if asked >= began {
-            let mut tally = tally.borrow_mut();
             tally.microseconds.push(asked.elapsed().as_micros());
             *tally.statuses.entry(status).or_default() += 1;
         }

@@ -90,6 +90,16 @@ def calls(results):
     return table(["", *[f"`{kind.split(':')[-1]}`" for kind in kinds]], rows)
 
 
+def own(sides, side):
+    """Microseconds of the processor that a server takes for an answer, without AWS's. In `local` the API is in the stack's process:
+    there it is what the stack takes more than for the limit's calls, which are the same."""
+    figures = sides.get(side)
+    if figures is None:
+        return None
+    in_stack = side == "Longhaul" and figures["own_us"] == 0
+    return figures["stack_us"] - sides["limit"]["stack_us"] if in_stack else figures["own_us"]
+
+
 def api(results):
     rows = []
     for way, title in (("local", "`local`"), ("lambda", "`lambda_http`")):
@@ -97,10 +107,11 @@ def api(results):
             for connections, sides in figures.items():
                 ours, limit, fastapi = sides["Longhaul"], sides["limit"], sides.get("FastAPI")
                 rows.append([title, endpoint, connections, times(ratio(limit["rate"], ours["rate"])), times(ratio(ours["rate"], fastapi and fastapi["rate"])),
-                             put(ours["rate"]), put(limit["rate"]), put(fastapi and fastapi["rate"]), put(ours["p50"]), put(ours["p99"]), put(limit["p50"]),
-                             put(limit["p99"]), put(fastapi and fastapi["p50"]), put(fastapi and fastapi["p99"])])
-    return table(["through", "endpoint", "connections", "limit ÷ Longhaul", "Longhaul ÷ FastAPI", "Longhaul /s", "limit /s", "FastAPI /s", "Longhaul p50 ms", "p99",
-                  "limit p50 ms", "p99", "FastAPI p50 ms", "p99"], rows)
+                             put(ours["rate"]), put(limit["rate"]), put(fastapi and fastapi["rate"]),
+                             *[f"{put(side['p50'])} / {put(side['p99'])}" if side else "–" for side in (ours, limit, fastapi)],
+                             *[put(own(sides, side)) for side in ("Longhaul", "limit", "FastAPI")]])
+    return table(["through", "endpoint", "connections", "limit ÷ Longhaul", "Longhaul ÷ FastAPI", "Longhaul /s", "limit /s", "FastAPI /s",
+                  "Longhaul ms, p50 / p99", "limit", "FastAPI", "Longhaul µs of processor", "limit", "FastAPI"], rows)
 
 
 def latency(results):
@@ -165,7 +176,11 @@ def aims(results):
             within = sum(value <= 1.2 for value in calling)
             aim(f"API through {way}, beside the limit", "1.2×", f"{times(min(calling))} to {times(max(calling))}; {within} of {len(calling)} within", max(calling) <= 1.2)
         beside = [sides["Longhaul"]["rate"] / sides["FastAPI"]["rate"] for figures in results["api"]["local"].values() for sides in figures.values() if "FastAPI" in sides]
-        aim("API beside FastAPI", "10×", f"{times(min(beside))} to {times(max(beside))}", min(beside) >= 10)
+        processor = [own(sides, "FastAPI") / own(sides, "Longhaul") for name, figures in results["api"]["local"].items() for sides in figures.values()
+                     if "FastAPI" in sides and own(sides, "Longhaul") > 0]
+        if processor:
+            aim("API's own processor time beside FastAPI's", "a 10th", f"a {put(min(processor), 2)}th to a {put(max(processor), 2)}th", min(processor) >= 10)
+        aim("API beside FastAPI, requests a second", "10×", f"{times(min(beside))} to {times(max(beside))}", min(beside) >= 10)
     return table(["", "aim", "is", ""], rows)
 
 

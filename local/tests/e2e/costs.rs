@@ -35,24 +35,24 @@ struct Budget {
 }
 
 const SYNC: Budget = Budget {
-    operations: 9 + 3,
-    bytes: 1_000,
+    operations: 13,
+    bytes: 1_100,
     calls: &[
         ("dynamodb:GetItem", 9),
-        ("dynamodb:PutItem", 7),
+        ("dynamodb:PutItem", 6),
         ("ecs:RunTask", 1),
-        ("ecs:DescribeTasks", 5),
+        ("ecs:DescribeTasks", 4),
         ("ecs:ListTasks", 0),
         ("ecs:StopTask", 0),
         ("logs:GetLogEvents", 2),
-        ("lambda:CheckpointDurableExecution", 20),
+        ("lambda:CheckpointDurableExecution", 21),
         ("lambda:GetDurableExecutionState", 0),
     ],
 };
 
 const CALLBACK: Budget = Budget {
-    operations: 3,
-    bytes: 600,
+    operations: 4,
+    bytes: 350,
     calls: &[
         ("dynamodb:GetItem", 4),
         ("dynamodb:PutItem", 3),
