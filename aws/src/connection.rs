@@ -16,6 +16,12 @@ impl Connection {
         Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
     }
 
+    /// For the durable execution SDK, which makes a Lambda client of its own: else it would load the configuration again.
+    #[must_use]
+    pub fn sdk_config(&self) -> &SdkConfig {
+        &self.0
+    }
+
     /// To something that speaks AWS's protocols at `endpoint`, with credentials that are made up but for their name.
     pub async fn to_endpoint(endpoint: &str, region: &str, access_key: &str) -> Self {
         let loader = aws_config::defaults(BehaviorVersion::latest())

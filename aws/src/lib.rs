@@ -1,6 +1,7 @@
 //! Every AWS call of the project, one file per concern.
 //!
-//! **Invariant**: no type of an AWS SDK leaves this crate, and nothing here decides: `domain` does.
+//! **Invariant**: no type of an AWS SDK leaves this crate, but for the configuration that the durable execution SDK shares; and
+//! nothing here decides: `domain` does.
 
 pub mod clock;
 pub mod config;

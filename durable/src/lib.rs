@@ -15,7 +15,7 @@ pub use world::World;
 
 use std::{future::Future, sync::Arc};
 
-use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, lambda_runtime};
+use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, Options, lambda_runtime};
 use domain::{Json, Pattern};
 
 /// Runs a durable function on Lambda's Runtime API until the process ends.
@@ -26,19 +26,22 @@ use domain::{Json, Pattern};
 pub async fn run(pattern: Pattern) -> Result<(), lambda_runtime::Error> {
     init_logs();
     let config = config::Config::from_env()?;
-    let world = Arc::new(World::new(&aws::Connection::from_env().await, config));
+    let connection = aws::Connection::from_env().await;
+    let world = Arc::new(World::new(&connection, config));
+    let options = Options::builder().sdk_config(connection.sdk_config().clone()).build()?;
     match pattern {
-        Pattern::Sync => serve(world, sync).await,
-        Pattern::Callback => serve(world, callback).await,
+        Pattern::Sync => serve(world, options, sync).await,
+        Pattern::Callback => serve(world, options, callback).await,
     }
 }
 
-async fn serve<F, Fut>(world: Arc<World>, workflow: F) -> Result<(), lambda_runtime::Error>
+async fn serve<F, Fut>(world: Arc<World>, options: Options, workflow: F) -> Result<(), lambda_runtime::Error>
 where
     F: Fn(Arc<World>, Json, DurableContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Finished, BoxError>> + Send,
 {
-    durable_sdk::run(move |input: Json, ctx: DurableContext| workflow(world.clone(), input, ctx)).await
+    let handler = move |input: Json, ctx: DurableContext| workflow(world.clone(), input, ctx);
+    durable_sdk::run_with_options(handler, options).await
 }
 
 /// JSON lines on stdout, where Lambda picks them up.
