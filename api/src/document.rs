@@ -3,10 +3,10 @@
 //! **Invariant**: no link here begins with `/`. The stage of an API Gateway stands before every path, and only the browser
 //! knows it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Json, Router,
+    Router,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -91,9 +91,16 @@ pub fn document() -> Document {
     documented().into_openapi()
 }
 
+/// Written out when somebody asks for it, and once: most processes answer other questions only, and start sooner for it.
+static JSON: LazyLock<String> = LazyLock::new(|| document().to_json().unwrap_or_default());
+static YAML: LazyLock<String> = LazyLock::new(|| document().to_yaml().unwrap_or_default());
+
+fn served(media_type: &'static str, text: &'static LazyLock<String>) -> Response {
+    ([(header::CONTENT_TYPE, media_type)], text.as_str()).into_response()
+}
+
 /// The document and the page.
-pub(crate) fn routes(document: Document) -> Router<App> {
-    let yaml = document.to_yaml().unwrap_or_default();
+pub(crate) fn routes() -> Router<App> {
     // The validator would be somebody else's server, and would be told where this one is.
     let page = Config::from("../openapi.json").validator_url("none").use_base_layout();
     let page = Arc::new(page.display_request_duration(true).default_models_expand_depth(0));
@@ -104,8 +111,8 @@ pub(crate) fn routes(document: Document) -> Router<App> {
         .route("/docs/{*file}", get(|Path(file): Path| async move { swagger_ui(&file, page) }))
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, may))
         .route("/docs", get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
-        .route("/openapi.yaml", get(|| async { ([(header::CONTENT_TYPE, "application/yaml")], yaml) }))
-        .route("/openapi.json", get(|| async { Json(document) }))
+        .route("/openapi.yaml", get(|| async { served("application/yaml", &YAML) }))
+        .route("/openapi.json", get(|| async { served("application/json", &JSON) }))
 }
 
 fn swagger_ui(file: &str, page: Arc<Config<'static>>) -> Result<Response, Problem> {

@@ -55,9 +55,9 @@ impl App {
 
 /// The API.
 pub fn router(app: App) -> Router {
-    let (routes, api) = documented().split_for_parts();
+    let (routes, _) = documented().split_for_parts();
     let routes = routes
-        .merge(document::routes(api))
+        .merge(document::routes())
         .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists what there is") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed, "the Allow header lists the methods of this path")
