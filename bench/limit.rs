@@ -41,7 +41,8 @@ struct Aws {
 async fn main() -> Result<(), Failed> {
     let argument = std::env::args().nth(1);
     if argument.as_deref() == Some("nothing") {
-        let answer = |_: LambdaEvent<Value>| async { Ok::<_, Failed>(json!({ "Status": "SUCCEEDED", "Result": "null" })) };
+        let answer =
+            |_: LambdaEvent<Value>| async { Ok::<_, Failed>(json!({ "Status": "SUCCEEDED", "Result": "null" })) };
         return lambda_http::lambda_runtime::run(service_fn(answer)).await;
     }
     let config = aws_config::defaults(BehaviorVersion::latest()).load().await;

@@ -61,7 +61,8 @@ async fn main() -> Result<(), Failed> {
     for _ in 0..connections {
         let (tally, request, address) = (tally.clone(), request.clone(), address.to_owned());
         all.spawn_local(async move {
-            let asked = tokio::time::timeout_at((until + PATIENCE).into(), ask(&address, &request, began, until, &tally));
+            let asked =
+                tokio::time::timeout_at((until + PATIENCE).into(), ask(&address, &request, began, until, &tally));
             if let Err(why) = asked.await.map_err(Failed::from).flatten() {
                 let mut tally = tally.borrow_mut();
                 tally.failed += 1;

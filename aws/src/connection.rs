@@ -5,6 +5,10 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::config::Credentials;
 
+use crate::http::OneClient;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The way to AWS that all clients of a process share.
 #[derive(Debug, Clone)]
 pub struct Connection(pub(crate) SdkConfig);
@@ -12,7 +16,7 @@ pub struct Connection(pub(crate) SdkConfig);
 impl Connection {
     /// As the environment says: `AWS_REGION`, the credentials of the Lambda or the task, `AWS_ENDPOINT_URL`.
     pub async fn from_env() -> Self {
-        let loader = aws_config::defaults(BehaviorVersion::latest());
+        let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(OneClient::new(CONNECT_TIMEOUT));
         Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
     }
 
@@ -25,6 +29,7 @@ impl Connection {
     /// To something that speaks AWS's protocols at `endpoint`, with credentials that are made up but for their name.
     pub async fn to_endpoint(endpoint: &str, region: &str, access_key: &str) -> Self {
         let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(OneClient::new(CONNECT_TIMEOUT))
             .endpoint_url(endpoint)
             .region(Region::new(region.to_owned()))
             .credentials_provider(Credentials::new(access_key, "local", None, None, "longhaul"));
@@ -35,7 +40,7 @@ impl Connection {
 /// A call that hangs is worth less than one that fails: everything that we do is safe to repeat.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
+        .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(20))
         .build()

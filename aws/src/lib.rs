@@ -9,6 +9,7 @@ mod connection;
 mod error;
 mod executions;
 mod history;
+mod http;
 mod logs;
 mod reconciler;
 mod tasks;

@@ -181,7 +181,11 @@ async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) ->
         .arg(api)
         .env_clear()
         .envs([("PATH", "/usr/bin"), ("AWS_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", &stack.aws)])
-        .envs([("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "any"), ("EXECUTIONS_TABLE", "longhaul-executions")])
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "bench"),
+            ("AWS_SECRET_ACCESS_KEY", "any"),
+            ("EXECUTIONS_TABLE", "longhaul-executions"),
+        ])
         .envs([("SYNC_FUNCTION", "longhaul-sync:live"), ("CALLBACK_FUNCTION", "longhaul-callback:live")])
         .envs([("RECONCILER_FUNCTION", "longhaul-reconciler"), ("LOG_GROUP", "/ecs/longhaul")])
         .envs([("TASKS", r#"{"demo":{"taskDefinition":"longhaul-demo"}}"#), ("AWS_LAMBDA_FUNCTION_NAME", "api")])
@@ -232,8 +236,8 @@ async fn the_hot_handlers_take_no_more_instructions_than_they_did() {
     const MORE: usize = 10;
     let stack = Stack::start(&[]).await;
     let api = PathBuf::from(api_binary());
-    let [base, starts, polls] = [(2, 2), (2 + MORE, 2), (2, 2 + MORE)]
-        .map(|(starts, polls)| instructions(&stack, &api, starts, polls));
+    let [base, starts, polls] =
+        [(2, 2), (2 + MORE, 2), (2, 2 + MORE)].map(|(starts, polls)| instructions(&stack, &api, starts, polls));
     let (base, starts, polls) = tokio::join!(base, starts, polls);
     let each = |all: u64| all.saturating_sub(base) / u64::try_from(MORE).unwrap();
     for (what, most) in INSTRUCTIONS {

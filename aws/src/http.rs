@@ -1,0 +1,45 @@
+//! The one HTTP client for all of AWS: made when the process starts, and shared by all clients of services.
+//!
+//! Left to itself each client of a service makes an HTTP client of its own, parses the machine's root certificates for it when
+//! it is made and throws that away, and parses them again for its first call
+//! (`aws-smithy-http-client`, `validate_base_client_config`).
+
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::{
+    Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    connector_metadata::ConnectorMetadata,
+    http::{HttpClient, HttpConnectorSettings, SharedHttpConnector},
+    runtime_components::RuntimeComponents,
+};
+
+/// Hands out one connector, whoever asks: all of ours have the same timeouts.
+#[derive(Debug)]
+pub(crate) struct OneClient(SharedHttpConnector);
+
+impl OneClient {
+    pub(crate) fn new(connect_timeout: Duration) -> Self {
+        let connector = Connector::builder()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .connector_settings(HttpConnectorSettings::builder().connect_timeout(connect_timeout).build())
+            .sleep_impl(TokioSleep::new())
+            // As the SDK's own client does.
+            .proxy_config(ProxyConfig::from_env());
+        Self(SharedHttpConnector::new(connector.build()))
+    }
+}
+
+impl HttpClient for OneClient {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.clone()
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        Some(ConnectorMetadata::new("hyper", Some("1.x".into())))
+    }
+}
