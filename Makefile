@@ -42,7 +42,7 @@ deny: ## Check licences and sources of what is depended on
 	cargo deny --log-level error check bans licenses sources
 
 .PHONY: rust
-rust: $(VENV)/.made /usr/share/doc/libfaketime ## Run the Rust tests, end to end included
+rust: $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Run the Rust tests, end to end included
 	cargo build --workspace --bins
 	$(CARGO_TEST) --workspace
 
@@ -109,6 +109,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends libfaketime
 
+# Counts instructions, for the tests of what an answer costs.
+/usr/bin/valgrind:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends valgrind
+
 /usr/bin/chromium:
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends chromium
@@ -142,7 +147,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 
 # The slow ones: both compile everything for release.
 .PHONY: ship-test
-ship-test: sam-build image-test ## Build what is deployed, and run it
+ship-test: sam-build image-test $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Build what is deployed, and run it
 	cargo build --workspace --bins
 	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e
 

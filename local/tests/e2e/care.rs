@@ -42,9 +42,13 @@ async fn the_end_of_a_task_is_seen_at_once() {
 
 #[tokio::test]
 async fn a_running_execution_is_cancelled_once_its_task_has_stopped() {
-    let stack =
-        Stack::start(&["--task", "long=sleep 300", "--task", "polite=trap 'exit 0' TERM; while :; do sleep 0.1; done"])
-            .await;
+    let stack = Stack::start(&[
+        "--task",
+        "long=sleep 300",
+        "--task",
+        "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done",
+    ])
+    .await;
     for pattern in PATTERNS {
         for task in ["long", "polite"] {
             let id = started(&stack, pattern, task).await;

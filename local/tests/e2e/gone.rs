@@ -113,7 +113,7 @@ async fn what_cannot_be_looked_after_holds_up_nothing() {
 /// A Spot interruption of a callback execution is no failure of its job, though its worker saw nothing but a SIGTERM.
 #[tokio::test]
 async fn what_the_platform_stopped_is_tried_again() {
-    let stack = Stack::start(&["--task", "polite=trap 'exit 0' TERM; while :; do sleep 0.1; done"]).await;
+    let stack = Stack::start(&["--task", "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done"]).await;
     let id = started(&stack, "callback", json!({ "task": "polite", "input": null })).await;
     let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let task = running["taskArn"].clone();

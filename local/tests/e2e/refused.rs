@@ -126,7 +126,7 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     let rule = Rule { job: "long", operation: "DescribeTasks", calls: usize::MAX, answer: Answer::Says(missing) };
     let front = Front::start(vec![rule]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let options = ["--movable-clock", "--task", "long=sleep 3000", "--durable-function", &sync];
+    let options = ["--movable-clock", "--task", "long=sleep 300", "--durable-function", &sync];
     let stack = Stack::start(&options).await;
     front.stand_before(&stack.aws);
     let id = stack.start_running("sync", "long").await;
