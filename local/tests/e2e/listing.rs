@@ -1,10 +1,5 @@
 //! Lists of executions: pages, filters, tokens, and whose they are.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
-
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
@@ -185,54 +180,4 @@ async fn the_table_of_an_earlier_version_gets_the_index() {
     let new = stack.run("callback", json!({ "task": "quick", "input": 2 })).await;
     let expected = [&new, &old].map(|execution| execution["executionId"].as_str().unwrap().to_owned());
     assert_eq!(whole(&stack, "").await, expected);
-}
-
-/// 100,000 executions of one owner, the first page and one in the middle. Takes a minute.
-#[tokio::test]
-#[ignore = "measures"]
-async fn a_page_of_a_long_list_is_quick() {
-    const EXECUTIONS: u32 = 100_000;
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
-    stack.run("callback", json!({ "task": "quick", "input": 1, "tags": { "team": "blue" } })).await;
-    let scan = stack.call("DynamoDB_20120810.Scan", json!({ "TableName": "longhaul-executions" })).await;
-    let item = scan["Items"][0].clone();
-    let began: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let one = |number: u32| {
-        let mut item = item.clone();
-        let id = format!("many-{number:06}");
-        let at = began.checked_add(jiff::SignedDuration::from_millis(i64::from(number))).unwrap();
-        item["executionId"] = json!({ "S": id });
-        item["createdAt"] = json!({ "S": at.to_string() });
-        item["ownerShard"] = json!({ "S": format!("{}:local", number % 4) });
-        item["created"] = json!({ "S": format!("{at:.3}#{id}") });
-        json!({ "PutRequest": { "Item": item } })
-    };
-    for from in (0..EXECUTIONS).step_by(25) {
-        let batch: Vec<_> = (from..from + 25).map(one).collect();
-        let write = json!({ "RequestItems": { "longhaul-executions": batch } });
-        stack.call("DynamoDB_20120810.BatchWriteItem", write).await;
-    }
-    let middle = "createdBefore=2026-01-01T00:00:50Z";
-    let first = page(stack.get(&format!("/executions?pageSize=100&{middle}"))).await;
-    let token = first["nextPageToken"].as_str().unwrap();
-    for (what, query) in [
-        ("the first page", "pageSize=100".to_owned()),
-        ("a page in the middle", format!("pageSize=100&{middle}&pageToken={token}")),
-        ("a filtered page in the middle", format!("pageSize=100&{middle}&tag=team=red")),
-    ] {
-        let mut took = Vec::new();
-        let mut seen = BTreeSet::new();
-        for _ in 0..50 {
-            let began = Instant::now();
-            let page = page(stack.get(&format!("/executions?{query}"))).await;
-            took.push(began.elapsed());
-            seen.insert(ids(&page).len());
-        }
-        took.sort();
-        println!("{what}: median {:?}, slowest {:?}, executions {seen:?}", took[25], took[49]);
-        if !what.contains("filtered") {
-            assert_eq!(seen, BTreeSet::from([100]));
-            assert!(took[25] < Duration::from_millis(50), "{what}: {:?}", took[25]);
-        }
-    }
 }
