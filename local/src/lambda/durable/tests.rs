@@ -226,13 +226,13 @@ fn many_that_are_owed_wait_on_disk_and_hold_up_no_other_function() {
         durable.start(&of, &Start { name: None, input: "1", trace: None, parent: None }).unwrap()
     };
     let slow: Vec<_> = (0..200).map(|_| start("f")).collect();
-    let other = start("g");
+    let other = [start("g")];
     let owed = |taken: &[String]| {
         let taken = taken.iter().cloned().collect();
         db.transact(|tx| store::owed(tx, &taken, Clock.now())).unwrap()
     };
-    assert_eq!(owed(&[]), [&slow[..64], &[other.clone()]].concat());
-    assert_eq!(owed(&[&slow[..64], &[other.clone()]].concat()), Vec::<String>::new());
+    assert_eq!(owed(&[]), [&slow[..64], &other].concat());
+    assert_eq!(owed(&[&slow[..64], &other].concat()), Vec::<String>::new());
     durable.stop(&slow[0], None).unwrap();
-    assert_eq!(owed(&[&slow[1..64], &[other]].concat()), &slow[64..65]);
+    assert_eq!(owed(&[&slow[1..64], &other].concat()), &slow[64..65]);
 }
