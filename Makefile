@@ -163,6 +163,13 @@ rust: /usr/bin/valgrind
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends valgrind
 
+# Counts the instructions of the hot handlers.
+rust: /usr/bin/valgrind
+
+/usr/bin/valgrind:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends valgrind
+
 BENCH := target/venv-bench
 
 .PHONY: bench
