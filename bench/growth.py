@@ -52,6 +52,7 @@ def executions_at_once(pattern):
             return mine.api.request("POST", f"/executions/{pattern}", {"input": None})["executionId"]
 
         for wanted in AT_ONCE:
+            wanted = max(wanted, there)
             began = time.monotonic()
             with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
                 for last in pool.map(start, range(wanted - there)):
@@ -60,7 +61,7 @@ def executions_at_once(pattern):
             running = lambda: sum(1 for _ in children(local.process.pid)) >= wanted
             until(running, patience=1200, pause=0.5)
             until(lambda: local.execution(last)["status"] == "RUNNING", patience=600)
-            row = {"at_once": wanted, "accepted_a_second": (wanted - there) / accepted, "running_s": time.monotonic() - began}
+            row = {"at_once": wanted, "accepted_a_second": (wanted - there) / accepted if wanted > there else None, "running_s": time.monotonic() - began}
             rows.append(row | figures(local, last, start))
             there = wanted + STARTS
             say(f"growth: {pattern}: {rows[-1]}")
