@@ -142,7 +142,7 @@ impl Aws {
 
     /// An item of the size and in the indexes of the API's own, for another owner, and due in the far future.
     async fn start(&self, input: &[u8]) -> Answer {
-        let id = Uuid::now_v7().to_string();
+        let id = Uuid::new_v4().to_string();
         let now = "2026-01-02T03:04:05.123456789Z";
         let created = HashMap::from([("at".to_owned(), text(now)), ("what".to_owned(), text("created"))]);
         let numbers = [("version", 1), ("timeoutSeconds", 31_536_000), ("maxAttempts", 1)];
