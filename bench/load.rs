@@ -44,10 +44,10 @@ async fn main() -> Result<(), Failed> {
     let (body, headers) = rest.split_first().map_or(("", &[][..]), |(body, headers)| (body.as_str(), headers));
     let mut request = format!("{method} /{path} HTTP/1.1\r\nhost: {address}\r\n");
     for header in headers {
-        request += &format!("{header}\r\n");
+        request.extend([header, "\r\n"]);
     }
     if method == "POST" {
-        request += &format!("content-length: {}\r\n", body.len());
+        request.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
         if !headers.iter().any(|header| header.to_ascii_lowercase().starts_with("content-type:")) {
             request += "content-type: application/json\r\n";
         }
