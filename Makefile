@@ -156,20 +156,6 @@ soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare
 	cargo build --workspace --bins
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} cargo test --workspace --test e2e soak -- --nocapture
 
-# Counts the instructions of the hot handlers.
-rust: /usr/bin/valgrind
-
-/usr/bin/valgrind:
-	$(SUDO) apt-get update --quiet --quiet
-	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends valgrind
-
-# Counts the instructions of the hot handlers.
-rust: /usr/bin/valgrind
-
-/usr/bin/valgrind:
-	$(SUDO) apt-get update --quiet --quiet
-	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends valgrind
-
 BENCH := target/venv-bench
 
 .PHONY: bench
