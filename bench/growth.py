@@ -32,11 +32,13 @@ def timed(deed):
     return 1000 * (time.perf_counter() - began)
 
 
-def figures(local, execution, starts):
+def figures(local, execution, starts, middle=None):
+    """`middle` is a time before which half of the executions were accepted: a page of 100 from there on, as its first."""
+    pages = {"list_ms": "/executions?pageSize=100"} | ({"middle_ms": f"/executions?pageSize=100&createdBefore={middle}"} if middle else {})
+    listed = {name: ask(local.api_url, 1, "GET", path, None, seconds=1)["p50"] for name, path in pages.items()}
     get = ask(local.api_url, 1, "GET", f"/executions/{execution}", None, seconds=1)
-    listed = ask(local.api_url, 1, "GET", "/executions", None, seconds=1)
     sweeps = [timed(lambda: local.invoke("longhaul-reconciler", SWEEP)) for _ in range(3)]
-    return {"start_ms": percentile([timed(starts) for _ in range(STARTS)], 50), "get_ms": get["p50"], "list_ms": listed["p50"],
+    return {"start_ms": percentile([timed(starts) for _ in range(STARTS)], 50), "get_ms": get["p50"], **listed,
             "first_sweep_ms": sweeps[0], "sweep_ms": min(sweeps), "memory_mb": status_megabytes(local.process.pid)}
 
 
@@ -75,6 +77,10 @@ def shard(execution_id, shards):
     return total % shards
 
 
+def at(number):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(1_760_000_000 - number))
+
+
 def fill(local, item, first, last):
     """Items like this one, from `first` to `last`, a second apart from each other, before it."""
     target = {"x-amz-target": "DynamoDB_20120810.BatchWriteItem", "content-type": "application/x-amz-json-1.0", "x-amz-date": "20260101T000000Z",
@@ -83,7 +89,7 @@ def fill(local, item, first, last):
     mine = threading.local()
 
     def put(number):
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(1_760_000_000 - number))
+        stamp = at(number)
         execution_id = f"{number:08x}-0000-7000-8000-000000000000"
         return template.replace("@ID@", execution_id).replace("@SHARD@", str(shard(execution_id, 4))).replace("@CREATED@", f"{stamp}.000Z#{execution_id}")
 
@@ -111,7 +117,8 @@ def items_in_the_table():
             began = time.monotonic()
             fill(local, item, there, wanted)
             row = {"items": wanted, "written_a_second": (wanted - there) / (time.monotonic() - began)}
-            rows.append(row | figures(local, f"{wanted // 2:08x}-0000-7000-8000-000000000000", lambda: local.start("sync", body)))
+            rows.append(row | figures(local, f"{wanted // 2:08x}-0000-7000-8000-000000000000", lambda: local.start("sync", body),
+                                  f"{at(wanted // 2)}Z"))
             there = wanted
             say(f"growth: {rows[-1]}")
     return rows
