@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 import sys
@@ -18,9 +17,9 @@ import tempfile
 import time
 import urllib.request
 
-BENCH = pathlib.Path(__file__).resolve().parent
-ROOT = BENCH.parent
-LONGHAUL = os.environ.get("LONGHAUL", ROOT / "target/release/longhaul")
+from common import BENCH, RELEASE, processor_seconds, running, status_megabytes
+
+LONGHAUL = os.environ.get("LONGHAUL", RELEASE / "longhaul")
 FUNCTION = BENCH / "engine_function.py"
 # A long execution each for a few at once; very many short ones; and the longest that one engine may take for them.
 LONG, STEPS = 4, int(os.environ.get("STEPS", 500))
@@ -33,17 +32,6 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def resident_megabytes(process):
-    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
-
-
-def processor_seconds(process):
-    """Of the engine's own process, not of the function's."""
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Done:
@@ -70,20 +58,6 @@ def post(url, body, headers):
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
     with urllib.request.urlopen(request) as answer:
         answer.read()
-
-
-@contextlib.contextmanager
-def running(command, **options):
-    process = subprocess.Popen(command, start_new_session=True, **options)
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @contextlib.contextmanager
@@ -126,18 +100,18 @@ def test_engine(done):
 def measure(engine):
     done = Done()
     with engine(done) as (process, start):
-        idle = resident_megabytes(process)
+        idle = status_megabytes(process.pid)
         start("warm-up", 1)
         assert done.wait_for(1, time.monotonic() + 60) == 1, "nothing is done"
         until = time.monotonic() + PATIENCE_SECONDS
-        began, used = time.monotonic(), processor_seconds(process)
+        began, used = time.monotonic(), processor_seconds(process.pid)
         for number in range(LONG):
             start(f"long-{number}", STEPS)
         through = done.wait_for(LONG, until)
         assert through == LONG, f"only {through} of {LONG} long executions ended"
         steps = LONG * STEPS / (time.monotonic() - began)
-        steps_used = LONG * STEPS / (processor_seconds(process) - used)
-        began, used = time.monotonic(), processor_seconds(process)
+        steps_used = LONG * STEPS / (processor_seconds(process.pid) - used)
+        began, used = time.monotonic(), processor_seconds(process.pid)
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             accepted = pool.map(lambda number: start(f"short-{number}", 1), range(EXECUTIONS))
             for _ in accepted:
@@ -149,8 +123,8 @@ def measure(engine):
             starts = time.monotonic() - began
         ended = done.wait_for(EXECUTIONS, until)
         seconds = time.monotonic() - began
-        return {"steps": steps, "steps_used": steps_used, "through_used": ended / (processor_seconds(process) - used), "accepted": EXECUTIONS / starts if ended == EXECUTIONS else ended / starts,
-                "through": ended / seconds, "ended": ended, "idle": idle, "resident": resident_megabytes(process)}
+        return {"steps": steps, "steps_used": steps_used, "through_used": ended / (processor_seconds(process.pid) - used), "accepted": EXECUTIONS / starts if ended == EXECUTIONS else ended / starts,
+                "through": ended / seconds, "ended": ended, "idle": idle, "resident": status_megabytes(process.pid)}
 
 
 ours, theirs = measure(local_stack), measure(test_engine)
