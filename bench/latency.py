@@ -33,7 +33,8 @@ def ours(pattern):
     def end(local, name):
         execution = until(lambda: (seen := local.execution(name))["done"] and seen, pause=0.05)
         assert execution["status"] == "COMPLETED", execution
-        task = task_of(local, execution["taskArn"])
+        # A callback is over before its task is.
+        task = until(lambda: (seen := task_of(local, execution["taskArn"])).get("stoppedAt") and seen, pause=0.05)
         return seconds(task["createdAt"]) - seconds(execution["createdAt"]), seconds(execution["timeline"][-1]["at"]) - seconds(task["stoppedAt"])
 
     return start, end
