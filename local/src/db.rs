@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// Statements that are kept prepared: more than there are, since each is used again and again.
 const STATEMENTS: usize = 256;
 
-/// Pages of 4 KB that the log may have before they are written into the file: with SQLite's own 1,000, what many small
+/// Pages of 4 KB that the log may have before they are written into the file: with `SQLite`'s own 1,000, what many small
 /// transactions change is written again and again.
 const LOG_PAGES: u32 = 16_000;
 
