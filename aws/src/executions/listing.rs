@@ -35,7 +35,7 @@ const LOOKED_AT: usize = 500;
 const LOOKS: usize = 4;
 
 /// What is read of each part beyond its share of a page. Executions are spread at random: of the largest page, 100, a part
-/// has 25 with a deviation of 4.3, so one page in 200 takes a second look.
+/// has 25, and 41 or more so seldom (binomially) that one page in a thousand takes a second look.
 const SLACK: usize = 15;
 
 /// Hash key of a part of an owner's list.
