@@ -191,7 +191,7 @@ impl Stack {
         id
     }
 
-    /// All tasks, running or not.
+    /// All tasks, running or not, each of them once: one that stops between the two lists is in both.
     pub(crate) async fn tasks(&self) -> Vec<Value> {
         const ECS: &str = "AmazonEC2ContainerServiceV20141113";
         let mut tasks = Vec::new();
@@ -203,7 +203,10 @@ impl Stack {
                 if page["taskArns"].as_array().is_some_and(|arns| !arns.is_empty()) {
                     let describe = json!({ "cluster": "longhaul", "tasks": page["taskArns"] });
                     let described = self.call(&format!("{ECS}.DescribeTasks"), describe).await;
-                    tasks.extend(described["tasks"].as_array().unwrap().iter().cloned());
+                    for task in described["tasks"].as_array().unwrap() {
+                        tasks.retain(|before: &Value| before["taskArn"] != task["taskArn"]);
+                        tasks.push(task.clone());
+                    }
                 }
                 token = page["nextToken"].clone();
                 if token.is_null() {
