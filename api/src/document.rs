@@ -26,7 +26,7 @@ use utoipa_swagger_ui::Config;
 use crate::{
     path::Path,
     problem::{Code, GatewayAnswer, Problem, ProblemBody},
-    router::{App, documented},
+    router::{self, App},
     security,
 };
 
@@ -88,7 +88,7 @@ pub(crate) fn name_requests(document: &mut Document) {
 /// The document of the API.
 #[must_use]
 pub fn document() -> Document {
-    documented().into_openapi()
+    router::documented()
 }
 
 /// Written out when somebody asks for it, and once: most processes answer other questions only, and start sooner for it.

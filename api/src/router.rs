@@ -6,12 +6,16 @@ use aws::{Catalog, Connection, Executions, Histories, Logs, Reconciler, Workflow
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    handler::Handler,
     middleware,
     response::{IntoResponse as _, Response},
+    routing::{MethodFilter, on},
 };
 use domain::limits;
+use pastey::paste;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa::{Path, openapi::OpenApi};
+use utoipa_axum::{PathItemExt, router::OpenApiRouter};
 
 use crate::{
     caller::Callers,
@@ -55,8 +59,7 @@ impl App {
 
 /// The API.
 pub fn router(app: App) -> Router {
-    let (routes, _) = documented().split_for_parts();
-    let routes = routes
+    let routes = served()
         .merge(document::routes())
         .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists what there is") })
         .method_not_allowed_fallback(|| async {
@@ -79,19 +82,39 @@ fn panicked(what: Box<dyn Any + Send>) -> Response {
     Problem::new(Code::Internal, "it has been logged under this request's id").into_response()
 }
 
-/// Every route that is in the document.
-pub(crate) fn documented() -> OpenApiRouter<App> {
-    let mut routes = OpenApiRouter::with_openapi(document::base())
-        .routes(routes!(start::start_sync))
-        .routes(routes!(start::start_callback))
-        .routes(routes!(listing::list_executions))
-        .routes(routes!(executions::get_execution))
-        .routes(routes!(cancel::cancel))
-        .routes(routes!(start::rerun))
-        .routes(routes!(logs::get_logs))
-        .routes(routes!(history::get_history))
-        .routes(routes!(tasks::list_tasks))
-        .routes(routes!(health::get_health));
-    document::name_requests(routes.get_openapi_mut());
-    routes
+/// Each route once, to be served and to be documented. What documents it is put together only when the document is asked
+/// for: that takes as long as all the rest of a function's start, and most processes are never asked.
+macro_rules! routes {
+    ($($room:ident::$handler:ident),+ $(,)?) => { paste! {
+        fn served() -> Router<App> {
+            Router::new()$(.merge(route::<$room::[<__path_ $handler>], _, _>($room::$handler)))+
+        }
+
+        /// The document of every route.
+        pub(crate) fn documented() -> OpenApi {
+            let routes = OpenApiRouter::<App>::with_openapi(document::base());
+            let mut document = routes$(.routes(utoipa_axum::routes!($room::$handler)))+.into_openapi();
+            document::name_requests(&mut document);
+            document
+        }
+    } };
+}
+
+routes![
+    start::start_sync,
+    start::start_callback,
+    listing::list_executions,
+    executions::get_execution,
+    cancel::cancel,
+    start::rerun,
+    logs::get_logs,
+    history::get_history,
+    tasks::list_tasks,
+    health::get_health,
+];
+
+/// A handler, where its attribute says.
+fn route<P: Path, H: Handler<T, App>, T: 'static>(handler: H) -> Router<App> {
+    let methods = P::methods().iter().map(PathItemExt::to_method_filter).reduce(MethodFilter::or);
+    Router::new().route(&P::path(), on(methods.unwrap_or(MethodFilter::GET), handler))
 }
