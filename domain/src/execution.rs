@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Entry, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline, limits,
+    Attempt, Entry, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
+    limits, task::Task,
 };
 
 /// How an execution learns of its job's end.
@@ -68,6 +69,8 @@ pub struct Execution {
     pub state: State,
     /// The tasks of earlier attempts, oldest first: what they printed can still be read.
     pub earlier: Vec<Run>,
+    /// The task that is over, as ECS told by itself: who waits for it need not ask. Only while the execution is not over.
+    pub stopped: Option<Box<Task>>,
     /// When somebody has to look after it, should nothing else happen; `None` when it is over and nothing of it is left.
     pub due: Option<Timestamp>,
     /// The execution that this one does again.
@@ -99,6 +102,7 @@ impl Execution {
             durable_execution_arn: None,
             state: State::Pending,
             earlier: Vec::new(),
+            stopped: None,
             due: Some(later(now, FIRST_LOOK)),
             rerun_of: None,
             failed: FailedAttempts::default(),
@@ -121,6 +125,7 @@ impl Execution {
     pub fn after(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         match event {
             Event::WorkflowStarted { durable_execution_arn } => Ok(self.accepted_by(durable_execution_arn, at)),
+            Event::TaskStopped { task } => Ok(self.task_stopped(task)),
             Event::Attended => Ok(self.attended(at)),
             Event::Postponed => Ok(self.postponed(at)),
             Event::NoCapacity { attempt, why } => Ok(self.no_capacity(*attempt, why, at)),
@@ -141,6 +146,7 @@ impl Execution {
             }
             Event::CancelRequested => next.timeline.push(at, Moment::CancelRequested, None),
             Event::Ended(ending) => {
+                next.stopped = None;
                 next.expires_at = retained(ending.finished_at.max(at));
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
                 // Nobody saw the job exit: something of it may run still, and that is looked for once more.
@@ -150,6 +156,7 @@ impl Execution {
             // A waiting workflow says so at every look: that is no news.
             Event::Watching { .. } => return Ok(Some(next)),
             Event::WorkflowStarted { .. }
+            | Event::TaskStopped { .. }
             | Event::Attended
             | Event::Postponed
             | Event::NoCapacity { .. }
@@ -178,6 +185,23 @@ impl Execution {
     fn postponed(&self, at: Timestamp) -> Option<Self> {
         let next = later(at, FIRST_LOOK);
         (next > self.due?).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
+    }
+
+    /// What ECS told by itself of the end of a task, if that one is it.
+    #[must_use]
+    pub fn told_of(&self, task_arn: &str) -> Option<&Task> {
+        self.stopped.as_deref().filter(|task| task.arn == task_arn)
+    }
+
+    /// It may be told before the task's start is recorded, twice, or late: of a task whose attempt is over. Of a callback
+    /// execution nobody waits for it.
+    fn task_stopped(&self, task: &Task) -> Option<Self> {
+        let late = self.earlier.iter().any(|run| run.task_arn == task.arn);
+        if self.pattern == Pattern::Callback || self.status().is_final() || late || self.told_of(&task.arn).is_some() {
+            return None;
+        }
+        let stopped = Some(Box::new(Task { environment: Vec::new(), ..task.clone() }));
+        Some(Self { stopped, version: self.version + 1, ..self.clone() })
     }
 
     /// The task of an attempt, if one was recorded.
@@ -332,6 +356,39 @@ mod tests {
         for event in [Event::Attended, Event::Postponed] {
             assert_eq!(looked_after.after(&event, at(2_000)), Ok(None), "{event:?}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
+        let stopped = |arn: &str| {
+            let task = Task {
+                arn: arn.into(),
+                stopped: true,
+                stop_code: None,
+                stopped_reason: None,
+                stopped_at: None,
+                containers: Vec::new(),
+                environment: vec![("SECRET".into(), "any".into())],
+            };
+            Event::TaskStopped { task: Box::new(task) }
+        };
+        let started =
+            |number, arn: &str| Event::TaskStarted { attempt: Attempt::new(number).unwrap(), task_arn: arn.into() };
+        let step = |from: &Execution, event: &Event| from.after(event, at(1_001)).unwrap();
+        let early = step(&execution(), &stopped("t1")).expect("told before its start is recorded");
+        assert_eq!(early.told_of("t1").map(|task| task.environment.len()), Some(0));
+        let running = step(&early, &started(1, "t1")).unwrap();
+        assert!(running.told_of("t1").is_some() && running.told_of("t2").is_none());
+        assert_eq!(step(&running, &stopped("t1")), None, "told twice");
+        let next = step(&running, &started(2, "t2")).unwrap();
+        assert_eq!(step(&next, &stopped("t1")), None, "told late");
+        let over = step(&next, &stopped("t2")).unwrap();
+        assert!(over.told_of("t2").is_some());
+        let ending = Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at(1_002) };
+        let ended = step(&over, &Event::Ended(ending)).unwrap();
+        assert_eq!((&ended.stopped, step(&ended, &stopped("t2"))), (&None, None));
+        let callback = Execution { pattern: Pattern::Callback, ..execution() };
+        assert_eq!(step(&callback, &stopped("t1")), None);
     }
 
     #[test]

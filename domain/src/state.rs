@@ -17,7 +17,7 @@ use std::{fmt, num::NonZeroU32};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, limits};
+use crate::{Json, limits, task::Task};
 
 /// Which try of a job this is, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -170,6 +170,11 @@ pub enum Event {
         /// ARN of the ECS task.
         task_arn: String,
     },
+    /// A task of it is over, as ECS told by itself.
+    TaskStopped {
+        /// What ECS told.
+        task: Box<Task>,
+    },
     /// The workflow is about to wait, and this callback wakes it.
     Watching {
         /// Id of the durable callback.
@@ -206,6 +211,7 @@ impl Event {
         match self {
             Self::WorkflowStarted { .. } => "WorkflowStarted",
             Self::TaskStarted { .. } => "TaskStarted",
+            Self::TaskStopped { .. } => "TaskStopped",
             Self::Watching { .. } => "Watching",
             Self::NoCapacity { .. } => "NoCapacity",
             Self::AttemptFailed { .. } => "AttemptFailed",
@@ -325,11 +331,12 @@ impl State {
     pub fn on(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         let refused = |why| Refused { from: self.status(), event: event.name(), why };
         match (self, event) {
-            // Which durable execution it is, when it was looked after, what it waits for and which attempts failed lies beside
-            // the state: see `Execution::after`.
+            // Which durable execution it is, what was told of its task, when it was looked after, what it waits for and which
+            // attempts failed lies beside the state: see `Execution::after`.
             (
                 Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
                 Event::WorkflowStarted { .. }
+                | Event::TaskStopped { .. }
                 | Event::Attended
                 | Event::Postponed
                 | Event::NoCapacity { .. }

@@ -1,38 +1,47 @@
 //! What is known of a task: what ECS says of it, and what it printed.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Longest event that the `awslogs` driver writes, in bytes; it cuts a longer line into several events
 /// (`maximumBytesPerEvent` in moby's `daemon/logger/awslogs/cloudwatchlogs.go`: 262,144 less 26 of overhead).
 pub const MAX_EVENT_BYTES: usize = 262_144 - 26;
 
 /// A task, as ECS describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Task {
     /// Its ARN.
     pub arn: String,
     /// Whether it is over: `lastStatus` is `STOPPED`.
     pub stopped: bool,
     /// Why it stopped, as ECS's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<String>,
     /// Why it stopped, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_reason: Option<String>,
     /// When it stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<Timestamp>,
     /// Its containers.
     pub containers: Vec<Container>,
-    /// Variables that it was started with.
+    /// Variables that it was started with; nobody needs them any more once it is over.
+    #[serde(skip)]
     pub environment: Vec<(String, String)>,
 }
 
 /// A container of a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Container {
     /// Its name in the task definition.
     pub name: String,
     /// Absent when it never ran, or nobody saw it end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// What ECS says went wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 

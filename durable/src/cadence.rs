@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use domain::Attempt;
 
-/// The wait before the first look after a start or a stop.
-const FIRST: Duration = Duration::from_secs(5);
+/// The first wait for a task that works. ECS tells of its end, and should that get lost the reconciler's sweep sees it, of a
+/// hundred tasks in one call: these looks are there in case neither does.
+pub(crate) const WORKING: Duration = Duration::from_mins(5);
 
-/// The longest wait. At twice the one before, a year of waiting costs about 745 looks of two operations, of the 3,000 that an
+/// The first wait for a task that is being stopped: the end is near.
+pub(crate) const STOPPING: Duration = Duration::from_secs(5);
+
+/// The longest wait. At twice the one before, a year of waiting costs about 740 looks of two operations, of the 3,000 that an
 /// execution may have
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const LONGEST: Duration = Duration::from_hours(12);
 
-/// The wait before look `n`, counted from 0: 5 s × 2ⁿ, at most 12 h, and never past the deadline, of which `left` remains.
-/// Whole seconds, at least one. An event ends a wait at once; should it get lost, the reconciler's sweep sees the task's end
-/// after a tenth of the execution's age, and these looks are only there in case it does not.
-pub(crate) fn wait(n: u32, left: Duration) -> Duration {
-    let wait = FIRST.saturating_mul(2_u32.saturating_pow(n)).min(LONGEST);
+/// The wait before look `n`, counted from 0: `first` × 2ⁿ, at most 12 h, and never past the deadline, of which `left`
+/// remains. Whole seconds, at least one. An event ends a wait at once.
+pub(crate) fn wait(first: Duration, n: u32, left: Duration) -> Duration {
+    let wait = first.saturating_mul(2_u32.saturating_pow(n)).min(LONGEST);
     // One second past the deadline: the look that comes then has to see it passed.
     wait.min(Duration::from_secs(left.as_secs().saturating_add(1)))
 }
@@ -48,19 +51,19 @@ mod tests {
         let mut waited = Duration::ZERO;
         let mut looks = 0;
         while waited < 366 * DAY {
-            waited += wait(looks, 366 * DAY);
+            waited += wait(WORKING, looks, 366 * DAY);
             looks += 1;
         }
         assert!(looks * 2 < 1_600, "{looks} looks of a callback and a step each");
     }
 
     #[test]
-    fn waits_grow_from_five_seconds_and_stop_at_the_deadline() {
-        let waits: Vec<_> = (0..5).map(|n| wait(n, DAY).as_secs()).collect();
+    fn waits_double_and_stop_at_the_deadline() {
+        let waits: Vec<_> = (0..5).map(|n| wait(STOPPING, n, DAY).as_secs()).collect();
         assert_eq!(waits, [5, 10, 20, 40, 80]);
-        assert_eq!(wait(u32::MAX, 366 * DAY), LONGEST);
-        assert_eq!(wait(3, Duration::from_secs(2)).as_secs(), 3);
-        assert_eq!(wait(3, Duration::ZERO).as_secs(), 1);
+        assert_eq!(wait(WORKING, u32::MAX, 366 * DAY), LONGEST);
+        assert_eq!(wait(WORKING, 3, Duration::from_secs(2)).as_secs(), 3);
+        assert_eq!(wait(WORKING, 3, Duration::ZERO).as_secs(), 1);
     }
 
     #[test]

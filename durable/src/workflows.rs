@@ -115,20 +115,19 @@ async fn wait_for_end<A: Activities>(
     ctx: &DurableContext,
 ) -> Result<(), BoxError> {
     let mut n = 0;
-    let mut stopping = false;
+    let mut first = cadence::WORKING;
     loop {
-        let wake = ctx.create_callback::<serde_json::Value>().name("wake").timeout(cadence::wait(n, left)).await?;
+        let wake =
+            ctx.create_callback::<serde_json::Value>().name("wake").timeout(cadence::wait(first, n, left)).await?;
         n += 1;
         let (world, id, arn, callback_id) = (world.clone(), id.clone(), task_arn.to_owned(), wake.id().to_owned());
         let look = step(ctx, "check-task", move |_| async move { world.check_task(&id, &arn, &callback_id).await });
         match look.await? {
             Look::Stopped => return Ok(()),
             Look::Running { seconds_left } => left = Duration::from_secs(seconds_left),
-            Look::Stopping if stopping => {}
-            Look::Stopping => {
-                // The end is near now: look often again, and let no deadline shorten the wait.
-                (stopping, n, left) = (true, 0, Duration::MAX);
-            }
+            Look::Stopping if first == cadence::STOPPING => {}
+            // Look often now, and let no deadline shorten the wait.
+            Look::Stopping => (first, n, left) = (cadence::STOPPING, 0, Duration::MAX),
         }
         woken(wake.result().await)?;
     }

@@ -42,9 +42,21 @@ impl Attendant {
         }
     }
 
+    /// Notes that a task has stopped, as ECS told: a workflow that waits for it need not ask what it finds noted when it is
+    /// woken, or when it says how it is to be woken. Returns the execution then, unless it is gone.
+    ///
+    /// Dies before the note, or between it and what follows from it: the event comes again.
+    pub(crate) async fn note_end(&self, id: &ExecutionId, told: &Task) -> Result<Option<Execution>, Error> {
+        let event = Event::TaskStopped { task: Box::new(told.clone()) };
+        match self.executions.advance(id, &event, clock::now()).await {
+            Ok(execution) => Ok(Some(execution)),
+            Err(AdvanceError::NotFound(_)) => Ok(None),
+            Err(why) => Err(why.into()),
+        }
+    }
+
     /// Looks after one execution. What an event `told` of its task is taken for how it is: a stopped task stays stopped.
-    pub(crate) async fn attend(&self, id: &ExecutionId, told: Option<Task>) -> Result<(), Error> {
-        let Some(execution) = self.executions.get(id).await? else { return Ok(()) };
+    pub(crate) async fn attend(&self, execution: &Execution, told: Option<Task>) -> Result<(), Error> {
         let task = match (execution.state.run(), told) {
             (Some(run), Some(told)) if told.arn == run.task_arn => Some(told),
             (Some(run), _) => match self.tasks.describe(&run.task_arn).await? {
@@ -53,7 +65,7 @@ impl Attendant {
             },
             (None, _) => None,
         };
-        self.look_after(&execution, task.as_ref()).await
+        self.look_after(execution, task.as_ref()).await
     }
 
     /// Does every deed: one that fails does not keep the others from being done.

@@ -37,11 +37,12 @@ pub async fn run() -> Result<(), Error> {
     let attendant = Arc::new(Attendant::new(&aws::Connection::from_env().await, config));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let attendant = attendant.clone();
-        async move {
+        // Boxed, so that the compiler need not look through all of it at once.
+        Box::pin(async move {
             // What is begun then can be ended: the next sweep goes on where this one stopped.
             let until = timestamp(event.context.deadline).checked_sub(MARGIN).unwrap_or_default();
             handle(&attendant, event.payload, until).await
-        }
+        })
     }))
     .await
 }
@@ -63,10 +64,15 @@ async fn handle(attendant: &Attendant, event: Value, until: Timestamp) -> Result
 
 async fn notice(attendant: &Attendant, event: &Value, until: Timestamp) -> Result<(), Error> {
     match Notice::of(event) {
-        Some(Notice::TaskStopped { execution, task }) => attendant.attend(&execution, Some(*task)).await,
+        Some(Notice::TaskStopped { execution, task }) => match attendant.note_end(&execution, &task).await? {
+            Some(execution) => attendant.attend(&execution, Some(*task)).await,
+            None => Ok(()),
+        },
         Some(Notice::Attend(executions)) => {
-            for execution in &executions {
-                attendant.attend(execution, None).await?;
+            for id in &executions {
+                if let Some(execution) = attendant.executions.get(id).await? {
+                    attendant.attend(&execution, None).await?;
+                }
             }
             Ok(())
         }

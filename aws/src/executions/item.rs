@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::listing;
 use domain::{
     Ending, Execution, ExecutionId, FailedAttempts, JobError, Json, Owner, Pattern, Request, Run, State, Status,
-    Timeline, Verdict,
+    Timeline, Verdict, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub(super) struct Item {
     run: Option<Run>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<Run>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped: Option<Box<Task>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wake: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,6 +128,7 @@ impl Item {
             durable_execution_arn: execution.durable_execution_arn.clone(),
             run: execution.state.run().cloned(),
             earlier: execution.earlier.clone(),
+            stopped: execution.stopped.clone(),
             wake,
             result: ending.and_then(|ending| ending.result.as_ref()).map(|json| json.text().to_owned()),
             error,
@@ -178,6 +181,7 @@ impl Item {
             durable_execution_arn: self.durable_execution_arn,
             state,
             earlier: self.earlier,
+            stopped: self.stopped,
             timeline: self.timeline,
             version: self.version,
             id,

@@ -14,6 +14,18 @@ fn run(attempt: u32, task: &str) -> Run {
     Run { attempt: Attempt::new(attempt).unwrap(), task_arn: task.into(), started_at: at(0) }
 }
 
+fn stopped(task: &str) -> Task {
+    Task {
+        arn: task.into(),
+        stopped: true,
+        stop_code: None,
+        stopped_reason: None,
+        stopped_at: None,
+        containers: Vec::new(),
+        environment: Vec::new(),
+    }
+}
+
 fn ending(verdict: Verdict) -> Ending {
     Ending { verdict, result: None, exit_code: None, finished_at: at(9) }
 }
@@ -47,6 +59,7 @@ fn events() -> Vec<Event> {
         started(2, "t2"),
         started(2, "other"),
         started(3, "t3"),
+        Event::TaskStopped { task: Box::new(stopped("t2")) },
         Event::Watching { callback_id: "cb".into() },
         Event::Watching { callback_id: "new".into() },
         Event::CancelRequested,

@@ -1,11 +1,17 @@
 //! Everything that ECS may say of a task, and what becomes of the execution: over real processes, with ECS's answers put in
 //! its place by `front`.
 
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
     front::{Answer, Front, Rule},
-    stack::{LONGHAUL, Stack},
+    stack::{LONGHAUL, PATIENCE, Stack},
 };
 
 /// What an execution of a job comes to when ECS says that.
@@ -24,7 +30,7 @@ struct Case {
 }
 
 const BOTH: &[&str] = &["sync", "callback"];
-/// A callback execution hears of its task's end by an event, and does not ask.
+/// A callback execution is told of its task's end, and does not ask.
 const SYNC: &[&str] = &["sync"];
 const OK: &str = "echo '{\"n\": 1}'";
 const EVER: usize = usize::MAX;
@@ -183,21 +189,99 @@ fn sights() -> Vec<Case> {
                 }),
             )
         },
-        Case {
-            operation: "GetLogEvents",
-            ..describe(
-                "log",
-                OK,
-                2,
-                Answer::Refuses(400, "ResourceNotFoundException", "The specified log stream does not exist."),
-            )
-        },
     ]
+}
+
+fn logs() -> Vec<Case> {
+    let missing = Answer::Refuses(400, "ResourceNotFoundException", "The specified log stream does not exist.");
+    vec![Case { operation: "GetLogEvents", ..describe("log", OK, 2, missing) }]
 }
 
 #[tokio::test]
 async fn whatever_ecs_says_an_execution_ends_as_it_should() {
-    let cases: Vec<_> = [failures(), throttles(), sights()].into_iter().flatten().collect();
+    let cases: Vec<_> = [failures(), throttles(), logs()].into_iter().flatten().collect();
+    let (stack, started) = start(&cases, &[]).await;
+    for (case, pattern, id) in started {
+        let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
+        check(&stack, case, pattern, &done).await;
+    }
+}
+
+/// Nobody tells of a task's end: the workflow is woken, and has to look.
+#[tokio::test]
+async fn whatever_is_seen_of_a_task_an_execution_ends_as_it_should() {
+    let cases = sights();
+    let (stack, started) = start(&cases, &["--movable-clock"]).await;
+    let deadline = Instant::now() + PATIENCE;
+    let mut left = started;
+    while !left.is_empty() {
+        assert!(Instant::now() < deadline, "{} executions do not end", left.len());
+        for (_, _, id) in &left {
+            let execution = stack.wait_for(id, |execution| execution.get("durableExecutionArn").is_some()).await;
+            stack.wait_for_sleep(execution["durableExecutionArn"].as_str().unwrap()).await;
+        }
+        // A task that was started a moment ago is not asked for.
+        stack.forward(Duration::from_mins(1)).await;
+        let mut waiting = Vec::new();
+        for (case, pattern, id) in left {
+            stack.reconcile(json!({ "attend": id })).await;
+            let execution = stack.execution(&id).await;
+            if execution["done"] == true {
+                check(&stack, case, pattern, &execution).await;
+            } else {
+                waiting.push((case, pattern, id));
+            }
+        }
+        left = waiting;
+    }
+}
+
+/// ECS tells of a task's end what it would have answered, twice: the workflow never asks.
+#[tokio::test]
+async fn whatever_is_told_of_a_task_an_execution_ends_as_it_should() {
+    let cases: Vec<_> = sights().into_iter().filter(|case| matches!(case.answer, Answer::Did(_))).collect();
+    let watch = json!({ "on": "ecs:DescribeTasks", "by": "longhaul-sync", "does": "watch", "times": "all" });
+    let (stack, started) = start(&cases, &[]).await;
+    let asked = stack.arm(&watch).await;
+    for (case, pattern, id) in started {
+        let Answer::Did(change) = case.answer else { unreachable!() };
+        let mut told = HashSet::new();
+        let deadline = Instant::now() + PATIENCE;
+        let done = loop {
+            let execution = stack.execution(&id).await;
+            if execution["done"] == true {
+                break execution;
+            }
+            assert!(Instant::now() < deadline, "{execution:#}");
+            for task in stack.tasks_of(&id).await {
+                if task["lastStatus"] == "STOPPED" && told.insert(task["taskArn"].clone()) {
+                    let mut answer = json!({ "tasks": [task] });
+                    // The loop and `collect` would have asked once each for a task.
+                    if told.len() <= case.calls / 2 {
+                        change(&mut answer);
+                    }
+                    let event = told_by_event(answer["tasks"][0].take());
+                    stack.reconcile(event.clone()).await;
+                    stack.reconcile(event).await;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        check(&stack, case, pattern, &done).await;
+    }
+    assert_eq!(stack.fault(asked).await["seen"], 0);
+}
+
+/// The event that tells of a task as `DescribeTasks` shows it: its times are text there.
+fn told_by_event(mut task: Value) -> Value {
+    let stopped_at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs_f64(task["stoppedAt"].as_f64().unwrap());
+    task["stoppedAt"] = json!(stopped_at);
+    json!({ "source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": task })
+}
+
+/// Starts an execution of each case and pattern, with ECS and the logs behind the front, and ECS silent about tasks that end
+/// if the cases are about being asked for them.
+async fn start<'a>(cases: &'a [Case], more: &[&str]) -> (Stack, Vec<(&'a Case, &'static str, String)>) {
     let rule = |case: &Case| Rule { job: case.job, operation: case.operation, calls: case.calls, answer: case.answer };
     let front = Front::start(cases.iter().map(rule).collect()).await;
     let durable = |pattern: &str| format!("longhaul-{pattern}={}", front.before(LONGHAUL, pattern));
@@ -205,27 +289,31 @@ async fn whatever_ecs_says_an_execution_ends_as_it_should() {
     let tasks: Vec<_> = cases.iter().map(|case| format!("{}={}", case.job, case.command)).collect();
     let options = tasks.iter().flat_map(|task| ["--task", task]);
     let functions = ["--durable-function", &sync, "--durable-function", &callback];
-    let stack = Stack::start(&options.chain(functions).collect::<Vec<_>>()).await;
+    let stack = Stack::start(&options.chain(functions).chain(more.iter().copied()).collect::<Vec<_>>()).await;
     front.stand_before(&stack.aws);
-
+    if cases.iter().any(|case| case.operation == "DescribeTasks") {
+        let silent = json!({ "on": "events:ECS Task State Change", "does": "cutBefore", "times": "all" });
+        stack.arm(&silent).await;
+    }
     let mut started = Vec::new();
-    for case in &cases {
+    for case in cases {
         for pattern in case.patterns {
             let execution = stack.start_execution(pattern, &json!({ "task": case.job, "input": null })).await;
-            started.push((case, pattern, execution["executionId"].as_str().unwrap().to_owned()));
+            started.push((case, *pattern, execution["executionId"].as_str().unwrap().to_owned()));
         }
     }
-    for (case, pattern, id) in started {
-        let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
-        let what = format!("{} {pattern}: {done:#}", case.job);
-        assert_eq!(done["status"], case.status, "{what}");
-        assert!(done.to_string().contains(case.told), "{what}");
-        assert_eq!(done["attempt"].as_u64(), case.attempt, "{what}");
-        if case.status == "COMPLETED" {
-            assert_eq!(done["result"], json!({ "n": 1 }), "{what}");
-        }
-        let tasks = stack.tasks_of(&id).await;
-        let expected = usize::try_from(case.attempt.unwrap_or(0)).unwrap();
-        assert_eq!(tasks.len(), expected, "one task for each attempt: {what}");
+    (stack, started)
+}
+
+async fn check(stack: &Stack, case: &Case, pattern: &str, done: &Value) {
+    let what = format!("{} {pattern}: {done:#}", case.job);
+    assert_eq!(done["status"], case.status, "{what}");
+    assert!(done.to_string().contains(case.told), "{what}");
+    assert_eq!(done["attempt"].as_u64(), case.attempt, "{what}");
+    if case.status == "COMPLETED" {
+        assert_eq!(done["result"], json!({ "n": 1 }), "{what}");
     }
+    let tasks = stack.tasks_of(done["executionId"].as_str().unwrap()).await;
+    let expected = usize::try_from(case.attempt.unwrap_or(0)).unwrap();
+    assert_eq!(tasks.len(), expected, "one task for each attempt: {what}");
 }

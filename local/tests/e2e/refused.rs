@@ -71,10 +71,15 @@ async fn a_task_that_could_not_be_stopped_at_the_end_is_stopped_later() {
     let rule = |operation| Rule { job: "long", operation, calls: usize::MAX, answer: denied };
     let front = Front::start(vec![rule("DescribeTasks"), rule("StopTask")]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let stack = Stack::start(&["--task", "long=sleep 300", "--durable-function", &sync]).await;
+    let options = ["--movable-clock", "--task", "long=sleep 300", "--durable-function", &sync];
+    let stack = Stack::start(&options).await;
     front.stand_before(&stack.aws);
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-workflow-ended" })).await;
-    let id = started(&stack, "sync", json!({ "task": "long", "input": null })).await;
+    stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
+    let id = stack.start_running("sync", "long").await;
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    stack.wait_for_sleep(&arn).await;
+    stack.forward(Duration::from_mins(5)).await;
     let execution = done(&stack, &id).await;
     assert_eq!(execution["error"]["type"], "workflow-failed", "{execution:#}");
     assert!(execution["error"]["message"].as_str().unwrap().contains("AccessDenied"), "{execution:#}");
@@ -87,11 +92,13 @@ async fn a_task_that_could_not_be_stopped_at_the_end_is_stopped_later() {
 /// There is nothing left to record an end in: what runs is stopped all the same, and the durable execution tells.
 #[tokio::test]
 async fn a_task_whose_execution_was_deleted_is_stopped() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--movable-clock", "--task", "long=sleep 300"]).await;
     let id = stack.start_running("sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    stack.wait_for_sleep(&arn).await;
     let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
     stack.call("DynamoDB_20120810.DeleteItem", key).await;
+    stack.forward(Duration::from_mins(5)).await;
     let deadline = Instant::now() + PATIENCE;
     while stack.durable_execution(&arn).await["Status"] == "RUNNING" {
         assert!(Instant::now() < deadline, "its workflow goes on");
@@ -143,7 +150,7 @@ async fn a_task_that_is_missing_for_good_is_lost() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(stack.execution(&id).await["status"], "RUNNING", "ECS may be behind");
-    stack.forward(Duration::from_mins(2)).await;
+    stack.forward(Duration::from_mins(10)).await;
     let execution = done(&stack, &id).await;
     let error = &execution["error"];
     assert_eq!((&execution["status"], &error["type"]), (&json!("FAILED"), &json!("task-lost")), "{execution:#}");

@@ -245,6 +245,20 @@ impl Stack {
         response.json().await.unwrap()
     }
 
+    /// Waits until a durable execution waits, or is over.
+    pub(crate) async fn wait_for_sleep(&self, arn: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let newest = self.of_durable_execution(arn, "/history?ReverseOrder=true&MaxItems=1").await;
+            let last = newest["Events"][0]["EventType"].as_str().unwrap();
+            if ["InvocationCompleted", "ExecutionSucceeded", "ExecutionFailed"].contains(&last) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{newest:#}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// The id that an execution with this `Idempotency-Key` has.
     pub(crate) fn id_of_key(key: &str) -> String {
         domain::ExecutionId::for_key(&domain::Owner::new("local"), key).to_string()

@@ -1,6 +1,6 @@
 //! The golden item: what older versions wrote stays readable, and what this one writes is known.
 
-use domain::{Attempt, Event};
+use domain::{Attempt, Event, task::Container};
 
 use super::*;
 
@@ -31,6 +31,17 @@ fn lives() -> Vec<Execution> {
     let running = step(&accepted, Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = step(&running, Event::Watching { callback_id: "cb".into() });
     let cancelling = step(&watched, Event::CancelRequested);
+    let container = Container { name: "job".into(), exit_code: Some(3), reason: Some("OutOfMemoryError".into()) };
+    let task = Task {
+        arn: "arn:task".into(),
+        stopped: true,
+        stop_code: Some("EssentialContainerExited".into()),
+        stopped_reason: Some("Essential container in task exited".into()),
+        stopped_at: Some(at(1_002)),
+        containers: vec![container, Container { name: "sidecar".into(), exit_code: None, reason: None }],
+        environment: Vec::new(),
+    };
+    let over = step(&watched, Event::TaskStopped { task: Box::new(task) });
     vec![
         pending(),
         accepted,
@@ -41,6 +52,7 @@ fn lives() -> Vec<Execution> {
         running,
         watched,
         cancelling,
+        over,
     ]
 }
 
