@@ -34,13 +34,14 @@ pub trait Activities: Send + Sync + 'static {
         task_arn: &str,
     ) -> impl Future<Output = Result<Recorded, EffectFailed>> + Send;
 
-    /// Notes the callback that wakes the workflow, then looks at the task, in this order: a task that ends after the look
-    /// finds the callback. Stops a task that is not wanted any more.
+    /// Notes the callback that wakes the workflow, then looks for the task's end, in this order: an end that is told after the
+    /// look finds the callback. ECS is asked only if nobody told, and if `ask`. Stops a task that is not wanted any more.
     fn check_task(
         &self,
         id: &ExecutionId,
         task_arn: &str,
         callback_id: &str,
+        ask: bool,
     ) -> impl Future<Output = Result<Look, EffectFailed>> + Send;
 
     /// Finds out what a stopped task came to. `patient` while it is worth asking again for a log that is not there yet.

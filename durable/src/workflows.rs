@@ -105,8 +105,12 @@ async fn attempt_once<A: Activities>(
     collect(world, &job.id, &task_arn, ctx).await
 }
 
-/// Registering the callback before looking means that no wake-up is lost: a task that ends after the look finds the
+/// Registering the callback before looking means that no wake-up is lost: an end that is told after the look finds the
 /// callback. A wake-up for a callback that has just timed out is refused and harmless: the next look sees the task.
+///
+/// The first look does not ask ECS. It answers 20 questions a second for a whole account, and starts as many tasks
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>): asked at each start, it would have
+/// no room for anybody else. What is not told by then is told later, or seen by a look after a wait.
 async fn wait_for_end<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
@@ -117,11 +121,13 @@ async fn wait_for_end<A: Activities>(
     let mut n = 0;
     let mut first = cadence::WORKING;
     loop {
+        let ask = n > 0 || first == cadence::STOPPING;
         let wake =
             ctx.create_callback::<serde_json::Value>().name("wake").timeout(cadence::wait(first, n, left)).await?;
         n += 1;
         let (world, id, arn, callback_id) = (world.clone(), id.clone(), task_arn.to_owned(), wake.id().to_owned());
-        let look = step(ctx, "check-task", move |_| async move { world.check_task(&id, &arn, &callback_id).await });
+        let look =
+            step(ctx, "check-task", move |_| async move { world.check_task(&id, &arn, &callback_id, ask).await });
         match look.await? {
             Look::Stopped => return Ok(()),
             Look::Running { seconds_left } => left = Duration::from_secs(seconds_left),

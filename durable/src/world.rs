@@ -19,12 +19,6 @@ use crate::{
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
 const MISSING_AT_FIRST: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
-/// How long after its start nobody asks ECS for a task: its end is told, before the callback is noted or after it. An
-/// event that gets lost is made up for later. ECS answers 20 such questions a second for a whole account, and no more tasks
-/// are started in one (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>): with a question
-/// at each start, those would soon wait for one another.
-const TOLD_BY_EVENT: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
-
 /// Lines of a log that are read to find a result, and an error's last words.
 const LOG_LINES: i32 = 1_000;
 
@@ -190,14 +184,20 @@ impl Activities for World {
         Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, clock::now()) })
     }
 
-    async fn check_task(&self, id: &ExecutionId, task_arn: &str, callback_id: &str) -> Result<Look, EffectFailed> {
+    async fn check_task(
+        &self,
+        id: &ExecutionId,
+        task_arn: &str,
+        callback_id: &str,
+        ask: bool,
+    ) -> Result<Look, EffectFailed> {
         let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
         let now = clock::now();
         if execution.told_of(task_arn).is_some() {
             return Ok(Look::Stopped);
         }
         let unwanted = reason_to_stop(&execution, now);
-        if unwanted.is_none() && just_started(&execution, now) {
+        if unwanted.is_none() && !ask {
             return Ok(Look::Running { seconds_left: seconds_left(&execution, now) });
         }
         match self.tasks.describe(task_arn).await? {
@@ -293,10 +293,6 @@ fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static str>
         State::Final { .. } => Some(judge::OVER),
         State::Pending | State::Running { .. } => (now >= execution.deadline).then_some(judge::TIMED_OUT),
     }
-}
-
-fn just_started(execution: &Execution, now: Timestamp) -> bool {
-    execution.state.run().is_some_and(|run| now.duration_since(run.started_at) < TOLD_BY_EVENT)
 }
 
 fn missing_for_good(execution: &Execution, now: Timestamp) -> bool {

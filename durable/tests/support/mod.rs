@@ -227,7 +227,7 @@ impl Activities for World {
         })
     }
 
-    async fn check_task(&self, _: &ExecutionId, arn: &str, callback_id: &str) -> Result<Look, EffectFailed> {
+    async fn check_task(&self, _: &ExecutionId, arn: &str, callback_id: &str, _: bool) -> Result<Look, EffectFailed> {
         self.effect(|facts| {
             facts.looks += 1;
             if self.script.cancel_at_look == Some(facts.looks) {
