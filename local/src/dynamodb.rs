@@ -1,15 +1,19 @@
 //! DynamoDB: `dynoxide`, embedded, behind a listener of its own.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use dynoxide::Database;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 /// How often expired items are deleted. AWS does it within days; nobody may rely on either.
 const TTL_SWEEP: Duration = Duration::from_mins(1);
 
-use crate::clock::Clock;
+use crate::{clock::Clock, server};
 
 /// What a list shows of an execution.
 const LISTED: [&str; 12] = [
@@ -40,11 +44,11 @@ pub(crate) struct DynamoDb {
 
 impl DynamoDb {
     /// Serves the file, with the table of executions in it.
-    pub(crate) async fn start(file: &Path, table: &str) -> Result<Self, Error> {
+    pub(crate) fn start(file: &Path, table: &str) -> Result<Self, Error> {
         let file = file.to_str().ok_or("the data directory's name is not UTF-8")?;
         let database = Database::new(file)?;
         ensure_table(&database, table)?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into())?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { drop(stopped.await) };

@@ -3,7 +3,7 @@
 //! On AWS this is API Gateway's work. The AWS endpoints beside it are for this machine's own SDKs, which keep connections for
 //! long, and are served without limits.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -13,7 +13,7 @@ use hyper_util::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
 };
 
@@ -48,6 +48,23 @@ pub fn raise_open_files() {
 fn most_connections() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(FILES).min(FILES);
     usize::try_from(files / 2).unwrap_or(1)
+}
+
+/// Most connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Listens. Each connection sends what it has at once: answers are small and awaited, and a part of one that is held back until
+/// the part before it is acknowledged comes 40 ms late. The kernel hands this on from a listener to its connections.
+///
+/// # Errors
+///
+/// The address is taken, or is none of this machine's.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 pub(crate) async fn serve(listener: TcpListener, router: Router) {
@@ -86,8 +103,6 @@ fn gone(why: &io::Error) -> bool {
 }
 
 async fn converse(stream: TcpStream, router: Router) -> Result<(), hyper::Error> {
-    // Answers are small and awaited.
-    let _ = stream.set_nodelay(true);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

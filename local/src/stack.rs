@@ -87,8 +87,8 @@ impl Stack {
     ///
     /// [`StartError`], in words for the person at the terminal.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
-        let aws_listener = listen(options.aws_listen, "--aws-listen").await?;
-        let api_listener = listen(options.listen, "--listen").await?;
+        let aws_listener = listen(options.aws_listen, "--aws-listen")?;
+        let api_listener = listen(options.listen, "--listen")?;
         let (aws_address, api_address) = (address(&aws_listener)?, address(&api_listener)?);
         let this = std::env::current_exe().map_err(other)?;
         let lock = lock(options).await?;
@@ -99,9 +99,8 @@ impl Stack {
         let catalog = setup::catalog(&options.tasks).map_err(other)?;
         let schemas = [logs::SCHEMA, events::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
         let db = Db::open(&options.data.join("aws.db"), &schemas).map_err(|why| data(why.to_string()))?;
-        let dynamodb = DynamoDb::start(&options.data.join("dynamodb.db"), setup::TABLE)
-            .await
-            .map_err(|why| data(why.to_string()))?;
+        let dynamodb =
+            DynamoDb::start(&options.data.join("dynamodb.db"), setup::TABLE).map_err(|why| data(why.to_string()))?;
 
         let clock = Clock;
         let logs = Logs::new(db.clone(), clock);
@@ -159,8 +158,8 @@ impl Stack {
     }
 }
 
-async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|why| StartError::Listen { address, option, why })
+fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, StartError> {
+    server::listen(address).map_err(|why| StartError::Listen { address, option, why })
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {

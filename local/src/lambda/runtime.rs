@@ -104,7 +104,7 @@ impl Slot {
         let over = |outcome, stream| Ran { request_id, started_at, ended_at: inner.clock.now(), outcome, stream };
         let mut instance = match self.pool.take_warm() {
             Some(warm) => warm,
-            None => match Instance::start(&inner.spec, &inner.logs, &inner.callers, inner.clock).await {
+            None => match Instance::start(&inner.spec, &inner.logs, &inner.callers, inner.clock) {
                 Ok(started) => started,
                 Err(why) => return over(Outcome::failed("Runtime.InvalidEntrypoint", why), None),
             },

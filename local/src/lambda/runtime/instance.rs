@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     lambda::{arn, durable::operation::ErrorObject, functions::Spec},
     logs::Logs,
+    server,
 };
 
 /// How long a process may take to start, beside its function's timeout.
@@ -78,8 +79,8 @@ fn kill_group(process: &Child) {
 
 impl Instance {
     /// Starts a process and its Runtime API on a port of its own.
-    pub(super) async fn start(spec: &Arc<Spec>, logs: &Logs, callers: &Callers, clock: Clock) -> Result<Self, String> {
-        let listener = listen().await.map_err(|why| why.to_string())?;
+    pub(super) fn start(spec: &Arc<Spec>, logs: &Logs, callers: &Callers, clock: Clock) -> Result<Self, String> {
+        let listener = listen().map_err(|why| why.to_string())?;
         let address = listener.local_addr().map_err(|why| why.to_string())?;
         let (invocations, receiver) = mpsc::channel(1);
         let api = RuntimeApi::new(clock, spec.timeout, receiver);
@@ -192,13 +193,10 @@ impl Instance {
 
 /// Loopback, at an address that nobody else has had: a process that a killed stack left behind, or whoever still knows an
 /// old port, must not take the invocation of another. Where there is only one loopback address, that one.
-async fn listen() -> std::io::Result<TcpListener> {
+fn listen() -> std::io::Result<TcpListener> {
     let [a, b, c, ..] = Uuid::new_v4().into_bytes();
     let own = Ipv4Addr::new(127, a, b, c.clamp(1, 254));
-    match TcpListener::bind((own, 0)).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
-    }
+    server::listen((own, 0).into()).or_else(|_| server::listen((Ipv4Addr::LOCALHOST, 0).into()))
 }
 
 fn timed_out(after: Duration, request_id: &str) -> ErrorObject {
