@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 
 from common import BENCH, CREDENTIALS, RELEASE, Http, children, median, number, processor_seconds, running, say, stack, until
 
@@ -68,14 +67,15 @@ def fastapi(local):
     command = [sys.executable, "-m", "uvicorn", "fastapi_app:app", "--app-dir", BENCH / "python", "--port", str(port), "--workers", str(os.cpu_count()),
                "--no-access-log", "--log-level", "warning"]
     with running(command, env=environment) as process:
-        server = Http(f"http://127.0.0.1:{port}")
+        answering = set()
 
-        def answers():
+        def all_answer():
             with contextlib.suppress(OSError):
-                return server.request("GET", "/healthz")
+                # A new connection goes to any of them.
+                answering.add(Http(f"http://127.0.0.1:{port}").request("GET", "/process"))
+            return len(answering) == os.cpu_count()
 
-        until(answers, pause=0.1)
-        time.sleep(1)  # the other worker
+        until(all_answer, pause=0.1)
         yield f"http://127.0.0.1:{port}", lambda: [process.pid, *children(process.pid)]
 
 
@@ -113,6 +113,8 @@ def compare(local, sides, names):
             for _ in range(LAPS):
                 for side in laps:
                     asking, pids = sides[side]
+                    # What the lap before has started is not this one's.
+                    until(lambda: not local.busy(), patience=600, pause=0.1)
                     before = used(local, pids())
                     lap = asking(name, connections)
                     own, stacks = (1e6 * (after - was) / lap["asked"] for after, was in zip(used(local, pids()), before))

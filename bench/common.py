@@ -171,6 +171,12 @@ class Stack:
             due = database.execute("SELECT min(due) FROM durable_operations WHERE arn = ? AND due IS NOT NULL", [row[0]]).fetchone()[0]
         return {"arn": row[0], "running": bool(row[1]), "owed": row[2] is not None, "due": due, **json.loads(row[3])}
 
+    def busy(self):
+        """Whether something that was accepted is still to be done."""
+        queries = ("SELECT 1 FROM durable_executions WHERE owed_at IS NOT NULL LIMIT 1", "SELECT 1 FROM lambda_queue LIMIT 1", "SELECT 1 FROM event_deliveries LIMIT 1")
+        with contextlib.closing(self.database()) as database:
+            return any(database.execute(query).fetchone() for query in queries)
+
     def database(self):
         return sqlite3.connect(f"file:{self.data}/aws.db?mode=ro", uri=True, timeout=30)
 

@@ -139,6 +139,9 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16, Fai
 }
 
 async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Failed> {
+    // A server that waits for an acknowledgement before it sends the rest, as uvicorn's workers do, is not kept waiting. The
+    // kernel does so for one answer at a time.
+    stream.set_quickack(true)?;
     if stream.read_buf(buffer).await? == 0 {
         return Err("the server closed the connection".into());
     }

@@ -167,10 +167,9 @@ def aims(results):
                 aim(f"operations of {label} beside {other}", "10×", times(operations), operations >= 10)
         it = variants[POLLING].get("10 min")
         at_once = {label: variants[OURS][label]["at_once"] for label in variants[OURS]}
-        best = [value for value in at_once.values() if value]
-        if best:
-            text = ", ".join(f"{put(value)} for jobs of {label}" for label, value in at_once.items())
-            aim("at once, at 20 `DescribeTasks` a second", "10,000", f"{text}; {POLLING}: {put(it and it['at_once'])}", max(best) >= 10_000)
+        text = ", ".join(f"{put(value) if value else 'any number'} for jobs of {label}" for label, value in at_once.items())
+        aim("at once, at 20 `DescribeTasks` a second", "10,000", f"{text}; {POLLING}: {put(it and it['at_once'])}",
+            all(value is None or value >= 10_000 for value in at_once.values()))
     if "api" in results:
         for way in ("local", "lambda"):
             ratios = {(name, connections): sides["limit"]["rate"] / sides["Longhaul"]["rate"]

@@ -2,6 +2,7 @@
 limit does. Handlers are plain functions, which FastAPI runs on threads: boto3 blocks."""
 
 import json
+import os
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,12 @@ def listing():
     items = [item for items in parts.map(part, range(4)) for item in items]
     items.sort(key=lambda item: item["created"]["S"], reverse=True)
     return {"executions": [{name: next(iter(value.values())) for name, value in item.items()} for item in items[:50]]}
+
+
+@app.get("/process")
+def process():
+    """Which of the workers answers: the bench waits until all do."""
+    return os.getpid()
 
 
 @app.get("/healthz")
