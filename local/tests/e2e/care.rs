@@ -136,7 +136,7 @@ async fn an_event_tells_of_a_workflow_that_is_stopped() {
     assert_workflow_failed(&stack, &id).await;
 }
 
-/// Its first process is killed once the task runs, and no other one comes up.
+/// Its first process is killed while it waits, and no other one comes up when it has to look.
 #[tokio::test]
 async fn an_event_tells_of_a_workflow_that_fails_by_itself() {
     let directory = tempfile::tempdir().unwrap();
@@ -145,12 +145,15 @@ async fn an_event_tells_of_a_workflow_that_fails_by_itself() {
     let text = format!("test -e {0} && exit 1\necho $$ > {0}\nexec {LONGHAUL} function sync\n", first.display());
     std::fs::write(&script, text).unwrap();
     let function = format!("longhaul-sync=sh {}", script.display());
-    let stack = Stack::start(&["--task", "long=sleep 300", "--durable-function", &function]).await;
+    let stack = Stack::start(&["--movable-clock", "--task", "long=sleep 300", "--durable-function", &function]).await;
     without_sweep(&stack).await;
     let id = started(&stack, "sync", "long").await;
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    stack.wait_for_sleep(&arn).await;
     let pid = std::fs::read_to_string(&first).unwrap();
     let killed = tokio::process::Command::new("kill").args(["-9", pid.trim()]).status().await.unwrap();
     assert!(killed.success());
+    stack.forward(Duration::from_mins(5)).await;
     assert_workflow_failed(&stack, &id).await;
 }
 

@@ -228,7 +228,7 @@ impl World<'_> {
     async fn settles(&mut self) -> Result<(), String> {
         self.stack.delete("faults").await;
         // An event that got lost costs two sweeps.
-        let deadline = Instant::now() + 2 * PATIENCE;
+        let deadline = Instant::now() + 4 * PATIENCE;
         while self.known.values().any(|known| known.end.is_none()) {
             if Instant::now() > deadline {
                 return Err(format!("stuck: {:?}", self.known));
