@@ -81,7 +81,8 @@ test("a history has every operation of the workflow, over its pages", { timeout 
     (await collected(history(longhaul, executionId, { pageSize }))).map(({ name }) => name);
   const all = await names(1000);
   for (const name of ["accept", "run-task", "record-task", "collect", "record"]) assert(all.includes(name), name);
-  assert.deepEqual(await names(5), all);
+  // Each is on the page of its end: of small pages, one that began early and ended late is on a later one.
+  assert.deepEqual((await names(5)).sort(), all.sort());
 });
 
 test("the jobs that may be run are known", { timeout }, async () => {
