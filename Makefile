@@ -159,7 +159,7 @@ soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare
 BENCH := target/venv-bench
 
 .PHONY: bench
-bench: $(BENCH)/.made /usr/share/doc/libfaketime ## Measure all that costs, beside what people would use instead (PARTS="start bill")
+bench: $(BENCH)/.made /usr/share/doc/libfaketime $(if $(or $(filter start,$(PARTS)),$(if $(PARTS),,all)),sam-build) ## Measure all that costs, beside what people would use instead (PARTS="start bill")
 	cargo build --release --workspace --bins --features bench/run
 	$(BENCH)/bin/python bench/bench.py $(PARTS)
 

@@ -5,18 +5,21 @@ A task here is a process that sleeps, without the worker, so that the machine ca
 that are looked at. Items are those of executions that are over, as the API wrote the first of them."""
 
 import concurrent.futures
+import contextlib
 import json
+import resource
 import threading
 import time
 
 from api import ask
 from common import TABLE, Http, children, number, percentile, say, stack, status_megabytes, until
 
-AT_ONCE = tuple(int(number) for number in str(number("AT_ONCE", "1,10,100,1000")).split(","))
-ITEMS = tuple(int(number) for number in str(number("ITEMS", "1000,10000,100000")).split(","))
+AT_ONCE = tuple(int(number) for number in str(number("AT_ONCE", "1,10,100,1000,10000")).split(","))
+ITEMS = tuple(int(number) for number in str(number("ITEMS", "1000,10000,100000,1000000")).split(","))
 STARTS = 20
 SWEEP = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 THREADS, BATCH = 4, 25
+FILES = 65_536
 
 
 def tasks_that_sleep(local):
@@ -42,8 +45,15 @@ def figures(local, execution, starts, middle=None):
             "first_sweep_ms": sweeps[0], "sweep_ms": min(sweeps), "memory_mb": status_megabytes(local.process.pid)}
 
 
+def open_more_files():
+    """The stack holds a few of each task: ten thousand take more than is usual."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+
+
 def executions_at_once(pattern):
     rows = []
+    open_more_files()
     with stack() as local:
         tasks_that_sleep(local)
         mine, there, last = threading.local(), 0, None

@@ -1,6 +1,6 @@
 """Function start: from the start of the process to its first question for work, what it has in memory then, and its zip.
 
-Each program talks to a Runtime API of this bench's own, and is ended when it has asked. All of them have built every client of AWS
+The programs are those that are deployed. Each talks to a Runtime API of this bench's own, and is ended when it has asked. All of them have built every client of AWS
 by then that they build before work comes; on the Python side that is all but the SDK's own, which it builds with the first work."""
 
 import importlib.metadata
@@ -13,7 +13,7 @@ import sys
 import time
 import zipfile
 
-from common import BENCH, CREDENTIALS, FUNCTIONS, RELEASE, median, number, percentile, say, status_megabytes
+from common import BENCH, CREDENTIALS, FUNCTIONS, ROOT, median, number, percentile, say, status_megabytes
 
 ROUNDS = number("ROUNDS", 30)
 OURS = ("api", "sync", "callback", "reconciler")
@@ -23,10 +23,15 @@ BASE = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": ":UTC", "AWS_LAMBDA
         "AWS_LAMBDA_LOG_GROUP_NAME": "group", "AWS_LAMBDA_LOG_STREAM_NAME": "stream", "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
 
 
+def deployed(name):
+    """The program of a function, as `make sam-build` leaves it."""
+    return ROOT / f".aws-sam/build/{name.capitalize()}Function/bootstrap"
+
+
 def program(name):
     """Its command, and variables of its own."""
     if name in OURS:
-        return [RELEASE / name], {}
+        return [deployed(name)], {}
     return [sys.executable, "-m", "awslambdaric", f"pattern.{THEIRS[name]}"], {"PYTHONPATH": str(BENCH / "python")}
 
 
@@ -56,7 +61,7 @@ def zip_megabytes(name):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zipped:
         if name in OURS:
-            zipped.write(RELEASE / name, "bootstrap")
+            zipped.write(deployed(name), "bootstrap")
         else:
             zipped.write(BENCH / "python/pattern.py", "pattern.py")
             for path, place in installed("aws-durable-execution-sdk-python", "awslambdaric", "boto3"):
