@@ -156,22 +156,22 @@ pub enum WorkflowStatus {
 }
 
 impl Workflows {
-    /// Ends the wait of a workflow. Safe to repeat, and at any time: a callback that was completed or has timed out is left
-    /// as it is, and whoever waited looks by itself then.
+    /// Ends the wait of a workflow, and says whether one was waiting. Safe to repeat, and at any time: a callback that was
+    /// completed or has timed out is left as it is, and whoever waited looks by itself then, unless it is gone.
     ///
     /// # Errors
     ///
     /// [`CallFailed`] when Lambda did not answer or refused.
-    pub async fn wake(&self, callback_id: &str) -> Result<(), CallFailed> {
+    pub async fn wake(&self, callback_id: &str) -> Result<bool, CallFailed> {
         let sent = self.client.send_durable_execution_callback_success().callback_id(callback_id).send().await;
         match sent {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(error)
                 if error.as_service_error().is_some_and(|why| {
                     why.is_callback_timeout_exception() || why.is_invalid_parameter_value_exception()
                 }) =>
             {
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(CallFailed::new("lambda:SendDurableExecutionCallbackSuccess", error)),
         }

@@ -11,7 +11,7 @@ use lambda_runtime::Error;
 
 use crate::{
     config::Config,
-    deeds::{Deed, deeds},
+    deeds::{Deed, Occasion, deeds},
 };
 
 /// Lines of a log that are read to find a result, and an error's last words.
@@ -65,18 +65,23 @@ impl Attendant {
             },
             (None, _) => None,
         };
-        self.look_after(execution, task.as_ref()).await
+        self.look_after(execution, task.as_ref(), Occasion::Told).await
     }
 
     /// Does every deed: one that fails does not keep the others from being done.
-    pub(crate) async fn look_after(&self, execution: &Execution, task: Option<&Task>) -> Result<(), Error> {
+    pub(crate) async fn look_after(
+        &self,
+        execution: &Execution,
+        task: Option<&Task>,
+        occasion: Occasion,
+    ) -> Result<(), Error> {
         let mut failed = None;
-        for deed in deeds(execution, task, clock::now()) {
+        for deed in deeds(execution, task, clock::now(), occasion) {
             tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "looking after");
             let done = match deed {
                 Deed::StartWorkflow => self.start_workflow(execution).await,
                 Deed::CheckWorkflow => self.check_workflow(execution).await,
-                Deed::Wake(callback_id) => self.workflows.wake(&callback_id).await.map_err(Into::into),
+                Deed::Wake(callback_id) => self.wake(execution, &callback_id).await,
                 Deed::StopTask { arn, reason } => self.tasks.stop(&arn, reason).await.map_err(Into::into),
                 Deed::StopLeftovers => self.stop_leftovers(&execution.id).await,
                 Deed::Collect => self.collect(execution, task).await,
@@ -98,6 +103,12 @@ impl Attendant {
             }
             Err(StartError::Call(failed)) => Err(failed.into()),
         }
+    }
+
+    /// A callback that nobody waits for has timed out, and its workflow looks by itself, or it is the last word of one that is
+    /// over.
+    async fn wake(&self, execution: &Execution, callback_id: &str) -> Result<(), Error> {
+        if self.workflows.wake(callback_id).await? { Ok(()) } else { self.check_workflow(execution).await }
     }
 
     /// A workflow that ended without recording an end never will.

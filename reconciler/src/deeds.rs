@@ -12,7 +12,7 @@ pub(crate) enum Deed {
     StartWorkflow,
     /// See whether its workflow still lives, and record its end if it does not.
     CheckWorkflow,
-    /// End the wait of its workflow: there is something to see.
+    /// End the wait of its workflow: there is something to see. If nobody waits, see whether the workflow still lives.
     Wake(String),
     /// Stop its task.
     StopTask {
@@ -31,6 +31,21 @@ pub(crate) enum Deed {
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
 const MISSING_AT_FIRST: SignedDuration = SignedDuration::from_mins(10);
 
+/// Why somebody looks after an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// Something was told of it: of its task or its workflow, or by a caller.
+    Told,
+    /// It was time to.
+    Sweep,
+}
+
+/// How old an execution is before a sweep asks for the workflow of a task that works. Lambda tells of a workflow that ends,
+/// and one that ended without a word is found when its task ends. It answers 30 such questions a second for a whole account
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>): ten thousand young executions, of each of
+/// which a sweep asks every few minutes, would use them up.
+const ASKED_FROM: SignedDuration = SignedDuration::from_hours(1);
+
 /// What an execution's task does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doing {
@@ -39,7 +54,7 @@ enum Doing {
 }
 
 /// What there is to do for an execution now. `task` is what ECS says of its newest task, if it knows it.
-pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp) -> Vec<Deed> {
+pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp, occasion: Occasion) -> Vec<Deed> {
     let stop = |run: &Run, reason| Deed::StopTask { arn: run.task_arn.clone(), reason };
     match (&execution.state, execution.pattern) {
         (State::Pending | State::Cancelling { run: None, .. }, Pattern::Sync | Pattern::Callback) => {
@@ -51,9 +66,12 @@ pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp) 
         (State::Running { run, wake } | State::Cancelling { run: Some(run), wake }, Pattern::Sync) => {
             let wake = wake.clone().map(Deed::Wake);
             match (doing(run, task, now), reason_to_stop(execution, now)) {
-                (Doing::Working, None) => vec![Deed::CheckWorkflow],
+                (Doing::Working, None) => {
+                    let young = now.duration_since(execution.created_at) < ASKED_FROM;
+                    if occasion == Occasion::Sweep && young { Vec::new() } else { vec![Deed::CheckWorkflow] }
+                }
                 (Doing::Working, Some(reason)) => std::iter::once(stop(run, reason)).chain(wake).collect(),
-                (Doing::Over, _) => wake.into_iter().chain([Deed::CheckWorkflow]).collect(),
+                (Doing::Over, _) => vec![wake.unwrap_or(Deed::CheckWorkflow)],
             }
         }
         (State::Running { run, .. } | State::Cancelling { run: Some(run), .. }, Pattern::Callback) => {

@@ -7,13 +7,21 @@ use std::collections::HashMap;
 
 use aws::{NextPage, PARTS, clock};
 use domain::{Event, Execution, ExecutionId, task::Task};
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_runtime::Error;
 
-use crate::attend::{Attendant, settled};
+use crate::{
+    attend::{Attendant, settled},
+    deeds::Occasion,
+};
 
 /// Executions in a page: as many tasks as one `DescribeTasks` takes.
 const PAGE: i32 = 100;
+
+/// Executions that are taken up at once: a call of AWS takes some milliseconds, and ten thousand executions may be due in a
+/// minute.
+const AT_ONCE: usize = 8;
 
 impl Attendant {
     /// Looks after everything that is due, until that is done or it is `until`.
@@ -44,30 +52,42 @@ impl Attendant {
     }
 
     async fn sweep_page(&self, ids: Vec<ExecutionId>) -> Result<(), Error> {
-        let mut executions = Vec::new();
-        for id in ids {
-            match self.executions.get(&id).await {
-                // The index is a moment behind.
-                Ok(execution) => executions.extend(execution.filter(|execution| execution.due.is_some())),
-                Err(why) => tracing::error!(executionId = %id, error = %why, "an execution cannot be read"),
-            }
-        }
+        let read = stream::iter(ids).map(|id| self.read_due(id)).buffer_unordered(AT_ONCE);
+        let executions: Vec<_> = read.collect::<Vec<_>>().await.into_iter().flatten().collect();
         let tasks = self.tasks_of(&executions).await?;
         tracing::info!(executions = executions.len(), "sweeping");
-        for execution in executions {
-            let task = execution.state.run().and_then(|run| tasks.get(&run.task_arn));
-            let event = match self.look_after(&execution, task).await {
-                Ok(()) => Event::Attended,
-                Err(why) => {
-                    tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");
-                    Event::Postponed
-                }
-            };
-            if let Err(why) = settled(self.executions.advance(&execution.id, &event, clock::now()).await) {
-                tracing::warn!(executionId = %execution.id, error = %why, "stays due");
+        let look = |execution: &Execution| {
+            let task = execution.state.run().and_then(|run| tasks.get(&run.task_arn)).cloned();
+            let execution = execution.clone();
+            // Boxed, so that the compiler need not look through all of it at once.
+            Box::pin(async move { self.take_up(&execution, task.as_ref()).await })
+        };
+        stream::iter(&executions).for_each_concurrent(AT_ONCE, look).await;
+        Ok(())
+    }
+
+    /// One that is due, if it still is: the index is a moment behind.
+    async fn read_due(&self, id: ExecutionId) -> Option<Execution> {
+        match self.executions.get(&id).await {
+            Ok(execution) => execution.filter(|execution| execution.due.is_some()),
+            Err(why) => {
+                tracing::error!(executionId = %id, error = %why, "an execution cannot be read");
+                None
             }
         }
-        Ok(())
+    }
+
+    async fn take_up(&self, execution: &Execution, task: Option<&Task>) {
+        let event = match self.look_after(execution, task, Occasion::Sweep).await {
+            Ok(()) => Event::Attended,
+            Err(why) => {
+                tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");
+                Event::Postponed
+            }
+        };
+        if let Err(why) = settled(self.executions.advance(&execution.id, &event, clock::now()).await) {
+            tracing::warn!(executionId = %execution.id, error = %why, "stays due");
+        }
     }
 
     /// The newest tasks of all of them, by ARN, in one call.

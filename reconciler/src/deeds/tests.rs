@@ -67,6 +67,7 @@ fn every_state_and_everything_its_task_can_do() {
     let sights = [
         ("unknown at first", None, soon),
         ("unknown for long", None, later),
+        ("working, young", Some(task("arn:task", false)), soon),
         ("working", Some(task("arn:task", false)), later),
         ("working, overdue", Some(task("arn:task", false)), overdue),
         ("stopped", Some(task("arn:task", true)), later),
@@ -77,7 +78,12 @@ fn every_state_and_everything_its_task_can_do() {
         for (life, execution) in lives(pattern) {
             writeln!(table, "{pattern}, {life}:").unwrap();
             for (sight, task, now) in &sights {
-                writeln!(table, "    {sight:<18} {:?}", deeds(&execution, task.as_ref(), *now)).unwrap();
+                let of = |occasion| deeds(&execution, task.as_ref(), *now, occasion);
+                let (told, swept) = (of(Occasion::Told), of(Occasion::Sweep));
+                writeln!(table, "    {sight:<18} {told:?}").unwrap();
+                if swept != told {
+                    writeln!(table, "    {:>18} {swept:?}", "in a sweep").unwrap();
+                }
             }
         }
     }
