@@ -170,6 +170,10 @@ impl Attendant {
             Ok(execution) => execution,
             failed => return settled(failed).map(|()| true),
         };
+        // Another look was faster, and its attempt runs: what is to be said of that one's workflow does not follow from this.
+        if execution.state.run() != Some(run) {
+            return Ok(true);
+        }
         if !execution.may_try_again(run.attempt) {
             return Ok(false);
         }
