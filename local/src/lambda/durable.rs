@@ -204,5 +204,6 @@ fn change(
 fn owe(execution: &mut Execution, now: Timestamp) {
     if execution.status == ExecutionStatus::Running {
         execution.owed_at = Some(execution.owed_at.map_or(now, |at| at.min(now)));
+        execution.stirred = true;
     }
 }

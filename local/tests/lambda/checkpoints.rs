@@ -158,6 +158,27 @@ async fn callbacks_are_answered_once_and_kept_alive() {
     assert_eq!(refusal(&late), (400, "CallbackTimeoutException"));
 }
 
+/// A function may go to sleep over what the answer to a checkpoint has told it. Another callback is open, so that it may sleep
+/// at all.
+#[tokio::test]
+async fn a_callback_that_is_answered_during_an_invocation_leads_to_another() {
+    let theatre = Theatre::open().await;
+    let (arn, mut invocation) = theatre.begin("{}").await;
+    let open = |id: &str| json!({ "Id": id, "Type": "CALLBACK", "Action": "START" });
+    let started = theatre.record(&mut invocation, json!([open("asked"), open("other")])).await;
+    let asked = started[0]["CallbackDetails"]["CallbackId"].as_str().unwrap();
+    assert_eq!(theatre.lambda.call_back(asked, "succeed", "1").await.0.as_u16(), 200);
+    let told = theatre.record(&mut invocation, json!([step("s", "SUCCEED")])).await;
+    assert!(told.iter().any(|operation| operation["Id"] == "asked" && operation["Status"] == "SUCCEEDED"), "{told:?}");
+    invocation.pend().await;
+    let again = theatre.next().await;
+    assert_eq!(again.operations()[0]["Status"], "SUCCEEDED");
+    again.pend().await;
+    // Nothing has happened since, and nothing is owed.
+    assert!(theatre.next_within(std::time::Duration::from_secs(1)).await.is_none());
+    assert_eq!(theatre.lambda.execution(&arn).await["Status"], "RUNNING");
+}
+
 /// All of a state is there, in pages; what is below a context that is through is not needed any more.
 #[tokio::test]
 async fn a_state_is_paged() {

@@ -181,6 +181,7 @@ fn tell_what_is_due(tx: &Transaction<'_>, execution: &mut Execution, now: Timest
     for due in store::due_of(tx, &execution.arn, now)? {
         if let Some(changed) = due.due_at(now) {
             change(tx, execution, &changed, Change::GoesOn, now)?;
+            execution.stirred = true;
         }
     }
     Ok(())

@@ -122,8 +122,8 @@ impl Durable {
 
     /// The function has nothing to do until something happens.
     fn wait(&self, tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
-        if execution.touched > execution.seen {
-            // Something happened that the function had not seen when it went to sleep.
+        if execution.touched > execution.seen || execution.stirred {
+            // Something happened that the function may not have seen when it went to sleep.
             execution.owed_at = Some(now);
         } else if store::operations_since(tx, &execution.arn, 0)?.iter().any(Operation::wakes) {
             execution.owed_at = None;
@@ -170,6 +170,7 @@ fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
     let news: Vec<String> =
         store::operations_since(tx, arn, execution.seen)?.into_iter().map(|operation| operation.id).collect();
     execution.seen = execution.touched;
+    execution.stirred = false;
     // The token of an earlier invocation, which may still be running somewhere, is good for nothing from now on.
     execution.token += 1;
     store::save(tx, &execution)?;

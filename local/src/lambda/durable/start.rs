@@ -63,6 +63,7 @@ impl Durable {
             times_out_at: now.checked_add(timeout).unwrap_or(Timestamp::MAX),
             token: 0,
             touched: 0,
+            stirred: false,
             seen: 0,
             failures: 0,
             owed_at: Some(now),

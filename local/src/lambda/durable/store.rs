@@ -43,6 +43,11 @@ pub(crate) struct Execution {
     pub(crate) touched: u64,
     /// The changes that its function has seen.
     pub(crate) seen: u64,
+    /// Whether something happened to it from outside since its newest invocation began. The answer to a checkpoint may have
+    /// told so, and the function may have gone to sleep over it all the same: AWS's SDK for Rust waits for a callback that it
+    /// has just created until the next invocation, whatever it was told meanwhile.
+    #[serde(default)]
+    pub(crate) stirred: bool,
     /// Failed invocations since the last good one.
     pub(crate) failures: u32,
     /// When its function has to be invoked next; it is owed until that invocation has ended.
