@@ -108,6 +108,10 @@ async fn attempt_once<A: Activities>(
 /// Registering the callback before looking means that no wake-up is lost: an end that is told after the look finds the
 /// callback. A wake-up for a callback that has just timed out is refused and harmless: the next look sees the task.
 ///
+/// A callback that is answered during the look is not looked at before the next invocation: this version of the SDK goes to
+/// sleep over one that it has just created, whatever it was told meanwhile. The service invokes once more for it; or else it
+/// refuses a sleep with nothing to wait for, and repeats the invocation.
+///
 /// The first look does not ask ECS. It answers 20 questions a second for a whole account, and starts as many tasks
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>): asked at each start, it would have
 /// no room for anybody else. What is not told by then is told later, or seen by a look after a wait.

@@ -12,6 +12,8 @@
 //! - Nobody is asked for a signature or a permission.
 //! - No public source says in which words AWS refuses operation 3,001, byte 100 MB + 1, or a member that its model does not
 //!   allow: here that is an `InvalidParameterValueException`.
+//! - No public source says whether AWS invokes a function again that went to sleep over a callback whose answer a checkpoint
+//!   had told it: here it does, since AWS's SDK for Rust does go to sleep then.
 //! - An execution whose start an older version of this stack recorded has no events from before, and is kept for ever.
 //! - Markers of pages are positions; they do not expire.
 //! - A stack that is killed leaves its functions' processes behind; the next one over the same directory kills them first.
