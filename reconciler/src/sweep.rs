@@ -56,13 +56,11 @@ impl Attendant {
         let executions: Vec<_> = read.collect::<Vec<_>>().await.into_iter().flatten().collect();
         let tasks = self.tasks_of(&executions).await?;
         tracing::info!(executions = executions.len(), "sweeping");
-        let look = |execution: &Execution| {
-            let task = execution.state.run().and_then(|run| tasks.get(&run.task_arn)).cloned();
-            let execution = execution.clone();
+        let look = |execution| {
             // Boxed, so that the compiler need not look through all of it at once.
-            Box::pin(async move { self.take_up(&execution, task.as_ref()).await })
+            Box::pin(self.take_up(execution, &tasks))
         };
-        stream::iter(&executions).for_each_concurrent(AT_ONCE, look).await;
+        stream::iter(executions).for_each_concurrent(AT_ONCE, look).await;
         Ok(())
     }
 
@@ -77,8 +75,9 @@ impl Attendant {
         }
     }
 
-    async fn take_up(&self, execution: &Execution, task: Option<&Task>) {
-        let event = match self.look_after(execution, task, Occasion::Sweep).await {
+    async fn take_up(&self, execution: Execution, tasks: &HashMap<String, Task>) {
+        let task = execution.state.run().and_then(|run| tasks.get(&run.task_arn));
+        let event = match self.look_after(&execution, task, Occasion::Sweep).await {
             Ok(()) => Event::Attended,
             Err(why) => {
                 tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");
