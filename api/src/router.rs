@@ -83,7 +83,7 @@ fn panicked(what: Box<dyn Any + Send>) -> Response {
 }
 
 /// Each route once, to be served and to be documented. What documents it is put together only when the document is asked
-/// for: that takes as long as all the rest of a function's start, and most processes are never asked.
+/// for: that would be a third of a function's start, and most processes are never asked.
 macro_rules! routes {
     ($($room:ident::$handler:ident),+ $(,)?) => { paste! {
         fn served() -> Router<App> {

@@ -110,7 +110,8 @@ async fn attempt_once<A: Activities>(
 ///
 /// A callback that is answered during the look is not looked at before the next invocation: this version of the SDK goes to
 /// sleep over one that it has just created, whatever it was told meanwhile. The service invokes once more for it; or else it
-/// refuses a sleep with nothing to wait for, and repeats the invocation.
+/// refuses a sleep with nothing to wait for, and repeats the invocation. Only beside the open callback of an earlier attempt
+/// could it sleep on, and then until that one times out.
 ///
 /// The first look does not ask ECS. It answers 20 questions a second for a whole account, and starts as many tasks
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>): asked at each start, it would have
