@@ -78,6 +78,22 @@ async fn a_workflow_that_died_while_its_task_runs() {
     given_up(&stack, &id).await;
 }
 
+/// Nothing tells of its end, and no sweep looks: its callback is refused when the task ends.
+#[tokio::test]
+async fn a_workflow_that_died_without_a_word_is_found_when_its_task_ends() {
+    let stack = Stack::start(&["--task", "nap=sleep 3; echo 1"]).await;
+    for rule in ["longhaul-workflow-ended", "longhaul-sweep"] {
+        stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
+    }
+    let id = stack.start_running("sync", "nap").await;
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    stack.wait_for_sleep(&arn).await;
+    stop_workflow(&stack, &arn).await;
+    assert_eq!(stack.execution(&id).await["status"], "RUNNING", "nobody knows yet");
+    let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
+    assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
+}
+
 /// The API recorded what was asked for, and died before it started the workflow: so did many that nobody can read any more.
 #[tokio::test]
 async fn what_cannot_be_looked_after_holds_up_nothing() {
