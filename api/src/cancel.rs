@@ -44,7 +44,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let execution = owned(&app, &owner, &id, now).await?;
-    let execution = match app.executions.advance(&execution.id, &Event::CancelRequested, now).await {
+    let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, now).await {
         Ok(cancelling) => cancelling,
         Err(AdvanceError::Refused { now: over, .. }) => *over,
         Err(AdvanceError::Call(failed)) => return Err(failed.into()),

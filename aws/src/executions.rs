@@ -145,7 +145,21 @@ impl Executions {
     ///
     /// [`AdvanceError`]; after [`AdvanceError::Call`] the event may have been applied all the same: repeat it.
     pub async fn advance(&self, id: &ExecutionId, event: &Event, at: Timestamp) -> Result<Execution, AdvanceError> {
-        let mut seen = self.get(id).await?.ok_or_else(|| AdvanceError::NotFound(id.clone()))?;
+        let seen = self.get(id).await?.ok_or_else(|| AdvanceError::NotFound(id.clone()))?;
+        self.advance_seen(seen, event, at).await
+    }
+
+    /// As [`Executions::advance`], for one that was read a moment ago: it is not read again unless it has changed since.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executions::advance`].
+    pub async fn advance_seen(
+        &self,
+        mut seen: Execution,
+        event: &Event,
+        at: Timestamp,
+    ) -> Result<Execution, AdvanceError> {
         for _ in 0..MAX_RACES {
             let next = match seen.after(event, at) {
                 Ok(Some(next)) => next,
@@ -155,10 +169,10 @@ impl Executions {
             match self.replace(&next, seen.version).await? {
                 Written::Done => return Ok(next),
                 Written::LostTo(winner) => seen = *winner, // ALL_OLD: no second read
-                Written::Gone => return Err(AdvanceError::NotFound(id.clone())),
+                Written::Gone => return Err(AdvanceError::NotFound(seen.id)),
             }
         }
-        Err(AdvanceError::Contended(id.clone()))
+        Err(AdvanceError::Contended(seen.id))
     }
 
     /// Applies an event to an execution as it was `seen`, and returns what it is then; `None` if it has changed since, and

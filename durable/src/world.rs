@@ -48,15 +48,8 @@ impl World {
         found.ok_or_else(|| EffectFailed::lasting(format!("there is no execution {id}")))
     }
 
-    /// The execution after the event, or as it is if it is over and refuses the event for that.
     async fn advance(&self, id: &ExecutionId, event: &Event) -> Result<Execution, EffectFailed> {
-        match self.executions.advance(id, event, clock::now()).await {
-            Ok(execution) => Ok(execution),
-            Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => Ok(*now),
-            Err(AdvanceError::Call(failed)) => Err(failed.into()),
-            Err(contended @ AdvanceError::Contended(_)) => Err(EffectFailed::passing(contended)),
-            Err(why) => Err(EffectFailed::lasting(why)),
-        }
+        advanced(self.executions.advance(id, event, clock::now()).await)
     }
 
     /// The execution that a function was invoked for: stored by the API, or created here when somebody invoked the
@@ -124,7 +117,7 @@ impl Activities for World {
     ) -> Result<Accepted, EffectFailed> {
         let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
         let event = Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned() };
-        let execution = self.advance(&execution.id, &event).await?;
+        let execution = advanced(self.executions.advance_seen(execution, &event, clock::now()).await)?;
         tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
@@ -301,6 +294,17 @@ fn missing_for_good(execution: &Execution, now: Timestamp) -> bool {
 
 fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
     u64::try_from(execution.deadline.duration_since(now).as_secs()).unwrap_or_default()
+}
+
+/// The execution after an event, or as it is if it is over and refuses the event for that.
+fn advanced(advanced: Result<Execution, AdvanceError>) -> Result<Execution, EffectFailed> {
+    match advanced {
+        Ok(execution) => Ok(execution),
+        Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => Ok(*now),
+        Err(AdvanceError::Call(failed)) => Err(failed.into()),
+        Err(contended @ AdvanceError::Contended(_)) => Err(EffectFailed::passing(contended)),
+        Err(why) => Err(EffectFailed::lasting(why)),
+    }
 }
 
 fn finished(execution: Execution) -> Finished {

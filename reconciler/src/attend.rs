@@ -147,7 +147,7 @@ impl Attendant {
         if self.another_attempt(execution, &ending).await? {
             return Ok(());
         }
-        settled(self.executions.advance(&execution.id, &Event::Ended(ending), clock::now()).await)
+        settled(self.executions.advance_seen(execution.clone(), &Event::Ended(ending), clock::now()).await)
     }
 
     /// Starts another attempt if this one failed and one may follow: a workflow that begins with it. Safe to repeat: the
@@ -166,7 +166,7 @@ impl Attendant {
         }
         let asked_before = execution.failed.last == Some(run.attempt);
         let event = Event::AttemptFailed { attempt: run.attempt, error: error.clone(), excused };
-        let execution = match self.executions.advance(&execution.id, &event, clock::now()).await {
+        let execution = match self.executions.advance_seen(execution.clone(), &event, clock::now()).await {
             Ok(execution) => execution,
             failed => return settled(failed).map(|()| true),
         };

@@ -84,8 +84,9 @@ impl Attendant {
                 Event::Postponed
             }
         };
-        if let Err(why) = settled(self.executions.advance(&execution.id, &event, clock::now()).await) {
-            tracing::warn!(executionId = %execution.id, error = %why, "stays due");
+        let id = execution.id.clone();
+        if let Err(why) = settled(self.executions.advance_seen(execution, &event, clock::now()).await) {
+            tracing::warn!(executionId = %id, error = %why, "stays due");
         }
     }
 

@@ -39,7 +39,7 @@ const SYNC: Budget = Budget {
     operations: 11,
     bytes: 950,
     calls: &[
-        ("dynamodb:GetItem", 9),
+        ("dynamodb:GetItem", 8),
         ("dynamodb:PutItem", 6),
         ("ecs:RunTask", 1),
         ("ecs:DescribeTasks", 0),
@@ -55,7 +55,7 @@ const CALLBACK: Budget = Budget {
     operations: 4,
     bytes: 350,
     calls: &[
-        ("dynamodb:GetItem", 4),
+        ("dynamodb:GetItem", 3),
         ("dynamodb:PutItem", 3),
         ("ecs:RunTask", 1),
         ("ecs:DescribeTasks", 0),
