@@ -133,8 +133,8 @@ fn etag(execution: &Execution) -> String {
         hash.update([entry.what as u8]);
         hash.update(entry.detail.as_deref().unwrap_or_default());
     }
-    let tag = hash.finalize();
-    tag.iter().take(ETAG_BYTES).fold("\"".to_owned(), |tag, byte| format!("{tag}{byte:02x}")) + "\""
+    let tag = hash.finalize().iter().take(ETAG_BYTES).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    format!("\"{tag:024x}\"")
 }
 
 /// `If-None-Match` compares weakly (RFC 9110, 13.1.2), and may list several tags or `*`.

@@ -19,8 +19,8 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
     let began = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let owner = app.callers.sender(request.headers(), request.extensions()).map(|owner| owner.pseudonym());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let owner = app.callers.sender(request.headers(), request.extensions());
     // Whatever is logged on the way carries the id.
     let answering = tracing::info_span!("request", requestId = id);
     let mut response = next.run(request).instrument(answering).await;
@@ -31,10 +31,10 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
     tracing::info!(
         requestId = id,
         %method,
-        route = route.as_deref().unwrap_or("-"),
+        route = route.as_ref().map_or("-", MatchedPath::as_str),
         status = response.status().as_u16(),
         durationMs = began.elapsed().as_secs_f64() * 1000.0,
-        owner = owner.as_deref().unwrap_or("-"),
+        owner = owner.map_or_else(|| "-".to_owned(), |owner| owner.pseudonym()),
         "answered"
     );
     if let Ok(value) = HeaderValue::try_from(id) {
@@ -59,8 +59,10 @@ fn with_body(bare: Response, problem: &Problem, id: &str) -> Response {
 /// API Gateway's own id of the request, by which its access log has it too, else a new one.
 fn request_id(request: &Request) -> String {
     let given = gateway(request.extensions()).and_then(|context| context.request_id.clone());
-    // Without randomness, an id that names nothing is better than no answer.
-    let random = random::bytes().unwrap_or_default();
-    let fresh = || random.iter().fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
+    let fresh = || {
+        // Without randomness, an id that names nothing is better than no answer.
+        let random = random::bytes().unwrap_or_default();
+        format!("{:020x}", random.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte)))
+    };
     given.filter(|id| !id.is_empty()).unwrap_or_else(fresh)
 }

@@ -100,8 +100,8 @@ impl Owner {
     /// What stands for the owner where it must not be named, as in logs: always the same 12 hexadecimal digits.
     #[must_use]
     pub fn pseudonym(&self) -> String {
-        let digest = Sha256::digest(&self.0);
-        digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+        let number = Sha256::digest(&self.0).iter().take(6).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        format!("{number:012x}")
     }
 }
 
