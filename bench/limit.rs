@@ -19,7 +19,7 @@ use axum::{
 use futures_util::future::try_join_all;
 use lambda_http::lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Builder};
 use uuid::Uuid;
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -37,9 +37,17 @@ struct Aws {
     logs: aws_sdk_cloudwatchlogs::Client,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Failed> {
+/// On as many threads as the API: one in a function, one for each core beside the stack.
+fn main() -> Result<(), Failed> {
     let argument = std::env::args().nth(1);
+    let mut runtime = match argument.as_deref() {
+        None | Some("nothing") => Builder::new_current_thread(),
+        Some(_) => Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(run(argument))
+}
+
+async fn run(argument: Option<String>) -> Result<(), Failed> {
     if argument.as_deref() == Some("nothing") {
         let answer =
             |_: LambdaEvent<Value>| async { Ok::<_, Failed>(json!({ "Status": "SUCCEEDED", "Result": "null" })) };
@@ -56,7 +64,7 @@ async fn main() -> Result<(), Failed> {
         .route("/executions/callback", post(start))
         .route("/executions", get(list))
         .route("/executions/{id}", get(one))
-        .route("/executions/{id}/cancel", post(cancel))
+        .route("/executions/{id}/cancel", post(one))
         .route("/executions/{id}/rerun", post(rerun))
         .route("/executions/{id}/logs", get(logs))
         .route("/executions/{id}/history", get(history))
@@ -103,11 +111,6 @@ async fn list(State(aws): State<Arc<Aws>>) -> Answer {
     };
     let parts = try_join_all((0..4).map(part)).await.map_err(failed)?;
     Ok(parts.iter().map(|part| part.count).sum::<i32>().to_string())
-}
-
-async fn cancel(State(aws): State<Arc<Aws>>, Path(id): Path<String>) -> Answer {
-    aws.item(&id).await?;
-    Ok(aws.item(&id).await?.len().to_string())
 }
 
 async fn rerun(State(aws): State<Arc<Aws>>, Path(id): Path<String>) -> Answer {
