@@ -1,6 +1,6 @@
 //! What is served where, and with what.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, ops::Deref, sync::Arc};
 
 use aws::{Catalog, Connection, Executions, Histories, Logs, Reconciler, Workflows};
 use axum::{
@@ -27,33 +27,44 @@ use crate::{
     request_id, security, start, tasks,
 };
 
-/// What every handler shares.
+/// What every handler shares: cloned for each request, several times.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Services>);
+
+#[derive(Debug)]
+pub struct Services {
     pub(crate) executions: Executions,
     pub(crate) workflows: Workflows,
     pub(crate) reconciler: Reconciler,
     pub(crate) histories: Histories,
     pub(crate) logs: Logs,
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) catalog: Catalog,
     pub(crate) callers: Callers,
-    cors_origins: Arc<[Origin]>,
+    cors_origins: Vec<Origin>,
 }
 
 impl App {
     /// An API over these services, for these callers.
     #[must_use]
     pub fn new(connection: &Connection, config: Config, callers: Callers) -> Self {
-        Self {
+        Self(Arc::new(Services {
             executions: Executions::new(connection, config.table),
             histories: Histories::new(connection, &config.sync_function, &config.callback_function),
             logs: Logs::new(connection, config.log_group),
             workflows: Workflows::new(connection, config.sync_function, config.callback_function),
             reconciler: Reconciler::new(connection, config.reconciler_function),
-            catalog: Arc::new(config.catalog),
+            catalog: config.catalog,
             callers,
-            cors_origins: config.cors_origins.into(),
-        }
+            cors_origins: config.cors_origins,
+        }))
+    }
+}
+
+impl Deref for App {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
     }
 }
 
