@@ -1,9 +1,9 @@
 """The API: every endpoint, on 1, 32 and 256 connections, beside a handler that makes only the same calls of AWS (the limit) and
 beside FastAPI with boto3. All of them on the same local stack: what AWS takes is in every figure, and pulls each ratio towards 1.
 
-Through `local`, the API is in the stack's own process, and the limit is a server of its own; through Lambda both are programs
-behind `lambda_http`, the stack's Runtime API and its Invoke. The durable functions and the reconciler answer at once and do
-nothing while starts are measured."""
+Through `local`, each is a server of its own, and the API is measured inside the stack as well, where it shares threads with AWS;
+through Lambda the API and the limit are programs behind `lambda_http`, the stack's Runtime API and its Invoke. The durable functions
+and the reconciler answer at once and do nothing while starts are measured."""
 
 import contextlib
 import json
@@ -12,12 +12,13 @@ import socket
 import subprocess
 import sys
 
-from common import BENCH, CREDENTIALS, RELEASE, Http, children, median, number, processor_seconds, running, say, stack, until
+from common import BENCH, CREDENTIALS, FUNCTIONS, RELEASE, Http, children, median, number, processor_seconds, running, say, stack, until
 
 CONNECTIONS = tuple(int(number) for number in str(number("CONNECTIONS", "1,32,256")).split(","))
 SECONDS = number("SECONDS", 1.5)
 LAPS = number("LAPS", 2)
 STARTED = 60
+TASKS = {"quick": {"taskDefinition": "longhaul-quick"}}
 START = {"task": "quick", "input": {"message": "Hello", "processingTime": 3}}
 # Method, path behind the execution's id, body; which of them start something.
 ENDPOINTS = {
@@ -52,9 +53,9 @@ def event(method, path, body):
 
 
 @contextlib.contextmanager
-def limit(local):
-    environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": local.aws_url}
-    with running([RELEASE / "limit", "127.0.0.1:0"], stdout=subprocess.PIPE, env=environment) as process:
+def server(local, program):
+    environment = os.environ | CREDENTIALS | FUNCTIONS | {"AWS_ENDPOINT_URL": local.aws_url, "TASKS": json.dumps(TASKS)}
+    with running([RELEASE / program, "127.0.0.1:0"], stdout=subprocess.PIPE, env=environment) as process:
         yield process.stdout.readline().decode().strip(), lambda: [process.pid]
 
 
@@ -99,6 +100,14 @@ def directly(url, execution):
     return asking
 
 
+@contextlib.contextmanager
+def servers(local, execution):
+    with server(local, "server") as longhaul, server(local, "limit") as limit, fastapi(local) as theirs:
+        inside = (local.api_url, list)
+        sides = {"Longhaul": longhaul, "inside": inside, "limit": limit, "FastAPI": theirs}
+        yield {side: (directly(url, execution), pids) for side, (url, pids) in sides.items()}
+
+
 def used(local, pids):
     """Processor seconds of a server's own processes, and of the stack's."""
     return sum(processor_seconds(pid) or 0.0 for pid in pids), processor_seconds(local.process.pid)
@@ -138,9 +147,7 @@ def measure():
         ids = [local.start("sync", START) for _ in range(STARTED)]
         for each in ids:
             until(lambda: local.execution(each)["done"])
-        with limit(local) as (limit_url, limits), fastapi(local) as (fastapi_url, fastapis):
-            sides = {"Longhaul": (directly(local.api_url, ids[-1]), list), "limit": (directly(limit_url, ids[-1]), limits),
-                     "FastAPI": (directly(fastapi_url, ids[-1]), fastapis)}
+        with servers(local, ids[-1]) as sides:
             results["local"] |= compare(local, sides, reads)
         # Another caller's executions are not there for this one: it gets some of its own.
         body = json.dumps(event("POST", "/executions/sync", START))
@@ -153,9 +160,7 @@ def measure():
         results["lambda"] |= compare(local, sides, reads)
     with stack(*quick, *functions, *idle) as local:
         execution = local.start("sync", START)
-        with limit(local) as (limit_url, limits), fastapi(local) as (fastapi_url, fastapis):
-            sides = {"Longhaul": (directly(local.api_url, execution), list), "limit": (directly(limit_url, execution), limits),
-                     "FastAPI": (directly(fastapi_url, execution), fastapis)}
+        with servers(local, execution) as sides:
             results["local"] |= compare(local, sides, STARTS)
         mine = json.loads(local.aws.request("POST", "/2015-03-31/functions/api/invocations", body)["body"])["executionId"]
         sides = {"Longhaul": (through_lambda(local, "api", mine), lambda: local.processes("api")),

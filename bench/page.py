@@ -93,27 +93,17 @@ def calls(results):
     return table(["", *[f"`{kind.split(':')[-1]}`" for kind in kinds]], rows)
 
 
-def own(sides, side):
-    """Microseconds of the processor that a server takes for an answer, without AWS's. In `local` the API is in the stack's process:
-    there it is what the stack takes more than for the limit's calls, which are the same."""
-    figures = sides.get(side)
-    if figures is None:
-        return None
-    in_stack = side == "Longhaul" and figures["own_us"] == 0
-    return figures["stack_us"] - sides["limit"]["stack_us"] if in_stack else figures["own_us"]
-
-
 def api(results):
     rows = []
     for way, title in (("local", "`local`"), ("lambda", "`lambda_http`")):
         for endpoint, figures in results["api"][way].items():
             for connections, sides in figures.items():
-                ours, limit, fastapi = sides["Longhaul"], sides["limit"], sides.get("FastAPI")
+                ours, inside, limit, fastapi = (sides.get(side) for side in ("Longhaul", "inside", "limit", "FastAPI"))
                 rows.append([title, endpoint, connections, times(ratio(limit["rate"], ours["rate"])), times(ratio(ours["rate"], fastapi and fastapi["rate"])),
-                             put(ours["rate"]), put(limit["rate"]), put(fastapi and fastapi["rate"]),
+                             *[put(side and side["rate"]) for side in (ours, inside, limit, fastapi)],
                              *[f"{put(side['p50'])} / {put(side['p99'])}" if side else "–" for side in (ours, limit, fastapi)],
-                             *[put(own(sides, side)) for side in ("Longhaul", "limit", "FastAPI")]])
-    return table(["through", "endpoint", "connections", "limit ÷ Longhaul", "Longhaul ÷ FastAPI", "Longhaul /s", "limit /s", "FastAPI /s",
+                             *[put(side and side["own_us"]) for side in (ours, limit, fastapi)]])
+    return table(["through", "endpoint", "connections", "limit ÷ Longhaul", "Longhaul ÷ FastAPI", "Longhaul /s", "in the stack /s", "limit /s", "FastAPI /s",
                   "Longhaul ms, p50 / p99", "limit", "FastAPI", "Longhaul µs of processor", "limit", "FastAPI"], rows)
 
 
@@ -178,12 +168,12 @@ def aims(results):
             within = sum(value <= 1.2 for value in calling)
             aim(f"API through {way}, requests a second beside the limit", "1.2×",
                 f"{times(calling[len(calling) // 2])} (median), {times(calling[-1])} (worst), {within} of {len(calling)} within", calling[-1] <= 1.2)
-            takes = sorted(own(sides, "Longhaul") / own(sides, "limit") for name, figures in results["api"][way].items() for sides in figures.values()
-                           if name not in NO_CALLS and own(sides, "limit"))
+            takes = sorted(sides["Longhaul"]["own_us"] / sides["limit"]["own_us"] for name, figures in results["api"][way].items()
+                           for sides in figures.values() if name not in NO_CALLS and sides["limit"]["own_us"])
             aim(f"API through {way}, processor beside the limit", "1.2×", f"{times(takes[len(takes) // 2])} (median), {times(takes[-1])} (worst)", takes[-1] <= 1.2)
         beside = [sides["Longhaul"]["rate"] / sides["FastAPI"]["rate"] for figures in results["api"]["local"].values() for sides in figures.values() if "FastAPI" in sides]
-        processor = [own(sides, "FastAPI") / own(sides, "Longhaul") for name, figures in results["api"]["local"].items() for sides in figures.values()
-                     if "FastAPI" in sides and own(sides, "Longhaul") > 0]
+        processor = [sides["FastAPI"]["own_us"] / sides["Longhaul"]["own_us"] for figures in results["api"]["local"].values()
+                     for sides in figures.values() if "FastAPI" in sides and sides["Longhaul"]["own_us"]]
         if processor:
             aim("API's own processor time beside FastAPI's", "10×", f"{times(min(processor))} to {times(max(processor))}", min(processor) >= 10)
         aim("API beside FastAPI, requests a second", "10×", f"{times(min(beside))} to {times(max(beside))}", min(beside) >= 10)
