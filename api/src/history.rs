@@ -6,7 +6,6 @@ use domain::{
     Attempt, Execution, Pattern,
     history::{Operation, Outcome, fold},
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -19,6 +18,7 @@ use crate::{
     path::Path,
     problem::{Answers, Code, Problem, answers},
     router::App,
+    time::Time,
 };
 
 /// Most events that are read for one page: what AWS gives at once
@@ -54,11 +54,11 @@ pub(crate) struct OperationView {
     /// How often it was tried.
     attempts: u32,
     #[schema(value_type = String, format = DateTime)]
-    started_at: Timestamp,
+    started_at: Time,
     /// Absent if it has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    ended_at: Option<Timestamp>,
+    ended_at: Option<Time>,
     /// `STARTED` if it has not ended: it goes on, or the workflow ended without it. `TIMED_OUT` is how a look at the task
     /// comes about: nothing called for it earlier.
     outcome: OutcomeView,
@@ -83,8 +83,8 @@ impl From<Operation> for OperationView {
             name: operation.name,
             kind: operation.kind,
             attempts: operation.attempts,
-            started_at: operation.started_at,
-            ended_at: operation.ended_at,
+            started_at: operation.started_at.into(),
+            ended_at: operation.ended_at.map(Time::from),
             outcome: match operation.outcome {
                 Outcome::Started => OutcomeView::Started,
                 Outcome::Succeeded => OutcomeView::Succeeded,

@@ -25,6 +25,7 @@ mod router;
 mod security;
 mod start;
 mod tasks;
+mod time;
 
 pub use caller::Callers;
 pub use cors::{InvalidOrigin, Origin};

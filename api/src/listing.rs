@@ -26,6 +26,7 @@ use crate::{
     parameters::Parameters,
     problem::{Answers, Code, Problem, answers},
     router::App,
+    time::Time,
 };
 
 /// Largest page, and what a request gets that does not say.
@@ -65,25 +66,25 @@ pub(crate) struct SummaryView {
     /// How often the job may be tried in all.
     max_attempts: u32,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    created_at: Time,
     /// When its newest task was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    started_at: Option<Timestamp>,
+    started_at: Option<Time>,
     /// When the job ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    finished_at: Option<Timestamp>,
+    finished_at: Option<Time>,
     /// Exit code of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exit_code: Option<i32>,
     /// When its job has to be over.
     #[schema(value_type = String, format = DateTime)]
-    deadline: Timestamp,
+    deadline: Time,
     /// When it is forgotten.
     #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
+    expires_at: Time,
     tags: BTreeMap<String, String>,
     /// The execution that this one does again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,12 +126,12 @@ impl From<Summary> for SummaryView {
             task: summary.task,
             attempt: summary.attempt.map(domain::Attempt::get),
             max_attempts: summary.max_attempts,
-            created_at: summary.created_at,
-            started_at: summary.started_at,
-            finished_at: summary.finished_at,
+            created_at: summary.created_at.into(),
+            started_at: summary.started_at.map(Time::from),
+            finished_at: summary.finished_at.map(Time::from),
             exit_code: summary.exit_code,
-            deadline: summary.deadline,
-            expires_at: summary.expires_at,
+            deadline: summary.deadline.into(),
+            expires_at: summary.expires_at.into(),
             tags: summary.tags,
             rerun_of: summary.rerun_of.map(String::from),
         }

@@ -3,7 +3,6 @@
 use aws::{LogError, ReadFrom, clock};
 use axum::{Json, extract::State};
 use domain::{Attempt, Execution, task::Line};
-use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,6 +15,7 @@ use crate::{
     path::Path,
     problem::{Code, Problem},
     router::App,
+    time::Time,
 };
 
 /// Most lines of one page. CloudWatch bounds a page to 1 MB as well.
@@ -46,7 +46,7 @@ pub(crate) struct LogLines {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogLine {
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    at: Time,
     #[schema(example = "Hello")]
     text: String,
 }
@@ -101,7 +101,7 @@ pub(crate) async fn get_logs(
     // At the end of what is there CloudWatch gives the token back that it was given.
     let ended = over && behind == from;
     let next_token = (!ended).then(|| page_token::seal(&of(&execution), &place(attempt, &behind)));
-    let lines = lines.into_iter().map(|line| LogLine { at: line.at, text: line.text }).collect();
+    let lines = lines.into_iter().map(|line| LogLine { at: line.at.into(), text: line.text }).collect();
     Ok(Json(LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token }))
 }
 

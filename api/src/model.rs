@@ -9,7 +9,6 @@ use domain::{
     DEFAULT_TASK, Entry, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Status, Timeline, Verdict,
     limits,
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::json;
 use utoipa::{
@@ -17,7 +16,10 @@ use utoipa::{
     openapi::{Object, ObjectBuilder, Type},
 };
 
-use crate::problem::{FieldError, Problem};
+use crate::{
+    problem::{FieldError, Problem},
+    time::Time,
+};
 
 /// A job to be run.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -256,17 +258,17 @@ pub(crate) struct About {
     #[schema(nullable = false)]
     durable_execution_arn: Option<String>,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    created_at: Time,
     /// When its newest task was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    started_at: Option<Timestamp>,
+    started_at: Option<Time>,
     /// When its job has to be over.
     #[schema(value_type = String, format = DateTime)]
-    deadline: Timestamp,
+    deadline: Time,
     /// When it is forgotten.
     #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
+    expires_at: Time,
     tags: BTreeMap<String, String>,
     /// The execution that this one does again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -287,7 +289,7 @@ pub(crate) struct End {
     exit_code: Option<i32>,
     /// When the job ended.
     #[schema(value_type = String, format = DateTime)]
-    finished_at: Timestamp,
+    finished_at: Time,
 }
 
 /// Why a job did not complete.
@@ -335,7 +337,7 @@ impl PatternView {
 #[schema(as = TimelineEntry)]
 pub(crate) struct EntryView {
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    at: Time,
     #[schema(value_type = String, example = "taskStarted")]
     what: domain::Moment,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -369,7 +371,7 @@ impl ExecutionView {
                 _ => Self::Pending(PendingExecution { status: PendingStatus::Only, about }),
             };
         };
-        let end = End { exit_code: ending.exit_code, finished_at: ending.finished_at };
+        let end = End { exit_code: ending.exit_code, finished_at: ending.finished_at.into() };
         let result = ending.result.unwrap_or_else(Json::null);
         let error = |error: JobError| ErrorView {
             r#type: error.kind,
@@ -415,10 +417,10 @@ impl About {
             max_attempts: execution.request.max_attempts,
             task_arn: run.map(|run| run.task_arn.clone()),
             durable_execution_arn: execution.durable_execution_arn.clone(),
-            created_at: execution.created_at,
-            started_at: run.map(|run| run.started_at),
-            deadline: execution.deadline,
-            expires_at: execution.expires_at,
+            created_at: execution.created_at.into(),
+            started_at: run.map(|run| run.started_at.into()),
+            deadline: execution.deadline.into(),
+            expires_at: execution.expires_at.into(),
             tags: execution.request.tags.clone(),
             rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),
@@ -428,6 +430,6 @@ impl About {
 }
 
 fn told(timeline: &Timeline) -> Vec<EntryView> {
-    let entry = |entry: &Entry| EntryView { at: entry.at, what: entry.what, detail: entry.detail.clone() };
+    let entry = |entry: &Entry| EntryView { at: entry.at.into(), what: entry.what, detail: entry.detail.clone() };
     timeline.entries().iter().map(entry).collect()
 }
