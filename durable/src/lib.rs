@@ -24,7 +24,7 @@ use domain::{Json, Pattern};
 ///
 /// An incomplete environment, or what the Lambda runtime failed with.
 pub async fn run(pattern: Pattern) -> Result<(), lambda_runtime::Error> {
-    init_logs();
+    aws::log_as_json();
     let config = config::Config::from_env()?;
     let connection = aws::Connection::from_env().await;
     let world = Arc::new(World::new(&connection, config));
@@ -42,12 +42,4 @@ where
 {
     let handler = move |input: Json, ctx: DurableContext| workflow(world.clone(), input, ctx);
     durable_sdk::run_with_options(handler, options).await
-}
-
-/// JSON lines on stdout, where Lambda picks them up.
-fn init_logs() {
-    use tracing_subscriber::EnvFilter;
-
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
 }

@@ -29,10 +29,7 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(20);
 ///
 /// An incomplete environment, or what the Lambda runtime failed with.
 pub async fn run() -> Result<(), Error> {
-    use tracing_subscriber::EnvFilter;
-
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    aws::log_as_json();
     let config = config::Config::from_env()?;
     let attendant = Arc::new(Attendant::new(&aws::Connection::from_env().await, config));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
