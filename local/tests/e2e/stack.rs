@@ -92,7 +92,9 @@ impl Stack {
         assert_eq!(ready["ready"], true);
         let url = |name: &str| ready[name].as_str().unwrap().to_owned();
         let data = data.to_owned();
-        Self { api: url("api"), aws: url("aws"), process, data, client: Client::new(), _directory: None }
+        // The API hangs up on who says nothing for 30 s, and a request that is sent in that moment gets no answer.
+        let client = Client::builder().pool_idle_timeout(Duration::from_secs(10)).build().unwrap();
+        Self { api: url("api"), aws: url("aws"), process, data, client, _directory: None }
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
