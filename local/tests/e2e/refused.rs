@@ -158,9 +158,11 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     let stack = Stack::start(&options).await;
     front.stand_before(&stack.aws);
     let id = stack.start_running("sync", "long").await;
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    // Its worker may be ahead of it: a wait that has not begun is not shortened by the clock.
+    stack.wait_for_sleep(&arn).await;
     stack.forward(Duration::from_mins(9)).await;
     let looks = async || {
-        let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
         let history = stack.of_durable_execution(&arn, "/history?MaxItems=1000").await;
         let looked = |event: &&Value| event["EventType"] == "StepSucceeded" && event["Name"] == "check-task";
         history["Events"].as_array().unwrap().iter().filter(looked).count()
