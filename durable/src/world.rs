@@ -211,6 +211,10 @@ impl Activities for World {
         let task = match execution.told_of(task_arn) {
             Some(told) => Some(Box::new(told.clone())),
             None => match self.tasks.describe(task_arn).await? {
+                // ECS is eventually consistent: it may forget for a moment what it has just said.
+                Seen::Task(task) if !task.stopped => {
+                    return Err(EffectFailed::passing("the task has not stopped"));
+                }
                 Seen::Task(task) => Some(task),
                 Seen::Missing => None,
             },
