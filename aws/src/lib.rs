@@ -24,4 +24,4 @@ pub use history::{Histories, HistoryError, HistoryPage};
 pub use logs::{LogError, LogPage, Logs, ReadFrom};
 pub use reconciler::{Attend, Reconciler};
 pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks};
-pub use workflows::{StartError, StoredStart, WorkflowStatus, Workflows};
+pub use workflows::{StartError, StoredStart, WakeUp, WorkflowStatus, Workflows};

@@ -72,6 +72,14 @@ impl StoredStart {
     }
 }
 
+/// What a workflow is woken with: the result of the callback that it waits for. Older versions sent nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeUp {
+    /// Whether its task has stopped, and the execution's item says how: there is nothing to look for.
+    #[serde(default)]
+    pub stopped: bool,
+}
+
 /// Why a workflow could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -162,8 +170,11 @@ impl Workflows {
     /// # Errors
     ///
     /// [`CallFailed`] when Lambda did not answer or refused.
-    pub async fn wake(&self, callback_id: &str) -> Result<bool, CallFailed> {
-        let sent = self.client.send_durable_execution_callback_success().callback_id(callback_id).send().await;
+    pub async fn wake(&self, callback_id: &str, wake_up: WakeUp) -> Result<bool, CallFailed> {
+        const CALL: &str = "lambda:SendDurableExecutionCallbackSuccess";
+        let result = serde_json::to_vec(&wake_up).map_err(|why| CallFailed::rejected(CALL, why))?;
+        let request = self.client.send_durable_execution_callback_success().callback_id(callback_id);
+        let sent = request.result(Blob::new(result)).send().await;
         match sent {
             Ok(_) => Ok(true),
             Err(error)
@@ -173,7 +184,7 @@ impl Workflows {
             {
                 Ok(false)
             }
-            Err(error) => Err(CallFailed::new("lambda:SendDurableExecutionCallbackSuccess", error)),
+            Err(error) => Err(CallFailed::new(CALL, error)),
         }
     }
 
@@ -215,6 +226,16 @@ mod tests {
         let second = StoredStart::of("e1".parse().unwrap(), Attempt::FIRST.next());
         assert_eq!(serde_json::to_string(&second).unwrap(), r#"{"longhaul":{"executionId":"e1","attempt":2}}"#);
         assert_eq!(second.name(), "e1-2");
+    }
+
+    /// Workflows in flight are woken by another version than theirs, newer or older.
+    #[test]
+    fn a_wake_up_never_changes() {
+        for (stopped, text) in [(false, r#"{"stopped":false}"#), (true, r#"{"stopped":true}"#)] {
+            assert_eq!(serde_json::to_string(&WakeUp { stopped }).unwrap(), text);
+            assert_eq!(serde_json::from_str::<WakeUp>(text).unwrap(), WakeUp { stopped });
+        }
+        assert_eq!(serde_json::from_str::<WakeUp>("{}").unwrap(), WakeUp::default());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The two workflows: `sync` waits for its task and holds the result, `callback` starts it and returns.
 //!
 //! ```text
-//! sync      accept → (run-task → record-task → (wake → check-task → wait)* → collect → [fail-attempt → backoff])* → record
+//! sync      accept → (run-task → record-task → (wake → check-task → wait)+ → collect → [fail-attempt → backoff])* → record
 //! callback  create-record → [backoff] → run-task → record-task → [stop-task]
 //! ```
 //!
@@ -13,6 +13,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aws::WakeUp;
 use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, StepContext, StepError, TypedError,
 };
@@ -111,7 +112,8 @@ async fn attempt_once<A: Activities>(
 /// A callback that is answered during the look is not looked at before the next invocation: this version of the SDK goes to
 /// sleep over one that it has just created, whatever it was told meanwhile. The service invokes once more for it; or else it
 /// refuses a sleep with nothing to wait for, and repeats the invocation. Only beside the open callback of an earlier attempt
-/// could it sleep on, and then until that one times out.
+/// could it sleep on, and then until that one times out. A wait that is ended by the word that the task has stopped leaves no
+/// callback open, and spares a look.
 ///
 /// The first look does not ask ECS. It answers 20 questions a second for a whole account, and starts as many tasks
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>): asked at each start, it would have
@@ -140,15 +142,17 @@ async fn wait_for_end<A: Activities>(
             // Look often now, and let no deadline shorten the wait.
             Look::Stopping => (first, n, left) = (cadence::STOPPING, 0, Duration::MAX),
         }
-        woken(wake.result().await)?;
+        if woken(wake.result().await)?.stopped {
+            return Ok(());
+        }
     }
 }
 
-/// However the wait ended, by a wake-up, by its timeout or by somebody's nonsense, the next look tells.
-fn woken(result: Result<serde_json::Value, OperationError>) -> Result<(), OperationError> {
+/// How a wait ended. By its timeout, somebody's nonsense or what older versions sent, which is nothing: the next look tells.
+fn woken(result: Result<serde_json::Value, OperationError>) -> Result<WakeUp, OperationError> {
     match result {
-        Ok(_) => Ok(()),
-        Err(error) if matches!(error.kind(), OperationErrorKind::Callback(_)) => Ok(()),
+        Ok(said) => Ok(serde_json::from_value(said).unwrap_or_default()),
+        Err(error) if matches!(error.kind(), OperationErrorKind::Callback(_)) => Ok(WakeUp::default()),
         Err(error) => Err(error),
     }
 }

@@ -20,9 +20,23 @@ use support::{Fault, Script, World};
 /// More than any run here needs.
 const WAITS: usize = 40;
 
-/// A runner in which every wait for the task ends by its timeout, as if no event ever came.
-fn runner() -> LocalRunner {
-    (0..WAITS).fold(LocalRunner::new().max_invocations(200), |runner, _| runner.callback_timeout())
+/// How each wait for a task ends.
+#[derive(Debug, Clone, Copy)]
+enum Wake {
+    /// By its timeout, as if no event ever came.
+    Timeout,
+    /// By a wake-up with this result.
+    Says(&'static str),
+}
+
+/// As the reconciler says it: golden, like everything that a workflow in flight is told.
+const STOPPED: Wake = Wake::Says(r#"{"stopped":true}"#);
+
+fn runner(wake: Wake) -> LocalRunner {
+    (0..WAITS).fold(LocalRunner::new().max_invocations(200), |runner, _| match wake {
+        Wake::Timeout => runner.callback_timeout(),
+        Wake::Says(result) => runner.callback_success(&serde_json::from_str::<serde_json::Value>(result).unwrap()),
+    })
 }
 
 async fn run_on(runner: LocalRunner, world: &World, pattern: Pattern) -> TestResult<Finished> {
@@ -35,8 +49,8 @@ async fn run_on(runner: LocalRunner, world: &World, pattern: Pattern) -> TestRes
     }
 }
 
-async fn run(world: &World, pattern: Pattern) -> TestResult<Finished> {
-    run_on(runner(), world, pattern).await
+async fn run(world: &World, life: &Life) -> TestResult<Finished> {
+    run_on(runner(life.wake), world, life.pattern).await
 }
 
 /// What a life is to come to, whatever goes wrong on the way.
@@ -45,12 +59,15 @@ struct Life {
     name: &'static str,
     pattern: Pattern,
     script: Script,
+    wake: Wake,
     status: Status,
     tasks: usize,
 }
 
 fn lives() -> Vec<Life> {
-    let life = |name, pattern, script, status, tasks| Life { name, pattern, script, status, tasks };
+    let life =
+        |name, pattern, script, status, tasks| Life { name, pattern, script, wake: Wake::Timeout, status, tasks };
+    let told = |life| Life { wake: STOPPED, ..life };
     let plain = Script::default;
     vec![
         life("completes", Pattern::Sync, plain(), Status::Completed, 1),
@@ -62,6 +79,14 @@ fn lives() -> Vec<Life> {
             Status::Completed,
             2,
         ),
+        told(life("is told of the end", Pattern::Sync, Script { looks: 1, ..plain() }, Status::Completed, 1)),
+        told(life(
+            "is told of the end of each attempt",
+            Pattern::Sync,
+            Script { looks: 1, exits: vec![3, 0], max_attempts: 3, ..plain() },
+            Status::Completed,
+            2,
+        )),
         life("waits for capacity", Pattern::Sync, Script { busy: 3, ..plain() }, Status::Completed, 1),
         life("finds no capacity", Pattern::Sync, Script { busy: 99, ..plain() }, Status::Failed, 0),
         life(
@@ -102,7 +127,7 @@ fn check(life: &Life, world: &World, run: &TestResult<Finished>, what: &str) {
 async fn every_life_ends_as_it_should() {
     for life in lives() {
         let world = World::new(life.pattern, life.script.clone(), Fault::None);
-        check(&life, &world, &run(&world, life.pattern).await, "undisturbed");
+        check(&life, &world, &run(&world, &life).await, "undisturbed");
     }
 }
 
@@ -111,11 +136,11 @@ async fn every_life_ends_as_it_should() {
 async fn survives_every_fault_at_every_effect() {
     for life in lives() {
         let undisturbed = World::new(life.pattern, life.script.clone(), Fault::None);
-        run(&undisturbed, life.pattern).await;
+        run(&undisturbed, &life).await;
         for nth in 1..=undisturbed.effects() {
             for fault in [Fault::FailBefore(nth), Fault::LoseReply(nth), Fault::Repeat(nth)] {
                 let world = World::new(life.pattern, life.script.clone(), fault);
-                check(&life, &world, &run(&world, life.pattern).await, &format!("{fault:?}"));
+                check(&life, &world, &run(&world, &life).await, &format!("{fault:?}"));
             }
         }
     }
@@ -127,10 +152,10 @@ async fn survives_the_loss_of_every_checkpoint() {
     for life in lives() {
         // Each operation writes two checkpoints at most.
         let undisturbed = World::new(life.pattern, life.script.clone(), Fault::None);
-        let operations = run(&undisturbed, life.pattern).await.operations().len();
+        let operations = run(&undisturbed, &life).await.operations().len();
         for skip in 0..operations * 2 {
             let world = World::new(life.pattern, life.script.clone(), Fault::None);
-            let runner = runner().fail_checkpoints_after_retryable(skip, 1);
+            let runner = runner(life.wake).fail_checkpoints_after_retryable(skip, 1);
             check(&life, &world, &run_on(runner, &world, life.pattern).await, &format!("checkpoint {skip} lost"));
         }
     }
@@ -141,11 +166,11 @@ async fn survives_the_loss_of_every_checkpoint() {
 async fn what_cannot_be_mended_is_recorded() {
     for life in lives() {
         let undisturbed = World::new(life.pattern, life.script.clone(), Fault::None);
-        run(&undisturbed, life.pattern).await;
+        run(&undisturbed, &life).await;
         // The first effect is accepting the execution: without it there is nothing to record anything in.
         for nth in 2..=undisturbed.effects() {
             let world = World::new(life.pattern, life.script.clone(), Fault::RefuseFrom(nth));
-            let run = run(&world, life.pattern).await;
+            let run = run(&world, &life).await;
             assert!(run.is_failure(), "{}, refused from {nth}", life.name);
             assert!(run.error_message().is_some_and(|why| why.contains("access denied")), "{:?}", run.error_message());
             assert_eq!(
@@ -164,18 +189,22 @@ async fn what_cannot_be_mended_is_recorded() {
 async fn a_task_of_an_execution_that_ended_meanwhile_is_stopped() {
     for pattern in [Pattern::Sync, Pattern::Callback] {
         let world = World::new(pattern, Script { ends_at_start: true, ..Script::default() }, Fault::None);
-        run(&world, pattern).await;
+        run_on(runner(Wake::Timeout), &world, pattern).await;
         assert_eq!((world.tasks_started(), world.tasks_running(), world.final_states()), (1, 0, 1), "{pattern}");
     }
 }
 
-/// An event ends the wait at once; the next look sees why.
+/// A wake-up that says nothing of the task's end ends the wait, and the next look sees why: somebody cancelled, say, or an
+/// older version woke it.
 #[tokio::test]
 async fn a_wake_up_ends_a_wait() {
-    let world = World::new(Pattern::Sync, Script::default(), Fault::None);
-    let runner = (0..WAITS).fold(LocalRunner::new(), |runner, _| runner.callback_success(&"come and see"));
-    let run = run_on(runner, &world, Pattern::Sync).await;
-    assert_eq!((run.is_success(), world.status()), (true, Status::Completed));
+    for said in ["null", r#"{"stopped":false}"#, r#""come and see""#, r#"{"stopped":"yes"}"#] {
+        let world = World::new(Pattern::Sync, Script::default(), Fault::None);
+        let run = run_on(runner(Wake::Says(said)), &world, Pattern::Sync).await;
+        assert_eq!((run.is_success(), world.status()), (true, Status::Completed), "{said}");
+        let looks = run.operations().iter().filter(|operation| operation.name() == Some("check-task")).count();
+        assert_eq!(looks, 3, "{said}");
+    }
 }
 
 /// What a run records, in order. A change here breaks executions in flight: publish it under an alias that they stay off.
@@ -184,7 +213,7 @@ async fn the_operations_of_a_run_are_a_contract() {
     let mut contract = String::new();
     for life in lives() {
         let world = World::new(life.pattern, life.script.clone(), Fault::None);
-        let run = run(&world, life.pattern).await;
+        let run = run(&world, &life).await;
         writeln!(contract, "{} {}:", life.pattern, life.name).unwrap();
         for operation in run.operations() {
             let (name, kind) = (operation.name().unwrap_or("-"), operation.op_type());

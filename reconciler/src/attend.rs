@@ -3,9 +3,11 @@
 //! What is read here may have changed before it is acted on. A deed that is right for an execution as it was is repeatable
 //! and harmless for one that has gone on; an end that is concluded from how it was is recorded only if it still is so.
 
-use aws::{AdvanceError, Connection, Executions, Logs, Seen, StartError, Tasks, WorkflowStatus, Workflows, clock};
+use aws::{
+    AdvanceError, Connection, Executions, Logs, Seen, StartError, Tasks, WakeUp, WorkflowStatus, Workflows, clock,
+};
 use domain::{
-    Attempt, Ending, Event, Execution, ExecutionId, JobError, State, Verdict, judge, output::kinds, task::Task,
+    Attempt, Ending, Event, Execution, ExecutionId, JobError, Run, State, Verdict, judge, output::kinds, task::Task,
 };
 use lambda_runtime::Error;
 
@@ -108,7 +110,10 @@ impl Attendant {
     /// A callback that nobody waits for has timed out, and its workflow looks by itself, or it is the last word of one that is
     /// over.
     async fn wake(&self, execution: &Execution, callback_id: &str) -> Result<(), Error> {
-        if self.workflows.wake(callback_id).await? { Ok(()) } else { self.check_workflow(execution).await }
+        let told = |run: &Run| execution.told_of(&run.task_arn).is_some();
+        let wake_up = WakeUp { stopped: execution.state.run().is_some_and(told) };
+        let waited = self.workflows.wake(callback_id, wake_up).await?;
+        if waited { Ok(()) } else { self.check_workflow(execution).await }
     }
 
     /// A workflow that ended without recording an end never will.

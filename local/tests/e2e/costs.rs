@@ -36,17 +36,17 @@ struct Budget {
 }
 
 const SYNC: Budget = Budget {
-    operations: 11,
+    operations: 9,
     bytes: 950,
     calls: &[
-        ("dynamodb:GetItem", 8),
-        ("dynamodb:PutItem", 6),
+        ("dynamodb:GetItem", 7),
+        ("dynamodb:PutItem", 5),
         ("ecs:RunTask", 1),
         ("ecs:DescribeTasks", 0),
         ("ecs:ListTasks", 0),
         ("ecs:StopTask", 0),
         ("logs:GetLogEvents", 2),
-        ("lambda:CheckpointDurableExecution", 18),
+        ("lambda:CheckpointDurableExecution", 15),
         ("lambda:GetDurableExecutionState", 0),
     ],
 };

@@ -179,6 +179,44 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     assert_eq!((&execution["status"], &error["type"]), (&json!("FAILED"), &json!("task-lost")), "{execution:#}");
 }
 
+/// Whoever may answer callbacks can say that a task has stopped. It is asked for then, and its end is waited for.
+#[tokio::test]
+async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let end = directory.path().join("end");
+    let job = format!("waits=echo 0; until test -e {}; do sleep 0.05; done; echo 1", end.display());
+    let stack = Stack::start(&["--task", &job]).await;
+    let id = stack.start_running("sync", "waits").await;
+    let deadline = Instant::now() + PATIENCE;
+    // What could be taken for its result is there.
+    while !stack.get(&format!("/executions/{id}/logs")).send().await.unwrap().text().await.unwrap().contains("\"0\"") {
+        assert!(Instant::now() < deadline, "it prints nothing");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    stack.wait_for_sleep(&arn).await;
+    let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
+    let item = stack.call("DynamoDB_20120810.GetItem", key).await;
+    let callback =
+        item["Item"]["wake"]["S"].as_str().unwrap().replace('/', "%2F").replace('=', "%3D").replace('+', "%2B");
+    let answer = stack.post_to_aws(&format!("/2025-12-01/durable-execution-callbacks/{callback}/succeed"));
+    assert_eq!(answer.body(r#"{"stopped":true}"#).send().await.unwrap().status(), StatusCode::OK);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let history = stack.of_durable_execution(&arn, "/history?MaxItems=1000").await;
+        let collects = |event: &Value| event["EventType"] == "StepFailed" && event["Name"] == "collect";
+        if history["Events"].as_array().unwrap().iter().any(collects) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it does not look whether that is so: {history:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stack.execution(&id).await["status"], "RUNNING");
+    std::fs::write(&end, "").unwrap();
+    let execution = done(&stack, &id).await;
+    assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!(1)), "{execution:#}");
+}
+
 /// A worker that cannot learn which task it is: it works and records the end, and does not begin what nobody wants.
 #[tokio::test]
 async fn a_worker_without_metadata_records_its_end_and_obeys_a_cancel() {
