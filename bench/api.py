@@ -16,7 +16,7 @@ from common import BENCH, CREDENTIALS, FUNCTIONS, RELEASE, Http, children, media
 
 CONNECTIONS = tuple(int(number) for number in str(number("CONNECTIONS", "1,32,256")).split(","))
 SECONDS = number("SECONDS", 1.5)
-LAPS = number("LAPS", 2)
+LAPS = number("LAPS", 3)
 STARTED = 60
 TASKS = {"quick": {"taskDefinition": "longhaul-quick"}}
 START = {"task": "quick", "input": {"message": "Hello", "processingTime": 3}}
