@@ -147,6 +147,13 @@ async fn an_attempt_that_starts_while_the_one_before_is_looked_after_has_not_fai
     assert_eq!(stack.tasks_of(&id).await.len(), 2, "one for each attempt");
 }
 
+/// How often a workflow has looked at its task.
+async fn looks(stack: &Stack, arn: &str) -> usize {
+    let history = stack.of_durable_execution(arn, "/history?MaxItems=1000").await;
+    let looked = |event: &&Value| event["EventType"] == "StepSucceeded" && event["Name"] == "check-task";
+    history["Events"].as_array().unwrap().iter().filter(looked).count()
+}
+
 /// ECS does not know the task: for ten minutes it may be behind, and then the task is gone, with whatever it came to.
 #[tokio::test]
 async fn a_task_that_is_missing_for_good_is_lost() {
@@ -162,13 +169,8 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     // Its worker may be ahead of it: a wait that has not begun is not shortened by the clock.
     stack.wait_for_sleep(&arn).await;
     stack.forward(Duration::from_mins(9)).await;
-    let looks = async || {
-        let history = stack.of_durable_execution(&arn, "/history?MaxItems=1000").await;
-        let looked = |event: &&Value| event["EventType"] == "StepSucceeded" && event["Name"] == "check-task";
-        history["Events"].as_array().unwrap().iter().filter(looked).count()
-    };
     let deadline = Instant::now() + PATIENCE;
-    while looks().await < 2 {
+    while looks(&stack, &arn).await < 2 {
         assert!(Instant::now() < deadline, "it does not look again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -177,6 +179,32 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     let execution = done(&stack, &id).await;
     let error = &execution["error"];
     assert_eq!((&execution["status"], &error["type"]), (&json!("FAILED"), &json!("task-lost")), "{execution:#}");
+}
+
+/// Answers the callback that the workflow of an execution waits for.
+async fn wake(stack: &Stack, id: &str, says: &'static str) {
+    let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
+    let item = stack.call("DynamoDB_20120810.GetItem", key).await;
+    let callback = item["Item"]["wake"]["S"].as_str().unwrap();
+    let callback = callback.replace('/', "%2F").replace('=', "%3D").replace('+', "%2B");
+    let answer = stack.post_to_aws(&format!("/2025-12-01/durable-execution-callbacks/{callback}/succeed"));
+    assert_eq!(answer.body(says).send().await.unwrap().status(), StatusCode::OK);
+}
+
+/// While a deployment goes on, a reconciler of before may wake a workflow of now: without a word.
+#[tokio::test]
+async fn a_workflow_that_is_woken_without_a_word_looks_again() {
+    let stack = Stack::start(&["--task", "waits=sleep 300"]).await;
+    let id = stack.start_running("sync", "waits").await;
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    stack.wait_for_sleep(&arn).await;
+    wake(&stack, &id, "").await;
+    let deadline = Instant::now() + PATIENCE;
+    while looks(&stack, &arn).await < 2 {
+        assert!(Instant::now() < deadline, "it does not look again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stack.execution(&id).await["status"], "RUNNING");
 }
 
 /// Whoever may answer callbacks can say that a task has stopped. It is asked for then, and its end is waited for.
@@ -195,12 +223,7 @@ async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
     }
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
-    let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
-    let item = stack.call("DynamoDB_20120810.GetItem", key).await;
-    let callback =
-        item["Item"]["wake"]["S"].as_str().unwrap().replace('/', "%2F").replace('=', "%3D").replace('+', "%2B");
-    let answer = stack.post_to_aws(&format!("/2025-12-01/durable-execution-callbacks/{callback}/succeed"));
-    assert_eq!(answer.body(r#"{"stopped":true}"#).send().await.unwrap().status(), StatusCode::OK);
+    wake(&stack, &id, r#"{"stopped":true}"#).await;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let history = stack.of_durable_execution(&arn, "/history?MaxItems=1000").await;
