@@ -16,12 +16,51 @@ pub(crate) const STOPPING: Duration = Duration::from_secs(5);
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const LONGEST: Duration = Duration::from_hours(12);
 
-/// The wait before look `n`, counted from 0: `first` × 2ⁿ, at most 12 h, and never past the deadline, of which `left`
-/// remains. Whole seconds, at least one. An event ends a wait at once.
-pub(crate) fn wait(first: Duration, n: u32, left: Duration) -> Duration {
-    let wait = first.saturating_mul(2_u32.saturating_pow(n)).min(LONGEST);
-    // One second past the deadline: the look that comes then has to see it passed.
-    wait.min(Duration::from_secs(left.as_secs().saturating_add(1)))
+/// The waits for the end of one task: twice as long each time, at most 12 h, and not past the deadline. Whole seconds, at
+/// least one. An event ends a wait at once.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    first: Duration,
+    /// How many have begun.
+    begun: u32,
+    last: Duration,
+    /// What remained until the deadline when somebody last looked.
+    left: Duration,
+}
+
+impl Waits {
+    /// For a task that works, with as much left until the deadline.
+    pub(crate) fn new(left: Duration) -> Self {
+        Self { first: WORKING, begun: 0, last: Duration::ZERO, left }
+    }
+
+    /// Whether the next wait is the first for a task that has just been started.
+    pub(crate) fn none_begun(&self) -> bool {
+        self.begun == 0 && self.first == WORKING
+    }
+
+    /// As much is left until the deadline.
+    pub(crate) fn left(&mut self, left: Duration) {
+        self.left = left;
+    }
+
+    /// The task is being stopped: look often now, and let no deadline shorten the wait.
+    pub(crate) fn stopping(&mut self) {
+        if self.first != STOPPING {
+            *self = Self { first: STOPPING, ..Self::new(Duration::MAX) };
+        }
+    }
+
+    /// Begins the next one: how long it lasts. Whoever begins it looks at the task then.
+    pub(crate) fn begin(&mut self) -> Duration {
+        // The last one has passed since then, or an event has cut it short: then the look comes early, and sees what is left.
+        self.left = self.left.saturating_sub(self.last);
+        let wait = self.first.saturating_mul(2_u32.saturating_pow(self.begun)).min(LONGEST);
+        self.begun = self.begun.saturating_add(1);
+        // One second past the deadline: the look that comes then has to see it passed.
+        self.last = wait.min(Duration::from_secs(self.left.as_secs().saturating_add(1)));
+        self.last
+    }
 }
 
 /// The wait before try `attempt + 1` of a step, after try `attempt` (from 1) failed: 1 s, 2 s, 4 s … 5 min.
@@ -48,22 +87,51 @@ mod tests {
 
     #[test]
     fn a_year_of_waiting_stays_under_its_operations() {
-        let mut waited = Duration::ZERO;
-        let mut looks = 0;
+        let mut waits = Waits::new(366 * DAY);
+        let (mut waited, mut looks) = (Duration::ZERO, 0);
         while waited < 366 * DAY {
-            waited += wait(WORKING, looks, 366 * DAY);
+            waited += waits.begin();
+            waits.left(366 * DAY);
             looks += 1;
         }
         assert!(looks * 2 < 1_600, "{looks} looks of a callback and a step each");
     }
 
     #[test]
-    fn waits_double_and_stop_at_the_deadline() {
-        let waits: Vec<_> = (0..5).map(|n| wait(STOPPING, n, DAY).as_secs()).collect();
-        assert_eq!(waits, [5, 10, 20, 40, 80]);
-        assert_eq!(wait(WORKING, u32::MAX, 366 * DAY), LONGEST);
-        assert_eq!(wait(WORKING, 3, Duration::from_secs(2)).as_secs(), 3);
-        assert_eq!(wait(WORKING, 3, Duration::ZERO).as_secs(), 1);
+    fn waits_double_up_to_half_a_day() {
+        let mut waits = Waits::new(366 * DAY);
+        let minutes: Vec<_> = (0..9).map(|_| waits.begin().as_secs() / 60).collect();
+        assert_eq!(minutes, [5, 10, 20, 40, 80, 160, 320, 640, 720]);
+        waits.stopping();
+        let seconds: Vec<_> = (0..5).map(|_| waits.begin().as_secs()).collect();
+        assert_eq!(seconds, [5, 10, 20, 40, 80]);
+        waits.stopping();
+        assert_eq!(waits.begin().as_secs(), 160, "it is being stopped already");
+    }
+
+    /// Each look comes as a wait begins, and sees what is left then.
+    #[test]
+    fn no_wait_goes_past_the_deadline() {
+        for deadline in [1, 59, 300, 301, 3_600, 86_400].map(Duration::from_secs) {
+            let mut waits = Waits::new(deadline);
+            let mut now = Duration::ZERO;
+            while now <= deadline {
+                let wait = waits.begin();
+                waits.left(deadline.saturating_sub(now));
+                now += wait;
+            }
+            assert!(now <= deadline + Duration::from_secs(2), "{deadline:?}: {now:?}");
+        }
+    }
+
+    /// A wait that was cut short is taken for a whole one: the next is too short at most.
+    #[test]
+    fn after_an_early_end_the_next_wait_is_no_longer_than_what_is_left() {
+        let mut waits = Waits::new(DAY);
+        waits.begin();
+        waits.left(Duration::from_secs(400));
+        assert_eq!(waits.begin().as_secs(), 101);
+        assert_eq!(waits.begin().as_secs(), 1);
     }
 
     #[test]

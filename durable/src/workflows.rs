@@ -21,7 +21,7 @@ use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, Verdict, judge
 
 use crate::{
     activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
-    cadence,
+    cadence::{self, Waits},
 };
 
 /// Starts the job's task, waits for its end without being charged for the wait, and records what it came to.
@@ -122,25 +122,20 @@ async fn wait_for_end<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
     task_arn: &str,
-    mut left: Duration,
+    left: Duration,
     ctx: &DurableContext,
 ) -> Result<(), BoxError> {
-    let mut n = 0;
-    let mut first = cadence::WORKING;
+    let mut waits = Waits::new(left);
     loop {
-        let ask = n > 0 || first == cadence::STOPPING;
-        let wake =
-            ctx.create_callback::<serde_json::Value>().name("wake").timeout(cadence::wait(first, n, left)).await?;
-        n += 1;
+        let ask = !waits.none_begun();
+        let wake = ctx.create_callback::<serde_json::Value>().name("wake").timeout(waits.begin()).await?;
         let (world, id, arn, callback_id) = (world.clone(), id.clone(), task_arn.to_owned(), wake.id().to_owned());
         let look =
             step(ctx, "check-task", move |_| async move { world.check_task(&id, &arn, &callback_id, ask).await });
         match look.await? {
             Look::Stopped => return Ok(()),
-            Look::Running { seconds_left } => left = Duration::from_secs(seconds_left),
-            Look::Stopping if first == cadence::STOPPING => {}
-            // Look often now, and let no deadline shorten the wait.
-            Look::Stopping => (first, n, left) = (cadence::STOPPING, 0, Duration::MAX),
+            Look::Running { seconds_left } => waits.left(Duration::from_secs(seconds_left)),
+            Look::Stopping => waits.stopping(),
         }
         if woken(wake.result().await)?.stopped {
             return Ok(());

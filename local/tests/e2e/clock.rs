@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::stack::Stack;
+use crate::{stack::Stack, year::next_wait};
 
-const DAY: u64 = 24 * 3_600;
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
 
 /// The answers of programs on a moved clock are not older than the move, and not more than a minute younger.
 fn agrees(at: &Value, day: Timestamp) -> bool {
@@ -57,4 +58,30 @@ async fn a_deadline_passes_when_the_clock_does() {
         let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
         assert_eq!(done["status"], "TIMED_OUT", "{done:#}");
     }
+}
+
+/// Nobody but the workflow sees the deadline pass: it looks then, and not when its next look would be due.
+#[tokio::test]
+async fn a_workflow_sees_its_deadline_pass_by_itself() {
+    let stack = Stack::start(&["--movable-clock", "--task", "long=exec sleep 300"]).await;
+    for rule in ["longhaul-sweep", "longhaul-task-stopped", "longhaul-workflow-ended"] {
+        stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
+    }
+    let job = json!({ "task": "long", "input": null, "timeoutSeconds": HOUR });
+    let id = stack.start_execution("sync", &job).await["executionId"].as_str().unwrap().to_owned();
+    let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
+    let arn = running["durableExecutionArn"].as_str().unwrap();
+    let mut last = 0;
+    while let Some((event, wait)) = next_wait(&stack, arn, last).await {
+        last = event;
+        stack.forward(wait).await;
+    }
+    let done = stack.execution(&id).await;
+    assert_eq!(done["status"], "TIMED_OUT", "{done:#}");
+    let time = |at: &Value| at.as_str().unwrap().parse::<Timestamp>().unwrap();
+    let recorded = time(&done["timeline"].as_array().unwrap().last().unwrap()["at"]);
+    let late = recorded.duration_since(time(&done["deadline"]));
+    println!("the end is recorded {late:#} after the deadline");
+    // The waits for the task to stop are put forward too.
+    assert!(late < SignedDuration::from_mins(3), "{late:#}");
 }

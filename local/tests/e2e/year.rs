@@ -74,13 +74,13 @@ async fn a_year_of_waiting_costs_few_operations() {
 }
 
 /// How long the workflow waits once it does, after the event `last`, and with which event that began; `None` if it is over.
-async fn next_wait(stack: &Stack, arn: &str, last: u64) -> Option<(u64, Duration)> {
+pub(crate) async fn next_wait(stack: &Stack, arn: &str, last: u64) -> Option<(u64, Duration)> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let newest = stack.of_durable_execution(arn, "/history?ReverseOrder=true&MaxItems=6").await;
         let events = newest["Events"].as_array().unwrap();
         let of = |kind: &str| events.iter().find(|event| event["EventType"] == kind);
-        if of("ExecutionSucceeded").is_some() {
+        if of("ExecutionSucceeded").or_else(|| of("ExecutionFailed")).is_some() {
             return None;
         }
         // The invocation that made the callback and looked is over: it waits.
