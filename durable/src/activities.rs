@@ -44,13 +44,14 @@ pub trait Activities: Send + Sync + 'static {
         ask: bool,
     ) -> impl Future<Output = Result<Look, EffectFailed>> + Send;
 
-    /// Finds out what a stopped task came to. `patient` while it is worth asking again for a log that is not there yet.
+    /// Finds out what a stopped task came to; nothing if it works after all. `patient` while it is worth asking again for what
+    /// is not shown yet.
     fn collect(
         &self,
         id: &ExecutionId,
         task_arn: &str,
         patient: bool,
-    ) -> impl Future<Output = Result<Ending, EffectFailed>> + Send;
+    ) -> impl Future<Output = Result<Option<Ending>, EffectFailed>> + Send;
 
     /// Records that an attempt failed, and says whether another may follow.
     fn fail_attempt(

@@ -1,7 +1,7 @@
 //! The two workflows: `sync` waits for its task and holds the result, `callback` starts it and returns.
 //!
 //! ```text
-//! sync      accept → (run-task → record-task → (wake → check-task → wait)+ → collect → [fail-attempt → backoff])* → record
+//! sync      accept → (run-task → record-task → (wake → check-task → wait → [collect])+ → [fail-attempt → backoff])* → record
 //! callback  create-record → [backoff] → run-task → record-task → [stop-task]
 //! ```
 //!
@@ -102,10 +102,11 @@ async fn attempt_once<A: Activities>(
         Started::Not(ending) => return Ok(ending),
     };
     let recorded = record_task(world, &job.id, attempt, &task_arn, ctx).await?;
-    wait_for_end(world, &job.id, &task_arn, Duration::from_secs(recorded.seconds_left), ctx).await?;
-    collect(world, &job.id, &task_arn, ctx).await
+    end_of(world, &job.id, &task_arn, Duration::from_secs(recorded.seconds_left), ctx).await
 }
 
+/// Waits for the end of a task, and finds out what it came to.
+///
 /// Registering the callback before looking means that no wake-up is lost: an end that is told after the look finds the
 /// callback. A wake-up for a callback that has just timed out is refused and harmless: the next look sees the task.
 ///
@@ -118,27 +119,33 @@ async fn attempt_once<A: Activities>(
 /// The first look does not ask ECS. It answers 20 questions a second for a whole account, and starts as many tasks
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>): asked at each start, it would have
 /// no room for anybody else. What is not told by then is told later, or seen by a look after a wait.
-async fn wait_for_end<A: Activities>(
+///
+/// A task that has stopped as was said or seen, and works as ECS shows it then, is waited for as before: the word was false,
+/// or ECS, which is eventually consistent, was behind.
+async fn end_of<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
     task_arn: &str,
     left: Duration,
     ctx: &DurableContext,
-) -> Result<(), BoxError> {
+) -> Result<Ending, BoxError> {
     let mut waits = Waits::new(left);
     loop {
         let ask = !waits.none_begun();
         let wake = ctx.create_callback::<serde_json::Value>().name("wake").timeout(waits.begin()).await?;
-        let (world, id, arn, callback_id) = (world.clone(), id.clone(), task_arn.to_owned(), wake.id().to_owned());
-        let look =
-            step(ctx, "check-task", move |_| async move { world.check_task(&id, &arn, &callback_id, ask).await });
-        match look.await? {
-            Look::Stopped => return Ok(()),
+        match check_task(world, id, task_arn, wake.id(), ask, ctx).await? {
+            Look::Stopped => {
+                if let Some(ending) = collect(world, id, task_arn, ctx).await? {
+                    return Ok(ending);
+                }
+            }
             Look::Running { seconds_left } => waits.left(Duration::from_secs(seconds_left)),
             Look::Stopping => waits.stopping(),
         }
-        if woken(wake.result().await)?.stopped {
-            return Ok(());
+        if woken(wake.result().await)?.stopped
+            && let Some(ending) = collect(world, id, task_arn, ctx).await?
+        {
+            return Ok(ending);
         }
     }
 }
@@ -210,17 +217,29 @@ async fn record_task<A: Activities>(
     step(ctx, "record-task", move |_| async move { world.record_task(&id, attempt, &arn).await }).await
 }
 
+async fn check_task<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    task_arn: &str,
+    callback_id: &str,
+    ask: bool,
+    ctx: &DurableContext,
+) -> Result<Look, BoxError> {
+    let (world, id, arn, callback_id) = (world.clone(), id.clone(), task_arn.to_owned(), callback_id.to_owned());
+    step(ctx, "check-task", move |_| async move { world.check_task(&id, &arn, &callback_id, ask).await }).await
+}
+
 async fn collect<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
     task_arn: &str,
     ctx: &DurableContext,
-) -> Result<Ending, BoxError> {
+) -> Result<Option<Ending>, BoxError> {
     let (world, id, arn) = (world.clone(), id.clone(), task_arn.to_owned());
     step(ctx, "collect", move |step| async move { world.collect(&id, &arn, step.attempt() <= PATIENCE).await }).await
 }
 
-/// Tries at a log that is not there yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
+/// Tries at what ECS and the log do not show yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
 const PATIENCE: u32 = 2;
 
 async fn fail_attempt<A: Activities>(

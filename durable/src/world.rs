@@ -206,15 +206,16 @@ impl Activities for World {
         Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
     }
 
-    async fn collect(&self, id: &ExecutionId, task_arn: &str, patient: bool) -> Result<Ending, EffectFailed> {
+    async fn collect(&self, id: &ExecutionId, task_arn: &str, patient: bool) -> Result<Option<Ending>, EffectFailed> {
         let execution = self.read(id).await?;
         let task = match execution.told_of(task_arn) {
             Some(told) => Some(Box::new(told.clone())),
             None => match self.tasks.describe(task_arn).await? {
                 // ECS is eventually consistent: it may forget for a moment what it has just said.
-                Seen::Task(task) if !task.stopped => {
+                Seen::Task(task) if !task.stopped && patient => {
                     return Err(EffectFailed::passing("the task has not stopped"));
                 }
+                Seen::Task(task) if !task.stopped => return Ok(None),
                 Seen::Task(task) => Some(task),
                 Seen::Missing => None,
             },
@@ -224,7 +225,7 @@ impl Activities for World {
             return Err(EffectFailed::passing("the task's log is not there yet"));
         }
         let container = self.config.catalog.get(&execution.request.task).map_or("", |job| job.container.as_str());
-        Ok(judge::ending(&execution, task.as_deref(), container, &lines, clock::now()))
+        Ok(Some(judge::ending(&execution, task.as_deref(), container, &lines, clock::now())))
     }
 
     async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<bool, EffectFailed> {

@@ -87,6 +87,14 @@ fn lives() -> Vec<Life> {
             Status::Completed,
             2,
         )),
+        told(life("is told of an end too early", Pattern::Sync, plain(), Status::Completed, 1)),
+        life(
+            "is seen to have stopped too early",
+            Pattern::Sync,
+            Script { wrong_look: Some(1), ..plain() },
+            Status::Completed,
+            1,
+        ),
         life("waits for capacity", Pattern::Sync, Script { busy: 3, ..plain() }, Status::Completed, 1),
         life("finds no capacity", Pattern::Sync, Script { busy: 99, ..plain() }, Status::Failed, 0),
         life(

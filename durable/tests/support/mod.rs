@@ -39,6 +39,8 @@ pub(crate) struct Script {
     pub(crate) busy: usize,
     /// The look at which somebody cancels.
     pub(crate) cancel_at_look: Option<usize>,
+    /// The look that shows a stopped task, whatever its task does: ECS was behind, and is not any more.
+    pub(crate) wrong_look: Option<usize>,
     /// Whether somebody cancelled before the workflow began.
     pub(crate) cancelled_before: bool,
     pub(crate) max_attempts: u32,
@@ -55,6 +57,7 @@ impl Default for Script {
             exits: vec![0],
             busy: 0,
             cancel_at_look: None,
+            wrong_look: None,
             cancelled_before: false,
             max_attempts: 1,
             begin_with: Attempt::FIRST,
@@ -235,8 +238,9 @@ impl Activities for World {
             }
             let execution = facts.apply(&Event::Watching { callback_id: callback_id.to_owned() });
             let cancelling = execution.status() == Status::Cancelling;
+            let wrong = self.script.wrong_look == Some(facts.looks);
             let task = facts.task(arn);
-            if task.stopped || task.looks_left == 0 {
+            if task.stopped || task.looks_left == 0 || wrong {
                 return Ok(Look::Stopped);
             }
             if cancelling {
@@ -248,15 +252,18 @@ impl Activities for World {
         })
     }
 
-    async fn collect(&self, _: &ExecutionId, arn: &str, _: bool) -> Result<Ending, EffectFailed> {
+    async fn collect(&self, _: &ExecutionId, arn: &str, patient: bool) -> Result<Option<Ending>, EffectFailed> {
         self.effect(|facts| {
             let task = facts.task(arn).clone();
             if task.stopped {
                 let verdict = Verdict::Cancelled(JobError::new("cancelled", "cancelled"));
-                return Ok(Ending { verdict, result: None, exit_code: Some(143), finished_at: now() });
+                return Ok(Some(Ending { verdict, result: None, exit_code: Some(143), finished_at: now() }));
+            }
+            if task.looks_left > 0 {
+                return if patient { Err(EffectFailed::passing("it has not stopped")) } else { Ok(None) };
             }
             let output = Output::Json(Json::parse(r#"{"n":1}"#).unwrap());
-            Ok(judge(Exit::Code(task.exit), output, "", now()))
+            Ok(Some(judge(Exit::Code(task.exit), output, "", now())))
         })
     }
 

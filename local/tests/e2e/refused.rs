@@ -225,13 +225,8 @@ async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
     stack.wait_for_sleep(&arn).await;
     wake(&stack, &id, r#"{"stopped":true}"#).await;
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let history = stack.of_durable_execution(&arn, "/history?MaxItems=1000").await;
-        let collects = |event: &Value| event["EventType"] == "StepFailed" && event["Name"] == "collect";
-        if history["Events"].as_array().unwrap().iter().any(collects) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "it does not look whether that is so: {history:#}");
+    while looks(&stack, &arn).await < 2 {
+        assert!(Instant::now() < deadline, "it does not go back to waiting");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
