@@ -44,21 +44,23 @@ impl Attendant {
         }
     }
 
-    /// Notes that a task has stopped, as ECS told: a workflow that waits for it need not ask what it finds noted when it is
-    /// woken, or when it says how it is to be woken. Returns the execution then, unless it is gone.
+    /// Notes that a task has stopped, as ECS told or showed: a workflow that waits for it need not ask what it finds noted when
+    /// it is woken, or when it says how it is to be woken. And ECS forgets the task, the note stays.
     ///
-    /// Dies before the note, or between it and what follows from it: the event comes again.
-    pub(crate) async fn note_end(&self, id: &ExecutionId, told: &Task) -> Result<Option<Execution>, Error> {
-        let event = Event::TaskStopped { task: Box::new(told.clone()) };
-        match self.executions.advance(id, &event, clock::now()).await {
-            Ok(execution) => Ok(Some(execution)),
-            Err(AdvanceError::NotFound(_)) => Ok(None),
-            Err(why) => Err(why.into()),
-        }
+    /// Dies before the note, or between it and what follows from it: the event comes again, and so does the sweep.
+    async fn note_end(&self, execution: &mut Execution, stopped: &Task) -> Result<(), Error> {
+        let event = Event::TaskStopped { task: Box::new(stopped.clone()) };
+        *execution = self.executions.advance_seen(execution.clone(), &event, clock::now()).await?;
+        Ok(())
     }
 
-    /// Looks after one execution. What an event `told` of its task is taken for how it is: a stopped task stays stopped.
-    pub(crate) async fn attend(&self, execution: &Execution, told: Option<Task>) -> Result<(), Error> {
+    /// Looks after one execution, unless it is gone. What an event `told` of its task is taken for how it is: a stopped task
+    /// stays stopped.
+    pub(crate) async fn attend(&self, id: &ExecutionId, told: Option<Task>) -> Result<(), Error> {
+        let Some(mut execution) = self.executions.get(id).await? else { return Ok(()) };
+        if let Some(told) = &told {
+            self.note_end(&mut execution, told).await?;
+        }
         let task = match (execution.state.run(), told) {
             (Some(run), Some(told)) if told.arn == run.task_arn => Some(told),
             (Some(run), _) => match self.tasks.describe(&run.task_arn).await? {
@@ -67,16 +69,20 @@ impl Attendant {
             },
             (None, _) => None,
         };
-        self.look_after(execution, task.as_ref(), Occasion::Told).await
+        self.look_after(&mut execution, task.as_ref(), Occasion::Told).await
     }
 
-    /// Does every deed: one that fails does not keep the others from being done.
+    /// Notes the end of its task, if that has stopped, and does every deed: one that fails does not keep the others from being
+    /// done.
     pub(crate) async fn look_after(
         &self,
-        execution: &Execution,
+        execution: &mut Execution,
         task: Option<&Task>,
         occasion: Occasion,
     ) -> Result<(), Error> {
+        if let Some(stopped) = task.filter(|task| task.stopped) {
+            self.note_end(execution, stopped).await?;
+        }
         let mut failed = None;
         for deed in deeds(execution, task, clock::now(), occasion) {
             tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "looking after");

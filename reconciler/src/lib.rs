@@ -61,15 +61,10 @@ async fn handle(attendant: &Attendant, event: Value, until: Timestamp) -> Result
 
 async fn notice(attendant: &Attendant, event: &Value, until: Timestamp) -> Result<(), Error> {
     match Notice::of(event) {
-        Some(Notice::TaskStopped { execution, task }) => match attendant.note_end(&execution, &task).await? {
-            Some(execution) => attendant.attend(&execution, Some(*task)).await,
-            None => Ok(()),
-        },
+        Some(Notice::TaskStopped { execution, task }) => attendant.attend(&execution, Some(*task)).await,
         Some(Notice::Attend(executions)) => {
             for id in &executions {
-                if let Some(execution) = attendant.executions.get(id).await? {
-                    attendant.attend(&execution, None).await?;
-                }
+                attendant.attend(id, None).await?;
             }
             Ok(())
         }

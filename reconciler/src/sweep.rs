@@ -75,9 +75,9 @@ impl Attendant {
         }
     }
 
-    async fn take_up(&self, execution: Execution, tasks: &HashMap<String, Task>) {
+    async fn take_up(&self, mut execution: Execution, tasks: &HashMap<String, Task>) {
         let task = execution.state.run().and_then(|run| tasks.get(&run.task_arn));
-        let event = match self.look_after(&execution, task, Occasion::Sweep).await {
+        let event = match self.look_after(&mut execution, task, Occasion::Sweep).await {
             Ok(()) => Event::Attended,
             Err(why) => {
                 tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");

@@ -40,6 +40,8 @@ async fn every_execution_ends_without_a_single_event() {
     for on in EVENTS {
         faults.push(stack.arm(&json!({ "on": on, "does": "cutBefore", "times": "all" })).await);
     }
+    let watch = json!({ "on": "ecs:DescribeTasks", "by": "longhaul-sync", "does": "watch", "times": "all" });
+    let asked = stack.arm(&watch).await;
     let mut started = Vec::new();
     for pattern in ["sync", "callback"] {
         for (job, status) in jobs {
@@ -54,6 +56,7 @@ async fn every_execution_ends_without_a_single_event() {
         println!("without events: {pattern} {job} is recorded {late:.1} s after its end");
         assert!(late < LATEST.as_secs_f64(), "{pattern} {job}: {late} s");
     }
+    assert_eq!(stack.fault(asked).await["seen"], 0, "what the sweep saw is noted for the workflow");
     let mut lost = 0;
     for fault in faults {
         lost += stack.fault(fault).await["hit"].as_u64().unwrap();

@@ -8,10 +8,8 @@ use tokio::process::Command;
 
 use crate::{
     front::{Answer, Front, Rule},
-    stack::{LONGHAUL, PATIENCE, Stack},
+    stack::{LONGHAUL, PATIENCE, Stack, TABLE},
 };
-
-const TABLE: &str = "longhaul-executions";
 
 async fn started(stack: &Stack, pattern: &str, body: Value) -> String {
     stack.start_execution(pattern, &body).await["executionId"].as_str().unwrap().to_owned()
@@ -181,16 +179,6 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     assert_eq!((&execution["status"], &error["type"]), (&json!("FAILED"), &json!("task-lost")), "{execution:#}");
 }
 
-/// Answers the callback that the workflow of an execution waits for.
-async fn wake(stack: &Stack, id: &str, says: &'static str) {
-    let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
-    let item = stack.call("DynamoDB_20120810.GetItem", key).await;
-    let callback = item["Item"]["wake"]["S"].as_str().unwrap();
-    let callback = callback.replace('/', "%2F").replace('=', "%3D").replace('+', "%2B");
-    let answer = stack.post_to_aws(&format!("/2025-12-01/durable-execution-callbacks/{callback}/succeed"));
-    assert_eq!(answer.body(says).send().await.unwrap().status(), StatusCode::OK);
-}
-
 /// While a deployment goes on, a reconciler of before may wake a workflow of now: without a word.
 #[tokio::test]
 async fn a_workflow_that_is_woken_without_a_word_looks_again() {
@@ -198,7 +186,7 @@ async fn a_workflow_that_is_woken_without_a_word_looks_again() {
     let id = stack.start_running("sync", "waits").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
-    wake(&stack, &id, "").await;
+    assert_eq!(stack.wake(&id, "").await, StatusCode::OK);
     let deadline = Instant::now() + PATIENCE;
     while looks(&stack, &arn).await < 2 {
         assert!(Instant::now() < deadline, "it does not look again");
@@ -223,7 +211,7 @@ async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
     }
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
-    wake(&stack, &id, r#"{"stopped":true}"#).await;
+    assert_eq!(stack.wake(&id, r#"{"stopped":true}"#).await, StatusCode::OK);
     let deadline = Instant::now() + PATIENCE;
     while looks(&stack, &arn).await < 2 {
         assert!(Instant::now() < deadline, "it does not go back to waiting");

@@ -18,6 +18,9 @@ use tokio::{
 /// The program.
 pub(crate) const LONGHAUL: &str = env!("CARGO_BIN_EXE_longhaul");
 
+/// The table of executions.
+pub(crate) const TABLE: &str = "longhaul-executions";
+
 /// How long anything may take before a test gives up on it: far longer than it takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -181,7 +184,7 @@ impl Stack {
 
     /// How many items the table has.
     pub(crate) async fn items(&self) -> usize {
-        let scan = self.call("DynamoDB_20120810.Scan", json!({ "TableName": "longhaul-executions" })).await;
+        let scan = self.call("DynamoDB_20120810.Scan", json!({ "TableName": TABLE })).await;
         scan["Items"].as_array().unwrap().len()
     }
 
@@ -259,6 +262,16 @@ impl Stack {
             assert!(Instant::now() < deadline, "{newest:#}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Answers the callback that the workflow of an execution said last that it waits for.
+    pub(crate) async fn wake(&self, id: &str, says: &'static str) -> StatusCode {
+        let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
+        let item = self.call("DynamoDB_20120810.GetItem", key).await;
+        let callback = item["Item"]["wake"]["S"].as_str().unwrap();
+        let callback = callback.replace('/', "%2F").replace('=', "%3D").replace('+', "%2B");
+        let answer = self.post_to_aws(&format!("/2025-12-01/durable-execution-callbacks/{callback}/succeed"));
+        answer.body(says).send().await.unwrap().status()
     }
 
     /// The id that an execution with this `Idempotency-Key` has.
