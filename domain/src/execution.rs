@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -103,7 +103,7 @@ impl Execution {
             state: State::Pending,
             earlier: Vec::new(),
             stopped: None,
-            due: Some(later(now, FIRST_LOOK)),
+            due: Some(look(now, FIRST_LOOK)),
             rerun_of: None,
             failed: FailedAttempts::default(),
             timeline,
@@ -150,7 +150,7 @@ impl Execution {
                 next.expires_at = retained(ending.finished_at.max(at));
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
                 // Nobody saw the job exit: something of it may run still, and that is looked for once more.
-                next.due = ending.exit_code.is_none().then(|| later(at, FIRST_LOOK));
+                next.due = ending.exit_code.is_none().then(|| look(at, FIRST_LOOK));
                 return Ok(Some(next));
             }
             // A waiting workflow says so at every look: that is no news.
@@ -162,7 +162,7 @@ impl Execution {
             | Event::NoCapacity { .. }
             | Event::AttemptFailed { .. } => {}
         }
-        next.due = Some(later(at, FIRST_LOOK));
+        next.due = Some(look(at, FIRST_LOOK));
         Ok(Some(next))
     }
 
@@ -174,16 +174,16 @@ impl Execution {
             return Some(Self { due: None, version: self.version + 1, ..self.clone() });
         }
         let age = at.duration_since(self.created_at);
-        let mut next = later(at, (age / 10).clamp(FIRST_LOOK, LAST_LOOK));
+        let mut next = look(at, (age / 10).clamp(FIRST_LOOK, LAST_LOOK));
         if at < self.deadline {
-            next = next.min(self.deadline);
+            next = next.min(on_the_second(self.deadline));
         }
         (next > due).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
 
     /// Somebody could not do what there is to do. It comes again soon, and behind those that have waited for longer.
     fn postponed(&self, at: Timestamp) -> Option<Self> {
-        let next = later(at, FIRST_LOOK);
+        let next = look(at, FIRST_LOOK);
         (next > self.due?).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
 
@@ -236,7 +236,7 @@ impl Execution {
             return None;
         }
         let failed = FailedAttempts { last: Some(attempt), excused: self.failed.excused + u32::from(excused) };
-        let due = Some(later(at, FIRST_LOOK));
+        let due = Some(look(at, FIRST_LOOK));
         let mut next = Self { failed, due, version: self.version + 1, ..self.clone() };
         let counted = if excused { ", by the platform: not counted" } else { "" };
         next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
@@ -263,7 +263,19 @@ const FIRST_LOOK: SignedDuration = SignedDuration::from_mins(1);
 const LAST_LOOK: SignedDuration = SignedDuration::from_mins(30);
 
 fn retained(end: Timestamp) -> Timestamp {
-    later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX))
+    on_the_second(later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX)))
+}
+
+/// When to look, some time from now.
+fn look(now: Timestamp, by: SignedDuration) -> Timestamp {
+    on_the_second(later(now, by))
+}
+
+/// The table keeps times that it sorts and expires by in whole seconds. What is compared with what was read has to be one:
+/// a writer knows by that what it wrote itself. Up, so that what is due at a time is not looked at before it.
+fn on_the_second(time: Timestamp) -> Timestamp {
+    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    time.round(up).unwrap_or(time)
 }
 
 fn later(from: Timestamp, by: SignedDuration) -> Timestamp {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::stack::{PATIENCE, Stack};
+use crate::stack::{PATIENCE, Stack, TABLE};
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
@@ -69,22 +69,51 @@ async fn a_later_attempts_workflow_that_died() {
     assert_eq!((&done["attempt"], stack.tasks_of(&id).await.len()), (&json!(1), 1), "{done:#}");
 }
 
+/// The reply to the record of its end gets lost: whoever wrote it knows it by what is there, and goes on.
 #[tokio::test]
 async fn a_workflow_that_died_while_its_task_runs() {
     let stack = Stack::start(&["--task", "long=sleep 300"]).await;
-    let id = started(&stack, "sync", json!({ "task": "long", "input": null })).await;
-    let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
-    stop_workflow(&stack, running["durableExecutionArn"].as_str().unwrap()).await;
+    told_by_nobody(&stack).await;
+    let id = stack.start_running("sync", "long").await;
+    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
+    stack.wait_for_sleep(&arn).await;
+    stop_workflow(&stack, &arn).await;
+    let lost = json!({ "on": "dynamodb:PutItem", "by": "longhaul-reconciler", "does": "cutAfter" });
+    let lost = stack.arm(&lost).await;
     given_up(&stack, &id).await;
+    assert_eq!(stack.fault(lost).await["hit"], 1);
+}
+
+/// Something of it may run: what a sweep concludes is looked after by another one.
+#[tokio::test]
+async fn an_end_that_a_sweep_records_is_looked_after_once_more() {
+    let stack = Stack::start(&["--movable-clock", "--durable-function", "longhaul-sync=sleep 900"]).await;
+    told_by_nobody(&stack).await;
+    let id = started(&stack, "sync", json!({ "input": null })).await;
+    stop_workflow(&stack, &workflow(&stack, "sync", &id).await).await;
+    let sweep = async || {
+        stack.forward(Duration::from_secs(62)).await;
+        stack.reconcile(json!({ "source": "aws.events", "detail-type": "Scheduled Event" })).await;
+        let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
+        let item = &stack.call("DynamoDB_20120810.GetItem", key).await["Item"];
+        (item["status"]["S"].clone(), item.get("due").is_some())
+    };
+    assert_eq!(sweep().await, (json!("FAILED"), true));
+    assert_eq!(sweep().await, (json!("FAILED"), false));
+}
+
+/// Only what a test says to the reconciler is heard.
+async fn told_by_nobody(stack: &Stack) {
+    for rule in ["longhaul-workflow-ended", "longhaul-sweep"] {
+        stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
+    }
 }
 
 /// Nothing tells of its end, and no sweep looks: its callback is refused when the task ends.
 #[tokio::test]
 async fn a_workflow_that_died_without_a_word_is_found_when_its_task_ends() {
     let stack = Stack::start(&["--task", "nap=sleep 3; echo 1"]).await;
-    for rule in ["longhaul-workflow-ended", "longhaul-sweep"] {
-        stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
-    }
+    told_by_nobody(&stack).await;
     let id = stack.start_running("sync", "nap").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
@@ -99,7 +128,7 @@ async fn a_workflow_that_died_without_a_word_is_found_when_its_task_ends() {
 async fn what_cannot_be_looked_after_holds_up_nothing() {
     let stack = Stack::start(&["--task", "quick=echo 1"]).await;
     let id = stack.run("callback", json!({ "task": "quick", "input": null })).await["executionId"].clone();
-    let key = json!({ "TableName": "longhaul-executions", "Key": { "executionId": { "S": id } } });
+    let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
     let found = stack.call("DynamoDB_20120810.GetItem", key).await;
     let mut item = found["Item"].clone();
     for attribute in ["run", "result", "exitCode", "finishedAt", "durableExecutionArn"] {
@@ -114,7 +143,7 @@ async fn what_cannot_be_looked_after_holds_up_nothing() {
             item[name] = json!({ "S": value });
         }
         item["due"] = json!({ "N": due.to_string() });
-        stack.call("DynamoDB_20120810.PutItem", json!({ "TableName": "longhaul-executions", "Item": item })).await;
+        stack.call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item })).await;
     };
     // FAILED without an error: more of them than a page holds, and each of them due before the one that can be helped.
     for number in 0..120 {

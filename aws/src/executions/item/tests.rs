@@ -4,11 +4,14 @@ use domain::{Attempt, Event, task::Container};
 
 use super::*;
 
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
+/// So many milliseconds after a whole second.
+type Fraction = i64;
+
+fn at(second: i64, fraction: Fraction) -> Timestamp {
+    Timestamp::from_millisecond(second * 1_000 + fraction).unwrap()
 }
 
-fn pending() -> Execution {
+fn pending(fraction: Fraction) -> Execution {
     let request = Request {
         input: Json::parse(r#"{"b":1.10,"a":[12345678901234567890123]}"#).unwrap(),
         task: "demo".into(),
@@ -16,18 +19,19 @@ fn pending() -> Execution {
         max_attempts: 2,
         tags: BTreeMap::from([("team".into(), "blue".into())]),
     };
-    Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(1_000))
+    Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(1_000, fraction))
 }
 
 /// One execution in every state, each grown from the one before.
-fn lives() -> Vec<Execution> {
+fn lives(fraction: Fraction) -> Vec<Execution> {
+    let at = |second| at(second, fraction);
     let step = |from: &Execution, event: Event| from.after(&event, at(1_001)).unwrap().unwrap();
     let ended = |from: &Execution, verdict| {
         let result = Some(Json::parse(r#"{"ok": 1e2}"#).unwrap());
         step(from, Event::Ended(Ending { verdict, result, exit_code: Some(3), finished_at: at(1_002) }))
     };
     let error = || JobError { stop_code: Some("EssentialContainerExited".into()), ..JobError::new("kind", "why") };
-    let accepted = step(&pending(), Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
+    let accepted = step(&pending(fraction), Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
     let running = step(&accepted, Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = step(&running, Event::Watching { callback_id: "cb".into() });
     let cancelling = step(&watched, Event::CancelRequested);
@@ -43,7 +47,7 @@ fn lives() -> Vec<Execution> {
     };
     let over = step(&watched, Event::TaskStopped { task: Box::new(task) });
     vec![
-        pending(),
+        pending(fraction),
         accepted,
         ended(&running, Verdict::Completed),
         ended(&running, Verdict::Failed(error())),
@@ -58,7 +62,7 @@ fn lives() -> Vec<Execution> {
 
 #[test]
 fn every_state_comes_back_as_it_went() {
-    for execution in lives() {
+    for execution in [0, 1, 999].into_iter().flat_map(lives) {
         let attributes: std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> =
             serde_dynamo::to_item(Item::of(&execution)).unwrap();
         let back: Item = serde_dynamo::from_item(attributes).unwrap();
@@ -68,7 +72,7 @@ fn every_state_comes_back_as_it_went() {
 
 #[test]
 fn what_is_written_is_known() {
-    let items: Vec<Item> = lives().iter().map(Item::of).collect();
+    let items: Vec<Item> = lives(0).iter().map(Item::of).collect();
     insta::assert_json_snapshot!(items);
 }
 
@@ -84,6 +88,6 @@ fn the_first_versions_items_are_readable() {
 
 #[test]
 fn a_damaged_item_is_an_error_that_names_it() {
-    let item = Item { status: Status::Failed, ..Item::of(&pending()) };
+    let item = Item { status: Status::Failed, ..Item::of(&pending(0)) };
     assert_eq!(item.into_execution().unwrap_err().to_string(), "the item of e1 is damaged: it has no error");
 }
