@@ -243,7 +243,7 @@ fn over(how: &str) -> String {
 }
 
 /// Somebody else was first, or it is gone: both are well.
-pub(crate) fn settled(advanced: Result<Execution, AdvanceError>) -> Result<(), Error> {
+fn settled(advanced: Result<Execution, AdvanceError>) -> Result<(), Error> {
     match advanced {
         Ok(_) | Err(AdvanceError::NotFound(_)) => Ok(()),
         Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => Ok(()),

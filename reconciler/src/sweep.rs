@@ -5,16 +5,13 @@
 
 use std::collections::HashMap;
 
-use aws::{NextPage, PARTS, clock};
+use aws::{AdvanceError, NextPage, PARTS, clock};
 use domain::{Event, Execution, ExecutionId, task::Task};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_runtime::Error;
 
-use crate::{
-    attend::{Attendant, settled},
-    deeds::Occasion,
-};
+use crate::{attend::Attendant, deeds::Occasion};
 
 /// Executions in a page: as many tasks as one `DescribeTasks` takes.
 const PAGE: i32 = 100;
@@ -84,9 +81,10 @@ impl Attendant {
                 Event::Postponed
             }
         };
-        let id = execution.id.clone();
-        if let Err(why) = settled(self.executions.advance_seen(execution, &event, clock::now()).await) {
-            tracing::warn!(executionId = %id, error = %why, "stays due");
+        // One that has changed meanwhile is due as that change left it: that it was looked at is no longer true.
+        match self.executions.advance_from(&execution, &event, clock::now()).await {
+            Ok(_) | Err(AdvanceError::NotFound(_)) => {}
+            Err(why) => tracing::warn!(executionId = %execution.id, error = %why, "stays due"),
         }
     }
 
