@@ -21,6 +21,15 @@ need() {
     command -v "$1" >/dev/null || die "$1 is not installed: $2. Nothing has been changed."
 }
 
+# `there WHAT NOT-FOUND COMMAND…`: whether a command finds it. Stops if it fails for any other reason than that.
+there() {
+    local what=$1 absent=$2 answer
+    shift 2
+    answer=$("$@" 2>&1) && return 0
+    [[ $answer == *$absent* ]] || die "cannot look for $what: $answer"
+    return 1
+}
+
 # Sets ACCOUNT and REGION, or stops.
 log_in() {
     local why

@@ -47,6 +47,33 @@ fi
 
 log_in
 
+# How the stack is, if there is one. What CloudFormation would not update is said now, before the build.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-describing-stacks.html
+status=""
+updated=""
+if there "the stack" "does not exist" aws cloudformation describe-stacks --stack-name "$STACK"; then
+    seen=$(aws cloudformation describe-stacks --stack-name "$STACK" --query "Stacks[0].[StackStatus,LastUpdatedTime]" \
+        --output text)
+    read -r status updated <<<"$seen"
+fi
+case $status in
+    REVIEW_IN_PROGRESS) ;; # it has nothing yet: a first change set was made and not carried out, and `sam deploy` makes another
+    *_IN_PROGRESS) die "the stack $STACK is $status: wait for the end of that. Nothing has been changed." ;;
+    # The second where the table's protection kept the rollback from deleting it, which `make destroy` lifts.
+    ROLLBACK_COMPLETE | ROLLBACK_FAILED)
+        die "the first deployment of $STACK failed, and what is left of it ($status) cannot be updated: take it off with" \
+            "\`STACK=$STACK CONFIRM=$STACK make destroy\`, then deploy again. Nothing has been changed."
+        ;;
+    DELETE_FAILED)
+        die "$STACK is half deleted ($status): go on with \`STACK=$STACK CONFIRM=$STACK make destroy\`, then deploy again." \
+            "Nothing has been changed."
+        ;;
+    UPDATE_ROLLBACK_FAILED)
+        die "an update of $STACK failed, and so did taking it back ($status). The stack's events say why; mend that, then run" \
+            "\`aws cloudformation continue-update-rollback --stack-name $STACK\` and deploy again. Nothing has been changed."
+        ;;
+esac
+
 # -------------------------------------------------------------------------------------------------------------- Build
 
 registry=$ACCOUNT.dkr.ecr.$REGION.amazonaws.com

@@ -14,15 +14,6 @@ need aws "see https://docs.aws.amazon.com/cli/latest/userguide/getting-started-i
 need sam "\`make destroy\` installs it; or see deploy/requirements.txt"
 log_in
 
-# `there WHAT NOT-FOUND COMMAND…`: whether a command finds it. Fails for any other reason than that.
-there() {
-    local what=$1 absent=$2 answer
-    shift 2
-    answer=$("$@" 2>&1) && return 0
-    [[ $answer == *$absent* ]] || die "cannot look for $what: $answer"
-    return 1
-}
-
 if [ -z "${CONFIRM:-}" ]; then
     [ -t 0 ] || die "set CONFIRM=$STACK to delete that stack and its data. Nothing has been changed."
     read -rp "This deletes $STACK in account $ACCOUNT, $REGION, with every execution in it. Its name, to go on: " CONFIRM

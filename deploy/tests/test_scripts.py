@@ -35,6 +35,7 @@ ANSWERS = {
     "aws ecr describe-images": (0, DIGEST),
     "aws ec2 describe-managed-prefix-lists --filters Name=prefix-list-name,Values=com.amazonaws.eu-west-1.s3": (0, "pl-53"),
     "aws ec2 describe-managed-prefix-lists --filters Name=prefix-list-name,Values=com.amazonaws.eu-west-1.dynamodb": (0, "pl-db"),
+    "aws cloudformation describe-stacks --stack-name longhaul --query Stacks[0].[StackStatus": (0, "UPDATE_COMPLETE\t2026-01-02"),
     "aws cloudformation describe-stacks --stack-name longhaul --output text --query Stacks[0].Outputs[?OutputKey=='ApiUrl']": (
         0,
         "https://api.example",
@@ -47,6 +48,8 @@ ANSWERS = {
     "aws ecs list-task-definitions": (0, "arn:demo:1"),
     "aws logs describe-log-groups --log-group-name-prefix /aws/lambda/longhaul-api": (0, "/aws/lambda/longhaul-api"),
 }
+
+STATUS = "aws cloudformation describe-stacks --stack-name longhaul --query Stacks[0].[StackStatus"
 
 # Calls that change something in the account.
 CHANGES = (
@@ -162,6 +165,36 @@ class Deploy(Scripts):
                 self.setUp()
                 self.assert_stopped(self.run_script("deploy.sh", **wrong), *wrong)
 
+    def test_a_stack_that_cannot_be_updated_stops_it(self):
+        for status, word in {
+            "ROLLBACK_COMPLETE": "CONFIRM=longhaul make destroy",
+            "ROLLBACK_FAILED": "CONFIRM=longhaul make destroy",
+            "DELETE_FAILED": "CONFIRM=longhaul make destroy",
+            "UPDATE_ROLLBACK_FAILED": "continue-update-rollback --stack-name longhaul",
+            "CREATE_IN_PROGRESS": "wait",
+            "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": "wait",
+        }.items():
+            with self.subTest(status):
+                self.setUp()
+                self.assert_stopped(self.run_script("deploy.sh", {STATUS: (0, f"{status}\tNone")}), status, word)
+                self.assertFalse([call for call in self.calls if call.startswith("docker build")])
+
+    def test_a_stack_that_is_not_there_or_has_nothing_yet_is_deployed(self):
+        absent = (254, "An error occurred (ValidationError): Stack with id longhaul does not exist")
+        stack = "aws cloudformation describe-stacks --stack-name longhaul"
+        for answers in ({stack: absent, STATUS: absent}, {STATUS: (0, "REVIEW_IN_PROGRESS\tNone")}):
+            with self.subTest(answers):
+                self.setUp()
+                done = self.run_script("deploy.sh", answers)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.order("sam deploy")
+
+    def test_an_unclear_answer_about_the_stack_stops_it(self):
+        done = self.run_script("deploy.sh", {"aws cloudformation describe-stacks --stack-name longhaul": (254, "AccessDenied")})
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("AccessDenied", done.stderr)
+        self.assertEqual((done.stdout, self.changes), ("", []))
+
     def test_it_looks_then_builds_then_changes(self):
         done = self.run_script("deploy.sh")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -216,7 +249,7 @@ class Deploy(Scripts):
 
     def test_a_failure_in_the_middle_is_the_end(self):
         steps = ("docker build", "sam build", "docker login", "docker push", "aws ecr describe-images", "sam deploy")
-        for step, after in zip(steps, (*steps[1:], "aws cloudformation describe-stacks")):
+        for step, after in zip(steps, (*steps[1:], "aws cloudformation describe-stacks --stack-name longhaul --output")):
             with self.subTest(step):
                 self.setUp()
                 done = self.run_script("deploy.sh", {step: (1, "it broke")})
