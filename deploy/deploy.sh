@@ -124,8 +124,13 @@ parameters=(
 )
 [ -z "${JWT_ISSUER:-}" ] || parameters+=("JwtIssuer=$JWT_ISSUER" "JwtAudience=$JWT_AUDIENCE")
 for more in ${PARAMETERS:-}; do parameters+=("$more"); done
-# Everything that can make a function differ from its last version.
-changed=$( (printf '%s\n' "${parameters[@]}" && cat template.yaml .aws-sam/build/*/bootstrap) | git hash-object --stdin)
+# Everything that can make a function differ from its last version. After an update that was rolled back the functions are as
+# before it, but the versions that it published are retained, and are the last ones: Lambda publishes none that equals the last
+# (https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html), and the same deployment again would fail with "A
+# version for this Lambda function exists". The time of that update makes it another one.
+everything=("${parameters[@]}")
+[ "$status" != UPDATE_ROLLBACK_COMPLETE ] || everything+=("$updated")
+changed=$( (printf '%s\n' "${everything[@]}" && cat template.yaml .aws-sam/build/*/bootstrap) | git hash-object --stdin)
 parameters+=("Deployment=$changed")
 sam deploy --stack-name "$STACK" --region "$REGION" --parameter-overrides "${parameters[@]}"
 

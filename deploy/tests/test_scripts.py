@@ -195,6 +195,28 @@ class Deploy(Scripts):
         self.assertIn("AccessDenied", done.stderr)
         self.assertEqual((done.stdout, self.changes), ("", []))
 
+    def deployment(self, status):
+        """What names the versions that are published."""
+        self.setUp()
+        done = self.run_script("deploy.sh", {STATUS: (0, status)})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (deploy,) = [call for call in self.calls if call.startswith("sam deploy")]
+        return deploy.split("Deployment=")[1]
+
+    def test_what_was_rolled_back_is_another_deployment(self):
+        """Lambda retains the versions that it published, and publishes no equal ones."""
+        good, again, rolled_back, rolled_back_again = map(
+            self.deployment,
+            (
+                "UPDATE_COMPLETE\t2026-01-02",
+                "UPDATE_COMPLETE\t2026-01-03",
+                "UPDATE_ROLLBACK_COMPLETE\t2026-01-04",
+                "UPDATE_ROLLBACK_COMPLETE\t2026-01-05",
+            ),
+        )
+        self.assertEqual(good, again)
+        self.assertEqual(len({good, rolled_back, rolled_back_again}), 3)
+
     def test_it_looks_then_builds_then_changes(self):
         done = self.run_script("deploy.sh")
         self.assertEqual(done.returncode, 0, done.stderr)
