@@ -102,6 +102,24 @@ prefix_list() {
 s3=$(prefix_list s3)
 dynamodb=$(prefix_list dynamodb)
 
+# ECS works by a role of the account's. An account's first cluster makes it by itself and then cannot assume it yet: "Unable to
+# assume the service linked role" (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/818). A role
+# needs some seconds to spread through IAM, so it is made before the push.
+if ! seen=$(aws iam get-role --role-name AWSServiceRoleForECS 2>&1); then
+    make_role="aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com"
+    if made=$($make_role 2>&1); then
+        say "Made ECS's role, AWSServiceRoleForECS, which this account did not have yet"
+    elif [[ $made == *"has been taken"* ]]; then
+        : # it is there: this caller may not look
+    elif [[ $seen == *NoSuchEntity* ]]; then
+        die "this account has never used ECS, and you may not make the role that ECS needs. Somebody who may has to run" \
+            "\`$make_role\`, once. Nothing has been changed. AWS says: $made"
+    else
+        # Most accounts have it. Those that have not fail with CloudFormation's own words.
+        say "Cannot tell whether this account has ECS's role, AWSServiceRoleForECS: going on as if it had"
+    fi
+fi
+
 say "Pushing the image to $registry/$REPOSITORY"
 if ! seen=$(aws ecr describe-repositories --repository-names "$REPOSITORY" 2>&1); then
     [[ $seen == *RepositoryNotFoundException* ]] || die "cannot look for the image repository: $seen"

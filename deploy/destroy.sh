@@ -5,7 +5,8 @@
 #   CONFIRM            the stack's name, where nobody is there to type it
 #
 # Run again, it goes on where it failed. What stays: the bucket that SAM shares between all stacks of the Region, less this
-# stack's files; and the log's key for 7 days, in which AWS would take the deletion back.
+# stack's files; the account's role for ECS, which every cluster uses; and the log's key for 7 days, in which AWS would take
+# the deletion back.
 # shellcheck source=deploy/common.sh
 source "$(dirname "$0")/common.sh"
 

@@ -58,6 +58,7 @@ CHANGES = (
     "aws ecs stop",
     "aws ecs delete",
     "aws dynamodb update",
+    "aws iam create",
     "aws lambda put",
     "aws logs delete",
     "docker push",
@@ -216,6 +217,40 @@ class Deploy(Scripts):
         )
         self.assertEqual(good, again)
         self.assertEqual(len({good, rolled_back, rolled_back_again}), 3)
+
+    def test_the_role_that_ecs_needs_is_made_where_it_is_missing(self):
+        absent = (254, "An error occurred (NoSuchEntity) when calling the GetRole operation")
+        done = self.run_script("deploy.sh", {"aws iam get-role": absent})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.order(
+            "sam build",
+            "aws ec2 describe-managed-prefix-lists",
+            "aws iam get-role --role-name AWSServiceRoleForECS",
+            "aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com",
+            "docker push",
+            "sam deploy",
+        )
+
+    def test_a_role_that_is_there_is_left_alone(self):
+        self.assertEqual(self.run_script("deploy.sh").returncode, 0)
+        self.assertFalse([call for call in self.calls if call.startswith("aws iam create")])
+
+    def test_who_may_not_look_at_roles_goes_on(self):
+        for made in ("InvalidInput: Service role name AWSServiceRoleForECS has been taken in this account", "AccessDenied"):
+            with self.subTest(made):
+                self.setUp()
+                denied = {"aws iam get-role": (254, "AccessDenied"), "aws iam create-service-linked-role": (254, made)}
+                done = self.run_script("deploy.sh", denied)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual("going on" in done.stdout, made == "AccessDenied")
+
+    def test_who_may_not_make_a_role_that_is_missing_is_told_how(self):
+        answers = {"aws iam get-role": (254, "NoSuchEntity"), "aws iam create-service-linked-role": (254, "AccessDenied")}
+        done = self.run_script("deploy.sh", answers)
+        self.assertNotEqual(done.returncode, 0)
+        for word in ("aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com", "Nothing has been changed", "AccessDenied"):
+            self.assertIn(word, done.stderr)
+        self.assertEqual([call for call in self.changes if not call.startswith("aws iam")], [])
 
     def test_it_looks_then_builds_then_changes(self):
         done = self.run_script("deploy.sh")
