@@ -6,6 +6,10 @@ use jiff::Timestamp;
 
 use crate::{CallFailed, Connection};
 
+/// Pages that are looked through for the end of a log: half of a second's calls, of which an account has 25 at most
+/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
+const TAIL_PAGES: usize = 10;
+
 /// The log group that tasks print into.
 #[derive(Debug, Clone)]
 pub struct Logs {
@@ -51,23 +55,44 @@ impl Logs {
         Self { client: Client::new(&connection.0), group: group.into() }
     }
 
-    /// The newest lines of a stream, oldest first: as many as fit into one answer, which AWS bounds to 1 MB and 10,000
-    /// events (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>), and at most
-    /// `limit`. A stream that is not there (yet) has none.
+    /// The newest lines of a stream, oldest first: at most `limit`, or as few as are `enough`. A stream that is not there (yet)
+    /// has none.
+    ///
+    /// A page may be partly full or empty while there are older lines; that it is the last one is told by its token, which
+    /// is the one that was given
+    /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>). Each has 1 MB at most.
     ///
     /// # Errors
     ///
     /// [`CallFailed`] when CloudWatch did not answer or refused.
-    pub async fn tail(&self, stream: &str, limit: i32) -> Result<Vec<Line>, CallFailed> {
-        let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream);
-        let answer = match request.start_from_head(false).limit(limit).send().await {
-            Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(GetLogEventsError::is_resource_not_found_exception) => {
-                return Ok(Vec::new());
+    pub async fn tail(
+        &self,
+        stream: &str,
+        limit: usize,
+        enough: impl Fn(&[Line]) -> bool,
+    ) -> Result<Vec<Line>, CallFailed> {
+        let mut newest = Vec::new();
+        let mut token = None;
+        for _ in 0..TAIL_PAGES {
+            let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream);
+            let left = i32::try_from(limit.saturating_sub(newest.len())).unwrap_or(i32::MAX);
+            let answer = match request.start_from_head(false).limit(left).set_next_token(token.clone()).send().await {
+                Ok(answer) => answer,
+                Err(error)
+                    if error.as_service_error().is_some_and(GetLogEventsError::is_resource_not_found_exception) =>
+                {
+                    break;
+                }
+                Err(error) => return Err(CallFailed::new("logs:GetLogEvents", error)),
+            };
+            newest.splice(0..0, lines(answer.events));
+            let older = answer.next_backward_token;
+            if newest.len() >= limit || enough(&newest) || older.is_none() || older == token {
+                break;
             }
-            Err(error) => return Err(CallFailed::new("logs:GetLogEvents", error)),
-        };
-        Ok(lines(answer.events))
+            token = older;
+        }
+        Ok(newest)
     }
 
     /// At most `limit` lines of a stream (1 to 10,000), fewer if they are long. `None` if the stream is not there (yet).

@@ -42,6 +42,12 @@ pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines
     ending
 }
 
+/// Whether the end of a log has the job's result in it: nothing before it matters then.
+#[must_use]
+pub fn holds_result(lines: &[Line]) -> bool {
+    output(lines) != Output::None
+}
+
 /// Whether the platform failed, not the job: another attempt may well do better.
 #[must_use]
 pub fn excused(ending: &Ending) -> bool {

@@ -20,7 +20,7 @@ use crate::{
 const MISSING_AT_FIRST: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 /// Lines of a log that are read to find a result, and an error's last words.
-const LOG_LINES: i32 = 1_000;
+const LOG_LINES: usize = 1_000;
 
 /// What the workflows do, done with AWS.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ impl World {
 
     async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, EffectFailed> {
         let Some(job) = self.config.catalog.get(&execution.request.task) else { return Ok(Vec::new()) };
-        Ok(self.logs.tail(&job.log_stream(task_arn), LOG_LINES).await?)
+        Ok(self.logs.tail(&job.log_stream(task_arn), LOG_LINES, judge::holds_result).await?)
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Answer {
     Refuses(u16, &'static str, &'static str),
     /// AWS says this, and does nothing.
     Says(fn() -> Value),
+    /// AWS says this to a question for the first page, and answers the others.
+    Begins(fn() -> Value),
     /// AWS does it, and says this of what it did.
     Did(fn(&mut Value) -> u16),
 }
@@ -85,12 +87,13 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
             (StatusCode::from_u16(status).unwrap(), json!({ "__type": code, "message": message }))
         }
         Some(Answer::Says(says)) => (StatusCode::OK, says()),
+        Some(Answer::Begins(says)) if request.get("nextToken").is_none() => (StatusCode::OK, says()),
         Some(Answer::Did(changed)) => {
             let (_, mut answer) = shared.forward(&target, body).await;
             shared.learn(&operation, &request, &answer);
             (StatusCode::from_u16(changed(&mut answer)).unwrap(), answer)
         }
-        None => {
+        Some(Answer::Begins(_)) | None => {
             let (status, answer) = shared.forward(&target, body).await;
             shared.learn(&operation, &request, &answer);
             (status, answer)
@@ -104,6 +107,8 @@ impl Shared {
         let mut known = self.known.lock().unwrap();
         let (job, execution) = match operation {
             "RunTask" => (job(request), text(&request["startedBy"])),
+            // It says nothing of a job: a rule for it has none.
+            "ListTasks" => (String::new(), text(&request["startedBy"])),
             "DescribeTasks" => known.tasks.get(&last(&request["tasks"][0]))?.clone(),
             "StopTask" => known.tasks.get(&last(&request["task"]))?.clone(),
             "GetLogEvents" => known.tasks.get(&last(&request["logStreamName"]))?.clone(),
