@@ -13,7 +13,32 @@ source "$(dirname "$0")/common.sh"
 check_stack_name
 need aws "see https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 need sam "\`make destroy\` installs it; or see deploy/requirements.txt"
+# Asks nobody: it only prints what could be asked.
+aws lambda stop-durable-execution --generate-cli-skeleton >/dev/null 2>&1 ||
+    die "this aws client does not know Lambda's durable functions: update it. Nothing has been changed."
 log_in
+
+# Ends the durable executions of a function that have not ended: Lambda deletes the function only once none is left, and one
+# that waits for its task waits for half a day (https://github.com/aws-controllers-k8s/lambda-controller/pull/208).
+# `stop_executions FUNCTION [--qualifier VERSION]`
+stop_executions() {
+    local list running paused arn answer status
+    list=(aws lambda list-durable-executions-by-function --function-name "$@"
+        --query "DurableExecutions[].DurableExecutionArn" --output text)
+    running=$("${list[@]}" --statuses RUNNING)
+    # Longhaul pauses none, but people can. A Lambda that knows no pause refuses to look for one.
+    # https://docs.aws.amazon.com/lambda/latest/dg/durable-pause-resume.html
+    paused=$("${list[@]}" --statuses PAUSING PAUSED 2>/dev/null) || paused=""
+    for arn in $running $paused; do
+        [ "$arn" != None ] || continue
+        answer=$(aws lambda stop-durable-execution --durable-execution-arn "$arn" --error "ErrorMessage=make destroy" 2>&1) &&
+            continue
+        # One that has ended since is no failure.
+        [[ $answer != *ResourceNotFoundException* ]] || continue
+        status=$(aws lambda get-durable-execution --durable-execution-arn "$arn" --query Status --output text) || status=RUNNING
+        [[ $status != RUNNING && $status != PAUS* ]] || die "cannot stop $arn: $answer"
+    done
+}
 
 if [ -z "${CONFIRM:-}" ]; then
     [ -t 0 ] || die "set CONFIRM=$STACK to delete that stack and its data. Nothing has been changed."
@@ -23,10 +48,22 @@ fi
 
 if there "the stack" "does not exist" aws cloudformation describe-stacks --stack-name "$STACK"; then
     say "Stopping what runs"
-    # No durable execution may start another task while the cluster is emptied: ECS deletes none that has tasks.
-    for function in "$STACK-reconciler" "$STACK-sync" "$STACK-callback"; do
+    # Nobody may start another execution, and none another task while the cluster is emptied: ECS deletes none that has tasks.
+    for function in "$STACK-api" "$STACK-reconciler" "$STACK-sync" "$STACK-callback"; do
         if there "$function" ResourceNotFoundException aws lambda get-function --function-name "$function"; then
             aws lambda put-function-concurrency --function-name "$function" --reserved-concurrent-executions 0 >/dev/null
+        fi
+    done
+    for function in "$STACK-sync" "$STACK-callback"; do
+        if there "$function" ResourceNotFoundException aws lambda get-function --function-name "$function"; then
+            stop_executions "$function"
+            # Without a version all should have been listed, but AWS's documentation used to say that it lists $LATEST's:
+            # the qualifier of https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html
+            versions=$(aws lambda list-versions-by-function --function-name "$function" \
+                --query "Versions[].Version" --output text)
+            for version in $versions; do
+                stop_executions "$function" --qualifier "$version"
+            done
         fi
     done
     if there "the cluster's tasks" ClusterNotFoundException aws ecs list-tasks --cluster "$STACK"; then

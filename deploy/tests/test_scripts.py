@@ -27,6 +27,14 @@ done
 DIGEST = "sha256:" + "1" * 64
 REPOSITORY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/longhaul-worker"
 
+
+
+def executions(function, qualifier="", statuses="RUNNING"):
+    """Looks for durable executions."""
+    query = f"{qualifier}--query DurableExecutions[].DurableExecutionArn --output text --statuses {statuses}"
+    return f"aws lambda list-durable-executions-by-function --function-name longhaul-{function} {query}"
+
+
 # What a working account says.
 ANSWERS = {
     "aws sts get-caller-identity": (0, "111122223333"),
@@ -44,6 +52,10 @@ ANSWERS = {
         0,
         "AWS_IAM",
     ),
+    "aws lambda list-versions-by-function --function-name longhaul-sync": (0, "$LATEST\t7"),
+    executions("sync"): (0, "arn:e1\tarn:e2"),
+    executions("sync", "--qualifier 7 "): (0, "arn:e3"),
+    executions("callback"): (0, "None"),
     "aws ecs list-tasks --cluster longhaul --query": (0, "arn:t1\tarn:t2"),
     "aws ecs list-task-definitions": (0, "arn:demo:1"),
     "aws logs describe-log-groups --log-group-name-prefix /aws/lambda/longhaul-api": (0, "/aws/lambda/longhaul-api"),
@@ -60,6 +72,7 @@ CHANGES = (
     "aws dynamodb update",
     "aws iam create",
     "aws lambda put",
+    "aws lambda stop-durable-execution --durable-execution-arn",
     "aws logs delete",
     "docker push",
     "sam deploy",
@@ -339,9 +352,13 @@ class Destroy(Scripts):
         done = self.run_script("destroy.sh", CONFIRM="longhaul")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.order(
+            "aws lambda put-function-concurrency --function-name longhaul-api --reserved-concurrent-executions 0",
             "aws lambda put-function-concurrency --function-name longhaul-reconciler --reserved-concurrent-executions 0",
             "aws lambda put-function-concurrency --function-name longhaul-sync --reserved-concurrent-executions 0",
             "aws lambda put-function-concurrency --function-name longhaul-callback --reserved-concurrent-executions 0",
+            "aws lambda stop-durable-execution --durable-execution-arn arn:e1",
+            "aws lambda stop-durable-execution --durable-execution-arn arn:e2",
+            "aws lambda stop-durable-execution --durable-execution-arn arn:e3",
             "aws ecs stop-task --cluster longhaul --task arn:t1",
             "aws ecs stop-task --cluster longhaul --task arn:t2",
             "aws ecs wait tasks-stopped --cluster longhaul --tasks arn:t1",
@@ -352,6 +369,57 @@ class Destroy(Scripts):
             "aws ecs delete-task-definitions --task-definitions arn:demo:1",
         )
         self.assertEqual(len([call for call in self.calls if call.startswith("aws logs delete")]), 1)
+
+    def test_a_client_that_knows_no_durable_executions_stops_it(self):
+        answers = {"aws lambda stop-durable-execution --generate-cli-skeleton": (252, "Invalid choice")}
+        self.assert_stopped(self.run_script("destroy.sh", answers, CONFIRM="longhaul"), "update it")
+
+    def stops(self):
+        begin = "aws lambda stop-durable-execution --durable-execution-arn "
+        return [call.removeprefix(begin).split()[0] for call in self.calls if call.startswith(begin)]
+
+    def test_what_was_paused_is_stopped_too(self):
+        answers = {executions("callback", statuses="PAUSING PAUSED"): (0, "arn:p1")}
+        done = self.run_script("destroy.sh", answers, CONFIRM="longhaul")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.stops(), ["arn:e1", "arn:e2", "arn:e3", "arn:p1"])
+
+    def test_a_lambda_that_knows_no_pause_is_no_failure(self):
+        unknown = (254, "ValidationException: Member must satisfy enum value set: [RUNNING, SUCCEEDED, FAILED, TIMED_OUT, STOPPED]")
+        answers = {executions("sync", statuses="PAUSING PAUSED"): unknown}
+        done = self.run_script("destroy.sh", answers, CONFIRM="longhaul")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.stops(), ["arn:e1", "arn:e2", "arn:e3"])
+
+    def test_an_execution_that_has_ended_meanwhile_is_no_failure(self):
+        stop, get = (f"aws lambda {it}-durable-execution --durable-execution-arn arn:e1" for it in ("stop", "get"))
+        for answers in (
+            {stop: (254, "InvalidParameterValueException: has ended"), get: (0, "SUCCEEDED")},
+            {stop: (254, "ResourceNotFoundException")},
+        ):
+            with self.subTest(answers):
+                self.setUp()
+                done = self.run_script("destroy.sh", answers, CONFIRM="longhaul")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.order(stop, "aws lambda stop-durable-execution --durable-execution-arn arn:e2", "sam delete")
+
+    def test_an_execution_that_goes_on_is_the_end(self):
+        stop, get = (f"aws lambda {it}-durable-execution --durable-execution-arn arn:e1" for it in ("stop", "get"))
+        for state in ((0, "RUNNING"), (254, "AccessDenied")):
+            with self.subTest(state):
+                self.setUp()
+                done = self.run_script("destroy.sh", {stop: (254, "AccessDenied"), get: state}, CONFIRM="longhaul")
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn("cannot stop arn:e1: AccessDenied", done.stderr)
+                self.assertFalse([call for call in self.calls if call.startswith("sam delete")])
+
+    def test_what_cannot_be_listed_is_the_end(self):
+        for call in (executions("sync"), "aws lambda list-versions-by-function"):
+            with self.subTest(call):
+                self.setUp()
+                answers = {it: (254, "AccessDenied") for it in {call, *ANSWERS} if it.startswith(call)}
+                self.assertNotEqual(self.run_script("destroy.sh", answers, CONFIRM="longhaul").returncode, 0)
+                self.assertFalse([call for call in self.calls if call.startswith("sam delete")])
 
     def test_what_is_gone_already_is_no_failure(self):
         done = self.run_script(
