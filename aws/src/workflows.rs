@@ -155,7 +155,7 @@ impl Workflows {
 /// What became of a durable execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkflowStatus {
-    /// It goes on.
+    /// It goes on, or will: an operator may pause it.
     Running,
     /// It is over; AWS's name for how, and why if it says.
     Over(String),
@@ -196,7 +196,7 @@ impl Workflows {
     pub async fn status(&self, durable_execution_arn: &str) -> Result<WorkflowStatus, CallFailed> {
         let sent = self.client.get_durable_execution().durable_execution_arn(durable_execution_arn).send().await;
         match sent {
-            Ok(answer) if answer.status.as_str() == "RUNNING" => Ok(WorkflowStatus::Running),
+            Ok(answer) if !is_over(answer.status.as_str()) => Ok(WorkflowStatus::Running),
             Ok(answer) => {
                 let why = answer.error.and_then(|error| error.error_message).unwrap_or_default();
                 Ok(WorkflowStatus::Over(format!("{} {why}", answer.status.as_str()).trim().to_owned()))
@@ -209,6 +209,12 @@ impl Workflows {
             Err(error) => Err(CallFailed::new("lambda:GetDurableExecution", error)),
         }
     }
+}
+
+/// What else AWS may say of one is that it goes on, is paused, or something that is new since this was written
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>): nothing to give it up for.
+fn is_over(status: &str) -> bool {
+    ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"].contains(&status)
 }
 
 #[cfg(test)]
@@ -236,6 +242,16 @@ mod tests {
             assert_eq!(serde_json::from_str::<WakeUp>(text).unwrap(), WakeUp { stopped });
         }
         assert_eq!(serde_json::from_str::<WakeUp>("{}").unwrap(), WakeUp::default());
+    }
+
+    #[test]
+    fn only_what_ended_is_over() {
+        for status in ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"] {
+            assert!(is_over(status), "{status}");
+        }
+        for status in ["RUNNING", "PAUSING", "PAUSED", "DELETING", "SOMETHING_NEW"] {
+            assert!(!is_over(status), "{status}");
+        }
     }
 
     #[test]
