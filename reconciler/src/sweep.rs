@@ -24,8 +24,10 @@ impl Attendant {
     /// Looks after everything that is due, until that is done or it is `until`.
     pub(crate) async fn sweep(&self, until: Timestamp) -> Result<(), Error> {
         let now = clock::now();
+        // Each sweep begins with another part: should there be more to do than there is time, no part is always the last.
+        let first = u8::try_from(now.as_second() / 60 % i64::from(PARTS)).unwrap_or_default();
         let mut failed = None;
-        for part in 0..PARTS {
+        for part in (0..PARTS).map(|n| (first + n) % PARTS) {
             failed = self.sweep_part(part, now, until).await.err().or(failed);
         }
         failed.map_or(Ok(()), Err)
