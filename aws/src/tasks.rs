@@ -280,10 +280,22 @@ impl Tasks {
     }
 }
 
-/// Which failures of `RunTask` pass: the cluster is full, the Availability Zone is, or the agent is away
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
+/// Which failures of `RunTask` pass: the cluster is full, the Availability Zone is, the account's quota is used up, the agent
+/// is away, or EC2, which ECS asks for the network, is throttled or at fault
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>,
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html>; the last two as they were
+/// seen: <https://github.com/dask/dask-cloudprovider/issues/56>, <https://github.com/reproio/wrapbox/issues/43>).
 fn lacks_capacity(reason: &str) -> bool {
-    const PASSING: [&str; 5] = ["RESOURCE:", "AGENT", "Capacity is unavailable", "capacity", "Rate exceeded"];
+    const PASSING: [&str; 8] = [
+        "RESOURCE:",
+        "AGENT",
+        "Capacity is unavailable",
+        "capacity",
+        "reached the limit on the number of",
+        "Rate exceeded",
+        "Request limit exceeded",
+        "An internal error has occurred",
+    ];
     PASSING.iter().any(|sign| reason.contains(sign))
 }
 

@@ -2,7 +2,7 @@
 
 mod launch;
 
-use aws::{AdvanceError, Connection, Created, Executions, Logs, RunError, Seen, StoredStart, Tasks, clock};
+use aws::{AdvanceError, CallFailed, Connection, Created, Executions, Logs, RunError, Seen, StoredStart, Tasks, clock};
 use domain::{
     Attempt, DEFAULT_TASK, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict,
     judge, limits, output::kinds, task::Line,
@@ -102,6 +102,20 @@ impl World {
         }
     }
 
+    /// The task of an attempt, if it runs.
+    async fn running(&self, id: &ExecutionId, attempt: Attempt) -> Result<Option<String>, CallFailed> {
+        Ok(launch::task_of_attempt(&self.tasks.started_by(id.as_str()).await?, attempt))
+    }
+
+    /// The task of an attempt, if it runs or has stopped lately.
+    async fn started_before(&self, execution: &Execution, attempt: Attempt) -> Result<Option<String>, CallFailed> {
+        let running = self.running(&execution.id, attempt).await?;
+        let (None, Some(job)) = (&running, self.config.catalog.get(&execution.request.task)) else {
+            return Ok(running);
+        };
+        Ok(launch::task_of_attempt(&self.tasks.stopped_of(execution.id.as_str(), job).await?, attempt))
+    }
+
     async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, EffectFailed> {
         let Some(job) = self.config.catalog.get(&execution.request.task) else { return Ok(Vec::new()) };
         Ok(self.logs.tail(&job.log_stream(task_arn), LOG_LINES, judge::holds_result).await?)
@@ -130,21 +144,26 @@ impl Activities for World {
     /// same task. Tried again much later: `ListTasks` knows it.
     async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, EffectFailed> {
         let execution = self.read(id).await?;
-        let unwanted = unwanted(&execution, clock::now());
-        if unwanted.is_some() || tried != Try::First {
-            let running = self.tasks.started_by(id.as_str()).await?;
-            if let Some(arn) = launch::task_of_attempt(&running, attempt) {
-                return Ok(Started::Task(arn));
-            }
+        // This step ran before, and its task has said so for itself: ECS may have forgotten the token, and the task.
+        if let Some(run) = execution.run_of(attempt) {
+            return Ok(Started::Task(run.task_arn.clone()));
         }
-        if let Some(ending) = unwanted {
-            // This step may have run before: its task may have ended since, and then it counts what that came to.
-            let stopped = match self.config.catalog.get(&execution.request.task) {
-                Some(job) => self.tasks.stopped_of(id.as_str(), job).await?,
-                None => Vec::new(),
+        if let Some(ending) = unwanted(&execution, clock::now()) {
+            // This step may have run before: its task may run, or have ended since, and then it counts what that came to.
+            return match self.started_before(&execution, attempt).await {
+                Ok(started) => Ok(started.map_or(Started::Not(ending), Started::Task)),
+                Err(why) if why.retryable() && tried != Try::Last => Err(why.into()),
+                Err(why) => {
+                    // That nobody wants it is known. What may run of it is looked for after an end that nobody saw.
+                    tracing::warn!(executionId = %id, error = %why, "cannot look for a task that was started before");
+                    Ok(Started::Not(ending))
+                }
             };
-            let ended = launch::task_of_attempt(&stopped, attempt);
-            return Ok(ended.map_or(Started::Not(ending), Started::Task));
+        }
+        if tried != Try::First
+            && let Some(arn) = self.running(id, attempt).await?
+        {
+            return Ok(Started::Task(arn));
         }
         let failed = |kind: &str, why: String| Ok(Started::Not(failed_by_us(kind, why, clock::now())));
         let Some(job) = self.config.catalog.get(&execution.request.task) else {

@@ -61,6 +61,8 @@ fn failure(reason: &str, detail: Option<&str>) -> Value {
 const NO_CAPACITY: &str =
     "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
+const NO_QUOTA: &str = "You’ve reached the limit on the number of vCPUs you can run concurrently";
+
 /// `failures[]`, beside tasks and instead of them
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
 fn failures() -> Vec<Case> {
@@ -72,6 +74,7 @@ fn failures() -> Vec<Case> {
         waits("cpu", Answer::Says(|| failure("RESOURCE:CPU", Some("not enough")))),
         waits("agent", Answer::Says(|| failure("AGENT", None))),
         waits("zone", Answer::Says(|| failure(NO_CAPACITY, None))),
+        waits("quota", Answer::Says(|| failure(NO_QUOTA, None))),
         run_task(
             "beside",
             1,
@@ -85,6 +88,9 @@ fn failures() -> Vec<Case> {
     ]
 }
 
+const NO_NETWORK: &str =
+    "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)";
+
 /// Throttling in its disguises: the SDK tries some of them four times by itself, and then the workflow waits.
 fn throttles() -> Vec<Case> {
     let waits = |job, calls, answer| Case { told: "waitingForCapacity", ..run_task(job, calls, answer) };
@@ -92,6 +98,7 @@ fn throttles() -> Vec<Case> {
         waits("throttled", 5, Answer::Refuses(400, "ThrottlingException", "Rate exceeded")),
         waits("invalid", 5, Answer::Refuses(400, "InvalidParameterException", "Rate exceeded for RunTask")),
         waits("client", 5, Answer::Refuses(400, "ClientException", "Rate exceeded")),
+        waits("network", 1, Answer::Refuses(400, "InvalidParameterException", NO_NETWORK)),
         waits("full", 1, Answer::Refuses(400, "ClientException", NO_CAPACITY)),
         run_task("server", 5, Answer::Refuses(500, "ServerException", "Service Unavailable.")),
         Case {
@@ -192,9 +199,17 @@ fn sights() -> Vec<Case> {
     ]
 }
 
+/// Nothing was printed for so long that CloudWatch stops looking, and says where to go on: from the end, as the local one
+/// spells that.
+fn silence() -> Value {
+    let end = format!("{:020}{:036}", i64::MAX, i64::MAX);
+    json!({ "events": [], "nextBackwardToken": format!("b/{end}"), "nextForwardToken": format!("f/{end}") })
+}
+
 fn logs() -> Vec<Case> {
     let missing = Answer::Refuses(400, "ResourceNotFoundException", "The specified log stream does not exist.");
-    vec![Case { operation: "GetLogEvents", ..describe("log", OK, 2, missing) }]
+    let log = |job, calls, answer| Case { operation: "GetLogEvents", ..describe(job, OK, calls, answer) };
+    vec![log("log", 2, missing), log("silence", EVER, Answer::Begins(silence))]
 }
 
 #[tokio::test]

@@ -61,6 +61,26 @@ async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
     }
 }
 
+/// It is cancelled before its task is started, and AWS refuses to say whether it has one all the same.
+#[tokio::test]
+async fn a_cancel_before_the_start_is_one_whatever_can_be_seen() {
+    let answer = Answer::Refuses(400, "AccessDeniedException", "not authorized to perform: ecs:ListTasks");
+    let front = Front::start(vec![Rule { job: "", operation: "ListTasks", calls: usize::MAX, answer }]).await;
+    let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
+    let stack = Stack::start(&["--task", "long=sleep 300", "--durable-function", &sync]).await;
+    front.stand_before(&stack.aws);
+    let slow = json!({ "on": "dynamodb:GetItem", "by": "longhaul-sync", "does": { "delay": 3 } });
+    let slow = stack.arm(&slow).await;
+    let id = started(&stack, "sync", json!({ "task": "long", "input": null })).await;
+    hit(&stack, slow).await;
+    let cancelled = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
+    assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
+    let execution = done(&stack, &id).await;
+    let told = (&execution["status"], &execution["error"]["type"]);
+    assert_eq!(told, (&json!("CANCELLED"), &json!("cancelled")), "{execution:#}");
+    assert_eq!(stack.tasks_of(&id).await, Vec::<Value>::new());
+}
+
 /// AWS refuses to show the task, and then to stop it. The workflow gives up and is over; what it left running is stopped by
 /// the next look.
 #[tokio::test]
