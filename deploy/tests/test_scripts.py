@@ -7,7 +7,12 @@ import subprocess
 import tempfile
 import unittest
 
+import botocore
+import botocore.session
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+SESSION = botocore.session.get_session()
 
 # What a system has anyway, of which the scripts use some.
 SYSTEM = ("bash", "cat", "date", "dirname", "env", "git", "grep", "printf", "sed", "tr")
@@ -439,6 +444,39 @@ class Destroy(Scripts):
         done = self.run_script("destroy.sh", {"sam delete": (1, "it broke")}, CONFIRM="longhaul")
         self.assertNotEqual(done.returncode, 0)
         self.assertFalse([call for call in self.calls if call.startswith("aws ecr delete")])
+
+
+class Calls(Scripts):
+    # What the client does with a service's API instead of passing it through, and what it takes with every call.
+    OWN = {"ecr get-login-password", "ecs wait", "configure get"}
+    EVERYWHERE = {"query", "output", "generate-cli-skeleton"}
+
+    def known(self, call):
+        """The call is one of AWS's, with parameters that it has."""
+        _, service, command, *rest = call.split()
+        if f"{service} {command}" in self.OWN:
+            return
+        model = SESSION.get_service_model(service)
+        operations = {botocore.xform_name(name, "-"): name for name in model.operation_names}
+        self.assertIn(command, operations)
+        members = getattr(model.operation_model(operations[command]).input_shape, "members", {})
+        parameters = {botocore.xform_name(name, "-"): shape for name, shape in members.items()}
+        parameters |= {f"no-{name}": shape for name, shape in parameters.items() if shape.type_name == "boolean"}
+        options = [word.removeprefix("--") for word in rest if word.startswith("--")]
+        self.assertLessEqual(set(options), {*parameters, *self.EVERYWHERE})
+
+    def test_each_is_one_that_aws_knows(self):
+        absent = {"aws iam get-role": (254, "NoSuchEntity"), "aws ecr describe-repositories": (254, "RepositoryNotFoundException")}
+        stop = {"aws lambda stop-durable-execution --durable-execution-arn arn:e1": (254, "it has ended")}
+        ended = {"aws lambda get-durable-execution": (0, "SUCCEEDED")}
+        for script, answers in (("deploy.sh", absent), ("destroy.sh", stop | ended)):
+            self.setUp()
+            done = self.run_script(script, answers, CONFIRM="longhaul")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for call in self.calls:
+                if call.startswith("aws "):
+                    with self.subTest(call):
+                        self.known(call)
 
 
 if __name__ == "__main__":
