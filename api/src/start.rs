@@ -177,7 +177,8 @@ async fn start_wanted(app: &App, wanted: Execution, now: Timestamp, prefer: Pref
 
 /// The execution that is there under an id, if it is the one that is wanted.
 fn repeated(seen: Execution, wanted: &Execution) -> Result<Execution, Problem> {
-    if seen.owner == wanted.owner && same_request(&seen, wanted) {
+    // A rerun is another request than the start that it repeats, and than a rerun of another execution.
+    if seen.owner == wanted.owner && same_request(&seen, wanted) && seen.rerun_of == wanted.rerun_of {
         return Ok(seen);
     }
     Err(Problem::new(Code::IdempotencyKeyReused, "use a new Idempotency-Key for another request"))

@@ -195,6 +195,33 @@ async fn a_job_is_run_again() {
     }
 }
 
+/// Its key stands for one request: not for the start that it repeats, and not for a rerun of something else.
+#[tokio::test]
+async fn a_rerun_is_another_request_than_what_it_runs_again() {
+    let stack = Stack::start(&["--task", "echo=cat"]).await;
+    let body = json!({ "task": "echo", "input": 1 });
+    let start = async |key: &str| {
+        let response = stack.post("/executions/sync").header("idempotency-key", key).json(&body).send().await.unwrap();
+        let status = response.status();
+        (status, response.json::<Value>().await.unwrap())
+    };
+    let rerun = async |of: &Value, key: &str| {
+        let path = format!("/executions/{}/rerun", of["executionId"].as_str().unwrap());
+        let response = stack.post(&path).header("idempotency-key", key).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let reused = |(status, answer): (StatusCode, Value)| {
+        assert_eq!((status.as_u16(), &answer["code"]), (422, &json!("idempotency-key-reused")), "{answer:#}");
+    };
+    let ((_, one), (_, other)) = (start("one").await, start("other").await);
+    reused(rerun(&one, "one").await);
+    let (status, again) = rerun(&one, "again").await;
+    assert!(status.is_success() && again["rerunOf"] == one["executionId"], "{again:#}");
+    reused(rerun(&other, "again").await);
+    reused(start("again").await);
+    assert_eq!(rerun(&one, "again").await.1["executionId"], again["executionId"], "the same request");
+}
+
 /// The first attempt fails, the second does not.
 #[tokio::test]
 async fn a_job_that_fails_is_tried_again() {
