@@ -113,6 +113,17 @@ class Events(unittest.TestCase):
         self.assertEqual(rules["TaskStopped"]["EventPattern"]["detail"]["clusterArn"], ["<Cluster.Arn>"])
         self.assertEqual(rules["Sweep"]["ScheduleExpression"], "rate(1 minute)")
 
+    def test_who_may_invoke_is_named_by_its_arn_alone(self):
+        """EventBridge's invocations fail, untold, where a permission asks for their account too."""
+        template = Template()
+        permissions = {name: template.properties(name) for name in template.of_type("AWS::Lambda::Permission")}
+        self.assertEqual({name: it["SourceArn"] for name, it in permissions.items()}, {
+            "ApiMayInvokeFunction": "arn:aws:execute-api:us-east-1:111122223333:<Api>/*",
+            "SweepMayInvokeReconciler": "<Sweep.Arn>",
+        })  # fmt: skip
+        for permission in permissions.values():
+            self.assertNotIn("SourceAccount", permission)
+
     def test_one_bad_notice_holds_nothing_up(self):
         template = Template()
         mapping = template.properties("NoticesReachReconciler")
