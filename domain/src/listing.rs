@@ -66,9 +66,14 @@ impl Filter {
     }
 
     fn wants(&self, summary: &Summary) -> bool {
-        let tagged = |(key, value): &(String, Option<String>)| {
-            let found = summary.tags.get(key);
-            found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+        // A key may have a `=` in it too.
+        let tagged = |(key, value): &(String, Option<String>)| match value {
+            None => summary.tags.contains_key(key),
+            Some(value) => {
+                let text = format!("{key}={value}");
+                let is_it = |(key, value): (&String, &String)| *key == text || format!("{key}={value}") == text;
+                summary.tags.iter().any(is_it)
+            }
         };
         self.status.is_none_or(|status| status == summary.status)
             && self.pattern.is_none_or(|pattern| pattern == summary.pattern)

@@ -22,7 +22,7 @@ fn summary(ms: i64, id: &str, status: Status) -> Summary {
         exit_code: None,
         deadline: at(ms + 1_000),
         expires_at: at(1_000_000),
-        tags: BTreeMap::from([("team".into(), "blue".into())]),
+        tags: BTreeMap::from([("team".into(), "blue".into()), ("a=b".into(), "c".into())]),
         rerun_of: None,
     }
 }
@@ -84,6 +84,10 @@ fn a_filter_wants_what_it_says() {
         (Filter { tag: tag("team", Some("blue")), ..all.clone() }, true),
         (Filter { tag: tag("team", Some("red")), ..all.clone() }, false),
         (Filter { tag: tag("blue", None), ..all.clone() }, false),
+        (Filter { tag: tag("a=b", None), ..all.clone() }, true),
+        (Filter { tag: tag("a", Some("b=c")), ..all.clone() }, true),
+        (Filter { tag: tag("a", Some("b")), ..all.clone() }, true),
+        (Filter { tag: tag("a", Some("b=")), ..all.clone() }, false),
         (Filter { created_after: Some(at(10)), ..all.clone() }, false),
         (Filter { created_after: Some(at(9)), ..all.clone() }, true),
         (Filter { created_before: Some(at(10)), ..all.clone() }, false),
