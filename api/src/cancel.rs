@@ -12,6 +12,7 @@ use crate::{
     caller::Caller,
     executions::{Id, NotFound, following, owned},
     model::ExecutionView,
+    parameters::NoParameters,
     path::Path,
     prefer::Prefer,
     problem::Problem,
@@ -31,7 +32,11 @@ use crate::{
             ("Retry-After" = u64, description = "Seconds until polling is worth it"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
         )),
-        (status = 200, description = "It is over: nothing changes any more", body = ExecutionView),
+        (status = 200, description = "It is over: nothing changes any more", body = ExecutionView, headers(
+            ("ETag" = String, description = "Stands for the execution as it is now"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+        )),
+        NoParameters,
         NotFound,
         Problem,
     ),
@@ -40,6 +45,7 @@ pub(crate) async fn cancel(
     State(app): State<App>,
     Caller(owner): Caller,
     Path(id): Path,
+    _: NoParameters,
     prefer: Prefer,
 ) -> Result<Response, Problem> {
     let now = clock::now();

@@ -108,16 +108,23 @@ pub(crate) fn routes() -> Router<App> {
     let may = HeaderValue::from_static(security::PAGE);
     Router::new()
         .route("/docs/", get(|| async { swagger_ui("index.html", index) }))
-        .route("/docs/{*file}", get(|Path(file): Path| async move { swagger_ui(&file, page) }))
+        .route(
+            "/docs/{*file}",
+            get(|file: Result<Path, Problem>| async move { swagger_ui(&file.map_err(|_| no_such_file())?.0, page) }),
+        )
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, may))
         .route("/docs", get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
         .route("/openapi.yaml", get(|| async { served("application/yaml", &YAML) }))
         .route("/openapi.json", get(|| async { served("application/json", &JSON) }))
 }
 
+fn no_such_file() -> Problem {
+    Problem::new(Code::PathNotFound, "Swagger UI has no such file")
+}
+
 fn swagger_ui(file: &str, page: Arc<Config<'static>>) -> Result<Response, Problem> {
     let found = utoipa_swagger_ui::serve(file, page).map_err(|why| Problem::inside(&*why))?;
-    let file = found.ok_or_else(|| Problem::new(Code::PathNotFound, "Swagger UI has no such file"))?;
+    let file = found.ok_or_else(no_such_file)?;
     let encoding = file.gzpipped.then_some([(header::CONTENT_ENCODING, "gzip")]);
     Ok(([(header::CONTENT_TYPE, file.content_type)], encoding, file.bytes).into_response())
 }

@@ -20,6 +20,7 @@ use utoipa::{
 use crate::{
     caller::Caller,
     model::ExecutionView,
+    parameters::NoParameters,
     path::Path,
     prefer::Prefer,
     problem::{Answers, Code, Problem, answers},
@@ -74,6 +75,7 @@ impl IntoParams for Id {
             ("Retry-After" = u64, description = "Seconds; absent when it is final"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
         )),
+        NoParameters,
         NotFound,
         Problem,
     ),
@@ -82,20 +84,24 @@ pub(crate) async fn get_execution(
     State(app): State<App>,
     Caller(owner): Caller,
     Path(id): Path,
+    _: NoParameters,
     prefer: Prefer,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let execution = owned(&app, &owner, &id, clock::now()).await?;
-    let known = headers.get(header::IF_NONE_MATCH);
-    let is_known = |seen: &Execution| known.is_some_and(|known| matches(known, &etag(seen)));
-    let enough = |seen: &Execution| seen.status().is_final() || (known.is_some() && !is_known(seen));
+    let is_known = |seen: &Execution| {
+        let etag = etag(seen);
+        headers.get_all(header::IF_NONE_MATCH).iter().any(|known| matches(known, &etag))
+    };
+    let asks_for_news = headers.contains_key(header::IF_NONE_MATCH);
+    let enough = |seen: &Execution| seen.status().is_final() || (asks_for_news && !is_known(seen));
     let execution = prefer.hold(&app.executions, execution, enough).await;
-    let mut headers = following(&execution, clock::now());
-    prefer.tell(&mut headers);
-    if is_known(&execution) {
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    let mut telling = following(&execution, clock::now());
+    prefer.tell(&mut telling);
+    if asks_for_news && is_known(&execution) {
+        return Ok((StatusCode::NOT_MODIFIED, telling).into_response());
     }
-    Ok((headers, axum::Json(ExecutionView::of(execution))).into_response())
+    Ok((telling, axum::Json(ExecutionView::of(execution))).into_response())
 }
 
 /// The execution of that id, if it is the caller's: another's is as if it were not there.

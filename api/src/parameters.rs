@@ -8,7 +8,9 @@ use axum::{
     http::request::Parts,
 };
 
-use crate::problem::{Code, Problem};
+use utoipa::IntoResponses;
+
+use crate::problem::{Answers, Code, Problem, answers};
 
 /// Latest attempt that can be asked about: far later than any that an execution comes to.
 pub(crate) const LATEST_ATTEMPT: u32 = 1_000;
@@ -30,6 +32,23 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
             }
         }
         Ok(Self(parameters))
+    }
+}
+
+/// Of an operation that has none.
+pub(crate) struct NoParameters;
+
+impl<S: Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Parameters::from_request_parts(parts, state).await?.finish().map(|()| Self)
+    }
+}
+
+impl IntoResponses for NoParameters {
+    fn responses() -> Answers {
+        answers(&[Code::InvalidParameter])
     }
 }
 

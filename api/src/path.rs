@@ -12,7 +12,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = axum::extract::Path::from_request_parts(parts, state).await;
-        let unreadable = |_| Problem::new(Code::PathNotFound, "there is something in the path that is no UTF-8");
+        let unreadable = |_| Problem::new(Code::ExecutionNotFound, "what stands for its id in the path is no UTF-8");
         read.map(|axum::extract::Path(text)| Self(text)).map_err(unreadable)
     }
 }

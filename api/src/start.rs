@@ -21,7 +21,7 @@ use crate::{
     caller::Caller,
     executions::{self, Id, NotFound},
     model::{ExecutionView, NewExecution, example},
-    parameters::Parameters,
+    parameters::{NoParameters, Parameters},
     path::Path,
     prefer::Prefer,
     problem::{Answers, Code, Problem, answers},
@@ -55,7 +55,7 @@ struct RerunRefused;
 
 impl IntoResponses for RerunRefused {
     fn responses() -> Answers {
-        answers(&[Code::InvalidHeader, Code::ExecutionIdTaken, Code::IdempotencyKeyReused])
+        answers(&[Code::InvalidHeader, Code::InvalidParameter, Code::ExecutionIdTaken, Code::IdempotencyKeyReused])
     }
 }
 
@@ -219,6 +219,7 @@ pub(crate) async fn rerun(
     State(app): State<App>,
     Caller(owner): Caller,
     Path(id): Path,
+    _: NoParameters,
     prefer: Prefer,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

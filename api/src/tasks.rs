@@ -5,7 +5,7 @@ use domain::DEFAULT_TASK;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{caller::Caller, problem::Problem, router::App};
+use crate::{caller::Caller, parameters::NoParameters, problem::Problem, router::App};
 
 /// The jobs that may be run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,9 +30,9 @@ pub(crate) struct TaskView {
 /// Whoever runs the installation says which there are.
 #[utoipa::path(
     get, path = "/tasks", operation_id = "listTasks", tag = "tasks",
-    responses((status = 200, description = "The jobs that may be run", body = TaskList), Problem),
+    responses((status = 200, description = "The jobs that may be run", body = TaskList), NoParameters, Problem),
 )]
-pub(crate) async fn list_tasks(State(app): State<App>, _: Caller) -> Json<TaskList> {
+pub(crate) async fn list_tasks(State(app): State<App>, _: Caller, _: NoParameters) -> Json<TaskList> {
     let task = |name: &String| TaskView { name: name.clone(), default: name == DEFAULT_TASK };
     Json(TaskList { tasks: app.catalog.keys().map(task).collect() })
 }

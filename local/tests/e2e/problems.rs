@@ -73,14 +73,29 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
     assert_eq!(stack.items().await, 0, "nothing is left behind");
 }
 
+/// A misspelt or misplaced parameter starts, stops and shows nothing.
+#[tokio::test]
+async fn a_parameter_that_an_operation_does_not_have_is_refused() {
+    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let id = stack.start_running("sync", "long").await;
+    let path = |rest: &str| format!("/executions/{id}{rest}");
+    problem(stack.post(&path("/rerun?validateOnly=true")), 400, "invalid-parameter").await;
+    problem(stack.post(&path("/cancel?dryRun=true")), 400, "invalid-parameter").await;
+    problem(stack.get(&path("?x=1")), 400, "invalid-parameter").await;
+    problem(stack.get("/tasks?x=1&x=2"), 400, "invalid-parameter").await;
+    assert_eq!(stack.items().await, 1, "nothing was started");
+    assert_eq!(stack.execution(&id).await["status"], "RUNNING");
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
     let stack = Stack::start(&[]).await;
     problem(stack.get("/executions/01a208cc-f685-7587-8cf0-6b6bfde36f95"), 404, "execution-not-found").await;
     problem(stack.get("/executions/not%20an%20id"), 404, "execution-not-found").await;
     problem(stack.get("/nowhere"), 404, "path-not-found").await;
-    for no_text in ["/executions/%ff", "/executions/%ff/logs", "/executions/%ff/history", "/docs/%ff"] {
-        problem(stack.get(no_text), 404, "path-not-found").await;
+    problem(stack.get("/docs/%ff"), 404, "path-not-found").await;
+    for no_text in ["/executions/%ff", "/executions/%ff/logs", "/executions/%ff/history"] {
+        problem(stack.get(no_text), 404, "execution-not-found").await;
     }
     let delete = |path: &str| reqwest::Client::new().request(Method::DELETE, format!("{}{path}", stack.api));
     problem(delete("/executions/sync"), 405, "method-not-allowed").await;
