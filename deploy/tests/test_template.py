@@ -133,6 +133,65 @@ class Events(unittest.TestCase):
         self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * template.properties("ReconcilerFunction")["Timeout"])
 
 
+class Alarms(unittest.TestCase):
+    def alarms(self, **parameters):
+        template = Template(**parameters)
+        return {name: template.properties(name) for name in template.of_type("AWS::CloudWatch::Alarm")}
+
+    def watched(self, alarm):
+        """Name and dimension of what an alarm watches."""
+        metrics = [it["MetricStat"]["Metric"] for it in alarm.get("Metrics", []) if "MetricStat" in it] or [alarm]
+        for metric in metrics:
+            (dimension,) = metric["Dimensions"]
+            yield f"{metric['Namespace']} {metric['MetricName']}", dimension["Name"], dimension["Value"]
+
+    def test_what_nobody_would_notice_is_watched(self):
+        watched = {name: list(self.watched(alarm)) for name, alarm in self.alarms().items()}
+        self.assertEqual(watched, {
+            "SweepFails": [("AWS/Lambda Errors", "FunctionName", "STACK-reconciler")],
+            "SweepStops": [("AWS/Lambda Invocations", "FunctionName", "STACK-reconciler")],
+            "NoticesWait": [("AWS/SQS ApproximateAgeOfOldestMessage", "QueueName", "<Notices.QueueName>")],
+            "NoticesDie": [("AWS/SQS ApproximateNumberOfMessagesVisible", "QueueName", "<DeadNotices.QueueName>")],
+            "ApiFails": [("AWS/ApiGateway 5xx", "ApiId", "<Api>"), ("AWS/ApiGateway Count", "ApiId", "<Api>")],
+        })  # fmt: skip
+
+    def test_they_are_there_without_a_topic_and_tell_it_if_there_is_one(self):
+        topic = "arn:aws:sns:us-east-1:111122223333:oncall"
+        quiet, loud = self.alarms(), self.alarms(AlarmTopic=topic)
+        self.assertEqual(set(quiet), set(loud))
+        for name in loud:
+            self.assertFalse([key for key in quiet[name] if key.endswith("Actions")])
+            self.assertEqual(loud[name]["AlarmActions"], [topic])
+
+    def test_only_a_topics_arn_is_taken(self):
+        allowed = Template().raw["Parameters"]["AlarmTopic"]["AllowedPattern"]
+        for arn in ("", "arn:aws:sns:eu-west-1:111122223333:on_call-1", "arn:aws-us-gov:sns:us-gov-west-1:111122223333:t"):
+            self.assertRegex(arn, allowed)
+        for wrong in ("oncall", "arn:aws:sqs:eu-west-1:111122223333:q", "arn:aws:sns:eu-west-1:111122223333:t:subscription"):
+            self.assertNotRegex(wrong, allowed)
+
+    def test_no_data_means_something_where_there_always_is_some(self):
+        for name, alarm in self.alarms(AlarmTopic="arn:aws:sns:us-east-1:111122223333:oncall").items():
+            always = name == "SweepStops"
+            self.assertEqual(alarm["TreatMissingData"], "missing" if always else "notBreaching")
+            self.assertEqual("InsufficientDataActions" in alarm, always)
+
+    def test_one_bad_notice_is_no_alarm_until_it_is_dead(self):
+        """SQS counts it for its first three tries alone."""
+        alarm = self.alarms()["NoticesWait"]
+        again = Template().properties("Notices")["VisibilityTimeout"]
+        self.assertGreater(alarm["Threshold"], again, "a try that failed once is no alarm")
+        too_old = 3 * again - alarm["Threshold"]
+        # Two periods more than fit into a time can have a part in it.
+        self.assertLessEqual(too_old, (alarm["EvaluationPeriods"] - 2) * alarm["Period"])
+
+    def test_one_sweep_that_fails_is_no_alarm(self):
+        """Lambda tries it again after one minute and after two more."""
+        alarm = self.alarms()["SweepFails"]
+        self.assertEqual(alarm["Period"], 60)
+        self.assertGreater(alarm["EvaluationPeriods"], 4)
+
+
 class Durable(unittest.TestCase):
     def test_a_name_is_free_again_before_its_item_is_gone(self):
         for name in ("SyncFunction", "CallbackFunction"):
