@@ -14,6 +14,7 @@ mod lambda;
 mod listing;
 mod logs;
 mod model;
+mod object;
 mod page_token;
 mod parameters;
 mod path;

@@ -17,6 +17,7 @@ use utoipa::{
 };
 
 use crate::{
+    object::JsonObject,
     problem::{FieldError, Problem},
     time::Time,
 };
@@ -37,24 +38,29 @@ pub(crate) struct NewExecution {
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
     /// How often a job that fails is tried. Once if absent.
-    retry: Option<Retry>,
+    #[schema(value_type = Option<Retry>)]
+    retry: Option<JsonObject<Retry>>,
     /// Your own labels, at most 20; the task gets them too.
     #[serde(default)]
     #[schema(schema_with = tags)]
     tags: BTreeMap<String, String>,
 }
 
-/// A whole number, also as `3.0`: JSON and its schemas know no difference.
+/// A whole number, also as `3.0`: JSON and its schemas know no difference. One that is negative or too large is the nearest
+/// there is: out of range all the same, which is for the limits to say.
 fn whole<'de, D: Deserializer<'de>>(number: D) -> Result<Option<u64>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(number)? else { return Ok(None) };
-    let from_fraction = || format!("{:.0}", number.as_f64().filter(|number| number.fract() == 0.0)?).parse().ok();
-    let whole = number.as_u64().or_else(from_fraction);
-    whole.map(Some).ok_or_else(|| D::Error::custom("must be a whole number"))
+    if let Some(number) = number.as_u64() {
+        return Ok(Some(number));
+    }
+    let number = number.as_f64().filter(|number| number.fract() == 0.0);
+    let number = number.ok_or_else(|| D::Error::custom("must be a whole number"))?;
+    Ok(Some(if number > 0.0 { format!("{number:.0}").parse().unwrap_or(u64::MAX) } else { 0 }))
 }
 
 fn some_whole<'de, D: Deserializer<'de>>(number: D) -> Result<u32, D::Error> {
-    let number = whole(number)?.and_then(|number| u32::try_from(number).ok());
-    number.ok_or_else(|| D::Error::custom("must be a whole number"))
+    let number = whole(number)?.ok_or_else(|| D::Error::custom("must be a whole number"))?;
+    Ok(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// Labels, within their limits: what the derived schema cannot say. Which characters they may have is said in words: a
@@ -92,7 +98,7 @@ impl NewExecution {
             input: self.input,
             task: self.task.unwrap_or_else(|| DEFAULT_TASK.to_owned()),
             timeout: self.timeout_seconds.map_or(limits::TIMEOUT, std::time::Duration::from_secs),
-            max_attempts: self.retry.map_or(1, |retry| retry.max_attempts),
+            max_attempts: self.retry.map_or(1, |retry| retry.0.max_attempts),
             tags: self.tags,
         };
         let field = |violation: domain::Violation| FieldError {

@@ -13,6 +13,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::{
     model::NewExecution,
+    object::JsonObject,
     problem::{Code, FieldError, Problem},
     router::App,
 };
@@ -53,7 +54,7 @@ fn unreadable(why: &BytesRejection) -> Problem {
 
 fn parse(bytes: &[u8]) -> Result<NewExecution, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let new = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let JsonObject(new) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer(error.path());
         let why = error.into_inner();
         match why.classify() {
@@ -108,9 +109,9 @@ mod tests {
     #[test]
     fn says_where_a_body_is_wrong() {
         for (body, code, pointer) in [
-            (r#"{"input":1,"timeoutSeconds":-1}"#, Code::InvalidBody, "/timeoutSeconds"),
             (r#"{"input":1,"timeoutSeconds":1.5}"#, Code::InvalidBody, "/timeoutSeconds"),
-            (r#"{"input":1,"timeoutSeconds":1e300}"#, Code::InvalidBody, "/timeoutSeconds"),
+            (r#"{"input":1,"retry":[3]}"#, Code::InvalidBody, "/retry"),
+            (r#"[1,"demo",60,null,{}]"#, Code::InvalidBody, ""),
             (r#"{"input":1,"tags":{"a/b":1}}"#, Code::InvalidBody, "/tags/a~1b"),
             (r#"{"input":1,"inptu":1}"#, Code::InvalidBody, "/inptu"),
             (r#"{"input":1,"input":2}"#, Code::InvalidBody, ""),
