@@ -8,6 +8,7 @@ import type {
   CompletedExecution,
   Execution,
   FailedExecution,
+  GetExecutionData,
   StartAnswer,
   TimedOutExecution,
 } from "./generated/types.gen.js";
@@ -49,19 +50,22 @@ export async function waitFor(
   { onUpdate, ...options }: WaitOptions = {},
 ): Promise<FinalExecution> {
   const path = { executionId };
-  let headers = {};
+  let headers: GetExecutionData["headers"] = {};
   for (;;) {
     const began = performance.now();
+    const known: string | undefined = headers["If-None-Match"];
     const look = (signal: AbortSignal) => getExecution({ client, path, headers, signal });
     const answer = await answered(look, { ...options, tries: Infinity });
     const { response } = answer;
-    const changed = response.status !== 304;
+    const etag = response.headers.get("etag");
+    const changed = response.status !== 304 && etag !== known;
     if (changed) {
       const execution = executionOf(answer);
-      const etag = response.headers.get("etag");
       headers = etag === null ? {} : { "If-None-Match": etag, Prefer: `wait=${HOLD_S}` };
       onUpdate?.(execution);
       if (isFinal(execution)) return execution;
+      // This look asked for no hold, since nothing was known yet. The next one does.
+      if (known === undefined && etag !== null) continue;
     }
     // Who held its answer is asked again at once. "Not modified" in no time was not held, whatever it says.
     const inNoTime = performance.now() - began < 500 * HOLD_S;

@@ -90,19 +90,30 @@ test("throttled calls come back when they were told to", { timeout }, async () =
   assert(heard[0] instanceof ApiError && heard[0].response.status === 429);
 });
 
-for (const [what, applied] of [["ignores", {}], ["does not keep", { "preference-applied": "wait=20" }]] as const) {
-  test(`a server that ${what} a wait is asked again when it says so`, { timeout }, async () => {
+const granted = { "preference-applied": "wait=20" };
+for (const { what, etag, applied, status } of [
+  { what: "ignores a wait", etag: { etag: '"1"' }, status: 304 },
+  { what: "does not keep a wait", etag: { etag: '"1"' }, applied: granted, status: 304 },
+  { what: "says the same again", etag: { etag: '"1"' }, applied: granted, status: 200 },
+  { what: "gives no ETag", status: 200 },
+]) {
+  test(`a server that ${what} is asked again when it says so`, { timeout }, async () => {
     const tries: { at: number; prefers: string | null }[] = [];
     const answers = async (input: Parameters<typeof fetch>[0]) => {
       tries.push({ at: performance.now(), prefers: (input as Request).headers.get("prefer") });
-      const seen = { executionId: "an-id", done: tries.length === 4, status: tries.length === 4 ? "COMPLETED" : "RUNNING" };
-      const headers = { ...applied, "retry-after": "1", etag: `"${tries.length}"` };
-      if (tries.length === 2 || tries.length === 3) return new Response(null, { status: 304, headers });
-      return Response.json(seen, { headers: tries.length === 1 ? { "retry-after": "1", etag: '"1"' } : headers });
+      const headers = { "retry-after": "1", ...etag, ...(tries.length > 1 && applied) };
+      const running = { executionId: "an-id", done: false, status: "RUNNING" };
+      if (tries.length === 4) return Response.json({ ...running, done: true, status: "COMPLETED" });
+      if (tries.length > 1 && status === 304) return new Response(null, { status, headers });
+      return Response.json(running, { headers });
     };
     await waitFor(createLonghaul({ baseUrl: "http://old.test", fetch: answers }), "an-id");
-    assert.deepEqual(tries.map(({ prefers }) => prefers), [null, "wait=20", "wait=20", "wait=20"]);
+    const prefers = etag ? "wait=20" : null;
+    assert.deepEqual(tries.map(({ prefers }) => prefers), [null, prefers, prefers, prefers]);
     const pauses = tries.slice(1).map(({ at }, nth) => at - (tries[nth]?.at ?? NaN));
+    // A look that asked for no hold is followed at once by one that does.
+    const atOnce = etag ? pauses.splice(0, 1) : [];
+    assert(atOnce.every((ms) => ms < 900), `paused for ${atOnce} ms`);
     assert(pauses.every((ms) => ms >= 990), `paused for ${pauses} ms`);
   });
 }
