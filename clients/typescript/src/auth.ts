@@ -1,6 +1,9 @@
 /** Says who calls. */
 
-/** Puts into a request what proves who sends it. Called for every try anew, so that it may use a fresh token. */
+/**
+ * Puts into a request what proves who sends it. Called for every try anew, so that it may use a fresh token.
+ * What it throws ends the call, unless a connection of its own broke: that is tried again too.
+ */
 export type Authorize = (request: Request) => void | Promise<void>;
 
 /** A bearer token, or what fetches one. */

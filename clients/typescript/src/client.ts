@@ -2,6 +2,7 @@
 
 import type { Authorize } from "./auth.js";
 import { type Client, createClient, createConfig } from "./generated/client/index.js";
+import { sent } from "./retry.js";
 
 /** An installation, and who calls it. It is the generated client, so that every generated operation takes it. */
 export type Longhaul = Client;
@@ -16,13 +17,16 @@ export interface LonghaulOptions {
 }
 
 export function createLonghaul({ baseUrl, authorize, fetch: send }: LonghaulOptions): Longhaul {
+  // As a request will have it: on a page it may be the page's own origin.
+  const { url } = new Request(baseUrl);
+  if (!/^https?:/.test(url)) throw new TypeError(`baseUrl has to begin with https:// or http://, unlike ${baseUrl}`);
   return createClient(
     createConfig({
       baseUrl: baseUrl.replace(/\/+$/, ""),
       fetch: async (input, init) => {
         const request = new Request(input, init);
         await authorize?.(request);
-        return (send ?? globalThis.fetch)(request);
+        return sent(request, send ?? globalThis.fetch);
       },
     }),
   );

@@ -25,6 +25,25 @@ const LONGEST_BACKOFF_MS = 10_000;
 /** Longer pauses are cut to this: a timer of more than 24 days would fire at once. */
 const LONGEST_PAUSE_MS = 3_600_000;
 
+/** Failures that another try may not meet. What fails before a request is on its way is the caller's own mistake. */
+const passing = new WeakSet<Error>();
+
+/** How Node, Chrome, Firefox and Safari say that there was no connection: an `Authorize` may need one of its own. */
+const NO_CONNECTION = /^(fetch failed|terminated|failed to fetch|network ?error|load failed)/i;
+
+/** Sends a request, and hears the answer out: one that breaks off fails here, as one that never came does. */
+export async function sent(request: Request, send: typeof fetch): Promise<Response> {
+  try {
+    const response = await send(request);
+    await response.clone().arrayBuffer();
+    return response;
+  } catch (error) {
+    // `fetch` has no other type for a connection that broke.
+    if (error instanceof TypeError) passing.add(error);
+    throw error;
+  }
+}
+
 /** The first answer that is not a passing failure: a success, or "not modified". Everything else is thrown. */
 export async function answered<Data>(
   call: (signal: AbortSignal) => Promise<Outcome<Data>>,
@@ -34,7 +53,8 @@ export async function answered<Data>(
     signal?.throwIfAborted();
     try {
       const timeout = AbortSignal.timeout(REQUEST_MS);
-      const { data, error, response } = await call(signal ? AbortSignal.any([signal, timeout]) : timeout);
+      const ended = signal ? AbortSignal.any([signal, timeout]) : timeout;
+      const { data, error, response } = await call(ended).catch(unread);
       if (response === undefined) throw error;
       if (!response.ok && response.status !== 304) throw errorOf(response, error);
       return { data, response };
@@ -49,11 +69,17 @@ export async function answered<Data>(
   }
 }
 
-/** `fetch` fails with a TypeError when there is no connection, and JSON with a SyntaxError when it broke off. */
+/** An operation itself throws a SyntaxError only when the JSON of its answer broke off. */
+function unread(error: unknown): never {
+  if (error instanceof SyntaxError) passing.add(error);
+  throw error;
+}
+
 function isPassing(error: unknown): error is Error {
   if (error instanceof ApiError) return error.response.status === 429 || error.response.status >= 500;
-  const timedOut = error instanceof DOMException && error.name === "TimeoutError";
-  return error instanceof TypeError || error instanceof SyntaxError || timedOut;
+  if (error instanceof DOMException) return error.name === "TimeoutError";
+  if (error instanceof TypeError && NO_CONNECTION.test(error.message)) return true;
+  return error instanceof Error && passing.has(error);
 }
 
 /** Milliseconds, if the answer says: `Retry-After` has seconds or a date. */

@@ -6,7 +6,7 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, mock, test } from "node:test";
 
-import { ApiError, createLonghaul, get, isFinal, runSync, startSync, waitFor } from "@longhaul/client";
+import { ApiError, bearer, createLonghaul, get, isFinal, runSync, startSync, waitFor } from "@longhaul/client";
 
 import { Stack } from "./stack.js";
 
@@ -181,8 +181,63 @@ test("a start that nobody answers gives up", { timeout }, async () => {
   assert.equal(calls, 8);
 });
 
-test("what the caller's own code throws is not tried again", { timeout }, async () => {
-  const authorize = () => Promise.reject(new Error("no token"));
-  const longhaul = createLonghaul({ baseUrl: stack.api, authorize });
-  await assert.rejects(waitFor(longhaul, "an-id"), /no token/);
+/** Of what has to fail at once. */
+const atOnce = { onRetry: (error: Error) => assert.fail(`tried again: ${error}`) };
+
+for (const [what, token, thrown] of [
+  ["fails", () => Promise.reject(new Error("no token")), /no token/],
+  ["has a mistake", () => (undefined as unknown as { token: string }).token, TypeError],
+  ["reads what is no JSON", () => JSON.parse("undefined") as string, SyntaxError],
+  ["is no header", () => "two\nlines", TypeError],
+] as const) {
+  test(`a token that ${what} is not asked for again`, { timeout }, async () => {
+    const longhaul = createLonghaul({ baseUrl: stack.api, authorize: bearer(token) });
+    await assert.rejects(waitFor(longhaul, "an-id", atOnce), thrown);
+  });
+}
+
+test("a token is asked for again when its own connection broke", { timeout }, async () => {
+  const nowhere = await serving(() => undefined, async (url) => url);
+  const broken = [
+    () => fetch(nowhere),
+    () => fetch(nowhere, { signal: AbortSignal.timeout(0) }),
+    () => Promise.reject(new TypeError("Failed to fetch")),
+    () => Promise.reject(new TypeError("NetworkError when attempting to fetch resource.")),
+    () => Promise.reject(new TypeError("Load failed")),
+  ];
+  const left = [...broken];
+  const authorize = bearer(async () => (await left.shift()?.(), "a-token"));
+  const answers = async () => Response.json({ executionId: "an-id" });
+  const longhaul = createLonghaul({ baseUrl: "http://longhaul.test", authorize, fetch: answers });
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const heard: Error[] = [];
+  const onRetry = (error: Error) => (heard.push(error), setImmediate(() => mock.timers.runAll()));
+  const execution = await get(longhaul, "an-id", { onRetry });
+  mock.timers.reset();
+  assert.deepEqual([execution.executionId, heard.length], ["an-id", broken.length]);
+});
+
+test("an address that nothing can be sent to is refused at once", () => {
+  for (const baseUrl of ["127.0.0.1:8080", "localhost:8080", "/prod", ""])
+    assert.throws(() => createLonghaul({ baseUrl }), TypeError, baseUrl);
+});
+
+const circle: unknown[] = [];
+circle.push(circle);
+for (const [what, input, options, thrown] of [
+  ["a circle", circle, {}, /^TypeError: Converting circular/],
+  ["a key that is no header", 1, { idempotencyKey: "東京" }, TypeError],
+] as const) {
+  test(`${what} is refused before anything is sent`, { timeout }, async () => {
+    const sends = async () => assert.fail("sent");
+    const longhaul = createLonghaul({ baseUrl: "http://longhaul.test", fetch: sends });
+    await assert.rejects(startSync(longhaul, { input }, { ...options, ...atOnce }), thrown);
+  });
+}
+
+test("JSON that broke off is asked for again", { timeout }, async () => {
+  const texts = ['{"executionId":', '{"executionId":"an-id"}'];
+  const answers = async () => new Response(texts.shift(), { headers: { "content-type": "application/json" } });
+  const execution = await get(createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers }), "an-id");
+  assert.deepEqual([execution.executionId, texts], ["an-id", []]);
 });
