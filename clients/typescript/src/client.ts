@@ -23,6 +23,8 @@ export function createLonghaul({ baseUrl, authorize, fetch: send }: LonghaulOpti
   return createClient(
     createConfig({
       baseUrl: baseUrl.replace(/\/+$/, ""),
+      // The generated one makes strings of BigInts, silently.
+      bodySerializer: JSON.stringify,
       fetch: async (input, init) => {
         const request = new Request(input, init);
         await authorize?.(request);

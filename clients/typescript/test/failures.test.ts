@@ -226,6 +226,7 @@ const circle: unknown[] = [];
 circle.push(circle);
 for (const [what, input, options, thrown] of [
   ["a circle", circle, {}, /^TypeError: Converting circular/],
+  ["a BigInt", { order: 7n }, {}, /^TypeError: Do not know how to serialize a BigInt/],
   ["a key that is no header", 1, { idempotencyKey: "東京" }, TypeError],
 ] as const) {
   test(`${what} is refused before anything is sent`, { timeout }, async () => {
