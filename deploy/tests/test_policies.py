@@ -1,9 +1,10 @@
 """Each role may do what its program calls: nothing is missing, nothing spare. And it may do it to this stack alone."""
 
+import re
 import unittest
 
 import rust
-from cloudformation import Template
+from cloudformation import ROOT, Template
 
 # What Lambda, ECS and the VPC do with a role by themselves.
 WRITE_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -78,6 +79,7 @@ class Policies(unittest.TestCase):
             self.assertNotIn("Policies", function["Properties"], "SAM would add a managed policy")
 
     def test_policies_name_what_is_this_stacks(self):
+        jobs = set().union(*self.of_jobs().values())
         for role in self.roles:
             for statement in statements(self.template, role):
                 for action in listed(statement["Action"]):
@@ -87,17 +89,45 @@ class Policies(unittest.TestCase):
                         if resource == "*":
                             self.assertIn(action, UNBOUND)
                             self.assertEqual(statement.get("Condition"), UNBOUND[action])
-                        else:
+                        elif resource not in jobs:
                             self.assertRegex(resource, r"STACK|^<\w+\.Arn>(/index/\w+)?$")
                             self.assertNotRegex(resource.split(":", 5)[-1], r"^\*|^[a-z-]+[/:]\*")
 
-    def test_two_roles_are_passed_to_ecs_and_to_nothing_else(self):
-        task = self.template.properties("DemoTask")
+    def test_tasks_roles_are_passed_to_ecs_and_nothing_else_is(self):
+        jobs = map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition"))
+        roles = {job[role] for job in jobs for role in ("TaskRoleArn", "ExecutionRoleArn")}
         passed = [it for role in self.roles for it in statements(self.template, role) if "iam:PassRole" in listed(it["Action"])]
         self.assertEqual(len(passed), 2)
         for statement in passed:
-            self.assertEqual(statement["Resource"], [task["TaskRoleArn"], task["ExecutionRoleArn"]])
+            self.assertEqual(set(statement["Resource"]), roles)
             self.assertEqual(statement["Condition"], {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}})
+
+    def of_jobs(self):
+        """What each policy that names jobs has to name, by its Sid."""
+        named = {"Run": set(), "Pull": set(), "Output": set(), "Pass": set()}
+        arn = "arn:aws:{}:us-east-1:111122223333:{}".format
+        for job in map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition")):
+            named["Run"].add(arn("ecs", f"task-definition/{job['Family']}:*"))
+            named["Pass"] |= {job["TaskRoleArn"], job["ExecutionRoleArn"]}
+            for container in job["ContainerDefinitions"]:
+                repository = re.search(r"/([^@:]+)", container["Image"])[1]
+                named["Pull"].add(arn("ecr", f"repository/{repository}"))
+                log = container["LogConfiguration"]["Options"]
+                stream = f"log-stream:{log['awslogs-stream-prefix']}/{container['Name']}/*"
+                named["Output"].add(arn("logs", f"log-group:{log['awslogs-group']}:{stream}"))
+        return named
+
+    def test_each_job_is_named_where_it_has_to_be(self):
+        for sid, resources in self.of_jobs().items():
+            found = [it for role in self.roles for it in statements(self.template, role) if it["Sid"] == sid]
+            self.assertTrue(found)
+            for statement in found:
+                with self.subTest(sid):
+                    self.assertEqual(set(listed(statement["Resource"])), resources)
+
+    def test_whoever_adds_a_job_is_told_where(self):
+        told = re.search(r"((?:  #.*\n)+)  DemoTask:", (ROOT / "template.yaml").read_text())[1]
+        self.assertEqual(re.findall(r"^  #   (\w+) ", told, re.M), ["TASKS", *self.of_jobs()])
 
     def test_functions_are_invoked_by_their_alias(self):
         for who in ("Api", "Reconciler"):

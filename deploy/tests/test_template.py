@@ -55,16 +55,20 @@ class Environment(unittest.TestCase):
                 self.assertLessEqual(needed, given)
                 self.assertLessEqual(given, set(read))
 
-    def test_tasks_name_the_definition_that_is_there(self):
+    def test_tasks_name_the_definitions_that_are_there(self):
         template = Template()
-        demo = template.properties("DemoTask")
+        definitions = {it["Family"]: it for it in map(template.properties, template.of_type("AWS::ECS::TaskDefinition"))}
         for name in FUNCTIONS:
             tasks = json.loads(template.properties(name)["Environment"]["Variables"]["TASKS"])
-            self.assertEqual(tasks, {"demo": {"taskDefinition": demo["Family"]}})
-        (container,) = demo["ContainerDefinitions"]
-        self.assertEqual(container["Name"], default_of("default_container"))
-        prefix = container["LogConfiguration"]["Options"]["awslogs-stream-prefix"]
-        self.assertEqual(prefix, default_of("default_stream_prefix"))
+            self.assertEqual(tasks["demo"], {"taskDefinition": "STACK-demo"})
+            self.assertEqual(sorted(task["taskDefinition"] for task in tasks.values()), sorted(definitions))
+            for task in tasks.values():
+                (prefix,) = {
+                    container["LogConfiguration"]["Options"]["awslogs-stream-prefix"]
+                    for container in definitions[task["taskDefinition"]]["ContainerDefinitions"]
+                    if container["Name"] == task.get("container", default_of("default_container"))
+                }
+                self.assertEqual(prefix, task.get("logStreamPrefix", default_of("default_stream_prefix")))
 
     def test_the_table_is_the_one_that_the_code_knows(self):
         item = (ROOT / "aws/src/executions/item.rs").read_text()
