@@ -27,7 +27,7 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
-    /// What the job gets to work on: any JSON, on its stdin and in `EXECUTION_INPUT`. At most 180 KB, nested 64 deep.
+    /// What the job gets to work on: any JSON, on its stdin and in `EXECUTION_INPUT`. At most 180 KB with the tags, nested 64 deep.
     #[schema(value_type = Value)]
     pub(crate) input: Json,
     /// Name of the job, one of those that this installation knows; the demonstration job if absent.

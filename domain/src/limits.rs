@@ -7,7 +7,8 @@ use std::time::Duration;
 /// [`RESULT_BYTES`]; DynamoDB counts what is stored, so both at their largest would not fit: see [`INPUT_BYTES`].
 pub const BODY_BYTES: usize = 256 * 1024;
 
-/// Largest input, in bytes of its JSON text: with the largest result and everything else it stays under an item's 400 KB.
+/// Largest input, in bytes of its JSON text and of all tags: with the largest result and everything else they stay under an
+/// item's 400 KB.
 pub const INPUT_BYTES: usize = 180 * 1024;
 
 /// Largest result, in bytes of its JSON text. A larger one makes the execution FAILED with `result-too-large`; the log
@@ -53,6 +54,9 @@ pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// Most entries of a timeline; the first one and the newest are kept.
 pub const TIMELINE_ENTRIES: usize = 50;
+
+/// Longest detail of a timeline's entry, in bytes: a longer one is cut.
+pub const DETAIL_BYTES: usize = 200;
 
 /// Longest error message that is kept, in bytes. A longer one keeps its end, where programs say what went wrong, behind
 /// a `…`.

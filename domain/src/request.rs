@@ -42,12 +42,14 @@ impl Request {
     pub fn violations(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         let mut wrong = |rule, pointer: String, detail: String| found.push(Violation { pointer, detail, rule });
-        let bytes = self.input.text().len();
+        let tags: usize = self.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let bytes = self.input.text().len() + tags;
         if bytes > limits::INPUT_BYTES {
+            let with_tags = if tags > 0 { " with the tags" } else { "" };
             wrong(
                 "input-too-large",
                 "/input".into(),
-                format!("has {bytes} bytes, at most {} are allowed", limits::INPUT_BYTES),
+                format!("has {bytes} bytes{with_tags}, at most {} are allowed", limits::INPUT_BYTES),
             );
         }
         let depth = self.input.depth();
@@ -189,6 +191,19 @@ mod tests {
         assert_eq!(pointers.get(..4), Some(&["/input", "/timeoutSeconds", "/retry/maxAttempts", "/tags"][..]));
         assert_eq!(pointers.get(4), Some(&"/tags/a~10"));
         assert!(request().violations().is_empty());
+    }
+
+    #[test]
+    fn input_and_tags_are_weighed_together() {
+        let rules = |bytes: usize, letter: &str| {
+            let input = Json::parse(&format!("\"{}\"", "x".repeat(bytes - 2))).unwrap();
+            let tags = BTreeMap::from([("team".into(), letter.repeat(100))]);
+            let found = Request { input, tags, ..request() }.violations();
+            found.into_iter().map(|violation| violation.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(limits::INPUT_BYTES - 104, "x"), [""; 0]);
+        assert_eq!(rules(limits::INPUT_BYTES - 103, "x"), ["input-too-large"]);
+        assert_eq!(rules(limits::INPUT_BYTES - 104, "ä"), ["input-too-large"]);
     }
 
     #[test]

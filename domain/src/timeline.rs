@@ -50,7 +50,10 @@ impl Timeline {
     }
 
     /// Adds an entry. A full timeline forgets its second: how it began and what came last are what people look for.
-    pub(crate) fn push(&mut self, at: Timestamp, what: Moment, detail: Option<String>) {
+    pub(crate) fn push(&mut self, at: Timestamp, what: Moment, mut detail: Option<String>) {
+        if let Some(detail) = &mut detail {
+            detail.truncate(detail.floor_char_boundary(limits::DETAIL_BYTES));
+        }
         if self.0.len() >= limits::TIMELINE_ENTRIES {
             self.0.remove(1);
         }
@@ -61,6 +64,14 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_detail_is_cut() {
+        let mut timeline = Timeline::default();
+        timeline.push(Timestamp::UNIX_EPOCH, Moment::WaitingForCapacity, Some("€".repeat(100)));
+        let kept = timeline.entries().first().unwrap().detail.as_ref().unwrap();
+        assert_eq!(*kept, "€".repeat(66));
+    }
 
     #[test]
     fn keeps_the_first_and_the_newest() {

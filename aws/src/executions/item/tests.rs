@@ -1,6 +1,7 @@
 //! The golden item: what older versions wrote stays readable, and what this one writes is known.
 
-use domain::{Attempt, Event, task::Container};
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{Attempt, Event, limits, task::Container};
 
 use super::*;
 
@@ -63,7 +64,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
 #[test]
 fn every_state_comes_back_as_it_went() {
     for execution in [0, 1, 999].into_iter().flat_map(lives) {
-        let attributes: std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> =
+        let attributes: std::collections::HashMap<String, AttributeValue> =
             serde_dynamo::to_item(Item::of(&execution)).unwrap();
         let back: Item = serde_dynamo::from_item(attributes).unwrap();
         assert_eq!(back.into_execution().unwrap(), execution);
@@ -90,4 +91,59 @@ fn the_first_versions_items_are_readable() {
 fn a_damaged_item_is_an_error_that_names_it() {
     let item = Item { status: Status::Failed, ..Item::of(&pending(0)) };
     assert_eq!(item.into_execution().unwrap_err().to_string(), "the item of e1 is damaged: it has no error");
+}
+
+/// What `DynamoDB` counts of an item: names and values as UTF-8, and some bytes for each value in a list or a map
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>).
+fn size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
+        AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + size(value)).sum::<usize>(),
+        AttributeValue::M(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + size(value)).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// Every limit at once: it has to be possible to write the end.
+#[test]
+fn the_largest_execution_fits_into_an_item() {
+    let json = |bytes: usize| Json::parse(&format!("\"{}\"", "x".repeat(bytes - 2))).unwrap();
+    let tag = |n| (format!("{n:02}{}", "x".repeat(limits::TAG_KEY_CHARS - 2)), "x".repeat(limits::TAG_VALUE_CHARS));
+    let tags: Vec<(String, String)> = (0..limits::TAGS).map(tag).collect();
+    let request = Request {
+        input: json(
+            limits::INPUT_BYTES - tags.iter().map(|(key, value): &(String, _)| key.len() + value.len()).sum::<usize>(),
+        ),
+        task: "x".repeat(limits::TASK_NAME_CHARS),
+        timeout: limits::TIMEOUT,
+        max_attempts: limits::ATTEMPTS,
+        tags: tags.into_iter().collect(),
+    };
+    assert_eq!(request.violations(), []);
+    let id = "x".repeat(limits::ID_CHARS).parse().unwrap();
+    let owner = Owner::new(format!("iam:arn:aws:sts::123456789012:assumed-role/{}", "x".repeat(64 + 64)));
+    let mut execution = Execution::new(id, Pattern::Sync, owner, request, at(1_000, 999));
+    let mut step = |event| execution = execution.after(&event, at(1_001, 999)).unwrap().unwrap();
+    // Both begin with the stack's name, which has 53 characters at most: a function's name has 64.
+    let arn = |what: &str| format!("arn:aws-us-gov:{what}:ap-southeast-1:123456789012:{}", "x".repeat(200));
+    step(Event::WorkflowStarted { durable_execution_arn: arn("lambda") });
+    for number in 1..=limits::ATTEMPTS + limits::EXCUSED {
+        let attempt = Attempt::new(number).unwrap();
+        step(Event::NoCapacity { attempt, why: "x".repeat(1_000) });
+        step(Event::TaskStarted { attempt, task_arn: format!("{}{number}", arn("ecs")) });
+        let error = JobError::new("task-failed-to-start", "x");
+        step(Event::AttemptFailed { attempt, error, excused: number <= limits::EXCUSED });
+    }
+    step(Event::CancelRequested);
+    let error = JobError {
+        stop_code: Some("TaskFailedToStart".into()),
+        ..JobError::new("task-failed-to-start", "x".repeat(limits::ERROR_MESSAGE_BYTES))
+    };
+    let result = Some(json(limits::RESULT_BYTES));
+    let (verdict, finished_at) = (Verdict::Cancelled(error), at(1_002, 999));
+    step(Event::Ended(Ending { verdict, result, exit_code: None, finished_at }));
+    let item: std::collections::HashMap<String, AttributeValue> = serde_dynamo::to_item(Item::of(&execution)).unwrap();
+    let bytes: usize = item.iter().map(|(name, value)| name.len() + size(value)).sum();
+    assert!(bytes < 400 * 1024, "{bytes} bytes");
 }
