@@ -16,11 +16,7 @@ use utoipa::{
     openapi::{Object, ObjectBuilder, Type},
 };
 
-use crate::{
-    object::JsonObject,
-    problem::{FieldError, Problem},
-    time::Time,
-};
+use crate::{object::JsonObject, problem::FieldError, time::Time};
 
 /// A job to be run.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -92,31 +88,32 @@ pub(crate) struct Retry {
 }
 
 impl NewExecution {
-    /// The request that it is, with everything said that it leaves out.
-    pub(crate) fn into_request(self, catalog: &Catalog) -> Result<Request, Problem> {
-        let request = Request {
+    /// The request that it is, with everything said that it leaves out. Whether it may be started as it is, [`wrong`] tells.
+    pub(crate) fn into_request(self) -> Request {
+        Request {
             input: self.input,
             task: self.task.unwrap_or_else(|| DEFAULT_TASK.to_owned()),
             timeout: self.timeout_seconds.map_or(limits::TIMEOUT, std::time::Duration::from_secs),
             max_attempts: self.retry.map_or(1, |retry| retry.0.max_attempts),
             tags: self.tags,
-        };
-        let field = |violation: domain::Violation| FieldError {
-            pointer: violation.pointer,
-            detail: violation.detail,
-            rule: violation.rule,
-        };
-        let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
-        if !catalog.contains_key(&request.task) {
-            let known = catalog.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            errors.push(FieldError {
-                pointer: "/task".into(),
-                detail: format!("is not one of: {known}"),
-                rule: "unknown-task",
-            });
         }
-        if errors.is_empty() { Ok(request) } else { Err(Problem::invalid_body(errors)) }
     }
+}
+
+/// Everything that is wrong with a request; nothing if it may be started.
+pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
+    let field = |violation: domain::Violation| FieldError {
+        pointer: violation.pointer,
+        detail: violation.detail,
+        rule: violation.rule,
+    };
+    let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
+    if !catalog.contains_key(&request.task) {
+        let known = catalog.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let detail = format!("is not one of: {known}");
+        errors.push(FieldError { pointer: "/task".into(), detail, rule: "unknown-task" });
+    }
+    errors
 }
 
 /// An execution: what was asked for, where it is, what it came to. `status` tells which; `done` tells what most need.

@@ -20,7 +20,7 @@ use self::{
 use crate::{
     caller::Caller,
     executions::{self, Id, NotFound},
-    model::{ExecutionView, NewExecution, example},
+    model::{ExecutionView, NewExecution, example, wrong},
     parameters::{NoParameters, Parameters},
     path::Path,
     prefer::Prefer,
@@ -141,11 +141,15 @@ async fn start(
 ) -> Result<Response, Problem> {
     let validate_only = parameters.flag("validateOnly")?;
     parameters.finish()?;
-    let request = new.into_request(&app.catalog)?;
     let now = clock::now();
-    let wanted = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
+    let wanted = Execution::new(new_id(headers, &owner, now)?, pattern, owner, new.into_request(), now);
+    let keyed = idempotency_key(headers)?.is_some();
+    let errors = wrong(&wanted.request, &app.catalog);
+    let refused = !errors.is_empty();
+    if refused && !(keyed && was_accepted(&app, &wanted, now).await?) {
+        return Err(Problem::invalid_body(errors));
+    }
     if validate_only {
-        let keyed = idempotency_key(headers)?.is_some();
         return Ok(axum::Json(Validated::of(&app, wanted, keyed, now).await?).into_response());
     }
     start_wanted(&app, wanted, now, prefer).await
@@ -173,6 +177,13 @@ async fn start_wanted(app: &App, wanted: Execution, now: Timestamp, prefer: Pref
     let mut answer = accepted(execution, replayed);
     prefer.tell(answer.headers_mut());
     Ok(answer)
+}
+
+/// Whether the same request was accepted before: then it is answered, also where it would be refused by now, since its job is
+/// not offered any more.
+async fn was_accepted(app: &App, wanted: &Execution, now: Timestamp) -> Result<bool, Problem> {
+    let seen = app.executions.get(&wanted.id).await?.filter(|seen| seen.expires_at > now);
+    Ok(seen.is_some_and(|seen| repeated(seen, wanted).is_ok()))
 }
 
 /// The execution that is there under an id, if it is the one that is wanted.

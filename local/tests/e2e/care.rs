@@ -195,6 +195,26 @@ async fn a_job_is_run_again() {
     }
 }
 
+/// A deployment no longer offers the job: who repeats a lost POST for it is told how it went all the same.
+#[tokio::test]
+async fn what_was_accepted_is_repeated_when_its_job_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let body = json!({ "task": "echo", "input": 1 });
+    let post = async |stack: &Stack, key: &str| {
+        let response = stack.post("/executions/sync").header("idempotency-key", key).json(&body).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let stack = Stack::start_over(directory.path(), &["--task", "echo=cat"]).await;
+    let (_, first) = post(&stack, "order").await;
+    done(&stack, first["executionId"].as_str().unwrap()).await;
+    drop(stack);
+    let stack = Stack::start_over(directory.path(), &[]).await;
+    let (status, again) = post(&stack, "order").await;
+    assert_eq!((status, &again["executionId"]), (StatusCode::OK, &first["executionId"]), "{again:#}");
+    let (status, other) = post(&stack, "another").await;
+    assert_eq!((status, &other["errors"][0]["rule"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("unknown-task")));
+}
+
 /// Its key stands for one request: not for the start that it repeats, and not for a rerun of something else.
 #[tokio::test]
 async fn a_rerun_is_another_request_than_what_it_runs_again() {
