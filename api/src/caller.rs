@@ -15,7 +15,7 @@ use crate::{
 /// How callers are known.
 #[derive(Debug, Clone)]
 pub enum Callers {
-    /// By API Gateway's authorizer: the JWT's subject, or the IAM principal.
+    /// By API Gateway's authorizer: the JWT's subject, or the IAM user or role.
     Authorized,
     /// All are this one: who can reach a loopback address owns the machine.
     Only(Owner),
@@ -67,5 +67,42 @@ fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
         return Some(Owner::new(format!("jwt:{subject}")));
     }
     let principal = authorizer.iam.as_ref().and_then(|iam| iam.user_arn.as_ref());
-    principal.filter(|arn| !arn.is_empty()).map(|arn| Owner::new(format!("iam:{arn}")))
+    principal.filter(|arn| !arn.is_empty()).map(|arn| Owner::new(format!("iam:{}", without_session(arn))))
+}
+
+/// A role is one caller, whoever has assumed it. Who does chooses the session's name, and most tools choose another one each
+/// time: it proves nothing, and would hide from a caller what it started an hour ago
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center it is the
+/// person's name, and nobody chooses it
+/// (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>).
+fn without_session(user_arn: &str) -> &str {
+    let Some((_, assumed)) = user_arn.split_once(":assumed-role/") else { return user_arn };
+    match assumed.split_once('/') {
+        Some((role, session)) if !role.starts_with("AWSReservedSSO_") => {
+            user_arn.strip_suffix(session).and_then(|role| role.strip_suffix('/')).unwrap_or(user_arn)
+        }
+        _ => user_arn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_one_caller_and_a_person_another() {
+        for (user_arn, principal) in [
+            ("arn:aws:iam::1:user/team/eve", "arn:aws:iam::1:user/team/eve"),
+            ("arn:aws:sts::1:assumed-role/jobs/botocore-session-17", "arn:aws:sts::1:assumed-role/jobs"),
+            ("arn:aws:sts::1:assumed-role/jobs/eve@example.com", "arn:aws:sts::1:assumed-role/jobs"),
+            (
+                "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/eve@example.com",
+                "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/eve@example.com",
+            ),
+            ("arn:aws:sts::1:federated-user/eve", "arn:aws:sts::1:federated-user/eve"),
+            ("arn:aws:iam::1:root", "arn:aws:iam::1:root"),
+        ] {
+            assert_eq!(without_session(user_arn), principal);
+        }
+    }
 }

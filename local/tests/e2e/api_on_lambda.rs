@@ -124,6 +124,24 @@ async fn a_job_runs_through_api_gateways_events() {
     assert_eq!((status, &problem["code"]), (400, &json!("invalid-json")));
 }
 
+/// A role's session ends within hours, a job need not.
+#[tokio::test]
+async fn a_role_finds_its_executions_in_its_next_session() {
+    let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
+    let role = |name: &str, session: &str| {
+        json!({ "iam": { "userArn": format!("arn:aws:sts::123456789012:assumed-role/{name}/{session}"), "accessKey": "ASIA",
+            "accountId": "123456789012", "callerId": "AROA", "userId": "AROA" } })
+    };
+    let body = r#"{"input": {"message": "Hello", "processingTime": 0}}"#;
+    let (status, started) =
+        invoke(&stack, &event("POST", "/executions/sync", Some(body), &role("jobs", "session-1"))).await;
+    assert_eq!(status, 202, "{started:#}");
+    let path = format!("/executions/{}", started["executionId"].as_str().unwrap());
+    for (caller, expected) in [(role("jobs", "session-2"), 200), (role("others", "session-1"), 404)] {
+        assert_eq!(invoke(&stack, &event("GET", &path, None, &caller)).await.0, expected, "{caller}");
+    }
+}
+
 /// Another caller's execution is as if it were not there, and who is vouched for by nobody is told nothing, at every path.
 #[tokio::test]
 async fn an_owner_is_whom_the_gateway_vouches_for_at_every_path() {
