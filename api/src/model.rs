@@ -23,7 +23,8 @@ use crate::{object::JsonObject, problem::FieldError, time::Time};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
-    /// What the job gets to work on: any JSON, on its stdin and in `EXECUTION_INPUT`. At most 180 KB with the tags, nested 64 deep.
+    /// What the job gets to work on: any JSON, at most 180 KB with the tags, nested 64 deep. Up to 4 KB stand in
+    /// `EXECUTION_INPUT`; under the worker up to 128 KB do, and all of it is on the job's stdin.
     #[schema(value_type = Value)]
     pub(crate) input: Json,
     /// Name of the job, one of those that this installation knows; the demonstration job if absent.

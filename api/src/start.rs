@@ -120,7 +120,8 @@ macro_rules! start {
 start!(
     /// Start a job whose workflow waits for it and holds the result.
     ///
-    /// The task knows nothing of Longhaul: any image will do. Its result is the last line that it prints, if that is JSON.
+    /// The task knows nothing of Longhaul: any image will do that reads `EXECUTION_INPUT`, which holds an input of up to 4 KB.
+    /// For larger ones it needs the worker too. Its result is the last line that it prints, if that is JSON.
     start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
 );
 start!(
