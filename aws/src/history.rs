@@ -73,8 +73,12 @@ impl Histories {
         Ok(HistoryPage { events: answer.events.into_iter().filter_map(happened).collect(), marker })
     }
 
-    /// The durable execution that sees a later attempt of an execution through, if AWS knows one on the version that the
-    /// alias points to now. Callback executions have one for each attempt.
+    /// The durable execution that sees a later attempt of an execution through, if AWS knows one. Callback executions have one
+    /// for each attempt.
+    ///
+    /// An execution that was started before a deployment is of another version than the alias points to by now. AWS says that
+    /// it lists those of every version where none is named, and has said that it lists `$LATEST`'s
+    /// (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>): so both are asked for.
     ///
     /// # Errors
     ///
@@ -93,10 +97,15 @@ impl Histories {
         // An ARN has colons of its own; the qualifier is behind the last.
         let (function, qualifier) = function.rsplit_once(':').unwrap_or((function, "$LATEST"));
         let name = StoredStart::of(id.clone(), attempt).name();
-        let list = self.client.list_durable_executions_by_function().function_name(function).qualifier(qualifier);
-        let answer = list.durable_execution_name(name).send().await.map_err(|error| CallFailed::new(CALL, error))?;
-        let found = answer.durable_executions.unwrap_or_default().into_iter().next();
-        Ok(found.map(|execution| execution.durable_execution_arn))
+        for version in [Some(qualifier), None] {
+            let list = self.client.list_durable_executions_by_function().function_name(function);
+            let list = list.set_qualifier(version.map(str::to_owned)).durable_execution_name(&name);
+            let answer = list.send().await.map_err(|error| CallFailed::new(CALL, error))?;
+            if let Some(found) = answer.durable_executions.unwrap_or_default().into_iter().next() {
+                return Ok(Some(found.durable_execution_arn));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -113,17 +113,18 @@ async fn executions_are_listed_by_version_name_status_and_time() {
         let names: String = all.iter().map(|one| one["DurableExecutionName"].as_str().unwrap()).collect();
         (names, list["NextMarker"].as_str().unwrap_or_default().to_owned())
     };
-    assert_eq!(names(String::new()).await.0, "c", "$LATEST, if nothing is said");
-    assert_eq!(names("Qualifier=live".into()).await.0, "abd");
-    assert_eq!(names("Qualifier=1&ReverseOrder=true".into()).await.0, "dba");
+    assert_eq!(names(String::new()).await.0, "dcba", "every version, if none is named");
+    assert_eq!(names("Qualifier=$LATEST".into()).await.0, "c");
+    assert_eq!(names("Qualifier=live".into()).await.0, "dba");
+    assert_eq!(names("Qualifier=1&ReverseOrder=true".into()).await.0, "abd");
     assert_eq!(names("Qualifier=1&DurableExecutionName=b".into()).await.0, "b");
     assert_eq!(names("Qualifier=1&Statuses=RUNNING&Statuses=FAILED".into()).await.0, "");
-    assert_eq!(names("Qualifier=1&Statuses=RUNNING&Statuses=SUCCEEDED".into()).await.0, "abd");
+    assert_eq!(names("Qualifier=1&Statuses=RUNNING&Statuses=SUCCEEDED".into()).await.0, "dba");
     assert_eq!(names(format!("Qualifier=1&StartedAfter={}", encoded(&at))).await.0, "d");
     assert_eq!(names(format!("Qualifier=1&StartedBefore={}", encoded(&at))).await.0, "a");
     let (first, marker) = names("Qualifier=1&MaxItems=2".into()).await;
     let (rest, end) = names(format!("Qualifier=1&MaxItems=2&Marker={marker}")).await;
-    assert_eq!((first.as_str(), rest.as_str(), end.as_str()), ("ab", "d", ""));
+    assert_eq!((first.as_str(), rest.as_str(), end.as_str()), ("db", "a", ""));
     let wrong = lambda.get("/2025-12-01/functions/puppet/durable-executions?Statuses=HAPPY").await;
     assert_eq!(refusal(&wrong), INVALID);
 }

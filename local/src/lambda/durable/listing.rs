@@ -1,4 +1,6 @@
-//! `ListDurableExecutionsByFunction`.
+//! `ListDurableExecutionsByFunction`, as AWS describes it since it corrected that: of every version if none is named, and
+//! newest first unless `ReverseOrder`
+//! (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>).
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -33,8 +35,8 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn matches(&self, execution: &Execution, version: &str) -> bool {
-        execution.version == version
+    fn matches(&self, execution: &Execution, version: Option<&str>) -> bool {
+        version.is_none_or(|version| version == execution.version)
             && self.name.as_ref().is_none_or(|name| *name == execution.name)
             && (self.statuses.is_empty() || self.statuses.contains(&execution.status))
             && self.started_after.is_none_or(|after| execution.started_at > after)
@@ -43,17 +45,18 @@ impl Wanted {
 }
 
 impl Durable {
-    /// One page of a function's executions on one of its versions, in the order of their starts.
+    /// One page of a function's executions, on one of its versions or on any, in the order of their starts.
     pub(crate) fn list(&self, of: &Qualified, wanted: &Wanted) -> Result<Value, AwsError> {
         let from = wanted.marker.as_deref().filter(|marker| !marker.is_empty()).map(str::parse::<i64>);
         let from = from.transpose().map_err(|_| invalid("Invalid marker."))?;
         let page = wanted.max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
+        let version = of.explicit.then_some(of.version.as_str());
         let mut shown = Vec::new();
         let mut last = None;
         let mut more = false;
         self.0.db.transact(|tx| {
             store::walk(tx, of.name(), from, wanted.newest_first, |row, execution| {
-                if wanted.matches(&execution, &of.version) {
+                if wanted.matches(&execution, version) {
                     if shown.len() == page {
                         more = true;
                         return false;

@@ -84,7 +84,7 @@ pub(super) async fn list(State(lambda): State<Lambda>, Path(name): Path<String>,
         statuses: statuses.collect::<Result<_, _>>()?,
         started_after: get("StartedAfter").map(time).transpose()?,
         started_before: get("StartedBefore").map(time).transpose()?,
-        newest_first: get("ReverseOrder").is_some_and(|order| order == "true"),
+        newest_first: get("ReverseOrder") != Some("true"),
         marker: get("Marker").map(str::to_owned),
         max_items: get("MaxItems").map(number).transpose()?,
     };
