@@ -43,7 +43,8 @@ export const startCallbackExecution = <ThrowOnError extends boolean = false>(opt
 /**
  * Start a job whose workflow waits for it and holds the result.
  *
- * The task knows nothing of Longhaul: any image will do. Its result is the last line that it prints, if that is JSON.
+ * The task knows nothing of Longhaul: any image will do that reads `EXECUTION_INPUT`, which holds an input of up to 4 KB.
+ * For larger ones it needs the worker too. Its result is the last line that it prints, if that is JSON.
  */
 export const startSyncExecution = <ThrowOnError extends boolean = false>(options: Options<StartSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<StartSyncExecutionResponses, StartSyncExecutionErrors, ThrowOnError>({
     url: '/executions/sync',

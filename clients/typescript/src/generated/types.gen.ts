@@ -354,7 +354,8 @@ export type LogLines = {
  */
 export type NewExecution = {
     /**
-     * What the job gets to work on: any JSON, on its stdin and in `EXECUTION_INPUT`. At most 180 KB, nested 64 deep.
+     * What the job gets to work on: any JSON, at most 180 KB with the tags, nested 64 deep. Up to 4 KB stand in
+     * `EXECUTION_INPUT`; under the worker up to 128 KB do, and all of it is on the job's stdin.
      */
     input: unknown;
     retry?: Retry | null;
@@ -907,6 +908,13 @@ export type GetExecutionData = {
 
 export type GetExecutionErrors = {
     /**
+     * A parameter cannot be used as it is: `invalid-parameter`
+     */
+    400: Problem & {
+        code: 'invalid-parameter';
+        status: 400;
+    };
+    /**
      * Nobody vouches for the caller: `unauthenticated`
      */
     401: Problem & {
@@ -981,6 +989,13 @@ export type CancelExecutionData = {
 };
 
 export type CancelExecutionErrors = {
+    /**
+     * A parameter cannot be used as it is: `invalid-parameter`
+     */
+    400: Problem & {
+        code: 'invalid-parameter';
+        status: 400;
+    };
     /**
      * Nobody vouches for the caller: `unauthenticated`
      */
@@ -1243,10 +1258,10 @@ export type RerunExecutionData = {
 
 export type RerunExecutionErrors = {
     /**
-     * A header cannot be used as it is: `invalid-header`
+     * A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
      */
     400: Problem & {
-        code: 'invalid-header';
+        code: 'invalid-header' | 'invalid-parameter';
         status: 400;
     };
     /**
@@ -1360,6 +1375,13 @@ export type ListTasksData = {
 };
 
 export type ListTasksErrors = {
+    /**
+     * A parameter cannot be used as it is: `invalid-parameter`
+     */
+    400: Problem & {
+        code: 'invalid-parameter';
+        status: 400;
+    };
     /**
      * Nobody vouches for the caller: `unauthenticated`
      */
