@@ -209,7 +209,7 @@ impl World<'_> {
     fn started(&mut self, key: u8, new: &Known, (status, replayed, body): Answer) -> Result<(), String> {
         let first = !self.known.contains_key(&key);
         let known = self.known.entry(key).or_insert_with(|| new.clone());
-        if (known.pattern, known.job) != (new.pattern, new.job) {
+        if (known.pattern, known.job, &known.rerun_of) != (new.pattern, new.job, &new.rerun_of) {
             let refused = status == 422 && body["code"] == "idempotency-key-reused";
             return expect(refused, "the key stands for another request", &body);
         }

@@ -100,7 +100,7 @@ refused("InvalidParameterValueException", "send_durable_execution_callback_succe
 refused("CallbackTimeoutException", "send_durable_execution_callback_success", CallbackId=callback(arns["stopped"]))
 refused("ResourceNotFoundException", "get_durable_execution", DurableExecutionArn=arns["success"][:-1] + "x")
 page = call("list_durable_executions_by_function", FunctionName="durable", Statuses=["SUCCEEDED", "STOPPED"],
-            StartedAfter=done["StartTimestamp"].replace(year=2020), MaxItems=2, ReverseOrder=True)
+            StartedAfter=done["StartTimestamp"].replace(year=2020), MaxItems=2)
 assert [e["DurableExecutionName"] for e in page["DurableExecutions"]] == ["stopped", "failure"] and page["NextMarker"]
 history = call("get_durable_execution_history", DurableExecutionArn=arns["success"], ReverseOrder=True, MaxItems=1)
 assert history["Events"][0]["EventType"] == "ExecutionSucceeded" and history["NextMarker"]
