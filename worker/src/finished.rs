@@ -11,8 +11,7 @@ use crate::stops::Stop;
 /// Exit code of a worker that failed itself, as `env`, `timeout` and `docker run` have it.
 pub(crate) const OWN_FAILURE: u8 = 125;
 
-/// Exit code for a job that ended with 0 only because its deadline passed, as `timeout` has it. A 0 would tell whoever
-/// judges by the exit code alone that the job had completed.
+/// Exit code for a job that ended with 0 only because its deadline passed, as `timeout` has it.
 const DEADLINE_PASSED: i32 = 124;
 
 /// How a job ended.
@@ -49,11 +48,12 @@ impl Finished {
         }
     }
 
-    /// The worker's own exit code: the job's.
+    /// The worker's own exit code: the job's. The 0 of one that was told to end would tell whoever judges by the exit code alone
+    /// that it had completed: ECS sends a signal also when another container of the task has ended, and says no more of it.
     pub(crate) fn exit_code(&self) -> u8 {
         let code = match (self.exit.code(), self.stop) {
             (Some(0) | None, Some(Stop::Deadline)) => Some(DEADLINE_PASSED),
-            (None, Some(Stop::Signal(signal))) => Exit::Signal(signal.as_raw()).code(),
+            (Some(0) | None, Some(Stop::Signal(signal))) => Exit::Signal(signal.as_raw()).code(),
             (code, _) => code,
         };
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(OWN_FAILURE)
@@ -86,11 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_is_the_job_s_unless_that_would_hide_the_deadline() {
+    fn the_exit_code_is_the_job_s_unless_that_would_hide_a_stop() {
         assert_eq!(finished(Exit::Code(3), None).exit_code(), 3);
         assert_eq!(finished(Exit::Signal(9), Some(Stop::Deadline)).exit_code(), 137);
         assert_eq!(finished(Exit::Code(0), Some(Stop::Deadline)).exit_code(), 124);
-        assert_eq!(finished(Exit::Code(0), Some(Stop::Signal(Signal::TERM))).exit_code(), 0);
+        assert_eq!(finished(Exit::Code(0), Some(Stop::Signal(Signal::TERM))).exit_code(), 143);
+        assert_eq!(finished(Exit::Code(3), Some(Stop::Signal(Signal::TERM))).exit_code(), 3);
         assert_eq!(Finished::before_it_began(Stop::Signal(Signal::TERM), Timestamp::UNIX_EPOCH).exit_code(), 143);
         assert_eq!(finished(Exit::Lost("gone".into()), None).exit_code(), 125);
     }
