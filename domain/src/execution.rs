@@ -193,10 +193,11 @@ impl Execution {
         self.stopped.as_deref().filter(|task| task.arn == task_arn)
     }
 
-    /// It may be told before the task's start is recorded, twice, or late: of a task whose attempt is over. Of a callback
-    /// execution nobody waits for it.
+    /// It may be told before the task's start is recorded, twice, or late: of a task whose attempt is over, when the next one's
+    /// may have stopped already. Of a callback execution nobody waits for it.
     fn task_stopped(&self, task: &Task) -> Option<Self> {
-        let late = self.earlier.iter().any(|run| run.task_arn == task.arn);
+        let failed = self.state.run().filter(|run| self.failed.last.is_some_and(|last| run.attempt <= last));
+        let late = self.earlier.iter().chain(failed).any(|run| run.task_arn == task.arn);
         if self.pattern == Pattern::Callback || self.status().is_final() || late || self.told_of(&task.arn).is_some() {
             return None;
         }
@@ -392,6 +393,13 @@ mod tests {
         let running = step(&early, &started(1, "t1")).unwrap();
         assert!(running.told_of("t1").is_some() && running.told_of("t2").is_none());
         assert_eq!(step(&running, &stopped("t1")), None, "told twice");
+        let failed =
+            Event::AttemptFailed { attempt: Attempt::FIRST, error: JobError::new("any", "any"), excused: false };
+        let failed = step(&running, &failed).unwrap();
+        let early = step(&failed, &stopped("t2")).expect("told before its start is recorded");
+        assert_eq!(step(&early, &stopped("t1")), None, "its attempt is over, and what is noted is of the next one");
+        let next = step(&early, &started(2, "t2")).unwrap();
+        assert!(next.told_of("t2").is_some());
         let next = step(&running, &started(2, "t2")).unwrap();
         assert_eq!(step(&next, &stopped("t1")), None, "told late");
         let over = step(&next, &stopped("t2")).unwrap();

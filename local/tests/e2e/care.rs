@@ -195,6 +195,18 @@ async fn a_job_is_run_again() {
     }
 }
 
+/// The second attempt's task ends before its start is recorded: what ECS says of the first one then is no news.
+#[tokio::test]
+async fn an_attempt_that_ends_before_its_start_is_recorded_is_seen() {
+    let stack = Stack::start(&["--task", "fails=exit 3"]).await;
+    without_sweep(&stack).await;
+    // Written before: that it was accepted, the first start, the callback, the failure.
+    let slow = json!({ "on": "dynamodb:PutItem", "by": "longhaul-sync", "skip": 4, "does": { "delay": 3 } });
+    stack.arm(&slow).await;
+    let done = stack.run("sync", json!({ "task": "fails", "input": null, "retry": { "maxAttempts": 2 } })).await;
+    assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{done:#}");
+}
+
 /// A deployment no longer offers the job: who repeats a lost POST for it is told how it went all the same.
 #[tokio::test]
 async fn what_was_accepted_is_repeated_when_its_job_is_gone() {
