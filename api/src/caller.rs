@@ -76,11 +76,8 @@ fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
 /// person's name, and nobody chooses it
 /// (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>).
 fn without_session(user_arn: &str) -> &str {
-    let Some((_, assumed)) = user_arn.split_once(":assumed-role/") else { return user_arn };
-    match assumed.split_once('/') {
-        Some((role, session)) if !role.starts_with("AWSReservedSSO_") => {
-            user_arn.strip_suffix(session).and_then(|role| role.strip_suffix('/')).unwrap_or(user_arn)
-        }
+    match user_arn.rsplit_once('/') {
+        Some((role, _)) if role.contains(":assumed-role/") && !role.contains(":assumed-role/AWSReservedSSO_") => role,
         _ => user_arn,
     }
 }
