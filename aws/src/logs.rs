@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::{CallFailed, Connection};
 
-/// Pages that are looked through for the end of a log: half of a second's calls, of which an account has 25 at most
-/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
+/// Pages that are looked through for the end of a log. Each is a call, of which CloudWatch answers a few in a second for a whole
+/// account (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
 const TAIL_PAGES: usize = 10;
 
 /// The log group that tasks print into.
