@@ -266,7 +266,7 @@ async fn thousands_of_connections_are_answered_and_leave_nothing_behind() {
     let before = resident(&stack);
     let idle = files_of(&stack) + 50;
     let mut after = Vec::new();
-    for connections in [most / 5; 8].into_iter().chain([most]) {
+    for connections in [most / 5; 20].into_iter().chain([most]) {
         let began = Instant::now();
         let mut open = Vec::new();
         for _ in 0..connections {
@@ -290,8 +290,9 @@ async fn thousands_of_connections_are_answered_and_leave_nothing_behind() {
         after.push(resident(&stack));
     }
     println!("resident afterwards: {after:?} kB");
-    // The first rounds fill what the allocator keeps. A kilobyte left behind by each connection would come to 8 MB.
-    assert!(after[7] < after[3] + 6_000, "it grows with each round: {after:?}");
+    // The first ten rounds fill what the allocator keeps, and what it keeps goes up and down by some megabytes ever after.
+    // A kilobyte left behind by each connection of the other ten would come to 20 MB.
+    assert!(after[19] < after[9] + 10_000, "it grows with each round: {after:?}");
 }
 
 /// Has each of these connections answered. Resident kilobytes when all are.
