@@ -55,7 +55,13 @@ struct RerunRefused;
 
 impl IntoResponses for RerunRefused {
     fn responses() -> Answers {
-        answers(&[Code::InvalidHeader, Code::InvalidParameter, Code::ExecutionIdTaken, Code::IdempotencyKeyReused])
+        answers(&[
+            Code::InvalidHeader,
+            Code::InvalidParameter,
+            Code::ExecutionIdTaken,
+            Code::InvalidBody,
+            Code::IdempotencyKeyReused,
+        ])
     }
 }
 
@@ -145,11 +151,7 @@ async fn start(
     let now = clock::now();
     let wanted = Execution::new(new_id(headers, &owner, now)?, pattern, owner, new.into_request(), now);
     let keyed = idempotency_key(headers)?.is_some();
-    let errors = wrong(&wanted.request, &app.catalog);
-    let refused = !errors.is_empty();
-    if refused && !(keyed && was_accepted(&app, &wanted, now).await?) {
-        return Err(Problem::invalid_body(errors));
-    }
+    startable(&app, &wanted, keyed, now).await?;
     if validate_only {
         return Ok(axum::Json(Validated::of(&app, wanted, keyed, now).await?).into_response());
     }
@@ -180,8 +182,16 @@ async fn start_wanted(app: &App, wanted: Execution, now: Timestamp, prefer: Pref
     Ok(answer)
 }
 
-/// Whether the same request was accepted before: then it is answered, also where it would be refused by now, since its job is
-/// not offered any more.
+/// Refuses what may not be started. A request that was accepted before is answered all the same, also where it would be
+/// refused by now, since its job is not offered any more.
+async fn startable(app: &App, wanted: &Execution, keyed: bool, now: Timestamp) -> Result<(), Problem> {
+    let errors = wrong(&wanted.request, &app.catalog);
+    if errors.is_empty() || (keyed && was_accepted(app, wanted, now).await?) {
+        return Ok(());
+    }
+    Err(Problem::invalid_body(errors))
+}
+
 async fn was_accepted(app: &App, wanted: &Execution, now: Timestamp) -> Result<bool, Problem> {
     let seen = app.executions.get(&wanted.id).await?.filter(|seen| seen.expires_at > now);
     Ok(seen.is_some_and(|seen| repeated(seen, wanted).is_ok()))
@@ -198,7 +208,8 @@ fn repeated(seen: Execution, wanted: &Execution) -> Result<Execution, Problem> {
 
 /// Run the same job again, as a new execution.
 ///
-/// The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own.
+/// The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own. It is refused as the
+/// request would be: `invalid-body` where its job is not offered any more.
 #[utoipa::path(
     post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
     params(
@@ -237,9 +248,11 @@ pub(crate) async fn rerun(
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let old = executions::owned(&app, &owner, &id, now).await?;
-    let id = new_id(&headers, &owner, now)?;
-    let new = Execution::new(id, old.pattern, owner, old.request, now);
-    start_wanted(&app, Execution { rerun_of: Some(old.id), ..new }, now, prefer).await
+    let keyed = idempotency_key(&headers)?.is_some();
+    let new = Execution::new(new_id(&headers, &owner, now)?, old.pattern, owner, old.request, now);
+    let wanted = Execution { rerun_of: Some(old.id), ..new };
+    startable(&app, &wanted, keyed, now).await?;
+    start_wanted(&app, wanted, now, prefer).await
 }
 
 fn same_request(seen: &Execution, wanted: &Execution) -> bool {

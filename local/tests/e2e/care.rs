@@ -207,24 +207,33 @@ async fn an_attempt_that_ends_before_its_start_is_recorded_is_seen() {
     assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{done:#}");
 }
 
-/// A deployment no longer offers the job: who repeats a lost POST for it is told how it went all the same.
+/// A deployment no longer offers the job: who repeats a lost POST for it is told how it went all the same, and nobody starts it
+/// anew.
 #[tokio::test]
 async fn what_was_accepted_is_repeated_when_its_job_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let body = json!({ "task": "echo", "input": 1 });
-    let post = async |stack: &Stack, key: &str| {
-        let response = stack.post("/executions/sync").header("idempotency-key", key).json(&body).send().await.unwrap();
+    let post = async |stack: &Stack, path: &str, key: &str| {
+        let response = stack.post(path).header("idempotency-key", key).json(&body).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
     let stack = Stack::start_over(directory.path(), &["--task", "echo=cat"]).await;
-    let (_, first) = post(&stack, "order").await;
-    done(&stack, first["executionId"].as_str().unwrap()).await;
+    let (_, first) = post(&stack, "/executions/sync", "order").await;
+    let id = first["executionId"].as_str().unwrap();
+    let rerun = format!("/executions/{id}/rerun");
+    let (_, second) = post(&stack, &rerun, "once more").await;
+    done(&stack, id).await;
+    done(&stack, second["executionId"].as_str().unwrap()).await;
     drop(stack);
     let stack = Stack::start_over(directory.path(), &[]).await;
-    let (status, again) = post(&stack, "order").await;
-    assert_eq!((status, &again["executionId"]), (StatusCode::OK, &first["executionId"]), "{again:#}");
-    let (status, other) = post(&stack, "another").await;
-    assert_eq!((status, &other["errors"][0]["rule"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("unknown-task")));
+    for (path, key, accepted) in [("/executions/sync", "order", &first), (&rerun, "once more", &second)] {
+        let (status, again) = post(&stack, path, key).await;
+        assert_eq!((status, &again["executionId"]), (StatusCode::OK, &accepted["executionId"]), "{again:#}");
+        let (status, other) = post(&stack, path, "another").await;
+        assert_eq!((status, &other["errors"][0]["rule"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("unknown-task")));
+    }
+    let listed: Value = stack.get("/executions").send().await.unwrap().json().await.unwrap();
+    assert_eq!(listed["executions"].as_array().unwrap().len(), 2, "{listed:#}");
 }
 
 /// Its key stands for one request: not for the start that it repeats, and not for a rerun of something else.

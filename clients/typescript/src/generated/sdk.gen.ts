@@ -91,7 +91,8 @@ export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: 
 /**
  * Run the same job again, as a new execution.
  *
- * The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own.
+ * The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own. It is refused as the
+ * request would be: `invalid-body` where its job is not offered any more.
  */
 export const rerunExecution = <ThrowOnError extends boolean = false>(options: Options<RerunExecutionData, ThrowOnError>) => (options.client ?? client).post<RerunExecutionResponses, RerunExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/rerun', ...options });
 

@@ -1297,10 +1297,10 @@ export type RerunExecutionErrors = {
         status: 410;
     };
     /**
-     * The idempotency key came with another body before: `idempotency-key-reused`
+     * The body does not validate: `invalid-body`. The idempotency key came with another body before: `idempotency-key-reused`
      */
     422: Problem & {
-        code: 'idempotency-key-reused';
+        code: 'invalid-body' | 'idempotency-key-reused';
         status: 422;
     };
     /**
