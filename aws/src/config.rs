@@ -1,6 +1,6 @@
 //! Reads the environment: the one place that does.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, ffi::OsString, fmt, str::FromStr};
 
 use serde::de::DeserializeOwned;
 
@@ -12,10 +12,13 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// This process's environment. Variables that are empty count as absent.
+    /// This process's environment. Variables that are empty, or no Unicode, count as absent: in somebody else's image there
+    /// may be any.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
     pub fn of_process() -> Self {
-        Self::of(std::env::vars())
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self::of(std::env::vars_os().filter_map(text))
     }
 
     /// An environment made of these.
