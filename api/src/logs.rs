@@ -2,7 +2,7 @@
 
 use aws::{LogError, ReadFrom, clock};
 use axum::{Json, extract::State};
-use domain::{Attempt, Execution, task::Line};
+use domain::{Attempt, Execution, judge, task::Line};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,7 +36,7 @@ pub(crate) struct LogLines {
     /// Oldest first. None, if the task has printed nothing yet.
     lines: Vec<LogLine>,
     /// Goes on behind these lines. While the attempt goes on there is always one: with no lines it says that there are no
-    /// new ones yet. Absent at the end.
+    /// new ones yet. Absent at the end; of a callback execution that is 10 s after it, for its task's last lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_token: Option<String>,
@@ -87,14 +87,15 @@ pub(crate) async fn get_logs(
         let detail = "nextToken goes on with its attempt: leave attempt and tail out";
         return Err(Problem::new(Code::InvalidParameter, detail));
     }
-    let execution = owned(&app, &owner, &id, clock::now()).await?;
+    let now = clock::now();
+    let execution = owned(&app, &owner, &id, now).await?;
     let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
     let (attempt, from) = match token {
         Some(token) => read_token(&execution, &token)?,
         None => (attempt.unwrap_or(newest), tail.map_or(ReadFrom::Head, |_| ReadFrom::Tail)),
     };
     let page = read(&app, &execution, attempt, from.clone(), tail.unwrap_or(LARGEST_PAGE)).await?;
-    let over = execution.status().is_final() || attempt < newest;
+    let over = attempt < newest || judge::has_printed_all(&execution, now);
     let (lines, behind) = page.map_or((Vec::new(), from.clone()), |page| {
         (page.lines, page.token.map_or_else(|| from.clone(), ReadFrom::Token))
     });

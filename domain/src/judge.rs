@@ -1,9 +1,9 @@
-//! What a task that is over came to, judged by what ECS says and what its log holds.
+//! What is to be thought of a task, and what it came to, judged by what ECS says and what its log holds.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    Ending, Execution, JobError, State, Verdict, limits,
+    Ending, Execution, JobError, Pattern, Run, State, Verdict, limits,
     output::{Exit, Output, StoppedBy, cut_short, judge, kinds},
     task::{Line, MAX_EVENT_BYTES, Task},
 };
@@ -17,6 +17,18 @@ pub const TIMED_OUT: &str = "the execution's deadline has passed";
 /// The reason given to ECS for stopping a task of an execution that is over.
 pub const OVER: &str = "the execution is over";
 
+/// Lines of a log's end that are read to find a result, and an error's last words.
+pub const LINES: usize = 1_000;
+
+/// How long ECS may not know a task that it has just started: it is eventually consistent
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
+const MISSING_AT_FIRST: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a callback execution's lines may come after its end: its worker records that before it exits, and the log driver
+/// sends what was printed every 5 s (`defaultForceFlushInterval` in
+/// <https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go>).
+const LAST_LINES: SignedDuration = SignedDuration::from_secs(10);
+
 /// ECS's stop codes for a task that was stopped before its container ended by itself: by `StopTask`, or by the platform
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
 const STOPPED: [&str; 5] =
@@ -24,6 +36,33 @@ const STOPPED: [&str; 5] =
 
 /// ECS's stop code for a task that could not be started.
 const FAILED_TO_START: &str = "TaskFailedToStart";
+
+/// Why a task of this execution is to be stopped now, if it is.
+#[must_use]
+pub fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static str> {
+    match execution.state {
+        State::Cancelling { .. } => Some(CANCELLED),
+        State::Final { .. } => Some(OVER),
+        State::Pending | State::Running { .. } => (now >= execution.deadline).then_some(TIMED_OUT),
+    }
+}
+
+/// Whether a task that ECS does not know is over, and forgotten: a young one it may not know yet.
+#[must_use]
+pub fn is_forgotten(run: &Run, now: Timestamp) -> bool {
+    now.duration_since(run.started_at) > MISSING_AT_FIRST
+}
+
+/// Whether no more lines can come of an execution's newest task.
+#[must_use]
+pub fn has_printed_all(execution: &Execution, now: Timestamp) -> bool {
+    match (&execution.state, execution.pattern) {
+        (State::Pending | State::Running { .. } | State::Cancelling { .. }, Pattern::Sync | Pattern::Callback) => false,
+        // Its end was recorded when its task had stopped.
+        (State::Final { .. }, Pattern::Sync) => true,
+        (State::Final { ending, .. }, Pattern::Callback) => now.duration_since(ending.finished_at) > LAST_LINES,
+    }
+}
 
 /// What an execution's task came to. `container` does the work; without a `task`, ECS has forgotten it.
 #[must_use]

@@ -159,3 +159,13 @@ fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
     assert_eq!(judged(&execution(), &task(Some(0), EXITED), &["1", &plain, "42"]).0.result.unwrap().text(), "1");
     assert_eq!(judged(&execution(), &task(Some(0), EXITED), &[&full, "rest\"", "2"]).0.result.unwrap().text(), "2");
 }
+
+#[test]
+fn a_callback_s_last_lines_come_after_its_end() {
+    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), "job", &[], at(99)));
+    let ended = execution().after(&ended, at(30)).unwrap().unwrap();
+    let callback = Execution { pattern: Pattern::Callback, ..ended.clone() };
+    assert!(!has_printed_all(&execution(), at(50)));
+    assert!(has_printed_all(&ended, at(30)));
+    assert_eq!([30, 40, 41].map(|now| has_printed_all(&callback, at(now))), [false, false, true]);
+}

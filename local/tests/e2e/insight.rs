@@ -25,7 +25,7 @@ fn id(execution: &Value) -> &str {
 #[tokio::test]
 async fn a_log_is_read_page_by_page_to_its_end() {
     let stack = Stack::start(&["--task", "chatty=seq 1 2500"]).await;
-    let done = stack.run("callback", json!({ "task": "chatty", "input": null })).await;
+    let done = stack.run("sync", json!({ "task": "chatty", "input": null })).await;
     let logs = |query: &str| stack.get(&format!("/executions/{}/logs?{query}", id(&done)));
     let expected: Vec<_> = (1..=2_500).map(|number| number.to_string()).collect();
     // CloudWatch is eventually consistent, and so is the local one: lines come in batches.
