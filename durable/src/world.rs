@@ -15,13 +15,6 @@ use crate::{
     config::Config,
 };
 
-/// How long ECS may not know a task that it has just started: it is eventually consistent
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
-const MISSING_AT_FIRST: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
-
-/// Lines of a log that are read to find a result, and an error's last words.
-const LOG_LINES: usize = 1_000;
-
 /// What the workflows do, done with AWS.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -118,7 +111,7 @@ impl World {
 
     async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, EffectFailed> {
         let Some(job) = self.config.catalog.get(&execution.request.task) else { return Ok(Vec::new()) };
-        Ok(self.logs.tail(&job.log_stream(task_arn), LOG_LINES, judge::holds_result).await?)
+        Ok(self.logs.tail(&job.log_stream(task_arn), judge::LINES, judge::holds_result).await?)
     }
 }
 
@@ -208,13 +201,15 @@ impl Activities for World {
         if execution.told_of(task_arn).is_some() {
             return Ok(Look::Stopped);
         }
-        let unwanted = reason_to_stop(&execution, now);
+        let unwanted = judge::reason_to_stop(&execution, now);
         if unwanted.is_none() && !ask {
             return Ok(Look::Running { seconds_left: seconds_left(&execution, now) });
         }
         match self.tasks.describe(task_arn).await? {
             Seen::Task(task) if task.stopped => return Ok(Look::Stopped),
-            Seen::Missing if missing_for_good(&execution, now) => return Ok(Look::Stopped),
+            Seen::Missing if execution.state.run().is_none_or(|run| judge::is_forgotten(run, now)) => {
+                return Ok(Look::Stopped);
+            }
             Seen::Task(_) | Seen::Missing => {}
         }
         if let Some(reason) = unwanted {
@@ -302,18 +297,6 @@ fn unwanted(execution: &Execution, now: Timestamp) -> Option<Ending> {
 /// An end without a job's own: it never ran, or nobody can tell any more.
 fn failed_by_us(kind: &str, why: String, now: Timestamp) -> Ending {
     Ending { verdict: Verdict::Failed(JobError::new(kind, why)), result: None, exit_code: None, finished_at: now }
-}
-
-fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static str> {
-    match execution.state {
-        State::Cancelling { .. } => Some(judge::CANCELLED),
-        State::Final { .. } => Some(judge::OVER),
-        State::Pending | State::Running { .. } => (now >= execution.deadline).then_some(judge::TIMED_OUT),
-    }
-}
-
-fn missing_for_good(execution: &Execution, now: Timestamp) -> bool {
-    execution.state.run().is_none_or(|run| now.duration_since(run.started_at) > MISSING_AT_FIRST)
 }
 
 fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {

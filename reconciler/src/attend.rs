@@ -16,9 +16,6 @@ use crate::{
     deeds::{Deed, Occasion, deeds},
 };
 
-/// Lines of a log that are read to find a result, and an error's last words.
-const LOG_LINES: usize = 1_000;
-
 /// AWS keeps a durable execution for a day at least after its end
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>).
 const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
@@ -150,7 +147,7 @@ impl Attendant {
         let job = self.config.catalog.get(&execution.request.task);
         let arn = execution.state.run().map(|run| run.task_arn.as_str());
         let lines = match (job, arn) {
-            (Some(job), Some(arn)) => self.logs.tail(&job.log_stream(arn), LOG_LINES, judge::holds_result).await?,
+            (Some(job), Some(arn)) => self.logs.tail(&job.log_stream(arn), judge::LINES, judge::holds_result).await?,
             _ => Vec::new(),
         };
         let container = job.map_or("", |job| job.container.as_str());

@@ -27,10 +27,6 @@ pub(crate) enum Deed {
     Collect,
 }
 
-/// How long ECS may not know a task that it has just started: it is eventually consistent
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
-const MISSING_AT_FIRST: SignedDuration = SignedDuration::from_mins(10);
-
 /// Why somebody looks after an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {
@@ -65,7 +61,7 @@ pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp, 
         }
         (State::Running { run, wake } | State::Cancelling { run: Some(run), wake }, Pattern::Sync) => {
             let wake = wake.clone().map(Deed::Wake);
-            match (doing(run, task, now), reason_to_stop(execution, now)) {
+            match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
                 (Doing::Working, None) => {
                     let young = now.duration_since(execution.created_at) < ASKED_FROM;
                     if occasion == Occasion::Sweep && young { Vec::new() } else { vec![Deed::CheckWorkflow] }
@@ -75,7 +71,7 @@ pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp, 
             }
         }
         (State::Running { run, .. } | State::Cancelling { run: Some(run), .. }, Pattern::Callback) => {
-            match (doing(run, task, now), reason_to_stop(execution, now)) {
+            match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
                 (Doing::Working, None) => Vec::new(),
                 (Doing::Working, Some(reason)) => vec![stop(run, reason)],
                 (Doing::Over, _) => vec![Deed::Collect],
@@ -94,18 +90,10 @@ pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp, 
 
 fn doing(run: &Run, task: Option<&Task>, now: Timestamp) -> Doing {
     match task.filter(|task| task.arn == run.task_arn) {
-        None if now.duration_since(run.started_at) <= MISSING_AT_FIRST => Doing::Working,
-        None => Doing::Over,
+        None if judge::is_forgotten(run, now) => Doing::Over,
+        None => Doing::Working,
         Some(task) if !task.stopped => Doing::Working,
         Some(_) => Doing::Over,
-    }
-}
-
-fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static str> {
-    match execution.state {
-        State::Cancelling { .. } => Some(judge::CANCELLED),
-        State::Pending | State::Running { .. } => (now >= execution.deadline).then_some(judge::TIMED_OUT),
-        State::Final { .. } => None,
     }
 }
 
