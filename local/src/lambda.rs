@@ -35,7 +35,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use self::{bell::Bell, durable::Durable, functions::Functions, queue::Queue};
-use crate::{callers::Callers, clock::Clock, db::Db, events::Events, logs::Logs};
+use crate::{callers::Callers, clock::Clock, db::Db, events::Events, logs::Logs, wire::AwsError};
 
 pub use functions::{DurableConfig, Function};
 pub use schema::SCHEMA;
@@ -54,13 +54,23 @@ pub struct Lambda {
 
 impl Lambda {
     /// A service with these functions, those that the API made, and a database that has [`SCHEMA`].
-    #[must_use]
-    pub fn new(db: Db, clock: Clock, logs: &Logs, events: &Events, callers: Callers, functions: Vec<Function>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The functions on disk cannot be read.
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        logs: &Logs,
+        events: &Events,
+        callers: Callers,
+        functions: Vec<Function>,
+    ) -> Result<Self, AwsError> {
         let bell = Arc::new(Bell::new());
-        let functions = Functions::new(functions, db.clone(), clock, logs, callers);
+        let functions = Functions::new(functions, db.clone(), clock, logs, callers)?;
         let queue = Queue::new(db.clone(), clock, functions.clone(), bell.clone());
         let durable = Durable::new(db, clock, functions.clone(), events.clone(), bell);
-        Self { functions, durable, queue, logs: logs.clone() }
+        Ok(Self { functions, durable, queue, logs: logs.clone() })
     }
 
     /// Its HTTP API.

@@ -58,13 +58,18 @@ pub(crate) fn mark(data: &Path) -> (String, String) {
 pub(crate) fn api_config(catalog: Catalog, cors_origins: Vec<Origin>) -> api::config::Config {
     api::config::Config {
         table: TABLE.to_owned(),
-        sync_function: format!("{SYNC}:{ALIAS}"),
-        callback_function: format!("{CALLBACK}:{ALIAS}"),
+        sync_function: live(SYNC),
+        callback_function: live(CALLBACK),
         reconciler_function: RECONCILER.to_owned(),
         log_group: LOG_GROUP.to_owned(),
         catalog,
         cors_origins,
     }
+}
+
+/// How a durable function is invoked: by its alias.
+fn live(function: &str) -> String {
+    format!("{function}:{ALIAS}")
 }
 
 /// The API's callers: the machine's owner, or whoever they say they are.
@@ -76,7 +81,7 @@ pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
     }
 }
 
-/// Both durable functions, which are this program started again, and the functions of the command line.
+/// Longhaul's own functions, which are this program started again, and those of the command line.
 pub(crate) fn functions(
     this: &Path,
     base: &[(String, String)],
@@ -91,8 +96,8 @@ pub(crate) fn functions(
         ("TASKS", &tasks),
         ("LOG_GROUP", LOG_GROUP),
         ("DIRECT_OWNER", OWNER),
-        ("SYNC_FUNCTION", "longhaul-sync:live"),
-        ("CALLBACK_FUNCTION", "longhaul-callback:live"),
+        ("SYNC_FUNCTION", &live(SYNC)),
+        ("CALLBACK_FUNCTION", &live(CALLBACK)),
         ("RECONCILER_FUNCTION", RECONCILER),
     ];
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));

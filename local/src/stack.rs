@@ -117,7 +117,7 @@ impl Stack {
         let mark = setup::mark(&options.data);
         leftovers::kill(&[format!("{}={}", mark.0, mark.1)]);
         let functions = setup::functions(&this, &base, mark, &catalog, &options.functions);
-        let lambda = Lambda::new(db, clock, &logs, &events, callers.clone(), functions);
+        let lambda = Lambda::new(db, clock, &logs, &events, callers.clone(), functions)?;
 
         let client = client().map_err(other)?;
         let services = Services {

@@ -104,13 +104,16 @@ struct Inner {
 
 impl Functions {
     /// The functions of the command line, and those on disk. One of the command line takes the place of one of the API.
-    pub(crate) fn new(declared: Vec<Function>, db: Db, clock: Clock, logs: &Logs, callers: Callers) -> Self {
+    pub(crate) fn new(
+        declared: Vec<Function>,
+        db: Db,
+        clock: Clock,
+        logs: &Logs,
+        callers: Callers,
+    ) -> Result<Self, AwsError> {
         let environment = declared.first().map(|function| function.environment.clone()).unwrap_or_default();
         let now = clock.now();
-        let mut registered = db.transact(store::all).unwrap_or_else(|why| {
-            tracing::error!(%why, "the functions on disk cannot be read");
-            BTreeMap::new()
-        });
+        let mut registered = db.transact(store::all)?;
         let mut earlier: BTreeMap<_, _> = registered.extract_if(.., |_, function| function.declared).collect();
         for function in declared {
             let mut function = Registered::declared(function, now);
@@ -119,7 +122,7 @@ impl Functions {
             }
             registered.insert(function.name.clone(), function);
         }
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             db,
             clock,
             logs: logs.clone(),
@@ -127,7 +130,7 @@ impl Functions {
             environment,
             registered: Mutex::new(registered),
             pools: Mutex::default(),
-        }))
+        })))
     }
 
     /// A function by what the API takes for its name, `name`, `name:qualifier` or an ARN with or without one, and a

@@ -191,7 +191,8 @@ fn engine(directory: &Path) -> (Db, Functions, Durable) {
         durable: Some(DurableConfig { execution_timeout: Duration::from_mins(1), retention_days: 1 }),
     };
     let declared = vec![function("f"), function("g")];
-    let functions = Functions::new(declared, db.clone(), Clock, &Logs::new(db.clone(), Clock), Callers::default());
+    let logs = Logs::new(db.clone(), Clock);
+    let functions = Functions::new(declared, db.clone(), Clock, &logs, Callers::default()).unwrap();
     let durable = Durable::new(db.clone(), Clock, functions.clone(), events, Arc::new(Bell::new()));
     (db, functions, durable)
 }
