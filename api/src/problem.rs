@@ -161,7 +161,7 @@ impl Problem {
 
     /// A failure inside. It is logged here, where it is handled; the caller learns that it was ours, and no more.
     pub(crate) fn inside(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = chain(error), "a request failed inside");
+        tracing::error!(error = aws::with_causes(error), "a request failed inside");
         Self::new(Code::Internal, "it has been logged under this request's id")
     }
 
@@ -189,16 +189,11 @@ impl ProblemBody {
 impl From<aws::CallFailed> for Problem {
     fn from(failed: aws::CallFailed) -> Self {
         if failed.retryable() {
-            tracing::warn!(error = chain(&failed), "AWS did not take a call");
+            tracing::warn!(error = aws::with_causes(&failed), "AWS did not take a call");
             return Self::new(Code::AwsUnavailable, "repeat the request, with the same Idempotency-Key if it has one");
         }
         Self::inside(&failed)
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl IntoResponse for Problem {

@@ -64,6 +64,13 @@ impl CallFailed {
     }
 }
 
+/// An error and what it came from, in one line.
+#[must_use]
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 fn says_rate_exceeded(message: &str) -> bool {
     message.contains("Rate exceeded")
 }

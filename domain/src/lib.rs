@@ -19,6 +19,6 @@ mod timeline;
 pub use execution::{Execution, FailedAttempts, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
 pub use json::{Json, NotJson};
-pub use request::{DEFAULT_TASK, Request, Violation};
+pub use request::{DEFAULT_TASK, Request, Violation, pointer_to};
 pub use state::{Attempt, Ending, Event, JobError, Refused, Run, State, Status, Verdict};
 pub use timeline::{Entry, Moment, Timeline};

@@ -78,34 +78,7 @@ impl Request {
                 format!("has {} entries, at most {} are allowed", self.tags.len(), limits::TAGS),
             );
         }
-        for (key, value) in &self.tags {
-            let pointer = format!("/tags/{}", key.replace('~', "~0").replace('/', "~1"));
-            if key.is_empty() || key.chars().count() > limits::TAG_KEY_CHARS {
-                wrong(
-                    "tag-key-length",
-                    pointer.clone(),
-                    format!("a tag's key has 1 to {} characters", limits::TAG_KEY_CHARS),
-                );
-            }
-            if value.chars().count() > limits::TAG_VALUE_CHARS {
-                wrong(
-                    "tag-value-length",
-                    pointer.clone(),
-                    format!("a tag's value has at most {} characters", limits::TAG_VALUE_CHARS),
-                );
-            }
-            for (what, text) in [("key", key), ("value", value)] {
-                if let Some(refused) = text.chars().find(|character| !may_be_in_a_tag(*character)) {
-                    let detail = format!(
-                        "a tag's {what} has letters, numbers, spaces and _ . : / = + - @, but this one has {refused:?}"
-                    );
-                    wrong("tag-characters", pointer.clone(), detail);
-                }
-                if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
-                    wrong("tag-reserved", pointer.clone(), format!("a tag's {what} may not begin with {:?}", "aws:"));
-                }
-            }
-        }
+        found.extend(self.tags.iter().flat_map(|(key, value)| tag_violations(key, value)));
         found
     }
 
@@ -129,6 +102,35 @@ impl Request {
         }
         format!("{:x}", hash.finalize())
     }
+}
+
+fn tag_violations(key: &str, value: &str) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut wrong = |rule, detail| {
+        found.push(Violation { pointer: format!("/tags{}", pointer_to(key)), detail, rule });
+    };
+    if !(1..=limits::TAG_KEY_CHARS).contains(&key.chars().count()) {
+        wrong("tag-key-length", format!("a tag's key has 1 to {} characters", limits::TAG_KEY_CHARS));
+    }
+    if value.chars().count() > limits::TAG_VALUE_CHARS {
+        wrong("tag-value-length", format!("a tag's value has at most {} characters", limits::TAG_VALUE_CHARS));
+    }
+    for (what, text) in [("key", key), ("value", value)] {
+        if let Some(refused) = text.chars().find(|character| !may_be_in_a_tag(*character)) {
+            let allowed = "letters, numbers, spaces and _ . : / = + - @";
+            wrong("tag-characters", format!("a tag's {what} has {allowed}, but this one has {refused:?}"));
+        }
+        if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
+            wrong("tag-reserved", format!("a tag's {what} may not begin with {:?}", "aws:"));
+        }
+    }
+    found
+}
+
+/// One step of a JSON Pointer (RFC 6901): to the member of this name.
+#[must_use]
+pub fn pointer_to(member: &str) -> String {
+    format!("/{}", member.replace('~', "~0").replace('/', "~1"))
 }
 
 /// What ECS allows in a tag's key or value: `[\p{L}\p{Z}\p{N}_.:/=+\-@]`, and not the beginning `aws:`, in whatever case

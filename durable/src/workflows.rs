@@ -269,13 +269,8 @@ async fn give_up<A: Activities>(
     why: &(dyn std::error::Error + Send + Sync + 'static),
     ctx: &DurableContext,
 ) -> Result<Finished, BoxError> {
-    let (world, id, why) = (world.clone(), id.clone(), chain(why));
+    let (world, id, why) = (world.clone(), id.clone(), aws::with_causes(why));
     step(ctx, "give-up", move |_| async move { world.give_up(&id, &why).await }).await
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A checkpointed deed, tried again for as long as its failure may pass: an hour for the start of a task, a day for the

@@ -76,7 +76,7 @@ fn without_place(why: &serde_json::Error) -> String {
 
 fn pointer(path: &Path) -> String {
     let step = |segment: &Segment| match segment {
-        Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+        Segment::Map { key } => Some(domain::pointer_to(key)),
         Segment::Seq { index } => Some(format!("/{index}")),
         Segment::Enum { .. } | Segment::Unknown => None,
     };

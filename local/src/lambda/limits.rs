@@ -1,7 +1,7 @@
 //! What Lambda puts a limit on, and how it refuses what is beyond one. Each number is AWS's
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>, and the service model in `botocore`).
 
-use std::{fmt::Display, ops::RangeInclusive};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use axum::{body::Bytes, http::StatusCode};
 
@@ -49,6 +49,12 @@ pub(crate) const MEMORY_MB: RangeInclusive<i64> = 128..=10_240;
 /// `InvalidParameterValueException`.
 pub(crate) fn invalid(message: impl Into<String>) -> AwsError {
     AwsError::bad_request("InvalidParameterValueException", message)
+}
+
+/// Where a page begins, as the page before said; empty is as good as absent.
+pub(crate) fn marker<T: FromStr>(text: Option<&str>) -> Result<Option<T>, AwsError> {
+    let given = text.filter(|text| !text.is_empty());
+    given.map(str::parse).transpose().map_err(|_| invalid("Invalid marker."))
 }
 
 /// What a member of a request has to be: so long, and of such characters.

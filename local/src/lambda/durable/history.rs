@@ -13,7 +13,7 @@ use super::{
     wire::seconds,
 };
 use crate::{
-    lambda::{arn, json, limits::invalid},
+    lambda::{arn, json, limits::marker},
     wire::AwsError,
 };
 
@@ -210,8 +210,7 @@ impl Durable {
     /// `GetDurableExecutionHistory`.
     pub(crate) fn history(&self, arn: &str, wanted: &Wanted) -> Result<Value, AwsError> {
         arn::check_execution(arn)?;
-        let from = wanted.marker.as_deref().filter(|marker| !marker.is_empty()).map(str::parse::<i64>);
-        let from = from.transpose().map_err(|_| invalid("Invalid marker."))?;
+        let from = marker(wanted.marker.as_deref())?;
         let page = wanted.max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
         let bodies = self.0.db.transact(|tx| {
             load(tx, arn)?;

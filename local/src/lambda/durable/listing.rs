@@ -11,7 +11,7 @@ use super::{
     wire,
 };
 use crate::{
-    lambda::{functions::Qualified, json, limits::invalid},
+    lambda::{functions::Qualified, json, limits},
     wire::AwsError,
 };
 
@@ -47,8 +47,7 @@ impl Wanted {
 impl Durable {
     /// One page of a function's executions, on one of its versions or on any, in the order of their starts.
     pub(crate) fn list(&self, of: &Qualified, wanted: &Wanted) -> Result<Value, AwsError> {
-        let from = wanted.marker.as_deref().filter(|marker| !marker.is_empty()).map(str::parse::<i64>);
-        let from = from.transpose().map_err(|_| invalid("Invalid marker."))?;
+        let from = limits::marker(wanted.marker.as_deref())?;
         let page = wanted.max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
         let version = of.explicit.then_some(of.version.as_str());
         let mut shown = Vec::new();

@@ -35,15 +35,14 @@ impl Durable {
         max_items: Option<usize>,
     ) -> Result<Value, AwsError> {
         arn::check_execution(arn)?;
-        let from = marker.filter(|marker| !marker.is_empty()).map_or(Ok(0), str::parse::<usize>);
-        let from = from.map_err(|_| invalid("Invalid marker"))?;
+        let from = limits::marker(marker)?.unwrap_or(0);
         let most = max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
         self.0.db.transact(|tx| {
             let execution = load(tx, arn)?;
             self.check_token(&execution, token)?;
             let all = replayed(tx, &execution)?;
             if from > all.len() + 1 {
-                return Err(invalid("Invalid marker"));
+                return Err(invalid("Invalid marker."));
             }
             let page = Page::of(&execution, &all, from, most);
             Ok(page.shown(wire::execution_operation(&execution), wire::operation))

@@ -13,7 +13,7 @@ use crate::{
     lambda::{
         arn::{self, Target},
         json,
-        limits::{self, invalid},
+        limits::{self, invalid, marker},
     },
     wire::AwsError,
 };
@@ -50,8 +50,7 @@ pub(crate) struct Paging {
 
 impl Paging {
     fn page(&self, named: &str, all: Vec<Value>) -> Result<Value, AwsError> {
-        let from = self.marker.as_deref().filter(|marker| !marker.is_empty()).map_or(Ok(0), str::parse::<usize>);
-        let from = from.map_err(|_| invalid("Invalid marker."))?;
+        let from = marker(self.marker.as_deref())?.unwrap_or(0);
         let most = self.max_items.unwrap_or(PAGE).clamp(1, PAGE);
         let more = all.len() > from + most;
         let shown: Vec<_> = all.into_iter().skip(from).take(most).collect();
