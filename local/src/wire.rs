@@ -51,7 +51,12 @@ impl From<rusqlite::Error> for AwsError {
 
 impl IntoResponse for AwsError {
     fn into_response(self) -> Response {
-        let body = json!({ "__type": self.code, "message": self.message, "Message": self.message });
-        (self.status, [("x-amzn-errortype", self.code)], Json(body)).into_response()
+        refusal(self.status, self.code, &self.message)
     }
+}
+
+/// An error in all the protocols that the services have.
+pub(crate) fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({ "__type": code, "message": message, "Message": message });
+    (status, [("x-amzn-errortype", code)], Json(body)).into_response()
 }

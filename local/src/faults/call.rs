@@ -7,7 +7,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use crate::{callers, wire::AwsError};
+use crate::{
+    callers,
+    wire::{self, AwsError},
+};
 
 /// A service that can be disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,8 @@ impl fmt::Display for Call {
     }
 }
 
+const ARMED: &str = "A fault that was armed at /_local/faults";
+
 impl Call {
     /// What a request calls; `None` if that is nothing of AWS's.
     pub(crate) fn of(request: &Parts) -> Option<Self> {
@@ -80,8 +85,12 @@ impl Call {
             Service::Logs => "ServiceUnavailableException",
             Service::Events => "InternalException",
         };
-        let message = "A fault that was armed at /_local/faults".to_owned();
-        AwsError { status: StatusCode::INTERNAL_SERVER_ERROR, code, message }.into_response()
+        wire::refusal(StatusCode::INTERNAL_SERVER_ERROR, code, ARMED)
+    }
+
+    /// A refusal that the service may have, and this machine has no reason for.
+    pub(crate) fn refused(code: &str) -> Response {
+        wire::refusal(StatusCode::BAD_REQUEST, code, ARMED)
     }
 
     /// An answer of the service, in its protocol.

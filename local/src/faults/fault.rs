@@ -45,6 +45,8 @@ pub(crate) enum Does {
     Throttle,
     /// It is answered 500, and has no effect.
     Fail,
+    /// It is refused with this code, as `AccessDeniedException`, and has no effect.
+    Refuse(String),
     /// It is answered this with a 200, and has no effect: what AWS may say and this machine never does.
     Answer(serde_json::Value),
     /// It works so many seconds later.
@@ -79,7 +81,7 @@ pub(crate) enum Times {
 
 /// What is wrong with a fault, and what is allowed.
 pub(crate) const FORM: &str = "A fault is {\"on\": \"service:Operation\", \"service:*\" or \"*\", \"does\": \"watch\", \
-    \"throttle\", \"fail\", {\"answer\": BODY}, {\"delay\": SECONDS}, \"hang\", \"cutBefore\", \"cutAfter\", \"repeat\", \
+    \"throttle\", \"fail\", {\"refuse\": CODE}, {\"answer\": BODY}, {\"delay\": SECONDS}, \"hang\", \"cutBefore\", \"cutAfter\", \"repeat\", \
     \"killBefore\" or \"killAfter\"}, with \"by\": CALLER, \"execution\": ID, \"skip\": NUMBER, \"times\": NUMBER or \"all\", \"chance\": 0 to \
     1 and \"seed\": NUMBER if you like. Services are dynamodb, ecs, lambda, logs and events; an event may be watched, \
     delayed, lost (cutBefore) and doubled (repeat).";

@@ -92,6 +92,7 @@ impl Front {
             None | Some(Does::Watch) => self.pass(whole()).await,
             Some(Does::Throttle) => Ok(call.throttled()),
             Some(Does::Fail) => Ok(call.failed()),
+            Some(Does::Refuse(code)) => Ok(Call::refused(&code)),
             Some(Does::Answer(body)) => Ok(call.answered(&body)),
             Some(Does::Delay(after)) => {
                 tokio::time::sleep(seconds(after)).await;
