@@ -15,7 +15,8 @@ use std::{sync::Arc, time::Duration};
 
 use aws::WakeUp;
 use aws_durable_execution_sdk::{
-    BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, StepContext, StepError, TypedError,
+    BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
+    TypedError, serdes::SerdesContext,
 };
 use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, Verdict, judge};
 
@@ -132,7 +133,7 @@ async fn end_of<A: Activities>(
     let mut waits = Waits::new(left);
     loop {
         let ask = !waits.none_begun();
-        let wake = ctx.create_callback::<serde_json::Value>().name("wake").timeout(waits.begin()).await?;
+        let wake = ctx.create_callback::<WakeUp>().name("wake").timeout(waits.begin()).serdes(AnyWord).await?;
         match check_task(world, id, task_arn, wake.id(), ask, ctx).await? {
             Look::Stopped => {
                 if let Some(ending) = collect(world, id, task_arn, ctx).await? {
@@ -150,10 +151,24 @@ async fn end_of<A: Activities>(
     }
 }
 
-/// How a wait ended. By its timeout, somebody's nonsense or what older versions sent, which is nothing: the next look tells.
-fn woken(result: Result<serde_json::Value, OperationError>) -> Result<WakeUp, OperationError> {
+/// Reads the answer to a callback, whatever it is: who may give one may write anything, and older versions wrote nothing. What
+/// is no [`WakeUp`] says nothing, and the next look tells.
+struct AnyWord;
+
+impl Serdes<WakeUp> for AnyWord {
+    async fn serialize(&self, word: WakeUp, _: SerdesContext) -> Result<String, BoxError> {
+        Ok(serde_json::to_string(&word)?)
+    }
+
+    async fn deserialize(&self, text: String, _: SerdesContext) -> Result<WakeUp, BoxError> {
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+}
+
+/// How a wait ended. By its timeout, or by a failure that somebody sent, which is nothing: the next look tells.
+fn woken(result: Result<WakeUp, OperationError>) -> Result<WakeUp, OperationError> {
     match result {
-        Ok(said) => Ok(serde_json::from_value(said).unwrap_or_default()),
+        Ok(said) => Ok(said),
         Err(error) if matches!(error.kind(), OperationErrorKind::Callback(_)) => Ok(WakeUp::default()),
         Err(error) => Err(error),
     }
