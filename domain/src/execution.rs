@@ -149,8 +149,9 @@ impl Execution {
                 next.stopped = None;
                 next.expires_at = retained(ending.finished_at.max(at));
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
-                // Nobody saw the job exit: something of it may run still, and that is looked for once more.
-                next.due = ending.exit_code.is_none().then(|| look(at, FIRST_LOOK));
+                // Something of it may run still, and that is looked for once more.
+                let unseen = ending.exit_code.is_none() || self.has_unseen_attempts();
+                next.due = unseen.then(|| look(at, FIRST_LOOK));
                 return Ok(Some(next));
             }
             // A waiting workflow says so at every look: that is no news.
@@ -209,6 +210,13 @@ impl Execution {
     #[must_use]
     pub fn run_of(&self, attempt: Attempt) -> Option<&Run> {
         self.earlier.iter().chain(self.state.run()).find(|run| run.attempt == attempt)
+    }
+
+    /// Whether an attempt failed of which no task was recorded: it may have one all the same, where the reply to its start
+    /// got lost.
+    fn has_unseen_attempts(&self) -> bool {
+        let last = self.failed.last.map_or(0, Attempt::get);
+        (1..=last).filter_map(Attempt::new).any(|attempt| self.run_of(attempt).is_none())
     }
 
     /// Whether `attempt` may be followed by another.
@@ -284,175 +292,4 @@ fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{collections::BTreeMap, time::Duration};
-
-    use Moment::{CancelRequested, Created, Ended, TaskStarted, WorkflowStarted};
-
-    use super::*;
-    use crate::{Attempt, Ending, Json, Verdict};
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn execution() -> Execution {
-        let request = Request {
-            input: Json::null(),
-            task: "demo".into(),
-            timeout: Duration::from_mins(1),
-            max_attempts: 1,
-            tags: BTreeMap::new(),
-        };
-        Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(1_000))
-    }
-
-    #[test]
-    fn a_life_is_told_by_its_timeline() {
-        let events = [
-            (Event::WorkflowStarted { durable_execution_arn: "arn:d".into() }, 1_001),
-            (Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:t".into() }, 1_002),
-            (Event::Watching { callback_id: "cb".into() }, 1_003),
-            (Event::CancelRequested, 1_004),
-            (
-                Event::Ended(Ending {
-                    verdict: Verdict::Completed,
-                    result: None,
-                    exit_code: Some(0),
-                    finished_at: at(1_005),
-                }),
-                1_006,
-            ),
-        ];
-        let end = events.iter().fold(execution(), |now, (event, second)| {
-            let next = now.after(event, at(*second)).unwrap().unwrap();
-            assert_eq!(next.version, now.version + 1);
-            assert_eq!(next.after(event, at(*second + 9)), Ok(None), "a repeat of {event:?} changes nothing");
-            next
-        });
-        let told: Vec<_> = end.timeline.entries().iter().map(|entry| entry.what).collect();
-        assert_eq!(told, [Created, WorkflowStarted, TaskStarted, CancelRequested, Ended]);
-        assert_eq!(end.status(), Status::Completed);
-        assert_eq!(end.expires_at, at(1_006) + limits::RETENTION);
-    }
-
-    #[test]
-    fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
-        let mut seen = execution();
-        let mut looks = Vec::new();
-        while looks.len() < 4 {
-            let due = seen.due.unwrap();
-            looks.push(due.as_second() - 1_000);
-            assert!(seen.after(&Event::Attended, due - SignedDuration::from_mins(2)).unwrap().is_none(), "not yet");
-            seen = seen.after(&Event::Attended, due).unwrap().unwrap();
-        }
-        assert_eq!(looks, [60, 120, 180, 240]);
-        let late = seen.after(&Event::Attended, at(1_000_000)).unwrap().unwrap();
-        assert_eq!(late.due, Some(at(1_000_000) + LAST_LOOK));
-    }
-
-    /// An end that nobody saw may leave a task running: somebody looks for it until that went well.
-    #[test]
-    fn an_end_without_an_exit_code_is_looked_after_once_more() {
-        let ended = |exit_code| {
-            let verdict = Verdict::Failed(JobError::new("any", "any"));
-            let ending = Ending { verdict, result: None, exit_code, finished_at: at(1_005) };
-            execution().after(&Event::Ended(ending), at(1_005)).unwrap().unwrap()
-        };
-        assert_eq!(ended(Some(3)).due, None);
-        let unseen = ended(None);
-        assert_eq!(unseen.due, Some(at(1_065)));
-        let failed = unseen.after(&Event::Postponed, at(1_065)).unwrap().unwrap();
-        assert_eq!((failed.due, failed.version), (Some(at(1_125)), unseen.version + 1));
-        let looked_after = failed.after(&Event::Attended, at(1_125)).unwrap().unwrap();
-        assert_eq!((looked_after.due, &looked_after.state), (None, &unseen.state));
-        for event in [Event::Attended, Event::Postponed] {
-            assert_eq!(looked_after.after(&event, at(2_000)), Ok(None), "{event:?}");
-        }
-    }
-
-    #[test]
-    fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
-        let stopped = |arn: &str| {
-            let task = Task {
-                arn: arn.into(),
-                stopped: true,
-                stop_code: None,
-                stopped_reason: None,
-                stopped_at: None,
-                containers: Vec::new(),
-                environment: vec![("SECRET".into(), "any".into())],
-            };
-            Event::TaskStopped { task: Box::new(task) }
-        };
-        let started =
-            |number, arn: &str| Event::TaskStarted { attempt: Attempt::new(number).unwrap(), task_arn: arn.into() };
-        let step = |from: &Execution, event: &Event| from.after(event, at(1_001)).unwrap();
-        let early = step(&execution(), &stopped("t1")).expect("told before its start is recorded");
-        assert_eq!(early.told_of("t1").map(|task| task.environment.len()), Some(0));
-        let running = step(&early, &started(1, "t1")).unwrap();
-        assert!(running.told_of("t1").is_some() && running.told_of("t2").is_none());
-        assert_eq!(step(&running, &stopped("t1")), None, "told twice");
-        let failed =
-            Event::AttemptFailed { attempt: Attempt::FIRST, error: JobError::new("any", "any"), excused: false };
-        let failed = step(&running, &failed).unwrap();
-        let early = step(&failed, &stopped("t2")).expect("told before its start is recorded");
-        assert_eq!(step(&early, &stopped("t1")), None, "its attempt is over, and what is noted is of the next one");
-        let next = step(&early, &started(2, "t2")).unwrap();
-        assert!(next.told_of("t2").is_some());
-        let next = step(&running, &started(2, "t2")).unwrap();
-        assert_eq!(step(&next, &stopped("t1")), None, "told late");
-        let over = step(&next, &stopped("t2")).unwrap();
-        assert!(over.told_of("t2").is_some());
-        let ending = Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at(1_002) };
-        let ended = step(&over, &Event::Ended(ending)).unwrap();
-        assert_eq!((&ended.stopped, step(&ended, &stopped("t2"))), (&None, None));
-        let callback = Execution { pattern: Pattern::Callback, ..execution() };
-        assert_eq!(step(&callback, &stopped("t1")), None);
-    }
-
-    #[test]
-    fn a_wait_for_capacity_is_told_once_for_an_attempt() {
-        let busy = |number, why: &str| Event::NoCapacity { attempt: Attempt::new(number).unwrap(), why: why.into() };
-        let first = execution().after(&busy(1, "RESOURCE:MEMORY"), at(1_001)).unwrap().unwrap();
-        assert_eq!(first.after(&busy(1, "Rate exceeded"), at(1_002)), Ok(None));
-        let second = first.after(&busy(2, "AGENT"), at(1_003)).unwrap().unwrap();
-        let told = second.timeline.entries().iter().filter_map(|entry| entry.detail.as_deref()).collect::<Vec<_>>();
-        assert_eq!(told, ["attempt 1: RESOURCE:MEMORY", "attempt 2: AGENT"]);
-    }
-
-    #[test]
-    fn one_that_cannot_be_looked_after_makes_way() {
-        let due = execution().due.unwrap();
-        let postponed = execution().after(&Event::Postponed, due).unwrap().unwrap();
-        assert_eq!(postponed.due, Some(due + FIRST_LOOK));
-        assert_eq!(postponed.after(&Event::Postponed, due), Ok(None), "a repeat");
-    }
-
-    #[test]
-    fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
-        let attempt = |number| Attempt::new(number).unwrap();
-        let failed = |number, excused| Event::AttemptFailed {
-            attempt: attempt(number),
-            error: JobError::new("spot", "gone"),
-            excused,
-        };
-        let mut seen = execution();
-        assert!(!seen.may_try_again(attempt(1)), "one attempt is all that was asked for");
-        for number in 1..=limits::EXCUSED {
-            seen = seen.after(&failed(number, true), at(1_000)).unwrap().unwrap();
-            assert!(seen.may_try_again(attempt(number)));
-            assert_eq!(seen.after(&failed(number, true), at(1_001)), Ok(None), "a repeat");
-        }
-        let next = attempt(limits::EXCUSED + 1);
-        assert!(!seen.may_try_again(next), "the job's own");
-        seen = seen.after(&failed(next.get(), true), at(1_000)).unwrap().unwrap();
-        assert!(!seen.may_try_again(next), "more are no accident");
-    }
-
-    #[test]
-    fn an_execution_that_never_ends_is_kept_past_its_deadline() {
-        assert_eq!(execution().deadline, at(1_060));
-        assert_eq!(execution().expires_at, at(1_060) + limits::RETENTION);
-    }
-}
+mod tests;
