@@ -4,6 +4,7 @@
 //! the container, whose first process is the worker.
 
 use std::{
+    cell::Cell,
     ffi::OsString,
     future::Future,
     io,
@@ -22,7 +23,7 @@ use rustix::process::{Pid, kill_process};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     process::{Child, ChildStdin, Command},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
@@ -39,8 +40,9 @@ const ENVIRONMENT_STRING_BYTES: usize = 128 * 1024;
 /// How long a command may take to end after its deadline, before it is killed.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// How long output may still arrive after the command's end. What the command itself printed is in the pipes by then; only
-/// a grandchild that holds them open makes this wait long.
+/// How long output may still arrive after the command's end. What the command itself printed is in the pipes by then, and is
+/// waited for as long as the log takes no more of it; otherwise only a grandchild that holds the pipes open makes this wait
+/// long.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// How much is read at once: all that a pipe holds on Linux.
@@ -58,15 +60,16 @@ pub(crate) async fn run(command: &[OsString], input: &Json, stops: &mut Stops) -
     };
     let (mut result, mut tail) = (LastJsonLine::default(), Tail::default());
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let writing = Cell::new(0);
     let (status, stop) = {
         let streams = pin!(async {
             tokio::join!(
                 feed(stdin, input),
-                pass_on(stdout, tokio::io::stdout(), |bytes| result.see(bytes)),
-                pass_on(stderr, tokio::io::stderr(), |bytes| tail.see(bytes)),
+                pass_on(stdout, tokio::io::stdout(), &writing, |bytes| result.see(bytes)),
+                pass_on(stderr, tokio::io::stderr(), &writing, |bytes| tail.see(bytes)),
             )
         });
-        wait(&mut child, stops, streams).await
+        wait(&mut child, stops, streams, &writing).await
     };
     let exit = match status {
         Ok(status) => exit(status),
@@ -104,11 +107,13 @@ fn fits_environment(input: &Json) -> bool {
     config::INPUT.len() + "=".len() + input.text().len() < ENVIRONMENT_STRING_BYTES
 }
 
-/// Waits for the command's end, then for what it has still in its pipes.
+/// Waits for the command's end, then for what it has still in its pipes. While something is being written, it is the log that
+/// is slow: the rest of the output may hold the result, and is waited for until somebody wants the task to stop.
 async fn wait(
     child: &mut Child,
     stops: &mut Stops,
     mut streams: Pin<&mut impl Future>,
+    writing: &Cell<u32>,
 ) -> (io::Result<ExitStatus>, Option<Stop>) {
     let (mut stopped, mut kill_at, mut drained) = (None, None, false);
     let status = loop {
@@ -132,8 +137,16 @@ async fn wait(
             _ = &mut streams, if !drained => drained = true,
         }
     };
-    if !drained && timeout(DRAIN, streams).await.is_err() {
-        tracing::warn!("something that the command left behind holds its output open: not waiting for it");
+    while !drained {
+        tokio::select! {
+            _ = &mut streams => drained = true,
+            () = sleep(DRAIN) => if writing.get() == 0 || stopped.is_some() {
+                tracing::warn!("something that the command left behind holds its output open: not waiting for it");
+                break;
+            },
+            // It is no longer the command's business.
+            _ = stops.next() => break,
+        }
     }
     (status, stopped)
 }
@@ -164,15 +177,23 @@ async fn feed(stdin: Option<ChildStdin>, input: &Json) {
     }
 }
 
-async fn pass_on(from: Option<impl AsyncRead + Unpin>, mut to: impl AsyncWrite + Unpin, mut see: impl FnMut(&[u8])) {
+/// Passes on what comes, and counts itself among those that are writing while it does.
+async fn pass_on(
+    from: Option<impl AsyncRead + Unpin>,
+    mut to: impl AsyncWrite + Unpin,
+    writing: &Cell<u32>,
+    mut see: impl FnMut(&[u8]),
+) {
     let Some(mut from) = from else { return };
     let mut buffer = vec![0; CHUNK];
     let mut open = true;
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let bytes = buffer.get(..length).unwrap_or_default();
         see(bytes);
-        // A log that takes no more is no reason to lose the result.
+        // A log that is closed is no reason to lose the result.
+        writing.set(writing.get() + 1);
         open = open && to.write_all(bytes).await.is_ok() && to.flush().await.is_ok();
+        writing.set(writing.get() - 1);
     }
 }
 
