@@ -165,7 +165,9 @@ pub enum WorkflowStatus {
 
 impl Workflows {
     /// Ends the wait of a workflow, and says whether one was waiting. Safe to repeat, and at any time: a callback that was
-    /// completed or has timed out is left as it is, and whoever waited looks by itself then, unless it is gone.
+    /// completed or has timed out is left as it is, and whoever waited looks by itself then, unless it is gone. AWS's model
+    /// has three ways to refuse such a callback, and no word on which it takes
+    /// (<https://docs.aws.amazon.com/lambda/latest/api/API_SendDurableExecutionCallbackSuccess.html>).
     ///
     /// # Errors
     ///
@@ -179,7 +181,9 @@ impl Workflows {
             Ok(_) => Ok(true),
             Err(error)
                 if error.as_service_error().is_some_and(|why| {
-                    why.is_callback_timeout_exception() || why.is_invalid_parameter_value_exception()
+                    why.is_callback_timeout_exception()
+                        || why.is_invalid_parameter_value_exception()
+                        || why.is_resource_not_found_exception()
                 }) =>
             {
                 Ok(false)

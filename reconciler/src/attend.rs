@@ -3,11 +3,16 @@
 //! What is read here may have changed before it is acted on. A deed that is right for an execution as it was is repeatable
 //! and harmless for one that has gone on; an end that is concluded from how it was is recorded only if it still is so.
 
+use std::time::Duration;
+
 use aws::{
-    AdvanceError, Connection, Executions, Logs, Seen, StartError, Tasks, WakeUp, WorkflowStatus, Workflows, clock,
+    AdvanceError, CallFailed, Connection, Executions, Logs, Seen, StartError, Tasks, WakeUp, WorkflowStatus, Workflows,
+    clock,
 };
 use domain::{
-    Attempt, Ending, Event, Execution, ExecutionId, JobError, Run, State, Verdict, judge, output::kinds, task::Task,
+    Attempt, Ending, Event, Execution, ExecutionId, JobError, Run, State, Verdict, judge,
+    output::kinds,
+    task::{Line, Task},
 };
 use lambda_runtime::Error;
 
@@ -60,13 +65,18 @@ impl Attendant {
         }
         let task = match (execution.state.run(), told) {
             (Some(run), Some(told)) if told.arn == run.task_arn => Some(told),
-            (Some(run), _) => match self.tasks.describe(&run.task_arn).await? {
-                Seen::Task(task) => Some(*task),
-                Seen::Missing => None,
-            },
+            (Some(run), _) => self.task_of(run).await?,
             (None, _) => None,
         };
         self.look_after(&mut execution, task.as_ref(), Occasion::Told).await
+    }
+
+    /// A task as ECS shows it now, if it knows it.
+    pub(crate) async fn task_of(&self, run: &Run) -> Result<Option<Task>, Error> {
+        Ok(match self.tasks.describe(&run.task_arn).await? {
+            Seen::Task(task) => Some(*task),
+            Seen::Missing => None,
+        })
     }
 
     /// Notes the end of its task, if that has stopped, and does every deed: one that fails does not keep the others from being
@@ -104,7 +114,7 @@ impl Attendant {
             Err(why @ StartError::NameTaken(_)) => self.give_up(execution, why.to_string()).await,
             Err(StartError::Call(_)) if clock::now() >= execution.deadline => {
                 let error = JobError::new(kinds::TIMED_OUT, "no workflow could be started before the deadline");
-                self.end(execution, Verdict::TimedOut(error)).await
+                self.end(execution, without_job(Verdict::TimedOut(error))).await
             }
             Err(StartError::Call(failed)) => Err(failed.into()),
         }
@@ -119,17 +129,27 @@ impl Attendant {
         if waited { Ok(()) } else { self.check_workflow(execution).await }
     }
 
-    /// A workflow that ended without recording an end never will.
+    /// A workflow that ended without recording an end never will: then this does, also of a task whose end it did not live to
+    /// see.
     async fn check_workflow(&self, execution: &Execution) -> Result<(), Error> {
         let Some(arn) = &execution.durable_execution_arn else { return Ok(()) };
         match self.workflows.status(arn).await? {
             WorkflowStatus::Running => Ok(()),
-            WorkflowStatus::Over(how) => self.give_up(execution, over(&how)).await,
+            WorkflowStatus::Over(how) => self.stand_in(execution, over(&how)).await,
             // It was there when it noted its ARN: so young, it is AWS that is behind.
             WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => Ok(()),
             WorkflowStatus::Forgotten => {
-                self.give_up(execution, "its durable execution is not there any more".to_owned()).await
+                self.stand_in(execution, "its durable execution is not there any more".to_owned()).await
             }
+        }
+    }
+
+    /// Records what the workflow did not: what its task came to, if that is over, or else why nobody waits for it any more.
+    async fn stand_in(&self, execution: &Execution, why: String) -> Result<(), Error> {
+        let task = execution.state.run().and_then(|run| execution.told_of(&run.task_arn));
+        match task {
+            Some(task) => self.end(execution, self.ending(execution, Some(task)).await?).await,
+            None => self.give_up(execution, why).await,
         }
     }
 
@@ -143,15 +163,41 @@ impl Attendant {
         }
     }
 
-    async fn collect(&self, execution: &Execution, task: Option<&Task>) -> Result<(), Error> {
+    /// What a task came to. Where its log is not to be read, the exit code tells, but for a result: that is lost.
+    async fn ending(&self, execution: &Execution, task: Option<&Task>) -> Result<Ending, Error> {
         let job = self.config.catalog.get(&execution.request.task);
         let arn = execution.state.run().map(|run| run.task_arn.as_str());
         let lines = match (job, arn) {
-            (Some(job), Some(arn)) => self.logs.tail(&job.log_stream(arn), judge::LINES, judge::holds_result).await?,
-            _ => Vec::new(),
+            (Some(job), Some(arn)) => self.last_lines(&job.log_stream(arn)).await,
+            _ => Ok(Vec::new()),
         };
         let container = job.map_or("", |job| job.container.as_str());
-        let ending = judge::ending(execution, task, container, &lines, clock::now());
+        let ending = |lines: &[Line]| judge::ending(execution, task, container, lines, clock::now());
+        match lines {
+            Ok(lines) => Ok(ending(&lines)),
+            Err(why) if why.retryable() => Err(why.into()),
+            Err(why) => Ok(match ending(&[]) {
+                Ending { verdict: Verdict::Completed, .. } => workflow_failed(format!("its log cannot be read: {why}")),
+                failed => failed,
+            }),
+        }
+    }
+
+    /// The end of a log. CloudWatch may show it a moment after the task's end.
+    async fn last_lines(&self, stream: &str) -> Result<Vec<Line>, CallFailed> {
+        let mut lines = Vec::new();
+        for wait in [0, 1, 2].map(Duration::from_secs) {
+            tokio::time::sleep(wait).await;
+            lines = self.logs.tail(stream, judge::LINES, judge::holds_result).await?;
+            if !lines.is_empty() {
+                break;
+            }
+        }
+        Ok(lines)
+    }
+
+    async fn collect(&self, execution: &Execution, task: Option<&Task>) -> Result<(), Error> {
+        let ending = self.ending(execution, task).await?;
         if self.another_attempt(execution, &ending).await? {
             return Ok(());
         }
@@ -199,17 +245,15 @@ impl Attendant {
     }
 
     async fn give_up(&self, seen: &Execution, why: String) -> Result<(), Error> {
-        self.end(seen, Verdict::Failed(JobError::new(kinds::WORKFLOW_FAILED, why))).await
+        self.end(seen, workflow_failed(why)).await
     }
 
     /// Records an end that follows from how the execution was seen, and stops what it left running. If it has changed since,
     /// the next look tells.
     ///
     /// Dies between the two, or cannot stop it: an end that nobody saw is looked after once more.
-    async fn end(&self, seen: &Execution, verdict: Verdict) -> Result<(), Error> {
-        let now = clock::now();
-        let ended = Event::Ended(Ending { verdict, result: None, exit_code: None, finished_at: now });
-        match self.executions.advance_from(seen, &ended, now).await {
+    async fn end(&self, seen: &Execution, ending: Ending) -> Result<(), Error> {
+        match self.executions.advance_from(seen, &Event::Ended(ending), clock::now()).await {
             Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
             Ok(None) => {
                 tracing::info!(executionId = %seen.id, "it has changed since it was looked at");
@@ -229,6 +273,15 @@ impl Attendant {
         }
         Ok(())
     }
+}
+
+/// An end that no job came to.
+fn without_job(verdict: Verdict) -> Ending {
+    Ending { verdict, result: None, exit_code: None, finished_at: clock::now() }
+}
+
+fn workflow_failed(why: String) -> Ending {
+    without_job(Verdict::Failed(JobError::new(kinds::WORKFLOW_FAILED, why)))
 }
 
 /// What a durable execution failed with begins with what happened; an SDK's own error goes on with its inside.

@@ -57,7 +57,7 @@ impl Attendant {
         tracing::info!(executions = executions.len(), "sweeping");
         let look = |execution| {
             // Boxed, so that the compiler need not look through all of it at once.
-            Box::pin(self.take_up(execution, &tasks))
+            Box::pin(self.take_up(execution, tasks.as_ref()))
         };
         stream::iter(executions).for_each_concurrent(AT_ONCE, look).await;
         Ok(())
@@ -74,9 +74,8 @@ impl Attendant {
         }
     }
 
-    async fn take_up(&self, mut execution: Execution, tasks: &HashMap<String, Task>) {
-        let task = execution.state.run().and_then(|run| tasks.get(&run.task_arn));
-        let event = match self.look_after(&mut execution, task, Occasion::Sweep).await {
+    async fn take_up(&self, mut execution: Execution, tasks: Option<&HashMap<String, Task>>) {
+        let event = match self.look_at(&mut execution, tasks).await {
             Ok(()) => Event::Attended,
             Err(why) => {
                 tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");
@@ -90,10 +89,30 @@ impl Attendant {
         }
     }
 
-    /// The newest tasks of all of them, by ARN, in one call.
-    async fn tasks_of(&self, executions: &[Execution]) -> Result<HashMap<String, Task>, Error> {
+    async fn look_at(&self, execution: &mut Execution, tasks: Option<&HashMap<String, Task>>) -> Result<(), Error> {
+        let asked;
+        let task = match (execution.state.run(), tasks) {
+            (None, _) => None,
+            (Some(run), Some(tasks)) => tasks.get(&run.task_arn),
+            (Some(run), None) => {
+                asked = self.task_of(run).await?;
+                asked.as_ref()
+            }
+        };
+        self.look_after(execution, task, Occasion::Sweep).await
+    }
+
+    /// The newest tasks of all of them, by ARN, in one call. `None` where ECS refuses that: it may be for one of them, and each
+    /// is to be asked for by itself.
+    async fn tasks_of(&self, executions: &[Execution]) -> Result<Option<HashMap<String, Task>>, Error> {
         let arns = executions.iter().filter_map(|one| Some(one.state.run()?.task_arn.clone()));
-        let tasks = self.tasks.describe_many(arns.collect()).await?;
-        Ok(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())
+        match self.tasks.describe_many(arns.collect()).await {
+            Ok(tasks) => Ok(Some(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())),
+            Err(why) if why.retryable() => Err(why.into()),
+            Err(why) => {
+                tracing::warn!(error = %why, "asking for each task by itself");
+                Ok(None)
+            }
+        }
     }
 }

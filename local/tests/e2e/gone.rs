@@ -22,7 +22,7 @@ async fn workflow(stack: &Stack, pattern: &str, name: &str) -> String {
 }
 
 /// As an operator may: AWS never tells the workflow.
-async fn stop_workflow(stack: &Stack, arn: &str) {
+pub(crate) async fn stop_workflow(stack: &Stack, arn: &str) {
     let path = format!("/2025-12-01/durable-executions/{}/stop", arn.replace(':', "%3A").replace('/', "%2F"));
     let response = stack.post_to_aws(&path).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{}", response.text().await.unwrap());
@@ -103,24 +103,10 @@ async fn an_end_that_a_sweep_records_is_looked_after_once_more() {
 }
 
 /// Only what a test says to the reconciler is heard.
-async fn told_by_nobody(stack: &Stack) {
+pub(crate) async fn told_by_nobody(stack: &Stack) {
     for rule in ["longhaul-workflow-ended", "longhaul-sweep"] {
         stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
     }
-}
-
-/// Nothing tells of its end, and no sweep looks: its callback is refused when the task ends.
-#[tokio::test]
-async fn a_workflow_that_died_without_a_word_is_found_when_its_task_ends() {
-    let stack = Stack::start(&["--task", "nap=sleep 3; echo 1"]).await;
-    told_by_nobody(&stack).await;
-    let id = stack.start_running("sync", "nap").await;
-    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
-    stack.wait_for_sleep(&arn).await;
-    stop_workflow(&stack, &arn).await;
-    assert_eq!(stack.execution(&id).await["status"], "RUNNING", "nobody knows yet");
-    let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
-    assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
 }
 
 /// The API recorded what was asked for, and died before it started the workflow: so did many that nobody can read any more.
