@@ -109,9 +109,9 @@ impl World {
         Ok(launch::task_of_attempt(&self.tasks.stopped_of(execution.id.as_str(), job).await?, attempt))
     }
 
-    async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, EffectFailed> {
+    async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, CallFailed> {
         let Some(job) = self.config.catalog.get(&execution.request.task) else { return Ok(Vec::new()) };
-        Ok(self.logs.tail(&job.log_stream(task_arn), judge::LINES, judge::holds_result).await?)
+        self.logs.tail(&job.log_stream(task_arn), judge::LINES, judge::holds_result).await
     }
 }
 
@@ -171,7 +171,9 @@ impl Activities for World {
             // The token is taken by the same attempt, started with another configuration of ours: that task is it.
             Err(RunError::Taken(Some(arn))) => Ok(Started::Task(arn)),
             Err(RunError::Busy(why)) if tried == Try::Last => failed(kinds::NO_CAPACITY, why),
-            Err(why @ (RunError::Taken(_) | RunError::Refused(_))) => failed(kinds::TASK_REFUSED, why.to_string()),
+            // There is a task, or will be: the next try finds it.
+            Err(why @ RunError::Taken(None)) if tried != Try::Last => Err(EffectFailed::passing(why)),
+            Err(why @ (RunError::Taken(None) | RunError::Refused(_))) => failed(kinds::TASK_REFUSED, why.to_string()),
             Err(RunError::Call(why)) if !why.retryable() || tried == Try::Last => {
                 failed(kinds::TASK_REFUSED, why.to_string())
             }
@@ -234,12 +236,21 @@ impl Activities for World {
                 Seen::Missing => None,
             },
         };
-        let lines = self.lines(&execution, task_arn).await?;
-        if lines.is_empty() && patient {
+        let lines = self.lines(&execution, task_arn).await;
+        if patient && lines.as_ref().is_ok_and(Vec::is_empty) {
             return Err(EffectFailed::passing("the task's log is not there yet"));
         }
         let container = self.config.catalog.get(&execution.request.task).map_or("", |job| job.container.as_str());
-        Ok(Some(judge::ending(&execution, task.as_deref(), container, &lines, clock::now())))
+        let ending = |lines: &[Line]| judge::ending(&execution, task.as_deref(), container, lines, clock::now());
+        match lines {
+            Ok(lines) => Ok(Some(ending(&lines))),
+            Err(why) if why.retryable() => Err(why.into()),
+            // The exit code tells, but for a result: that is lost.
+            Err(why) => match ending(&[]) {
+                Ending { verdict: Verdict::Completed, .. } => Err(why.into()),
+                failed => Ok(Some(failed)),
+            },
+        }
     }
 
     async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<bool, EffectFailed> {

@@ -35,5 +35,6 @@ mod restart;
 mod soak;
 mod stack;
 mod sweep;
+mod unexpected;
 mod waiting;
 mod year;

@@ -166,7 +166,7 @@ async fn an_attempt_that_starts_while_the_one_before_is_looked_after_has_not_fai
 }
 
 /// How often a workflow has looked at its task.
-async fn looks(stack: &Stack, arn: &str) -> usize {
+pub(crate) async fn looks(stack: &Stack, arn: &str) -> usize {
     let history = stack.of_durable_execution(arn, "/history?MaxItems=1000").await;
     let looked = |event: &&Value| event["EventType"] == "StepSucceeded" && event["Name"] == "check-task";
     history["Events"].as_array().unwrap().iter().filter(looked).count()

@@ -1,0 +1,153 @@
+//! What AWS may say, and nobody hopes for.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    front::{Answer, Front, Rule},
+    gone::{stop_workflow, told_by_nobody},
+    refused::looks,
+    stack::{LONGHAUL, PATIENCE, Stack, TABLE},
+};
+
+async fn arn_of(stack: &Stack, id: &str) -> String {
+    stack.execution(id).await["durableExecutionArn"].as_str().unwrap().to_owned()
+}
+
+async fn end_of(stack: &Stack, id: &str) -> Value {
+    stack.wait_for(id, |execution| execution["done"] == true).await
+}
+
+/// A job that goes on until the file is there.
+fn until(gate: &std::path::Path, then: &str) -> String {
+    format!("until test -e {}; do sleep 0.05; done; {then}", gate.display())
+}
+
+/// Whoever may answer a callback may write anything, and older versions of the reconciler write nothing.
+#[tokio::test]
+async fn whatever_wakes_a_workflow_it_looks_again() {
+    let stack = Stack::start(&["--task", "waits=sleep 300"]).await;
+    let id = stack.start_running("sync", "waits").await;
+    let arn = arn_of(&stack, &id).await;
+    for (said, word) in ["", "hello", "[1]", "\"stopped\"", "{\"stopped\": 1}"].into_iter().enumerate() {
+        stack.wait_for_sleep(&arn).await;
+        assert_eq!(stack.wake(&id, word).await, StatusCode::OK);
+        let deadline = Instant::now() + PATIENCE;
+        while looks(&stack, &arn).await < said + 2 {
+            assert!(Instant::now() < deadline, "it does not look again after {word:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(stack.execution(&id).await["status"], "RUNNING", "after {word:?}");
+    }
+}
+
+/// In whatever way a callback is refused that nobody waits for: its task's end is recorded by whoever was told of it.
+#[tokio::test]
+async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
+    let codes = ["ResourceNotFoundException", "CallbackTimeoutException", "InvalidParameterValueException"];
+    let gates = tempfile::tempdir().unwrap();
+    let gate = gates.path().join("gate");
+    let tasks = [format!("works={}", until(&gate, "echo 1")), format!("fails={}", until(&gate, "exit 3"))];
+    let stack = Stack::start(&["--task", &tasks[0], "--task", &tasks[1]]).await;
+    told_by_nobody(&stack).await;
+    let mut ids = Vec::new();
+    for code in codes {
+        for job in ["works", "fails"] {
+            let id = stack.start_running("sync", job).await;
+            let arn = arn_of(&stack, &id).await;
+            stack.wait_for_sleep(&arn).await;
+            stop_workflow(&stack, &arn).await;
+            let on = "lambda:SendDurableExecutionCallbackSuccess";
+            stack.arm(&json!({ "on": on, "execution": id, "does": { "refuse": code }, "times": "all" })).await;
+            assert_eq!(stack.execution(&id).await["status"], "RUNNING", "nobody knows yet");
+            ids.push((job, id));
+        }
+    }
+    std::fs::write(gate, "").unwrap();
+    for (job, id) in ids {
+        let done = end_of(&stack, &id).await;
+        if job == "works" {
+            assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
+        } else {
+            assert_eq!((&done["status"], &done["error"]["exitCode"]), (&json!("FAILED"), &json!(3)), "{done:#}");
+        }
+    }
+}
+
+/// A job's own log, where nobody gave the functions the permission to read it: the exit code tells what it can.
+#[tokio::test]
+async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
+    let tasks = ["works=echo 1", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
+    let stack = Stack::start(&tasks.map(|task| ["--task", task]).concat()).await;
+    let refused = json!({ "on": "logs:GetLogEvents", "does": { "refuse": "AccessDeniedException" }, "times": "all" });
+    stack.arm(&refused).await;
+    for (pattern, job, kind, says) in [
+        ("sync", "works", "workflow-failed", "logs:GetLogEvents was refused: AccessDeniedException"),
+        ("sync", "fails", "exit-code", "exited with code 3"),
+        ("callback", "suicide", "signal", "SIGKILL"),
+    ] {
+        let body = json!({ "task": job, "input": null, "retry": { "maxAttempts": 2 } });
+        let done = stack.run(pattern, body).await;
+        assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!(kind)), "{done:#}");
+        assert!(done["error"]["message"].as_str().unwrap().contains(says), "{done:#}");
+        let attempts = if job == "works" { 1 } else { 2 };
+        assert_eq!(done["attempt"], attempts, "what worked is not run again: {done:#}");
+    }
+}
+
+/// ECS says that the token is taken, and not by which task: the next try finds the one that runs.
+#[tokio::test]
+async fn a_token_that_is_taken_by_nobody_in_particular() {
+    fn conflict(answer: &mut Value) -> u16 {
+        *answer = json!({ "__type": "ConflictException", "message": "Conflict with the existing token" });
+        400
+    }
+    let gates = tempfile::tempdir().unwrap();
+    let gate = gates.path().join("gate");
+    let rule = Rule { job: "waits", operation: "RunTask", calls: 1, answer: Answer::Did(conflict) };
+    let front = Front::start(vec![rule]).await;
+    let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
+    let task = format!("waits={}", until(&gate, "echo 1"));
+    let stack = Stack::start(&["--task", &task, "--durable-function", &sync]).await;
+    front.stand_before(&stack.aws);
+    let id = stack.start_running("sync", "waits").await;
+    std::fs::write(gate, "").unwrap();
+    let done = end_of(&stack, &id).await;
+    assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
+    assert_eq!(stack.tasks_of(&id).await.len(), 1);
+}
+
+/// One execution's task is none that ECS wants to be asked about: it refuses the question about all of the page.
+#[tokio::test]
+async fn a_task_that_ecs_refuses_to_be_asked_about_holds_up_nothing() {
+    let stack = Stack::start(&["--task", "waits=sleep 300", "--task", "quick=echo 1"]).await;
+    told_by_nobody(&stack).await;
+    let running = stack.start_running("callback", "waits").await;
+    let of = |id: &str| json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
+    let mut item = stack.call("DynamoDB_20120810.GetItem", of(&running)).await["Item"].clone();
+    item["due"] = json!({ "N": "1" });
+    let put = async |item: &Value| {
+        stack.call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item })).await;
+    };
+    put(&item).await;
+    // In the same part of the index.
+    for attribute in ["run", "durableExecutionArn"] {
+        item.as_object_mut().unwrap().remove(attribute);
+    }
+    for (name, value) in [("executionId", "forgotten"), ("status", "PENDING"), ("task", "quick")] {
+        item[name] = json!({ "S": value });
+    }
+    put(&item).await;
+    let refused = json!({
+        "on": "ecs:DescribeTasks", "by": "longhaul-reconciler", "times": "all",
+        "does": { "refuse": "InvalidParameterException" },
+    });
+    stack.arm(&refused).await;
+    stack.reconcile(json!({ "source": "aws.events", "detail-type": "Scheduled Event" })).await;
+    let done = end_of(&stack, "forgotten").await;
+    assert_eq!(done["status"], "COMPLETED", "{done:#}");
+    let due = &stack.call("DynamoDB_20120810.GetItem", of(&running)).await["Item"]["due"]["N"];
+    assert_ne!(due, "1", "it was put off");
+}
