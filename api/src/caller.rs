@@ -25,6 +25,14 @@ pub enum Callers {
 }
 
 impl Callers {
+    /// The header that callers name themselves by, if there is one.
+    pub(crate) fn header(&self) -> Option<HeaderName> {
+        match self {
+            Self::Named(header, _) => Some(header.clone()),
+            Self::Authorized | Self::Only(_) => None,
+        }
+    }
+
     /// Who sends a request, if anybody vouches for it.
     pub(crate) fn sender(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Owner> {
         match self {
@@ -54,8 +62,11 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let owner = app.callers.sender(&parts.headers, &parts.extensions);
-        let nobody = || Problem::new(Code::Unauthenticated, "no authorizer vouches for the caller of this request");
-        owner.map(Caller).ok_or_else(nobody)
+        let nobody = || match app.callers.header() {
+            Some(header) => format!("{header} names the caller: it has to be ASCII, and not empty"),
+            None => "no authorizer vouches for the caller of this request".to_owned(),
+        };
+        owner.map(Caller).ok_or_else(|| Problem::new(Code::Unauthenticated, nobody()))
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::router::App;
+use crate::{caller::Callers, router::App};
 
 /// A web origin, `https://app.example`, or `*` for every one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(2);
 
 /// The same routes, open to pages of these origins. It answers preflights itself: they carry nothing that proves a caller.
-pub(crate) fn open_to(origins: &[Origin], routes: Router<App>) -> Router<App> {
+pub(crate) fn open_to(origins: &[Origin], callers: &Callers, routes: Router<App>) -> Router<App> {
     if origins.is_empty() {
         return routes;
     }
@@ -88,7 +88,7 @@ pub(crate) fn open_to(origins: &[Origin], routes: Router<App>) -> Router<App> {
     let cors = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers(REQUEST_HEADERS)
+        .allow_headers(REQUEST_HEADERS.into_iter().chain(callers.header()).collect::<Vec<_>>())
         .expose_headers(ANSWER_HEADERS)
         .max_age(PREFLIGHT_KEPT);
     routes.layer(cors)

@@ -78,7 +78,7 @@ pub fn router(app: App) -> Router {
         })
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked));
-    cors::open_to(&app.cors_origins, routes)
+    cors::open_to(&app.cors_origins, &app.callers, routes)
         .layer(middleware::from_fn(security::layer))
         .layer(middleware::from_fn_with_state(app.clone(), request_id::layer))
         .with_state(app)

@@ -81,7 +81,9 @@ async fn pages_of_the_named_origins_may_what_a_client_does() {
 
 #[tokio::test]
 async fn owners_can_be_tried_out_by_a_header() {
-    let stack = Stack::start(&["--owner-header", "x-owner"]).await;
+    let stack = Stack::start(&["--owner-header", "x-owner", "--cors-origin", PAGE]).await;
+    let allowed = preflight(&stack, PAGE).send().await.unwrap();
+    assert!(header(&allowed, "access-control-allow-headers").contains("x-owner"), "pages may name an owner too");
     let start = |owner: &'static str| {
         let request =
             stack.post("/executions/sync").json(&json!({ "input": { "message": owner, "processingTime": 0 } }));
