@@ -7,17 +7,28 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use domain::Event;
+use utoipa::IntoResponses;
 
 use crate::{
+    body::NoBody,
     caller::Caller,
     executions::{Id, NotFound, following, owned},
     model::ExecutionView,
     parameters::NoParameters,
     path::Path,
     prefer::Prefer,
-    problem::Problem,
+    problem::{Answers, Code, Problem, answers},
     router::App,
 };
+
+/// What is wrong with a request that stops nothing.
+struct Refused;
+
+impl IntoResponses for Refused {
+    fn responses() -> Answers {
+        answers(&[Code::InvalidJson, Code::InvalidParameter, Code::BodyTooLarge, Code::InvalidBody])
+    }
+}
 
 /// Stop an execution.
 ///
@@ -36,7 +47,7 @@ use crate::{
             ("ETag" = String, description = "Stands for the execution as it is now"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
         )),
-        NoParameters,
+        Refused,
         NotFound,
         Problem,
     ),
@@ -47,6 +58,7 @@ pub(crate) async fn cancel(
     Path(id): Path,
     _: NoParameters,
     prefer: Prefer,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let execution = owned(&app, &owner, &id, now).await?;

@@ -106,7 +106,9 @@ pub(crate) async fn get_execution(
 
 /// The execution of that id, if it is the caller's: another's is as if it were not there.
 pub(crate) async fn owned(app: &App, owner: &Owner, id: &str, now: Timestamp) -> Result<Execution, Problem> {
-    let not_found = || Problem::new(Code::ExecutionNotFound, "there is no such execution, or it is somebody else's");
+    let not_found = || {
+        Problem::new(Code::ExecutionNotFound, "there is no such execution, or not any more, or it is somebody else's")
+    };
     let id: ExecutionId = id.parse().map_err(|_| not_found())?;
     let found = app.executions.get(&id).await?;
     let execution = found.filter(|execution| execution.owner == *owner).ok_or_else(not_found)?;

@@ -31,7 +31,7 @@ pub(crate) enum Code {
     Unauthenticated,
     /// There is no such path.
     PathNotFound,
-    /// There is no such execution, or it is somebody else's.
+    /// There is no such execution, or not any more, or it is somebody else's.
     ExecutionNotFound,
     /// The execution has expired.
     ExecutionExpired,
@@ -157,6 +157,15 @@ impl Problem {
     pub(crate) fn invalid_body(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.detail));
         Self { code: Code::InvalidBody, detail: detail.trim().to_owned(), errors }
+    }
+
+    /// The same, of a request that is not safe to repeat: AWS may have done what it did not say.
+    pub(crate) fn not_safe_to_repeat(mut self) -> Self {
+        if self.code == Code::AwsUnavailable {
+            "it may have been accepted: see GET /executions before you repeat it; with an Idempotency-Key it is safe to repeat"
+                .clone_into(&mut self.detail);
+        }
+        self
     }
 
     /// A failure inside. It is logged here, where it is handled; the caller learns that it was ours, and no more.

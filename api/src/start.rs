@@ -1,6 +1,5 @@
 //! Starting an execution.
 
-mod body;
 mod validation;
 
 use aws::{Created, StartError, clock};
@@ -13,11 +12,9 @@ use domain::{Execution, ExecutionId, Owner, Pattern, limits};
 use jiff::Timestamp;
 use utoipa::IntoResponses;
 
-use self::{
-    body::Body,
-    validation::{Answered, Validated},
-};
+use self::validation::{Answered, Validated};
 use crate::{
+    body::{Body, NoBody},
     caller::Caller,
     executions::{self, Id, NotFound},
     model::{ExecutionView, NewExecution, example, wrong},
@@ -56,9 +53,11 @@ struct RerunRefused;
 impl IntoResponses for RerunRefused {
     fn responses() -> Answers {
         answers(&[
+            Code::InvalidJson,
             Code::InvalidHeader,
             Code::InvalidParameter,
             Code::ExecutionIdTaken,
+            Code::BodyTooLarge,
             Code::InvalidBody,
             Code::IdempotencyKeyReused,
         ])
@@ -76,7 +75,7 @@ macro_rules! start {
                     description = "Check the request, and start nothing"),
                 ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
                     description = "Makes the request safe to repeat: the same key and body again answers with the \
-                                   execution as it is then, and starts nothing"),
+                                   execution as it is then, and starts nothing, for as long as the execution is kept"),
                 Prefer,
             ),
             request_body(content = NewExecution, description = "What to run, and on what", examples(
@@ -127,13 +126,15 @@ start!(
     /// Start a job whose workflow waits for it and holds the result.
     ///
     /// The task knows nothing of Longhaul: any image will do that reads `EXECUTION_INPUT`, which holds an input of up to 4 KB.
-    /// For larger ones it needs the worker too. Its result is the last line that it prints, if that is JSON.
+    /// For larger ones it needs the worker too. Its result is the last line of JSON among the last 1,000 lines of its log, on
+    /// stdout or stderr.
     start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
 );
 start!(
     /// Start a job that reports for itself.
     ///
-    /// The workflow starts the task and ends; the worker in the task records the result.
+    /// The workflow starts the task and ends; the worker in the task records the result, the last line of JSON on the job's
+    /// stdout.
     start_callback, "/executions/callback", "startCallbackExecution", Pattern::Callback
 );
 
@@ -155,7 +156,7 @@ async fn start(
     if validate_only {
         return Ok(axum::Json(Validated::of(&app, wanted, keyed, now).await?).into_response());
     }
-    start_wanted(&app, wanted, now, prefer).await
+    start_wanted(&app, wanted, keyed, now, prefer).await
 }
 
 /// The id for a request: what its idempotency key stands for, or a new one.
@@ -168,8 +169,18 @@ fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<Executio
 
 /// Dies before the item: nothing is left behind. Dies between the item and the workflow: the same request again finds the
 /// item PENDING and starts its workflow, and so does the reconciler. Dies after it: a second start changes nothing.
-async fn start_wanted(app: &App, wanted: Execution, now: Timestamp, prefer: Prefer) -> Result<Response, Problem> {
-    let (execution, replayed) = match app.executions.create(&wanted, now).await? {
+async fn start_wanted(
+    app: &App,
+    wanted: Execution,
+    keyed: bool,
+    now: Timestamp,
+    prefer: Prefer,
+) -> Result<Response, Problem> {
+    let created = app.executions.create(&wanted, now).await.map_err(|why| {
+        let problem = Problem::from(why);
+        if keyed { problem } else { problem.not_safe_to_repeat() }
+    })?;
+    let (execution, replayed) = match created {
         Created::New => (wanted, false),
         Created::Existing(seen) => (repeated(*seen, &wanted)?, true),
     };
@@ -245,6 +256,7 @@ pub(crate) async fn rerun(
     _: NoParameters,
     prefer: Prefer,
     headers: HeaderMap,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let now = clock::now();
     let old = executions::owned(&app, &owner, &id, now).await?;
@@ -252,7 +264,7 @@ pub(crate) async fn rerun(
     let new = Execution::new(new_id(&headers, &owner, now)?, old.pattern, owner, old.request, now);
     let wanted = Execution { rerun_of: Some(old.id), ..new };
     startable(&app, &wanted, keyed, now).await?;
-    start_wanted(&app, wanted, now, prefer).await
+    start_wanted(&app, wanted, keyed, now, prefer).await
 }
 
 fn same_request(seen: &Execution, wanted: &Execution) -> bool {
@@ -263,7 +275,8 @@ async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
     match app.workflows.start(&execution.id, execution.pattern).await {
         Ok(_) => Ok(()),
         Err(StartError::NameTaken(id)) => {
-            Err(Problem::new(Code::ExecutionIdTaken, format!("a durable execution named {id} was started directly")))
+            let detail = format!("a durable execution named {id} was started directly: use another Idempotency-Key");
+            Err(Problem::new(Code::ExecutionIdTaken, detail))
         }
         // It is stored, so it is accepted, whatever the reason: the reconciler starts what was not started. An error would ask
         // for a second POST, and without a key for a second job.

@@ -28,7 +28,8 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
     let ok = r#"{"input": 1}"#;
 
     problem(json("{"), 400, "invalid-json").await;
-    problem(json(""), 400, "invalid-json").await;
+    let empty = problem(json(" "), 400, "invalid-json").await;
+    assert_eq!(empty["detail"], "the body is empty: send {\"input\": …}");
     problem(json("\u{0}"), 400, "invalid-json").await;
     problem(json(ok).header("idempotency-key", ""), 400, "invalid-header").await;
     problem(json(ok).header("idempotency-key", "k".repeat(256)), 400, "invalid-header").await;
@@ -68,14 +69,15 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
         (format!(r#"{{"input": {deep}}}"#), "/input", "input-too-deep"),
         (format!(r#"{{"input": "{}"}}"#, "x".repeat(200 * 1024)), "/input", "input-too-large"),
         (json!({ "input": 1, "tags": tags }).to_string(), "/tags", "too-many-tags"),
+        (r#"{"input": 1, "tags": {"a": "1", "a": "2"}}"#.to_owned(), "/tags", "invalid-value"),
         (json!({ "input": 1, "tags": { "a/b": "x".repeat(257) } }).to_string(), "/tags/a~1b", "tag-value-length"),
     ] {
         let problem = problem(json(&body), 422, "invalid-body").await;
         let error = &problem["errors"][0];
         assert_eq!((&error["pointer"], &error["rule"]), (&json!(pointer), &json!(rule)), "{problem:#}");
     }
-    // JSON and its schemas know no difference between 3 and 3.0.
-    let whole = r#"{"input": 1, "timeoutSeconds": 6e1, "retry": {"maxAttempts": 3.0}}"#;
+    // JSON and its schemas know no difference between 3 and 3.0, and its readers may skip a byte order mark.
+    let whole = "\u{feff}{\"input\": 1, \"timeoutSeconds\": 6e1, \"retry\": {\"maxAttempts\": 3.0}}";
     let checked = stack.post("/executions/sync?validateOnly=true").header("content-type", "application/json");
     assert_eq!(checked.body(whole).send().await.unwrap().status(), StatusCode::OK);
     assert_eq!(stack.items().await, 0, "nothing is left behind");
@@ -93,6 +95,31 @@ async fn a_parameter_that_an_operation_does_not_have_is_refused() {
     problem(stack.get("/tasks?x=1&x=2"), 400, "invalid-parameter").await;
     assert_eq!(stack.items().await, 1, "nothing was started");
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
+}
+
+/// Who sends a body means something by it: another input for a rerun, say.
+#[tokio::test]
+async fn a_body_that_an_operation_does_not_take_is_refused() {
+    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let id = stack.start_running("sync", "long").await;
+    let post = |rest: &str, body: &'static str| stack.post(&format!("/executions/{id}/{rest}")).body(body);
+    problem(post("rerun", r#"{"input": 2}"#), 422, "invalid-body").await;
+    problem(post("cancel", "please"), 422, "invalid-body").await;
+    assert_eq!(stack.items().await, 1, "nothing was started");
+    assert_eq!(stack.execution(&id).await["status"], "RUNNING");
+    assert_eq!(post("cancel", " {} ").send().await.unwrap().status(), StatusCode::ACCEPTED);
+}
+
+/// Whether it was accepted, nobody knows: that a key makes it safe to repeat is said to who has none.
+#[tokio::test]
+async fn a_post_whose_record_gets_lost_says_how_to_go_on() {
+    let stack = Stack::start(&[]).await;
+    stack.arm(&json!({ "on": "dynamodb:PutItem", "by": "api", "does": "cutAfter", "times": "all" })).await;
+    let post = || stack.post("/executions/sync").json(&json!({ "input": null }));
+    let unsure = problem(post(), 503, "aws-unavailable").await;
+    assert!(unsure["detail"].as_str().unwrap().contains("GET /executions"), "{unsure:#}");
+    let safe = problem(post().header("idempotency-key", "k"), 503, "aws-unavailable").await;
+    assert!(safe["detail"].as_str().unwrap().contains("repeat the request"), "{safe:#}");
 }
 
 #[tokio::test]

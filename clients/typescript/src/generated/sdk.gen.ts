@@ -29,7 +29,8 @@ export const listExecutions = <ThrowOnError extends boolean = false>(options?: O
 /**
  * Start a job that reports for itself.
  *
- * The workflow starts the task and ends; the worker in the task records the result.
+ * The workflow starts the task and ends; the worker in the task records the result, the last line of JSON on the job's
+ * stdout.
  */
 export const startCallbackExecution = <ThrowOnError extends boolean = false>(options: Options<StartCallbackExecutionData, ThrowOnError>) => (options.client ?? client).post<StartCallbackExecutionResponses, StartCallbackExecutionErrors, ThrowOnError>({
     url: '/executions/callback',
@@ -44,7 +45,8 @@ export const startCallbackExecution = <ThrowOnError extends boolean = false>(opt
  * Start a job whose workflow waits for it and holds the result.
  *
  * The task knows nothing of Longhaul: any image will do that reads `EXECUTION_INPUT`, which holds an input of up to 4 KB.
- * For larger ones it needs the worker too. Its result is the last line that it prints, if that is JSON.
+ * For larger ones it needs the worker too. Its result is the last line of JSON among the last 1,000 lines of its log, on
+ * stdout or stderr.
  */
 export const startSyncExecution = <ThrowOnError extends boolean = false>(options: Options<StartSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<StartSyncExecutionResponses, StartSyncExecutionErrors, ThrowOnError>({
     url: '/executions/sync',

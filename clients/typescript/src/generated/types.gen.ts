@@ -27,7 +27,7 @@ export type About = {
     durableExecutionArn?: string;
     executionId: string;
     /**
-     * When it is forgotten.
+     * When it is forgotten, and its `Idempotency-Key` with it: 30 days after its end, and until then after its deadline.
      */
     expiresAt: string;
     /**
@@ -107,7 +107,8 @@ export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid
  */
 export type CompletedExecution = About & End & {
     /**
-     * The job's output: the last line of JSON that it printed; `null` if it printed none.
+     * The job's output, at most 200 KB: the last line of JSON that it printed, of a sync execution among the last 1,000 lines
+     * of its log; `null` if there is none.
      */
     result: unknown;
     status: CompletedStatus;
@@ -168,7 +169,10 @@ export type ExecutionError = {
      */
     stopCode?: string;
     /**
-     * What went wrong, for programs.
+     * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`: it
+     * exited with 0, and its result has more than 200 KB. `stopped`, `cancelled`, `timed-out`: it was stopped, by somebody
+     * unknown, by a caller or at its deadline. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: it
+     * never ran. `task-lost`, `workflow-failed`: nobody can tell how it ended. There may be more.
      */
     type: string;
 };
@@ -540,6 +544,10 @@ export type TimedOutStatus = 'TIMED_OUT';
 export type TimelineEntry = {
     at: string;
     detail?: string;
+    /**
+     * `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested` or `ended`. There
+     * may be more.
+     */
     what: string;
 };
 
@@ -677,7 +685,7 @@ export type StartCallbackExecutionData = {
     body: NewExecution;
     headers?: {
         /**
-         * Makes the request safe to repeat: the same key and body again answers with the execution as it is then, and starts nothing
+         * Makes the request safe to repeat: the same key and body again answers with the execution as it is then, and starts nothing, for as long as the execution is kept
          */
         'Idempotency-Key'?: string;
         /**
@@ -784,7 +792,7 @@ export type StartSyncExecutionData = {
     body: NewExecution;
     headers?: {
         /**
-         * Makes the request safe to repeat: the same key and body again answers with the execution as it is then, and starts nothing
+         * Makes the request safe to repeat: the same key and body again answers with the execution as it is then, and starts nothing, for as long as the execution is kept
          */
         'Idempotency-Key'?: string;
         /**
@@ -990,10 +998,10 @@ export type CancelExecutionData = {
 
 export type CancelExecutionErrors = {
     /**
-     * A parameter cannot be used as it is: `invalid-parameter`
+     * The body is not JSON: `invalid-json`. A parameter cannot be used as it is: `invalid-parameter`
      */
     400: Problem & {
-        code: 'invalid-parameter';
+        code: 'invalid-json' | 'invalid-parameter';
         status: 400;
     };
     /**
@@ -1020,6 +1028,20 @@ export type CancelExecutionErrors = {
     410: Problem & {
         code: 'execution-expired';
         status: 410;
+    };
+    /**
+     * The body is too large: `body-too-large`
+     */
+    413: Problem & {
+        code: 'body-too-large';
+        status: 413;
+    };
+    /**
+     * The body does not validate: `invalid-body`
+     */
+    422: Problem & {
+        code: 'invalid-body';
+        status: 422;
     };
     /**
      * API Gateway takes no more requests at this rate
@@ -1258,10 +1280,10 @@ export type RerunExecutionData = {
 
 export type RerunExecutionErrors = {
     /**
-     * A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
+     * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
      */
     400: Problem & {
-        code: 'invalid-header' | 'invalid-parameter';
+        code: 'invalid-json' | 'invalid-header' | 'invalid-parameter';
         status: 400;
     };
     /**
@@ -1295,6 +1317,13 @@ export type RerunExecutionErrors = {
     410: Problem & {
         code: 'execution-expired';
         status: 410;
+    };
+    /**
+     * The body is too large: `body-too-large`
+     */
+    413: Problem & {
+        code: 'body-too-large';
+        status: 413;
     };
     /**
      * The body does not validate: `invalid-body`. The idempotency key came with another body before: `idempotency-key-reused`

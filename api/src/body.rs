@@ -1,4 +1,4 @@
-//! Reading a JSON body, with errors that say where.
+//! Reading a JSON body, with errors that say where; and having none.
 
 use std::time::Duration;
 
@@ -31,11 +31,32 @@ impl FromRequest<App> for Body {
         if !is_json(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType, "send the body as Content-Type: application/json"));
         }
-        let arriving = tokio::time::timeout(ARRIVES_WITHIN, Bytes::from_request(request, app)).await;
-        let arrived = arriving.map_err(|_| Problem::new(Code::InvalidJson, "the body took too long to arrive"))?;
-        let bytes = arrived.map_err(|why| unreadable(&why))?;
-        parse(&bytes).map(Self)
+        parse(&arrived(request, app).await?).map(Self)
     }
+}
+
+/// Of an operation that takes none: who sends one means something by it, and is not to find out that it was ignored.
+pub(crate) struct NoBody;
+
+impl FromRequest<App> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        match arrived(request, app).await?.trim_ascii() {
+            b"" | b"{}" => Ok(Self),
+            _ => Err(Problem::invalid_body(vec![FieldError {
+                pointer: String::new(),
+                detail: "this operation takes no body: send none".to_owned(),
+                rule: "invalid-value",
+            }])),
+        }
+    }
+}
+
+async fn arrived(request: Request, app: &App) -> Result<Bytes, Problem> {
+    let arriving = tokio::time::timeout(ARRIVES_WITHIN, Bytes::from_request(request, app)).await;
+    let arrived = arriving.map_err(|_| Problem::new(Code::InvalidJson, "the body took too long to arrive"))?;
+    arrived.map_err(|why| unreadable(&why))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -53,6 +74,11 @@ fn unreadable(why: &BytesRejection) -> Problem {
 }
 
 fn parse(bytes: &[u8]) -> Result<NewExecution, Problem> {
+    // Some editors begin a file with a byte order mark, which may be ignored (RFC 8259, section 8.1).
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.trim_ascii().is_empty() {
+        return Err(Problem::new(Code::InvalidJson, r#"the body is empty: send {"input": …}"#));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let JsonObject(new) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer(error.path());
