@@ -212,11 +212,12 @@ impl Execution {
         self.earlier.iter().chain(self.state.run()).find(|run| run.attempt == attempt)
     }
 
-    /// Whether an attempt failed of which no task was recorded: it may have one all the same, where the reply to its start
-    /// got lost.
+    /// Whether there was an attempt of which no task was recorded, among those that failed and the one that was to follow: it
+    /// may have one all the same, where the reply to its start got lost, or whoever started it died.
     fn has_unseen_attempts(&self) -> bool {
-        let last = self.failed.last.map_or(0, Attempt::get);
-        (1..=last).filter_map(Attempt::new).any(|attempt| self.run_of(attempt).is_none())
+        let Some(last) = self.failed.last else { return false };
+        let begun = if self.may_try_again(last) { last.next() } else { last };
+        (1..=begun.get()).filter_map(Attempt::new).any(|attempt| self.run_of(attempt).is_none())
     }
 
     /// Whether `attempt` may be followed by another.
