@@ -62,14 +62,22 @@ mod tests {
     async fn the_agent_knows_the_task() {
         let endpoint =
             agent("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"Cluster\": \"c\", \"TaskARN\": \"arn:t\"}").await;
-        assert_eq!(task_arn(&endpoint).await.unwrap(), "arn:t");
+        assert_eq!(ask(&endpoint).await.unwrap(), "arn:t");
     }
 
     #[tokio::test]
-    async fn no_agent_is_an_error_and_no_wait() {
+    async fn no_agent_is_an_error() {
         let endpoint = agent("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
-        assert!(task_arn(&endpoint).await.unwrap_err().to_string().contains("404"));
-        assert!(task_arn("http://127.0.0.1:1").await.is_err());
-        assert!(task_arn("no address").await.is_err());
+        assert!(ask(&endpoint).await.unwrap_err().to_string().contains("404"));
+        assert!(ask("http://127.0.0.1:1").await.is_err());
+        assert!(ask("no address").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_says_nothing_is_not_waited_for() {
+        // It takes the connection, and nobody reads.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let error = task_arn(&format!("http://{}", silent.local_addr().unwrap())).await.unwrap_err();
+        assert!(error.is::<tokio::time::error::Elapsed>(), "{error}");
     }
 }
