@@ -7,7 +7,9 @@ use super::*;
 #[tokio::test]
 async fn what_ignores_sigterm_is_killed_with_all_its_children() {
     let (stack, _directory) = Stack::fresh();
-    stack.script("trap '' TERM; sleep 1000 & echo $!; wait; wait; sleep 1000").await;
+    let mut job = shell("job", "trap '' TERM; sleep 1000 & echo $!; wait; wait; sleep 1000");
+    job["stopTimeout"] = json!(1);
+    stack.register(json!([job])).await;
     let arn = stack.run(json!({ "taskDefinition": "f" })).await;
     let child = stack.first_line(&arn).await;
     let stopping = stack.ask("StopTask", json!({ "task": arn, "reason": "enough" })).await.unwrap()["task"].clone();
