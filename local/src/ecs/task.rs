@@ -285,6 +285,26 @@ mod tests {
     }
 
     #[test]
+    fn a_task_of_an_older_stack_can_be_read() {
+        let row = r#"{"id":"i","family":"f","revision":2,"group":"family:f","started_by":"me","overrides":{"cpu":"256"},
+            "tags":[{"key":"k","value":"v"}],"cpu":null,"memory":null,"containers":[{"name":"job","image":"image",
+            "essential":true,"status":"RUNNING","process":{"pid":7,"born":"boot/4242"},"exit_code":null,"reason":null}],
+            "version":3,"status":"RUNNING","created_at":"2026-11-23T00:00:00Z","started_at":"2026-11-23T00:00:01Z",
+            "ending":{"code":"UserInitiated","reason":"enough","at":"2026-11-23T00:00:02Z"},
+            "execution_stopped_at":null,"stopped_at":null}"#;
+        let task: Task = serde_json::from_str(row).unwrap();
+        let process = Process { pid: 7, born: Some("boot/4242".into()) };
+        assert_eq!((task.containers[0].process.as_ref(), task.status), (Some(&process), Status::Running));
+        let said = (task.started_by.as_deref(), task.overrides["cpu"].as_str(), task.tags[0].value.as_str());
+        assert_eq!(said, (Some("me"), Some("256"), "v"));
+        let (over, _) = after(task, &[exited("job", 143), Event::Ended]);
+        assert_eq!(
+            (over.status, over.version, over.ending.unwrap().code),
+            (Status::Stopped, 5, StopCode::UserInitiated)
+        );
+    }
+
+    #[test]
     fn only_an_essential_container_ends_the_task() {
         let events = [Event::Provisioned, started("job"), started("side"), exited("side", 1)];
         let (running, _) = after(task(&[("job", true), ("side", false)]), &events);

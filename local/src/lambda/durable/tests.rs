@@ -10,7 +10,7 @@ use super::{
     history::Event,
     operation::{ErrorObject, Operation, Status},
     start::Start,
-    store,
+    store::{self, Execution, ExecutionStatus},
     update::{Refusal, Update, fit_together},
 };
 
@@ -165,6 +165,30 @@ fn an_operation_of_an_older_stack_can_be_read() {
     let wait: Operation = serde_json::from_str(row).unwrap();
     assert_eq!(wait.due_at("2026-11-23T00:00:05Z".parse().unwrap()).unwrap().status, Status::Succeeded);
     assert!(Event::of(&wait, at(0), None).is_some());
+}
+
+#[test]
+fn an_execution_of_an_older_stack_can_be_read() {
+    let row = r#"{"arn":"arn:aws:lambda:us-east-1:000000000000:function:f:1/durable-execution/n/i","function":"f","version":"1",
+        "name":"n","status":"RUNNING","result":null,"error":null,"startedAt":"2026-11-23T00:00:00Z","endedAt":null,
+        "timesOutAt":"2026-11-24T00:00:00Z","token":3,"touched":2,"seen":1,"failures":0,"owedAt":"2026-11-23T00:00:05Z",
+        "lastCheckpoint":{"clientToken":"c","checkpointToken":"t","answer":{"CheckpointToken":"u"}}}"#;
+    let mut row: Value = serde_json::from_str(row).unwrap();
+    let execution: Execution = serde_json::from_value(row.clone()).unwrap();
+    assert_eq!((execution.id(), execution.status), ("i", ExecutionStatus::Running));
+    assert_eq!((execution.token, execution.touched, execution.seen), (3, 2, 1));
+    assert_eq!(execution.owed_at, Some("2026-11-23T00:00:05Z".parse().unwrap()));
+    assert_eq!(execution.last_checkpoint.unwrap().answer, json!({"CheckpointToken": "u"}));
+    assert_eq!((execution.positions, execution.retention_days, execution.parent), (None, None, None));
+
+    let mut later = json!({"stirred": true, "events": 5, "operations": 4, "positions": 2, "written": 9, "retentionDays": 7,
+        "parent": {"arn": "a", "operation": "o"}, "trace": "t"});
+    row.as_object_mut().unwrap().append(later.as_object_mut().unwrap());
+    let execution: Execution = serde_json::from_value(row).unwrap();
+    assert!(execution.stirred);
+    assert_eq!((execution.events, execution.operations, execution.written), (5, 4, 9));
+    assert_eq!((execution.positions, execution.retention_days), (Some(2), Some(7)));
+    assert_eq!((execution.parent.unwrap().operation, execution.trace.unwrap()), ("o".into(), "t".into()));
 }
 
 #[test]
