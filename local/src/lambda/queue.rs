@@ -267,4 +267,15 @@ mod tests {
         let left = db.transact(|tx| tx.query_row("SELECT count(*) FROM lambda_queue", [], |row| row.get::<_, i64>(0)));
         assert_eq!(left.unwrap(), 0);
     }
+
+    #[test]
+    fn what_an_older_stack_left_in_the_queue_can_be_read() {
+        let row = r#"{"function":"f","version":"1","requestId":"r","payload":"{}","clientContext":"c","trace":"t",
+            "failures":1,"parent":{"arn":"a","operation":"o"}}"#;
+        let entry: Entry = json::read(row).unwrap();
+        assert_eq!((entry.function.as_str(), entry.version.as_str(), entry.failures), ("f", "1", 1));
+        assert_eq!((entry.request_id.as_str(), entry.payload.as_str()), ("r", "{}"));
+        assert_eq!((entry.client_context.as_deref(), entry.trace.as_deref()), (Some("c"), Some("t")));
+        assert_eq!(entry.parent, Some(Parent { arn: "a".into(), operation: "o".into() }));
+    }
 }
