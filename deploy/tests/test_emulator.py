@@ -46,6 +46,7 @@ class Emulator(unittest.TestCase):
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (execution := self.sam("get", arn))["Status"] == "RUNNING":
             self.assertLess(time.monotonic(), deadline)
+            time.sleep(1)
         self.assertEqual((execution["DurableExecutionArn"], execution["Status"]), (arn, "SUCCEEDED"))
         self.assertEqual(json.loads(execution["InputPayload"])["message"], "Hello")
         events = self.sam("history", arn)["Events"]

@@ -49,7 +49,7 @@ class Functions(unittest.TestCase):
             with self.subTest(name):
                 lambdas = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", "AWS_LAMBDA_FUNCTION_NAME": name}
                 environment = lambdas | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_FUNCTION_VERSION": "1"}
-                done = subprocess.run([BUILD / name / "bootstrap"], env=environment, capture_output=True, text=True, timeout=10)
+                done = subprocess.run([BUILD / name / "bootstrap"], env=environment, capture_output=True, text=True, timeout=120)
                 self.assertNotEqual(done.returncode, 0)
                 self.assertIn("EXECUTIONS_TABLE is not set", done.stdout + done.stderr)
 
