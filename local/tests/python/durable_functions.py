@@ -1,5 +1,8 @@
 """Durable functions on AWS's own Python SDK: one for each kind of operation, and those that they invoke."""
 
+import os
+import threading
+
 from aws_durable_execution_sdk_python import (
     CallbackError,
     DurableContext,
@@ -18,8 +21,8 @@ from aws_durable_execution_sdk_python.config import (
 from aws_durable_execution_sdk_python.retries import RetryDecision
 from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 
-# Longer than the end of an invocation takes on a busy machine: the order of a history is then fixed.
-PAUSE = Duration.from_seconds(2)
+# A test that compares histories has it last until it puts the clock forward: their order is then fixed.
+PAUSE = Duration.from_seconds(int(os.environ.get("PAUSE_SECONDS", "2")))
 
 
 @durable_execution
@@ -123,6 +126,9 @@ def fails(event, context: DurableContext):
 
 
 def plain(event, context):
+    # So has a test no answer before it wants one. Under its clock, that of libfaketime, time.sleep fails.
+    while (gate := os.environ.get("GATE")) and not os.path.exists(gate):
+        threading.Event().wait(0.02)
     if event == "fail":
         raise ValueError("refused")
     return {"plain": event}
