@@ -1,5 +1,7 @@
 //! What a checkpoint may do, and what it must refuse: the test is the function.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -94,6 +96,7 @@ async fn a_token_is_good_once_and_a_client_token_makes_a_checkpoint_safe_to_repe
     let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
     while refusal(&theatre.lambda.get(&state(newest)).await) != INVALID {
         assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let late = theatre.checkpoint(&mut invocation, json!([])).await;
     assert_eq!(refusal(&late), INVALID);
@@ -104,14 +107,14 @@ async fn a_token_is_good_once_and_a_client_token_makes_a_checkpoint_safe_to_repe
 
 #[tokio::test]
 async fn callbacks_are_answered_once_and_kept_alive() {
-    let theatre = Theatre::open().await;
+    let theatre = Theatre::open_with_movable_clock().await;
     let (arn, mut invocation) = theatre.begin("{}").await;
     let open = |id: &str, options: Value| json!({ "Id": id, "Type": "CALLBACK", "Action": "START", "CallbackOptions": options });
     let updates = json!([
         open("ok", json!({})),
-        open("bad", json!({ "TimeoutSeconds": 600 })),
+        open("bad", json!({ "TimeoutSeconds": 6000 })),
         open("late", json!({ "TimeoutSeconds": 1 })),
-        open("silent", json!({ "TimeoutSeconds": 600, "HeartbeatTimeoutSeconds": 2 })),
+        open("silent", json!({ "TimeoutSeconds": 6000, "HeartbeatTimeoutSeconds": 200 })),
     ]);
     let started = theatre.record(&mut invocation, updates).await;
     let id = |name: &str| {
@@ -130,11 +133,12 @@ async fn callbacks_are_answered_once_and_kept_alive() {
     );
     assert_eq!(refusal(&lambda.call_back("bm8=", "succeed", "").await), INVALID);
     invocation.pend().await;
-    // Signs of life put the silence off; then there are none.
+    // Signs of life put the silence off; then there are none. All of it is less than an execution may take.
     for _ in 0..4 {
-        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        theatre.stack.forward(Duration::from_secs(100)).await;
         assert_eq!(lambda.call_back(&id("silent"), "heartbeat", "").await.0.as_u16(), 200);
     }
+    theatre.stack.forward(Duration::from_secs(200)).await;
     loop {
         let invocation = theatre.next().await;
         let all = invocation.operations();
@@ -175,7 +179,7 @@ async fn a_callback_that_is_answered_during_an_invocation_leads_to_another() {
     assert_eq!(again.operations()[0]["Status"], "SUCCEEDED");
     again.pend().await;
     // Nothing has happened since, and nothing is owed.
-    assert!(theatre.next_within(std::time::Duration::from_secs(1)).await.is_none());
+    assert!(theatre.next_within(Duration::from_secs(1)).await.is_none());
     assert_eq!(theatre.lambda.execution(&arn).await["Status"], "RUNNING");
 }
 

@@ -1,12 +1,12 @@
 //! Invocations that go wrong, executions that are stopped or take too long, and those who wait for them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::{
     puppet::{self, Theatre},
-    stack::Stack,
+    stack::{PATIENCE, Stack},
     support::{Lambda, refusal},
 };
 
@@ -79,9 +79,9 @@ async fn an_answer_that_is_too_large_is_a_failure() {
 /// An execution that takes too long, and one that is stopped: what it is, and what it is to another that invoked it.
 #[tokio::test]
 async fn timeouts_and_stops_reach_those_who_wait() {
-    let theatre = Theatre::open().await;
+    let theatre = Theatre::open_with_movable_clock().await;
     let lambda = &theatre.lambda;
-    let short = json!({ "ExecutionTimeout": 1, "RetentionPeriodInDays": 1 });
+    let short = json!({ "ExecutionTimeout": 300, "RetentionPeriodInDays": 1 });
     assert_eq!(lambda.create("short", &theatre.command(), Some(short)).await.0.as_u16(), 201);
     let long = json!({ "ExecutionTimeout": 600 });
     assert_eq!(lambda.create("long", &theatre.command(), Some(long)).await.0.as_u16(), 201);
@@ -96,10 +96,12 @@ async fn timeouts_and_stops_reach_those_who_wait() {
     let stopped = lambda.post(&stop, &json!({ "ErrorType": "Mine", "ErrorMessage": "enough" })).await;
     assert_eq!(lambda.post(&stop, &Value::Null).await, stopped, "it was stopped then, not now");
     assert_eq!(lambda.ended(&long).await["Status"], "STOPPED");
+    assert_eq!(lambda.execution(&short).await["Status"], "RUNNING");
+    theatre.stack.forward(Duration::from_mins(5)).await;
     let ended = lambda.ended(&short).await;
     assert_eq!(
         (&ended["Status"], &ended["Error"]["ErrorMessage"]),
-        (&json!("TIMED_OUT"), &json!("Execution timed out after 1 seconds."))
+        (&json!("TIMED_OUT"), &json!("Execution timed out after 300 seconds."))
     );
     for child in children {
         // Nobody interrupts the invocation; its answer comes too late.
@@ -150,8 +152,10 @@ async fn chained_invokes_survive_the_stack() {
 
     let theatre = Theatre::over(start(after.path()).await, after);
     let mut answered = 0;
+    let deadline = Instant::now() + PATIENCE;
     while theatre.lambda.execution(&parent).await["Status"] == "RUNNING" {
-        let Some(invocation) = theatre.next_within(std::time::Duration::from_millis(500)).await else { continue };
+        assert!(Instant::now() < deadline, "it hangs after {answered} answers");
+        let Some(invocation) = theatre.next_within(Duration::from_millis(500)).await else { continue };
         if invocation.event == json!(7) {
             invocation.answer(json!("plain")).await;
             answered += 1;
@@ -167,7 +171,7 @@ async fn chained_invokes_survive_the_stack() {
             invocation.succeed("1").await;
         }
         // The answer is taken up in a moment.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!((answered, &theatre.lambda.execution(&parent).await["Status"]), (2, &json!("SUCCEEDED")));
 }

@@ -43,8 +43,18 @@ pub(crate) fn command(directory: &Path) -> String {
 
 impl Theatre {
     pub(crate) async fn open() -> Self {
+        Self::open_with(&[]).await
+    }
+
+    /// With a clock that the test puts forward.
+    pub(crate) async fn open_with_movable_clock() -> Self {
+        Self::open_with(&["--movable-clock"]).await
+    }
+
+    async fn open_with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let stack = Stack::start(&["--durable-function", &format!("puppet={}", command(directory.path()))]).await;
+        let puppet = format!("puppet={}", command(directory.path()));
+        let stack = Stack::start(&[&["--durable-function", &puppet], options].concat()).await;
         Self::over(stack, directory)
     }
 
