@@ -13,6 +13,9 @@ use crate::stack::{PATIENCE, Stack, root};
 /// An answer: its status and its body; `errorType` in the header goes into the body as `Code`.
 pub(crate) type Answer = (StatusCode, Value);
 
+/// How long an invocation of a function may take that [`Lambda::create`] made: far longer than any does.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
+
 /// A client of the Lambda API.
 pub(crate) struct Lambda {
     url: String,
@@ -137,7 +140,7 @@ impl Lambda {
             "Role": "arn:aws:iam::000000000000:role/any",
             "PackageType": "Image",
             "Code": { "ImageUri": format!("local:{command}") },
-            "Timeout": 10,
+            "Timeout": TIMEOUT.as_secs(),
         });
         if let Some(durable) = durable {
             new["DurableConfig"] = durable;
