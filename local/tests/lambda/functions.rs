@@ -29,7 +29,7 @@ async fn answer(lambda: &Lambda, function: &str) -> (String, String) {
 #[tokio::test]
 async fn versions_do_not_change_and_aliases_do() {
     let directory = tempfile::tempdir().unwrap();
-    let stack = Stack::start_over(directory.path(), &[]).await;
+    let mut stack = Stack::start_over(directory.path(), &[]).await;
     let lambda = Lambda::of(&stack);
     let (status, made) = lambda.create("f", &shell("\"one\""), None).await;
     assert_eq!((status.as_u16(), &made["State"], &made["Version"]), (201, &json!("Active"), &json!("$LATEST")));
@@ -52,7 +52,7 @@ async fn versions_do_not_change_and_aliases_do() {
     let moved = json!({ "FunctionVersion": "2" });
     assert_eq!(lambda.put(&format!("{FUNCTIONS}/f/aliases/live"), &moved).await.1["FunctionVersion"], "2");
     assert_eq!(answer(&lambda, "f:live").await, ("2".into(), "\"two\"".into()));
-    drop(stack);
+    stack.process.kill().await.unwrap();
 
     let stack = Stack::start_over(directory.path(), &[]).await;
     let lambda = Lambda::of(&stack);
