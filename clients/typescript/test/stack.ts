@@ -58,7 +58,7 @@ async function launch(data: string, listen: string, awsListen: string, options: 
 
 async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const exit = once(child, "exit", { signal: AbortSignal.timeout(20_000) });
+  const exit = once(child, "exit", { signal: AbortSignal.timeout(90_000) });
   child.kill(signal);
   await exit;
 }
