@@ -17,6 +17,10 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** What keeps Chromium from looking for hosts of its own. */
 const QUIET = ["gpu", "quic", "background-networking", "component-update", "sync"].map((what) => `--disable-${what}`);
 
+/** For what may take long: a page of a busy machine does. */
+const patience = 240_000;
+const timeout = 600_000;
+
 let stack: Stack;
 let browser: Browser;
 let stage: Site;
@@ -29,6 +33,7 @@ before(async () => {
   stage = await underStage("/prod", stack.api);
   browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
+    timeout: patience,
     args: ["--no-sandbox", "--no-first-run", ...QUIET],
   });
 });
@@ -42,6 +47,7 @@ after(async () => {
 /** Opens the page of an installation. Nothing on it may fail to load, complain, or come from anywhere else. */
 async function onDocs(base: string, use: (page: Page) => Promise<void>): Promise<void> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 1700 } });
+  page.setDefaultTimeout(patience);
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (said) => {
@@ -85,7 +91,7 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     await part.page().screenshot({ path: `${SCREENSHOTS}/${name}-${what}.png` });
   };
   const onPage = (what: string, use: (page: Page) => Promise<void>) =>
-    test(`${name}: ${what}`, { timeout: 120_000 }, () => onDocs(base(), use));
+    test(`${name}: ${what}`, { timeout }, () => onDocs(base(), use));
 
   onPage("the page shows every operation of the document", async (page) => {
     const { paths } = (await (await fetch(`${base()}/openapi.json`)).json()) as { paths: Record<string, object> };
@@ -130,11 +136,12 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     await shot(block, "problem");
   });
 
-  test(`${name}: the client runs a job from a page of another origin`, { timeout: 120_000 }, async () => {
+  test(`${name}: the client runs a job from a page of another origin`, { timeout }, async () => {
     const contents = 'export { createLonghaul, runSync } from "@longhaul/client"';
     const stdin = { contents, resolveDir: root };
     const { outputFiles } = await build({ stdin, bundle: true, format: "iife", globalName: "client", write: false });
     const page = await browser.newPage();
+    page.setDefaultTimeout(patience);
     await page.goto(other.url);
     await page.addScriptTag({ content: outputFiles.map(({ text }) => text).join() });
     const results = await page.evaluate(`(async (longhaul) => [
