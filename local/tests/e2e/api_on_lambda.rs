@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::stack::{LONGHAUL, Stack, shipped};
+use crate::stack::{LONGHAUL, Stack, eventually, shipped};
 
 /// The binary beside the one under test.
 pub(crate) fn api_binary() -> String {
@@ -51,6 +51,16 @@ async fn invoke(stack: &Stack, event: &Value) -> (u64, Value) {
     (answer["statusCode"].as_u64().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
+/// The execution at that path, once it is over.
+async fn done(stack: &Stack, path: &str, caller: &Value) -> Value {
+    eventually(&format!("the end of {path}"), async || {
+        let (status, execution) = invoke(stack, &event("GET", path, None, caller)).await;
+        assert_eq!(status, 200, "{execution:#}");
+        (execution["done"] == true).then_some(execution)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_request_has_api_gateways_id_in_its_answer_and_in_one_line_of_the_log() {
     let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
@@ -68,16 +78,13 @@ async fn a_request_has_api_gateways_id_in_its_answer_and_in_one_line_of_the_log(
     assert!(answer["headers"]["strict-transport-security"].as_str().unwrap().starts_with("max-age="), "{answer:#}");
 
     let group = json!({ "logGroupName": "/aws/lambda/api" });
-    let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
-    let lines = loop {
+    let lines = eventually("a line of the log", async || {
         let events = stack.call("Logs_20140328.FilterLogEvents", group.clone()).await;
         let messages = events["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap());
         let lines: Vec<_> = messages.filter(|message| message.contains("answered")).map(str::to_owned).collect();
-        if !lines.is_empty() {
-            break lines;
-        }
-        assert!(std::time::Instant::now() < deadline, "{events:#}");
-    };
+        (!lines.is_empty()).then_some(lines)
+    })
+    .await;
     assert_eq!(lines.len(), 1, "{lines:#?}");
     let line: Value = serde_json::from_str(&lines[0]).unwrap();
     let logged = ["level", "requestId", "method", "route", "status"].map(|field| line[field].clone());
@@ -102,19 +109,8 @@ async fn a_job_runs_through_api_gateways_events() {
             invoke(&stack, &event("POST", &format!("/executions/{pattern}"), Some(body), &ada)).await;
         assert_eq!((status, &started["status"]), (202, &json!("PENDING")), "{started:#}");
         let path = format!("/executions/{}", started["executionId"].as_str().unwrap());
-        let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
-        loop {
-            let (status, execution) = invoke(&stack, &event("GET", &path, None, &ada)).await;
-            assert_eq!(status, 200);
-            if execution["done"] == true {
-                assert_eq!(
-                    (&execution["status"], &execution["result"]["message"]),
-                    (&json!("COMPLETED"), &json!("Hello"))
-                );
-                break;
-            }
-            assert!(std::time::Instant::now() < deadline, "{execution:#}");
-        }
+        let done = done(&stack, &path, &ada).await;
+        assert_eq!((&done["status"], &done["result"]["message"]), (&json!("COMPLETED"), &json!("Hello")));
         let (status, problem) = invoke(&stack, &event("GET", &path, None, &eve)).await;
         assert_eq!((status, &problem["code"]), (404, &json!("execution-not-found")), "another caller's");
         let (status, problem) = invoke(&stack, &event("GET", &path, None, &json!(null))).await;
@@ -157,10 +153,7 @@ async fn an_owner_is_whom_the_gateway_vouches_for_at_every_path() {
     let body = r#"{"input": {"message": "Hello", "processingTime": 0}}"#;
     let (_, started) = invoke(&stack, &event("POST", "/executions/sync", Some(body), &ada)).await;
     let path = |rest: &str| format!("/executions/{}{rest}", started["executionId"].as_str().unwrap());
-    let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
-    while ask("GET", &path(""), &ada).await.1["done"] != true {
-        assert!(std::time::Instant::now() < deadline, "its job does not end");
-    }
+    done(&stack, &path(""), &ada).await;
     for (method, rest, expected) in [
         ("GET", "", 200),
         ("GET", "/logs", 200),
@@ -191,25 +184,21 @@ async fn a_page_of_a_log_fits_lambda() {
     let body = r#"{"task": "noise", "input": null}"#;
     let (_, started) = invoke(&stack, &event("POST", "/executions/callback", Some(body), &ada)).await;
     let path = format!("/executions/{}", started["executionId"].as_str().unwrap());
-    let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
-    while invoke(&stack, &event("GET", &path, None, &ada)).await.1["done"] != true {
-        assert!(std::time::Instant::now() < deadline, "its job does not end");
-    }
-    let (mut lines, mut token) = (0, None);
-    loop {
+    let done = done(&stack, &path, &ada).await;
+    // The end is recorded before the log has its last lines.
+    stack.wait_for_tasks_to_stop(done["executionId"].as_str().unwrap()).await;
+    let (mut lines, mut query) = (0, String::new());
+    eventually("the end of the log", async || {
         let mut event = event("GET", &format!("{path}/logs"), None, &ada);
-        if let Some(token) = token {
-            event["rawQueryString"] = json!(format!("nextToken={token}"));
-        }
+        event["rawQueryString"] = json!(query);
         let (status, page) = invoke(&stack, &event).await;
         assert_eq!(status, 200, "{page:#}");
         let printed = page["lines"].as_array().unwrap();
         lines += printed.iter().filter(|line| line["text"].as_str().unwrap().starts_with('\u{1}')).count();
-        match page["nextToken"].as_str() {
-            Some(next) => token = Some(next.to_owned()),
-            None => break,
-        }
-        assert!(std::time::Instant::now() < deadline, "the log has no end");
-    }
+        let Some(next) = page["nextToken"].as_str() else { return Some(()) };
+        query = format!("nextToken={next}");
+        None
+    })
+    .await;
     assert_eq!(lines, 1_000);
 }

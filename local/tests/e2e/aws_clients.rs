@@ -1,11 +1,11 @@
 //! The pattern's own test commands, with the ordinary `aws` client, against the local stack.
 
-use std::{process::Output, time::Instant};
+use std::process::Output;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::stack::{PATIENCE, Stack};
+use crate::stack::{Stack, TABLE, eventually};
 
 /// `aws ARGUMENTS` against the stack, with credentials that anything will do for.
 async fn aws(stack: &Stack, arguments: &[&str]) -> Output {
@@ -51,14 +51,16 @@ async fn items(stack: &Stack) -> Vec<Value> {
 
 /// Direct starts have no POST to answer with an id: it is read from the table, as the pattern's own document does.
 async fn finished_item(stack: &Stack, pattern: &str) -> Value {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let done = |item: &&Value| item["pattern"]["S"] == pattern && item["status"]["S"] == "COMPLETED";
-        if let Some(item) = items(stack).await.iter().find(done) {
-            return item.clone();
-        }
-        assert!(Instant::now() < deadline, "no {pattern} execution has completed");
-    }
+    let done = |item: &&Value| item["pattern"]["S"] == pattern && item["status"]["S"] == "COMPLETED";
+    let id = eventually(&format!("a {pattern} execution that has completed"), async || {
+        // Not with the client: it takes a second to start.
+        let scan = stack.call("DynamoDB_20120810.Scan", json!({ "TableName": TABLE })).await;
+        scan["Items"].as_array().unwrap().iter().find(done).map(|item| item["executionId"]["S"].clone())
+    })
+    .await;
+    // The end is recorded before the log has its last lines.
+    stack.wait_for_tasks_to_stop(id.as_str().unwrap()).await;
+    items(stack).await.iter().find(done).unwrap().clone()
 }
 
 #[tokio::test]
@@ -131,10 +133,10 @@ async fn a_name_starts_one_durable_execution() {
     let other = invoke(r#"{"message":"b"}"#).await.unwrap();
     assert_eq!(other.status(), 409);
     assert_eq!(other.headers()["x-amzn-errortype"], "DurableExecutionAlreadyStartedException");
-    let deadline = Instant::now() + PATIENCE;
-    while stack.get("/executions/mine").send().await.unwrap().status() != 200 {
-        assert!(Instant::now() < deadline, "the execution does not appear");
-    }
+    eventually("the execution appears", async || {
+        (stack.get("/executions/mine").send().await.unwrap().status() == 200).then_some(())
+    })
+    .await;
     let done = stack.wait_for("mine", |execution| execution["done"] == true).await;
     assert_eq!((&done["status"], &done["result"]["message"]), (&json!("COMPLETED"), &json!("a")));
     assert_eq!(stack.items().await, 1);

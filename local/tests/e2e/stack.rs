@@ -24,6 +24,21 @@ pub(crate) const TABLE: &str = "longhaul-executions";
 /// How long anything may take before a test gives up on it: far longer than it takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The pause between two looks at the same thing.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Looks until there is something, and gives that. If it never comes, the test ends with what it has waited for.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// A running stack. Dropping it kills it, as a crash would.
 pub(crate) struct Stack {
     pub(crate) api: String,
@@ -88,7 +103,12 @@ impl Stack {
 
     /// Starts one over the directory of another.
     pub(crate) async fn start_over(data: &Path, arguments: &[&str]) -> Self {
-        let mut process = command(data, arguments).spawn().unwrap();
+        Self::run_as(command(data, arguments), data).await
+    }
+
+    /// Starts one as a command says, over that directory.
+    pub(crate) async fn run_as(mut command: Command, data: &Path) -> Self {
+        let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
         let ready: Value = serde_json::from_str(&line.expect("the stack ended before it was ready")).unwrap();
@@ -135,7 +155,7 @@ impl Stack {
                 return execution;
             }
             assert!(Instant::now() < deadline, "waited too long, it is still {execution:#}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -222,6 +242,12 @@ impl Stack {
         tasks
     }
 
+    /// What is in the table for an execution.
+    pub(crate) async fn item(&self, id: &str) -> Value {
+        let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } }, "ConsistentRead": true });
+        self.call("DynamoDB_20120810.GetItem", key).await["Item"].take()
+    }
+
     /// The tasks that an execution has started, running or not.
     pub(crate) async fn tasks_of(&self, id: &str) -> Vec<Value> {
         self.tasks().await.into_iter().filter(|task| task["startedBy"] == id).collect()
@@ -229,11 +255,10 @@ impl Stack {
 
     /// Waits until nothing that an execution has started runs any more: an end is recorded before its tasks are stopped.
     pub(crate) async fn wait_for_tasks_to_stop(&self, id: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.tasks_of(id).await.iter().any(|task| task["lastStatus"] != "STOPPED") {
-            assert!(Instant::now() < deadline, "a task of {id} is left running");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        eventually(&format!("the tasks of {id} stop"), async || {
+            self.tasks_of(id).await.iter().all(|task| task["lastStatus"] == "STOPPED").then_some(())
+        })
+        .await;
     }
 
     /// What Lambda says of a durable execution.
@@ -252,23 +277,18 @@ impl Stack {
 
     /// Waits until a durable execution waits, or is over.
     pub(crate) async fn wait_for_sleep(&self, arn: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        eventually(&format!("{arn} waits, or is over"), async || {
             let newest = self.of_durable_execution(arn, "/history?ReverseOrder=true&MaxItems=1").await;
             let last = newest["Events"][0]["EventType"].as_str().unwrap();
-            if ["InvocationCompleted", "ExecutionSucceeded", "ExecutionFailed"].contains(&last) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{newest:#}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+            ["InvocationCompleted", "ExecutionSucceeded", "ExecutionFailed"].contains(&last).then_some(())
+        })
+        .await;
     }
 
     /// Answers the callback that the workflow of an execution said last that it waits for.
     pub(crate) async fn wake(&self, id: &str, says: &'static str) -> StatusCode {
-        let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
-        let item = self.call("DynamoDB_20120810.GetItem", key).await;
-        let callback = item["Item"]["wake"]["S"].as_str().unwrap();
+        let item = self.item(id).await;
+        let callback = item["wake"]["S"].as_str().unwrap();
         let callback = callback.replace('/', "%2F").replace('=', "%3D").replace('+', "%2B");
         let answer = self.post_to_aws(&format!("/2025-12-01/durable-execution-callbacks/{callback}/succeed"));
         answer.body(says).send().await.unwrap().status()
@@ -282,6 +302,16 @@ impl Stack {
     /// Arms a fault, and gives its id.
     pub(crate) async fn arm(&self, fault: &Value) -> u64 {
         self.admin("faults", fault).await.unwrap()["id"].as_u64().unwrap()
+    }
+
+    /// Disarms a fault.
+    pub(crate) async fn disarm(&self, id: u64) {
+        self.delete(&format!("faults/{id}")).await;
+    }
+
+    /// Waits until a fault has been hit.
+    pub(crate) async fn wait_for_hit(&self, id: u64) {
+        eventually("a call that the fault hits", async || (self.fault(id).await["hit"] != 0).then_some(())).await;
     }
 
     /// A fault, and what it has seen so far.
