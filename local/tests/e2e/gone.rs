@@ -1,24 +1,24 @@
 //! Workflows that die for good, at every point at which nobody else knows what they were doing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::stack::{PATIENCE, Stack, TABLE};
+use crate::{
+    gates::Gates,
+    stack::{Stack, TABLE, eventually},
+};
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
 /// The durable execution of that name, once it is there.
 async fn workflow(stack: &Stack, pattern: &str, name: &str) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(one) = stack.durable_executions(pattern, name).await.first() {
-            return one["DurableExecutionArn"].as_str().unwrap().to_owned();
-        }
-        assert!(Instant::now() < deadline, "no durable execution is named {name}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually(&format!("a durable execution that is named {name}"), async || {
+        let named = stack.durable_executions(pattern, name).await;
+        Some(named.first()?["DurableExecutionArn"].as_str().unwrap().to_owned())
+    })
+    .await
 }
 
 /// As an operator may: AWS never tells the workflow.
@@ -60,10 +60,13 @@ async fn a_workflow_that_died_before_it_noted_anything() {
 /// The first attempt failed; the workflow of the second died before it started a task, and could not say so.
 #[tokio::test]
 async fn a_later_attempts_workflow_that_died() {
-    let stack = Stack::start(&["--task", "fails=exit 3"]).await;
+    let gates = Gates::new();
+    let stack = Stack::start(&["--task", &gates.job_and("fails", "exit 3")]).await;
     let id =
         started(&stack, "callback", json!({ "task": "fails", "input": null, "retry": { "maxAttempts": 3 } })).await;
-    // It waits for some seconds before it begins.
+    stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
+    stack.arm(&json!({ "on": "ecs:RunTask", "by": "longhaul-callback", "does": "hang", "times": "all" })).await;
+    gates.open(&id);
     stop_workflow(&stack, &workflow(&stack, "callback", &format!("{id}-2")).await).await;
     let done = given_up(&stack, &id).await;
     assert_eq!((&done["attempt"], stack.tasks_of(&id).await.len()), (&json!(1), 1), "{done:#}");
@@ -94,8 +97,7 @@ async fn an_end_that_a_sweep_records_is_looked_after_once_more() {
     let sweep = async || {
         stack.forward(Duration::from_secs(62)).await;
         stack.reconcile(json!({ "source": "aws.events", "detail-type": "Scheduled Event" })).await;
-        let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
-        let item = &stack.call("DynamoDB_20120810.GetItem", key).await["Item"];
+        let item = stack.item(&id).await;
         (item["status"]["S"].clone(), item.get("due").is_some())
     };
     assert_eq!(sweep().await, (json!("FAILED"), true));
@@ -113,10 +115,8 @@ pub(crate) async fn told_by_nobody(stack: &Stack) {
 #[tokio::test]
 async fn what_cannot_be_looked_after_holds_up_nothing() {
     let stack = Stack::start(&["--task", "quick=echo 1"]).await;
-    let id = stack.run("callback", json!({ "task": "quick", "input": null })).await["executionId"].clone();
-    let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
-    let found = stack.call("DynamoDB_20120810.GetItem", key).await;
-    let mut item = found["Item"].clone();
+    let done = stack.run("callback", json!({ "task": "quick", "input": null })).await;
+    let mut item = stack.item(done["executionId"].as_str().unwrap()).await;
     for attribute in ["run", "result", "exitCode", "finishedAt", "durableExecutionArn"] {
         item.as_object_mut().unwrap().remove(attribute);
     }

@@ -21,6 +21,7 @@ mod ecs_says;
 mod edge;
 mod faults;
 mod front;
+mod gates;
 mod gone;
 mod insight;
 mod jobs;

@@ -22,8 +22,9 @@ async fn both_patterns_go_from_pending_to_completed() {
         assert_eq!((&started["status"], &started["done"]), (&json!("PENDING"), &json!(false)));
         assert_eq!(location, format!("/executions/{id}"));
 
+        // A machine that is slow to look may see it completed.
         let running = stack.wait_for(id, |execution| execution["status"] != "PENDING").await;
-        assert_eq!(running["status"], "RUNNING", "{running:#}");
+        assert!(["RUNNING", "COMPLETED"].contains(&running["status"].as_str().unwrap()), "{running:#}");
         assert!(running["taskArn"].as_str().unwrap().starts_with("arn:aws:ecs:"));
 
         let done = stack.wait_for(id, |execution| execution["done"] == true).await;
@@ -61,7 +62,8 @@ async fn an_idempotency_key_starts_one_execution() {
     let posts = (0..8).map(|_| post("sync", hello()));
     let mut ids = Vec::new();
     for response in futures_of(posts).await {
-        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        // The last of them may come when it is over.
+        assert!([StatusCode::ACCEPTED, StatusCode::OK].contains(&response.status()), "{response:?}");
         ids.push(response.json::<Value>().await.unwrap()["executionId"].clone());
     }
     ids.dedup();

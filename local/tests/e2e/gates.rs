@@ -1,0 +1,34 @@
+//! Jobs that work until a test lets them end: however slow the machine is, they run when the test looks.
+
+use tempfile::TempDir;
+
+/// A gate for each attempt of each execution.
+pub(crate) struct Gates(TempDir);
+
+impl Gates {
+    /// All of them closed.
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// A job that prints `1` once the gate of its attempt is open.
+    pub(crate) fn job(&self, name: &str) -> String {
+        self.job_and(name, "echo 1")
+    }
+
+    /// A job that waits for the gate of its attempt, and then runs a command.
+    pub(crate) fn job_and(&self, name: &str, command: &str) -> String {
+        let gate = self.0.path().join("$EXECUTION_ID.$EXECUTION_ATTEMPT");
+        format!("{name}=until test -e {}; do sleep 0.05; done; {command}", gate.display())
+    }
+
+    /// Lets the first attempt of an execution go on.
+    pub(crate) fn open(&self, id: &str) {
+        self.open_attempt(id, 1);
+    }
+
+    /// Lets an attempt of an execution go on.
+    pub(crate) fn open_attempt(&self, id: &str, attempt: u32) {
+        std::fs::write(self.0.path().join(format!("{id}.{attempt}")), "").unwrap();
+    }
+}
