@@ -1,6 +1,6 @@
 //! What AWS refuses for good, and records that come too late, or not at all.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +8,8 @@ use tokio::process::Command;
 
 use crate::{
     front::{Answer, Front, Rule},
-    stack::{LONGHAUL, PATIENCE, Stack, TABLE},
+    gates::Gates,
+    stack::{LONGHAUL, PATIENCE, Stack, TABLE, eventually},
 };
 
 async fn started(stack: &Stack, pattern: &str, body: Value) -> String {
@@ -17,15 +18,6 @@ async fn started(stack: &Stack, pattern: &str, body: Value) -> String {
 
 async fn done(stack: &Stack, id: &str) -> Value {
     stack.wait_for(id, |execution| execution["done"] == true).await
-}
-
-/// Waits until a fault has been hit.
-async fn hit(stack: &Stack, fault: u64) {
-    let deadline = Instant::now() + PATIENCE;
-    while stack.fault(fault).await["hit"] == 0 {
-        assert!(Instant::now() < deadline, "nobody makes that call");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// What is stored is accepted, though its function is not there: it starts when that is, and if that is never, its deadline
@@ -39,24 +31,15 @@ async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
         assert_eq!(gone.send().await.unwrap().status(), StatusCode::NO_CONTENT);
         let body = json!({ "task": "quick", "input": null, "timeoutSeconds": 2 });
         let id = started(&stack, pattern, body).await;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let execution = eventually("it times out", async || {
             // Refused as long as it may yet be started: the notice is tried again.
-            let attend = stack.post_to_aws("/2015-03-31/functions/longhaul-reconciler/invocations");
-            attend.json(&json!({ "attend": id })).send().await.unwrap();
+            stack.reconcile(json!({ "attend": id })).await;
             let execution = stack.execution(&id).await;
-            if execution["done"] == true {
-                assert_eq!(
-                    (&execution["status"], &execution["error"]["type"]),
-                    (&json!("TIMED_OUT"), &json!("timed-out")),
-                    "{execution:#}"
-                );
-                break;
-            }
-            assert_eq!(execution["status"], "PENDING");
-            assert!(Instant::now() < deadline, "it is stuck: {execution:#}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+            (execution["status"] != "PENDING").then_some(execution)
+        })
+        .await;
+        let told = (&execution["status"], &execution["error"]["type"]);
+        assert_eq!(told, (&json!("TIMED_OUT"), &json!("timed-out")), "{execution:#}");
         assert_eq!(stack.tasks_of(&id).await, Vec::<Value>::new());
     }
 }
@@ -69,12 +52,13 @@ async fn a_cancel_before_the_start_is_one_whatever_can_be_seen() {
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
     let stack = Stack::start(&["--task", "long=sleep 300", "--durable-function", &sync]).await;
     front.stand_before(&stack.aws);
-    let slow = json!({ "on": "dynamodb:GetItem", "by": "longhaul-sync", "does": { "delay": 3 } });
-    let slow = stack.arm(&slow).await;
+    let busy = json!({ "on": "dynamodb:GetItem", "by": "longhaul-sync", "does": "throttle", "times": "all" });
+    let busy = stack.arm(&busy).await;
     let id = started(&stack, "sync", json!({ "task": "long", "input": null })).await;
-    hit(&stack, slow).await;
+    stack.wait_for_hit(busy).await;
     let cancelled = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
     assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
+    stack.disarm(busy).await;
     let execution = done(&stack, &id).await;
     let told = (&execution["status"], &execution["error"]["type"]);
     assert_eq!(told, (&json!("CANCELLED"), &json!("cancelled")), "{execution:#}");
@@ -107,6 +91,15 @@ async fn a_task_that_could_not_be_stopped_at_the_end_is_stopped_later() {
     assert_eq!(stack.execution(&id).await["error"], execution["error"], "an end stays");
 }
 
+/// The status of a durable execution once it is over.
+async fn over(stack: &Stack, arn: &str) -> Value {
+    eventually("its workflow is over", async || {
+        let status = stack.durable_execution(arn).await["Status"].take();
+        (status != "RUNNING").then_some(status)
+    })
+    .await
+}
+
 /// There is nothing left to record an end in: what runs is stopped all the same, and the durable execution tells.
 #[tokio::test]
 async fn a_task_whose_execution_was_deleted_is_stopped() {
@@ -117,28 +110,46 @@ async fn a_task_whose_execution_was_deleted_is_stopped() {
     let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
     stack.call("DynamoDB_20120810.DeleteItem", key).await;
     stack.forward(Duration::from_mins(5)).await;
-    let deadline = Instant::now() + PATIENCE;
-    while stack.durable_execution(&arn).await["Status"] == "RUNNING" {
-        assert!(Instant::now() < deadline, "its workflow goes on");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(stack.durable_execution(&arn).await["Status"], "FAILED");
+    assert_eq!(over(&stack, &arn).await, "FAILED");
     stack.wait_for_tasks_to_stop(&id).await;
+}
+
+/// The calls of a function hang until they are made again after this is disarmed. The SDK makes a call again after 5 s, and
+/// gives it up after 20.
+async fn hang(stack: &Stack, on: &str, by: &str) -> u64 {
+    stack.arm(&json!({ "on": on, "by": by, "does": "hang", "times": "all" })).await
+}
+
+/// The reconciler looks after an execution, and asks for its workflow. It has its answer when that has started its task, which
+/// was `held` until then, and is over.
+async fn ends_while_it_is_looked_after(stack: &Stack, id: &str, workflow: &str, held: u64) {
+    let asked = hang(stack, "lambda:GetDurableExecution", "longhaul-reconciler").await;
+    let ends = async {
+        stack.wait_for_hit(asked).await;
+        stack.disarm(held).await;
+        eventually("its workflow is over", async || {
+            let named = stack.durable_executions("callback", workflow).await;
+            named.iter().any(|one| one["Status"] == "SUCCEEDED").then_some(())
+        })
+        .await;
+        stack.disarm(asked).await;
+    };
+    tokio::join!(stack.reconcile(json!({ "attend": id })), ends);
 }
 
 /// The reconciler read PENDING; while it asks for the workflow, that starts its task and is over, as a callback's is. That
 /// is no failure.
 #[tokio::test]
 async fn a_workflow_that_ends_while_it_is_looked_after_has_not_failed() {
-    let stack = Stack::start(&["--task", "nap=sleep 6; echo 1"]).await;
-    let slow = |on: &str, by: &str, seconds: u64| json!({ "on": on, "by": by, "does": { "delay": seconds } });
-    stack.arm(&slow("ecs:RunTask", "longhaul-callback", 5)).await;
-    let asked = stack.arm(&slow("lambda:GetDurableExecution", "longhaul-reconciler", 8)).await;
-    let id = started(&stack, "callback", json!({ "task": "nap", "input": null })).await;
+    let gates = Gates::new();
+    let stack = Stack::start(&["--task", &gates.job("gated")]).await;
+    let held = hang(&stack, "ecs:RunTask", "longhaul-callback").await;
+    let id = started(&stack, "callback", json!({ "task": "gated", "input": null })).await;
     let pending = stack.wait_for(&id, |execution| execution.get("durableExecutionArn").is_some()).await;
     assert_eq!(pending["status"], "PENDING", "{pending:#}");
-    stack.reconcile(json!({ "attend": id })).await;
-    hit(&stack, asked).await;
+    ends_while_it_is_looked_after(&stack, &id, &id, held).await;
+    assert_eq!(stack.execution(&id).await["status"], "RUNNING");
+    gates.open(&id);
     let execution = done(&stack, &id).await;
     assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!(1)), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 1);
@@ -148,28 +159,33 @@ async fn a_workflow_that_ends_while_it_is_looked_after_has_not_failed() {
 /// is over, as a callback's is. That is no failure.
 #[tokio::test]
 async fn an_attempt_that_starts_while_the_one_before_is_looked_after_has_not_failed() {
-    let stack = Stack::start(&["--task", "flaky=test $EXECUTION_ATTEMPT = 2 || exit 3; sleep 8; echo 1"]).await;
+    let gates = Gates::new();
+    let flaky = gates.job_and("flaky", "test $EXECUTION_ATTEMPT = 2 || exit 3; echo 1");
+    let stack = Stack::start(&["--task", &flaky]).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
     let body = json!({ "task": "flaky", "input": null, "retry": { "maxAttempts": 2 } });
     let id = started(&stack, "callback", body).await;
+    stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
+    let held = hang(&stack, "ecs:RunTask", "longhaul-callback").await;
+    gates.open(&id);
     stack.wait_for(&id, |execution| execution.to_string().contains("attemptFailed")).await;
-    // The second attempt begins five seconds after the first has failed. A call is given up after five: twice is ten, and the
-    // answer then comes while the second attempt works.
-    let slow =
-        json!({ "on": "lambda:GetDurableExecution", "by": "longhaul-reconciler", "does": { "delay": 8 }, "times": 2 });
-    let slow = stack.arm(&slow).await;
-    stack.reconcile(json!({ "attend": id })).await;
-    hit(&stack, slow).await;
+    ends_while_it_is_looked_after(&stack, &id, &format!("{id}-2"), held).await;
+    let again = stack.execution(&id).await;
+    assert_eq!((&again["status"], &again["attempt"]), (&json!("RUNNING"), &json!(2)), "{again:#}");
+    gates.open_attempt(&id, 2);
     let execution = done(&stack, &id).await;
     assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!(1)), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 2, "one for each attempt");
 }
 
-/// How often a workflow has looked at its task.
-pub(crate) async fn looks(stack: &Stack, arn: &str) -> usize {
-    let history = stack.of_durable_execution(arn, "/history?MaxItems=1000").await;
-    let looked = |event: &&Value| event["EventType"] == "StepSucceeded" && event["Name"] == "check-task";
-    history["Events"].as_array().unwrap().iter().filter(looked).count()
+/// Waits until a workflow has looked at its task so many times.
+pub(crate) async fn wait_for_looks(stack: &Stack, arn: &str, looks: usize) {
+    eventually("it looks again", async || {
+        let history = stack.of_durable_execution(arn, "/history?MaxItems=1000").await;
+        let looked = |event: &&Value| event["EventType"] == "StepSucceeded" && event["Name"] == "check-task";
+        (history["Events"].as_array().unwrap().iter().filter(looked).count() >= looks).then_some(())
+    })
+    .await;
 }
 
 /// ECS does not know the task: for ten minutes it may be behind, and then the task is gone, with whatever it came to.
@@ -186,12 +202,8 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     // Its worker may be ahead of it: a wait that has not begun is not shortened by the clock.
     stack.wait_for_sleep(&arn).await;
-    stack.forward(Duration::from_mins(9)).await;
-    let deadline = Instant::now() + PATIENCE;
-    while looks(&stack, &arn).await < 2 {
-        assert!(Instant::now() < deadline, "it does not look again");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    stack.forward(Duration::from_mins(5)).await;
+    wait_for_looks(&stack, &arn, 2).await;
     assert_eq!(stack.execution(&id).await["status"], "RUNNING", "ECS may be behind");
     stack.forward(Duration::from_mins(10)).await;
     let execution = done(&stack, &id).await;
@@ -207,11 +219,7 @@ async fn a_workflow_that_is_woken_without_a_word_looks_again() {
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
     assert_eq!(stack.wake(&id, "").await, StatusCode::OK);
-    let deadline = Instant::now() + PATIENCE;
-    while looks(&stack, &arn).await < 2 {
-        assert!(Instant::now() < deadline, "it does not look again");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    wait_for_looks(&stack, &arn, 2).await;
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
 }
 
@@ -223,20 +231,15 @@ async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
     let job = format!("waits=echo 0; until test -e {}; do sleep 0.05; done; echo 1", end.display());
     let stack = Stack::start(&["--task", &job]).await;
     let id = stack.start_running("sync", "waits").await;
-    let deadline = Instant::now() + PATIENCE;
-    // What could be taken for its result is there.
-    while !stack.get(&format!("/executions/{id}/logs")).send().await.unwrap().text().await.unwrap().contains("\"0\"") {
-        assert!(Instant::now() < deadline, "it prints nothing");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("what could be taken for its result", async || {
+        let log = stack.get(&format!("/executions/{id}/logs")).send().await.unwrap();
+        log.text().await.unwrap().contains("\"0\"").then_some(())
+    })
+    .await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
     assert_eq!(stack.wake(&id, r#"{"stopped":true}"#).await, StatusCode::OK);
-    let deadline = Instant::now() + PATIENCE;
-    while looks(&stack, &arn).await < 2 {
-        assert!(Instant::now() < deadline, "it does not go back to waiting");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    wait_for_looks(&stack, &arn, 2).await;
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
     std::fs::write(&end, "").unwrap();
     let execution = done(&stack, &id).await;

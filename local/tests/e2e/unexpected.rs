@@ -1,15 +1,13 @@
 //! What AWS may say, and nobody hopes for.
 
-use std::time::{Duration, Instant};
-
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
     front::{Answer, Front, Rule},
     gone::{stop_workflow, told_by_nobody},
-    refused::looks,
-    stack::{LONGHAUL, PATIENCE, Stack, TABLE},
+    refused::wait_for_looks,
+    stack::{LONGHAUL, Stack, TABLE},
 };
 
 async fn arn_of(stack: &Stack, id: &str) -> String {
@@ -34,11 +32,7 @@ async fn whatever_wakes_a_workflow_it_looks_again() {
     for (said, word) in ["", "hello", "[1]", "\"stopped\"", "{\"stopped\": 1}"].into_iter().enumerate() {
         stack.wait_for_sleep(&arn).await;
         assert_eq!(stack.wake(&id, word).await, StatusCode::OK);
-        let deadline = Instant::now() + PATIENCE;
-        while looks(&stack, &arn).await < said + 2 {
-            assert!(Instant::now() < deadline, "it does not look again after {word:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        wait_for_looks(&stack, &arn, said + 2).await;
         assert_eq!(stack.execution(&id).await["status"], "RUNNING", "after {word:?}");
     }
 }
