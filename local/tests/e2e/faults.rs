@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::json;
 
-use crate::stack::Stack;
+use crate::{
+    gates::Gates,
+    stack::{LONGHAUL, PATIENCE, Stack, eventually},
+};
 
 /// A call of the tests' own, of which it is known whether it worked: it adds one to a number.
 fn add_one(stack: &Stack) -> RequestBuilder {
@@ -46,7 +49,8 @@ async fn a_call_fares_as_the_fault_says() {
     ] {
         let fault = stack.arm(&json!({ "on": "dynamodb:UpdateItem", "does": does, "by": "x" })).await;
         let began = Instant::now();
-        let response = add_one(&stack).timeout(Duration::from_secs(2)).send().await;
+        let patience = if does == "hang" { Duration::from_secs(5) } else { PATIENCE };
+        let response = add_one(&stack).timeout(patience).send().await;
         let took = began.elapsed();
         let status = response.ok().map(|response| response.status().as_u16());
         let after = counted(&stack).await;
@@ -203,12 +207,14 @@ async fn what_cannot_be_meant_is_refused() {
 /// Lost: the next look sees the task's end. Doubled and late: nothing is done twice.
 #[tokio::test]
 async fn events_get_lost_come_twice_and_late() {
-    let stack = Stack::start(&["--movable-clock", "--task", "quick=sleep 1; echo 1"]).await;
+    let gates = Gates::new();
+    let stack = Stack::start(&["--movable-clock", "--task", &gates.job("gated")]).await;
     let on = "events:ECS Task State Change";
     for does in [json!("repeat"), json!({ "delay": 2 }), json!("cutBefore")] {
         for pattern in ["sync", "callback"] {
             let fault = stack.arm(&json!({ "on": on, "does": does, "times": "all" })).await;
-            let id = stack.start_running(pattern, "quick").await;
+            let id = stack.start_running(pattern, "gated").await;
+            gates.open(&id);
             if does == "cutBefore" {
                 // Nobody tells: the sweep or the workflow itself has to look.
                 stack.wait_for_tasks_to_stop(&id).await;
@@ -229,13 +235,25 @@ async fn events_get_lost_come_twice_and_late() {
 /// The workflow dies when it has started the task, and comes back after the deadline: what the task did in time counts.
 #[tokio::test]
 async fn what_was_done_in_time_counts_whoever_saw_it() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    // The second process of the workflow begins when it is let.
+    let (script, first, second) = (path("sync.sh"), path("first"), path("second"));
+    let waits = format!("if test -e {first}; then until test -e {second}; do sleep 0.05; done; fi");
+    std::fs::write(&script, format!("{waits}\ntouch {first}\nexec {LONGHAUL} function sync\n")).unwrap();
+    let function = format!("longhaul-sync=sh {script}");
+    let stack = Stack::start(&["--movable-clock", "--task", "quick=echo 1", "--durable-function", &function]).await;
     let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": "killAfter", "by": "longhaul-sync" })).await;
-    // A dead invocation is repeated after 5 s.
-    let done = stack.run("sync", json!({ "task": "quick", "input": null, "timeoutSeconds": 4 })).await;
+    let body = json!({ "task": "quick", "input": null, "timeoutSeconds": 60 });
+    let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
+    eventually("its task starts", async || (!stack.tasks_of(&id).await.is_empty()).then_some(())).await;
+    stack.wait_for_tasks_to_stop(&id).await;
+    stack.forward(Duration::from_secs(61)).await;
+    std::fs::write(second, "").unwrap();
+    let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
     assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
     assert_eq!(stack.fault(fault).await["seen"], 1, "nothing was started again");
-    assert_eq!(stack.tasks_of(done["executionId"].as_str().unwrap()).await.len(), 1);
+    assert_eq!(stack.tasks_of(&id).await.len(), 1);
 }
 
 /// What ECS may say and this machine never does: no room.
