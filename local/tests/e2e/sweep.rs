@@ -20,7 +20,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     api_on_lambda,
     choices::option,
-    stack::{LONGHAUL, Stack},
+    stack::{LONGHAUL, PATIENCE, Stack},
 };
 
 /// What befalls a call.
@@ -136,7 +136,7 @@ async fn nothing_that_dies_at_a_call_does_harm() {
             let fault = stack.arm(&case.fault(&id_of(&key))).await;
             let came_to = live(&stack, case.life, &key).await;
             let hit = stack.fault(fault).await["hit"] == 1;
-            stack.delete(&format!("faults/{fault}")).await;
+            stack.disarm(fault).await;
             (case, key, hit, came_to)
         });
     }
@@ -172,7 +172,7 @@ async fn cases(stack: &Arc<Stack>) -> Vec<Case> {
             let item = live(&stack, life, &key).await.unwrap();
             assert_eq!(status(&item), life.status, "{key}: {item:#}");
             let seen = stack.fault(watch).await;
-            stack.delete(&format!("faults/{watch}")).await;
+            stack.disarm(watch).await;
             (life, effects(&seen))
         });
     }
@@ -213,7 +213,7 @@ async fn live(stack: &Stack, life: Life, key: &str) -> Result<Value, String> {
     let mut cancel = life.cancelled;
     let deadline = Instant::now() + LONGEST_LIFE;
     loop {
-        let item = item(stack, &id).await;
+        let item = stack.item(&id).await;
         match status(&item).as_str() {
             "RUNNING" if cancel => {
                 ask(stack, &format!("/executions/{id}/cancel"), key, "").await?;
@@ -245,12 +245,6 @@ async fn ask(stack: &Stack, path: &str, key: &str, body: &str) -> Result<(), Str
             _ => return Err(format!("{path} is answered {answer}")),
         }
     }
-}
-
-async fn item(stack: &Stack, id: &str) -> Value {
-    let get =
-        json!({ "TableName": "longhaul-executions", "Key": { "executionId": { "S": id } }, "ConsistentRead": true });
-    stack.call("DynamoDB_20120810.GetItem", get).await["Item"].clone()
 }
 
 fn status(item: &Value) -> String {
@@ -288,17 +282,26 @@ async fn over(stack: &Stack, item: Value, deadline: Instant) -> Result<Value, St
 async fn lasting(stack: &Stack, ended: &BTreeMap<String, Value>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut tasks: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for task in stack.tasks().await {
+    let runs =
+        |task: &Value| ended.contains_key(task["startedBy"].as_str().unwrap()) && task["lastStatus"] != "STOPPED";
+    // An end is recorded before its task is stopped.
+    let deadline = Instant::now() + PATIENCE;
+    let mut all = stack.tasks().await;
+    while all.iter().any(runs) && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        all = stack.tasks().await;
+    }
+    for task in all {
+        if runs(&task) {
+            wrong.push(format!("its execution is over, and it is not: {task:#}"));
+        }
         let id = task["startedBy"].as_str().unwrap().to_owned();
         let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
         let attempt = environment.iter().find(|one| one["name"] == "EXECUTION_ATTEMPT").unwrap()["value"].to_string();
-        if ended.contains_key(&id) && task["lastStatus"] != "STOPPED" {
-            wrong.push(format!("{id} is over, and its task is {}", task["lastStatus"]));
-        }
         tasks.entry(id).or_default().push(attempt);
     }
     for (id, before) in ended {
-        let now = item(stack, id).await;
+        let now = stack.item(id).await;
         if now["status"] != before["status"] || now["result"] != before["result"] {
             wrong.push(format!("the end of {id} has changed: {before:#} {now:#}"));
         }
