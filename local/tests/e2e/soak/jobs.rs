@@ -26,6 +26,9 @@ pub(super) const JOBS: [Job; 6] = [
     Job { name: "hangs", command: "trap '' TERM; while :; do sleep 0.1; done", status: "TIMED_OUT", result: "null" },
 ];
 
+/// What is told of a task that was killed, or whose machine was.
+const KILLED: [&str; 4] = ["signal", "stopped", "task-lost", "task-failed-to-start"];
+
 impl Job {
     /// The option of the stack that makes it.
     pub(super) fn option(&self) -> String {
@@ -42,7 +45,7 @@ impl Job {
     }
 
     /// Whether an execution of it may be so. A machine or a worker that is killed is a failure, after as many attempts as
-    /// there are; a cancel that was heard may come to any of them.
+    /// there are; a cancel that was heard may come to any of them. No other failure is one of a job that does well.
     pub(super) fn may_end(&self, execution: &Value, cancelled: bool) -> bool {
         match execution["status"].as_str().unwrap() {
             "COMPLETED" => {
@@ -50,7 +53,10 @@ impl Job {
                 self.status == "COMPLETED" && execution["result"] == result
             }
             "CANCELLED" => cancelled,
-            "FAILED" => true,
+            "FAILED" => {
+                let kind = execution["error"]["type"].as_str().unwrap();
+                KILLED.contains(&kind) || (self.status == "FAILED" && kind == "exit-code")
+            }
             "TIMED_OUT" => self.status == "TIMED_OUT",
             _ => false,
         }
