@@ -11,6 +11,8 @@ pub enum Cause {
     Throttled,
     /// No answer, or AWS's own fault. The call may have worked all the same: repeat only what is safe to repeat.
     Unavailable,
+    /// AWS refused whoever asks: the same call will be refused again until somebody mends its permissions.
+    Denied,
     /// AWS understood and refused: the same call will be refused again.
     Rejected,
 }
@@ -35,7 +37,7 @@ impl CallFailed {
     pub fn retryable(&self) -> bool {
         match self.cause {
             Cause::Throttled | Cause::Unavailable => true,
-            Cause::Rejected => false,
+            Cause::Denied | Cause::Rejected => false,
         }
     }
 
@@ -51,6 +53,7 @@ impl CallFailed {
             // ECS says so too: "InvalidParameterException … Rate exceeded".
             (SdkError::ServiceError(_), _) if message.as_deref().is_some_and(says_rate_exceeded) => Cause::Throttled,
             (SdkError::ServiceError(_), Some(code)) if FAULTS.contains(&code) => Cause::Unavailable,
+            (SdkError::ServiceError(_), Some(code)) if DENIALS.contains(&code) => Cause::Denied,
             (SdkError::ServiceError(_), Some(_)) => Cause::Rejected,
             (SdkError::ConstructionFailure(_), _) => Cause::Rejected,
             // An answer without a code is no answer of AWS's.
@@ -95,12 +98,22 @@ const FAULTS: [&str; 6] = [
     "ServiceUnavailableException",
 ];
 
+/// As all services have them (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html>), and Lambda for a
+/// key.
+const DENIALS: [&str; 5] = [
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "NotAuthorized",
+    "UnrecognizedClientException",
+    "KMSAccessDeniedException",
+];
+
 impl fmt::Display for CallFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match self.cause {
             Cause::Throttled => "was throttled",
             Cause::Unavailable => "got no answer",
-            Cause::Rejected => "was refused",
+            Cause::Denied | Cause::Rejected => "was refused",
         };
         write!(f, "{} {how}", self.call)?;
         self.code.as_ref().map_or(Ok(()), |code| write!(f, ": {code}"))

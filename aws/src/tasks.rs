@@ -305,6 +305,7 @@ fn busy_or_failed(failed: CallFailed) -> RunError {
     match failed.cause {
         Cause::Throttled => RunError::Busy(told),
         Cause::Rejected if lacks_capacity(&message) => RunError::Busy(told),
+        Cause::Denied => RunError::Refused(told),
         Cause::Rejected if failed.code.is_some() => RunError::Refused(told),
         Cause::Rejected | Cause::Unavailable => RunError::Call(failed),
     }

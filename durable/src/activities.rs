@@ -204,8 +204,9 @@ impl std::error::Error for EffectFailed {
     }
 }
 
+/// What was denied may pass too: permissions can be mended while a job works, a job that was stopped cannot.
 impl From<aws::CallFailed> for EffectFailed {
     fn from(failed: aws::CallFailed) -> Self {
-        Self { retryable: failed.retryable(), source: failed.into() }
+        Self { retryable: failed.retryable() || failed.cause == aws::Cause::Denied, source: failed.into() }
     }
 }

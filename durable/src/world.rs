@@ -245,9 +245,9 @@ impl Activities for World {
         match lines {
             Ok(lines) => Ok(Some(ending(&lines))),
             Err(why) if why.retryable() => Err(why.into()),
-            // The exit code tells, but for a result: that is lost.
+            // The exit code tells, but for a result: that is lost, and it is said at once, since nothing works any more.
             Err(why) => match ending(&[]) {
-                Ending { verdict: Verdict::Completed, .. } => Err(why.into()),
+                Ending { verdict: Verdict::Completed, .. } => Err(EffectFailed::lasting(why)),
                 failed => Ok(Some(failed)),
             },
         }

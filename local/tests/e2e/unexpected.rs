@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     front::{Answer, Front, Rule},
+    gates::Gates,
     gone::{stop_workflow, told_by_nobody},
     refused::wait_for_looks,
     stack::{LONGHAUL, Stack, TABLE},
@@ -16,11 +17,6 @@ async fn arn_of(stack: &Stack, id: &str) -> String {
 
 async fn end_of(stack: &Stack, id: &str) -> Value {
     stack.wait_for(id, |execution| execution["done"] == true).await
-}
-
-/// A job that goes on until the file is there.
-fn until(gate: &std::path::Path, then: &str) -> String {
-    format!("until test -e {}; do sleep 0.05; done; {then}", gate.display())
 }
 
 /// Whoever may answer a callback may write anything, and older versions of the reconciler write nothing.
@@ -41,9 +37,8 @@ async fn whatever_wakes_a_workflow_it_looks_again() {
 #[tokio::test]
 async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
     let codes = ["ResourceNotFoundException", "CallbackTimeoutException", "InvalidParameterValueException"];
-    let gates = tempfile::tempdir().unwrap();
-    let gate = gates.path().join("gate");
-    let tasks = [format!("works={}", until(&gate, "echo 1")), format!("fails={}", until(&gate, "exit 3"))];
+    let gates = Gates::new();
+    let tasks = [gates.job("works"), gates.job_and("fails", "exit 3")];
     let stack = Stack::start(&["--task", &tasks[0], "--task", &tasks[1]]).await;
     told_by_nobody(&stack).await;
     let mut ids = Vec::new();
@@ -59,8 +54,8 @@ async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
             ids.push((job, id));
         }
     }
-    std::fs::write(gate, "").unwrap();
     for (job, id) in ids {
+        gates.open(&id);
         let done = end_of(&stack, &id).await;
         if job == "works" {
             assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
@@ -91,6 +86,24 @@ async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
     }
 }
 
+/// A deployment broke the workflow's role, and was rolled back: no job is stopped for that.
+#[tokio::test]
+async fn what_is_denied_for_a_while_is_tried_again() {
+    let gates = Gates::new();
+    let stack = Stack::start(&["--task", &gates.job("works")]).await;
+    let id = stack.start_running("sync", "works").await;
+    let arn = arn_of(&stack, &id).await;
+    stack.wait_for_sleep(&arn).await;
+    let on = json!({ "on": "ecs:DescribeTasks", "by": "longhaul-sync", "does": { "refuse": "AccessDeniedException" } });
+    let denied = stack.arm(&on).await;
+    assert_eq!(stack.wake(&id, "").await, StatusCode::OK);
+    wait_for_looks(&stack, &arn, 2).await;
+    assert_eq!(stack.fault(denied).await["hit"], 1);
+    gates.open(&id);
+    let done = end_of(&stack, &id).await;
+    assert_eq!(done["status"], "COMPLETED", "{done:#}");
+}
+
 /// ECS says that the token is taken, and not by which task: the next try finds the one that runs.
 #[tokio::test]
 async fn a_token_that_is_taken_by_nobody_in_particular() {
@@ -98,16 +111,14 @@ async fn a_token_that_is_taken_by_nobody_in_particular() {
         *answer = json!({ "__type": "ConflictException", "message": "Conflict with the existing token" });
         400
     }
-    let gates = tempfile::tempdir().unwrap();
-    let gate = gates.path().join("gate");
+    let gates = Gates::new();
     let rule = Rule { job: "waits", operation: "RunTask", calls: 1, answer: Answer::Did(conflict) };
     let front = Front::start(vec![rule]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let task = format!("waits={}", until(&gate, "echo 1"));
-    let stack = Stack::start(&["--task", &task, "--durable-function", &sync]).await;
+    let stack = Stack::start(&["--task", &gates.job("waits"), "--durable-function", &sync]).await;
     front.stand_before(&stack.aws);
     let id = stack.start_running("sync", "waits").await;
-    std::fs::write(gate, "").unwrap();
+    gates.open(&id);
     let done = end_of(&stack, &id).await;
     assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 1);
