@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "also the helpers of tests may stop at the first thing that is wrong")]
 
 use std::{
+    ffi::OsStr,
     io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::ffi::OsStrExt as _,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -181,6 +183,33 @@ fn much_output_is_no_trouble() {
     assert_eq!(line.stdout.len(), 5_000_003);
     let lines = end(shell("yes '{\"n\": 1}' | head -c 5000000"));
     assert_eq!(lines.stdout.len(), 5_000_000);
+}
+
+/// A log that takes nothing for a while is waited for: the result is what comes last.
+#[test]
+fn a_slow_log_costs_no_output() {
+    let directory = tempfile::tempdir().unwrap();
+    let mark = directory.path().join("mark");
+    // More than the pipes hold that somebody reads, and no more than all of them do: the command ends.
+    let script = format!("head -c 150000 /dev/zero | tr '\\0' x; echo; echo '{{\"n\": 1}}'; touch {}", mark.display());
+    let mut child = shell(&script).spawn().unwrap();
+    let started = Instant::now();
+    while !mark.exists() {
+        assert!(started.elapsed() < PATIENCE, "the command does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Longer than a silent pipe is waited for.
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(child.try_wait().unwrap().is_none());
+    let done = finish(child);
+    assert_eq!(text(&done.stdout).lines().last(), Some("{\"n\": 1}"));
+}
+
+#[test]
+fn an_environment_need_not_be_unicode() {
+    let mut worker = shell("printf %s \"$ODD\" | od -An -tx1");
+    worker.env("ODD", OsStr::from_bytes(b"\xff"));
+    assert_eq!(text(&end(worker).stdout).trim(), "ff");
 }
 
 #[test]
