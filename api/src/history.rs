@@ -183,3 +183,17 @@ async fn workflow(app: &App, execution: &Execution, attempt: Attempt) -> Result<
 fn read_place(text: &str) -> Result<Place, Problem> {
     serde_json::from_str(text).map_err(|_| page_token::invalid())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who reads a history while a deployment goes on brings a place of the version before.
+    #[test]
+    fn a_place_never_changes() {
+        let text = r#"{"marker":"m","open":[{"id":"1","name":"wake","kind":"Callback","attempts":1,"startedAt":"2026-03-02T09:00:00Z","endedAt":null,"outcome":"STARTED"}]}"#;
+        let place = read_place(text).unwrap();
+        assert_eq!((&*place.marker, place.open.len()), ("m", 1));
+        assert_eq!(serde_json::to_string(&place).unwrap(), text);
+    }
+}

@@ -189,7 +189,7 @@ pub(crate) async fn list_executions(
     let list: Vec<_> = list.iter().map(String::as_str).collect();
     let after = token.map(|token| read_place(&page_token::open(&list, &token)?)).transpose()?;
     let Page { found, next } = app.executions.list(&owner, &filter, after.as_ref(), size, clock::now()).await?;
-    let next = next.map(|place| page_token::seal(&list, &format!("{}#{}", place.at.as_millisecond(), place.id)));
+    let next = next.map(|place| page_token::seal(&list, &written(&place)));
     let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))]);
     if let Some(Ok(link)) = next.as_ref().map(|token| HeaderValue::try_from(link(&uri, token))) {
         headers.insert(header::LINK, link);
@@ -225,6 +225,10 @@ fn named(owner: &Owner, filter: &Filter) -> [String; 2] {
     [owner.to_string(), format!("{filter:?}")]
 }
 
+fn written(place: &Place) -> String {
+    format!("{}#{}", place.at.as_millisecond(), place.id)
+}
+
 fn read_place(text: &str) -> Result<Place, Problem> {
     let place = || {
         let (at, id) = text.split_once('#')?;
@@ -247,6 +251,23 @@ fn link(uri: &Uri, token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Who follows a list while a deployment goes on brings a token of the version before, which belongs to this.
+    #[test]
+    fn what_a_token_belongs_to_never_changes() {
+        let filter = Filter {
+            status: Some(Status::Failed),
+            tag: Some(("team".into(), None)),
+            created_after: Some(Timestamp::UNIX_EPOCH),
+            ..Filter::default()
+        };
+        let text = "Filter { status: Some(Failed), pattern: None, task: None, tag: Some((\"team\", None)), \
+                    created_after: Some(1970-01-01T00:00:00Z), created_before: None }";
+        assert_eq!(named(&Owner::new("ada"), &filter), ["ada", text]);
+        let place = Place { at: Timestamp::from_millisecond(1_772_442_000_000).unwrap(), id: "e1".parse().unwrap() };
+        assert_eq!(written(&place), "1772442000000#e1");
+        assert_eq!(read_place("1772442000000#e1").unwrap(), place);
+    }
 
     #[test]
     fn the_next_page_is_the_same_request_with_another_token() {

@@ -157,14 +157,32 @@ fn place(attempt: Attempt, from: &ReadFrom) -> String {
 
 fn read_token(execution: &Execution, token: &str) -> Result<(Attempt, ReadFrom), Problem> {
     let place = page_token::open(&of(execution), token)?;
-    let read = || {
-        let (attempt, from) = place.split_once(' ')?;
-        let from = match from {
-            "head" => ReadFrom::Head,
-            "tail" => ReadFrom::Tail,
-            at => ReadFrom::Token(at.strip_prefix("at ")?.to_owned()),
-        };
-        Some((Attempt::new(attempt.parse().ok()?)?, from))
+    read_place(&place).ok_or_else(page_token::invalid)
+}
+
+fn read_place(place: &str) -> Option<(Attempt, ReadFrom)> {
+    let (attempt, from) = place.split_once(' ')?;
+    let from = match from {
+        "head" => ReadFrom::Head,
+        "tail" => ReadFrom::Tail,
+        at => ReadFrom::Token(at.strip_prefix("at ")?.to_owned()),
     };
-    read().ok_or_else(page_token::invalid)
+    Some((Attempt::new(attempt.parse().ok()?)?, from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who follows a log while a deployment goes on brings a place of the version before.
+    #[test]
+    fn a_place_never_changes() {
+        let places =
+            [(ReadFrom::Head, "2 head"), (ReadFrom::Tail, "2 tail"), (ReadFrom::Token("f/1".into()), "2 at f/1")];
+        for (from, text) in places {
+            assert_eq!(place(Attempt::FIRST.next(), &from), text);
+            assert_eq!(read_place(text), Some((Attempt::FIRST.next(), from)));
+        }
+        assert_eq!(read_place("0 head"), None);
+    }
 }

@@ -48,6 +48,12 @@ fn check(of: &[&str], place: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// Who follows a list while a deployment goes on brings a token of the version before.
+    #[test]
+    fn a_token_never_changes() {
+        assert_eq!(seal(&["ada", "FAILED"], "1772442000000#e1"), "GJcEAp0fiFOo3C0eMTc3MjQ0MjAwMDAwMCNlMQ");
+    }
+
     #[test]
     fn a_token_is_good_for_what_it_was_made_for_and_for_nothing_else() {
         let token = seal(&["ada", "FAILED"], "place");
