@@ -7,7 +7,8 @@
 //! the commands of jobs. The file is in the data directory: time does not go back when the stack is started again.
 //!
 //! Monotonic clocks go on as they are: a timeout of two seconds takes two seconds, whatever the date. A program that is linked
-//! statically is not reached.
+//! statically is not reached. Of one in Python, from 3.11 on, `time.sleep` fails under libfaketime up to 0.9.10
+//! (<https://github.com/wolfcw/libfaketime/issues/426>); `threading.Event().wait` does not.
 
 use std::{
     fs, io,
