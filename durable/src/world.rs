@@ -171,9 +171,13 @@ impl Activities for World {
             // The token is taken by the same attempt, started with another configuration of ours: that task is it.
             Err(RunError::Taken(Some(arn))) => Ok(Started::Task(arn)),
             Err(RunError::Busy(why)) if tried == Try::Last => failed(kinds::NO_CAPACITY, why),
-            // There is a task, or will be: the next try finds it.
-            Err(why @ RunError::Taken(None)) if tried != Try::Last => Err(EffectFailed::passing(why)),
-            Err(why @ (RunError::Taken(None) | RunError::Refused(_))) => failed(kinds::TASK_REFUSED, why.to_string()),
+            Err(why @ RunError::Taken(None)) => match self.started_before(&execution, attempt).await? {
+                Some(arn) => Ok(Started::Task(arn)),
+                // ECS does not show it yet.
+                None if tried != Try::Last => Err(EffectFailed::passing(why)),
+                None => failed(kinds::TASK_REFUSED, why.to_string()),
+            },
+            Err(why @ RunError::Refused(_)) => failed(kinds::TASK_REFUSED, why.to_string()),
             Err(RunError::Call(why)) if !why.retryable() || tried == Try::Last => {
                 failed(kinds::TASK_REFUSED, why.to_string())
             }
