@@ -109,7 +109,7 @@ async fn operations(stack: &Stack, arn: &str) -> usize {
 /// With events on: from the task's end to the end that is recorded.
 #[tokio::test]
 async fn the_end_of_a_task_is_told_and_not_swept_for() {
-    const RUNS: usize = 200;
+    const RUNS: usize = 80;
     const AT_ONCE: usize = 10;
     let stack = Stack::start(&["--task", "nap=sleep 1; echo 1"]).await;
     let mut lags = Vec::new();
