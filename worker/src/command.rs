@@ -40,12 +40,11 @@ const ENVIRONMENT_STRING_BYTES: usize = 128 * 1024;
 /// How long a command may take to end after its deadline, before it is killed.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// How long output may still arrive after the command's end. What the command itself printed is in the pipes by then, and is
-/// waited for as long as the log takes no more of it; otherwise only a grandchild that holds the pipes open makes this wait
-/// long.
+/// How long the pipes may be silent after the command's end. What the command itself printed is in them by then, and is waited
+/// for as long as the log takes no more of it; otherwise only a grandchild that holds them open makes this wait long.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// How much is read at once: all that a pipe holds on Linux.
+/// How much is read at once: all that a pipe holds on Linux, and so all that a command has left in one that has ended.
 const CHUNK: usize = 64 * 1024;
 
 /// Runs a command to its end, and passes on what it prints.
@@ -60,16 +59,16 @@ pub(crate) async fn run(command: &[OsString], input: &Json, stops: &mut Stops) -
     };
     let (mut result, mut tail) = (LastJsonLine::default(), Tail::default());
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let writing = Cell::new(0);
+    let flow = Flow::default();
     let (status, stop) = {
         let streams = pin!(async {
             tokio::join!(
                 feed(stdin, input),
-                pass_on(stdout, tokio::io::stdout(), &writing, |bytes| result.see(bytes)),
-                pass_on(stderr, tokio::io::stderr(), &writing, |bytes| tail.see(bytes)),
+                pass_on(stdout, tokio::io::stdout(), &flow, |bytes| result.see(bytes)),
+                pass_on(stderr, tokio::io::stderr(), &flow, |bytes| tail.see(bytes)),
             )
         });
-        wait(&mut child, stops, streams, &writing).await
+        wait(&mut child, stops, streams, &flow).await
     };
     let exit = match status {
         Ok(status) => exit(status),
@@ -113,7 +112,7 @@ async fn wait(
     child: &mut Child,
     stops: &mut Stops,
     mut streams: Pin<&mut impl Future>,
-    writing: &Cell<u32>,
+    flow: &Flow,
 ) -> (io::Result<ExitStatus>, Option<Stop>) {
     let (mut stopped, mut kill_at, mut drained) = (None, None, false);
     let status = loop {
@@ -137,10 +136,11 @@ async fn wait(
             _ = &mut streams, if !drained => drained = true,
         }
     };
+    flow.ended.set(true);
     while !drained {
         tokio::select! {
             _ = &mut streams => drained = true,
-            () = sleep(DRAIN) => if writing.get() == 0 || stopped.is_some() {
+            () = sleep(DRAIN) => if flow.writing.get() == 0 || stopped.is_some() {
                 tracing::warn!("something that the command left behind holds its output open: not waiting for it");
                 break;
             },
@@ -177,23 +177,38 @@ async fn feed(stdin: Option<ChildStdin>, input: &Json) {
     }
 }
 
-/// Passes on what comes, and counts itself among those that are writing while it does.
+/// How far a command's output is.
+#[derive(Debug, Default)]
+struct Flow {
+    /// The command has ended.
+    ended: Cell<bool>,
+    /// How many streams are being written to.
+    writing: Cell<u32>,
+}
+
+/// Passes on what comes, until nothing of the command's can come any more.
 async fn pass_on(
     from: Option<impl AsyncRead + Unpin>,
     mut to: impl AsyncWrite + Unpin,
-    writing: &Cell<u32>,
+    flow: &Flow,
     mut see: impl FnMut(&[u8]),
 ) {
     let Some(mut from) = from else { return };
     let mut buffer = vec![0; CHUNK];
     let mut open = true;
-    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+    let mut left = CHUNK;
+    while left > 0
+        && let Ok(length @ 1..) = from.read(&mut buffer).await
+    {
+        if flow.ended.get() {
+            left = left.saturating_sub(length);
+        }
         let bytes = buffer.get(..length).unwrap_or_default();
         see(bytes);
         // A log that is closed is no reason to lose the result.
-        writing.set(writing.get() + 1);
+        flow.writing.set(flow.writing.get() + 1);
         open = open && to.write_all(bytes).await.is_ok() && to.flush().await.is_ok();
-        writing.set(writing.get() - 1);
+        flow.writing.set(flow.writing.get() - 1);
     }
 }
 

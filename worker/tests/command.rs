@@ -256,6 +256,13 @@ fn a_deadline_that_has_passed_starts_nothing() {
 }
 
 #[test]
+fn a_grandchild_that_goes_on_printing_is_not_waited_for() {
+    let done = end(shell("yes & echo 1"));
+    assert_eq!(done.status.code(), Some(0));
+    assert!(text(&done.stdout).lines().any(|line| line == "1"));
+}
+
+#[test]
 fn a_grandchild_that_holds_the_output_open_is_not_waited_for() {
     let mut child = shell("sleep 600 & echo $!; echo 1").spawn().unwrap();
     let grandchild = first_line(&mut child).parse().ok().and_then(Pid::from_raw).unwrap();
