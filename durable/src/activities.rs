@@ -186,6 +186,14 @@ impl EffectFailed {
         Self { retryable: true, source: source.into() }
     }
 
+    /// The same, as one that may pass if AWS denied the call: permissions can be mended.
+    #[must_use]
+    pub fn passing_if_denied(self) -> Self {
+        let failed = self.source.downcast_ref::<aws::CallFailed>();
+        let denied = failed.is_some_and(|failed| failed.cause == aws::Cause::Denied);
+        Self { retryable: self.retryable || denied, ..self }
+    }
+
     /// A failure that stays.
     pub fn lasting(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { retryable: false, source: source.into() }
@@ -204,9 +212,8 @@ impl std::error::Error for EffectFailed {
     }
 }
 
-/// What was denied may pass too: permissions can be mended while a job works, a job that was stopped cannot.
 impl From<aws::CallFailed> for EffectFailed {
     fn from(failed: aws::CallFailed) -> Self {
-        Self { retryable: failed.retryable() || failed.cause == aws::Cause::Denied, source: failed.into() }
+        Self { retryable: failed.retryable(), source: failed.into() }
     }
 }

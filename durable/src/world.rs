@@ -109,6 +109,31 @@ impl World {
         Ok(launch::task_of_attempt(&self.tasks.stopped_of(execution.id.as_str(), job).await?, attempt))
     }
 
+    async fn look(&self, id: &ExecutionId, task_arn: &str, callback_id: &str, ask: bool) -> Result<Look, EffectFailed> {
+        let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
+        let now = clock::now();
+        if execution.told_of(task_arn).is_some() {
+            return Ok(Look::Stopped);
+        }
+        let unwanted = judge::reason_to_stop(&execution, now);
+        if unwanted.is_none() && !ask {
+            return Ok(Look::Running { seconds_left: seconds_left(&execution, now) });
+        }
+        match self.tasks.describe(task_arn).await? {
+            Seen::Task(task) if task.stopped => return Ok(Look::Stopped),
+            Seen::Missing if execution.state.run().is_none_or(|run| judge::is_forgotten(run, now)) => {
+                return Ok(Look::Stopped);
+            }
+            Seen::Task(_) | Seen::Missing => {}
+        }
+        if let Some(reason) = unwanted {
+            tracing::info!(executionId = %id, reason, "stopping the task");
+            self.tasks.stop(task_arn, reason).await?;
+            return Ok(Look::Stopping);
+        }
+        Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
+    }
+
     async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, CallFailed> {
         let Some(job) = self.config.catalog.get(&execution.request.task) else { return Ok(Vec::new()) };
         self.logs.tail(&job.log_stream(task_arn), judge::LINES, judge::holds_result).await
@@ -195,6 +220,7 @@ impl Activities for World {
         Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, clock::now()) })
     }
 
+    /// The job works meanwhile: one that was stopped cannot be mended, what was denied can.
     async fn check_task(
         &self,
         id: &ExecutionId,
@@ -202,28 +228,7 @@ impl Activities for World {
         callback_id: &str,
         ask: bool,
     ) -> Result<Look, EffectFailed> {
-        let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
-        let now = clock::now();
-        if execution.told_of(task_arn).is_some() {
-            return Ok(Look::Stopped);
-        }
-        let unwanted = judge::reason_to_stop(&execution, now);
-        if unwanted.is_none() && !ask {
-            return Ok(Look::Running { seconds_left: seconds_left(&execution, now) });
-        }
-        match self.tasks.describe(task_arn).await? {
-            Seen::Task(task) if task.stopped => return Ok(Look::Stopped),
-            Seen::Missing if execution.state.run().is_none_or(|run| judge::is_forgotten(run, now)) => {
-                return Ok(Look::Stopped);
-            }
-            Seen::Task(_) | Seen::Missing => {}
-        }
-        if let Some(reason) = unwanted {
-            tracing::info!(executionId = %id, reason, "stopping the task");
-            self.tasks.stop(task_arn, reason).await?;
-            return Ok(Look::Stopping);
-        }
-        Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
+        self.look(id, task_arn, callback_id, ask).await.map_err(EffectFailed::passing_if_denied)
     }
 
     async fn collect(&self, id: &ExecutionId, task_arn: &str, patient: bool) -> Result<Option<Ending>, EffectFailed> {
@@ -249,9 +254,9 @@ impl Activities for World {
         match lines {
             Ok(lines) => Ok(Some(ending(&lines))),
             Err(why) if why.retryable() => Err(why.into()),
-            // The exit code tells, but for a result: that is lost, and it is said at once, since nothing works any more.
+            // The exit code tells, but for a result: that is lost.
             Err(why) => match ending(&[]) {
-                Ending { verdict: Verdict::Completed, .. } => Err(EffectFailed::lasting(why)),
+                Ending { verdict: Verdict::Completed, .. } => Err(why.into()),
                 failed => Ok(Some(failed)),
             },
         }

@@ -104,6 +104,17 @@ async fn what_is_denied_for_a_while_is_tried_again() {
     assert_eq!(done["status"], "COMPLETED", "{done:#}");
 }
 
+/// Nothing works yet that would have to be stopped: who has not given a role its permissions is told so.
+#[tokio::test]
+async fn what_is_denied_before_a_job_works_is_told_at_once() {
+    let stack = Stack::start(&[]).await;
+    let on = json!({ "on": "dynamodb:PutItem", "by": "longhaul-sync", "does": { "refuse": "AccessDeniedException" }, "times": "all" });
+    stack.arm(&on).await;
+    let done = stack.run("sync", json!({ "input": null })).await;
+    assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
+    assert!(done["error"]["message"].as_str().unwrap().contains("AccessDeniedException"), "{done:#}");
+}
+
 /// ECS says that the token is taken, and not by which task: the one that was started is found, whether it runs or has ended.
 #[tokio::test]
 async fn a_token_that_is_taken_by_nobody_in_particular() {
