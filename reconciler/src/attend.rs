@@ -25,6 +25,10 @@ use crate::{
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>).
 const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
+/// How long after a task's end its log may still be empty for CloudWatch's sake. What a sweep finds has mostly stopped before,
+/// and is not waited for: there may be thousands of it.
+const LOG_IS_LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
 /// Looks after executions.
 #[derive(Debug)]
 pub(crate) struct Attendant {
@@ -168,7 +172,7 @@ impl Attendant {
         let job = self.config.catalog.get(&execution.request.task);
         let arn = execution.state.run().map(|run| run.task_arn.as_str());
         let lines = match (job, arn) {
-            (Some(job), Some(arn)) => self.last_lines(&job.log_stream(arn)).await,
+            (Some(job), Some(arn)) => self.last_lines(&job.log_stream(arn), task).await,
             _ => Ok(Vec::new()),
         };
         let container = job.map_or("", |job| job.container.as_str());
@@ -183,15 +187,18 @@ impl Attendant {
         }
     }
 
-    /// The end of a log. CloudWatch may show it a moment after the task's end.
-    async fn last_lines(&self, stream: &str) -> Result<Vec<Line>, CallFailed> {
-        let mut lines = Vec::new();
-        for wait in [0, 1, 2].map(Duration::from_secs) {
-            tokio::time::sleep(wait).await;
-            lines = self.logs.tail(stream, judge::LINES, judge::holds_result).await?;
+    /// The end of a task's log. CloudWatch may show it a moment after the task's end.
+    async fn last_lines(&self, stream: &str, task: Option<&Task>) -> Result<Vec<Line>, CallFailed> {
+        let stopped_at = task.and_then(|task| task.stopped_at);
+        let just_stopped = stopped_at.is_some_and(|at| clock::now().duration_since(at) < LOG_IS_LATE);
+        let waits = if just_stopped { &[1, 2][..] } else { &[] };
+        let mut lines = self.logs.tail(stream, judge::LINES, judge::holds_result).await?;
+        for wait in waits {
             if !lines.is_empty() {
                 break;
             }
+            tokio::time::sleep(Duration::from_secs(*wait)).await;
+            lines = self.logs.tail(stream, judge::LINES, judge::holds_result).await?;
         }
         Ok(lines)
     }
@@ -214,6 +221,10 @@ impl Attendant {
         let (State::Running { run, .. }, Verdict::Failed(error)) = (&execution.state, &ending.verdict) else {
             return Ok(false);
         };
+        // What worked is not run again for its result.
+        if error.kind == kinds::WORKFLOW_FAILED {
+            return Ok(false);
+        }
         let excused = judge::excused(ending);
         if clock::now() >= execution.deadline || !(excused || execution.may_try_again(run.attempt)) {
             return Ok(false);
@@ -251,7 +262,7 @@ impl Attendant {
     /// Records an end that follows from how the execution was seen, and stops what it left running. If it has changed since,
     /// the next look tells.
     ///
-    /// Dies between the two, or cannot stop it: an end that nobody saw is looked after once more.
+    /// Dies between the two, or cannot stop it: what may have left something running is looked after once more.
     async fn end(&self, seen: &Execution, ending: Ending) -> Result<(), Error> {
         match self.executions.advance_from(seen, &Event::Ended(ending), clock::now()).await {
             Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
