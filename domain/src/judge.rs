@@ -24,8 +24,8 @@ pub const LINES: usize = 1_000;
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
 const MISSING_AT_FIRST: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long a callback execution's lines may come after its end: its worker records that before it exits, and the log driver
-/// sends what was printed every 5 s (`defaultForceFlushInterval` in
+/// How long an execution's lines may come after its end, if that was recorded before its task stopped: a callback's worker
+/// records it before it exits, and the log driver sends what was printed every 5 s (`defaultForceFlushInterval` in
 /// <https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go>).
 const LAST_LINES: SignedDuration = SignedDuration::from_secs(10);
 
@@ -56,12 +56,13 @@ pub fn is_forgotten(run: &Run, now: Timestamp) -> bool {
 /// Whether no more lines can come of an execution's newest task.
 #[must_use]
 pub fn has_printed_all(execution: &Execution, now: Timestamp) -> bool {
-    match (&execution.state, execution.pattern) {
-        (State::Pending | State::Running { .. } | State::Cancelling { .. }, Pattern::Sync | Pattern::Callback) => false,
-        // Its end was recorded when its task had stopped.
-        (State::Final { .. }, Pattern::Sync) => true,
-        (State::Final { ending, .. }, Pattern::Callback) => now.duration_since(ending.finished_at) > LAST_LINES,
-    }
+    let State::Final { ending, .. } = &execution.state else { return false };
+    let task_had_stopped = match execution.pattern {
+        // But for one that was given up.
+        Pattern::Sync => ending.exit_code.is_some(),
+        Pattern::Callback => false,
+    };
+    task_had_stopped || now.duration_since(ending.finished_at) > LAST_LINES
 }
 
 /// What an execution's task came to. `container` does the work; without a `task`, ECS has forgotten it.

@@ -348,7 +348,7 @@ export type LogLines = {
     lines: Array<LogLine>;
     /**
      * Goes on behind these lines. While the attempt goes on there is always one: with no lines it says that there are no
-     * new ones yet. Absent at the end; of a callback execution that is 10 s after it, for its task's last lines.
+     * new ones yet. Absent at the end, which for the last lines' sake may be 10 s after the execution's.
      */
     nextToken?: string;
 };
