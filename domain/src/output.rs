@@ -29,7 +29,7 @@ pub mod kinds {
     pub const NO_CAPACITY: &str = "no-capacity";
     /// ECS would not start the task.
     pub const TASK_REFUSED: &str = "task-refused";
-    /// The workflow could not see the job through: AWS refused what it has to do, or failed for an hour.
+    /// The workflow could not see the job through: AWS refused what it has to do, or failed for a day.
     pub const WORKFLOW_FAILED: &str = "workflow-failed";
     /// ECS began to start the task, and could not: its image, say, or its network.
     pub const TASK_FAILED_TO_START: &str = "task-failed-to-start";

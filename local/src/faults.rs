@@ -6,10 +6,10 @@
 //!
 //! - `on` says which calls: `service:Operation`, `service:*` or `*`, the services being `dynamodb`, `ecs`, `lambda`, `logs`
 //!   and `events`. The operation of an event is its detail type, as in `events:ECS Task State Change`; `*` alone means calls.
-//! - `does` says what becomes of them: `throttle`, `fail` (500), `{"answer": BODY}` (200, whatever the service would have
-//!   done), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the connection is closed before the call works, or after
-//!   it: the reply gets lost), `repeat` (it works twice), `killBefore` and `killAfter` (its caller is killed), `watch`
-//!   (nothing). An event is lost by `cutBefore`, doubled by `repeat`.
+//! - `does` says what becomes of them: `throttle`, `fail` (500), `{"refuse": CODE}` (400), `{"answer": BODY}` (200, whatever
+//!   the service would have done), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the connection is closed before
+//!   the call works, or after it: the reply gets lost), `repeat` (it works twice), `killBefore` and `killAfter` (its caller
+//!   is killed), `watch` (nothing). An event is lost by `cutBefore`, doubled by `repeat`.
 //! - `by` says whose calls: a function's name, `task`, `api`, or one access key of [`crate::callers`].
 //! - `execution` says about what: calls of its durable function or its task, and calls that name it or its task.
 //! - The first `skip` such calls pass; the next `times` (1, or `"all"`) are hit, each with the probability `chance`, chosen by

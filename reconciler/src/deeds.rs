@@ -21,7 +21,7 @@ pub(crate) enum Deed {
         /// The reason that ECS keeps.
         reason: &'static str,
     },
-    /// Stop whatever of it still runs: it is over, and nobody saw that its job was.
+    /// Stop whatever of it still runs: it is over, and may have left something running.
     StopLeftovers,
     /// Find out what its task came to, and record that.
     Collect,
