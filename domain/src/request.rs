@@ -37,6 +37,12 @@ pub struct Violation {
 }
 
 impl Request {
+    /// A request that says nothing but what there is to work on.
+    #[must_use]
+    pub fn of(input: Json) -> Self {
+        Self { input, task: DEFAULT_TASK.to_owned(), timeout: limits::TIMEOUT, max_attempts: 1, tags: BTreeMap::new() }
+    }
+
     /// Everything that is wrong with it; empty if it may be started.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
@@ -146,13 +152,7 @@ mod tests {
     use super::*;
 
     fn request() -> Request {
-        Request {
-            input: Json::parse(r#"{"n":1}"#).unwrap(),
-            task: "demo".into(),
-            timeout: Duration::from_mins(1),
-            max_attempts: 1,
-            tags: BTreeMap::new(),
-        }
+        Request { timeout: Duration::from_mins(1), ..Request::of(Json::parse(r#"{"n":1}"#).unwrap()) }
     }
 
     #[test]

@@ -4,8 +4,8 @@ mod launch;
 
 use aws::{AdvanceError, CallFailed, Connection, Created, Executions, Logs, RunError, Seen, StoredStart, Tasks, clock};
 use domain::{
-    Attempt, DEFAULT_TASK, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict,
-    judge, limits, output::kinds, task::Line,
+    Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict, judge,
+    output::kinds, task::Line,
 };
 use jiff::Timestamp;
 
@@ -67,13 +67,7 @@ impl World {
             }
             return Ok((execution, start.attempt()));
         }
-        let request = Request {
-            input: input.clone(),
-            task: DEFAULT_TASK.into(),
-            timeout: limits::TIMEOUT,
-            max_attempts: 1,
-            tags: std::collections::BTreeMap::new(),
-        };
+        let request = Request::of(input.clone());
         if let Some(wrong) = request.violations().first() {
             return Err(EffectFailed::lasting(format!("{} {}", wrong.pointer, wrong.detail)));
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use aws::Catalog;
-use domain::{DEFAULT_TASK, Json, Request, limits};
+use domain::{Json, Request, limits};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, MapAccess, Visitor},
@@ -113,12 +113,13 @@ pub(crate) struct Retry {
 impl NewExecution {
     /// The request that it is, with everything said that it leaves out. Whether it may be started as it is, [`wrong`] tells.
     pub(crate) fn into_request(self) -> Request {
+        let unsaid = Request::of(self.input);
         Request {
-            input: self.input,
-            task: self.task.unwrap_or_else(|| DEFAULT_TASK.to_owned()),
-            timeout: self.timeout_seconds.map_or(limits::TIMEOUT, std::time::Duration::from_secs),
-            max_attempts: self.retry.map_or(1, |retry| retry.0.max_attempts),
+            task: self.task.unwrap_or(unsaid.task),
+            timeout: self.timeout_seconds.map_or(unsaid.timeout, std::time::Duration::from_secs),
+            max_attempts: self.retry.map_or(unsaid.max_attempts, |retry| retry.0.max_attempts),
             tags: self.tags,
+            input: unsaid.input,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A life from its first event to its last.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use Moment::{CancelRequested, Created, Ended, TaskStarted, WorkflowStarted};
 
@@ -12,13 +12,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn execution() -> Execution {
-    let request = Request {
-        input: Json::null(),
-        task: "demo".into(),
-        timeout: Duration::from_mins(1),
-        max_attempts: 1,
-        tags: BTreeMap::new(),
-    };
+    let request = Request { timeout: Duration::from_mins(1), ..Request::of(Json::null()) };
     Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(1_000))
 }
 

@@ -1,6 +1,6 @@
 //! Tasks as ECS describes them, and what they came to.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::*;
 use crate::{Attempt, Event, Json, Owner, Pattern, Request, task::Container};
@@ -11,13 +11,7 @@ fn at(second: i64) -> Timestamp {
 
 /// Running since second 0, with its deadline at second 60.
 fn execution() -> Execution {
-    let request = Request {
-        input: Json::null(),
-        task: "demo".into(),
-        timeout: Duration::from_mins(1),
-        max_attempts: 1,
-        tags: BTreeMap::new(),
-    };
+    let request = Request { timeout: Duration::from_mins(1), ..Request::of(Json::null()) };
     let new = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
     let started = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn".into() };
     new.after(&started, at(0)).unwrap().unwrap()
