@@ -29,38 +29,33 @@ use crate::{
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// What is wrong with a request that starts nothing.
+/// What is wrong with a request to run something again.
+struct RerunRefused;
+
+impl RerunRefused {
+    const CODES: [Code; 7] = [
+        Code::InvalidJson,
+        Code::InvalidHeader,
+        Code::InvalidParameter,
+        Code::ExecutionIdTaken,
+        Code::BodyTooLarge,
+        Code::InvalidBody,
+        Code::IdempotencyKeyReused,
+    ];
+}
+
+impl IntoResponses for RerunRefused {
+    fn responses() -> Answers {
+        answers(&Self::CODES)
+    }
+}
+
+/// What is wrong with a request that starts nothing: that, and its body's type.
 struct Refused;
 
 impl IntoResponses for Refused {
     fn responses() -> Answers {
-        answers(&[
-            Code::InvalidJson,
-            Code::InvalidHeader,
-            Code::InvalidParameter,
-            Code::ExecutionIdTaken,
-            Code::BodyTooLarge,
-            Code::UnsupportedMediaType,
-            Code::InvalidBody,
-            Code::IdempotencyKeyReused,
-        ])
-    }
-}
-
-/// What is wrong with a request to run something again.
-struct RerunRefused;
-
-impl IntoResponses for RerunRefused {
-    fn responses() -> Answers {
-        answers(&[
-            Code::InvalidJson,
-            Code::InvalidHeader,
-            Code::InvalidParameter,
-            Code::ExecutionIdTaken,
-            Code::BodyTooLarge,
-            Code::InvalidBody,
-            Code::IdempotencyKeyReused,
-        ])
+        answers(&[&RerunRefused::CODES[..], &[Code::UnsupportedMediaType]].concat())
     }
 }
 
