@@ -335,6 +335,7 @@ impl About {
 }
 
 fn told(timeline: &Timeline) -> Vec<EntryView> {
-    let entry = |entry: &Entry| EntryView { at: entry.at.into(), what: entry.what, detail: entry.detail.clone() };
+    let entry =
+        |entry: &Entry| EntryView { at: entry.at.into(), what: entry.what.clone(), detail: entry.detail.clone() };
     timeline.entries().iter().map(entry).collect()
 }

@@ -62,6 +62,11 @@ impl CallFailed {
         Self { call, cause, code, message, source: error.into() }
     }
 
+    /// Something that AWS answered and only a newer version of this code can read.
+    pub(crate) fn not_yet(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { call, cause: Cause::Unavailable, code: None, message: None, source: source.into() }
+    }
+
     pub(crate) fn rejected(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { call, cause: Cause::Rejected, code: None, message: None, source: source.into() }
     }

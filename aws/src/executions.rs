@@ -17,7 +17,7 @@ use domain::{Event, Execution, ExecutionId, Refused};
 use jiff::Timestamp;
 
 use crate::{CallFailed, Connection};
-use item::{Item, KEY, VERSION};
+use item::{Item, KEY, Unreadable, VERSION};
 
 /// The sparse index of executions that are not over, or of which something may be left, by when somebody has to look after them.
 const ACTIVE: &str = "active";
@@ -270,5 +270,8 @@ fn written<T, R: std::fmt::Debug + Send + Sync + 'static>(put: Put<T, R>) -> Res
 
 fn read(call: &'static str, attributes: HashMap<String, AttributeValue>) -> Result<Execution, CallFailed> {
     let item: Item = serde_dynamo::from_item(attributes).map_err(|why| CallFailed::rejected(call, why))?;
-    item.into_execution().map_err(|why| CallFailed::rejected(call, why))
+    item.into_execution().map_err(|why| match why {
+        Unreadable::Damaged { .. } => CallFailed::rejected(call, why),
+        Unreadable::Newer(_) => CallFailed::not_yet(call, why),
+    })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Entry, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
-    limits, task::Task,
+    Unknown, limits, task::Task,
 };
 
 /// How an execution learns of its job's end.
@@ -44,6 +44,9 @@ pub struct FailedAttempts {
     pub last: Option<Attempt>,
     /// How many of them failed through the platform.
     pub excused: u32,
+    /// What a newer version stored beside it.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// One job's execution, from the request to its end.
@@ -81,6 +84,8 @@ pub struct Execution {
     pub timeline: Timeline,
     /// Counts its changes, from 1: what a conditional write compares.
     pub version: u64,
+    /// What a newer version stored beside all this.
+    pub unknown: Unknown,
 }
 
 impl Execution {
@@ -108,6 +113,7 @@ impl Execution {
             failed: FailedAttempts::default(),
             timeline,
             version: 1,
+            unknown: Unknown::default(),
         }
     }
 
@@ -245,7 +251,8 @@ impl Execution {
         if self.status().is_final() || self.failed.last.is_some_and(|last| last >= attempt) {
             return None;
         }
-        let failed = FailedAttempts { last: Some(attempt), excused: self.failed.excused + u32::from(excused) };
+        let excused_so_far = self.failed.excused + u32::from(excused);
+        let failed = FailedAttempts { last: Some(attempt), excused: excused_so_far, ..self.failed.clone() };
         let due = Some(look(at, FIRST_LOOK));
         let mut next = Self { failed, due, version: self.version + 1, ..self.clone() };
         let counted = if excused { ", by the platform: not counted" } else { "" };

@@ -15,6 +15,7 @@ mod request;
 mod state;
 pub mod task;
 mod timeline;
+mod unknown;
 
 pub use execution::{Execution, FailedAttempts, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
@@ -22,3 +23,4 @@ pub use json::{Json, NotJson};
 pub use request::{DEFAULT_TASK, Request, Violation, pointer_to};
 pub use state::{Attempt, Ending, Event, JobError, Refused, Run, State, Status, Verdict};
 pub use timeline::{Entry, Moment, Timeline};
+pub use unknown::Unknown;

@@ -17,7 +17,7 @@ use std::{fmt, num::NonZeroU32};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, limits, task::Task};
+use crate::{Json, Unknown, limits, task::Task};
 
 /// Which try of a job this is, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +63,15 @@ pub struct Run {
     pub task_arn: String,
     /// When its start was recorded.
     pub started_at: Timestamp,
+    /// What a newer version stored beside it.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Run {
+    fn new(attempt: Attempt, task_arn: &str, started_at: Timestamp) -> Self {
+        Self { attempt, task_arn: task_arn.to_owned(), started_at, unknown: Unknown::default() }
+    }
 }
 
 /// Where an execution is. Each variant holds only what is true then.
@@ -133,13 +142,17 @@ pub struct JobError {
     /// ECS's `stopCode`, when ECS said one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<String>,
+    /// What a newer version stored beside it.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 impl JobError {
     /// An error of a kind. A message that is too long keeps its end, behind a `…`.
     #[must_use]
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind: kind.into(), message: keep_end(message.into(), limits::ERROR_MESSAGE_BYTES), stop_code: None }
+        let message = keep_end(message.into(), limits::ERROR_MESSAGE_BYTES);
+        Self { kind: kind.into(), message, stop_code: None, unknown: Unknown::default() }
     }
 }
 
@@ -344,7 +357,7 @@ impl State {
             ) => Ok(None),
 
             (Self::Pending, Event::TaskStarted { attempt, task_arn }) => {
-                let run = Run { attempt: *attempt, task_arn: task_arn.clone(), started_at: at };
+                let run = Run::new(*attempt, task_arn, at);
                 Ok(Some(Self::Running { run, wake: None }))
             }
             (Self::Running { run, wake }, Event::TaskStarted { attempt, task_arn }) => {
@@ -406,7 +419,7 @@ fn next_run(
     match newest {
         Some(run) if run.attempt == attempt && run.task_arn != task_arn => Err("this attempt has another task already"),
         Some(run) if run.attempt >= attempt => Ok(None),
-        Some(_) | None => Ok(Some(Run { attempt, task_arn: task_arn.to_owned(), started_at: at })),
+        Some(_) | None => Ok(Some(Run::new(attempt, task_arn, at))),
     }
 }
 

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::{Unknown, limits};
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Moment {
     /// The request was accepted and stored.
@@ -23,6 +23,9 @@ pub enum Moment {
     CancelRequested,
     /// It reached its final state.
     Ended,
+    /// Something that only a newer version of this code knows, by its stored name.
+    #[serde(untagged)]
+    Other(String),
 }
 
 /// One entry of a timeline.
@@ -35,6 +38,9 @@ pub struct Entry {
     /// What a reader wants to know of it: the attempt, the final status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What a newer version stored beside it.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// At most [`limits::TIMELINE_ENTRIES`] entries, oldest first.
@@ -57,7 +63,7 @@ impl Timeline {
         if self.0.len() >= limits::TIMELINE_ENTRIES {
             self.0.remove(1);
         }
-        self.0.push(Entry { at, what, detail });
+        self.0.push(Entry { at, what, detail, unknown: Unknown::default() });
     }
 }
 

@@ -1,12 +1,16 @@
-//! The item of an execution. It outlives a deployment: what an older version wrote must stay readable, so fields are only
-//! ever added, with a default.
+//! The item of an execution. It outlives a deployment, and older versions go on working on it: a workflow stays on the
+//! version that it started on.
+//!
+//! **Invariant**: what an older version wrote stays readable, so fields are only ever added, with a default. What a newer
+//! version wrote survives a write by this one: see [`Unknown`]. An item in a status or of a pattern that this version does not
+//! know is neither changed nor taken for damaged.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::listing;
 use domain::{
     Ending, Execution, ExecutionId, FailedAttempts, JobError, Json, Owner, Pattern, Request, Run, State, Status,
-    Timeline, Verdict, task::Task,
+    Timeline, Unknown, Verdict, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,8 +31,8 @@ pub(super) struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created: Option<String>,
     version: u64,
-    pattern: Pattern,
-    status: Status,
+    pattern: Known<Pattern>,
+    status: Known<Status>,
     owner: Owner,
     task: String,
     input: String,
@@ -70,6 +74,25 @@ pub(super) struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finished_at: Option<Timestamp>,
     timeline: Timeline,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+/// A value that this version may not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Known<T> {
+    This(T),
+    Other(String),
+}
+
+impl<T> Known<T> {
+    pub(super) fn known(self) -> Result<T, Unreadable> {
+        match self {
+            Self::This(value) => Ok(value),
+            Self::Other(name) => Err(Unreadable::Newer(name)),
+        }
+    }
 }
 
 fn is_none(failed: &FailedAttempts) -> bool {
@@ -85,12 +108,15 @@ fn shard(id: &ExecutionId, shards: u8) -> u8 {
     id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % shards
 }
 
-/// An item that no version of this code can have written.
+/// Why an item is not readable.
 #[derive(Debug, thiserror::Error)]
-#[error("the item of {id} is damaged: {what}")]
-pub(super) struct Damaged {
-    id: ExecutionId,
-    what: &'static str,
+pub(super) enum Unreadable {
+    /// No version of this code can have written it.
+    #[error("the item of {id} is damaged: {what}")]
+    Damaged { id: ExecutionId, what: &'static str },
+    /// A newer version wrote it, and that one has to go on with it.
+    #[error("`{0}` is known to a newer version of this code only")]
+    Newer(String),
 }
 
 impl Item {
@@ -109,8 +135,8 @@ impl Item {
             owner_shard: Some(listing::shard(&execution.owner, shard(&execution.id, listing::SHARDS))),
             created: Some(listing::place(execution.created_at, &execution.id)),
             version: execution.version,
-            pattern: execution.pattern,
-            status: execution.status(),
+            pattern: Known::This(execution.pattern),
+            status: Known::This(execution.status()),
             owner: execution.owner.clone(),
             task: execution.request.task.clone(),
             input: execution.request.input.text().to_owned(),
@@ -135,12 +161,14 @@ impl Item {
             exit_code: ending.and_then(|ending| ending.exit_code),
             finished_at: ending.map(|ending| ending.finished_at),
             timeline: execution.timeline.clone(),
+            unknown: execution.unknown.clone(),
         }
     }
 
-    pub(super) fn into_execution(self) -> Result<Execution, Damaged> {
+    pub(super) fn into_execution(self) -> Result<Execution, Unreadable> {
         let id = self.execution_id.clone();
-        let damaged = |what| Damaged { id: id.clone(), what };
+        let damaged = |what| Unreadable::Damaged { id: id.clone(), what };
+        let (pattern, status) = (self.pattern.known()?, self.status.known()?);
         let json = |text: &str| Json::parse(text).map_err(|_| damaged("its JSON text is not JSON"));
         let request = Request {
             input: json(&self.input)?,
@@ -159,7 +187,7 @@ impl Item {
                 ending: Ending { verdict, result, exit_code: self.exit_code, finished_at: finished_at? },
             })
         };
-        let state = match self.status {
+        let state = match status {
             Status::Pending => State::Pending,
             Status::Running => State::Running { run: run.ok_or(damaged("it runs without a task"))?, wake },
             Status::Cancelling => State::Cancelling { run, wake },
@@ -169,7 +197,7 @@ impl Item {
             Status::Cancelled => ended(Verdict::Cancelled(error?), run)?,
         };
         Ok(Execution {
-            pattern: self.pattern,
+            pattern,
             owner: self.owner,
             request,
             created_at: self.created_at,
@@ -184,6 +212,7 @@ impl Item {
             stopped: self.stopped,
             timeline: self.timeline,
             version: self.version,
+            unknown: self.unknown,
             id,
         })
     }

@@ -17,7 +17,10 @@ use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::Executions;
+use super::{
+    Executions,
+    item::{Known, Unreadable},
+};
 use crate::CallFailed;
 
 const INDEX: &str = "byOwner";
@@ -79,8 +82,8 @@ fn range(filter: &Filter, after: Option<&Place>) -> (String, String) {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     execution_id: ExecutionId,
-    pattern: Pattern,
-    status: Status,
+    pattern: Known<Pattern>,
+    status: Known<Status>,
     task: String,
     created_at: Timestamp,
     max_attempts: u32,
@@ -94,12 +97,14 @@ struct Entry {
     rerun_of: Option<ExecutionId>,
 }
 
-impl From<Entry> for Summary {
-    fn from(entry: Entry) -> Self {
-        Self {
+impl TryFrom<Entry> for Summary {
+    type Error = Unreadable;
+
+    fn try_from(entry: Entry) -> Result<Self, Unreadable> {
+        Ok(Self {
             id: entry.execution_id,
-            pattern: entry.pattern,
-            status: entry.status,
+            pattern: entry.pattern.known()?,
+            status: entry.status.known()?,
             task: entry.task,
             created_at: entry.created_at,
             attempt: entry.run.as_ref().map(|run| run.attempt),
@@ -111,7 +116,7 @@ impl From<Entry> for Summary {
             expires_at: Timestamp::from_second(entry.expires_at).unwrap_or(Timestamp::MAX),
             tags: entry.tags,
             rerun_of: entry.rerun_of,
-        }
+        })
     }
 }
 
@@ -181,8 +186,9 @@ impl Executions {
         let up_to = answer.last_evaluated_key.as_ref().and_then(|key| read_place(key.get(SORT)?.as_s().ok()?));
         let entry = |attributes: HashMap<String, AttributeValue>| serde_dynamo::from_item::<_, Entry>(attributes);
         let read: Result<Vec<_>, _> = answer.items.unwrap_or_default().into_iter().map(entry).collect();
+        // A list leaves out what only a newer version can read: one such execution does not hide all others.
         let read = read.map_err(|why| CallFailed::rejected(CALL, why))?;
-        Ok(Part { read: read.into_iter().map(Summary::from).collect(), up_to })
+        Ok(Part { read: read.into_iter().filter_map(|entry| Summary::try_from(entry).ok()).collect(), up_to })
     }
 }
 

@@ -39,7 +39,7 @@ fn a_life_is_told_by_its_timeline() {
         assert_eq!(next.after(event, at(*second + 9)), Ok(None), "a repeat of {event:?} changes nothing");
         next
     });
-    let told: Vec<_> = end.timeline.entries().iter().map(|entry| entry.what).collect();
+    let told: Vec<_> = end.timeline.entries().iter().map(|entry| entry.what.clone()).collect();
     assert_eq!(told, [Created, WorkflowStarted, TaskStarted, CancelRequested, Ended]);
     assert_eq!(end.status(), Status::Completed);
     assert_eq!(end.expires_at, at(1_006) + limits::RETENTION);

@@ -11,7 +11,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn run(attempt: u32, task: &str) -> Run {
-    Run { attempt: Attempt::new(attempt).unwrap(), task_arn: task.into(), started_at: at(0) }
+    Run::new(Attempt::new(attempt).unwrap(), task, at(0))
 }
 
 fn stopped(task: &str) -> Task {

@@ -5,6 +5,8 @@ use domain::{Attempt, Event, limits, task::Container};
 
 use super::*;
 
+type Attributes = std::collections::HashMap<String, AttributeValue>;
+
 /// So many milliseconds after a whole second.
 type Fraction = i64;
 
@@ -87,9 +89,86 @@ fn the_first_versions_items_are_readable() {
     }
 }
 
+/// As `DynamoDB` has it, written by a newer version.
+fn newer() -> Attributes {
+    let written: serde_json::Value = serde_json::from_str(include_str!("newer-version.json")).unwrap();
+    serde_dynamo::to_item(written).unwrap()
+}
+
+fn read(attributes: Attributes) -> Result<Execution, Unreadable> {
+    serde_dynamo::from_item::<_, Item>(attributes).unwrap().into_execution()
+}
+
+fn written(execution: &Execution) -> Attributes {
+    serde_dynamo::to_item(Item::of(execution)).unwrap()
+}
+
+/// A workflow goes on with the version that it started on, while newer ones write into its item.
+#[test]
+fn what_a_newer_version_stored_survives_every_change() {
+    let newer = newer();
+    let seen = read(newer.clone()).unwrap();
+    let at = at(1_010, 0);
+    let third = Attempt::new(3).unwrap();
+    let error = JobError::new("exit-code", "exited with code 1");
+    let ended = Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at };
+    let events = [
+        Event::Watching { callback_id: "cb".into() },
+        Event::Attended,
+        Event::AttemptFailed { attempt: Attempt::FIRST.next(), error, excused: false },
+        Event::NoCapacity { attempt: third, why: "none".into() },
+        Event::TaskStarted { attempt: third, task_arn: "arn:task/3".into() },
+        Event::CancelRequested,
+        Event::Ended(ended),
+        Event::Attended,
+    ];
+    let mut now = seen;
+    for event in events {
+        now = now.after(&event, at).unwrap().unwrap_or(now);
+        let attributes = written(&now);
+        for (name, value) in newer.iter().filter(|(name, _)| name.starts_with("new")) {
+            assert_eq!(attributes.get(name), Some(value), "{event:?}");
+        }
+        assert_eq!(read(attributes).unwrap(), now, "{event:?}");
+    }
+    let attributes: serde_json::Value = serde_dynamo::from_item(written(&now)).unwrap();
+    let text = |pointer: &str| attributes.pointer(pointer).and_then(|value| value.as_str()).unwrap_or("lost");
+    assert_eq!(text("/failed/newText"), "failed");
+    assert_eq!((text("/earlier/0/newText"), text("/earlier/1/newText")), ("earlier", "run"));
+    assert_eq!(text("/timeline/0/newText"), "entry");
+    assert_eq!((text("/timeline/1/what"), text("/timeline/1/detail")), ("queued", "behind 3"));
+}
+
+/// It is not damaged: the version that wrote it goes on with it.
+#[test]
+fn a_newer_version_s_status_and_pattern_are_known_for_what_they_are() {
+    for (name, value) in [("status", "QUEUED"), ("pattern", "batch")] {
+        let mut newer = newer();
+        newer.insert(name.into(), AttributeValue::S(value.into()));
+        let error = read(newer).unwrap_err();
+        assert!(matches!(&error, Unreadable::Newer(name) if name == value), "{error}");
+    }
+}
+
+/// Of sets and binary values, older versions would write back something else: see `Unknown`.
+#[test]
+fn an_item_is_made_of_what_older_versions_can_carry_along() {
+    fn check(name: &str, value: &AttributeValue) {
+        match value {
+            AttributeValue::S(_) | AttributeValue::N(_) | AttributeValue::Bool(_) | AttributeValue::Null(_) => {}
+            AttributeValue::L(list) => list.iter().for_each(|value| check(name, value)),
+            AttributeValue::M(map) => map.iter().for_each(|(name, value)| check(name, value)),
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+    for execution in lives(0) {
+        written(&execution).iter().for_each(|(name, value)| check(name, value));
+    }
+}
+
 #[test]
 fn a_damaged_item_is_an_error_that_names_it() {
-    let item = Item { status: Status::Failed, ..Item::of(&pending(0)) };
+    let item = Item { status: Known::This(Status::Failed), ..Item::of(&pending(0)) };
     assert_eq!(item.into_execution().unwrap_err().to_string(), "the item of e1 is damaged: it has no error");
 }
 
