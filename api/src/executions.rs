@@ -131,14 +131,17 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
     headers
 }
 
-/// Strong: whatever changes in a representation stands in the timeline, and what is not shown (that somebody looked after
+/// Strong: whatever changes in a representation stands in the timeline, but for the start's time, and what is not shown (that somebody looked after
 /// it) does not. A hash of it, since a timeline that is full forgets.
 fn etag(execution: &Execution) -> String {
     let mut hash = Sha256::new();
     hash.update(execution.status().as_str());
+    if let Some(run) = execution.state.run() {
+        hash.update(run.started_at.as_millisecond().to_be_bytes());
+    }
     for entry in execution.timeline.entries() {
         hash.update(entry.at.as_millisecond().to_be_bytes());
-        hash.update([entry.what as u8]);
+        hash.update(entry.what.as_str());
         hash.update(entry.detail.as_deref().unwrap_or_default());
     }
     let tag = hash.finalize().iter().take(ETAG_BYTES).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));

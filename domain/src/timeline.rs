@@ -28,6 +28,23 @@ pub enum Moment {
     Other(String),
 }
 
+impl Moment {
+    /// The name it has in the API and in the table.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Created => "created",
+            Self::WorkflowStarted => "workflowStarted",
+            Self::TaskStarted => "taskStarted",
+            Self::WaitingForCapacity => "waitingForCapacity",
+            Self::AttemptFailed => "attemptFailed",
+            Self::CancelRequested => "cancelRequested",
+            Self::Ended => "ended",
+            Self::Other(name) => name,
+        }
+    }
+}
+
 /// One entry of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
