@@ -1,7 +1,8 @@
 //! Who calls: each process that the stack starts has an access key of its own, which the signature of its calls shows.
 //!
 //! On AWS each function and each task has credentials of its own too. Here a key is `NAME.ID`: the function's name and its
-//! instance, or `task` and the task's id; the API's is `api`. Nothing is allowed or refused by it.
+//! instance, or `task` and the task's id; the API's is `api`, and what
+//! brings events to functions is `events`. Nothing is allowed or refused by it.
 
 use std::{
     collections::BTreeMap,
@@ -12,11 +13,16 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use rustix::process::{Pid, Signal, kill_process_group};
 use uuid::Uuid;
 
+use crate::identity::REGION;
+
 /// The variable that a process finds its key in.
 pub(crate) const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 
 /// The API's key.
 pub(crate) const API: &str = "api";
+
+/// The key with which events are brought to their targets.
+pub(crate) const EVENTS: &str = "events";
 
 /// The processes that may call. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +58,12 @@ pub(crate) fn key_of_request(headers: &HeaderMap) -> Option<&str> {
     let signature = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (_, credential) = signature.split_once("Credential=")?;
     credential.split_once('/').map(|(key, _)| key)
+}
+
+/// What a call of the stack's own says who it is with. Nobody checks signatures here, so there is none.
+pub(crate) fn signature(key: &str) -> String {
+    let scope = format!("20260101/{REGION}/lambda/aws4_request");
+    format!("AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders=host, Signature=0")
 }
 
 impl Callers {

@@ -36,6 +36,7 @@ mod view;
 use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use rusqlite::Transaction;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -179,9 +180,13 @@ impl Ecs {
         }
     }
 
-    /// Records what happened to a task, if that changes anything. Every change but a task's creation is made here.
+    /// Records what happens to a task now.
     fn record(&self, id: &str, event: &Event) -> Result<Task, AwsError> {
-        let now = self.0.clock.now();
+        self.record_at(id, event, self.0.clock.now())
+    }
+
+    /// Records what happened to a task, if that changes anything. Every change but a task's creation is made here.
+    fn record_at(&self, id: &str, event: &Event, now: Timestamp) -> Result<Task, AwsError> {
         let (task, changed) = self.0.db.transact(|tx| {
             let before = store::task(tx, id)?.ok_or_else(|| AwsError::internal(format!("task {id} is gone")))?;
             let Some(after) = before.after(event, now) else { return Ok((before, false)) };

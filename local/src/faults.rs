@@ -21,7 +21,8 @@
 //! `POST /_local/clock` with `{"forward": SECONDS}` moves the time: [`crate::clock`] says how.
 //!
 //! Every fault that a call fits counts it. The first one armed whose turn it is then decides; faults that watch leave the
-//! decision to others. Faults are kept in memory: after a restart of the stack there are none.
+//! decision to others. Clearing a fault frees the calls that it holds: what it delays works now, and the connection of what
+//! hangs is closed. Faults are kept in memory: after a restart of the stack there are none.
 
 mod admin;
 mod call;
@@ -37,6 +38,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use self::{
     call::{Call, Service},
@@ -72,6 +74,24 @@ struct Armed {
     calls: VecDeque<Seen>,
     #[serde(skip)]
     random: Rng,
+    /// Whether it was cleared, for the calls that it holds.
+    #[serde(skip)]
+    cleared: watch::Sender<bool>,
+}
+
+/// What becomes of a call, and by which fault.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) does: Does,
+    cleared: watch::Receiver<bool>,
+}
+
+impl Decision {
+    /// Waits until the fault is cleared.
+    pub(crate) async fn cleared(&mut self) {
+        // A fault that is gone is cleared.
+        let _ = self.cleared.wait_for(|cleared| *cleared).await;
+    }
 }
 
 /// A call that a fault fits.
@@ -87,7 +107,7 @@ struct Seen {
 impl Armed {
     fn new(id: u64, fault: Fault) -> Self {
         let random = Rng::with_seed(fault.seed);
-        Self { id, fault, seen: 0, hit: 0, calls: VecDeque::new(), random }
+        Self { id, fault, seen: 0, hit: 0, calls: VecDeque::new(), random, cleared: watch::Sender::default() }
     }
 
     fn fits(&self, call: &Call, about: &impl Fn(&str) -> bool) -> bool {
@@ -117,7 +137,7 @@ impl Armed {
 
 impl Faults {
     /// What becomes of a call; `None` if nothing. `about` says whether it is about an execution.
-    pub(crate) fn meet(&self, call: &Call, about: impl Fn(&str) -> bool, now: Timestamp) -> Option<Does> {
+    pub(crate) fn meet(&self, call: &Call, about: impl Fn(&str) -> bool, now: Timestamp) -> Option<Decision> {
         let mut decision = None;
         for armed in &mut self.armory().armed {
             if !armed.fits(call, &about) {
@@ -128,7 +148,7 @@ impl Faults {
             let hit = turn && (watches || decision.is_none());
             armed.note(call, hit, now);
             if hit && !watches {
-                decision = Some(armed.fault.does.clone());
+                decision = Some(Decision { does: armed.fault.does.clone(), cleared: armed.cleared.subscribe() });
             }
         }
         decision
@@ -142,7 +162,7 @@ impl Faults {
         let operation = event["detail-type"].as_str().unwrap_or_default().to_owned();
         let call = Call { service: Service::Events, operation, by: String::new() };
         let text = event.to_string();
-        match self.meet(&call, |execution| text.contains(execution), now) {
+        match self.meet(&call, |execution| text.contains(execution), now).map(|decision| decision.does) {
             Some(Does::CutBefore) => Vec::new(),
             Some(Does::Repeat) => vec![now, now],
             Some(Does::Delay(late)) => vec![now.checked_add(seconds(late)).unwrap_or(Timestamp::MAX)],
@@ -170,7 +190,13 @@ impl Faults {
     fn clear(&self, which: impl Fn(u64) -> bool) -> usize {
         let mut armory = self.armory();
         let before = armory.armed.len();
-        armory.armed.retain(|armed| !which(armed.id));
+        armory.armed.retain(|armed| {
+            let clear = which(armed.id);
+            if clear {
+                armed.cleared.send_replace(true);
+            }
+            !clear
+        });
         before - armory.armed.len()
     }
 
@@ -195,7 +221,7 @@ mod tests {
 
     fn put(faults: &Faults, by: &str) -> Option<Does> {
         let call = Call { service: Service::DynamoDb, operation: "PutItem".to_owned(), by: by.to_owned() };
-        faults.meet(&call, |execution| execution == "e1", Timestamp::UNIX_EPOCH)
+        faults.meet(&call, |execution| execution == "e1", Timestamp::UNIX_EPOCH).map(|decision| decision.does)
     }
 
     #[test]

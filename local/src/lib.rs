@@ -14,6 +14,7 @@ pub mod lambda;
 mod leftovers;
 pub mod logs;
 pub mod options;
+mod retry;
 pub mod server;
 mod setup;
 mod stack;

@@ -8,6 +8,7 @@
 //!   counted (`storedBytes` is 0).
 //! - There are no retention settings, tags, keys, metric filters, subscriptions or queries, and no rate limits.
 
+mod backlog;
 mod describe;
 mod filter;
 mod lines;

@@ -15,10 +15,7 @@ use tokio::{
 };
 
 use super::{SHUT_DOWN_GRACE, launch::Launch, leftovers, running::Order, task::Process};
-use crate::{
-    logs::{LogWriter, Logs},
-    wire::AwsError,
-};
+use crate::logs::{LogWriter, Logs};
 
 /// How long output is read after the end of a container's processes. Their pipes close with them; only a process that left
 /// the group can hold one open.
@@ -42,17 +39,13 @@ pub(super) enum CannotStart {
     /// There is nothing to run: an image's own entry point is not known here.
     #[error("CannotStartContainerError: no command specified")]
     NoCommand,
-    /// The log stream cannot be made.
-    #[error("ResourceInitializationError: failed to initialize logging driver: {}", .0.message)]
-    Log(AwsError),
 }
 
 impl Started {
-    /// Starts a container. Its log stream exists from now on.
+    /// Starts a container. Its log stream exists from now on, unless the database cannot be written now.
     pub(super) fn new(launch: Launch, logs: &Logs) -> Result<Self, CannotStart> {
         let (program, arguments) = launch.command.split_first().ok_or(CannotStart::NoCommand)?;
-        let log = launch.log.map(|log| LogWriter::open(logs.clone(), log.group, log.stream));
-        let writer = log.transpose().map_err(CannotStart::Log)?;
+        let writer = launch.log.map(|log| LogWriter::open(logs.clone(), log.group, log.stream));
         let output = || if writer.is_some() { Stdio::piped() } else { Stdio::null() };
         let spawned = Command::new(program)
             .args(arguments)

@@ -1,4 +1,8 @@
 //! Sees one task through: starts its containers, ends them together, and records each step.
+//!
+//! **Invariant**: what happened to a task is recorded in the order in which it happened, and nothing is left out. While the
+//! database cannot be written, because the disk is full or somebody holds its lock, the supervisor tries again until it can.
+//! The processes do not wait for it.
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -9,7 +13,7 @@ use super::{
     running::Order,
     task::{Event, Task},
 };
-use crate::callers;
+use crate::{callers, retry};
 
 /// A task and what it takes to run it.
 #[derive(Debug)]
@@ -28,37 +32,44 @@ impl Supervisor {
     /// Runs the task to its end. If the stack is closing, that is at once.
     pub(super) async fn run(mut self) {
         let Some(orders) = self.ecs.0.running.enter(&self.id) else {
-            self.note(&Event::HostLost);
-            self.note(&Event::Ended);
+            self.note(Event::HostLost).await;
+            self.note(Event::Ended).await;
             return;
         };
-        // A task that was stopped before it began, or whose state cannot be written, is not begun.
-        if let Some(task) = self.note(&Event::Provisioned).filter(|task| task.ending.is_none()) {
+        let task = self.note(Event::Provisioned).await;
+        // A task that was stopped before it began is not begun.
+        if task.ending.is_none() {
             let key = callers::key_of_task(&self.id);
-            let containers = self.start(&orders, &key);
-            self.ecs.0.callers.works_for(&key, task.started_by.as_deref());
-            self.watch(containers).await;
+            let containers = self.start(&orders, &key, task.started_by.as_deref()).await;
+            self.watch(containers, &orders).await;
             self.ecs.0.callers.ended(&key);
         }
-        self.note(&Event::Ended);
+        self.note(Event::Ended).await;
         self.ecs.0.running.leave(&self.id);
     }
 
     /// Starts the containers; if one cannot be started, none after it, and those before it are to end.
-    fn start(&mut self, orders: &watch::Receiver<Order>, key: &str) -> JoinSet<(String, Option<i32>)> {
+    async fn start(
+        &mut self,
+        orders: &watch::Receiver<Order>,
+        key: &str,
+        execution: Option<&str>,
+    ) -> JoinSet<(String, Option<i32>)> {
         let mut containers = JoinSet::new();
         for launch in std::mem::take(&mut self.launches) {
             let name = launch.name.clone();
             match Started::new(launch, &self.ecs.0.logs) {
                 Ok(started) => {
                     self.ecs.0.callers.started(key, started.group());
-                    self.note(&Event::ContainerStarted { name: name.clone(), process: started.process() });
+                    self.ecs.0.callers.works_for(key, execution);
+                    let began = Event::ContainerStarted { name: name.clone(), process: started.process() };
                     let orders = orders.clone();
                     containers.spawn(async move { (name, started.run(orders).await) });
+                    self.note(began).await;
                 }
                 Err(why) => {
-                    self.note(&Event::CannotStart { name, reason: why.to_string() });
                     self.ecs.0.running.stop(&self.id);
+                    self.note(Event::CannotStart { name, reason: why.to_string() }).await;
                     break;
                 }
             }
@@ -67,7 +78,7 @@ impl Supervisor {
     }
 
     /// Waits for the end of every container; the end of an essential one is ordered to the others.
-    async fn watch(&self, mut containers: JoinSet<(String, Option<i32>)>) {
+    async fn watch(&self, mut containers: JoinSet<(String, Option<i32>)>, orders: &watch::Receiver<Order>) {
         while let Some(ended) = containers.join_next().await {
             let (name, code) = match ended {
                 Ok(ended) => ended,
@@ -77,16 +88,20 @@ impl Supervisor {
                     continue;
                 }
             };
-            if self.note(&Event::ContainerExited { name, code }).is_none_or(|task| task.ending.is_some()) {
+            if *orders.borrow() == Order::StopSoon {
+                // Why it ended is recorded before that it did, also where the stack could not record it when it gave the order.
+                self.note(Event::HostLost).await;
+            }
+            if self.note(Event::ContainerExited { name, code }).await.ending.is_some() {
                 self.ecs.0.running.stop(&self.id);
             }
         }
     }
 
-    /// Records an event. If that fails there is nobody to tell: the task goes on to its end, and the next start of the
-    /// stack records it.
-    fn note(&self, event: &Event) -> Option<Task> {
-        let recorded = self.ecs.record(&self.id, event);
-        recorded.inspect_err(|why| tracing::error!(task = self.id, why = why.message, "a state is not recorded")).ok()
+    /// Records an event with the time at which it happened, once that is possible. When the stack ends before that, its next
+    /// start records the task's end.
+    async fn note(&self, event: Event) -> Task {
+        let (ecs, id, now) = (self.ecs.clone(), self.id.clone(), self.ecs.0.clock.now());
+        retry::until_done("the state of a task is not recorded", move || ecs.record_at(&id, &event, now)).await
     }
 }

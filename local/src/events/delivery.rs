@@ -1,18 +1,34 @@
-//! Brings events to their targets: to functions one at a time, as any caller of Lambda invokes them; to the function behind
+//! Brings events to their targets: to functions each by itself, as any caller of Lambda invokes them; to the function behind
 //! a queue in the queue's batches, until it has taken them up.
+//!
+//! **Invariant**: an invocation that hangs holds up neither other events nor the schedules. It has a deadline, after which its
+//! events are delivered again.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use axum::http::header::AUTHORIZATION;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 use serde_json::{Value, json};
-use tokio::sync::futures::Notified;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{Events, envelope};
-use crate::{identity::REGION, wire::AwsError};
+use crate::{
+    callers,
+    identity::REGION,
+    retry::{self, Backoff},
+    wire::AwsError,
+};
 
 /// Messages in one batch, as a queue gives a function by default.
-const BATCH: u32 = 10;
+const BATCH: usize = 10;
 
 /// A message that was not taken up is hidden for so long, as a queue's visibility timeout does …
 const HIDDEN: SignedDuration = SignedDuration::from_secs(5);
@@ -22,6 +38,22 @@ const TRIES: u32 = 20;
 
 /// The longest that delivery sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// Batches that are under way at a time
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>: "five concurrent batches" at first) …
+const BATCHES: usize = 5;
+
+/// … though the next one waits for the one before for so long: what comes meanwhile goes into one batch.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Functions that are being invoked at a time, as targets themselves.
+const INVOCATIONS: usize = 10;
+
+/// How long the invocation of the queue's function may take: its own timeout, and the start of a process.
+const BATCH_DEADLINE: Duration = Duration::from_secs(75);
+
+/// How long it may take to have an asynchronous invocation accepted.
+const EVENT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A queue that targets may name, and the function that it feeds.
 #[derive(Debug, Clone)]
@@ -33,6 +65,7 @@ pub struct Queue {
 }
 
 /// Something that waits to be delivered.
+#[derive(Clone)]
 struct Message {
     id: i64,
     target: String,
@@ -43,61 +76,9 @@ struct Message {
 impl Events {
     /// Delivers everything, for as long as it is polled.
     pub async fn deliver(&self, client: reqwest::Client, aws_url: &str, queue: &Queue) {
-        let lambda = Invoker { client, aws_url: aws_url.to_owned() };
-        tokio::join!(self.feed(&lambda, queue), self.invoke_targets(&lambda, queue), self.keep_schedule());
-    }
-
-    async fn feed(&self, lambda: &Invoker, queue: &Queue) {
-        loop {
-            let news = self.0.for_queue.notified();
-            rest(self.feed_batch(lambda, queue).await, news).await;
-        }
-    }
-
-    async fn invoke_targets(&self, lambda: &Invoker, queue: &Queue) {
-        loop {
-            let news = self.0.for_functions.notified();
-            rest(self.invoke_some(lambda, queue).await, news).await;
-        }
-    }
-
-    /// Gives the queue's function a batch, and says how much that was.
-    async fn feed_batch(&self, lambda: &Invoker, queue: &Queue) -> Result<usize, AwsError> {
-        let messages = self.due("target = ?3", &queue.arn)?;
-        if messages.is_empty() {
-            return Ok(0);
-        }
-        let record = |message: &Message| {
-            json!({
-                "messageId": message.id.to_string(),
-                "body": message.body,
-                "eventSource": "aws:sqs",
-                "eventSourceARN": queue.arn,
-                "awsRegion": REGION,
-            })
-        };
-        let batch = json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() }).to_string();
-        let failed = match lambda.invoke(&queue.function, "RequestResponse", batch).await {
-            Ok(answer) => failures(&answer),
-            Err(why) => {
-                tracing::warn!(why, "a batch of events was not taken up");
-                messages.iter().map(|message| message.id).collect()
-            }
-        };
-        self.settle(&messages, &failed)
-    }
-
-    /// Invokes functions that are targets themselves, and says how often.
-    async fn invoke_some(&self, lambda: &Invoker, queue: &Queue) -> Result<usize, AwsError> {
-        let messages = self.due("target <> ?3", &queue.arn)?;
-        let mut failed = Vec::new();
-        for message in &messages {
-            if let Err(why) = lambda.invoke(&message.target, "Event", message.body.clone()).await {
-                tracing::warn!(target_arn = message.target, why, "an event was not taken up");
-                failed.push(message.id);
-            }
-        }
-        self.settle(&messages, &failed)
+        let carrier =
+            Arc::new(Carrier { events: self.clone(), client, aws_url: aws_url.to_owned(), queue: queue.clone() });
+        tokio::join!(carrier.clone().feed_queue(), carrier.invoke_targets(), self.keep_schedule());
     }
 
     /// Sends the events of rules that are schedules. One that is missed, because nothing ran then, is missed.
@@ -115,7 +96,7 @@ impl Events {
                 }
                 *at = Some(after(*at)).filter(|next| *next > now).unwrap_or_else(|| after(now));
                 if let Err(why) = self.tick(&name, now) {
-                    tracing::error!(rule = name, why = why.message, "the event of a schedule was not sent");
+                    retry::complain("the event of a schedule was not sent", &why.message);
                 }
             }
             tokio::time::sleep(LONGEST_SLEEP).await;
@@ -131,8 +112,10 @@ impl Events {
         })
     }
 
-    fn due(&self, which: &str, queue: &str) -> Result<Vec<Message>, AwsError> {
+    /// The oldest messages that are due, beside those that are under way.
+    fn due(&self, which: &str, queue: &str, under_way: &HashSet<i64>) -> Result<Vec<Message>, AwsError> {
         let now = self.0.clock.now().as_millisecond();
+        let most = BATCH + under_way.len();
         self.0.db.transact(|tx| {
             let sql = format!(
                 "SELECT id, target, tries, body FROM event_deliveries WHERE deliver_at <= ?1 AND {which}
@@ -142,12 +125,16 @@ impl Events {
             let message = |row: &rusqlite::Row<'_>| {
                 Ok(Message { id: row.get(0)?, target: row.get(1)?, tries: row.get(2)?, body: row.get(3)? })
             };
-            Ok(read.query_map(params![now, BATCH, queue], message)?.collect::<Result<_, _>>()?)
+            let mut due: Vec<Message> =
+                read.query_map(params![now, most, queue], message)?.collect::<Result<_, _>>()?;
+            due.retain(|message| !under_way.contains(&message.id));
+            due.truncate(BATCH);
+            Ok(due)
         })
     }
 
     /// Forgets what was taken up, and hides what was not until it is tried again.
-    fn settle(&self, messages: &[Message], failed: &[i64]) -> Result<usize, AwsError> {
+    fn settle(&self, messages: &[Message], failed: &[i64]) -> Result<(), AwsError> {
         let again = self.0.clock.now().checked_add(HIDDEN).unwrap_or(Timestamp::MAX).as_millisecond();
         self.0.db.transact(|tx: &Transaction<'_>| {
             for message in messages {
@@ -158,50 +145,179 @@ impl Events {
                     continue;
                 }
                 if failed {
-                    tracing::error!(event = message.body, "an event was never taken up");
+                    tracing::error!(event = message.id, target_arn = message.target, "an event was never taken up");
                 }
                 tx.prepare_cached("DELETE FROM event_deliveries WHERE id = ?1")?.execute([message.id])?;
             }
-            Ok(messages.len())
+            Ok(())
         })
     }
 }
 
-/// Sleeps until there is news, if there was nothing to do.
-async fn rest(done: Result<usize, AwsError>, news: Notified<'_>) {
-    match done {
-        Ok(0) => drop(tokio::time::timeout(LONGEST_SLEEP, news).await),
-        Ok(_) => {}
-        Err(why) => {
-            tracing::warn!(why = why.message, "events are not delivered");
-            tokio::time::sleep(LONGEST_SLEEP).await;
+/// Messages on their way, so many at a time.
+#[derive(Default)]
+struct UnderWay {
+    messages: HashSet<i64>,
+    deliveries: JoinSet<()>,
+    /// Which messages each delivery has, by the id of its task.
+    loads: HashMap<tokio::task::Id, Vec<i64>>,
+    backoff: Backoff,
+}
+
+impl UnderWay {
+    fn add(&mut self, messages: &[Message], delivery: impl Future<Output = ()> + Send + 'static) {
+        let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+        self.messages.extend(&ids);
+        let task = self.deliveries.spawn(delivery);
+        self.loads.insert(task.id(), ids);
+    }
+
+    /// Waits for the end of one delivery; for ever if there is none.
+    async fn ended(&mut self) {
+        let id = match self.deliveries.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(why)) => {
+                tracing::error!(%why, "a delivery ended in the middle");
+                why.id()
+            }
+            None => return std::future::pending().await,
+        };
+        for message in self.loads.remove(&id).unwrap_or_default() {
+            self.messages.remove(&message);
         }
     }
+}
+
+/// Brings events to functions, as any caller of Lambda would.
+struct Carrier {
+    events: Events,
+    client: reqwest::Client,
+    aws_url: String,
+    queue: Queue,
+}
+
+impl Carrier {
+    /// Gives the queue's function what is in the queue.
+    async fn feed_queue(self: Arc<Self>) {
+        let mut under_way = UnderWay::default();
+        let mut next_from = Instant::now();
+        loop {
+            let news = self.events.0.for_queue.notified();
+            if under_way.deliveries.is_empty() {
+                next_from = Instant::now();
+            }
+            let has_room = under_way.deliveries.len() < BATCHES;
+            if has_room && next_from <= Instant::now() {
+                let messages = self.due("target = ?3", &mut under_way).await;
+                if !messages.is_empty() {
+                    next_from = Instant::now() + PATIENCE;
+                    let (carrier, batch) = (self.clone(), messages.clone());
+                    under_way.add(&messages, async move { carrier.feed(&batch).await });
+                    continue;
+                }
+            }
+            let waits = has_room && next_from > Instant::now();
+            tokio::select! {
+                () = under_way.ended() => {}
+                () = sleep_until(next_from), if waits => {}
+                () = news, if has_room && !waits => {}
+                () = sleep(LONGEST_SLEEP), if has_room && !waits => {}
+            }
+        }
+    }
+
+    /// Invokes the functions that are targets themselves.
+    async fn invoke_targets(self: Arc<Self>) {
+        let mut under_way = UnderWay::default();
+        loop {
+            let news = self.events.0.for_functions.notified();
+            let room = INVOCATIONS.saturating_sub(under_way.deliveries.len());
+            let mut messages = if room > 0 { self.due("target <> ?3", &mut under_way).await } else { Vec::new() };
+            messages.truncate(room);
+            for message in messages {
+                let (carrier, one) = (self.clone(), message.clone());
+                under_way.add(&[message], async move { carrier.invoke_target(one).await });
+            }
+            let has_room = under_way.deliveries.len() < INVOCATIONS;
+            tokio::select! {
+                () = under_way.ended() => {}
+                () = news, if has_room => {}
+                () = sleep(LONGEST_SLEEP), if has_room => {}
+            }
+        }
+    }
+
+    async fn due(&self, which: &str, under_way: &mut UnderWay) -> Vec<Message> {
+        match self.events.due(which, &self.queue.arn, &under_way.messages) {
+            Ok(messages) => {
+                under_way.backoff.worked();
+                messages
+            }
+            Err(why) => {
+                retry::complain("events are not delivered", &why.message);
+                sleep(under_way.backoff.failed()).await;
+                Vec::new()
+            }
+        }
+    }
+
+    async fn feed(&self, messages: &[Message]) {
+        let record = |message: &Message| {
+            json!({
+                "messageId": message.id.to_string(),
+                "body": message.body,
+                "eventSource": "aws:sqs",
+                "eventSourceARN": self.queue.arn,
+                "awsRegion": REGION,
+            })
+        };
+        let batch = json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() }).to_string();
+        let failed = match self.invoke(&self.queue.function, "RequestResponse", batch, BATCH_DEADLINE).await {
+            Ok(answer) => failures(&answer),
+            Err(why) => {
+                tracing::warn!(why, "a batch of events was not taken up");
+                messages.iter().map(|message| message.id).collect()
+            }
+        };
+        self.settle(messages.to_vec(), failed).await;
+    }
+
+    async fn invoke_target(&self, message: Message) {
+        let invoked = self.invoke(&message.target, "Event", message.body.clone(), EVENT_DEADLINE).await;
+        let failed = invoked.is_err().then_some(message.id).into_iter().collect();
+        if let Err(why) = invoked {
+            tracing::warn!(target_arn = message.target, why, "an event was not taken up");
+        }
+        self.settle(vec![message], failed).await;
+    }
+
+    async fn settle(&self, messages: Vec<Message>, failed: Vec<i64>) {
+        let events = self.events.clone();
+        let settle = move || events.settle(&messages, &failed);
+        retry::until_done("the delivery of events is not recorded yet", settle).await;
+    }
+
+    /// What the function answers; nothing to an `Event`.
+    async fn invoke(&self, function: &str, kind: &str, payload: String, deadline: Duration) -> Result<Value, String> {
+        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.aws_url);
+        let request = self.client.post(url).header("x-amz-invocation-type", kind).body(payload).timeout(deadline);
+        let request = request.header(AUTHORIZATION, callers::signature(callers::EVENTS));
+        let response = request.send().await.map_err(|why| in_words(&why))?;
+        let failed = response.headers().contains_key("x-amz-function-error") || !response.status().is_success();
+        let body = response.bytes().await.map_err(|why| in_words(&why))?;
+        if failed {
+            return Err(String::from_utf8_lossy(&body).into_owned());
+        }
+        if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body).map_err(|why| why.to_string()) }
+    }
+}
+
+fn in_words(why: &reqwest::Error) -> String {
+    if why.is_timeout() { "it took too long".to_owned() } else { why.to_string() }
 }
 
 /// The messages that have to come again.
 fn failures(answer: &Value) -> Vec<i64> {
     let failures = answer["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
     failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()?.parse().ok()).collect()
-}
-
-/// Invokes functions as any caller of Lambda would.
-struct Invoker {
-    client: reqwest::Client,
-    aws_url: String,
-}
-
-impl Invoker {
-    /// What the function answers; nothing to an `Event`.
-    async fn invoke(&self, function: &str, kind: &str, payload: String) -> Result<Value, String> {
-        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.aws_url);
-        let request = self.client.post(url).header("x-amz-invocation-type", kind).body(payload);
-        let response = request.send().await.map_err(|why| why.to_string())?;
-        let failed = response.headers().contains_key("x-amz-function-error") || !response.status().is_success();
-        let body = response.bytes().await.map_err(|why| why.to_string())?;
-        if failed {
-            return Err(String::from_utf8_lossy(&body).into_owned());
-        }
-        if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body).map_err(|why| why.to_string()) }
-    }
 }

@@ -49,9 +49,9 @@ pub(crate) enum Does {
     Refuse(String),
     /// It is answered this with a 200, and has no effect: what AWS may say and this machine never does.
     Answer(serde_json::Value),
-    /// It works so many seconds later.
+    /// It works so many seconds later, or when the fault is cleared.
     Delay(f64),
-    /// It is never answered, and has no effect.
+    /// It is never answered, and has no effect. When the fault is cleared, its connection is closed.
     Hang,
     /// Its connection is closed, and it has no effect. An event gets lost.
     CutBefore,

@@ -82,31 +82,38 @@ impl Front {
         };
         let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return Err(Cut) };
         let subject = self.subject(&call, &parts, &body);
-        let does = self.0.faults.meet(
+        let decision = self.0.faults.meet(
             &call,
             |execution| subject.iter().any(|text| text.contains(execution)),
             self.0.clock.now(),
         );
         let whole = || Request::from_parts(parts.clone(), Body::from(body.clone()));
-        match does {
-            None | Some(Does::Watch) => self.pass(whole()).await,
-            Some(Does::Throttle) => Ok(call.throttled()),
-            Some(Does::Fail) => Ok(call.failed()),
-            Some(Does::Refuse(code)) => Ok(Call::refused(&code)),
-            Some(Does::Answer(body)) => Ok(call.answered(&body)),
-            Some(Does::Delay(after)) => {
-                tokio::time::sleep(seconds(after)).await;
+        let Some(mut decision) = decision else { return self.pass(whole()).await };
+        match decision.does.clone() {
+            Does::Watch => self.pass(whole()).await,
+            Does::Throttle => Ok(call.throttled()),
+            Does::Fail => Ok(call.failed()),
+            Does::Refuse(code) => Ok(Call::refused(&code)),
+            Does::Answer(body) => Ok(call.answered(&body)),
+            Does::Delay(after) => {
+                tokio::select! {
+                    () = tokio::time::sleep(seconds(after)) => {}
+                    () = decision.cleared() => {}
+                }
                 self.pass(whole()).await
             }
-            Some(Does::Hang) => std::future::pending().await,
-            Some(Does::CutBefore) => Err(Cut),
-            Some(Does::CutAfter) => self.pass(whole()).await.and(Err(Cut)),
-            Some(Does::Repeat) => {
+            Does::Hang => {
+                decision.cleared().await;
+                Err(Cut)
+            }
+            Does::CutBefore => Err(Cut),
+            Does::CutAfter => self.pass(whole()).await.and(Err(Cut)),
+            Does::Repeat => {
                 self.pass(whole()).await?;
                 self.pass(whole()).await
             }
-            Some(Does::KillBefore) => self.kill(&call),
-            Some(Does::KillAfter) => {
+            Does::KillBefore => self.kill(&call),
+            Does::KillAfter => {
                 self.pass(whole()).await?;
                 self.kill(&call)
             }

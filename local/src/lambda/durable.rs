@@ -37,7 +37,13 @@ use self::{
     store::{Execution, ExecutionStatus},
 };
 use super::{arn, bell::Bell, functions::Functions};
-use crate::{clock::Clock, db::Db, events::Events, wire::AwsError};
+use crate::{
+    clock::Clock,
+    db::Db,
+    events::Events,
+    retry::{self, Backoff},
+    wire::AwsError,
+};
 
 /// The longest the driver sleeps: a clock that is set, or a mistake of ours, costs no more than this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -86,11 +92,13 @@ impl Durable {
 
     /// Invokes what is owed, when it is owed, for as long as it is polled.
     pub(crate) async fn drive(&self) {
+        let mut backoff = Backoff::default();
         loop {
             let changed = self.0.bell.durable.notified();
             let mut moves = Clock::moves();
             let sleep = match self.0.db.transact(|tx| self.advance(tx)) {
                 Ok((owed, ended, next)) => {
+                    backoff.worked();
                     for arn in owed {
                         self.invoke_in_background(arn);
                     }
@@ -100,8 +108,9 @@ impl Durable {
                     next
                 }
                 Err(why) => {
-                    tracing::error!(why = why.message, "durable executions do not advance");
-                    Duration::from_secs(1)
+                    retry::complain("durable executions do not advance", &why.message);
+                    tokio::time::sleep(backoff.failed()).await;
+                    continue;
                 }
             };
             tokio::select! {

@@ -22,7 +22,12 @@ use super::{
     json,
     runtime::{Outcome, Request},
 };
-use crate::{clock::Clock, db::Db, wire::AwsError};
+use crate::{
+    clock::Clock,
+    db::Db,
+    retry::{self, Backoff},
+    wire::AwsError,
+};
 
 /// How long after its first and its second failure an invocation is tried again.
 const RETRY_AFTER: [SignedDuration; 2] = [SignedDuration::from_secs(60), SignedDuration::from_secs(120)];
@@ -106,19 +111,22 @@ impl Queue {
 
     /// Runs what is due, for as long as it is polled.
     pub(crate) async fn drive(&self) {
+        let mut backoff = Backoff::default();
         loop {
             let news = self.0.bell.queue.notified();
             let mut moves = Clock::moves();
             let sleep = match self.due() {
                 Ok((due, next)) => {
+                    backoff.worked();
                     for (id, entry) in due {
                         self.run_in_background(id, entry);
                     }
                     next
                 }
                 Err(why) => {
-                    tracing::error!(why = why.message, "asynchronous invocations are not made");
-                    Duration::from_secs(1)
+                    retry::complain("asynchronous invocations are not made", &why.message);
+                    tokio::time::sleep(backoff.failed()).await;
+                    continue;
                 }
             };
             tokio::select! {
@@ -159,10 +167,10 @@ impl Queue {
         self.active().insert(id);
         let queue = self.clone();
         tokio::spawn(async move {
-            if let Some(outcome) = queue.run(&entry).await
-                && let Err(why) = queue.take_up(id, entry, outcome)
-            {
-                tracing::error!(why = why.message, "an asynchronous invocation was not recorded");
+            if let Some(outcome) = queue.run(&entry).await {
+                let recorder = queue.clone();
+                let record = move || recorder.take_up(id, entry.clone(), outcome.clone());
+                retry::until_done("an asynchronous invocation is not recorded yet", record).await;
             }
             queue.active().remove(&id);
             queue.0.bell.ring();

@@ -48,7 +48,7 @@ impl Request {
 }
 
 /// What came of an invocation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     /// The function answered this.
     Answered(Bytes),
@@ -63,7 +63,7 @@ impl Outcome {
 }
 
 /// An invocation that is over.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ran {
     pub(crate) request_id: String,
     pub(crate) started_at: Timestamp,

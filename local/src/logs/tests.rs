@@ -180,7 +180,7 @@ async fn groups_and_streams_are_listed() {
 #[tokio::test]
 async fn a_copy_ends_at_its_cutoff_with_all_that_was_read() {
     let service = Service::new();
-    let writer = LogWriter::open(service.logs.clone(), "g", "s").unwrap();
+    let writer = LogWriter::open(service.logs.clone(), "g", "s");
     let (ours, mut theirs) = tokio::io::duplex(1024);
     tokio::io::AsyncWriteExt::write_all(&mut theirs, b"one\nhalf").await.unwrap();
     writer.copy(ours, async {}).await; // the other end stays open

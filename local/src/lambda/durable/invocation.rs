@@ -22,6 +22,7 @@ use crate::{
         limits,
         runtime::{Outcome, Ran, Request},
     },
+    retry,
     wire::AwsError,
 };
 
@@ -55,7 +56,8 @@ enum AnswerStatus {
 }
 
 impl Durable {
-    /// Invokes the function once and takes its answer up.
+    /// Invokes the function once and takes its answer up. While the database cannot be written, the invocation does not
+    /// begin, and an answer that is there waits.
     ///
     /// Dies before the invocation, during it, or before its answer is recorded: the execution is owed one still, and the
     /// next one replays.
@@ -66,21 +68,41 @@ impl Durable {
     }
 
     async fn try_invoke(&self, arn: &str) -> Result<(), AwsError> {
-        let execution = self.0.db.transact(|tx| load(tx, arn))?;
+        let execution = self.once_possible(arn, load).await?;
         let slot = match self.0.functions.qualified(&execution.function, Some(&execution.version)) {
             Ok(function) => self.0.functions.slot(&function).await,
             Err(gone) => {
                 let error = ErrorObject::new(gone.code, gone.message);
-                let now = self.0.clock.now();
-                return self.0.db.transact(|tx| self.end(tx, &mut load(tx, arn)?, End::Failed(error), now));
+                let (durable, now) = (self.clone(), self.0.clock.now());
+                let end = move |tx: &Transaction<'_>, arn: &str| {
+                    durable.end(tx, &mut load(tx, arn)?, End::Failed(error.clone()), now)
+                };
+                return self.once_possible(arn, end).await;
             }
         };
         let Some(slot) = slot else { return Ok(()) };
         // Only now that there is a process for it: the state is as of this moment, and a token is good for one invocation.
-        let Some(request) = self.0.db.transact(|tx| begin(tx, arn))? else { return Ok(()) };
+        let Some(request) = self.once_possible(arn, begin).await? else { return Ok(()) };
         let ran = slot.run(request).await;
-        let now = self.0.clock.now();
-        self.0.db.transact(|tx| self.take_up(tx, arn, ran, now))
+        let (durable, now) = (self.clone(), self.0.clock.now());
+        self.once_possible(arn, move |tx, arn| durable.take_up(tx, arn, ran.clone(), now)).await
+    }
+
+    /// Runs a transaction about an execution, again and again for as long as it is the database that fails.
+    async fn once_possible<T: Send + 'static>(
+        &self,
+        arn: &str,
+        work: impl Fn(&Transaction<'_>, &str) -> Result<T, AwsError> + Clone + Send + 'static,
+    ) -> Result<T, AwsError> {
+        let (db, arn) = (self.0.db.clone(), arn.to_owned());
+        retry::until_done("an invocation is not recorded yet", move || {
+            let done = db.transact(|tx| work(tx, &arn));
+            match done {
+                Err(why) if why.status.is_server_error() => Err(why),
+                done => Ok(done),
+            }
+        })
+        .await
     }
 
     fn take_up(&self, tx: &Transaction<'_>, arn: &str, ran: Ran, now: Timestamp) -> Result<(), AwsError> {

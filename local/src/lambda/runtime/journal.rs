@@ -15,10 +15,10 @@ use crate::{
 /// Where a process prints to.
 #[derive(Debug)]
 pub(super) struct Journal {
-    logs: Logs,
     clock: Clock,
     group: String,
     stream: String,
+    writer: LogWriter,
 }
 
 /// What an invocation took.
@@ -36,12 +36,8 @@ impl Journal {
     pub(super) fn of(spec: &Spec, logs: &Logs, clock: Clock) -> Self {
         let day = clock.now().strftime("%Y/%m/%d").to_string();
         let id = Uuid::new_v4().simple();
-        Self {
-            logs: logs.clone(),
-            clock,
-            group: format!("/aws/lambda/{}", spec.name),
-            stream: format!("{day}/[{}]{id}", spec.version),
-        }
+        let (group, stream) = (format!("/aws/lambda/{}", spec.name), format!("{day}/[{}]{id}", spec.version));
+        Self { clock, writer: LogWriter::open(logs.clone(), &group, &stream), group, stream }
     }
 
     pub(super) fn group(&self) -> &str {
@@ -54,26 +50,20 @@ impl Journal {
 
     /// Copies what the process prints, until the pipes end.
     pub(super) fn follow(&self, process: &mut Child) {
-        let writer = match LogWriter::open(self.logs.clone(), &self.group, &self.stream) {
-            Ok(writer) => writer,
-            Err(why) => {
-                tracing::error!(why = why.message, "the output of a function is lost");
-                return;
-            }
-        };
         let never = std::future::pending;
         if let Some(stdout) = process.stdout.take() {
-            let writer = writer.clone();
+            let writer = self.writer.clone();
             tokio::spawn(async move { writer.copy(stdout, never()).await });
         }
         if let Some(stderr) = process.stderr.take() {
+            let writer = self.writer.clone();
             tokio::spawn(async move { writer.copy(stderr, never()).await });
         }
     }
 
     pub(super) fn start(&self, request_id: &str, version: &str) {
         let now = self.clock.now();
-        self.write(&[(now, format!("START RequestId: {request_id} Version: {version}"))]);
+        self.writer.write(vec![(now, format!("START RequestId: {request_id} Version: {version}"))]);
     }
 
     /// What Lambda says when an invocation is over; `why` if the function did not say so itself.
@@ -82,13 +72,7 @@ impl Journal {
         let mut lines: Vec<(Timestamp, String)> = why.map(|why| (now, why.to_owned())).into_iter().collect();
         lines.push((now, format!("END RequestId: {request_id}")));
         lines.push((now, report.line(request_id)));
-        self.write(&lines);
-    }
-
-    fn write(&self, lines: &[(Timestamp, String)]) {
-        if let Err(why) = self.logs.append(&self.group, &self.stream, lines) {
-            tracing::error!(why = why.message, "lines of a log are lost");
-        }
+        self.writer.write(lines);
     }
 }
 

@@ -1,0 +1,141 @@
+//! Lines of one log stream that could not be written yet: so many bytes of them, the newest.
+//!
+//! **Invariant**: pure.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+
+/// Bytes of lines that wait. A job that prints more meanwhile loses the oldest of them: its result comes last.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// A line, and when it was printed.
+pub(super) type Line = (Timestamp, String);
+
+/// What waits, and how much did not fit.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    lines: VecDeque<Line>,
+    bytes: usize,
+    dropped: u64,
+    /// Whether somebody is at work to write it.
+    pub(super) attended: bool,
+}
+
+impl Backlog {
+    /// Whether there is nothing to wait for.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.attended && self.lines.is_empty()
+    }
+
+    /// Whether nothing waits, whoever is at work.
+    pub(super) fn is_written(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Adds lines behind those that wait, and drops the oldest that do not fit any more.
+    pub(super) fn push(&mut self, lines: Vec<Line>) {
+        for line in lines {
+            self.bytes += line.1.len();
+            self.lines.push_back(line);
+        }
+        while self.bytes > MOST_BYTES
+            && let Some((_, line)) = self.lines.pop_front()
+        {
+            self.bytes -= line.len();
+            self.dropped += 1;
+        }
+    }
+
+    /// What is to be written next: what waits, behind a line that says what is missing.
+    pub(super) fn batch(&self) -> Batch {
+        let missing = self.lines.front().filter(|_| self.dropped > 0).map(|(at, _)| (*at, missing(self.dropped)));
+        Batch {
+            lines: missing.into_iter().chain(self.lines.iter().cloned()).collect(),
+            taken: self.lines.len(),
+            dropped: self.dropped,
+        }
+    }
+
+    /// Forgets what was written of a batch. Lines of it may have been dropped meanwhile, to no harm.
+    pub(super) fn written(&mut self, batch: &Batch) {
+        let dropped_since = self.dropped - batch.dropped;
+        let (gone, left) = match usize::try_from(dropped_since) {
+            Ok(since) if since <= batch.taken => (batch.taken - since, 0),
+            Ok(since) => (0, (since - batch.taken) as u64),
+            Err(_) => (0, dropped_since),
+        };
+        self.dropped = left;
+        for (_, line) in self.lines.drain(..gone) {
+            self.bytes -= line.len();
+        }
+    }
+}
+
+/// What is written at once.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) lines: Vec<Line>,
+    taken: usize,
+    dropped: u64,
+}
+
+fn missing(lines: u64) -> String {
+    format!("longhaul: {lines} lines are missing here: the local stack could not write the log for too long")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(texts: &[&str]) -> Vec<Line> {
+        texts.iter().map(|text| (Timestamp::UNIX_EPOCH, (*text).to_owned())).collect()
+    }
+
+    fn texts(batch: &Batch) -> Vec<&str> {
+        batch.lines.iter().map(|(_, text)| text.as_str()).collect()
+    }
+
+    #[test]
+    fn lines_wait_in_their_order_until_they_are_written() {
+        let mut backlog = Backlog::default();
+        backlog.push(lines(&["a", "b"]));
+        let first = backlog.batch();
+        backlog.push(lines(&["c"]));
+        assert_eq!(texts(&first), ["a", "b"]);
+        backlog.written(&first);
+        assert_eq!(texts(&backlog.batch()), ["c"]);
+        backlog.written(&backlog.batch());
+        assert!(backlog.is_empty() && backlog.bytes == 0);
+    }
+
+    #[test]
+    fn the_newest_lines_are_kept_and_what_is_missing_is_said() {
+        let mut backlog = Backlog::default();
+        let half = "x".repeat(MOST_BYTES / 2);
+        backlog.push(lines(&["first", &half, &half, "last"]));
+        let batch = backlog.batch();
+        let missing = missing(2);
+        assert_eq!(texts(&batch), [missing.as_str(), &half, "last"]);
+        backlog.written(&batch);
+        assert_eq!(texts(&backlog.batch()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_is_dropped_while_it_is_written_is_not_missing() {
+        let half = "x".repeat(MOST_BYTES / 2);
+        let mut backlog = Backlog::default();
+        backlog.push(lines(&["first"]));
+        let batch = backlog.batch();
+        backlog.push(lines(&[&half, &half]));
+        backlog.written(&batch);
+        assert_eq!(texts(&backlog.batch()), [half.as_str(), &half], "the line that went was in the batch");
+
+        let mut backlog = Backlog::default();
+        backlog.push(lines(&["first"]));
+        let batch = backlog.batch();
+        backlog.push(lines(&["second", &half, &half]));
+        backlog.written(&batch);
+        assert_eq!(texts(&backlog.batch())[0], missing(1), "the second was in no batch");
+    }
+}

@@ -1,0 +1,116 @@
+//! Retries of what the local stack must not give up: growing pauses between two tries, and one line in the log per cause.
+
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use crate::wire::AwsError;
+
+/// The pause after the first failure; it doubles with each further one …
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// … up to this.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// How long the same problem is not logged again.
+const QUIET: Duration = Duration::from_mins(1);
+
+/// How long it is remembered that a problem was logged.
+const FORGOTTEN: Duration = Duration::from_hours(1);
+
+/// What was logged, when, and how often it has happened since.
+static COMPLAINTS: LazyLock<Mutex<HashMap<Complaint, (Instant, u64)>>> = LazyLock::new(Mutex::default);
+
+/// A problem, and its cause.
+type Complaint = (&'static str, String);
+
+/// The pauses between the tries of one thing.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// How long to wait after one more failure.
+    pub(crate) fn failed(&mut self) -> Duration {
+        let pause = SHORTEST.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        pause
+    }
+
+    /// It worked: the next pause is the shortest again.
+    pub(crate) fn worked(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Logs a problem that may come back many times a second, at most once a minute for each cause.
+pub(crate) fn complain(problem: &'static str, cause: &impl Display) {
+    let now = Instant::now();
+    let mut complaints = COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner);
+    complaints.retain(|_, (since, _)| now.duration_since(*since) < FORGOTTEN);
+    let cause = cause.to_string();
+    let more = match complaints.get_mut(&(problem, cause.clone())) {
+        Some((since, more)) if now.duration_since(*since) < QUIET => {
+            *more += 1;
+            return;
+        }
+        before => before.map_or(0, |(_, more)| *more),
+    };
+    tracing::error!(why = cause, repeated = more, "{problem}");
+    complaints.insert((problem, cause), (now, 0));
+}
+
+/// Tries until it works, however long that takes. Each try is on a thread of its own: `SQLite` blocks.
+pub(crate) async fn until_done<T: Send + 'static>(
+    problem: &'static str,
+    attempt: impl Fn() -> Result<T, AwsError> + Clone + Send + 'static,
+) -> T {
+    let mut backoff = Backoff::default();
+    loop {
+        match tokio::task::spawn_blocking(attempt.clone()).await {
+            Ok(Ok(done)) => return done,
+            Ok(Err(why)) => complain(problem, &why.message),
+            Err(why) => complain(problem, &why),
+        }
+        sleep(backoff.failed()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_limit_and_start_over_after_a_success() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = (0..40).map(|_| backoff.failed()).collect();
+        assert_eq!(pauses[..3], [100, 200, 400].map(Duration::from_millis));
+        assert!(pauses.is_sorted() && pauses[39] == LONGEST);
+        backoff.worked();
+        assert_eq!(backoff.failed(), SHORTEST);
+    }
+
+    #[tokio::test]
+    async fn what_fails_at_first_is_tried_again() {
+        let tries = Arc::new(AtomicU32::new(0));
+        let attempt = {
+            let tries = Arc::clone(&tries);
+            move || match tries.fetch_add(1, Ordering::Relaxed) {
+                0 | 1 => Err(AwsError::internal("disk full")),
+                tries => Ok(tries),
+            }
+        };
+        assert_eq!(until_done("nothing", attempt).await, 2);
+    }
+}

@@ -1,0 +1,161 @@
+//! The local stack's own database cannot be written for a while: somebody else holds its lock, or the disk is full.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
+
+use crate::stack::{LONGHAUL, PATIENCE, Stack, command, eventually, root};
+
+/// A stack whose jobs wait for a file and then print their result, and what it writes to stderr.
+struct Gated {
+    stack: Stack,
+    gate: PathBuf,
+    stderr: Arc<Mutex<String>>,
+    _directory: TempDir,
+}
+
+impl Gated {
+    /// With files as large as they like, until [`Gated::fill_disk`]: the signal that a write beyond the limit raises is
+    /// ignored, so that the write fails as on a full disk.
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let (data, gate) = (path("data"), path("gate"));
+        let job = format!("job=until test -e {}; do sleep 0.05; done; seq 1000; echo '{{\"n\": 1}}'", gate.display());
+        let options = command(&data, &["--task", &job]);
+        let mut shell = Command::new("sh");
+        shell
+            .current_dir(root())
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", LONGHAUL])
+            .args(options.as_std().get_args())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut stack = Stack::run_as(shell, &data).await;
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let mut lines = BufReader::new(stack.process.stderr.take().unwrap()).lines();
+        let said = Arc::clone(&stderr);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                said.lock().unwrap().extend([line.as_str(), "\n"]);
+            }
+        });
+        Self { stack, gate, stderr, _directory: directory }
+    }
+
+    async fn start_jobs(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        for pattern in ["sync", "callback"] {
+            for _ in 0..2 {
+                ids.push(self.stack.start_running(pattern, "job").await);
+            }
+        }
+        ids
+    }
+
+    fn open_gate(&self) {
+        std::fs::write(&self.gate, "").unwrap();
+    }
+
+    fn said(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until the stack has tried to record something and could not.
+    async fn cannot_record(&self) {
+        eventually("the stack says what it cannot record", async || {
+            ["not recorded", "not written"].iter().any(|what| self.said().contains(what)).then_some(())
+        })
+        .await;
+    }
+
+    async fn all_complete(&self, ids: &[String]) {
+        for id in ids {
+            let done = self.stack.wait_for(id, |execution| execution["done"] == true).await;
+            let outcome = (&done["status"], &done["exitCode"], &done["result"], &done["attempt"]);
+            assert_eq!(outcome, (&json!("COMPLETED"), &json!(0), &json!({ "n": 1 }), &json!(1)), "{done:#}");
+        }
+    }
+
+    /// How many lines of their own all jobs have in their logs: the worker may say there that it tries again.
+    fn lines(&self) -> usize {
+        let database = Connection::open(self.stack.data.join("aws.db")).unwrap();
+        let sql = "SELECT count(*) FROM log_events JOIN log_streams ON log_streams.id = stream \
+                   WHERE group_name = '/ecs/longhaul' AND (message GLOB '[0-9]*' OR message LIKE '{\"n\"%')";
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.stack.process.id().unwrap().try_into().unwrap()).unwrap()
+    }
+
+    fn limit_files(&self, bytes: Option<u64>) {
+        prlimit(Some(self.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+    }
+
+    /// Processor time that the stack has used.
+    fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid().as_raw_nonzero())).unwrap();
+        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: u64 = [11, 12].iter().map(|place: &usize| fields[*place].parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+}
+
+/// Takes the write lock of a database, as a backup or a curious `sqlite3` would.
+fn lock(data: &Path) -> Connection {
+    let other = Connection::open(data.join("aws.db")).unwrap();
+    other.busy_timeout(PATIENCE).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+#[tokio::test]
+async fn the_end_of_a_task_is_recorded_once_the_database_is_unlocked() {
+    let gated = Gated::start().await;
+    let ids = gated.start_jobs().await;
+    let data = gated.stack.data.clone();
+    let lock = tokio::task::spawn_blocking(move || lock(&data)).await.unwrap();
+    gated.open_gate();
+    gated.cannot_record().await;
+    drop(lock);
+    gated.all_complete(&ids).await;
+    assert_eq!(gated.lines(), 1_001 * ids.len());
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_the_stack_waits_quietly() {
+    const WINDOW: Duration = Duration::from_secs(8);
+    let gated = Gated::start().await;
+    let ids = gated.start_jobs().await;
+    gated.limit_files(Some(0));
+    gated.open_gate();
+    gated.cannot_record().await;
+    let before = gated.processor_time();
+    tokio::time::sleep(WINDOW).await;
+    let used = gated.processor_time().saturating_sub(before);
+    let said = gated.said();
+    gated.limit_files(None);
+    gated.all_complete(&ids).await;
+    assert_eq!(gated.lines(), 1_001 * ids.len());
+    assert!(used < WINDOW / 4, "{used:?} of processor time in {WINDOW:?}");
+    assert!(
+        said.lines().count() < 50,
+        "{} lines:\n{}",
+        said.lines().count(),
+        said.lines().take(60).collect::<Vec<_>>().join("\n")
+    );
+}
