@@ -31,6 +31,10 @@ pub struct Job {
     /// `awslogs-stream-prefix` of that container.
     #[serde(default = "default_stream_prefix")]
     pub log_stream_prefix: String,
+    /// ARN of the task role that tasks get which use the table of executions, instead of their definition's own. Without it
+    /// every task has its definition's role, which then needs access to the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_role: Option<String>,
 }
 
 fn default_container() -> String {
@@ -95,6 +99,8 @@ pub struct NewTask<'a> {
     /// Variables for the job's container. All overrides together may have 8,192 characters
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html>).
     pub environment: Vec<(String, String)>,
+    /// ARN of the task role, if not the task definition's own.
+    pub role: Option<String>,
     /// Tags, at most 50.
     pub tags: BTreeMap<String, String>,
 }
@@ -153,7 +159,9 @@ impl Tasks {
             .count(1)
             .started_by(&new.owner.started_by)
             .client_token(&new.owner.client_token)
-            .overrides(TaskOverride::builder().container_overrides(container).build())
+            .overrides(
+                TaskOverride::builder().container_overrides(container).set_task_role_arn(new.role.clone()).build(),
+            )
             .set_network_configuration(self.network_configuration()?)
             .set_tags(Some(tags.collect()))
             .propagate_tags(PropagateTags::TaskDefinition)

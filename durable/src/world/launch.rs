@@ -18,21 +18,28 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
         (ATTEMPT.to_owned(), attempt.to_string()),
         ("EXECUTION_DEADLINE".to_owned(), execution.deadline.to_string()),
     ];
+    // The table is named in the environment of exactly those tasks that have a role for it.
+    let mut uses_table = false;
     let input = execution.request.input.text();
     if serde_json::to_string(input).is_ok_and(|quoted| quoted.len() <= INLINE_INPUT) {
         environment.push(("EXECUTION_INPUT".to_owned(), input.to_owned()));
     } else {
         environment.push(("INPUT_TABLE".to_owned(), table.to_owned()));
+        uses_table = true;
     }
     match execution.pattern {
         Pattern::Sync => {}
         // The task reports for itself.
-        Pattern::Callback => environment.push(("EXECUTIONS_TABLE".to_owned(), table.to_owned())),
+        Pattern::Callback => {
+            environment.push(("EXECUTIONS_TABLE".to_owned(), table.to_owned()));
+            uses_table = true;
+        }
     }
     NewTask {
         job,
         owner: TaskOwner { started_by: execution.id.to_string(), client_token: execution.id.client_token(attempt) },
         environment,
+        role: if uses_table { job.table_role.clone() } else { None },
         tags: execution.request.tags.clone(),
     }
 }
@@ -62,6 +69,29 @@ mod tests {
         };
         let now = jiff::Timestamp::UNIX_EPOCH;
         Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, now)
+    }
+
+    const LARGE: usize = INLINE_INPUT + 1;
+
+    #[test]
+    fn only_a_task_that_uses_the_table_gets_the_role_for_it() {
+        let small = r#"{"a":1}"#.to_owned();
+        let large = format!("\"{}\"", "x".repeat(LARGE));
+        let cases = [
+            (&small, Pattern::Sync, false),
+            (&large, Pattern::Sync, true),
+            (&small, Pattern::Callback, true),
+            (&large, Pattern::Callback, true),
+        ];
+        let with: Job = serde_json::from_str(r#"{"taskDefinition":"demo","tableRole":"arn:role"}"#).unwrap();
+        let without: Job = serde_json::from_str(r#"{"taskDefinition":"demo"}"#).unwrap();
+        for (input, pattern, uses_table) in cases {
+            let execution = execution(input, pattern);
+            let task = task_for(&execution, &with, Attempt::FIRST, "table");
+            assert_eq!(task.role.as_deref(), uses_table.then_some("arn:role"), "{pattern:?}, {} bytes", input.len());
+            assert_eq!(task.environment.iter().any(|(_, value)| value == "table"), uses_table);
+            assert_eq!(task_for(&execution, &without, Attempt::FIRST, "table").role, None);
+        }
     }
 
     fn environment(input: &str, pattern: Pattern) -> Vec<(String, String)> {
