@@ -144,7 +144,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 		|| { $(SCAN)/bin/checkov --skip-download --compact --quiet --file template.yaml; exit 1; }
 	shellcheck --external-sources deploy/*.sh
 	cargo build --quiet
-	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts test_emulator
+	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts test_orders test_emulator
 
 # The slow ones: both compile everything for release.
 .PHONY: ship-test

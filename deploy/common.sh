@@ -30,6 +30,17 @@ there() {
     return 1
 }
 
+# The function and the role that deploy.sh makes to ask Lambda something. Deletes what is there of them.
+PROBE=$STACK-probe
+forget_probe() {
+    if there "$PROBE" ResourceNotFoundException aws lambda get-function --function-name "$PROBE"; then
+        aws lambda delete-function --function-name "$PROBE" >/dev/null
+    fi
+    if there "the role $PROBE" NoSuchEntity aws iam get-role --role-name "$PROBE"; then
+        aws iam delete-role --role-name "$PROBE"
+    fi
+}
+
 # Sets ACCOUNT and REGION, or stops.
 log_in() {
     local why

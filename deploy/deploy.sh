@@ -3,25 +3,33 @@
 #
 #   STACK         name of the stack, longhaul if not given; images, functions and logs are named after it
 #   AWS_REGION    where; or what `aws configure` says
-#   ARCHITECTURE  arm64 (the default) or x86_64
+#   ARCHITECTURE  arm64 or x86_64; the stack's own if not given, arm64 for a new one
 #   JWT_ISSUER, JWT_AUDIENCE
 #                 whose tokens the API takes; without them, callers sign with IAM
 #   PARAMETERS    more parameters of template.yaml, as in "InternetEgress=true LogRetentionDays=90"
 #
-# Parameters that are not given keep the value that the stack has. Invariant: nothing in the account is changed before
-# everything that can be missing was looked for, and everything that can fail to build was built.
+# Parameters that are not given keep the value that the stack has. After `make destroy` was interrupted, it puts back what that
+# had taken. Invariant: nothing that stays in the account is changed before everything that can be missing was looked for, and
+# everything that can fail to build was built.
 # shellcheck source=deploy/common.sh
 source "$(dirname "$0")/common.sh"
 
 # ------------------------------------------------------------------------------------------------------ What is needed
 
+# What is reserved for the reconciler and the API's function, and what Lambda insists on leaving to the account's others
+# (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
+RECONCILER_CONCURRENCY=10
+API_CONCURRENCY=400
+UNRESERVED_CONCURRENCY=100
+
 check_stack_name
-ARCHITECTURE=${ARCHITECTURE:-arm64}
-case $ARCHITECTURE in
-    arm64) platform=linux/arm64 ;;
-    x86_64) platform=linux/amd64 ;;
+case ${ARCHITECTURE:-} in
+    "" | arm64 | x86_64) ;;
     *) die "ARCHITECTURE is \"$ARCHITECTURE\", but has to be arm64 or x86_64. Nothing has been changed." ;;
 esac
+for more in ${PARAMETERS:-}; do
+    [[ $more != Architecture=* ]] || die "PARAMETERS has an Architecture: give it as ARCHITECTURE. Nothing has been changed."
+done
 if [ "${JWT_ISSUER:+given}" != "${JWT_AUDIENCE:+given}" ]; then
     die "JWT_ISSUER and JWT_AUDIENCE have to be given both, or neither. Nothing has been changed."
 fi
@@ -29,6 +37,7 @@ fi
 need git "see https://git-scm.com"
 need aws "see https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 need sam "\`make deploy\` installs it; or see deploy/requirements.txt"
+need python3 "see https://www.python.org"
 need cargo "see https://rustup.rs"
 need cargo-lambda "\`make deploy\` installs it; or see deploy/requirements.txt"
 
@@ -73,6 +82,124 @@ case $status in
             "\`aws cloudformation continue-update-rollback --stack-name $STACK\` and deploy again. Nothing has been changed."
         ;;
 esac
+
+# parameter NAME: its value in the stack; nothing if there is no stack, or it had no such parameter when it was last deployed.
+parameter() {
+    [ -n "$status" ] || return 0
+    local value
+    value=$(aws cloudformation describe-stacks --stack-name "$STACK" --output text \
+        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue")
+    [ "$value" = None ] || printf '%s' "$value"
+}
+
+# given NAME: whether PARAMETERS has it.
+given() { [[ " ${PARAMETERS:-} " == *" $1="* ]]; }
+
+had=$(parameter Architecture)
+ARCHITECTURE=${ARCHITECTURE:-${had:-arm64}}
+case $ARCHITECTURE in
+    arm64) platform=linux/arm64 ;;
+    *) platform=linux/amd64 ;;
+esac
+[ -z "$had" ] || [ "$had" = "$ARCHITECTURE" ] || say "The stack $STACK changes from $had to $ARCHITECTURE"
+
+chosen=() # parameters that are chosen here
+
+# Two Availability Zones that have everything. A subnet cannot move, so a stack that is there keeps its own.
+zone_of() {
+    local found
+    found=$(aws ec2 describe-subnets --output text --query "Subnets[0].AvailabilityZone" --filters \
+        "Name=tag:aws:cloudformation:stack-name,Values=$STACK" "Name=tag:aws:cloudformation:logical-id,Values=$1")
+    [ "$found" = None ] || printf '%s' "$found"
+}
+if given ZoneA || given ZoneB; then
+    if ! given ZoneA || ! given ZoneB; then
+        die "PARAMETERS has to have both ZoneA and ZoneB, or neither. Nothing has been changed."
+    fi
+else
+    zone_a=$(zone_of SubnetA)
+    zone_b=$(zone_of SubnetB)
+    if [ -z "$zone_a" ] || [ -z "$zone_b" ]; then
+        services=(ecr.api ecr.dkr logs)
+        offered=()
+        for service in "${services[@]}"; do
+            zones=$(aws ec2 describe-vpc-endpoint-services --service-names "com.amazonaws.$REGION.$service" --output text \
+                --query "ServiceDetails[0].AvailabilityZones")
+            offered+=(" $(tr '\t\n' '  ' <<<"$zones") ")
+        done
+        zones=$(aws ec2 describe-availability-zones --output text --filters Name=zone-type,Values=availability-zone \
+            Name=state,Values=available --query "AvailabilityZones[].[ZoneName,ZoneId]")
+        fit=()
+        while read -r name id; do
+            # These have no Fargate: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AWS_Fargate-Regions.html.
+            # No API tells. Ids are the same for everybody; which name is which id differs from account to account.
+            case $id in use1-az3 | usw1-az2 | apne1-az3 | cnn1-az3) continue ;; esac
+            for zones in "${offered[@]}"; do [[ $zones == *" $name "* ]] || continue 2; done
+            fit+=("$name")
+        done <<<"$zones"
+        [ "${#fit[@]}" -ge 2 ] || die "fewer than two Availability Zones of $REGION have Fargate and the interface endpoints of" \
+            "${services[*]}: ${fit[*]:-none}. Name two with PARAMETERS=\"ZoneA=… ZoneB=…\", or choose another Region." \
+            "Nothing has been changed."
+        zone_a=${fit[0]}
+        zone_b=${fit[1]}
+    fi
+    chosen+=("ZoneA=$zone_a" "ZoneB=$zone_b")
+fi
+
+# Concurrency is reserved only where the account has room for it: Lambda refuses it otherwise, and new accounts have little.
+room=$(aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions --output text)
+for function in Reconciler=$RECONCILER_CONCURRENCY Api=$API_CONCURRENCY; do
+    name=${function%=*}Concurrency
+    wanted=${function#*=}
+    if given "$name"; then continue; fi
+    # Once it was chosen, by whomever, it stays.
+    if [ -n "$(parameter "$name")" ]; then continue; fi
+    if [ $((room - wanted)) -lt "$UNRESERVED_CONCURRENCY" ]; then
+        say "This account has too little Lambda concurrency ($room not reserved) to reserve $wanted for $STACK: going on without." \
+            "\`PARAMETERS=\"$name=$wanted\"\` reserves it once AWS has raised the account's quota"
+        wanted=0
+    fi
+    room=$((room - wanted))
+    chosen+=("$name=$wanted")
+done
+
+# AWS's list of runtimes for durable functions does not have `provided.al2023`
+# (https://docs.aws.amazon.com/lambda/latest/dg/durable-supported-runtimes.html), though the SDK for Rust is deployed on it. So
+# Lambda is asked, with a function that nobody invokes, before anything is built. A stack that is there has asked already.
+probe() {
+    local folder made trust
+    trust='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
+    folder=$(mktemp -d)
+    python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "w").writestr("bootstrap", "#!/bin/sh\n")' \
+        "$folder/probe.zip" || die "cannot write $folder/probe.zip. Nothing has been changed."
+    forget_probe # of a run that was killed
+    if ! made=$(aws iam create-role --role-name "$PROBE" --assume-role-policy-document "$trust" 2>&1); then
+        say "Cannot ask Lambda whether it takes durable functions of provided.al2023: going on as if it did. AWS says: $made"
+    else
+        # A role takes some seconds until Lambda can assume it.
+        for _ in {1..12}; do
+            if made=$(aws lambda create-function --function-name "$PROBE" --runtime provided.al2023 --handler bootstrap \
+                --architectures "$ARCHITECTURE" --role "arn:$partition:iam::$ACCOUNT:role/$PROBE" \
+                --durable-config ExecutionTimeout=60,RetentionPeriodInDays=1 --zip-file "fileb://$folder/probe.zip" 2>&1); then
+                made=""
+                break
+            fi
+            [[ $made == *"cannot be assumed"* ]] || break
+            sleep "${PROBE_PAUSE:-5}"
+        done
+        forget_probe
+        [ -z "$made" ] || die "Lambda makes no durable function of the runtime provided.al2023 in $REGION with $ARCHITECTURE: try" \
+            "another Region (AWS_REGION), where durable functions are offered, or the other ARCHITECTURE. Nothing has been" \
+            "changed. AWS says: $made"
+    fi
+    rm -r "$folder"
+}
+case $REGION in
+    cn-*) partition=aws-cn ;;
+    us-gov-*) partition=aws-us-gov ;;
+    *) partition=aws ;;
+esac
+if [ -z "$status" ] || [ "$status" = REVIEW_IN_PROGRESS ]; then probe; fi
 
 # -------------------------------------------------------------------------------------------------------------- Build
 
@@ -139,6 +266,7 @@ parameters=(
     "WorkerImage=$registry/$REPOSITORY@$digest"
     "S3PrefixList=$s3"
     "DynamoDBPrefixList=$dynamodb"
+    "${chosen[@]}"
 )
 [ -z "${JWT_ISSUER:-}" ] || parameters+=("JwtIssuer=$JWT_ISSUER" "JwtAudience=$JWT_AUDIENCE")
 for more in ${PARAMETERS:-}; do parameters+=("$more"); done
@@ -150,7 +278,36 @@ everything=("${parameters[@]}")
 [ "$status" != UPDATE_ROLLBACK_COMPLETE ] || everything+=("$updated")
 changed=$( (printf '%s\n' "${everything[@]}" && cat template.yaml .aws-sam/build/*/bootstrap) | git hash-object --stdin)
 parameters+=("Deployment=$changed")
-sam deploy --stack-name "$STACK" --region "$REGION" --parameter-overrides "${parameters[@]}"
+# Under a prefix of its own in the bucket that SAM shares between stacks, so that `sam delete` finds all of it.
+sam deploy --stack-name "$STACK" --region "$REGION" --s3-prefix "$STACK" --parameter-overrides "${parameters[@]}"
+
+# `make destroy` that was interrupted has changed what the template says, without CloudFormation's knowing.
+lift() {
+    local function=$1 reserved=$2 now
+    now=$(aws lambda get-function-concurrency --function-name "$STACK-$function" --query ReservedConcurrentExecutions --output text)
+    [ "$now" = 0 ] || return 0
+    say "$STACK-$function was stopped by an interrupted \`make destroy\`: letting it run again"
+    if [ "${reserved:-0}" = 0 ]; then
+        aws lambda delete-function-concurrency --function-name "$STACK-$function"
+    else
+        aws lambda put-function-concurrency --function-name "$STACK-$function" \
+            --reserved-concurrent-executions "$reserved" >/dev/null
+    fi
+}
+status=deployed # so its parameters are those of now
+if [ "$(parameter DeletionProtection)" != false ]; then
+    protected=$(aws dynamodb describe-table --table-name "$STACK-executions" --query Table.DeletionProtectionEnabled --output text)
+    [ "${protected,,}" != false ] ||
+        aws dynamodb update-table --table-name "$STACK-executions" --deletion-protection-enabled >/dev/null
+fi
+backups=$(aws dynamodb describe-continuous-backups --table-name "$STACK-executions" --output text \
+    --query ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus)
+[ "$backups" != DISABLED ] || aws dynamodb update-continuous-backups --table-name "$STACK-executions" \
+    --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true >/dev/null
+lift sync 0
+lift callback 0
+lift reconciler "$(parameter ReconcilerConcurrency)"
+lift api "$(parameter ApiConcurrency)" # last: from here on executions start
 
 # --------------------------------------------------------------------------------------------------------- First steps
 

@@ -4,8 +4,8 @@
 #   STACK, AWS_REGION  as for deploy.sh
 #   CONFIRM            the stack's name, where nobody is there to type it
 #
-# Run again, it goes on where it failed. What stays: the bucket that SAM shares between all stacks of the Region, less this
-# stack's files; the account's role for ECS, which every cluster uses; and the log's key for 7 days, in which AWS would take
+# Run again, it goes on where it failed; `make deploy` instead puts the stack back to work. No backup of the table is kept. What
+# stays: the bucket that SAM shares between all stacks of the Region, less this stack's files, which have a prefix of their own; the account's role for ECS, which every cluster uses; and the log's key for 7 days, in which AWS would take
 # the deletion back.
 # shellcheck source=deploy/common.sh
 source "$(dirname "$0")/common.sh"
@@ -42,7 +42,7 @@ stop_executions() {
 
 if [ -z "${CONFIRM:-}" ]; then
     [ -t 0 ] || die "set CONFIRM=$STACK to delete that stack and its data. Nothing has been changed."
-    read -rp "This deletes $STACK in account $ACCOUNT, $REGION, with every execution in it. Its name, to go on: " CONFIRM
+    read -rp "This deletes $STACK in account $ACCOUNT, $REGION, with every execution in it; no backup is kept. Its name, to go on: " CONFIRM
 fi
 [ "$CONFIRM" = "$STACK" ] || die "that is not the name of the stack, $STACK. Nothing has been changed."
 
@@ -76,6 +76,10 @@ if there "the stack" "does not exist" aws cloudformation describe-stacks --stack
         done
     fi
     if there "the table" ResourceNotFoundException aws dynamodb describe-table --table-name "$STACK-executions"; then
+        # DynamoDB keeps a backup of a table for 35 days if it is deleted while point-in-time recovery is on
+        # (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/PointInTimeRecovery_Howitworks.html).
+        aws dynamodb update-continuous-backups --table-name "$STACK-executions" \
+            --point-in-time-recovery-specification PointInTimeRecoveryEnabled=false >/dev/null
         aws dynamodb update-table --table-name "$STACK-executions" --no-deletion-protection-enabled >/dev/null
     fi
 
@@ -89,6 +93,7 @@ if there "the image repository" RepositoryNotFoundException aws ecr describe-rep
 fi
 
 say "Deleting what services left behind"
+forget_probe
 # The stack's own log groups went with it, unless a last line came after that and its service made the group again.
 for group in "/ecs/$STACK" "/aws/lambda/$STACK-api" "/aws/lambda/$STACK-sync" "/aws/lambda/$STACK-callback" \
     "/aws/lambda/$STACK-reconciler" "/aws/vendedlogs/$STACK-api" "/aws/vpc/$STACK" "/aws/ecs/containerinsights/$STACK/performance"; do

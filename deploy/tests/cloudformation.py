@@ -20,6 +20,8 @@ GIVEN = {
     "WorkerImage": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/STACK-worker@sha256:{'0' * 64}",
     "S3PrefixList": "pl-53",
     "DynamoDBPrefixList": "pl-db",
+    "ZoneA": "us-east-1a",
+    "ZoneB": "us-east-1b",
 }
 
 
@@ -138,9 +140,6 @@ class Template:
 
     def fn_select(self, argument):
         return self.value(argument[1])[int(argument[0])]
-
-    def fn_getazs(self, _):
-        return ["us-east-1a", "us-east-1b"]
 
     def fn_cidr(self, argument):
         return [f"<cidr {number}>" for number in range(int(argument[1]))]

@@ -60,7 +60,7 @@ class Environment(unittest.TestCase):
         definitions = {it["Family"]: it for it in map(template.properties, template.of_type("AWS::ECS::TaskDefinition"))}
         for name in FUNCTIONS:
             tasks = json.loads(template.properties(name)["Environment"]["Variables"]["TASKS"])
-            self.assertEqual(tasks["demo"], {"taskDefinition": "STACK-demo"})
+            self.assertEqual(tasks["demo"], {"taskDefinition": "STACK-demo", "tableRole": "<TableTaskRole.Arn>"})
             self.assertEqual(sorted(task["taskDefinition"] for task in tasks.values()), sorted(definitions))
             for task in tasks.values():
                 (prefix,) = {
@@ -190,10 +190,35 @@ class Alarms(unittest.TestCase):
         self.assertLessEqual(too_old, (alarm["EvaluationPeriods"] - 2) * alarm["Period"])
 
     def test_one_sweep_that_fails_is_no_alarm(self):
-        """Lambda tries it again after one minute and after two more."""
         alarm = self.alarms()["SweepFails"]
         self.assertEqual(alarm["Period"], 60)
-        self.assertGreater(alarm["EvaluationPeriods"], 4)
+        self.assertGreater(alarm["EvaluationPeriods"], 1)
+
+
+class Reconciler(unittest.TestCase):
+    def test_sweeps_do_not_pile_up(self):
+        """One that did not run in a minute is followed by another anyway."""
+        template = Template()
+        late = {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
+        self.assertEqual(template.properties("ReconcilerFunction")["EventInvokeConfig"], late)
+        (target,) = template.properties("Sweep")["Targets"]
+        self.assertEqual(target["RetryPolicy"], late)
+        (config,) = [it["Properties"] for it in transformed().values() if it["Type"] == "AWS::Lambda::EventInvokeConfig"]
+        self.assertEqual(config["Qualifier"], "live", "it is the alias that is invoked")
+
+    def test_concurrency_is_reserved_where_that_is_asked_for(self):
+        quiet, given = Template(), Template(ApiConcurrency="400", ReconcilerConcurrency="20")
+        for function, reserved in (("ApiFunction", "400"), ("ReconcilerFunction", "20")):
+            self.assertNotIn("ReservedConcurrentExecutions", quiet.properties(function))
+            self.assertEqual(given.properties(function)["ReservedConcurrentExecutions"], reserved)
+        for function in ("SyncFunction", "CallbackFunction"):
+            self.assertNotIn("ReservedConcurrentExecutions", given.properties(function))
+
+    def test_notices_leave_room_for_the_sweep(self):
+        most = Template().properties("NoticesReachReconciler")["ScalingConfig"]["MaximumConcurrency"]
+        script = (ROOT / "deploy/deploy.sh").read_text()
+        (reserved,) = re.findall(r"^RECONCILER_CONCURRENCY=(\d+)$", script, re.M)
+        self.assertLess(most, int(reserved))
 
 
 class Durable(unittest.TestCase):
@@ -223,13 +248,14 @@ class Durable(unittest.TestCase):
 
 
 class Callers(unittest.TestCase):
-    def test_no_route_is_open(self):
+    def test_no_route_is_open_but_health(self):
         for given, expected in (({}, "AWS_IAM"), ({"JwtIssuer": "https://i", "JwtAudience": "a,b"}, "JWT")):
             template = Template(**given)
             routes = template.of_type("AWS::ApiGatewayV2::Route")
-            self.assertTrue(routes)
+            self.assertIn("Route", routes)
             for name in routes:
-                self.assertEqual(template.properties(name)["AuthorizationType"], expected)
+                health = template.properties(name)["RouteKey"] == "GET /healthz"
+                self.assertEqual(template.properties(name)["AuthorizationType"], "NONE" if health else expected)
             self.assertEqual(template.outputs()["Authorization"], expected)
         self.assertEqual(template.properties("Route")["AuthorizerId"], "<JwtAuthorizer>")
         jwt = template.properties("JwtAuthorizer")["JwtConfiguration"]
@@ -239,10 +265,46 @@ class Callers(unittest.TestCase):
         self.assertNotIn("Preflight", Template().resources)
         template = Template(CorsOrigins="https://app.example")
         routes = {it: template.properties(it) for it in template.of_type("AWS::ApiGatewayV2::Route")}
-        unproven = [it["RouteKey"] for it in routes.values() if it["AuthorizationType"] == "NONE"]
-        self.assertEqual(unproven, ["OPTIONS /{proxy+}"])
+        self.assertEqual(self.open_routes(template), {"OPTIONS /{proxy+}", "GET /healthz"})
         self.assertEqual(routes["Route"]["AuthorizationType"], "AWS_IAM")
         self.assertEqual(template.properties("ApiFunction")["Environment"]["Variables"]["CORS_ORIGINS"], "https://app.example")
+
+    def open_routes(self, template):
+        routes = map(template.properties, template.of_type("AWS::ApiGatewayV2::Route"))
+        return {it["RouteKey"] for it in routes if it["AuthorizationType"] == "NONE"}
+
+    def test_the_documentation_is_open_where_a_parameter_says_so(self):
+        """And all of it: the page, its files, and the document that it reads."""
+        source = (ROOT / "api/src/document.rs").read_text()
+        served = {re.sub(r"\{\*\w+\}", "{proxy+}", path) for path in re.findall(r'"(/(?:docs|openapi)[^"]*)"', source)}
+        self.assertGreaterEqual(served, {"/docs", "/docs/", "/docs/{proxy+}", "/openapi.json", "/openapi.yaml"})
+        self.assertEqual(self.open_routes(Template(PublicDocs="true")), {"GET /healthz", *(f"GET {path}" for path in served)})
+
+    def test_what_api_gateway_refuses_can_be_read_by_the_pages_that_may_call(self):
+        """The same as the function's own headers, which API Gateway replaces."""
+        self.assertNotIn("CorsConfiguration", Template().properties("Api"))
+        cors = Template(CorsOrigins="https://a.example,https://b.example").properties("Api")["CorsConfiguration"]
+        self.assertEqual(cors["AllowOrigins"], ["https://a.example", "https://b.example"])
+        source = (ROOT / "api/src/cors.rs").read_text()
+        for constant, key in (("REQUEST_HEADERS", "AllowHeaders"), ("ANSWER_HEADERS", "ExposeHeaders")):
+            body = re.search(rf"const {constant}: [^=]+= \[(.*?)\];", source, re.S)[1]
+            names = [text or name.lower().replace("_", "-") for name, text in re.findall(r'header::([A-Z_]+)|"([a-z0-9-]+)"', body)]
+            self.assertEqual(sorted(cors[key]), sorted(names))
+        methods = re.search(r"allow_methods\(\[(.*?)\]\)", source)[1]
+        self.assertEqual(cors["AllowMethods"], re.findall(r"Method::(\w+)", methods))
+        (kept,) = re.findall(r"PREFLIGHT_KEPT: Duration = Duration::from_hours\((\d+)\)", source)
+        self.assertEqual(cors["MaxAge"], int(kept) * 3600)
+
+    def test_starts_are_throttled_to_what_ecs_launches(self):
+        """And nothing else is: while starts are refused, a poll or a cancel is not."""
+        template = Template()
+        stage = template.properties("Stage")
+        routes = {it: template.properties(it)["RouteKey"] for it in template.of_type("AWS::ApiGatewayV2::Route")}
+        (throttled,) = stage["RouteSettings"]
+        self.assertEqual(stage["RouteSettings"][throttled], {"ThrottlingRateLimit": "20", "ThrottlingBurstLimit": "100"})
+        self.assertEqual(throttled, routes[template.resources["Stage"]["DependsOn"]])
+        self.assertTrue(throttled.startswith("POST /executions/"))
+        self.assertIn("POST /executions/{executionId}/cancel", routes.values())
 
     def test_half_a_jwt_is_refused(self):
         (rule,) = [it for name, it in Template().raw["Rules"].items() if "Issuer" in name]
@@ -299,9 +361,16 @@ class Network(unittest.TestCase):
             self.assertNotIn("SecurityGroupIngress", Template().properties(name))
         self.assertEqual(list(Template().of_type("AWS::EC2::SecurityGroupIngress")), ["EndpointsTakeTasks"])
 
+    def test_the_subnets_are_in_the_zones_that_were_chosen(self):
+        template = Template(ZoneA="us-east-1d", ZoneB="us-east-1f")
+        self.assertEqual([template.properties(f"Subnet{it}")["AvailabilityZone"] for it in "AB"], ["us-east-1d", "us-east-1f"])
+        self.assertTrue(template.holds(template.raw["Rules"]["ZonesDiffer"]["Assertions"][0]["Assert"]))
+        same = Template(ZoneA="us-east-1a", ZoneB="us-east-1a")
+        self.assertFalse(same.holds(same.raw["Rules"]["ZonesDiffer"]["Assertions"][0]["Assert"]))
+
     def test_every_kind_of_stack_is_complete(self):
         """No resource refers to one that a condition leaves out."""
-        for given in ({}, {"PrivateSubnets": "true"}, {"InternetEgress": "true"}, {"JwtIssuer": "i", "JwtAudience": "a"}, {"CorsOrigins": "*"}):
+        for given in ({}, {"PrivateSubnets": "true"}, {"InternetEgress": "true"}, {"JwtIssuer": "i", "JwtAudience": "a"}, {"CorsOrigins": "*"}, {"PublicDocs": "true"}):
             template = Template(**given)
             for name in template.resources:
                 template.properties(name)

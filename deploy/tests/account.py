@@ -1,0 +1,340 @@
+"""An AWS account for the scripts: the parts of it that they change, behind an `aws` and a `sam` that reach it.
+
+Calls and answers are held against AWS's models (botocore's). What differs from AWS: everything is consistent at once, a
+Region has three zones, and the stack is the few resources that the scripts look at.
+"""
+
+import json
+import pathlib
+import re
+import socketserver
+import threading
+
+import botocore
+import botocore.session
+import jmespath
+import yaml
+from botocore.validate import ParamValidator
+from cloudformation import ROOT, Loader
+
+SESSION = botocore.session.get_session()
+ACCOUNT = "111122223333"
+DIGEST = "sha256:" + "1" * 64
+
+# Asks the account, and ends as it says. In bash, since the scripts make many calls and nothing else starts as fast.
+CLIENT = """#!/usr/bin/env bash
+exec 3<>/dev/tcp/127.0.0.1/{port}
+printf '%s\\0' "$#" {tool} "$@" >&3
+read -r code <&3
+if [ "$code" = 0 ]; then cat <&3; else cat <&3 >&2; fi
+exit "$code"
+"""
+
+
+class Refused(Exception):
+    """AWS says no."""
+
+
+class Account:
+    """What there is. The script is killed (`kill`) at its change number `fails_at`, before the change or `after` it."""
+
+    def __init__(self, unreserved=1000):
+        self.unreserved = unreserved
+        self.stack, self.functions, self.table, self.roles = None, {}, None, set()
+        self.repositories, self.tasks, self.executions, self.backups, self.objects = set(), [], [], [], set()
+        self.zones = {"eu-west-1a": "euw1-az1", "eu-west-1b": "euw1-az2", "eu-west-1c": "euw1-az3"}
+        self.offered = {service: list(self.zones) for service in ("ecr.api", "ecr.dkr", "logs")}
+        self.refuses_durable = self.assumable_after = None
+        self.calls, self.changes, self.fails_at, self.after, self.kill = [], 0, None, False, None
+
+    def snapshot(self):
+        """All that a deployment is to leave."""
+        stack = self.stack and {**self.stack, "parameters": {**self.stack["parameters"], "Deployment": "", "WorkerImage": ""}}
+        return json.loads(json.dumps([stack, self.functions, self.table, sorted(self.roles), sorted(self.repositories)]))
+
+    # -------------------------------------------------------------------------------------------------------- calls
+
+    def call(self, tool, *words):
+        self.calls.append(" ".join([tool, *words]))
+        try:
+            if tool == "sam":
+                return 0, self.sam(*words)
+            if tool != "aws":
+                return 0, ""
+            return 0, self.aws(*words)
+        except Refused as refusal:
+            return 254, f"An error occurred ({refusal}) when calling an operation"
+
+    def changing(self, change):
+        """Makes a change, unless the script dies before it; it can die after it, too."""
+        number = self.changes
+        self.changes += 1
+        if number != self.fails_at:
+            change()
+            return
+        if self.after:
+            change()
+        self.kill()
+        raise Refused("the script is dead")
+
+    def aws(self, service, command, *words):
+        if f"{service} {command}" in ("ecs wait", "ecr get-login-password"):
+            return ""
+        model = SESSION.get_service_model(service)
+        (name,) = [it for it in model.operation_names if botocore.xform_name(it, "-") == command]
+        operation = model.operation_model(name)
+        options, given = self.options(words), {}
+        if "generate-cli-skeleton" in options:
+            return "{}"
+        members = operation.input_shape.members if operation.input_shape else {}
+        by_option = {botocore.xform_name(it, "-"): it for it in members}
+        for option, values in options.items():
+            if option in ("query", "output"):
+                continue
+            if option == "zip-file": # the client's own
+                given["Code"] = {"ZipFile": pathlib.Path(values[0].removeprefix("fileb://")).read_bytes()}
+                continue
+            plain = option.removeprefix("no-")
+            member = by_option[option if option in by_option else plain]
+            given[member] = option == plain if members[member].type_name == "boolean" else self.value(members[member], values)
+        if operation.input_shape:
+            report = ParamValidator().validate(given, operation.input_shape)
+            assert not report.has_errors(), f"{command}: {report.generate_report()}"
+        answer = getattr(self, command.replace("-", "_"))(**given) or {}
+        if operation.output_shape:
+            report = ParamValidator().validate(answer, operation.output_shape)
+            assert not report.has_errors(), f"{command}: {report.generate_report()}"
+        if "query" not in options:
+            return json.dumps(answer, default=str)
+        return self.text(jmespath.search(options["query"][0], answer))
+
+    @staticmethod
+    def options(words):
+        found = {}
+        for word in words:
+            if word.startswith("--"):
+                values = found.setdefault(word[2:], [])
+            else:
+                values.append(word)
+        return found
+
+    def value(self, shape, values):
+        """What the words after an option stand for: the `aws` client's shorthand."""
+        if shape.type_name == "list":
+            return [self.value(shape.member, [value]) for value in values]
+        (value,) = values
+        if shape.type_name == "structure":
+            parts, found = re.findall(r"(\w+)=(.*?)(?=,\w+=|$)", value), {}
+            for name, text in parts:
+                inner = shape.members[name]
+                found[name] = self.value(inner, text.split(",") if inner.type_name == "list" else [text])
+            return found
+        if shape.type_name in ("integer", "long"):
+            return int(value)
+        if shape.type_name == "boolean":
+            return value == "true"
+        if shape.type_name == "blob":
+            return pathlib.Path(value.removeprefix("fileb://")).read_bytes()
+        return value
+
+    def text(self, value):
+        if value is None:
+            return "None\n"
+        if isinstance(value, list):
+            rows = value if value and isinstance(value[0], list) else [value]
+            return "".join("\t".join(str(it) for it in row) + "\n" for row in rows)
+        return f"{value}\n"
+
+    # ---------------------------------------------------------------------------------------------- what there is
+
+    def get_caller_identity(self):
+        return {"Account": ACCOUNT}
+
+    def describe_stacks(self, StackName):
+        if self.stack is None:
+            raise Refused(f"ValidationError: Stack with id {StackName} does not exist")
+        parameters = [{"ParameterKey": it, "ParameterValue": value} for it, value in self.stack["parameters"].items()]
+        outputs = [{"OutputKey": "ApiUrl", "OutputValue": "https://api.example"}, {"OutputKey": "Authorization", "OutputValue": "AWS_IAM"}]
+        stack = {"StackName": StackName, "StackStatus": self.stack["status"], "CreationTime": 0}
+        return {"Stacks": [{**stack, "Parameters": parameters, "Outputs": outputs}]}
+
+    def describe_managed_prefix_lists(self, Filters):
+        return {"PrefixLists": [{"PrefixListId": "pl-5" + ("3" if Filters[0]["Values"][0].endswith("s3") else "d")}]}
+
+    def describe_subnets(self, Filters):
+        ids = {it["Name"]: it["Values"][0] for it in Filters}
+        zone = self.stack and self.stack["parameters"]["Zone" + ids["tag:aws:cloudformation:logical-id"][-1]]
+        return {"Subnets": [{"AvailabilityZone": zone}] if zone else []}
+
+    def describe_vpc_endpoint_services(self, ServiceNames):
+        return {"ServiceDetails": [{"AvailabilityZones": self.offered[ServiceNames[0].split(".", 3)[3]]}]}
+
+    def describe_availability_zones(self, Filters):
+        return {"AvailabilityZones": [{"ZoneName": name, "ZoneId": it} for name, it in self.zones.items()]}
+
+    def get_account_settings(self):
+        reserved = sum(it.get("reserved") or 0 for it in self.functions.values())
+        return {"AccountLimit": {"UnreservedConcurrentExecutions": self.unreserved - reserved}}
+
+    def function(self, name):
+        if name not in self.functions:
+            raise Refused("ResourceNotFoundException")
+        return self.functions[name]
+
+    def get_function(self, FunctionName):
+        self.function(FunctionName)
+
+    def get_function_concurrency(self, FunctionName):
+        reserved = self.function(FunctionName)["reserved"]
+        return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
+
+    def put_function_concurrency(self, FunctionName, ReservedConcurrentExecutions):
+        self.changing(lambda: self.function(FunctionName).update(reserved=ReservedConcurrentExecutions))
+
+    def delete_function_concurrency(self, FunctionName):
+        self.changing(lambda: self.function(FunctionName).update(reserved=None))
+
+    def create_function(self, FunctionName, Role, DurableConfig, Code, **_):
+        if Role.rsplit("/", 1)[1] not in self.roles:
+            raise Refused("InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.")
+        if self.assumable_after:
+            self.assumable_after -= 1
+            raise Refused("InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.")
+        if self.refuses_durable:
+            raise Refused(self.refuses_durable)
+        if FunctionName in self.functions:
+            raise Refused("ResourceConflictException")
+        self.changing(lambda: self.functions.update({FunctionName: {"reserved": None}}))
+
+    def delete_function(self, FunctionName):
+        self.changing(lambda: self.functions.pop(FunctionName))
+
+    def list_durable_executions_by_function(self, FunctionName, Statuses, Qualifier=None):
+        arns = self.executions if FunctionName.endswith("sync") and "RUNNING" in Statuses and Qualifier is None else []
+        return {"DurableExecutions": [
+            {"DurableExecutionArn": arn, "DurableExecutionName": "n", "FunctionArn": "arn:f", "Status": "RUNNING", "StartTimestamp": 0}
+            for arn in arns
+        ]}  # fmt: skip
+
+    def stop_durable_execution(self, DurableExecutionArn, Error):
+        self.changing(lambda: self.executions.remove(DurableExecutionArn))
+        return {"StopTimestamp": 0}
+
+    def list_versions_by_function(self, FunctionName):
+        return {"Versions": [{"Version": "$LATEST"}, {"Version": "7"}]}
+
+    def get_role(self, RoleName):
+        if RoleName not in self.roles | {"AWSServiceRoleForECS"}:
+            raise Refused("NoSuchEntity")
+        return {"Role": {"RoleName": RoleName, "Path": "/", "RoleId": "A" * 16, "Arn": "arn:aws:iam::1:role/" + RoleName, "CreateDate": 0}}
+
+    def create_role(self, RoleName, AssumeRolePolicyDocument):
+        json.loads(AssumeRolePolicyDocument)
+        self.changing(lambda: self.roles.add(RoleName))
+        return {**self.get_role(RoleName)}
+
+    def delete_role(self, RoleName):
+        self.changing(lambda: self.roles.discard(RoleName))
+
+    def describe_repositories(self, repositoryNames):
+        if repositoryNames[0] not in self.repositories:
+            raise Refused("RepositoryNotFoundException")
+
+    def create_repository(self, repositoryName, **_):
+        self.changing(lambda: self.repositories.add(repositoryName))
+
+    def delete_repository(self, repositoryName, force):
+        self.changing(lambda: self.repositories.discard(repositoryName))
+
+    def describe_images(self, **_):
+        return {"imageDetails": [{"imageDigest": DIGEST}]}
+
+    def list_tasks(self, cluster):
+        if self.stack is None:
+            raise Refused("ClusterNotFoundException")
+        return {"taskArns": self.tasks}
+
+    def stop_task(self, task, **_):
+        self.changing(lambda: self.tasks.remove(task))
+
+    def list_task_definitions(self, **_):
+        return {"taskDefinitionArns": []}
+
+    def describe_log_groups(self, **_):
+        return {"logGroups": []}
+
+    def describe_table(self, TableName):
+        if self.table is None:
+            raise Refused("ResourceNotFoundException")
+        return {"Table": {"DeletionProtectionEnabled": self.table["protected"]}}
+
+    def update_table(self, TableName, DeletionProtectionEnabled):
+        self.changing(lambda: self.table.update(protected=DeletionProtectionEnabled))
+
+    def describe_continuous_backups(self, TableName):
+        state = "ENABLED" if self.table["recovery"] else "DISABLED"
+        recovery = {"PointInTimeRecoveryStatus": state}
+        return {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery}}
+
+    def update_continuous_backups(self, TableName, PointInTimeRecoverySpecification):
+        self.changing(lambda: self.table.update(recovery=PointInTimeRecoverySpecification["PointInTimeRecoveryEnabled"]))
+
+    # ---------------------------------------------------------------------------------------------------------- sam
+
+    def sam(self, command, *words):
+        if command == "deploy":
+            self.changing(lambda: self.deploy(self.options(words)))
+        elif command == "delete":
+            self.changing(self.delete)
+        return ""
+
+    def deploy(self, options):
+        """Parameters that are not given keep their value, as with SAM (samcli/commands/deploy/deploy_context.py)."""
+        given = dict(it.split("=", 1) for it in options["parameter-overrides"])
+        template = yaml.load((ROOT / "template.yaml").read_text(), Loader)["Parameters"]
+        assert set(given) <= set(template), given
+        before = self.stack["parameters"] if self.stack else {}
+        parameters = {name: given.get(name, before.get(name, str(it.get("Default", "")))) for name, it in template.items()}
+        for name, spec in template.items():
+            assert parameters[name] or spec.get("Default") == "", f"{name} has no value"
+        self.stack = {"status": "UPDATE_COMPLETE", "parameters": parameters}
+        self.objects = {f"{options['s3-prefix'][0]}/code"}
+        self.table = self.table or {"protected": parameters["DeletionProtection"] == "true", "recovery": True}
+        for function in ("api", "sync", "callback", "reconciler"):
+            name = f"{function.capitalize()}Concurrency"
+            wanted = int(parameters.get(name, 0)) or None
+            # CloudFormation touches what has changed in the template, and nothing else.
+            if f"longhaul-{function}" not in self.functions or before.get(name) != parameters.get(name):
+                self.functions[f"longhaul-{function}"] = {"reserved": wanted}
+
+    def delete(self):
+        if self.table["protected"] or self.tasks or self.executions:
+            raise Refused("ValidationError: DELETE_FAILED")
+        if self.table["recovery"]:
+            self.backups.append("system backup, for 35 days")
+        self.stack = self.table = None
+        self.functions = {name: it for name, it in self.functions.items() if name == "longhaul-probe"}
+        self.objects = {it for it in self.objects if not it.startswith("longhaul/")}
+
+
+def serve(account):
+    """Answers CLIENT at a port of its own."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def word(self):
+            word = b""
+            while (byte := self.rfile.read(1)) not in (b"\0", b""):
+                word += byte
+            return word.decode()
+
+        def handle(self):
+            count = int(self.word())
+            try:
+                code, text = account.call(*[self.word() for _ in range(count + 1)])
+            except Exception as error:  # noqa: BLE001
+                code, text = 99, f"the account is wrong: {error!r}"
+            self.wfile.write(f"{code}\n{text}".encode())
+
+    server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    return server

@@ -1,0 +1,196 @@
+"""deploy.sh and destroy.sh one after the other, in every order, and dying at every change that they make to an account."""
+
+import copy
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+from account import CLIENT, Account, serve
+from test_scripts import Scripts
+
+
+class Orders(Scripts):
+    def setUp(self):
+        super().setUp()
+        self.use(Account())
+
+    def use(self, account):
+        self.account = account
+        server = serve(account)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        for tool in ("aws", "sam", "docker"):
+            file = self.stubs / "bin" / tool
+            file.write_text(CLIENT.format(port=server.server_address[1], tool=tool))
+            file.chmod(0o755)
+
+    def run_once(self, script, **environment):
+        self.account.calls.clear()
+        self.account.changes = 0
+        env = {"PATH": str(self.stubs / "bin"), "AWS_REGION": "eu-west-1", "CONFIRM": "longhaul", "PROBE_PAUSE": "0"}
+        command = [shutil.which("bash"), self.tree / "deploy" / script]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        running = subprocess.Popen(command, env=env | environment, text=True, start_new_session=True, **pipes)
+        self.account.kill = lambda: os.killpg(running.pid, signal.SIGKILL)
+        out, err = running.communicate(timeout=300)
+        self.account.kill = None
+        self.assertNotIn("the account is wrong", err + out)
+        return subprocess.CompletedProcess(command, running.returncode, out, err)
+
+    def deploy(self, **environment):
+        done = self.run_once("deploy.sh", **environment)
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+        return done
+
+    def destroy(self):
+        done = self.run_once("destroy.sh")
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+
+    def parameters(self):
+        return self.account.stack["parameters"]
+
+    def dies_everywhere(self, script, start):
+        """The script, run on that account, dead at each change that it makes, before and after it."""
+        number = 0
+        while True:
+            for after in (False, True):
+                self.use(copy.deepcopy(start))
+                self.account.fails_at, self.account.after = number, after
+                done = self.run_once(script)
+                if self.account.changes <= number:
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    return
+                self.assertEqual(done.returncode, -signal.SIGKILL)
+                self.account.fails_at = None
+                with self.subTest(change=number, after=after, call=self.account.calls[-1]):
+                    yield
+            number += 1
+
+    def in_use(self):
+        """A stack that works on something."""
+        self.deploy()
+        start = copy.deepcopy(self.account)
+        start.executions, start.tasks = ["arn:e1"], ["arn:t1"]
+        return start
+
+    def assert_nothing_is_left(self):
+        self.assertEqual(self.account.snapshot(), [None, {}, None, [], []])
+        self.assertEqual((self.account.backups, self.account.objects), ([], set()))
+
+    # ------------------------------------------------------------------------------------------------------- orders
+
+    def test_a_second_deployment_changes_nothing(self):
+        self.deploy()
+        first = self.account.snapshot()
+        self.deploy()
+        self.assertEqual(self.account.snapshot(), first)
+
+    def test_what_is_not_given_keeps_its_value(self):
+        self.deploy(ARCHITECTURE="x86_64", PARAMETERS="InternetEgress=true ReconcilerConcurrency=3 LogRetentionDays=90")
+        first = self.account.snapshot()
+        self.deploy()
+        self.assertEqual(self.account.snapshot(), first)
+        self.assertEqual((self.parameters()["Architecture"], self.parameters()["InternetEgress"]), ("x86_64", "true"))
+        self.assertIn("docker build --platform linux/amd64", " ".join(self.account.calls))
+        self.deploy(ARCHITECTURE="arm64")
+        self.assertEqual(self.parameters()["Architecture"], "arm64")
+
+    def test_destroyed_twice_nothing_is_left(self):
+        self.deploy()
+        self.account.executions, self.account.tasks = ["arn:e1"], ["arn:t1"]
+        self.destroy()
+        self.assert_nothing_is_left()
+        self.destroy()
+        self.assert_nothing_is_left()
+        self.deploy()
+
+    def test_a_destroy_that_died_anywhere_is_taken_back_by_a_deployment_or_finished_by_another(self):
+        start, expected, died = self.in_use(), self.account.snapshot(), 0
+        for _ in self.dies_everywhere("destroy.sh", start):
+            died += 1
+            here = copy.deepcopy(self.account)
+            self.deploy()
+            self.assertEqual(self.account.snapshot(), expected)
+            self.use(here)
+            self.destroy()
+            self.assert_nothing_is_left()
+        self.assertGreater(died, 20)
+
+    def test_a_deployment_that_died_anywhere_is_finished_by_another_or_destroyed(self):
+        start = copy.deepcopy(self.account)
+        self.deploy()
+        expected = self.account.snapshot()
+        for _ in self.dies_everywhere("deploy.sh", start):
+            here = copy.deepcopy(self.account)
+            self.deploy()
+            self.assertEqual(self.account.snapshot(), expected)
+            self.use(here)
+            self.destroy()
+            self.assert_nothing_is_left()
+
+    # -------------------------------------------------------------------------------------------------------- zones
+
+    def test_the_zones_have_everything(self):
+        self.account.zones = {"eu-west-1a": "euw1-az1", "eu-west-1b": "use1-az3", "eu-west-1c": "euw1-az3", "eu-west-1d": "euw1-az4"}
+        self.account.offered = dict.fromkeys(self.account.offered, list(self.account.zones)) | {"logs": ["eu-west-1b", "eu-west-1c", "eu-west-1d"]}
+        self.deploy()
+        self.assertEqual((self.parameters()["ZoneA"], self.parameters()["ZoneB"]), ("eu-west-1c", "eu-west-1d"))
+
+    def test_a_stack_stays_in_its_zones(self):
+        """A subnet cannot move."""
+        self.deploy(PARAMETERS="ZoneA=eu-west-1c ZoneB=eu-west-1b")
+        self.deploy()
+        self.assertEqual((self.parameters()["ZoneA"], self.parameters()["ZoneB"]), ("eu-west-1c", "eu-west-1b"))
+
+    def test_too_few_zones_stop_it(self):
+        self.account.offered["ecr.dkr"] = ["eu-west-1a"]
+        done = self.run_once("deploy.sh")
+        self.assertNotEqual(done.returncode, 0)
+        for word in ("eu-west-1a", "ZoneA=", "Nothing has been changed"):
+            self.assertIn(word, done.stderr)
+        self.assertEqual(self.account.changes, 0)
+
+    # -------------------------------------------------------------------------------------------------------- probe
+
+    def test_lambda_is_asked_for_a_durable_function_before_anything_is_built(self):
+        self.account.assumable_after = 3 # a new role takes some seconds
+        self.deploy()
+        self.calls = self.account.calls
+        self.order(
+            "aws iam create-role --role-name longhaul-probe",
+            "aws lambda create-function --function-name longhaul-probe --runtime provided.al2023",
+            "aws lambda delete-function --function-name longhaul-probe",
+            "aws iam delete-role --role-name longhaul-probe",
+            "docker build",
+        )
+        self.assertNotIn("longhaul-probe", self.account.functions)
+
+    def test_a_refused_probe_stops_it_and_leaves_nothing(self):
+        self.account.refuses_durable = "InvalidParameterValueException: DurableConfig is not supported for provided.al2023"
+        done = self.run_once("deploy.sh")
+        self.assertNotEqual(done.returncode, 0)
+        for word in ("is not supported", "AWS_REGION", "Nothing has been changed"):
+            self.assertIn(word, done.stderr)
+        self.assert_nothing_is_left()
+        self.assertFalse([call for call in self.account.calls if "build" in call])
+
+    def test_a_stack_that_is_there_is_not_probed(self):
+        self.deploy()
+        self.deploy()
+        self.assertFalse([call for call in self.account.calls if "create-function" in call])
+
+    # -------------------------------------------------------------------------------------------------- concurrency
+
+    def test_an_account_with_little_concurrency_has_none_reserved(self):
+        for unreserved, expected in ((1000, ("10", "400")), (300, ("10", "0")), (10, ("0", "0"))):
+            with self.subTest(unreserved):
+                self.use(Account(unreserved))
+                done = self.deploy()
+                self.assertEqual((self.parameters()["ReconcilerConcurrency"], self.parameters()["ApiConcurrency"]), expected)
+                self.assertEqual("too little Lambda concurrency" in done.stdout, "0" in expected)
+
+
+if __name__ == "__main__":
+    unittest.main()
