@@ -198,6 +198,10 @@ sam-build: $(DEPLOY)/.made ## Build the functions as they are deployed (ARCHITEC
 	sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 	cd deploy/tests && ARCHITECTURE=$(ARCHITECTURE) python -m unittest --verbose test_functions
 
+.PHONY: nightly
+nightly: ## Build the functions for arm64, the default architecture; the gate builds and runs them for x86_64
+	$(MAKE) sam-build ARCHITECTURE=arm64
+
 .PHONY: image-test
 image-test: $(DEPLOY)/.made /usr/bin/buildah ## Build the worker's image and the example's, without Docker, and run them
 	deploy/static-worker.sh "$$(dpkg --print-architecture)" target/image/worker
