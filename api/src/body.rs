@@ -7,19 +7,24 @@ use axum::{
     extract::{FromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
 };
-use domain::limits;
-use serde_json::error::Category;
-use serde_path_to_error::{Path, Segment};
+use domain::{Json, limits};
 
 use crate::{
-    model::NewExecution,
-    object::JsonObject,
+    model::{NewExecution, wrong},
+    object::Members,
     problem::{Code, FieldError, Problem},
     router::App,
 };
 
 /// How long a body may take to arrive. Behind API Gateway it has arrived already.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a body says, as far as it can be read, and everything that cannot.
+#[derive(Debug)]
+struct Read {
+    new: NewExecution,
+    errors: Vec<FieldError>,
+}
 
 /// A request's body.
 pub(crate) struct Body(pub(crate) NewExecution);
@@ -31,7 +36,15 @@ impl FromRequest<App> for Body {
         if !is_json(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType, "send the body as Content-Type: application/json"));
         }
-        parse(&arrived(request, app).await?).map(Self)
+        let Read { new, mut errors } = parse(&arrived(request, app).await?)?;
+        if errors.is_empty() {
+            return Ok(Self(new));
+        }
+        // What could be read is checked too, so that one answer names every mistake.
+        let named: Vec<_> = errors.iter().map(|error| error.pointer.clone()).collect();
+        let more = wrong(&new.into_request(&app.catalog), &app.catalog);
+        errors.extend(more.into_iter().filter(|error| !named.contains(&error.pointer)));
+        Err(Problem::invalid_body(errors))
     }
 }
 
@@ -54,9 +67,24 @@ impl FromRequest<App> for NoBody {
 }
 
 async fn arrived(request: Request, app: &App) -> Result<Bytes, Problem> {
+    if let Some(encoding) = encoding(request.headers()) {
+        let detail = format!("the body has Content-Encoding {encoding}; send it as it is, without one");
+        return Err(Problem::new(Code::UnsupportedContentEncoding, detail));
+    }
     let arriving = tokio::time::timeout(ARRIVES_WITHIN, Bytes::from_request(request, app)).await;
-    let arrived = arriving.map_err(|_| Problem::new(Code::InvalidJson, "the body took too long to arrive"))?;
+    let arrived = arriving.map_err(|_| {
+        let detail = format!("the body did not arrive within {} s; send the request again", ARRIVES_WITHIN.as_secs());
+        Problem::new(Code::RequestTimeout, detail)
+    })?;
     arrived.map_err(|why| unreadable(&why))
+}
+
+/// A `Content-Encoding` that changes the body.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let given =
+        headers.get_all(header::CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut given = given.map(|name| String::from_utf8_lossy(name).trim().to_owned());
+    given.find(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -70,66 +98,80 @@ fn unreadable(why: &BytesRejection) -> Problem {
         let detail = format!("a body has at most {} bytes", limits::BODY_BYTES);
         return Problem::new(Code::BodyTooLarge, detail);
     }
-    Problem::new(Code::InvalidJson, "the body did not arrive whole")
+    Problem::new(Code::IncompleteBody, "the connection broke before the whole body had arrived; send the request again")
 }
 
-fn parse(bytes: &[u8]) -> Result<NewExecution, Problem> {
+fn parse(bytes: &[u8]) -> Result<Read, Problem> {
     // Some editors begin a file with a byte order mark, which may be ignored (RFC 8259, section 8.1).
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(Problem::new(Code::InvalidJson, r#"the body is empty: send {"input": …}"#));
     }
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let JsonObject(new) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let pointer = pointer(error.path());
-        let why = error.into_inner();
-        match why.classify() {
-            Category::Data => {
-                Problem::invalid_body(vec![FieldError { pointer, detail: without_place(&why), rule: "invalid-value" }])
-            }
-            Category::Syntax | Category::Eof | Category::Io => Problem::new(Code::InvalidJson, why.to_string()),
-        }
-    })?;
-    json.end().map_err(|why| Problem::new(Code::InvalidJson, why.to_string()))?;
-    Ok(new)
-}
-
-/// The pointer says where: a line and a column would say it again, and worse.
-fn without_place(why: &serde_json::Error) -> String {
-    let text = why.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
-}
-
-fn pointer(path: &Path) -> String {
-    let step = |segment: &Segment| match segment {
-        Segment::Map { key } => Some(domain::pointer_to(key)),
-        Segment::Seq { index } => Some(format!("/{index}")),
-        Segment::Enum { .. } | Segment::Unknown => None,
-    };
-    path.iter().filter_map(step).collect()
+    let body: Json = serde_json::from_slice(bytes).map_err(|why| Problem::new(Code::InvalidJson, why.to_string()))?;
+    let mut errors = Vec::new();
+    let new = NewExecution::read(&mut Members::of(&body, "", &mut errors).unwrap_or_default(), &mut errors);
+    Ok(Read { new, errors })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wrong(body: &str) -> (Code, String) {
-        let problem = parse(body.as_bytes()).unwrap_err().body("r1");
-        let body = serde_json::to_value(&problem).unwrap();
-        let pointer = body["errors"][0]["pointer"].as_str().unwrap_or("-").to_owned();
-        (problem.code(), pointer)
+    fn problem(body: &str) -> (Code, Vec<(String, String)>) {
+        match parse(body.as_bytes()) {
+            Ok(read) => {
+                let errors = read.errors.into_iter().map(|error| (error.pointer, error.detail));
+                (Code::InvalidBody, errors.collect())
+            }
+            Err(problem) => (problem.body("r1").code(), Vec::new()),
+        }
+    }
+
+    fn good(body: &str) -> NewExecution {
+        let Read { new, errors } = parse(body.as_bytes()).unwrap();
+        assert_eq!(errors, [], "{body}");
+        new
     }
 
     #[test]
     fn the_input_comes_in_as_it_was_written() {
         let body = r#"{"input": {"b": 1.10, "a": 12345678901234567890123}}"#;
-        assert_eq!(parse(body.as_bytes()).unwrap().input.text(), r#"{"b": 1.10, "a": 12345678901234567890123}"#);
+        assert_eq!(good(body).input.text(), r#"{"b": 1.10, "a": 12345678901234567890123}"#);
     }
 
     #[test]
-    fn null_is_an_input_and_its_absence_is_not() {
-        assert_eq!(parse(br#"{"input": null}"#).unwrap().input.text(), "null");
-        assert_eq!(wrong("{}"), (Code::InvalidBody, String::new()));
+    fn null_is_an_input_and_everywhere_else_the_same_as_absence() {
+        assert_eq!(good(r#"{"input": null}"#).input.text(), "null");
+        let unsaid = good(r#"{"input": 1}"#);
+        let null = good(r#"{"input": 1, "task": null, "timeoutSeconds": null, "retry": null, "tags": null}"#);
+        assert_eq!(format!("{unsaid:?}"), format!("{null:?}"));
+        assert_eq!(problem("{}").1, [(String::new(), "has no `input`; it is required, and may be null".to_owned())]);
+        let retry = problem(r#"{"input": 1, "retry": {"maxAttempts": null}}"#).1;
+        assert_eq!(retry, [("/retry".to_owned(), "has no `maxAttempts`; it is required".to_owned())]);
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_place() {
+        let body = r#"{"inptu": 1, "Task": "demo", "timeoutSeconds": "60", "retry": {"maxAttempt": 1.5, "x": 1},
+            "tags": {"a/b": 1, "c": "d", "e": null, "c": "f"}, "labels": {}}"#;
+        let errors = problem(body).1;
+        let errors: Vec<_> = errors.iter().map(|(pointer, detail)| (pointer.as_str(), detail.as_str())).collect();
+        assert_eq!(
+            errors,
+            [
+                ("", "has no `input`; it is required, and may be null"),
+                ("/timeoutSeconds", "is a string; it must be a whole number"),
+                ("/retry", "has no `maxAttempts`; it is required"),
+                ("/retry/maxAttempt", "is not a member of this object; did you mean `maxAttempts`?"),
+                ("/retry/x", "is not a member of this object; it has `maxAttempts`"),
+                ("/tags/c", "is given more than once"),
+                ("/tags/a~1b", "is a number; it must be a string"),
+                ("/tags/e", "is null; it must be a string"),
+                ("/inptu", "is not a member of this object; did you mean `input`?"),
+                ("/Task", "is not a member of this object; did you mean `task`?"),
+                ("/labels", "is not a member of this object; did you mean `tags`?"),
+            ]
+        );
     }
 
     #[test]
@@ -140,19 +182,29 @@ mod tests {
             (r#"[1,"demo",60,null,{}]"#, Code::InvalidBody, ""),
             (r#"{"input":1,"tags":{"a/b":1}}"#, Code::InvalidBody, "/tags/a~1b"),
             (r#"{"input":1,"inptu":1}"#, Code::InvalidBody, "/inptu"),
-            (r#"{"input":1,"input":2}"#, Code::InvalidBody, ""),
+            (r#"{"input":1,"input":2}"#, Code::InvalidBody, "/input"),
             ("[]", Code::InvalidBody, ""),
             ("{\"input\":", Code::InvalidJson, "-"),
             (r#"{"input":1} x"#, Code::InvalidJson, "-"),
         ] {
-            assert_eq!(wrong(body), (code, pointer.to_owned()), "{body}");
+            let (found, errors) = problem(body);
+            let first = errors.first().map_or("-", |(pointer, _)| pointer.as_str());
+            assert_eq!((found, first, errors.len()), (code, pointer, usize::from(pointer != "-")), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_encoding_is_one_that_changes_the_body() {
+        for (value, found) in [("gzip", Some("gzip")), ("identity", None), ("Identity, br", Some("br")), ("", None)] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, value.parse().unwrap())]);
+            assert_eq!(encoding(&headers).as_deref(), found, "{value}");
         }
     }
 
     #[test]
     fn a_whole_number_may_be_written_as_a_fraction() {
         for seconds in ["60", "60.0", "6e1"] {
-            parse(format!(r#"{{"input":1,"timeoutSeconds":{seconds}}}"#).as_bytes()).unwrap();
+            good(&format!(r#"{{"input":1,"timeoutSeconds":{seconds}}}"#));
         }
     }
 

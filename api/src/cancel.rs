@@ -12,7 +12,7 @@ use utoipa::IntoResponses;
 use crate::{
     body::NoBody,
     caller::Caller,
-    executions::{Id, NotFound, following, owned},
+    executions::{self, Id, NotFound, following, owned},
     model::ExecutionView,
     parameters::NoParameters,
     path::Path,
@@ -26,7 +26,25 @@ struct Refused;
 
 impl IntoResponses for Refused {
     fn responses() -> Answers {
-        answers(&[Code::InvalidJson, Code::InvalidParameter, Code::BodyTooLarge, Code::InvalidBody])
+        answers(&[
+            Code::IncompleteBody,
+            Code::RequestTimeout,
+            Code::UnsupportedContentEncoding,
+            Code::InvalidParameter,
+            Code::BodyTooLarge,
+            Code::InvalidBody,
+        ])
+    }
+}
+
+/// What every operation may answer, and the one 503 of its own.
+struct Unavailable;
+
+impl IntoResponses for Unavailable {
+    fn responses() -> Answers {
+        let mut all = Problem::responses();
+        all.extend(answers(&[Code::AwsUnavailable, Code::ConcurrentUpdates]));
+        all
     }
 }
 
@@ -49,7 +67,7 @@ impl IntoResponses for Refused {
         )),
         Refused,
         NotFound,
-        Problem,
+        Unavailable,
     ),
 )]
 pub(crate) async fn cancel(
@@ -66,7 +84,13 @@ pub(crate) async fn cancel(
         Ok(cancelling) => cancelling,
         Err(AdvanceError::Refused { now: over, .. }) => *over,
         Err(AdvanceError::Call(failed)) => return Err(failed.into()),
-        Err(why @ (AdvanceError::NotFound(_) | AdvanceError::Contended(_))) => return Err(Problem::inside(&why)),
+        // It expired between the reading and the writing.
+        Err(AdvanceError::NotFound(_)) => return Err(executions::not_found()),
+        Err(why @ AdvanceError::Contended(_)) => {
+            tracing::warn!(error = %why, "a cancel was not recorded");
+            let detail = "other writers changed the execution at the same time; repeat the request";
+            return Err(Problem::new(Code::ConcurrentUpdates, detail));
+        }
     };
     if !execution.status().is_final() {
         // Dies before this, or it gets lost: the wish is recorded, and the next sweep sees to it.

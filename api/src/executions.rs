@@ -106,9 +106,6 @@ pub(crate) async fn get_execution(
 
 /// The execution of that id, if it is the caller's: another's is as if it were not there.
 pub(crate) async fn owned(app: &App, owner: &Owner, id: &str, now: Timestamp) -> Result<Execution, Problem> {
-    let not_found = || {
-        Problem::new(Code::ExecutionNotFound, "there is no such execution, or not any more, or it is somebody else's")
-    };
     let id: ExecutionId = id.parse().map_err(|_| not_found())?;
     let found = app.executions.get(&id).await?;
     let execution = found.filter(|execution| execution.owner == *owner).ok_or_else(not_found)?;
@@ -116,6 +113,11 @@ pub(crate) async fn owned(app: &App, owner: &Owner, id: &str, now: Timestamp) ->
         return Err(Problem::new(Code::ExecutionExpired, format!("it expired at {}", execution.expires_at)));
     }
     Ok(execution)
+}
+
+/// An execution that is not there, or another's.
+pub(crate) fn not_found() -> Problem {
+    Problem::new(Code::ExecutionNotFound, "no such execution, or you do not have access to it")
 }
 
 /// The headers that help to follow an execution: `ETag`, and while it is not final `Retry-After`.

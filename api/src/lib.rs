@@ -10,6 +10,7 @@ mod cors;
 mod document;
 mod executions;
 mod health;
+mod hint;
 mod history;
 mod lambda;
 mod listing;

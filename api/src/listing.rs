@@ -1,5 +1,7 @@
 //! A caller's executions, page by page.
 
+mod query;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use aws::clock;
@@ -9,19 +11,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
 };
 use domain::{
-    Owner, Status,
-    listing::{Filter, Page, Place, Summary},
+    Status,
+    listing::{Page, Summary},
 };
-use jiff::Timestamp;
-use serde::{
-    Serialize,
-    de::{DeserializeOwned, IntoDeserializer as _, value::StrDeserializer},
-};
+use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
     caller::Caller,
-    model::{Links, PatternView},
+    model::{Links, PatternView, milliseconds},
     page_token,
     parameters::Parameters,
     problem::{Answers, Code, Problem, answers},
@@ -75,6 +73,10 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     finished_at: Option<Time>,
+    /// From `startedAt` to `finishedAt`, in milliseconds; absent while it is not over, and if no task was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 30_000)]
+    duration_ms: Option<u64>,
     /// Exit code of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -110,7 +112,8 @@ pub(crate) enum StatusView {
 impl From<Summary> for SummaryView {
     fn from(summary: Summary) -> Self {
         Self {
-            links: Links::of(&summary.id),
+            links: Links::of(&summary.id, summary.status),
+            duration_ms: milliseconds(summary.started_at, summary.finished_at),
             execution_id: summary.id.to_string(),
             pattern: PatternView::of(summary.pattern),
             done: summary.status.is_final(),
@@ -183,58 +186,18 @@ pub(crate) async fn list_executions(
 ) -> Result<(HeaderMap, Json<ExecutionPage>), Problem> {
     let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(PAGE);
     let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
-    let filter = filter(&mut parameters)?;
+    let filter = query::filter(&mut parameters)?;
     parameters.finish()?;
-    let list = named(&owner, &filter);
-    let list: Vec<_> = list.iter().map(String::as_str).collect();
-    let after = token.map(|token| read_place(&page_token::open(&list, &token)?)).transpose()?;
+    let list = query::named(&owner, &filter);
+    let after = token.map(|token| query::place(&owner, &filter, &token)).transpose()?;
     let Page { found, next } = app.executions.list(&owner, &filter, after.as_ref(), size, clock::now()).await?;
-    let next = next.map(|place| page_token::seal(&list, &written(&place)));
+    let next = next.map(|place| page_token::seal(&[&list], &query::written(&place)));
     let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))]);
     if let Some(Ok(link)) = next.as_ref().map(|token| HeaderValue::try_from(link(&uri, token))) {
         headers.insert(header::LINK, link);
     }
     let executions = found.into_iter().map(SummaryView::from).collect();
     Ok((headers, Json(ExecutionPage { executions, next_page_token: next })))
-}
-
-fn filter(parameters: &mut Parameters) -> Result<Filter, Problem> {
-    const TIME: &str = "a time as in RFC 3339, as 2026-03-02T09:00:00Z";
-    let text = |text: &str| Some(text.to_owned());
-    let tag = |text: &str| match text.split_once('=') {
-        Some((key, value)) => Some((key.to_owned(), Some(value.to_owned()))),
-        None => Some((text.to_owned(), None)),
-    };
-    Ok(Filter {
-        status: parameters.take("status", "a status, as COMPLETED", one_of)?,
-        pattern: parameters.take("pattern", "sync or callback", one_of)?,
-        task: parameters.take("task", "the name of a job", text)?,
-        tag: parameters.take("tag", "a tag's key, or key=value", tag)?,
-        created_after: parameters.take("createdAfter", TIME, |text| text.parse().ok())?,
-        created_before: parameters.take("createdBefore", TIME, |text| text.parse().ok())?,
-    })
-}
-
-fn one_of<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
-    T::deserialize(text).ok()
-}
-
-/// What a page token belongs to: whose list, and what is looked for in it.
-fn named(owner: &Owner, filter: &Filter) -> [String; 2] {
-    [owner.to_string(), format!("{filter:?}")]
-}
-
-fn written(place: &Place) -> String {
-    format!("{}#{}", place.at.as_millisecond(), place.id)
-}
-
-fn read_place(text: &str) -> Result<Place, Problem> {
-    let place = || {
-        let (at, id) = text.split_once('#')?;
-        Some(Place { at: Timestamp::from_millisecond(at.parse().ok()?).ok()?, id: id.parse().ok()? })
-    };
-    place().ok_or_else(page_token::invalid)
 }
 
 /// The same request for the next page. It has no path: API Gateway may have put a stage in front of ours.
@@ -251,23 +214,6 @@ fn link(uri: &Uri, token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Who follows a list while a deployment goes on brings a token of the version before, which belongs to this.
-    #[test]
-    fn what_a_token_belongs_to_never_changes() {
-        let filter = Filter {
-            status: Some(Status::Failed),
-            tag: Some(("team".into(), None)),
-            created_after: Some(Timestamp::UNIX_EPOCH),
-            ..Filter::default()
-        };
-        let text = "Filter { status: Some(Failed), pattern: None, task: None, tag: Some((\"team\", None)), \
-                    created_after: Some(1970-01-01T00:00:00Z), created_before: None }";
-        assert_eq!(named(&Owner::new("ada"), &filter), ["ada", text]);
-        let place = Place { at: Timestamp::from_millisecond(1_772_442_000_000).unwrap(), id: "e1".parse().unwrap() };
-        assert_eq!(written(&place), "1772442000000#e1");
-        assert_eq!(read_place("1772442000000#e1").unwrap(), place);
-    }
 
     #[test]
     fn the_next_page_is_the_same_request_with_another_token() {

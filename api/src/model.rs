@@ -6,6 +6,7 @@ mod new;
 use std::collections::BTreeMap;
 
 use domain::{Entry, Execution, ExecutionId, JobError, Json, Pattern, State, Status, Timeline, Verdict};
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -190,6 +191,15 @@ pub(crate) struct End {
     /// When the job ended.
     #[schema(value_type = String, format = DateTime)]
     finished_at: Time,
+    /// From `startedAt` to `finishedAt`, in milliseconds; absent if no task was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 30_000)]
+    duration_ms: Option<u64>,
+}
+
+/// Milliseconds between two times, if both are known.
+pub(crate) fn milliseconds(started_at: Option<Timestamp>, finished_at: Option<Timestamp>) -> Option<u64> {
+    Some(u64::try_from(finished_at?.as_millisecond() - started_at?.as_millisecond()).unwrap_or_default())
 }
 
 /// Why a job did not complete.
@@ -250,33 +260,58 @@ pub(crate) struct EntryView {
     detail: Option<String>,
 }
 
-/// Where else to go from an execution.
+/// Where else to go from an execution. Each is relative to where the API is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Links {
     /// The execution itself.
     #[serde(rename = "self")]
     #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
     itself: String,
+    /// What its task printed.
+    #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c/logs")]
+    logs: String,
+    /// What its workflow did.
+    #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c/history")]
+    history: String,
+    /// Stops it, with POST; absent once it is over or being stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c/cancel")]
+    cancel: Option<String>,
+    /// Runs the same job again, with POST.
+    #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c/rerun")]
+    rerun: String,
 }
 
 impl Links {
-    pub(crate) fn of(id: &ExecutionId) -> Self {
-        Self { itself: format!("/executions/{id}") }
+    pub(crate) fn of(id: &ExecutionId, status: Status) -> Self {
+        let to = |what: &str| format!("/executions/{id}{what}");
+        let can_be_stopped = matches!(status, Status::Pending | Status::Running);
+        Self {
+            itself: to(""),
+            logs: to("/logs"),
+            history: to("/history"),
+            cancel: can_be_stopped.then(|| to("/cancel")),
+            rerun: to("/rerun"),
+        }
     }
 }
 
 impl ExecutionView {
     pub(crate) fn of(execution: Execution) -> Self {
-        let status = execution.status();
         let about = About::of(&execution);
-        let State::Final { ending, .. } = execution.state else {
-            return match status {
-                Status::Running => Self::Running(RunningExecution { status: RunningStatus::Only, about }),
-                Status::Cancelling => Self::Cancelling(CancellingExecution { status: CancellingStatus::Only, about }),
-                _ => Self::Pending(PendingExecution { status: PendingStatus::Only, about }),
-            };
+        let (run, ending) = match execution.state {
+            State::Pending => return Self::Pending(PendingExecution { status: PendingStatus::Only, about }),
+            State::Running { .. } => return Self::Running(RunningExecution { status: RunningStatus::Only, about }),
+            State::Cancelling { .. } => {
+                return Self::Cancelling(CancellingExecution { status: CancellingStatus::Only, about });
+            }
+            State::Final { run, ending } => (run, ending),
         };
-        let end = End { exit_code: ending.exit_code, finished_at: ending.finished_at.into() };
+        let end = End {
+            exit_code: ending.exit_code,
+            finished_at: ending.finished_at.into(),
+            duration_ms: milliseconds(run.map(|run| run.started_at), Some(ending.finished_at)),
+        };
         let result = ending.result.unwrap_or_else(Json::null);
         let error = |error: JobError| ErrorView {
             r#type: error.kind,
@@ -329,7 +364,7 @@ impl About {
             tags: execution.request.tags.clone(),
             rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),
-            links: Links::of(&execution.id),
+            links: Links::of(&execution.id, execution.status()),
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn open(of: &[&str], token: &str) -> Result<String, Problem> {
 
 /// A token that was not given for this.
 pub(crate) fn invalid() -> Problem {
-    Problem::new(Code::InvalidPageToken, "use a token with the request that it came from, and change nothing but it")
+    Problem::new(Code::InvalidPageToken, "use this token only with the same path and query parameters")
 }
 
 fn check(of: &[&str], place: &str) -> Vec<u8> {

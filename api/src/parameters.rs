@@ -8,30 +8,38 @@ use axum::{
     http::request::Parts,
 };
 
+use jiff::Timestamp;
 use utoipa::IntoResponses;
 
-use crate::problem::{Answers, Code, Problem, answers};
+use crate::{
+    hint,
+    problem::{Answers, Code, Problem, answers},
+    time,
+};
 
 /// Latest attempt that can be asked about: far later than any that an execution comes to.
 pub(crate) const LATEST_ATTEMPT: u32 = 1_000;
 
-/// What stands in the query and was not taken yet.
+/// What stands in the query and was not taken yet, and what the operation takes.
 #[derive(Debug, Default)]
-pub(crate) struct Parameters(BTreeMap<String, String>);
+pub(crate) struct Parameters {
+    given: BTreeMap<String, String>,
+    known: Vec<&'static str>,
+}
 
 impl<S: Sync> FromRequestParts<S> for Parameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-        let Query(pairs) = pairs.map_err(|_| invalid("the query cannot be read"))?;
+        let Query(pairs) = pairs.map_err(|_| invalid("the query is not percent-encoded UTF-8"))?;
         let mut parameters = BTreeMap::new();
         for (name, value) in pairs {
             if parameters.insert(name.clone(), value).is_some() {
-                return Err(invalid(&format!("{name} is given more than once")));
+                return Err(invalid(format!("query parameter `{name}` is given more than once")));
             }
         }
-        Ok(Self(parameters))
+        Ok(Self { given: parameters, known: Vec::new() })
     }
 }
 
@@ -56,16 +64,50 @@ impl Parameters {
     /// Takes a parameter, if it is there; `must` says what it has to be.
     pub(crate) fn take<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         must: &str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Problem> {
-        let Some(text) = self.0.remove(name) else { return Ok(None) };
-        read(&text).map(Some).ok_or_else(|| invalid(&format!("{name} must be {must}")))
+        self.take_or(name, read, |text| format!("`{name}` is {text:?}; it must be {must}"))
+    }
+
+    /// Takes a parameter that has one of these values, by their names.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        all: &[(&'static str, T)],
+    ) -> Result<Option<T>, Problem> {
+        let read = |text: &str| all.iter().find(|(value, _)| *value == text).map(|(_, value)| *value);
+        self.take_or(name, read, |text| {
+            let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
+            let meant = hint::meant(text, &names).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            format!("`{name}` is {text:?}, which is not one of {}{meant}", names.join(", "))
+        })
+    }
+
+    /// Takes a time.
+    pub(crate) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
+        self.take_or(name, time::read, |text| {
+            if time::read(&text.replace(' ', "+")).is_some() {
+                return format!("`{name}` is {text:?}: in a query + means a space; write %2B for the offset's +");
+            }
+            format!("`{name}` is {text:?}; it must be an RFC 3339 time such as 2026-03-02T09:00:00Z")
+        })
+    }
+
+    fn take_or<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+        wrong: impl FnOnce(&str) -> String,
+    ) -> Result<Option<T>, Problem> {
+        self.known.push(name);
+        let Some(text) = self.given.remove(name) else { return Ok(None) };
+        read(&text).map(Some).ok_or_else(|| invalid(wrong(&text)))
     }
 
     /// Takes a whole number from `least` to `most`.
-    pub(crate) fn number<T>(&mut self, name: &str, least: T, most: T) -> Result<Option<T>, Problem>
+    pub(crate) fn number<T>(&mut self, name: &'static str, least: T, most: T) -> Result<Option<T>, Problem>
     where
         T: FromStr + PartialOrd + Copy + std::fmt::Display,
     {
@@ -78,21 +120,24 @@ impl Parameters {
     }
 
     /// Takes a yes or no; no if it is absent.
-    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
         let said = self.take(name, "true or false", |text| text.parse().ok())?;
         Ok(said.unwrap_or_default())
     }
 
     /// Nothing may be left.
     pub(crate) fn finish(self) -> Result<(), Problem> {
-        match self.0.into_keys().next() {
-            Some(unknown) => Err(invalid(&format!("{unknown} is no parameter of this operation"))),
-            None => Ok(()),
-        }
+        let Some(unknown) = self.given.into_keys().next() else { return Ok(()) };
+        let instead = match (hint::meant(&unknown, &self.known), self.known.as_slice()) {
+            (Some(meant), _) => format!("did you mean `{meant}`?"),
+            (None, []) => "this operation has none".to_owned(),
+            (None, known) => format!("this operation has {}", hint::list(known)),
+        };
+        Err(invalid(format!("unknown query parameter `{unknown}`; {instead}")))
     }
 }
 
-fn invalid(detail: &str) -> Problem {
+fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::InvalidParameter, detail)
 }
 
@@ -113,6 +158,23 @@ mod tests {
         assert_eq!((parameters.flag("yes").unwrap(), parameters.flag("no").unwrap()), (true, false));
         assert_eq!(parameters.take("a b", "text", |text| Some(text.to_owned())).unwrap().as_deref(), Some("ä"));
         parameters.finish().unwrap();
+
+        let says = |result: Result<(), Problem>, detail: &str| {
+            assert_eq!(serde_json::to_value(result.unwrap_err().body("r")).unwrap()["detail"], detail);
+        };
+        let mut parameters = of("limit=10").await.unwrap();
+        parameters.number("pageSize", 1, 10).unwrap();
+        says(parameters.finish(), "unknown query parameter `limit`; did you mean `pageSize`?");
+        let mut parameters = of("colour=red").await.unwrap();
+        parameters.number("pageSize", 1, 10).unwrap();
+        says(parameters.finish(), "unknown query parameter `colour`; this operation has `pageSize`");
+        says(of("x=1").await.unwrap().finish(), "unknown query parameter `x`; this operation has none");
+        let all = [("COMPLETED", 1), ("FAILED", 2)];
+        let status = of("s=completed").await.unwrap().choice("s", &all).map(|_| ());
+        says(status, "`s` is \"completed\", which is not one of COMPLETED, FAILED; did you mean COMPLETED?");
+        assert_eq!(of("s=FAILED").await.unwrap().choice("s", &all).unwrap(), Some(2));
+        let time = of("t=2026-03-02T09:00:00+02:00").await.unwrap().time("t").map(|_| ());
+        says(time, "`t` is \"2026-03-02T09:00:00 02:00\": in a query + means a space; write %2B for the offset's +");
 
         assert!(of("n=1&n=1").await.is_err());
         assert!(of("n=1").await.unwrap().finish().is_err());

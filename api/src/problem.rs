@@ -41,34 +41,45 @@ pub(crate) enum Code {
     MethodNotAllowed,
     /// A durable execution of this name was started by somebody else.
     ExecutionIdTaken,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The connection broke before the whole body had arrived.
+    IncompleteBody,
     /// The body is too large.
     BodyTooLarge,
     /// The body is not `application/json`.
     UnsupportedMediaType,
+    /// The body has a `Content-Encoding`, such as `gzip`.
+    UnsupportedContentEncoding,
     /// The same idempotency key came with another body before.
     IdempotencyKeyReused,
     /// Our fault.
     Internal,
     /// AWS has no room or no answer for us now: the same request later can succeed.
     AwsUnavailable,
+    /// Other writers changed the execution at the same time, again and again: the same request later can succeed.
+    ConcurrentUpdates,
 }
 
 impl Code {
     fn status(self) -> StatusCode {
         match self {
-            Self::InvalidJson | Self::InvalidHeader | Self::InvalidParameter | Self::InvalidPageToken => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::InvalidJson
+            | Self::InvalidHeader
+            | Self::InvalidParameter
+            | Self::InvalidPageToken
+            | Self::IncompleteBody => StatusCode::BAD_REQUEST,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::PathNotFound | Self::ExecutionNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ExecutionIdTaken => StatusCode::CONFLICT,
             Self::ExecutionExpired | Self::HistoryExpired => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidBody | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::AwsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AwsUnavailable | Self::ConcurrentUpdates => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -92,12 +103,21 @@ impl Code {
             Self::HistoryExpired => "What the workflow did is forgotten",
             Self::MethodNotAllowed => "The path does not have this method",
             Self::ExecutionIdTaken => "The execution's id is taken",
+            Self::RequestTimeout => "The body did not arrive in time",
+            Self::IncompleteBody => "The body did not arrive whole",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body has to be JSON",
+            Self::UnsupportedContentEncoding => "The body's encoding is not supported",
             Self::IdempotencyKeyReused => "The idempotency key came with another body before",
             Self::Internal => "Something went wrong on our side",
-            Self::AwsUnavailable => "AWS has no room for this request now",
+            Self::AwsUnavailable => "AWS is temporarily unavailable",
+            Self::ConcurrentUpdates => "Too many concurrent updates",
         }
+    }
+
+    /// Seconds after which the same request may succeed, for what passes by itself.
+    fn retry_after(self) -> Option<u64> {
+        matches!(self, Self::AwsUnavailable | Self::ConcurrentUpdates).then_some(1)
     }
 }
 
@@ -209,8 +229,19 @@ impl IntoResponse for Problem {
     /// Without its body: that names the request, which only [`crate::request_id`] knows.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
-        if self.code == Code::AwsUnavailable {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.code.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        match self.code {
+            // Otherwise the rest of the body would be read as the next request.
+            Code::RequestTimeout => {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            // What would be taken (RFC 9110, section 15.5.16).
+            Code::UnsupportedContentEncoding => {
+                response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
+            _ => {}
         }
         response.extensions_mut().insert(self);
         response

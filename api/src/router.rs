@@ -5,8 +5,9 @@ use std::{any::Any, ops::Deref, sync::Arc};
 use aws::{Catalog, Connection, Executions, Histories, Logs, Reconciler, Workflows};
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, MatchedPath},
     handler::Handler,
+    http::Method,
     middleware,
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
@@ -73,8 +74,8 @@ pub fn router(app: App) -> Router {
     let routes = served()
         .merge(document::routes())
         .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists what there is") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(Code::MethodNotAllowed, "the Allow header lists the methods of this path")
+        .method_not_allowed_fallback(|method: Method, path: Option<MatchedPath>| async move {
+            Problem::new(Code::MethodNotAllowed, instead(&method, path.as_ref().map_or("", MatchedPath::as_str)))
         })
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked));
@@ -82,6 +83,20 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn(security::layer))
         .layer(middleware::from_fn_with_state(app.clone(), request_id::layer))
         .with_state(app)
+}
+
+/// What to send instead of a method that a path does not have.
+fn instead(method: &Method, path: &str) -> &'static str {
+    match (method.as_str(), path) {
+        ("POST" | "PUT", "/executions") => {
+            "POST /executions does not exist; start an execution with POST /executions/sync or POST /executions/callback"
+        }
+        ("GET" | "HEAD", "/executions/sync" | "/executions/callback") => {
+            "this path starts executions, with POST; list them with GET /executions"
+        }
+        ("DELETE", "/executions/{executionId}") => "to stop an execution, POST /executions/{executionId}/cancel",
+        _ => "the Allow header lists the methods of this path",
+    }
 }
 
 /// A mistake of ours in one request is that request's problem, and nobody else's.

@@ -33,8 +33,10 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 struct RerunRefused;
 
 impl RerunRefused {
-    const CODES: [Code; 7] = [
-        Code::InvalidJson,
+    const CODES: [Code; 9] = [
+        Code::IncompleteBody,
+        Code::RequestTimeout,
+        Code::UnsupportedContentEncoding,
         Code::InvalidHeader,
         Code::InvalidParameter,
         Code::ExecutionIdTaken,
@@ -55,7 +57,7 @@ struct Refused;
 
 impl IntoResponses for Refused {
     fn responses() -> Answers {
-        answers(&[&RerunRefused::CODES[..], &[Code::UnsupportedMediaType]].concat())
+        answers(&[&RerunRefused::CODES[..], &[Code::InvalidJson, Code::UnsupportedMediaType]].concat())
     }
 }
 
@@ -69,7 +71,7 @@ macro_rules! start {
                 ("validateOnly" = Option<bool>, Query, nullable = false,
                     description = "Check the request, and start nothing"),
                 ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-                    description = "Makes the request safe to repeat: the same key and body again answers with the \
+                    description = "Makes the request safe to repeat: the same key and body again, compared by value, answers with the \
                                    execution as it is then, and starts nothing, for as long as the execution is kept"),
                 Prefer,
             ),
@@ -145,13 +147,24 @@ async fn start(
     let validate_only = parameters.flag("validateOnly")?;
     parameters.finish()?;
     let now = clock::now();
-    let wanted = Execution::new(new_id(headers, &owner, now)?, pattern, owner, new.into_request(), now);
-    let keyed = idempotency_key(headers)?.is_some();
-    startable(&app, &wanted, keyed, now).await?;
+    let says_timeout = new.says_timeout();
+    let request = new.into_request(&app.catalog);
+    let execution = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
+    let wanted = Wanted { execution, keyed: idempotency_key(headers)?.is_some(), says_timeout };
+    startable(&app, &wanted, now).await?;
     if validate_only {
-        return Ok(axum::Json(Validated::of(&app, wanted, keyed, now).await?).into_response());
+        return Ok(axum::Json(Validated::of(&app, wanted, now).await?).into_response());
     }
-    start_wanted(&app, wanted, keyed, now, prefer).await
+    start_wanted(&app, wanted, now, prefer).await
+}
+
+/// What a request asks for.
+struct Wanted {
+    execution: Execution,
+    /// Whether it has an `Idempotency-Key`.
+    keyed: bool,
+    /// Whether it says how long the job may take. If not, a repeat is the same request also where the default has changed.
+    says_timeout: bool,
 }
 
 /// The id for a request: what its idempotency key stands for, or a new one.
@@ -164,19 +177,13 @@ fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<Executio
 
 /// Dies before the item: nothing is left behind. Dies between the item and the workflow: the same request again finds the
 /// item PENDING and starts its workflow, and so does the reconciler. Dies after it: a second start changes nothing.
-async fn start_wanted(
-    app: &App,
-    wanted: Execution,
-    keyed: bool,
-    now: Timestamp,
-    prefer: Prefer,
-) -> Result<Response, Problem> {
-    let created = app.executions.create(&wanted, now).await.map_err(|why| {
+async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, prefer: Prefer) -> Result<Response, Problem> {
+    let created = app.executions.create(&wanted.execution, now).await.map_err(|why| {
         let problem = Problem::from(why);
-        if keyed { problem } else { problem.not_safe_to_repeat() }
+        if wanted.keyed { problem } else { problem.not_safe_to_repeat() }
     })?;
     let (execution, replayed) = match created {
-        Created::New => (wanted, false),
+        Created::New => (wanted.execution, false),
         Created::Existing(seen) => (repeated(*seen, &wanted)?, true),
     };
     if execution.durable_execution_arn.is_none() && !execution.status().is_final() {
@@ -190,26 +197,53 @@ async fn start_wanted(
 
 /// Refuses what may not be started. A request that was accepted before is answered all the same, also where it would be
 /// refused by now, since its job is not offered any more.
-async fn startable(app: &App, wanted: &Execution, keyed: bool, now: Timestamp) -> Result<(), Problem> {
-    let errors = wrong(&wanted.request, &app.catalog);
-    if errors.is_empty() || (keyed && was_accepted(app, wanted, now).await?) {
+async fn startable(app: &App, wanted: &Wanted, now: Timestamp) -> Result<(), Problem> {
+    let errors = wrong(&wanted.execution.request, &app.catalog);
+    if errors.is_empty() || (wanted.keyed && was_accepted(app, wanted, now).await?) {
         return Ok(());
     }
     Err(Problem::invalid_body(errors))
 }
 
-async fn was_accepted(app: &App, wanted: &Execution, now: Timestamp) -> Result<bool, Problem> {
-    let seen = app.executions.get(&wanted.id).await?.filter(|seen| seen.expires_at > now);
+async fn was_accepted(app: &App, wanted: &Wanted, now: Timestamp) -> Result<bool, Problem> {
+    let seen = app.executions.get(&wanted.execution.id).await?.filter(|seen| seen.expires_at > now);
     Ok(seen.is_some_and(|seen| repeated(seen, wanted).is_ok()))
 }
 
 /// The execution that is there under an id, if it is the one that is wanted.
-fn repeated(seen: Execution, wanted: &Execution) -> Result<Execution, Problem> {
-    // A rerun is another request than the start that it repeats, and than a rerun of another execution.
-    if seen.owner == wanted.owner && same_request(&seen, wanted) && seen.rerun_of == wanted.rerun_of {
+fn repeated(seen: Execution, wanted: &Wanted) -> Result<Execution, Problem> {
+    let Wanted { execution, says_timeout, .. } = wanted;
+    if seen.owner != execution.owner {
+        // Somebody chose this id when they started a durable function directly: what they run is nobody else's business.
+        return Err(Problem::new(
+            Code::IdempotencyKeyReused,
+            "the id of this key is taken; use another Idempotency-Key",
+        ));
+    }
+    let different = differences(&seen, execution, *says_timeout);
+    if different.is_empty() {
         return Ok(seen);
     }
-    Err(Problem::new(Code::IdempotencyKeyReused, "use a new Idempotency-Key for another request"))
+    let detail = format!(
+        "execution {} has this Idempotency-Key, and its request differs in: {}; use a new key for another request",
+        seen.id,
+        different.join(", ")
+    );
+    Err(Problem::new(Code::IdempotencyKeyReused, detail))
+}
+
+/// In what two requests with the same key differ. A rerun is another request than the start that it repeats, and than a rerun
+/// of another execution.
+fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<&'static str> {
+    let mut different = seen.request.differences(&wanted.request);
+    different.retain(|name| says_timeout || *name != "timeoutSeconds");
+    if seen.pattern != wanted.pattern {
+        different.insert(0, "pattern");
+    }
+    if seen.rerun_of != wanted.rerun_of {
+        different.insert(0, "rerunOf");
+    }
+    different
 }
 
 /// Run the same job again, as a new execution.
@@ -257,13 +291,9 @@ pub(crate) async fn rerun(
     let old = executions::owned(&app, &owner, &id, now).await?;
     let keyed = idempotency_key(&headers)?.is_some();
     let new = Execution::new(new_id(&headers, &owner, now)?, old.pattern, owner, old.request, now);
-    let wanted = Execution { rerun_of: Some(old.id), ..new };
-    startable(&app, &wanted, keyed, now).await?;
-    start_wanted(&app, wanted, keyed, now, prefer).await
-}
-
-fn same_request(seen: &Execution, wanted: &Execution) -> bool {
-    seen.request.fingerprint(seen.pattern) == wanted.request.fingerprint(wanted.pattern)
+    let wanted = Wanted { execution: Execution { rerun_of: Some(old.id), ..new }, keyed, says_timeout: true };
+    startable(&app, &wanted, now).await?;
+    start_wanted(&app, wanted, now, prefer).await
 }
 
 async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {

@@ -56,7 +56,7 @@ pub enum AdvanceError {
         now: Box<Execution>,
     },
     /// Other writers were faster, again and again.
-    #[error("execution {0} changes too fast to be changed")]
+    #[error("too many concurrent updates to execution {0}")]
     Contended(ExecutionId),
     /// `DynamoDB` did not answer, or refused.
     #[error(transparent)]

@@ -10,9 +10,12 @@ use aws_sdk_ecs::{
         PropagateTags, Tag, TaskOverride,
     },
 };
-use domain::task::{Container, Task};
+use domain::{
+    limits,
+    task::{Container, Task},
+};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{CallFailed, Cause, Connection};
 
@@ -35,6 +38,19 @@ pub struct Job {
     /// every task has its definition's role, which then needs access to the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_role: Option<String>,
+    /// How long a request that does not say may take, in seconds; a day if absent. From 1 to [`limits::TIMEOUT`].
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "within_limits")]
+    pub timeout_seconds: Option<u64>,
+}
+
+fn within_limits<'de, D: Deserializer<'de>>(seconds: D) -> Result<Option<u64>, D::Error> {
+    let most = limits::TIMEOUT.as_secs();
+    match Option::<u64>::deserialize(seconds)? {
+        Some(seconds) if !(1..=most).contains(&seconds) => {
+            Err(D::Error::custom(format!("timeoutSeconds is {seconds}; it must be between 1 and {most}")))
+        }
+        seconds => Ok(seconds),
+    }
 }
 
 fn default_container() -> String {
@@ -46,6 +62,12 @@ fn default_stream_prefix() -> String {
 }
 
 impl Job {
+    /// How long an execution of it may take if its request does not say.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout_seconds.map_or(limits::DEFAULT_TIMEOUT, Duration::from_secs)
+    }
+
     /// Name of the log stream of a task: `prefix/container/task-id`
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specify-log-config.html>).
     #[must_use]
@@ -341,4 +363,19 @@ fn task(seen: aws_sdk_ecs::types::Task) -> Task {
 fn timestamp(seconds: i64, nanos: u32) -> Option<Timestamp> {
     let since_epoch = jiff::SignedDuration::try_from(Duration::new(u64::try_from(seconds).ok()?, nanos)).ok()?;
     Timestamp::from_duration(since_epoch).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_may_have_a_timeout_of_its_own_within_the_limits() {
+        let job = |text: &str| serde_json::from_str::<Job>(text).map(|job| job.timeout());
+        assert_eq!(job(r#"{"taskDefinition": "a"}"#).unwrap(), Duration::from_hours(24));
+        assert_eq!(job(r#"{"taskDefinition": "a", "timeoutSeconds": 60}"#).unwrap(), Duration::from_mins(1));
+        for wrong in ["0", "31536001", "-1", "1.5", "\"60\""] {
+            assert!(job(&format!(r#"{{"taskDefinition": "a", "timeoutSeconds": {wrong}}}"#)).is_err(), "{wrong}");
+        }
+    }
 }

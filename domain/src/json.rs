@@ -1,7 +1,11 @@
 //! JSON text that stays as it was written.
 
+mod value;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::limits;
 
 /// One JSON value, kept as its text: what went in comes out unchanged, big numbers and the order of keys included.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,6 +54,16 @@ impl Json {
             }
         }
         deepest
+    }
+
+    /// Whether both stand for the same value: the order of an object's keys, white space, escapes in strings and the spelling
+    /// of a number (`1`, `1.0`, `10e-1`) do not matter. A document nested deeper than an input may be equals only its own text.
+    #[must_use]
+    pub fn same_value(&self, other: &Self) -> bool {
+        self == other
+            || (self.depth() <= limits::INPUT_DEPTH
+                && other.depth() <= limits::INPUT_DEPTH
+                && value::of(&self.0) == value::of(&other.0))
     }
 }
 

@@ -37,7 +37,11 @@ pub const TASK_NAME_CHARS: usize = 64;
 /// the id with `-` and the attempt behind it.
 pub const ID_CHARS: usize = 60;
 
-/// Longest job, and what a request without `timeoutSeconds` gets. A durable execution may run 366 days
+/// What a request without `timeoutSeconds` gets, unless the job's catalog entry says otherwise. A job that hangs is stopped
+/// after a day; more has to be asked for.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// Longest job. A durable execution may run 366 days
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>); the last day is for stopping the task and
 /// recording how it ended.
 pub const TIMEOUT: Duration = Duration::from_hours(365 * 24);

@@ -40,7 +40,8 @@ impl Request {
     /// A request that says nothing but what there is to work on.
     #[must_use]
     pub fn of(input: Json) -> Self {
-        Self { input, task: DEFAULT_TASK.to_owned(), timeout: limits::TIMEOUT, max_attempts: 1, tags: BTreeMap::new() }
+        let (timeout, task) = (limits::DEFAULT_TIMEOUT, DEFAULT_TASK.to_owned());
+        Self { input, task, timeout, max_attempts: 1, tags: BTreeMap::new() }
     }
 
     /// Everything that is wrong with it; empty if it may be started.
@@ -88,8 +89,25 @@ impl Request {
         found
     }
 
-    /// What tells a repeat from another request under the same idempotency key: a SHA-256, in hex. Never change what goes
-    /// into it: stored executions are compared by it.
+    /// The members of a request's body that differ from `other`'s, by name. Inputs are compared by value: see
+    /// [`Json::same_value`].
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        // Every field is named, so a new one cannot be left out.
+        let Self { input, task, timeout, max_attempts, tags } = self;
+        let compared = [
+            ("input", input.same_value(&other.input)),
+            ("task", *task == other.task),
+            ("timeoutSeconds", timeout.as_secs() == other.timeout.as_secs()),
+            ("retry", *max_attempts == other.max_attempts),
+            ("tags", *tags == other.tags),
+        ];
+        compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+
+    /// A SHA-256 of the request as it was written, in hex: stored with each execution, for people who search the table for
+    /// repeats. Whether two requests are the same is decided by [`Request::differences`], which reads what is stored. Never
+    /// change what goes into it.
     #[must_use]
     pub fn fingerprint(&self, pattern: Pattern) -> String {
         let mut hash = Sha256::new();
@@ -161,6 +179,26 @@ mod tests {
             request().fingerprint(Pattern::Sync),
             "0463914067011153824bd115c33d701f0bcdf241dde63d1c59fd59613a892658"
         );
+    }
+
+    #[test]
+    fn what_differs_is_named_and_how_an_input_is_written_does_not_matter() {
+        let base = request();
+        let same = Request { input: Json::parse(r#"{ "n" : 1.0 }"#).unwrap(), ..base.clone() };
+        assert_eq!(base.differences(&same), [""; 0]);
+        assert_ne!(base.fingerprint(Pattern::Sync), same.fingerprint(Pattern::Sync), "it is a hash of the text");
+        let changed = [
+            ("input", Request { input: Json::parse(r#"{"n":2}"#).unwrap(), ..base.clone() }),
+            ("task", Request { task: "other".into(), ..base.clone() }),
+            ("timeoutSeconds", Request { timeout: Duration::from_secs(61), ..base.clone() }),
+            ("retry", Request { max_attempts: 2, ..base.clone() }),
+            ("tags", Request { tags: BTreeMap::from([("a".into(), "b".into())]), ..base.clone() }),
+        ];
+        for (name, other) in &changed {
+            assert_eq!(base.differences(other), [*name]);
+        }
+        let all = Request { input: Json::null(), task: "other".into(), ..base.clone() };
+        assert_eq!(base.differences(&all), ["input", "task"]);
     }
 
     #[test]

@@ -67,7 +67,10 @@ impl World {
             }
             return Ok((execution, start.attempt()));
         }
-        let request = Request::of(input.clone());
+        let mut request = Request::of(input.clone());
+        if let Some(job) = self.config.catalog.get(&request.task) {
+            request.timeout = job.timeout();
+        }
         if let Some(wrong) = request.violations().first() {
             return Err(EffectFailed::lasting(format!("{} {}", wrong.pointer, wrong.detail)));
         }
@@ -80,7 +83,11 @@ impl World {
         match self.executions.create(&wanted, now).await? {
             Created::New => Ok((wanted, Attempt::FIRST)),
             // This step ran before.
-            Created::Existing(seen) if seen.request == wanted.request && seen.pattern == pattern => {
+            // Another version of the catalog may have given it another timeout.
+            Created::Existing(seen)
+                if seen.pattern == pattern
+                    && seen.request.differences(&wanted.request).into_iter().all(|name| name == "timeoutSeconds") =>
+            {
                 Ok((*seen, Attempt::FIRST))
             }
             Created::Existing(seen) => {

@@ -1,6 +1,15 @@
 //! Executions to look at in the document.
 
+use domain::Status;
 use serde_json::{Value, json};
+
+use super::Links;
+
+fn links(can_be_stopped: bool) -> Value {
+    let id = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".parse();
+    let status = if can_be_stopped { Status::Pending } else { Status::Completed };
+    id.ok().and_then(|id| serde_json::to_value(Links::of(&id, status)).ok()).unwrap_or_default()
+}
 
 pub(crate) fn pending() -> Value {
     json!({
@@ -12,11 +21,11 @@ pub(crate) fn pending() -> Value {
         "input": {"message": "Hello", "processingTime": 3},
         "maxAttempts": 1,
         "createdAt": "2026-03-02T09:00:00.000Z",
-        "deadline": "2027-03-02T09:00:00.000Z",
-        "expiresAt": "2027-04-01T09:00:00.000Z",
+        "deadline": "2026-03-03T09:00:00.000Z",
+        "expiresAt": "2026-04-02T09:00:00.000Z",
         "tags": {},
         "timeline": [{"at": "2026-03-02T09:00:00.000Z", "what": "created"}],
-        "links": {"self": "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"},
+        "links": links(true),
     })
 }
 
@@ -34,7 +43,8 @@ pub(crate) fn completed() -> Value {
         "createdAt": "2026-03-02T09:00:00.000Z",
         "startedAt": "2026-03-02T09:00:01.000Z",
         "finishedAt": "2026-03-02T09:00:31.000Z",
-        "deadline": "2027-03-02T09:00:00.000Z",
+        "durationMs": 30_000,
+        "deadline": "2026-03-03T09:00:00.000Z",
         "expiresAt": "2026-04-01T09:00:31.000Z",
         "tags": {},
         "timeline": [
@@ -43,7 +53,7 @@ pub(crate) fn completed() -> Value {
             {"at": "2026-03-02T09:00:01.000Z", "what": "taskStarted", "detail": "attempt 1"},
             {"at": "2026-03-02T09:00:32.000Z", "what": "ended", "detail": "COMPLETED"},
         ],
-        "links": {"self": "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"},
+        "links": links(false),
         "exitCode": 0,
         "result": {"message": "Hello", "processedAt": "2026-03-02T09:00:31.000Z", "processingTime": 3},
     })

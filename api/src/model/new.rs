@@ -1,23 +1,24 @@
 //! A request for a new execution.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, time::Duration};
 
-use aws::Catalog;
+use aws::{Catalog, Job};
 use domain::{Json, Request, limits};
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error as _, MapAccess, Visitor},
-};
+use serde::Serialize;
 use serde_json::json;
 use utoipa::{
     ToSchema,
-    openapi::{Object, ObjectBuilder, Type},
+    openapi::{Object, ObjectBuilder, Type, schema::SchemaType},
 };
 
-use crate::{object::JsonObject, problem::FieldError};
+use crate::{
+    hint,
+    object::{self, Members},
+    problem::FieldError,
+};
 
 /// A job to be run.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
@@ -28,58 +29,15 @@ pub(crate) struct NewExecution {
     /// Name of the job, one of those that this installation knows; the demonstration job if absent.
     #[schema(example = "demo")]
     task: Option<String>,
-    /// How long it may take, from now. A year if absent.
-    #[serde(default, deserialize_with = "whole")]
+    /// How long it may take, from now. If absent, what the job's catalog entry says, or else 24 hours. A year at most.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
     /// How often a job that fails is tried. Once if absent.
-    #[schema(value_type = Option<Retry>)]
-    retry: Option<JsonObject<Retry>>,
+    retry: Option<Retry>,
     /// Your own labels, at most 20; the task gets them too.
-    #[serde(default, deserialize_with = "each_once")]
+    #[serde(default)]
     #[schema(schema_with = tags)]
     tags: BTreeMap<String, String>,
-}
-
-/// Labels, each of them given once: of two with one key, one would be lost without a word.
-fn each_once<'de, D: Deserializer<'de>>(tags: D) -> Result<BTreeMap<String, String>, D::Error> {
-    struct EachOnce;
-    impl<'de> Visitor<'de> for EachOnce {
-        type Value = BTreeMap<String, String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut tags = BTreeMap::new();
-            while let Some((key, value)) = map.next_entry::<String, String>()? {
-                if tags.contains_key(&key) {
-                    return Err(A::Error::custom(format!("{key:?} is given more than once")));
-                }
-                tags.insert(key, value);
-            }
-            Ok(tags)
-        }
-    }
-    tags.deserialize_map(EachOnce)
-}
-
-/// A whole number, also as `3.0`: JSON and its schemas know no difference. One that is negative or too large is the nearest
-/// there is: out of range all the same, which is for the limits to say.
-fn whole<'de, D: Deserializer<'de>>(number: D) -> Result<Option<u64>, D::Error> {
-    let Some(number) = Option::<serde_json::Number>::deserialize(number)? else { return Ok(None) };
-    if let Some(number) = number.as_u64() {
-        return Ok(Some(number));
-    }
-    let number = number.as_f64().filter(|number| number.fract() == 0.0);
-    let number = number.ok_or_else(|| D::Error::custom("must be a whole number"))?;
-    Ok(Some(if number > 0.0 { format!("{number:.0}").parse().unwrap_or(u64::MAX) } else { 0 }))
-}
-
-fn some_whole<'de, D: Deserializer<'de>>(number: D) -> Result<u32, D::Error> {
-    let number = whole(number)?.ok_or_else(|| D::Error::custom("must be a whole number"))?;
-    Ok(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// Labels, within their limits: what the derived schema cannot say. Which characters they may have is said in words: a
@@ -89,6 +47,7 @@ fn tags() -> Object {
     let key = text().min_length(Some(1)).max_length(Some(limits::TAG_KEY_CHARS));
     let value = text().max_length(Some(limits::TAG_VALUE_CHARS));
     ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some(
             "Your own labels, at most 20; the task gets them too. Keys and values have letters, numbers, spaces and \
              `_.:/=+-@`, as ECS takes them, and do not begin with `aws:`.",
@@ -101,27 +60,68 @@ fn tags() -> Object {
 }
 
 /// How often a job that fails is tried.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Retry {
     /// Tries in all.
-    #[serde(deserialize_with = "some_whole")]
     #[schema(minimum = 1, maximum = 10, example = 3)]
     pub(crate) max_attempts: u32,
 }
 
 impl NewExecution {
-    /// The request that it is, with everything said that it leaves out. Whether it may be started as it is, [`wrong`] tells.
-    pub(crate) fn into_request(self) -> Request {
-        let unsaid = Request::of(self.input);
-        Request {
-            task: self.task.unwrap_or(unsaid.task),
-            timeout: self.timeout_seconds.map_or(unsaid.timeout, std::time::Duration::from_secs),
-            max_attempts: self.retry.map_or(unsaid.max_attempts, |retry| retry.0.max_attempts),
-            tags: self.tags,
-            input: unsaid.input,
+    /// Reads a body. What is wrong is added to `errors` and left out, so that the rest can be checked all the same.
+    pub(crate) fn read(body: &mut Members, errors: &mut Vec<FieldError>) -> Self {
+        let mut body = std::mem::take(body);
+        let no_object = !errors.is_empty() && body.is_empty();
+        let input = body.take("input");
+        if input.is_none() && !no_object {
+            errors.push(body.lacks("`input`; it is required, and may be null"));
         }
+        let task = body.optional("task").and_then(|name| object::read(&name, body.pointer("task"), "a string", errors));
+        let seconds = body.optional("timeoutSeconds");
+        let timeout_seconds = seconds.and_then(|value| object::whole(&value, body.pointer("timeoutSeconds"), errors));
+        let retry = body.optional("retry").and_then(|value| Retry::read(&value, &body.pointer("retry"), errors));
+        let tags = body.optional("tags").map(|value| labels(&value, &body.pointer("tags"), errors)).unwrap_or_default();
+        body.finish(errors);
+        Self { input: input.unwrap_or_else(Json::null), task, timeout_seconds, retry, tags }
     }
+
+    /// Whether it says how long it may take.
+    pub(crate) fn says_timeout(&self) -> bool {
+        self.timeout_seconds.is_some()
+    }
+
+    /// The request that it is, with everything said that it leaves out. Whether it may be started as it is, [`wrong`] tells.
+    pub(crate) fn into_request(self, catalog: &Catalog) -> Request {
+        let unsaid = Request::of(self.input);
+        let task = self.task.unwrap_or(unsaid.task);
+        let timeout = self.timeout_seconds.map(Duration::from_secs);
+        let timeout = timeout.or_else(|| catalog.get(&task).map(Job::timeout)).unwrap_or(unsaid.timeout);
+        let max_attempts = self.retry.map_or(unsaid.max_attempts, |retry| retry.max_attempts);
+        Request { input: unsaid.input, task, timeout, max_attempts, tags: self.tags }
+    }
+}
+
+impl Retry {
+    fn read(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let mut members = Members::of(value, at, errors)?;
+        let most = members.optional("maxAttempts");
+        if most.is_none() {
+            errors.push(members.lacks("`maxAttempts`; it is required"));
+        }
+        let most = most.and_then(|most| object::whole(&most, members.pointer("maxAttempts"), errors));
+        members.finish(errors);
+        Some(Self { max_attempts: u32::try_from(most?).unwrap_or(u32::MAX) })
+    }
+}
+
+fn labels(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<String, String> {
+    let Some(members) = Members::of(value, at, errors) else { return BTreeMap::new() };
+    let text = |(key, value): (String, Json)| {
+        let at = format!("{at}{}", domain::pointer_to(&key));
+        Some((key, object::read(&value, at, "a string", errors)?))
+    };
+    members.rest().into_iter().filter_map(text).collect()
 }
 
 /// Everything that is wrong with a request; nothing if it may be started.
@@ -133,8 +133,10 @@ pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
     };
     let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
     if !catalog.contains_key(&request.task) {
-        let known = catalog.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let detail = format!("is not one of: {known}");
+        let known: Vec<_> = catalog.keys().map(String::as_str).collect();
+        let meant =
+            hint::meant(&request.task, &known).map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
+        let detail = format!("is not one of: {}{meant}", known.join(", "));
         errors.push(FieldError { pointer: "/task".into(), detail, rule: "unknown-task" });
     }
     errors

@@ -34,7 +34,12 @@ fn answer(codes: &[Code]) -> Response {
     let content = ContentBuilder::new().schema(Some(schema(codes))).examples_from_iter(examples);
     let answer = ResponseBuilder::new().description(words.join(". "));
     let answer = answer.content("application/problem+json", content.build());
-    if codes.contains(&Code::AwsUnavailable) { answer.header("Retry-After", retry_after()) } else { answer }.build()
+    if codes.iter().any(|code| code.retry_after().is_some()) {
+        answer.header("Retry-After", retry_after())
+    } else {
+        answer
+    }
+    .build()
 }
 
 fn retry_after() -> Header {

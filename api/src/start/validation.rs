@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Execution, Json};
+use domain::Json;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::repeated;
+use super::{Wanted, repeated};
 use crate::{
     model::{ExecutionView, PatternView, Retry, only},
     problem::Problem,
@@ -54,9 +54,10 @@ pub(crate) struct Validated {
 
 impl Validated {
     /// What would be started. A key that came with another body before is refused here too.
-    pub(super) async fn of(app: &App, wanted: Execution, keyed: bool, now: Timestamp) -> Result<Self, Problem> {
-        let seen = if keyed { app.executions.get(&wanted.id).await? } else { None };
+    pub(super) async fn of(app: &App, wanted: Wanted, now: Timestamp) -> Result<Self, Problem> {
+        let seen = if wanted.keyed { app.executions.get(&wanted.execution.id).await? } else { None };
         let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| repeated(seen, &wanted)).transpose()?;
+        let Wanted { execution: wanted, keyed, .. } = wanted;
         Ok(Self {
             status: ValidatedStatus::Only,
             pattern: PatternView::of(wanted.pattern),

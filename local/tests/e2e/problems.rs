@@ -35,6 +35,7 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
     problem(json(ok).header("idempotency-key", "k".repeat(256)), 400, "invalid-header").await;
     problem(json(ok).header("idempotency-key", "a").header("idempotency-key", "b"), 400, "invalid-header").await;
     problem(json(&format!(r#"{{"input": "{}"}}"#, "x".repeat(256 * 1024))), 413, "body-too-large").await;
+    problem(json(ok).header("content-encoding", "gzip"), 415, "unsupported-content-encoding").await;
     problem(stack.post("/executions/sync").body(ok), 415, "unsupported-media-type").await;
     problem(
         stack.post("/executions/sync").header("content-type", "text/plain").body(ok),
@@ -64,20 +65,39 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
         (r#"{"input": 1, "retry": {"maxAttempts": 1e300}}"#.to_owned(), "/retry/maxAttempts", "attempts-out-of-range"),
         (r#"{"input": 1, "retry": {"maxAttempts": -1}}"#.to_owned(), "/retry/maxAttempts", "attempts-out-of-range"),
         (r#"{"input": 1, "retry": [3]}"#.to_owned(), "/retry", "invalid-value"),
-        (r#"{"input": 1, "retry": {"maxAttempts": null}}"#.to_owned(), "/retry/maxAttempts", "invalid-value"),
+        (r#"{"input": 1, "retry": {"maxAttempts": null}}"#.to_owned(), "/retry", "invalid-value"),
         (r#"{"input": 1, "retry": {"maxAttempts": 11}}"#.to_owned(), "/retry/maxAttempts", "attempts-out-of-range"),
         (format!(r#"{{"input": {deep}}}"#), "/input", "input-too-deep"),
         (format!(r#"{{"input": "{}"}}"#, "x".repeat(200 * 1024)), "/input", "input-too-large"),
         (json!({ "input": 1, "tags": tags }).to_string(), "/tags", "too-many-tags"),
-        (r#"{"input": 1, "tags": {"a": "1", "a": "2"}}"#.to_owned(), "/tags", "invalid-value"),
+        (r#"{"input": 1, "tags": {"a": "1", "a": "2"}}"#.to_owned(), "/tags/a", "invalid-value"),
         (json!({ "input": 1, "tags": { "a/b": "x".repeat(257) } }).to_string(), "/tags/a~1b", "tag-value-length"),
     ] {
         let problem = problem(json(&body), 422, "invalid-body").await;
         let error = &problem["errors"][0];
         assert_eq!((&error["pointer"], &error["rule"]), (&json!(pointer), &json!(rule)), "{problem:#}");
     }
+    // One answer names them all: of names, of types and of limits.
+    let all = r#"{"inptu": 1, "task": "demo2", "timeoutSeconds": 0, "retry": 3, "tags": {"a&b": "c"}}"#;
+    let all = problem(json(all), 422, "invalid-body").await;
+    let of =
+        |error: &Value| [&error["pointer"], &error["rule"]].map(|text| text.as_str().unwrap().to_owned()).join(" ");
+    let errors: Vec<_> = all["errors"].as_array().unwrap().iter().map(of).collect();
+    assert_eq!(
+        errors,
+        [
+            " invalid-value",
+            "/retry invalid-value",
+            "/inptu invalid-value",
+            "/timeoutSeconds timeout-out-of-range",
+            "/tags/a&b tag-characters",
+            "/task unknown-task",
+        ]
+    );
+    assert_eq!(all["errors"][2]["detail"], "is not a member of this object; did you mean `input`?");
+    assert_eq!(all["errors"][5]["detail"], "is not one of: demo (did you mean demo?)");
     // JSON and its schemas know no difference between 3 and 3.0, and its readers may skip a byte order mark.
-    let whole = "\u{feff}{\"input\": 1, \"timeoutSeconds\": 6e1, \"retry\": {\"maxAttempts\": 3.0}}";
+    let whole = "\u{feff}{\"input\": 1, \"timeoutSeconds\": 6e1, \"retry\": {\"maxAttempts\": 3.0}, \"tags\": null}";
     let checked = stack.post("/executions/sync?validateOnly=true").header("content-type", "application/json");
     assert_eq!(checked.body(whole).send().await.unwrap().status(), StatusCode::OK);
     assert_eq!(stack.items().await, 0, "nothing is left behind");
@@ -134,6 +154,9 @@ async fn what_is_not_there_is_a_problem_too() {
     }
     let delete = |path: &str| reqwest::Client::new().request(Method::DELETE, format!("{}{path}", stack.api));
     problem(delete("/executions/sync"), 405, "method-not-allowed").await;
+    let post = problem(stack.post("/executions").json(&json!({ "input": 1 })), 405, "method-not-allowed").await;
+    let detail = post["detail"].as_str().unwrap();
+    assert!(detail.contains("POST /executions/sync") && detail.contains("POST /executions/callback"), "{detail}");
     for (path, allowed) in [
         ("/executions/sync", "POST"),
         ("/executions", "GET,HEAD"),

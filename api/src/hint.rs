@@ -1,0 +1,70 @@
+//! Which known name somebody meant who wrote another.
+
+/// Names that other APIs have for what ours calls otherwise.
+const ALIASES: [(&str, &[&str]); 9] = [
+    ("input", &["payload", "body", "data", "args", "arguments", "parameters"]),
+    ("task", &["job", "name", "jobname", "taskname"]),
+    ("timeoutSeconds", &["timeout", "deadline", "timeoutms", "ttl"]),
+    ("retry", &["retries", "maxattempts", "attempts"]),
+    ("tags", &["labels", "metadata"]),
+    ("pageSize", &["limit", "size", "perpage", "maxresults", "count", "top"]),
+    ("pageToken", &["cursor", "token", "nexttoken", "nextpagetoken", "page", "offset"]),
+    ("createdAfter", &["since", "from", "after", "start"]),
+    ("createdBefore", &["until", "to", "before", "end"]),
+];
+
+/// How alike two names must be for one to be a misspelling of the other (1 is equal).
+const ALIKE: f64 = 0.7;
+
+/// The known name that was meant: another spelling of it, another word for it, or what it is most like.
+pub(crate) fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let plain = plain(name);
+    let spelt = known.iter().copied().find(|known| self::plain(known) == plain);
+    let alias = || {
+        let (ours, _) = ALIASES.into_iter().find(|(_, others)| others.contains(&plain.as_str()))?;
+        known.iter().copied().find(|known| *known == ours)
+    };
+    let alike = || {
+        let likeness = |known: &&'a str| strsim::normalized_damerau_levenshtein(&self::plain(known), &plain);
+        let rated = known.iter().map(|known| (likeness(known), *known));
+        rated
+            .filter(|(likeness, _)| *likeness >= ALIKE)
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))
+            .map(|(_, known)| known)
+    };
+    spelt.or_else(alias).or_else(alike)
+}
+
+/// Names as a sentence has them.
+pub(crate) fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Without case, `-` and `_`; a long name is cut, as none of ours is as long.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_')).take(64);
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_by_its_spelling_its_alias_or_its_likeness() {
+        let known = ["status", "pageSize", "pageToken", "createdAfter"];
+        for (name, expected) in [
+            ("page_size", Some("pageSize")),
+            ("PAGESIZE", Some("pageSize")),
+            ("limit", Some("pageSize")),
+            ("stauts", Some("status")),
+            ("pageTokn", Some("pageToken")),
+            ("since", Some("createdAfter")),
+            ("labels", None),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(name, &known), expected, "{name}");
+        }
+    }
+}
