@@ -100,7 +100,7 @@ export type CancellingStatus = 'CANCELLING';
 /**
  * What went wrong, for programs. Part of the API: never rename one.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'body-too-large' | 'unsupported-media-type' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
 /**
  * Its job exited with 0.
@@ -123,6 +123,10 @@ export type CompletedStatus = 'COMPLETED';
  * What every execution has that is over.
  */
 export type End = {
+    /**
+     * From `startedAt` to `finishedAt`, in milliseconds; absent if no task was started.
+     */
+    durationMs?: number;
     /**
      * Exit code of the job; absent when it never ran or nobody saw it end.
      */
@@ -208,6 +212,10 @@ export type ExecutionSummary = {
      * Whether nothing will change any more.
      */
     done: boolean;
+    /**
+     * From `startedAt` to `finishedAt`, in milliseconds; absent while it is not over, and if no task was started.
+     */
+    durationMs?: number;
     executionId: string;
     /**
      * Exit code of the job.
@@ -316,9 +324,25 @@ export type History = {
 };
 
 /**
- * Where else to go from an execution.
+ * Where else to go from an execution. Each is relative to where the API is.
  */
 export type Links = {
+    /**
+     * Stops it, with POST; absent once it is over or being stopped.
+     */
+    cancel?: string;
+    /**
+     * What its workflow did.
+     */
+    history: string;
+    /**
+     * What its task printed.
+     */
+    logs: string;
+    /**
+     * Runs the same job again, with POST.
+     */
+    rerun: string;
     /**
      * The execution itself.
      */
@@ -368,13 +392,13 @@ export type NewExecution = {
      */
     tags?: {
         [key: string]: string;
-    };
+    } | null;
     /**
      * Name of the job, one of those that this installation knows; the demonstration job if absent.
      */
     task?: string | null;
     /**
-     * How long it may take, from now. A year if absent.
+     * How long it may take, from now. If absent, what the job's catalog entry says, or else 24 hours. A year at most.
      */
     timeoutSeconds?: number | null;
 };
@@ -659,7 +683,7 @@ export type ListExecutionsErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`
      */
     503: Problem & {
         code: 'aws-unavailable';
@@ -685,7 +709,7 @@ export type StartCallbackExecutionData = {
     body: NewExecution;
     headers?: {
         /**
-         * Makes the request safe to repeat: the same key and body again answers with the execution as it is then, and starts nothing, for as long as the execution is kept
+         * Makes the request safe to repeat: the same key and body again, compared by value, answers with the execution as it is then, and starts nothing, for as long as the execution is kept
          */
         'Idempotency-Key'?: string;
         /**
@@ -705,10 +729,10 @@ export type StartCallbackExecutionData = {
 
 export type StartCallbackExecutionErrors = {
     /**
-     * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
+     * The body did not arrive whole: `incomplete-body`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`. The body is not JSON: `invalid-json`
      */
     400: Problem & {
-        code: 'invalid-json' | 'invalid-header' | 'invalid-parameter';
+        code: 'incomplete-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-json';
         status: 400;
     };
     /**
@@ -722,6 +746,13 @@ export type StartCallbackExecutionErrors = {
      * API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
+    /**
+     * The body did not arrive in time: `request-timeout`
+     */
+    408: Problem & {
+        code: 'request-timeout';
+        status: 408;
+    };
     /**
      * The execution's id is taken: `execution-id-taken`
      */
@@ -737,10 +768,10 @@ export type StartCallbackExecutionErrors = {
         status: 413;
     };
     /**
-     * The body has to be JSON: `unsupported-media-type`
+     * The body's encoding is not supported: `unsupported-content-encoding`. The body has to be JSON: `unsupported-media-type`
      */
     415: Problem & {
-        code: 'unsupported-media-type';
+        code: 'unsupported-content-encoding' | 'unsupported-media-type';
         status: 415;
     };
     /**
@@ -762,7 +793,7 @@ export type StartCallbackExecutionErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`
      */
     503: Problem & {
         code: 'aws-unavailable';
@@ -792,7 +823,7 @@ export type StartSyncExecutionData = {
     body: NewExecution;
     headers?: {
         /**
-         * Makes the request safe to repeat: the same key and body again answers with the execution as it is then, and starts nothing, for as long as the execution is kept
+         * Makes the request safe to repeat: the same key and body again, compared by value, answers with the execution as it is then, and starts nothing, for as long as the execution is kept
          */
         'Idempotency-Key'?: string;
         /**
@@ -812,10 +843,10 @@ export type StartSyncExecutionData = {
 
 export type StartSyncExecutionErrors = {
     /**
-     * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
+     * The body did not arrive whole: `incomplete-body`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`. The body is not JSON: `invalid-json`
      */
     400: Problem & {
-        code: 'invalid-json' | 'invalid-header' | 'invalid-parameter';
+        code: 'incomplete-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-json';
         status: 400;
     };
     /**
@@ -829,6 +860,13 @@ export type StartSyncExecutionErrors = {
      * API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
+    /**
+     * The body did not arrive in time: `request-timeout`
+     */
+    408: Problem & {
+        code: 'request-timeout';
+        status: 408;
+    };
     /**
      * The execution's id is taken: `execution-id-taken`
      */
@@ -844,10 +882,10 @@ export type StartSyncExecutionErrors = {
         status: 413;
     };
     /**
-     * The body has to be JSON: `unsupported-media-type`
+     * The body's encoding is not supported: `unsupported-content-encoding`. The body has to be JSON: `unsupported-media-type`
      */
     415: Problem & {
-        code: 'unsupported-media-type';
+        code: 'unsupported-content-encoding' | 'unsupported-media-type';
         status: 415;
     };
     /**
@@ -869,7 +907,7 @@ export type StartSyncExecutionErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`
      */
     503: Problem & {
         code: 'aws-unavailable';
@@ -959,7 +997,7 @@ export type GetExecutionErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`
      */
     503: Problem & {
         code: 'aws-unavailable';
@@ -998,10 +1036,10 @@ export type CancelExecutionData = {
 
 export type CancelExecutionErrors = {
     /**
-     * The body is not JSON: `invalid-json`. A parameter cannot be used as it is: `invalid-parameter`
+     * The body did not arrive whole: `incomplete-body`. A parameter cannot be used as it is: `invalid-parameter`
      */
     400: Problem & {
-        code: 'invalid-json' | 'invalid-parameter';
+        code: 'incomplete-body' | 'invalid-parameter';
         status: 400;
     };
     /**
@@ -1023,6 +1061,13 @@ export type CancelExecutionErrors = {
         status: 404;
     };
     /**
+     * The body did not arrive in time: `request-timeout`
+     */
+    408: Problem & {
+        code: 'request-timeout';
+        status: 408;
+    };
+    /**
      * The execution has expired: `execution-expired`
      */
     410: Problem & {
@@ -1035,6 +1080,13 @@ export type CancelExecutionErrors = {
     413: Problem & {
         code: 'body-too-large';
         status: 413;
+    };
+    /**
+     * The body's encoding is not supported: `unsupported-content-encoding`
+     */
+    415: Problem & {
+        code: 'unsupported-content-encoding';
+        status: 415;
     };
     /**
      * The body does not validate: `invalid-body`
@@ -1055,10 +1107,10 @@ export type CancelExecutionErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`. Too many concurrent updates: `concurrent-updates`
      */
     503: Problem & {
-        code: 'aws-unavailable';
+        code: 'aws-unavailable' | 'concurrent-updates';
         status: 503;
     };
 };
@@ -1148,7 +1200,7 @@ export type GetExecutionHistoryErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`
      */
     503: Problem & {
         code: 'aws-unavailable';
@@ -1237,7 +1289,7 @@ export type GetExecutionLogsErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`
      */
     503: Problem & {
         code: 'aws-unavailable';
@@ -1280,10 +1332,10 @@ export type RerunExecutionData = {
 
 export type RerunExecutionErrors = {
     /**
-     * The body is not JSON: `invalid-json`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
+     * The body did not arrive whole: `incomplete-body`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
      */
     400: Problem & {
-        code: 'invalid-json' | 'invalid-header' | 'invalid-parameter';
+        code: 'incomplete-body' | 'invalid-header' | 'invalid-parameter';
         status: 400;
     };
     /**
@@ -1303,6 +1355,13 @@ export type RerunExecutionErrors = {
     404: Problem & {
         code: 'execution-not-found';
         status: 404;
+    };
+    /**
+     * The body did not arrive in time: `request-timeout`
+     */
+    408: Problem & {
+        code: 'request-timeout';
+        status: 408;
     };
     /**
      * The execution's id is taken: `execution-id-taken`
@@ -1326,6 +1385,13 @@ export type RerunExecutionErrors = {
         status: 413;
     };
     /**
+     * The body's encoding is not supported: `unsupported-content-encoding`
+     */
+    415: Problem & {
+        code: 'unsupported-content-encoding';
+        status: 415;
+    };
+    /**
      * The body does not validate: `invalid-body`. The idempotency key came with another body before: `idempotency-key-reused`
      */
     422: Problem & {
@@ -1344,7 +1410,7 @@ export type RerunExecutionErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`
      */
     503: Problem & {
         code: 'aws-unavailable';
@@ -1434,7 +1500,7 @@ export type ListTasksErrors = {
         status: 500;
     };
     /**
-     * AWS has no room for this request now: `aws-unavailable`
+     * AWS is temporarily unavailable: `aws-unavailable`
      */
     503: Problem & {
         code: 'aws-unavailable';
