@@ -17,7 +17,8 @@
 //!
 //! `POST /_local/faults` arms one and answers with its id. `GET /_local/faults` lists them, with how many calls each has
 //! `seen`, how many it has `hit`, and which the last ones were; `DELETE /_local/faults` clears them all, and
-//! `/_local/faults/ID` is one of them. `POST /_local/kill` with `by` and `execution` kills such callers now, and
+//! `/_local/faults/ID` is one of them. `POST /_local/kill` with `by` and `execution` kills such callers now
+//! (404 if none runs), and
 //! `POST /_local/clock` with `{"forward": SECONDS}` moves the time: [`crate::clock`] says how.
 //!
 //! Every fault that a call fits counts it. The first one armed whose turn it is then decides; faults that watch leave the

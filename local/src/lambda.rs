@@ -53,7 +53,8 @@ pub struct Lambda {
 }
 
 impl Lambda {
-    /// A service with these functions, those that the API made, and a database that has [`SCHEMA`].
+    /// A service with these functions, those that the API made, and a database that has [`SCHEMA`]. All functions get
+    /// `environment`, under their own variables.
     ///
     /// # Errors
     ///
@@ -64,10 +65,11 @@ impl Lambda {
         logs: &Logs,
         events: &Events,
         callers: Callers,
+        environment: Vec<(String, String)>,
         functions: Vec<Function>,
     ) -> Result<Self, AwsError> {
         let bell = Arc::new(Bell::new());
-        let functions = Functions::new(functions, db.clone(), clock, logs, callers)?;
+        let functions = Functions::new(functions, environment, db.clone(), clock, logs, callers)?;
         let queue = Queue::new(db.clone(), clock, functions.clone(), bell.clone());
         let durable = Durable::new(db, clock, functions.clone(), events.clone(), bell);
         Ok(Self { functions, durable, queue, logs: logs.clone() })

@@ -1,28 +1,60 @@
-//! Finds and kills what a stack that was killed left running: by what it put into the environment of its processes, which
-//! nothing else has there.
+//! Finds and kills what a stack that was killed left running: every process that a stack starts has the name of its data
+//! directory in its environment, under [`MARK`], and so have that process's own children, whatever group or session they are in.
 //!
-//! It reads Linux's `/proc`; without that it finds nothing.
+//! It reads Linux's `/proc`; without that it finds nothing. A process whose environment was emptied before it started is not
+//! found here; if it is the first one of a container, its record finds it.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Kills every process that was started with one of these variables, written `NAME=value`.
-pub(crate) fn kill(marks: &[String]) {
-    for pid in if marks.is_empty() { Vec::new() } else { processes() } {
-        if let (true, Some(process)) = (carries(pid, marks), Pid::from_raw(pid)) {
+/// The variable that says which stack a process belongs to. Neither a function nor a job can set it.
+pub(crate) const MARK: &str = "_LONGHAUL_DATA";
+
+/// How long it may take until nothing is left: a killed process may be in the middle of a write, or have started another one.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The mark of the stack over this directory, as a variable.
+pub(crate) fn mark(data: &Path) -> (String, String) {
+    let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    (MARK.to_owned(), data.to_string_lossy().into_owned())
+}
+
+/// Kills every process that has this variable in its environment, and waits until they are gone.
+pub(crate) fn kill((name, value): &(String, String)) {
+    let mark = format!("{name}={value}");
+    let until = Instant::now() + LIMIT;
+    loop {
+        let left: Vec<_> = processes().filter(|pid| carries(*pid, mark.as_bytes())).collect();
+        if left.is_empty() {
+            return;
+        }
+        if Instant::now() > until {
+            tracing::error!(?left, "processes of an earlier stack over this directory do not end");
+            return;
+        }
+        for process in left.into_iter().filter_map(Pid::from_raw) {
             // One that has ended since then is as good as killed.
             let _ = kill_process(process, Signal::KILL);
         }
+        sleep(Duration::from_millis(5));
     }
 }
 
-fn processes() -> Vec<i32> {
+/// All processes but this one, which may have been started from a job of its own.
+fn processes() -> impl Iterator<Item = i32> {
+    let this = i32::try_from(std::process::id()).ok();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |pid| Some(*pid) != this)
 }
 
-fn carries(pid: i32, marks: &[String]) -> bool {
+/// One that has ended and that nobody waits for has no environment any more.
+fn carries(pid: i32, mark: &[u8]) -> bool {
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| marks.iter().any(|mark| mark.as_bytes() == variable))
+    environment.split(|byte| *byte == 0).any(|variable| variable == mark)
 }

@@ -6,6 +6,7 @@
 //!   (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>).
 //! - Events can be read as soon as they are written, in the order of their times; nothing expires, and sizes are not
 //!   counted (`storedBytes` is 0).
+//! - `\r` ends a line of a container's output as `\n` does; on AWS it stays in the event.
 //! - There are no retention settings, tags, keys, metric filters, subscriptions or queries, and no rate limits.
 
 mod backlog;

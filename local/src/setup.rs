@@ -15,6 +15,7 @@ use crate::{
     events::{Queue, Rule, Target},
     identity::{ACCOUNT, REGION},
     lambda::{self, DurableConfig, Function},
+    leftovers,
     options::{self, Named},
     wire::AwsError,
 };
@@ -30,8 +31,8 @@ const ALIAS: &str = "live";
 /// Whom everything belongs to here.
 const OWNER: &str = "local";
 
-/// What every function and every task gets: the way to this stack, and enough of the machine to find programs.
-pub(crate) fn base_environment(aws_url: &str) -> Vec<(String, String)> {
+/// What every function and every task gets: the way to this stack, its mark, and enough of the machine to find programs.
+pub(crate) fn base_environment(aws_url: &str, data: &Path) -> Vec<(String, String)> {
     let machine = Environment::of_process();
     let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_LOG"]
         .into_iter()
@@ -45,13 +46,14 @@ pub(crate) fn base_environment(aws_url: &str) -> Vec<(String, String)> {
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
-    inherited.chain(aws.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+    let aws = aws.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    inherited.chain(aws).chain([leftovers::mark(data)]).collect()
 }
 
-/// What marks the processes of the functions of the stack over this directory, and nothing else.
-pub(crate) fn mark(data: &Path) -> (String, String) {
-    let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
-    ("_LONGHAUL_FUNCTION_OF".to_owned(), data.to_string_lossy().into_owned())
+/// What every task gets beside that. Python holds back what it prints to a pipe until there are 8 KB of it, and the log of a
+/// job would stay empty for as long; a job that wants that sets the variable to nothing.
+pub(crate) fn task_environment(base: &[(String, String)]) -> Vec<(String, String)> {
+    base.iter().cloned().chain([("PYTHONUNBUFFERED".to_owned(), "1".to_owned())]).collect()
 }
 
 /// The API's configuration.
@@ -82,13 +84,7 @@ pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
 }
 
 /// Longhaul's own functions, which are this program started again, and those of the command line.
-pub(crate) fn functions(
-    this: &Path,
-    base: &[(String, String)],
-    mark: (String, String),
-    catalog: &Catalog,
-    more: &options::Functions,
-) -> Vec<Function> {
+pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Functions) -> Vec<Function> {
     let tasks = serde_json::to_string(catalog).unwrap_or_default();
     let own = [
         ("EXECUTIONS_TABLE", TABLE),
@@ -101,7 +97,7 @@ pub(crate) fn functions(
         ("RECONCILER_FUNCTION", RECONCILER),
     ];
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let environment: Vec<_> = base.iter().cloned().chain(own).chain([mark]).collect();
+    let environment = Vec::from(own);
     let function = |name: &str, command: Vec<String>, durable| Function {
         name: name.to_owned(),
         command,
@@ -211,18 +207,8 @@ pub(crate) async fn register_tasks(ecs: &Ecs, this: &Path, tasks: &[Named]) -> R
 
 /// A definition that is as it was gets no new revision: revisions would grow with every start.
 async fn register(ecs: &Ecs, task: &str, entry_point: Value, command: Value) -> Result<(), AwsError> {
-    let family = family(task);
-    let latest = ecs.handle("DescribeTaskDefinition", json!({ "taskDefinition": family }).to_string().as_bytes()).await;
-    let same = |definition: &Value| {
-        definition
-            .pointer("/taskDefinition/containerDefinitions/0")
-            .is_some_and(|container| container["entryPoint"] == entry_point && container["command"] == command)
-    };
-    if latest.as_ref().is_ok_and(same) {
-        return Ok(());
-    }
     let definition = json!({
-        "family": family,
+        "family": family(task),
         "containerDefinitions": [{
             "name": "job",
             "image": "longhaul/worker",
@@ -243,6 +229,8 @@ async fn register(ecs: &Ecs, task: &str, entry_point: Value, command: Value) -> 
         "cpu": "256",
         "memory": "512",
     });
-    ecs.handle("RegisterTaskDefinition", definition.to_string().as_bytes()).await?;
+    if !ecs.is_registered(&definition)? {
+        ecs.handle("RegisterTaskDefinition", definition.to_string().as_bytes()).await?;
+    }
     Ok(())
 }

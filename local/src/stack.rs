@@ -23,7 +23,6 @@ use crate::{
     gateway::Services,
     identity::REGION,
     lambda::{self, Lambda},
-    leftovers,
     logs::{self, Logs},
     options::Options,
     server, setup,
@@ -95,7 +94,7 @@ impl Stack {
         let data = |why: String| StartError::Data { dir: options.data.clone(), why };
 
         let aws_url = format!("http://{aws_address}");
-        let base = setup::base_environment(&aws_url);
+        let base = setup::base_environment(&aws_url, &options.data);
         let catalog = setup::catalog(&options.tasks).map_err(other)?;
         let schemas = [logs::SCHEMA, events::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
         let db = Db::open(&options.data.join("aws.db"), &schemas).map_err(|why| data(why.to_string()))?;
@@ -106,7 +105,7 @@ impl Stack {
         let logs = Logs::new(db.clone(), clock);
         let settings = ecs::Settings {
             cluster: setup::CLUSTER.to_owned(),
-            base_environment: base.clone(),
+            base_environment: setup::task_environment(&base),
             metadata_base: format!("{aws_url}/_ecs"),
         };
         let (faults, callers) = (Faults::default(), callers::Callers::default());
@@ -114,10 +113,8 @@ impl Stack {
         let ecs = Ecs::new(db.clone(), clock, logs.clone(), events.clone(), callers.clone(), settings);
         ecs.recover()?;
         setup::register_tasks(&ecs, &this, &options.tasks).await?;
-        let mark = setup::mark(&options.data);
-        leftovers::kill(&[format!("{}={}", mark.0, mark.1)]);
-        let functions = setup::functions(&this, &base, mark, &catalog, &options.functions);
-        let lambda = Lambda::new(db, clock, &logs, &events, callers.clone(), functions)?;
+        let functions = setup::functions(&this, &catalog, &options.functions);
+        let lambda = Lambda::new(db, clock, &logs, &events, callers.clone(), base, functions)?;
 
         let client = client().map_err(other)?;
         let services = Services {

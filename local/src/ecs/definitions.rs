@@ -38,6 +38,24 @@ impl Ecs {
         Ok(document)
     }
 
+    /// Whether the newest revision of a family is what this would register.
+    pub(crate) fn is_registered(&self, definition: &Value) -> Result<bool, AwsError> {
+        let mut wanted = definition.as_object().cloned().unwrap_or_default();
+        fill_in(&mut wanted);
+        let family = definition.get("family").and_then(Value::as_str).unwrap_or_default();
+        let newest = self.0.db.transact(|tx| store::definition(tx, family, None))?;
+        let newest = newest.and_then(|(_, mut document)| match document.get_mut("taskDefinition").map(Value::take) {
+            Some(Value::Object(mut newest)) => {
+                for given in ["taskDefinitionArn", "revision", "registeredAt"] {
+                    newest.remove(given);
+                }
+                Some(newest)
+            }
+            _ => None,
+        });
+        Ok(newest == Some(wanted))
+    }
+
     pub(super) fn describe_task_definition(&self, request: &DescribeTaskDefinition) -> Result<Value, AwsError> {
         let found = match arn::family_and_revision(&request.task_definition) {
             Some((family, revision)) => self.0.db.transact(|tx| store::definition(tx, family, revision))?,

@@ -6,7 +6,10 @@ use super::{
     Settings,
     request::{ContainerDefinition, ContainerOverride},
 };
-use crate::callers::{self, ACCESS_KEY};
+use crate::{
+    callers::{self, ACCESS_KEY},
+    leftovers::MARK,
+};
 
 /// ECS's own default
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>).
@@ -43,7 +46,8 @@ impl Launch {
         let command = overridden.and_then(|by| by.command.as_ref()).unwrap_or(&definition.command);
         let own = definition.environment.iter();
         let by_task = overridden.into_iter().flat_map(|by| &by.environment);
-        let pairs = own.chain(by_task).map(|pair| (pair.name.clone(), pair.value.clone().unwrap_or_default()));
+        let pairs = own.chain(by_task).filter(|pair| pair.name != MARK);
+        let pairs = pairs.map(|pair| (pair.name.clone(), pair.value.clone().unwrap_or_default()));
         let mut environment = settings.base_environment.clone();
         environment.push((ACCESS_KEY.to_owned(), callers::key_of_task(task_id)));
         environment.extend(pairs);
@@ -68,9 +72,4 @@ const METADATA_VARIABLE: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 fn metadata_address(settings: &Settings, task_id: &str) -> String {
     format!("{}/v4/{task_id}", settings.metadata_base)
-}
-
-/// The variable by which every process of a task can be known.
-pub(super) fn mark(settings: &Settings, task_id: &str) -> String {
-    format!("{METADATA_VARIABLE}={}", metadata_address(settings, task_id))
 }

@@ -1,8 +1,8 @@
 //! Finds and kills what a dead stack's tasks left running.
 //!
 //! **Invariant**: only a process that is certainly a task's is killed. It is the recorded process, born at the recorded
-//! time, or it carries the task's own metadata address in its environment, which nothing else has: so are found the
-//! children of a container that has ended, and a container that was started just before its record was to be written.
+//! time, or it carries the mark of this stack in its environment, which nothing else has: so are found the children of a
+//! container that has ended, and a container that was started just before its record was to be written.
 //!
 //! It reads Linux's `/proc`; without that it finds nothing.
 
@@ -11,12 +11,12 @@ use std::fs;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{
-    Settings, launch,
+    Settings,
     task::{Process, Task},
 };
 use crate::leftovers;
 
-/// Kills all processes of these tasks.
+/// Kills all processes of these tasks, and whatever else an earlier stack over the same directory started.
 pub(super) fn kill(tasks: &[Task], settings: &Settings) {
     let recorded = || tasks.iter().flat_map(|task| &task.containers).filter_map(|container| container.process.as_ref());
     for process in recorded().filter(|process| lives(process)) {
@@ -25,8 +25,9 @@ pub(super) fn kill(tasks: &[Task], settings: &Settings) {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
-    let marks: Vec<_> = tasks.iter().map(|task| launch::mark(settings, &task.id)).collect();
-    leftovers::kill(&marks);
+    for mark in settings.base_environment.iter().filter(|(name, _)| name == leftovers::MARK) {
+        leftovers::kill(mark);
+    }
 }
 
 /// When a process was started: the boot of the machine, and the clock ticks since then. Two processes with one number

@@ -34,6 +34,7 @@ impl Stack {
             base_environment: vec![
                 ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()),
                 ("BASE".into(), "base".into()),
+                crate::leftovers::mark(directory),
             ],
             metadata_base: "http://127.0.0.1:4566/_ecs".into(),
         };

@@ -98,6 +98,12 @@ async fn kill(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value>, Re
         kill.by.as_ref().is_none_or(|by| callers::is_called(key, by)) && kill.execution.as_ref().is_none_or(works_for)
     };
     let killed: Vec<_> = admin.callers.running().into_iter().filter(meant).collect();
+    if killed.is_empty() {
+        let running = admin.callers.running();
+        let running = if running.is_empty() { "nothing".to_owned() } else { running.join(", ") };
+        let why = format!("nothing that is meant runs now. What runs: {running}");
+        return Err(Refused(StatusCode::NOT_FOUND, why));
+    }
     for key in &killed {
         admin.callers.kill(key);
     }

@@ -20,7 +20,7 @@ use super::{
     arn::{self, Target},
     runtime::{Pool, Slot},
 };
-use crate::{callers::Callers, clock::Clock, db::Db, logs::Logs, wire::AwsError};
+use crate::{callers::Callers, clock::Clock, db::Db, leftovers::MARK, logs::Logs, wire::AwsError};
 
 /// The version that is not published.
 pub(crate) const LATEST: &str = "$LATEST";
@@ -95,7 +95,7 @@ struct Inner {
     clock: Clock,
     logs: Logs,
     callers: Callers,
-    /// What a function of the API gets beside its own variables: the same as one of the command line.
+    /// What every function gets under its own variables: the way to this stack.
     environment: Vec<(String, String)>,
     registered: Mutex<BTreeMap<String, Registered>>,
     /// By name and version; started when they are first needed.
@@ -106,12 +106,12 @@ impl Functions {
     /// The functions of the command line, and those on disk. One of the command line takes the place of one of the API.
     pub(crate) fn new(
         declared: Vec<Function>,
+        environment: Vec<(String, String)>,
         db: Db,
         clock: Clock,
         logs: &Logs,
         callers: Callers,
     ) -> Result<Self, AwsError> {
-        let environment = declared.first().map(|function| function.environment.clone()).unwrap_or_default();
         let now = clock.now();
         let mut registered = db.transact(store::all)?;
         let mut earlier: BTreeMap<_, _> = registered.extract_if(.., |_, function| function.declared).collect();
@@ -218,7 +218,8 @@ impl Functions {
 
 impl Program {
     fn spec(&self, name: &str, version: &str, environment: &[(String, String)]) -> Spec {
-        let own = self.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let own = self.environment.iter().filter(|(name, _)| *name != MARK);
+        let own = own.map(|(name, value)| (name.clone(), value.clone()));
         Spec {
             name: name.to_owned(),
             version: version.to_owned(),

@@ -241,7 +241,7 @@ mod tests {
         let schemas = [SCHEMA, crate::logs::SCHEMA];
         let db = Db::open(&directory.path().join("db"), &schemas).unwrap();
         let logs = Logs::new(db.clone(), Clock);
-        let functions = Functions::new(vec![], db.clone(), Clock, &logs, Callers::default()).unwrap();
+        let functions = Functions::new(vec![], vec![], db.clone(), Clock, &logs, Callers::default()).unwrap();
         let queue = Queue::new(db.clone(), Clock, functions, Arc::new(Bell::new()));
         let entry = Entry {
             function: "f".into(),

@@ -18,13 +18,13 @@ impl Lines {
     /// and the API takes none.
     pub(super) fn feed(&mut self, read: &[u8]) -> Vec<String> {
         let mut events = Vec::new();
-        for piece in read.split_inclusive(|byte| *byte == b'\n') {
-            match piece.strip_suffix(b"\n") {
-                Some(end) => {
+        for piece in read.split_inclusive(|byte| ends_line(*byte)) {
+            match piece.split_last() {
+                Some((last, end)) if ends_line(*last) => {
                     self.unfinished.extend_from_slice(end);
                     events.append(&mut self.finish());
                 }
-                None => self.unfinished.extend_from_slice(piece),
+                _ => self.unfinished.extend_from_slice(piece),
             }
         }
         // What is left over holds at least one whole character more than the event, so none is cut in two here.
@@ -48,6 +48,11 @@ impl Lines {
         }
         events
     }
+}
+
+/// A carriage return ends a line too, so that progress bars are told as they come. Of `\r\n` the second ends an empty one.
+fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 /// As much of a line as one event may hold, cut between characters, and how many bytes of the line that is. What is not
@@ -88,6 +93,13 @@ mod tests {
     fn a_line_may_come_in_pieces() {
         assert_eq!(events(&[b"one\ntw", b"o\n\nthr", b"ee"]), ["one", "two", "three"]);
         assert_eq!(events(&["é".as_bytes().split_at(1).0, "é\n".as_bytes().split_at(1).1]), ["é"]);
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line_and_with_a_newline_it_ends_one_only() {
+        assert_eq!(events(&[b"1%\r2%\r", b"3%\r\nend\r", b"\n\r\nlast"]), ["1%", "2%", "3%", "end", "last"]);
+        let mut lines = Lines::default();
+        assert_eq!(lines.feed(b"50%\r"), ["50%"], "at once");
     }
 
     #[test]

@@ -167,6 +167,8 @@ async fn who_is_named_is_killed() {
     assert_eq!(stack.execution(&spared).await["status"], "RUNNING");
     let answer = stack.admin("kill", &json!({ "by": "longhaul-sync" })).await.unwrap();
     assert!(!answer["killed"].as_array().unwrap().is_empty(), "an instance is kept warm: {answer}");
+    let (status, error) = stack.admin("kill", &json!({ "by": "tsk" })).await.unwrap_err();
+    assert!(status == StatusCode::NOT_FOUND && error.contains("task."), "{status} {error}");
     stack.post(&format!("/executions/{spared}/cancel")).send().await.unwrap();
     let done = stack.wait_for(&spared, |execution| execution["done"] == true).await;
     assert_eq!(done["status"], "CANCELLED", "another instance goes on: {done:#}");

@@ -44,3 +44,56 @@ async fn every_execution_survives_sigkill_of_the_stack() {
         assert_eq!(attempts.len(), attempts.iter().collect::<BTreeSet<_>>().len(), "{execution:#}");
     }
 }
+
+/// A job's child leaves its session, the stack is killed, and the next one listens on another port: before it works again,
+/// nothing of the first attempt does, though another stack's job of the same kind goes on.
+#[tokio::test]
+async fn what_left_its_session_does_not_outlive_the_stack_over_its_directory() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [ours, theirs] = directories.each_ref().map(async |directory| {
+        let pids = directory.path().join("pids").display().to_string();
+        let job = format!("away=setsid sh -c 'echo $$ >> {pids}; exec sleep 1000' & wait");
+        let stack = Stack::start_over(&directory.path().join("data"), &["--task", &job]).await;
+        stack.start_execution("sync", &json!({ "task": "away", "input": null })).await;
+        let pid = eventually("the job's child", async || {
+            let pids = std::fs::read_to_string(&pids).ok()?;
+            pids.lines().next().filter(|_| pids.ends_with('\n')).map(str::to_owned)
+        })
+        .await;
+        (stack, pid, job)
+    });
+    let (mut stack, pid, job) = ours.await;
+    let (_other, other_pid, _) = theirs.await;
+    let lives = |pid: &str| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|read| !read.is_empty());
+    stack.process.kill().await.unwrap();
+    assert!(lives(&pid), "nothing else ends it");
+    let next = Stack::start_over(&stack.data, &["--task", &job]).await;
+    assert!(!lives(&pid), "it ended before the next stack was ready");
+    assert_ne!(next.aws, stack.aws);
+    assert!(lives(&other_pid), "it belongs to another stack");
+}
+
+/// A definition that differs from the command line in anything gets a new revision, and one that does not gets none.
+#[tokio::test]
+async fn a_job_has_the_task_definition_that_the_command_line_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let newest = async |stack: &Stack| {
+        let ask = json!({ "taskDefinition": "longhaul-job" });
+        stack.call("AmazonEC2ContainerServiceV20141113.DescribeTaskDefinition", ask).await["taskDefinition"].take()
+    };
+    let start = async || Stack::start_over(directory.path(), &["--task", "job=echo 1"]).await;
+    let stack = start().await;
+    let first = newest(&stack).await;
+    let mut other = first.clone();
+    other["containerDefinitions"][0]["environment"] = json!([{ "name": "A", "value": "1" }]);
+    for added in ["taskDefinitionArn", "revision", "registeredAt", "status", "compatibilities"] {
+        other.as_object_mut().unwrap().remove(added);
+    }
+    stack.call("AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition", other).await;
+    drop(stack);
+    for _ in 0..2 {
+        let stack = start().await;
+        let now = newest(&stack).await;
+        assert_eq!((&now["revision"], &now["containerDefinitions"]), (&json!(3), &first["containerDefinitions"]));
+    }
+}

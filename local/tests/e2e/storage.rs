@@ -94,7 +94,7 @@ impl Gated {
     fn lines(&self) -> usize {
         let database = Connection::open(self.stack.data.join("aws.db")).unwrap();
         let sql = "SELECT count(*) FROM log_events JOIN log_streams ON log_streams.id = stream \
-                   WHERE group_name = '/ecs/longhaul' AND (message GLOB '[0-9]*' OR message LIKE '{\"n\"%')";
+                   WHERE group_name = '/ecs/longhaul' AND (message NOT GLOB '*[^0-9]*' OR message LIKE '{\"n\"%')";
         database.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 

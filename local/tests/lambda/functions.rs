@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    stack::Stack,
+    stack::{Stack, eventually},
     support::{INVALID, Lambda, encoded, refusal},
 };
 
@@ -132,4 +132,29 @@ async fn executions_are_listed_by_version_name_status_and_time() {
 /// Seconds since 1970, in the form that the query takes beside ISO 8601.
 fn as_query(seconds: f64) -> String {
     format!("{seconds:.3}")
+}
+
+/// What the stack tells its own functions is theirs.
+#[tokio::test]
+async fn a_function_of_the_api_gets_its_own_environment_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("environment");
+    let stack = Stack::start(&[]).await;
+    let lambda = Lambda::of(&stack);
+    let new = json!({
+        "FunctionName": "shows", "Role": "arn:aws:iam::000000000000:role/any", "PackageType": "Image",
+        "Code": { "ImageUri": format!("local:sh -c 'env > {}.new && mv {0}.new {0}; sleep 1000'", file.display()) },
+        "Environment": { "Variables": { "OWN": "1", "_LONGHAUL_DATA": "elsewhere" } },
+    });
+    lambda.post("/2015-03-31/functions", &new).await;
+    lambda.invoke("shows", "Event", "{}").send().await.unwrap();
+    let shown = eventually("its process starts", async || std::fs::read_to_string(&file).ok()).await;
+    let has = |name: &str| shown.lines().any(|line| line.starts_with(&format!("{name}=")));
+    for name in ["OWN", "PATH", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_LAMBDA_FUNCTION_NAME"] {
+        assert!(has(name), "{name}: {shown}");
+    }
+    for name in ["EXECUTIONS_TABLE", "TASKS", "ECS_CLUSTER", "DIRECT_OWNER", "LOG_GROUP"] {
+        assert!(!has(name), "{name}: {shown}");
+    }
+    assert!(!shown.contains("elsewhere"), "{shown}");
 }

@@ -216,7 +216,7 @@ fn engine(directory: &Path) -> (Db, Functions, Durable) {
     };
     let declared = vec![function("f"), function("g")];
     let logs = Logs::new(db.clone(), Clock);
-    let functions = Functions::new(declared, db.clone(), Clock, &logs, Callers::default()).unwrap();
+    let functions = Functions::new(declared, vec![], db.clone(), Clock, &logs, Callers::default()).unwrap();
     let durable = Durable::new(db.clone(), Clock, functions.clone(), events, Arc::new(Bell::new()));
     (db, functions, durable)
 }
