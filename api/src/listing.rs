@@ -112,6 +112,7 @@ pub(crate) enum StatusView {
 impl From<Summary> for SummaryView {
     fn from(summary: Summary) -> Self {
         Self {
+            expires_at: summary.kept_until().into(),
             links: Links::of(&summary.id, summary.status),
             duration_ms: milliseconds(summary.started_at, summary.finished_at),
             execution_id: summary.id.to_string(),
@@ -134,7 +135,6 @@ impl From<Summary> for SummaryView {
             finished_at: summary.finished_at.map(Time::from),
             exit_code: summary.exit_code,
             deadline: summary.deadline.into(),
-            expires_at: summary.expires_at.into(),
             tags: summary.tags,
             rerun_of: summary.rerun_of.map(String::from),
         }

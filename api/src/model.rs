@@ -360,7 +360,7 @@ impl About {
             created_at: execution.created_at.into(),
             started_at: run.map(|run| run.started_at.into()),
             deadline: execution.deadline.into(),
-            expires_at: execution.expires_at.into(),
+            expires_at: execution.kept_until().into(),
             tags: execution.request.tags.clone(),
             rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),

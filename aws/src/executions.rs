@@ -15,6 +15,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::{Event, Execution, ExecutionId, Refused};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{CallFailed, Connection};
 use item::{Item, KEY, Unreadable, VERSION};
@@ -124,16 +125,20 @@ impl Executions {
     ///
     /// [`CallFailed`] when `DynamoDB` did not answer or refused.
     pub async fn create(&self, execution: &Execution, now: Timestamp) -> Result<Created, CallFailed> {
+        // Two requests with one key may come within one millisecond, and make equal executions.
+        let named = Execution { creation: Some(Uuid::new_v4().to_string()), ..execution.clone() };
         let put = self
-            .put(execution)?
-            .condition_expression("attribute_not_exists(#key) OR #expires <= :now")
+            .put(&named)?
+            // One that is not over never makes way: what an older version wrote has a time to expire all the same.
+            .condition_expression("attribute_not_exists(#key) OR (#expires <= :now AND attribute_exists(#finished))")
             .expression_attribute_names("#key", KEY)
+            .expression_attribute_names("#finished", item::FINISHED)
             .expression_attribute_names("#expires", item::EXPIRES)
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
         match written(put.send().await)? {
             Written::Done => Ok(Created::New),
             // The reply to our own write got lost, and the SDK wrote again.
-            Written::LostTo(winner) if *winner == *execution => Ok(Created::New),
+            Written::LostTo(winner) if winner.creation == named.creation => Ok(Created::New),
             Written::LostTo(winner) => Ok(Created::Existing(winner)),
             Written::Gone => Err(CallFailed::rejected("dynamodb:PutItem", "a condition failed without its item")),
         }

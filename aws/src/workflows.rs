@@ -145,11 +145,42 @@ impl Workflows {
                     aws_sdk_lambda::operation::invoke::InvokeError::is_durable_execution_already_started_exception,
                 ) =>
             {
-                Err(StartError::NameTaken(id.clone()))
+                // AWS may count names by version, and then this is what it says of our own start on an earlier one.
+                let ours = self.started(function, &start).await?;
+                ours.map(Some).ok_or_else(|| StartError::NameTaken(id.clone()))
             }
             Err(error) => Err(CallFailed::new("lambda:Invoke", error).into()),
         }
     }
+}
+
+impl Workflows {
+    /// The durable execution that was started in this way on any version of a function: its ARN. One of its name with another
+    /// payload is somebody else's.
+    async fn started(&self, function: &str, start: &StoredStart) -> Result<Option<String>, CallFailed> {
+        let list = self.client.list_durable_executions_by_function().function_name(unqualified(function));
+        let found = list.durable_execution_name(start.name()).send().await;
+        let found = found.map_err(|error| CallFailed::new("lambda:ListDurableExecutionsByFunction", error))?;
+        for one in found.durable_executions() {
+            let arn = one.durable_execution_arn();
+            let asked = self.client.get_durable_execution().durable_execution_arn(arn).send().await;
+            let payload = match asked {
+                Ok(answer) => answer.input_payload,
+                Err(error) => return Err(CallFailed::new("lambda:GetDurableExecution", error)),
+            };
+            if payload.and_then(|payload| serde_json::from_str(&payload).ok()).as_ref() == Some(start) {
+                return Ok(Some(arn.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A function's name or ARN without its version or alias: AWS then lists the durable executions of every version
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>).
+fn unqualified(function: &str) -> &str {
+    let parts = if function.starts_with("arn:") { 7 } else { 1 };
+    function.match_indices(':').nth(parts - 1).and_then(|(at, _)| function.get(..at)).unwrap_or(function)
 }
 
 /// What became of a durable execution.
@@ -246,6 +277,15 @@ mod tests {
             assert_eq!(serde_json::from_str::<WakeUp>(text).unwrap(), WakeUp { stopped });
         }
         assert_eq!(serde_json::from_str::<WakeUp>("{}").unwrap(), WakeUp::default());
+    }
+
+    #[test]
+    fn a_name_and_an_arn_lose_their_qualifier() {
+        let arn = "arn:aws:lambda:eu-west-1:123456789012:function:longhaul-sync";
+        for (qualified, name) in [("longhaul-sync:live", "longhaul-sync"), (&format!("{arn}:live"), arn)] {
+            assert_eq!(unqualified(qualified), name);
+            assert_eq!(unqualified(name), name);
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Entry, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
-    Unknown, limits, task::Task,
+    Attempt, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline, Unknown,
+    Waiting, limits, task::Task, waiting::backoff_before,
 };
 
 /// How an execution learns of its job's end.
@@ -44,6 +44,12 @@ pub struct FailedAttempts {
     pub last: Option<Attempt>,
     /// How many of them failed through the platform.
     pub excused: u32,
+    /// Why the last of them failed. Absent from what older versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    /// Exit code of the last of them.
+    #[serde(default, rename = "exitCode", skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
     /// What a newer version stored beside it.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -64,7 +70,7 @@ pub struct Execution {
     pub created_at: Timestamp,
     /// When its job has to be over.
     pub deadline: Timestamp,
-    /// When it may be forgotten; a read treats it as gone from then on.
+    /// When it may be forgotten; a read treats it as gone from then on. [`NEVER`] while it is not over.
     pub expires_at: Timestamp,
     /// ARN of the durable execution that sees it through, once it has begun.
     pub durable_execution_arn: Option<String>,
@@ -80,6 +86,10 @@ pub struct Execution {
     pub rerun_of: Option<ExecutionId>,
     /// The attempts that failed and were not the end.
     pub failed: FailedAttempts,
+    /// Until when no task is started, and why, if its workflow waits.
+    pub waiting: Option<Waiting>,
+    /// Tells the write that created it from any other request's: a random name.
+    pub creation: Option<String>,
     /// What happened on the way.
     pub timeline: Timeline,
     /// Counts its changes, from 1: what a conditional write compares.
@@ -103,7 +113,7 @@ impl Execution {
             request,
             created_at: now,
             deadline,
-            expires_at: retained(deadline),
+            expires_at: NEVER,
             durable_execution_arn: None,
             state: State::Pending,
             earlier: Vec::new(),
@@ -111,6 +121,8 @@ impl Execution {
             due: Some(look(now, FIRST_LOOK)),
             rerun_of: None,
             failed: FailedAttempts::default(),
+            waiting: None,
+            creation: None,
             timeline,
             version: 1,
             unknown: Unknown::default(),
@@ -134,12 +146,27 @@ impl Execution {
             Event::TaskStopped { task } => Ok(self.task_stopped(task)),
             Event::Attended => Ok(self.attended(at)),
             Event::Postponed => Ok(self.postponed(at)),
-            Event::NoCapacity { attempt, why } => Ok(self.no_capacity(*attempt, why, at)),
-            Event::AttemptFailed { attempt, error, excused } => Ok(self.attempt_failed(*attempt, error, *excused, at)),
-            Event::TaskStarted { .. } | Event::Watching { .. } | Event::CancelRequested | Event::Ended(_) => {
+            Event::NoCapacity { attempt, why, until } => Ok(self.no_capacity(*attempt, why, *until, at)),
+            Event::AttemptFailed { attempt, error, excused, exit_code } => {
+                Ok(self.attempt_failed(*attempt, error, *excused, *exit_code, at))
+            }
+            Event::CancelRequested if self.is_idle(at) => self.cancelled_at_once(at),
+            Event::Ended(ending) => {
+                let instead = self.cancelled_instead(ending).map(Event::Ended);
+                self.with_state_after(instead.as_ref().unwrap_or(event), at)
+            }
+            Event::TaskStarted { .. } | Event::Watching { .. } | Event::CancelRequested => {
                 self.with_state_after(event, at)
             }
         }
+    }
+
+    /// Nothing of it runs, so there is nothing to wait for.
+    fn cancelled_at_once(&self, at: Timestamp) -> Result<Option<Self>, Refused> {
+        let Some(cancelling) = self.with_state_after(&Event::CancelRequested, at)? else { return Ok(None) };
+        let Some(ending) = cancelling.ending_without_task(at) else { return Ok(Some(cancelling)) };
+        let ended = cancelling.with_state_after(&Event::Ended(ending), at)?;
+        Ok(ended.map(|ended| Self { version: cancelling.version, ..ended }))
     }
 
     fn with_state_after(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
@@ -147,12 +174,14 @@ impl Execution {
         let mut next = Self { state, version: self.version + 1, ..self.clone() };
         match event {
             Event::TaskStarted { attempt, .. } => {
+                next.waiting = None;
                 next.earlier.extend(self.state.run().cloned());
                 next.timeline.push(at, Moment::TaskStarted, Some(format!("attempt {attempt}")));
             }
             Event::CancelRequested => next.timeline.push(at, Moment::CancelRequested, None),
             Event::Ended(ending) => {
                 next.stopped = None;
+                next.waiting = None;
                 next.expires_at = retained(ending.finished_at.max(at));
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
                 // Something of it may run still, and that is looked for once more.
@@ -229,32 +258,68 @@ impl Execution {
     /// Whether `attempt` may be followed by another.
     #[must_use]
     pub fn may_try_again(&self, attempt: Attempt) -> bool {
-        attempt.get() < self.request.max_attempts + self.failed.excused.min(limits::EXCUSED)
+        attempt.get() < self.attempts()
     }
 
-    /// It is told once for an attempt, however often ECS is asked.
-    fn no_capacity(&self, attempt: Attempt, why: &str, at: Timestamp) -> Option<Self> {
+    /// How many attempts there may be, with those that are not counted.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.request.max_attempts + self.failed.excused.min(limits::EXCUSED)
+    }
+
+    /// When it is forgotten, as far as that is known: while it is not over, as if it ended at its deadline.
+    #[must_use]
+    pub fn kept_until(&self) -> Timestamp {
+        kept_until(self.expires_at, self.deadline)
+    }
+
+    /// The timeline tells it once for an attempt, however often ECS is asked.
+    fn no_capacity(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Option<Self> {
         let detail = format!("attempt {attempt}: {why}");
-        let told = |entry: &Entry| {
-            entry.what == Moment::WaitingForCapacity
-                && entry.detail.as_ref().is_some_and(|told| told.starts_with(&format!("attempt {attempt}:")))
-        };
-        if self.status().is_final() || self.timeline.entries().iter().any(told) {
+        if self.status().is_final() || self.run_of(attempt).is_some() {
             return None;
         }
-        let mut next = Self { version: self.version + 1, ..self.clone() };
-        next.timeline.push(at, Moment::WaitingForCapacity, Some(detail));
+        let mut why = why.to_owned();
+        why.truncate(why.floor_char_boundary(limits::DETAIL_BYTES));
+        let waiting =
+            Some(Waiting { attempt, until: until.min(self.deadline), why: Some(why), unknown: Unknown::default() });
+        let told = self.timeline.entries().iter().any(|entry| entry.tells_of_capacity(attempt));
+        if told && self.waiting == waiting {
+            return None;
+        }
+        let mut next = Self { waiting, version: self.version + 1, ..self.clone() };
+        if !told {
+            next.timeline.push(at, Moment::WaitingForCapacity, Some(detail));
+        }
         Some(next)
     }
 
-    fn attempt_failed(&self, attempt: Attempt, error: &JobError, excused: bool, at: Timestamp) -> Option<Self> {
+    fn attempt_failed(
+        &self,
+        attempt: Attempt,
+        error: &JobError,
+        excused: bool,
+        exit_code: Option<i32>,
+        at: Timestamp,
+    ) -> Option<Self> {
         if self.status().is_final() || self.failed.last.is_some_and(|last| last >= attempt) {
             return None;
         }
         let excused_so_far = self.failed.excused + u32::from(excused);
-        let failed = FailedAttempts { last: Some(attempt), excused: excused_so_far, ..self.failed.clone() };
+        let failed = FailedAttempts {
+            last: Some(attempt),
+            excused: excused_so_far,
+            error: Some(error.shortened(LAST_ERROR_BYTES)),
+            exit_code,
+            ..self.failed.clone()
+        };
         let due = Some(look(at, FIRST_LOOK));
-        let mut next = Self { failed, due, version: self.version + 1, ..self.clone() };
+        let mut next = Self { failed, due, waiting: None, version: self.version + 1, ..self.clone() };
+        let wanted = matches!(self.state, State::Pending | State::Running { .. }) && at < self.deadline;
+        if wanted && next.may_try_again(attempt) {
+            let backoff = SignedDuration::try_from(backoff_before(attempt.next())).unwrap_or(SignedDuration::MAX);
+            let until = later(at, backoff).min(self.deadline);
+            next.waiting = Some(Waiting { attempt: attempt.next(), until, why: None, unknown: Unknown::default() });
+        }
         let counted = if excused { ", by the platform: not counted" } else { "" };
         next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
         Some(next)
@@ -270,6 +335,16 @@ impl Execution {
         next.timeline.push(at, Moment::WorkflowStarted, None);
         Some(next)
     }
+}
+
+/// When what is not over expires: it is never forgotten. A time that older versions can read, too.
+pub const NEVER: Timestamp = Timestamp::constant(253_370_764_800, 0);
+
+/// What is kept of the error of an attempt that was not the last, in bytes.
+const LAST_ERROR_BYTES: usize = 500;
+
+pub(crate) fn kept_until(expires_at: Timestamp, deadline: Timestamp) -> Timestamp {
+    if expires_at == NEVER { retained(deadline) } else { expires_at }
 }
 
 /// How long after a change somebody looks after an execution, should nothing else have happened.

@@ -16,11 +16,13 @@ mod state;
 pub mod task;
 mod timeline;
 mod unknown;
+mod waiting;
 
-pub use execution::{Execution, FailedAttempts, Pattern};
+pub use execution::{Execution, FailedAttempts, NEVER, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
 pub use json::{Json, NotJson};
 pub use request::{DEFAULT_TASK, Request, Violation, pointer_to};
 pub use state::{Attempt, Ending, Event, JobError, Refused, Run, State, Status, Verdict};
 pub use timeline::{Entry, Moment, Timeline};
 pub use unknown::Unknown;
+pub use waiting::{Waiting, backoff_before};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{Attempt, ExecutionId, Pattern, Status};
+use crate::{Attempt, ExecutionId, Pattern, Status, execution::kept_until};
 
 /// What a list shows of an execution: everything but what may be large, and what only a poll is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +33,20 @@ pub struct Summary {
     pub exit_code: Option<i32>,
     /// When its job has to be over.
     pub deadline: Timestamp,
-    /// When it is forgotten.
+    /// When it is forgotten; [`crate::NEVER`] while it is not over.
     pub expires_at: Timestamp,
     /// The caller's own labels.
     pub tags: BTreeMap<String, String>,
     /// The execution that it does again.
     pub rerun_of: Option<ExecutionId>,
+}
+
+impl Summary {
+    /// When it is forgotten, as far as that is known: see [`crate::Execution::kept_until`].
+    #[must_use]
+    pub fn kept_until(&self) -> Timestamp {
+        kept_until(self.expires_at, self.deadline)
+    }
 }
 
 /// Which executions are wanted; all, if nothing is said.

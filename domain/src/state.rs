@@ -7,6 +7,8 @@
 //!    └──────────▶ CANCELLING ◀┘ └────────────────────────────────┘
 //! ```
 //!
+//! A cancelled execution of which no task runs is CANCELLED at once: see `Execution::is_idle`.
+//!
 //! `Ended` is taken in every state that is not final: a job may report before its start was recorded, and a workflow may
 //! fail before it could start anything.
 //!
@@ -156,6 +158,13 @@ impl JobError {
     }
 }
 
+impl JobError {
+    /// The same, with a message of so many bytes at most.
+    pub(crate) fn shortened(&self, bytes: usize) -> Self {
+        Self { message: keep_end(self.message.clone(), bytes), ..self.clone() }
+    }
+}
+
 fn keep_end(text: String, limit: usize) -> String {
     if text.len() <= limit {
         return text;
@@ -199,6 +208,8 @@ pub enum Event {
         attempt: Attempt,
         /// What ECS says.
         why: String,
+        /// When it is asked again.
+        until: Timestamp,
     },
     /// An attempt failed, and is not yet the end.
     AttemptFailed {
@@ -208,6 +219,8 @@ pub enum Event {
         error: JobError,
         /// Whether the platform failed, not the job: then it does not count among the job's attempts.
         excused: bool,
+        /// Exit code of the job, if it ran and somebody saw it end.
+        exit_code: Option<i32>,
     },
     /// Somebody asked for an end.
     CancelRequested,

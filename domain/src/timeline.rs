@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Unknown, limits};
+use crate::{Attempt, Unknown, limits};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,15 @@ pub struct Entry {
     /// What a newer version stored beside it.
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+impl Entry {
+    /// Whether it tells that an attempt waits for capacity.
+    pub(crate) fn tells_of_capacity(&self, attempt: Attempt) -> bool {
+        let prefix = format!("attempt {attempt}:");
+        self.what == Moment::WaitingForCapacity
+            && self.detail.as_ref().is_some_and(|detail| detail.starts_with(&prefix))
+    }
 }
 
 /// At most [`limits::TIMELINE_ENTRIES`] entries, oldest first.

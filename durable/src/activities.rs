@@ -3,7 +3,7 @@
 //! Each deed is safe to repeat. What it returns is a checkpoint: it outlives a deployment, so variants and fields are only
 //! ever added, and it is small, because every checkpoint is paid for and read again at each replay.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, time::Duration};
 
 use domain::{Attempt, Ending, ExecutionId, JobError, Json, Pattern, Status};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ pub trait Activities: Send + Sync + 'static {
         id: &ExecutionId,
         attempt: Attempt,
         ending: &Ending,
-    ) -> impl Future<Output = Result<bool, EffectFailed>> + Send;
+    ) -> impl Future<Output = Result<Again, EffectFailed>> + Send;
 
     /// Records the end. If another one is recorded already, that one stays and is returned.
     fn record(&self, id: &ExecutionId, ending: &Ending) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
@@ -137,6 +137,19 @@ pub struct Recorded {
     pub seconds_left: u64,
 }
 
+/// Whether another attempt follows one that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Again {
+    /// It does, after the usual backoff, or it does not.
+    Said(bool),
+    /// It would come after so many seconds: the deadline is nearer than the backoff is long.
+    In {
+        /// Seconds until just past the deadline.
+        seconds: u64,
+    },
+}
+
 /// What a look at a task showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -177,13 +190,15 @@ pub struct Finished {
 pub struct EffectFailed {
     /// Whether the same deed may succeed later.
     pub retryable: bool,
+    /// When to try again, if that is not for the usual cadence to say: then for as long as it says so.
+    pub again_in: Option<Duration>,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl EffectFailed {
     /// A failure that may pass.
     pub fn passing(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { retryable: true, source: source.into() }
+        Self { retryable: true, again_in: None, source: source.into() }
     }
 
     /// The same, as one that may pass if AWS denied the call: permissions can be mended.
@@ -194,9 +209,15 @@ impl EffectFailed {
         Self { retryable: self.retryable || denied, ..self }
     }
 
+    /// The same, to be tried again after a time, however often it was tried before.
+    #[must_use]
+    pub fn again_in(self, wait: Duration) -> Self {
+        Self { again_in: Some(wait), ..self }
+    }
+
     /// A failure that stays.
     pub fn lasting(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { retryable: false, source: source.into() }
+        Self { retryable: false, again_in: None, source: source.into() }
     }
 }
 
@@ -214,6 +235,6 @@ impl std::error::Error for EffectFailed {
 
 impl From<aws::CallFailed> for EffectFailed {
     fn from(failed: aws::CallFailed) -> Self {
-        Self { retryable: failed.retryable(), source: failed.into() }
+        Self { retryable: failed.retryable(), again_in: None, source: failed.into() }
     }
 }

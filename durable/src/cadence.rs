@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use domain::Attempt;
-
 /// The first wait for a task that works. ECS tells of its end, and should that get lost the reconciler's sweep sees it, of a
 /// hundred tasks in one call: these looks are there in case neither does.
 pub(crate) const WORKING: Duration = Duration::from_mins(5);
@@ -26,12 +24,14 @@ pub(crate) struct Waits {
     last: Duration,
     /// What remained until the deadline when somebody last looked.
     left: Duration,
+    /// Whether somebody has just ended a wait, and not because the task is over.
+    cut_short: bool,
 }
 
 impl Waits {
     /// For a task that works, with as much left until the deadline.
     pub(crate) fn new(left: Duration) -> Self {
-        Self { first: WORKING, begun: 0, last: Duration::ZERO, left }
+        Self { first: WORKING, begun: 0, last: Duration::ZERO, left, cut_short: false }
     }
 
     /// Whether the next wait is the first for a task that has just been started.
@@ -44,11 +44,20 @@ impl Waits {
         self.left = left;
     }
 
-    /// The task is being stopped: look often now, and let no deadline shorten the wait.
-    pub(crate) fn stopping(&mut self) {
-        if self.first != STOPPING {
-            *self = Self { first: STOPPING, ..Self::new(Duration::MAX) };
+    /// The task is being stopped: look often now, and let no deadline shorten the wait. Whether the wait that has begun is too
+    /// long for that.
+    pub(crate) fn stopping(&mut self) -> bool {
+        if self.first == STOPPING {
+            return false;
         }
+        let too_long = self.last > STOPPING;
+        *self = Self { first: STOPPING, ..Self::new(Duration::MAX) };
+        too_long
+    }
+
+    /// A wake-up ended the last wait. Mostly that is a cancel, and the next look stops the task: its end is near.
+    pub(crate) fn cut_short(&mut self) {
+        self.cut_short = true;
     }
 
     /// Begins the next one: how long it lasts. Whoever begins it looks at the task then.
@@ -56,6 +65,7 @@ impl Waits {
         // The last one has passed since then, or an event has cut it short: then the look comes early, and sees what is left.
         self.left = self.left.saturating_sub(self.last);
         let wait = self.first.saturating_mul(2_u32.saturating_pow(self.begun)).min(LONGEST);
+        let wait = if std::mem::take(&mut self.cut_short) { wait.min(STOPPING) } else { wait };
         self.begun = self.begun.saturating_add(1);
         // One second past the deadline: the look that comes then has to see it passed.
         self.last = wait.min(Duration::from_secs(self.left.as_secs().saturating_add(1)));
@@ -66,11 +76,6 @@ impl Waits {
 /// The wait before try `attempt + 1` of a step, after try `attempt` (from 1) failed: 1 s, 2 s, 4 s … 5 min.
 pub(crate) fn retry(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
-}
-
-/// The wait before `attempt`, the second or a later one: 5 s, 10 s, 20 s … 5 min.
-pub(crate) fn backoff_before(attempt: Attempt) -> Duration {
-    Duration::from_secs(5 << attempt.get().saturating_sub(2).min(6)).min(Duration::from_mins(5))
 }
 
 /// Tries of a task's start before it is given up: with the waits of [`retry`] that is an hour.
@@ -102,11 +107,25 @@ mod tests {
         let mut waits = Waits::new(366 * DAY);
         let minutes: Vec<_> = (0..9).map(|_| waits.begin().as_secs() / 60).collect();
         assert_eq!(minutes, [5, 10, 20, 40, 80, 160, 320, 640, 720]);
-        waits.stopping();
+        assert!(waits.stopping(), "twelve hours have begun");
         let seconds: Vec<_> = (0..5).map(|_| waits.begin().as_secs()).collect();
         assert_eq!(seconds, [5, 10, 20, 40, 80]);
-        waits.stopping();
+        assert!(!waits.stopping());
         assert_eq!(waits.begin().as_secs(), 160, "it is being stopped already");
+    }
+
+    #[test]
+    fn after_a_wake_up_the_next_look_is_near() {
+        let mut waits = Waits::new(DAY);
+        waits.begin();
+        waits.cut_short();
+        assert_eq!(waits.begin().as_secs(), 5);
+        assert!(!waits.stopping(), "the wait that has begun is short enough");
+        assert_eq!(waits.begin().as_secs(), 5);
+        let mut waits = Waits::new(DAY);
+        waits.begin();
+        waits.cut_short();
+        assert_eq!([waits.begin().as_secs(), waits.begin().as_secs()], [5, 20 * 60], "it was something else");
     }
 
     /// Each look comes as a wait begins, and sees what is left then.

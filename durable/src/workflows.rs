@@ -21,7 +21,7 @@ use aws_durable_execution_sdk::{
 use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, Verdict, judge};
 
 use crate::{
-    activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
     cadence::{self, Waits},
 };
 
@@ -83,11 +83,18 @@ async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableCo
     let mut attempt = job.attempt;
     loop {
         let ending = attempt_once(world, job, attempt, ctx).await?;
-        if !worth_another(job, &ending) || !fail_attempt(world, &job.id, attempt, &ending, ctx).await? {
-            return record(world, &job.id, ending, ctx).await;
-        }
+        let again = if worth_another(job, &ending) {
+            fail_attempt(world, &job.id, attempt, &ending, ctx).await?
+        } else {
+            Again::Said(false)
+        };
+        let wait = match again {
+            Again::Said(false) => return record(world, &job.id, ending, ctx).await,
+            Again::Said(true) => domain::backoff_before(attempt.next()),
+            Again::In { seconds } => Duration::from_secs(seconds),
+        };
         attempt = attempt.next();
-        ctx.wait(cadence::backoff_before(attempt)).name("backoff").await?;
+        ctx.wait(wait).name("backoff").await?;
     }
 }
 
@@ -141,9 +148,15 @@ async fn end_of<A: Activities>(
                 }
             }
             Look::Running { seconds_left } => waits.left(Duration::from_secs(seconds_left)),
-            Look::Stopping => waits.stopping(),
+            // The wait that has begun is one for a task that works. Its callback is left open, and times out some day.
+            Look::Stopping if waits.stopping() => continue,
+            Look::Stopping => {}
         }
-        if woken(wake.result().await)?.stopped
+        let woken = woken(wake.result().await)?;
+        if woken.is_some_and(|said| !said.stopped) {
+            waits.cut_short();
+        }
+        if woken.is_some_and(|said| said.stopped)
             && let Some(ending) = collect(world, id, task_arn, ctx).await?
         {
             return Ok(ending);
@@ -166,10 +179,10 @@ impl Serdes<WakeUp> for AnyWord {
 }
 
 /// How a wait ended. By its timeout, or by a failure that somebody sent, which is nothing: the next look tells.
-fn woken(result: Result<WakeUp, OperationError>) -> Result<WakeUp, OperationError> {
+fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, OperationError> {
     match result {
-        Ok(said) => Ok(said),
-        Err(error) if matches!(error.kind(), OperationErrorKind::Callback(_)) => Ok(WakeUp::default()),
+        Ok(said) => Ok(Some(said)),
+        Err(error) if matches!(error.kind(), OperationErrorKind::Callback(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -263,7 +276,7 @@ async fn fail_attempt<A: Activities>(
     attempt: Attempt,
     ending: &Ending,
     ctx: &DurableContext,
-) -> Result<bool, BoxError> {
+) -> Result<Again, BoxError> {
     let (world, id, ending) = (world.clone(), id.clone(), ending.clone());
     step(ctx, "fail-attempt", move |_| async move { world.fail_attempt(&id, attempt, &ending).await }).await
 }
@@ -303,7 +316,8 @@ where
         })
         .name(name)
         .retry_strategy(if name == RUN_TASK {
-            retry::<{ cadence::TRIES }>
+            // Which try is the last, the start itself says: for capacity it waits until the deadline.
+            retry::<{ u32::MAX }>
         } else {
             retry::<{ cadence::PATIENT_TRIES }>
         });
@@ -312,6 +326,9 @@ where
 
 fn retry<const TRIES: u32>(error: &StepError, attempt: u32) -> RetryDecision {
     let failed = std::error::Error::source(error).and_then(|source| source.downcast_ref::<EffectFailed>());
+    if let Some(delay) = failed.and_then(|failed| failed.again_in) {
+        return RetryDecision::Retry { delay };
+    }
     if failed.is_none_or(|failed| failed.retryable) && attempt < TRIES {
         RetryDecision::Retry { delay: cadence::retry(attempt) }
     } else {

@@ -10,8 +10,7 @@ use domain::{
 use jiff::Timestamp;
 
 use crate::{
-    activities::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
-    cadence,
+    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
     config::Config,
 };
 
@@ -155,7 +154,8 @@ impl Activities for World {
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
         }
-        let backoff = (attempt != Attempt::FIRST).then(|| cadence::backoff_before(attempt).as_secs());
+        let wait = || execution.until_deadline(domain::backoff_before(attempt), clock::now()).as_secs();
+        let backoff = (attempt != Attempt::FIRST).then(wait);
         Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt, backoff }))
     }
 
@@ -167,7 +167,7 @@ impl Activities for World {
         if let Some(run) = execution.run_of(attempt) {
             return Ok(Started::Task(run.task_arn.clone()));
         }
-        if let Some(ending) = unwanted(&execution, clock::now()) {
+        if let Some(ending) = execution.ending_without_task(clock::now()) {
             // This step may have run before: its task may run, or have ended since, and then it counts what that came to.
             return match self.started_before(&execution, attempt).await {
                 Ok(started) => Ok(started.map_or(Started::Not(ending), Started::Task)),
@@ -179,11 +179,19 @@ impl Activities for World {
                 }
             };
         }
+        // This step ran before, and died between the record of its wait and the wait.
+        if let Some(wait) = execution.still_waits(attempt, clock::now()) {
+            return Err(EffectFailed::passing("it waits for capacity").again_in(wait));
+        }
         if tried != Try::First
+            && !execution.token_is_alive(attempt, clock::now())
             && let Some(arn) = self.running(id, attempt).await?
         {
             return Ok(Started::Task(arn));
         }
+        // Tries for capacity count as well: they are no sign that waiting is in vain.
+        let waited = execution.waiting.as_ref().is_some_and(|waiting| waiting.why.is_some());
+        let last = tried == Try::Last && !waited;
         let failed = |kind: &str, why: String| Ok(Started::Not(failed_by_us(kind, why, clock::now())));
         let Some(job) = self.config.catalog.get(&execution.request.task) else {
             return failed(kinds::UNKNOWN_TASK, format!("there is no task named {}", execution.request.task));
@@ -196,7 +204,6 @@ impl Activities for World {
             }
             // The token is taken by the same attempt, started with another configuration of ours: that task is it.
             Err(RunError::Taken(Some(arn))) => Ok(Started::Task(arn)),
-            Err(RunError::Busy(why)) if tried == Try::Last => failed(kinds::NO_CAPACITY, why),
             Err(why @ RunError::Taken(None)) => match self.started_before(&execution, attempt).await? {
                 Some(arn) => Ok(Started::Task(arn)),
                 // ECS does not show it yet.
@@ -204,13 +211,18 @@ impl Activities for World {
                 None => failed(kinds::TASK_REFUSED, why.to_string()),
             },
             Err(why @ RunError::Refused(_)) => failed(kinds::TASK_REFUSED, why.to_string()),
-            Err(RunError::Call(why)) if !why.retryable() || tried == Try::Last => {
-                failed(kinds::TASK_REFUSED, why.to_string())
-            }
+            Err(RunError::Call(why)) if !why.retryable() || last => failed(kinds::TASK_REFUSED, why.to_string()),
             Err(RunError::Call(why)) => Err(why.into()),
+            // Waited for until the deadline. That is recorded before the wait, so that a cancel need not wait for its end.
             Err(RunError::Busy(why)) => {
-                self.advance(id, &Event::NoCapacity { attempt, why: why.clone() }).await?;
-                Err(EffectFailed::passing(RunError::Busy(why)))
+                let now = clock::now();
+                let wait = execution.wait_for_capacity(attempt, now);
+                let until = now.checked_add(wait).unwrap_or(now);
+                let execution = self.advance(id, &Event::NoCapacity { attempt, why: why.clone(), until }).await?;
+                match execution.ending_without_task(clock::now()) {
+                    Some(ending) => Ok(Started::Not(ending)),
+                    None => Err(EffectFailed::passing(RunError::Busy(why)).again_in(wait)),
+                }
             }
         }
     }
@@ -263,12 +275,23 @@ impl Activities for World {
         }
     }
 
-    async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<bool, EffectFailed> {
-        let Verdict::Failed(error) = &ending.verdict else { return Ok(false) };
-        let event = Event::AttemptFailed { attempt, error: error.clone(), excused: judge::excused(ending) };
+    async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
+        let Verdict::Failed(error) = &ending.verdict else { return Ok(Again::Said(false)) };
+        let event = Event::AttemptFailed {
+            attempt,
+            error: error.clone(),
+            excused: judge::excused(ending),
+            exit_code: ending.exit_code,
+        };
         let execution = self.advance(id, &event).await?;
         let wanted = matches!(execution.state, State::Pending | State::Running { .. });
-        Ok(wanted && clock::now() < execution.deadline && execution.may_try_again(attempt))
+        let now = clock::now();
+        if !wanted || now >= execution.deadline || !execution.may_try_again(attempt) {
+            return Ok(Again::Said(false));
+        }
+        let backoff = domain::backoff_before(attempt.next());
+        let wait = execution.until_deadline(backoff, now);
+        Ok(if wait < backoff { Again::In { seconds: wait.as_secs() } } else { Again::Said(true) })
     }
 
     async fn record(&self, id: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
@@ -298,21 +321,6 @@ impl Activities for World {
 fn name_of(durable_execution_arn: &str) -> &str {
     let name = durable_execution_arn.split("/durable-execution/").nth(1).and_then(|rest| rest.split('/').next());
     name.unwrap_or_default()
-}
-
-/// How an execution ends whose task nobody wants started any more.
-fn unwanted(execution: &Execution, now: Timestamp) -> Option<Ending> {
-    let verdict = match &execution.state {
-        State::Final { ending, .. } => return Some(ending.clone()),
-        State::Cancelling { .. } => {
-            Verdict::Cancelled(JobError::new(kinds::CANCELLED, "cancelled before its task was started"))
-        }
-        State::Pending | State::Running { .. } if now >= execution.deadline => {
-            Verdict::TimedOut(JobError::new(kinds::TIMED_OUT, "no task could be started before the deadline"))
-        }
-        State::Pending | State::Running { .. } => return None,
-    };
-    Some(Ending { verdict, result: None, exit_code: None, finished_at: now })
 }
 
 /// An end without a job's own: it never ran, or nobody can tell any more.

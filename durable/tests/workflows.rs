@@ -69,6 +69,8 @@ fn lives() -> Vec<Life> {
         |name, pattern, script, status, tasks| Life { name, pattern, script, wake: Wake::Timeout, status, tasks };
     let told = |life| Life { wake: STOPPED, ..life };
     let plain = Script::default;
+    // More tries than any other failure is allowed.
+    let no_room = || Script { busy: 30, never_room: true, ..plain() };
     vec![
         life("completes", Pattern::Sync, plain(), Status::Completed, 1),
         life("fails", Pattern::Sync, Script { exits: vec![3], ..plain() }, Status::Failed, 1),
@@ -96,7 +98,14 @@ fn lives() -> Vec<Life> {
             1,
         ),
         life("waits for capacity", Pattern::Sync, Script { busy: 3, ..plain() }, Status::Completed, 1),
-        life("finds no capacity", Pattern::Sync, Script { busy: 99, ..plain() }, Status::Failed, 0),
+        life("finds no capacity", Pattern::Sync, no_room(), Status::TimedOut, 0),
+        life(
+            "is cancelled while an attempt fails",
+            Pattern::Sync,
+            Script { exits: vec![3, 0], max_attempts: 3, cancel_at_failure: true, ..plain() },
+            Status::Cancelled,
+            1,
+        ),
         life(
             "is cancelled",
             Pattern::Sync,
@@ -106,7 +115,7 @@ fn lives() -> Vec<Life> {
         ),
         life("is cancelled first", Pattern::Sync, Script { cancelled_before: true, ..plain() }, Status::Cancelled, 0),
         life("starts", Pattern::Callback, plain(), Status::Running, 1),
-        life("cannot start", Pattern::Callback, Script { busy: 99, ..plain() }, Status::Failed, 0),
+        life("cannot start", Pattern::Callback, no_room(), Status::TimedOut, 0),
         life(
             "starts again",
             Pattern::Callback,

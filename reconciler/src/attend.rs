@@ -230,7 +230,8 @@ impl Attendant {
             return Ok(false);
         }
         let asked_before = execution.failed.last == Some(run.attempt);
-        let event = Event::AttemptFailed { attempt: run.attempt, error: error.clone(), excused };
+        let event =
+            Event::AttemptFailed { attempt: run.attempt, error: error.clone(), excused, exit_code: ending.exit_code };
         let execution = match self.executions.advance_seen(execution.clone(), &event, clock::now()).await {
             Ok(execution) => execution,
             failed => return settled(failed).map(|()| true),
@@ -239,7 +240,9 @@ impl Attendant {
         if execution.state.run() != Some(run) {
             return Ok(true);
         }
-        if !execution.may_try_again(run.attempt) {
+        // Cancelled meanwhile: no task of it runs, and none is to.
+        let cancelled = matches!(execution.state, State::Cancelling { .. });
+        if cancelled || !execution.may_try_again(run.attempt) {
             return Ok(false);
         }
         self.start_attempt(&execution, run.attempt.next(), asked_before).await

@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::listing;
 use domain::{
-    Ending, Execution, ExecutionId, FailedAttempts, JobError, Json, Owner, Pattern, Request, Run, State, Status,
-    Timeline, Unknown, Verdict, task::Task,
+    Ending, Execution, ExecutionId, FailedAttempts, JobError, Json, NEVER, Owner, Pattern, Request, Run, State, Status,
+    Timeline, Unknown, Verdict, Waiting, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(super) const KEY: &str = "executionId";
 pub(super) const VERSION: &str = "version";
 pub(super) const EXPIRES: &str = "expiresAt";
+pub(super) const FINISHED: &str = "finishedAt";
 
 /// `input` and `result` are JSON text, so what went in comes out unchanged; `expiresAt` is the table's TTL attribute, in
 /// seconds since 1970, as `DynamoDB` wants it.
@@ -73,6 +74,11 @@ pub(super) struct Item {
     exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finished_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting: Option<Waiting>,
+    /// Tells the write that created it from another request's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    creation: Option<String>,
     timeline: Timeline,
     #[serde(flatten)]
     unknown: Unknown,
@@ -160,6 +166,8 @@ impl Item {
             error,
             exit_code: ending.and_then(|ending| ending.exit_code),
             finished_at: ending.map(|ending| ending.finished_at),
+            waiting: execution.waiting.clone(),
+            creation: execution.creation.clone(),
             timeline: execution.timeline.clone(),
             unknown: execution.unknown.clone(),
         }
@@ -202,7 +210,7 @@ impl Item {
             request,
             created_at: self.created_at,
             deadline: self.deadline,
-            expires_at: Timestamp::from_second(self.expires_at).map_err(|_| damaged("its expiry is no time"))?,
+            expires_at: expires_at(status, self.expires_at).ok_or(damaged("its expiry is no time"))?,
             due: self.due.and_then(|due| Timestamp::from_second(due).ok()),
             rerun_of: self.rerun_of,
             failed: self.failed,
@@ -210,12 +218,19 @@ impl Item {
             state,
             earlier: self.earlier,
             stopped: self.stopped,
+            waiting: self.waiting,
+            creation: self.creation,
             timeline: self.timeline,
             version: self.version,
             unknown: self.unknown,
             id,
         })
     }
+}
+
+/// When an item expires. Older versions let one expire that was not over.
+pub(super) fn expires_at(status: Status, second: i64) -> Option<Timestamp> {
+    if status.is_final() { Timestamp::from_second(second).ok() } else { Some(NEVER) }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::{
     Executions,
-    item::{Known, Unreadable},
+    item::{Known, Unreadable, expires_at},
 };
 use crate::CallFailed;
 
@@ -101,10 +101,11 @@ impl TryFrom<Entry> for Summary {
     type Error = Unreadable;
 
     fn try_from(entry: Entry) -> Result<Self, Unreadable> {
+        let status = entry.status.known()?;
         Ok(Self {
             id: entry.execution_id,
             pattern: entry.pattern.known()?,
-            status: entry.status.known()?,
+            status,
             task: entry.task,
             created_at: entry.created_at,
             attempt: entry.run.as_ref().map(|run| run.attempt),
@@ -113,7 +114,7 @@ impl TryFrom<Entry> for Summary {
             finished_at: entry.finished_at,
             exit_code: entry.exit_code,
             deadline: entry.deadline,
-            expires_at: Timestamp::from_second(entry.expires_at).unwrap_or(Timestamp::MAX),
+            expires_at: expires_at(status, entry.expires_at).unwrap_or(Timestamp::MAX),
             tags: entry.tags,
             rerun_of: entry.rerun_of,
         })

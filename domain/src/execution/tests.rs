@@ -102,7 +102,12 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
     let running = step(&early, &started(1, "t1")).unwrap();
     assert!(running.told_of("t1").is_some() && running.told_of("t2").is_none());
     assert_eq!(step(&running, &stopped("t1")), None, "told twice");
-    let failed = Event::AttemptFailed { attempt: Attempt::FIRST, error: JobError::new("any", "any"), excused: false };
+    let failed = Event::AttemptFailed {
+        attempt: Attempt::FIRST,
+        error: JobError::new("any", "any"),
+        excused: false,
+        exit_code: Some(1),
+    };
     let failed = step(&running, &failed).unwrap();
     let early = step(&failed, &stopped("t2")).expect("told before its start is recorded");
     assert_eq!(step(&early, &stopped("t1")), None, "its attempt is over, and what is noted is of the next one");
@@ -121,9 +126,16 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
 
 #[test]
 fn a_wait_for_capacity_is_told_once_for_an_attempt() {
-    let busy = |number, why: &str| Event::NoCapacity { attempt: Attempt::new(number).unwrap(), why: why.into() };
+    let busy = |number, why: &str| Event::NoCapacity {
+        attempt: Attempt::new(number).unwrap(),
+        why: why.into(),
+        until: at(1_009),
+    };
     let first = execution().after(&busy(1, "RESOURCE:MEMORY"), at(1_001)).unwrap().unwrap();
-    assert_eq!(first.after(&busy(1, "Rate exceeded"), at(1_002)), Ok(None));
+    assert_eq!(first.after(&busy(1, "RESOURCE:MEMORY"), at(1_002)), Ok(None), "a repeat");
+    let again = first.after(&busy(1, "Rate exceeded"), at(1_002)).unwrap().unwrap();
+    assert_eq!(again.waiting.unwrap().why.as_deref(), Some("Rate exceeded"));
+    assert_eq!(again.timeline, first.timeline);
     let second = first.after(&busy(2, "AGENT"), at(1_003)).unwrap().unwrap();
     let told = second.timeline.entries().iter().filter_map(|entry| entry.detail.as_deref()).collect::<Vec<_>>();
     assert_eq!(told, ["attempt 1: RESOURCE:MEMORY", "attempt 2: AGENT"]);
@@ -144,6 +156,7 @@ fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
         attempt: attempt(number),
         error: JobError::new("spot", "gone"),
         excused,
+        exit_code: None,
     };
     let mut seen = execution();
     assert!(!seen.may_try_again(attempt(1)), "one attempt is all that was asked for");
@@ -161,13 +174,18 @@ fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
 #[test]
 fn an_execution_that_never_ends_is_kept_past_its_deadline() {
     assert_eq!(execution().deadline, at(1_060));
-    assert_eq!(execution().expires_at, at(1_060) + limits::RETENTION);
+    assert_eq!((execution().expires_at, execution().kept_until()), (NEVER, at(1_060) + limits::RETENTION));
 }
 
 /// The reply to a start got lost, and what failed may run: somebody looks for it, also when the next attempt was seen to end.
 #[test]
 fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
-    let failed = |attempt| Event::AttemptFailed { attempt, error: JobError::new("any", "any"), excused: false };
+    let failed = |attempt| Event::AttemptFailed {
+        attempt,
+        error: JobError::new("any", "any"),
+        excused: false,
+        exit_code: Some(1),
+    };
     let started = |attempt, arn: &str| Event::TaskStarted { attempt, task_arn: arn.into() };
     let ended =
         Event::Ended(Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at(1_005) });

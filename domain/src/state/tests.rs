@@ -65,8 +65,13 @@ fn events() -> Vec<Event> {
         Event::CancelRequested,
         Event::Attended,
         Event::Postponed,
-        Event::NoCapacity { attempt: Attempt::new(2).unwrap(), why: "any".into() },
-        Event::AttemptFailed { attempt: Attempt::new(2).unwrap(), error: JobError::new("any", "any"), excused: false },
+        Event::NoCapacity { attempt: Attempt::new(2).unwrap(), why: "any".into(), until: at(9) },
+        Event::AttemptFailed {
+            attempt: Attempt::new(2).unwrap(),
+            error: JobError::new("any", "any"),
+            excused: false,
+            exit_code: Some(1),
+        },
     ];
     events.extend(verdicts().map(|verdict| Event::Ended(ending(verdict))));
     events

@@ -11,7 +11,7 @@ use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Owner, Pattern, Request, State, Status, Verdict,
     output::{Exit, Output, judge},
 };
-use durable::{Accepted, Activities, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
+use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
 use jiff::Timestamp;
 
 /// What goes wrong, and at which of the world's effects, counted from 1.
@@ -37,6 +37,10 @@ pub(crate) struct Script {
     pub(crate) exits: Vec<i32>,
     /// Starts that ECS has no capacity for.
     pub(crate) busy: usize,
+    /// Whether the deadline passes after those.
+    pub(crate) never_room: bool,
+    /// Whether somebody cancels while the first attempt fails.
+    pub(crate) cancel_at_failure: bool,
     /// The look at which somebody cancels.
     pub(crate) cancel_at_look: Option<usize>,
     /// The look that shows a stopped task, whatever its task does: ECS was behind, and is not any more.
@@ -56,6 +60,8 @@ impl Default for Script {
             looks: 2,
             exits: vec![0],
             busy: 0,
+            never_room: false,
+            cancel_at_failure: false,
             cancel_at_look: None,
             wrong_look: None,
             cancelled_before: false,
@@ -113,6 +119,9 @@ impl World {
         };
         let mut execution = Execution::new(id(), pattern, Owner::new("ada"), request, now());
         if script.cancelled_before {
+            // Somebody cancels just after the workflow has accepted it: before, there would be nothing for it to do.
+            let accepted = Event::WorkflowStarted { durable_execution_arn: "arn:earlier".into() };
+            execution = execution.after(&accepted, now()).unwrap().unwrap();
             execution = execution.after(&Event::CancelRequested, now()).unwrap().unwrap();
         }
         let facts = Facts { execution: Some(execution), busy: script.busy, ..Facts::default() };
@@ -197,7 +206,7 @@ impl Activities for World {
         })
     }
 
-    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, EffectFailed> {
+    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, _: Try) -> Result<Started, EffectFailed> {
         self.effect(|facts| {
             if let State::Cancelling { .. } = facts.execution.as_ref().unwrap().state {
                 let verdict = Verdict::Cancelled(JobError::new("cancelled", "before it began"));
@@ -205,11 +214,11 @@ impl Activities for World {
             }
             if facts.busy > 0 {
                 facts.busy -= 1;
-                if tried == Try::Last {
-                    let verdict = Verdict::Failed(JobError::new("no-capacity", "for too long"));
-                    return Ok(Started::Not(Ending { verdict, result: None, exit_code: None, finished_at: now() }));
-                }
-                return Err(EffectFailed::passing("no capacity"));
+                return Err(EffectFailed::passing("no capacity").again_in(Duration::from_secs(1)));
+            }
+            if self.script.never_room {
+                let verdict = Verdict::TimedOut(JobError::new("no-capacity", "until the deadline"));
+                return Ok(Started::Not(Ending { verdict, result: None, exit_code: None, finished_at: now() }));
             }
             let nth = usize::try_from(attempt.get()).unwrap() - 1;
             let exit = *self.script.exits.get(nth).or(self.script.exits.last()).unwrap();
@@ -267,11 +276,20 @@ impl Activities for World {
         })
     }
 
-    async fn fail_attempt(&self, _: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<bool, EffectFailed> {
-        let Verdict::Failed(error) = &ending.verdict else { return Ok(false) };
+    async fn fail_attempt(&self, _: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
+        let Verdict::Failed(error) = &ending.verdict else { return Ok(Again::Said(false)) };
         self.effect(|facts| {
-            let execution = facts.apply(&Event::AttemptFailed { attempt, error: error.clone(), excused: false });
-            Ok(execution.may_try_again(attempt))
+            if self.script.cancel_at_failure {
+                facts.apply(&Event::CancelRequested);
+            }
+            let execution = facts.apply(&Event::AttemptFailed {
+                attempt,
+                error: error.clone(),
+                excused: false,
+                exit_code: ending.exit_code,
+            });
+            let wanted = matches!(execution.state, State::Pending | State::Running { .. });
+            Ok(Again::Said(wanted && execution.may_try_again(attempt)))
         })
     }
 

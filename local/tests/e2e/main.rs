@@ -24,6 +24,7 @@ mod front;
 mod gates;
 mod gone;
 mod hangs;
+mod idle;
 mod insight;
 mod jobs;
 mod listing;

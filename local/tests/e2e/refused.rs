@@ -258,9 +258,9 @@ async fn a_worker_without_metadata_records_its_end_and_obeys_a_cancel() {
 
     let id = started(&stack, "callback", json!({ "input": null })).await;
     let cancelled = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
-    assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
+    assert_eq!(cancelled.status(), StatusCode::OK);
     let output = worker(&id).await;
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(!said.contains("began"), "its job began: {said}");
-    assert_eq!(stack.execution(&id).await["status"], "CANCELLING");
+    assert_eq!(stack.execution(&id).await["status"], "CANCELLED");
 }

@@ -115,8 +115,8 @@ fn what_a_newer_version_stored_survives_every_change() {
     let events = [
         Event::Watching { callback_id: "cb".into() },
         Event::Attended,
-        Event::AttemptFailed { attempt: Attempt::FIRST.next(), error, excused: false },
-        Event::NoCapacity { attempt: third, why: "none".into() },
+        Event::AttemptFailed { attempt: Attempt::FIRST.next(), error, excused: false, exit_code: Some(1) },
+        Event::NoCapacity { attempt: third, why: "none".into(), until: at },
         Event::TaskStarted { attempt: third, task_arn: "arn:task/3".into() },
         Event::CancelRequested,
         Event::Ended(ended),
@@ -209,10 +209,10 @@ fn the_largest_execution_fits_into_an_item() {
     step(Event::WorkflowStarted { durable_execution_arn: arn("lambda") });
     for number in 1..=limits::ATTEMPTS + limits::EXCUSED {
         let attempt = Attempt::new(number).unwrap();
-        step(Event::NoCapacity { attempt, why: "x".repeat(1_000) });
+        step(Event::NoCapacity { attempt, why: "x".repeat(1_000), until: at(1_001, 999) });
         step(Event::TaskStarted { attempt, task_arn: format!("{}{number}", arn("ecs")) });
         let error = JobError::new("task-failed-to-start", "x");
-        step(Event::AttemptFailed { attempt, error, excused: number <= limits::EXCUSED });
+        step(Event::AttemptFailed { attempt, error, excused: number <= limits::EXCUSED, exit_code: None });
     }
     step(Event::CancelRequested);
     let error = JobError {

@@ -1,0 +1,155 @@
+//! An execution that waits to start a task: how long, and how it ends if that is not to be.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, output::kinds};
+
+/// No task is being started: the workflow sleeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The attempt that is to be started then.
+    pub attempt: Attempt,
+    /// When it is to be started; the deadline at the latest. Until then no call of ECS is in flight.
+    pub until: Timestamp,
+    /// What ECS said, if it had no capacity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What a newer version stored beside it.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// How far apart the clocks of two functions may be.
+const SKEW: SignedDuration = SignedDuration::from_secs(1);
+
+/// The wait before `attempt`, the second or a later one: 5 s, 10 s, 20 s … 5 min.
+#[must_use]
+pub fn backoff_before(attempt: Attempt) -> Duration {
+    Duration::from_secs(5 << attempt.get().saturating_sub(2).min(6)).min(Duration::from_mins(5))
+}
+
+/// The longest wait for capacity.
+///
+/// Each try is an operation, of the 3,000 that a durable execution may have. A wait is a hundredth of the execution's age or
+/// more, so a year of waiting costs at most about 1,300 tries however many attempts it is spread over: 100 in the first 8 h, 500
+/// until waits of 12 h are reached after 50 days, and two a day from then on.
+const LONGEST_FOR_CAPACITY: SignedDuration = SignedDuration::from_hours(12);
+
+impl Execution {
+    /// How long to wait for capacity before `attempt` is started again: as long as it has waited, from 1 s to 5 min, and a
+    /// hundredth of the execution's age at least. Not past the deadline.
+    #[must_use]
+    pub fn wait_for_capacity(&self, attempt: Attempt, now: Timestamp) -> Duration {
+        let told = self.timeline.entries().iter().find(|entry| entry.tells_of_capacity(attempt));
+        let waited = told.map_or(SignedDuration::ZERO, |entry| now.duration_since(entry.at));
+        let (second, most) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
+        let by_age = now.duration_since(self.created_at) / 100;
+        let wait = waited.clamp(second, most).max(by_age).min(LONGEST_FOR_CAPACITY);
+        self.until_deadline(Duration::from_secs(wait.as_secs().unsigned_abs()), now)
+    }
+
+    /// How much longer `attempt` is to wait: whoever would start its task before that could start one of an execution that
+    /// was cancelled because it waits.
+    #[must_use]
+    pub fn still_waits(&self, attempt: Attempt, now: Timestamp) -> Option<Duration> {
+        let waiting = self.waiting.as_ref().filter(|waiting| waiting.attempt == attempt)?;
+        (now < waiting.until - SKEW).then(|| waiting.until.duration_since(now).unsigned_abs())
+    }
+
+    /// A wait that does not outlast the deadline: in whole seconds, at least one.
+    #[must_use]
+    pub fn until_deadline(&self, wait: Duration, now: Timestamp) -> Duration {
+        let left = u64::try_from(self.deadline.duration_since(now).as_secs()).unwrap_or_default();
+        // One second past the deadline: who looks then has to see it passed.
+        wait.min(Duration::from_secs(left + 1)).max(Duration::from_secs(1))
+    }
+
+    /// Whether ECS still knows the client token of whatever start of `attempt` may have gone unrecorded, so that repeating the
+    /// start finds its task. A token lives for an hour after its task's end, and 24 h at most
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ECS_Idempotency.html>). All starts before the end of the
+    /// last wait are known to have started nothing.
+    #[must_use]
+    pub fn token_is_alive(&self, attempt: Attempt, now: Timestamp) -> bool {
+        let refused = |waiting: &&Waiting| waiting.attempt == attempt && waiting.why.is_some();
+        self.waiting.as_ref().filter(refused).is_some_and(|waiting| now < waiting.until + SignedDuration::from_mins(50))
+    }
+
+    /// Whether no task of it runs, and none is being started at `at`.
+    ///
+    /// Before a workflow has accepted it, nothing can have been started; whichever is recorded first, the acceptance or an
+    /// end, is seen by the other. While its workflow waits, nobody calls ECS: the wait is recorded before it begins. When it is
+    /// about to end, a task may be started.
+    #[must_use]
+    pub fn is_idle(&self, at: Timestamp) -> bool {
+        let waits = self.waiting.as_ref().is_some_and(|waiting| at < waiting.until - SKEW);
+        match &self.state {
+            State::Pending => waits || self.durable_execution_arn.is_none(),
+            State::Running { .. } => waits,
+            State::Cancelling { .. } | State::Final { .. } => false,
+        }
+    }
+
+    /// How it ends at `now` if no task of it runs: cancelled, or at its deadline. It tells what the last attempt came to.
+    #[must_use]
+    pub fn ending_without_task(&self, now: Timestamp) -> Option<Ending> {
+        let capacity = self.waiting.as_ref().and_then(|waiting| waiting.why.as_deref());
+        let verdict = match &self.state {
+            State::Final { ending, .. } => return Some(ending.clone()),
+            State::Cancelling { .. } => {
+                let what = match (capacity, self.failed.last) {
+                    (Some(why), _) => format!("cancelled while waiting for capacity ({why})"),
+                    (None, Some(_)) => "cancelled while waiting to retry".to_owned(),
+                    (None, None) => "cancelled before its task was started".to_owned(),
+                };
+                Verdict::Cancelled(self.with_last_attempt(kinds::CANCELLED, what))
+            }
+            State::Pending | State::Running { .. } if now >= self.deadline => {
+                let (kind, what) = match (capacity, self.failed.last) {
+                    (Some(why), _) => (kinds::NO_CAPACITY, format!("ECS had no capacity until the deadline ({why})")),
+                    (None, Some(_)) => (kinds::TIMED_OUT, "the deadline passed while waiting to retry".to_owned()),
+                    (None, None) => (kinds::TIMED_OUT, "no task could be started before the deadline".to_owned()),
+                };
+                Verdict::TimedOut(self.with_last_attempt(kind, what))
+            }
+            State::Pending | State::Running { .. } => return None,
+        };
+        Some(Ending { verdict, result: None, exit_code: self.failed.exit_code, finished_at: now })
+    }
+
+    /// The end of an execution of which an attempt failed while it was being cancelled: it would have been tried again, so it
+    /// was the cancel that ended it.
+    pub(crate) fn cancelled_instead(&self, ending: &Ending) -> Option<Ending> {
+        let (State::Cancelling { run, .. }, Verdict::Failed(error)) = (&self.state, &ending.verdict) else {
+            return None;
+        };
+        let newest = run.as_ref().map(|run| run.attempt).max(self.failed.last)?;
+        if error.kind == kinds::WORKFLOW_FAILED || !self.may_try_again(newest) {
+            return None;
+        }
+        let what = format!("cancelled; {}", self.told(newest, error, ending.exit_code));
+        let error = JobError { stop_code: error.stop_code.clone(), ..JobError::new(kinds::CANCELLED, what) };
+        Some(Ending { verdict: Verdict::Cancelled(error), ..ending.clone() })
+    }
+
+    fn with_last_attempt(&self, kind: &str, what: String) -> JobError {
+        let (Some(attempt), Some(error)) = (self.failed.last, &self.failed.error) else {
+            return JobError::new(kind, what);
+        };
+        let what = format!("{what}; {}", self.told(attempt, error, self.failed.exit_code));
+        JobError { stop_code: error.stop_code.clone(), ..JobError::new(kind, what) }
+    }
+
+    fn told(&self, attempt: Attempt, error: &JobError, exit_code: Option<i32>) -> String {
+        let of = self.attempts().max(attempt.get());
+        match exit_code {
+            Some(code) => format!("attempt {attempt} of {of} exited with code {code}"),
+            None => format!("attempt {attempt} of {of} failed: {}: {}", error.kind, error.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

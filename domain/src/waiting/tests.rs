@@ -1,0 +1,183 @@
+//! Cancels and deadlines at every moment at which no task runs.
+
+use super::*;
+use crate::{Event, ExecutionId, Json, Owner, Pattern, Request, Status, limits};
+
+fn at(millisecond: i64) -> Timestamp {
+    Timestamp::from_millisecond(millisecond).unwrap()
+}
+
+fn new(pattern: Pattern) -> Execution {
+    let request = Request { timeout: Duration::from_mins(1), max_attempts: 3, ..Request::of(Json::null()) };
+    let id: ExecutionId = "e1".parse().unwrap();
+    Execution::new(id, pattern, Owner::new("ada"), request, at(0))
+}
+
+fn step(from: &Execution, event: &Event, millisecond: i64) -> Execution {
+    from.after(event, at(millisecond)).unwrap().unwrap()
+}
+
+fn accepted(pattern: Pattern) -> Execution {
+    step(&new(pattern), &Event::WorkflowStarted { durable_execution_arn: "arn:d".into() }, 100)
+}
+
+fn failed(attempt: Attempt, exit_code: Option<i32>) -> Event {
+    let error = JobError::new("exit-code", "exited with code 1");
+    Event::AttemptFailed { attempt, error, excused: false, exit_code }
+}
+
+/// Two attempts failed; the third follows at 21 s.
+fn between_attempts(pattern: Pattern) -> Execution {
+    let first = step(&accepted(pattern), &started(Attempt::FIRST), 1_000);
+    let second = step(&step(&first, &failed(Attempt::FIRST, Some(1)), 2_000), &started(Attempt::FIRST.next()), 8_000);
+    step(&second, &failed(Attempt::FIRST.next(), Some(1)), 11_000)
+}
+
+fn started(attempt: Attempt) -> Event {
+    Event::TaskStarted { attempt, task_arn: format!("arn:task/{attempt}") }
+}
+
+fn no_capacity(until: i64) -> Event {
+    Event::NoCapacity { attempt: Attempt::FIRST, why: "RESOURCE:CPU".into(), until: at(until) }
+}
+
+fn told(execution: &Execution) -> (Status, String, Option<i32>) {
+    let ending = execution.state.ending().unwrap();
+    let message = match &ending.verdict {
+        Verdict::Completed => String::new(),
+        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => error.message.clone(),
+    };
+    (execution.status(), message, ending.exit_code)
+}
+
+#[test]
+fn a_cancel_takes_effect_at_once_where_no_task_runs_and_none_is_being_started() {
+    for pattern in [Pattern::Sync, Pattern::Callback] {
+        let before_anything = new(pattern);
+        let waits_for_capacity = step(&accepted(pattern), &no_capacity(20_000), 10_000);
+        let between = between_attempts(pattern);
+        let cases = [
+            (before_anything, "cancelled before its task was started", None),
+            (waits_for_capacity, "cancelled while waiting for capacity (RESOURCE:CPU)", None),
+            (between, "cancelled while waiting to retry; attempt 2 of 3 exited with code 1", Some(1)),
+        ];
+        for (execution, message, exit_code) in cases {
+            let cancelled = step(&execution, &Event::CancelRequested, 12_000);
+            assert_eq!(told(&cancelled), (Status::Cancelled, message.into(), exit_code), "{pattern}");
+            assert_eq!(cancelled.version, execution.version + 1, "one write");
+            assert_eq!(cancelled.waiting, None);
+            // The task of a start that nobody remembers is looked for once more.
+            assert!(cancelled.due.is_some());
+            // Whoever comes late starts nothing, and changes nothing.
+            let ending = cancelled.ending_without_task(at(30_000)).unwrap();
+            assert_eq!(cancelled.after(&Event::Ended(ending), at(30_000)), Ok(None));
+            assert!(cancelled.after(&started(Attempt::new(3).unwrap()), at(30_000)).is_err());
+        }
+    }
+}
+
+/// A task may be in the middle of being started: CANCELLED is true only once it has stopped.
+#[test]
+fn a_cancel_waits_where_a_task_may_be_on_its_way() {
+    let waits_for_capacity = step(&accepted(Pattern::Sync), &no_capacity(20_000), 10_000);
+    let runs = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
+    let cases = [
+        (accepted(Pattern::Sync), 12_000),
+        (waits_for_capacity.clone(), 19_000),
+        (waits_for_capacity, 25_000),
+        (between_attempts(Pattern::Sync), 20_500),
+        (runs, 2_000),
+    ];
+    for (execution, when) in cases {
+        let cancelling = step(&execution, &Event::CancelRequested, when);
+        assert_eq!(cancelling.status(), Status::Cancelling, "{execution:?} at {when}");
+    }
+}
+
+#[test]
+fn a_task_that_starts_ends_the_wait() {
+    let waits = step(&accepted(Pattern::Sync), &no_capacity(50_000), 10_000);
+    let still = |now| waits.still_waits(Attempt::FIRST, at(now)).map(|wait| wait.as_secs());
+    assert_eq!([still(11_000), still(49_000), still(51_000)], [Some(39), None, None]);
+    let runs = step(&waits, &started(Attempt::FIRST), 11_000);
+    assert!(!runs.is_idle(at(12_000)));
+    assert_eq!(runs.after(&no_capacity(50_000), at(12_000)), Ok(None), "a late word");
+}
+
+#[test]
+fn an_attempt_that_fails_while_the_execution_is_cancelled_is_cancelled_if_another_would_have_followed() {
+    let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
+    let failed = |code| {
+        let error = JobError::new("exit-code", "exited with code 3: why");
+        Event::Ended(Ending { verdict: Verdict::Failed(error), result: None, exit_code: code, finished_at: at(2_000) })
+    };
+    let cancelling = step(&run, &Event::CancelRequested, 1_500);
+    let ended = step(&cancelling, &failed(Some(3)), 2_000);
+    assert_eq!(told(&ended), (Status::Cancelled, "cancelled; attempt 1 of 3 exited with code 3".into(), Some(3)));
+    let one_attempt = Request { max_attempts: 1, ..cancelling.request.clone() };
+    let last = Execution { request: one_attempt, ..cancelling };
+    assert_eq!(step(&last, &failed(Some(3)), 2_000).status(), Status::Failed, "it was the last");
+    assert_eq!(step(&run, &failed(Some(3)), 2_000).status(), Status::Failed, "nobody cancelled");
+}
+
+#[test]
+fn a_deadline_tells_what_it_cut_short() {
+    let waits_for_capacity = step(&accepted(Pattern::Sync), &no_capacity(90_000), 10_000);
+    assert_eq!(waits_for_capacity.waiting.as_ref().unwrap().until, at(60_000), "no wait outlasts the deadline");
+    let cases = [
+        (accepted(Pattern::Sync), kinds::TIMED_OUT, "no task could be started before the deadline", None),
+        (waits_for_capacity, kinds::NO_CAPACITY, "ECS had no capacity until the deadline (RESOURCE:CPU)", None),
+        (
+            between_attempts(Pattern::Callback),
+            kinds::TIMED_OUT,
+            "the deadline passed while waiting to retry; attempt 2 of 3 exited with code 1",
+            Some(1),
+        ),
+    ];
+    for (execution, kind, message, exit_code) in cases {
+        assert_eq!(execution.ending_without_task(at(59_999)), None);
+        let ending = execution.ending_without_task(at(60_000)).unwrap();
+        let Verdict::TimedOut(error) = &ending.verdict else { panic!("{ending:?}") };
+        assert_eq!((&*error.kind, &*error.message, ending.exit_code), (kind, message, exit_code));
+    }
+}
+
+#[test]
+fn a_wait_ends_just_past_the_deadline() {
+    let execution = new(Pattern::Sync);
+    let wait = |seconds, now| execution.until_deadline(Duration::from_secs(seconds), at(now)).as_secs();
+    assert_eq!([wait(5, 0), wait(300, 0), wait(300, 57_400), wait(5, 90_000)], [5, 61, 3, 1]);
+}
+
+/// Of the 3,000 operations of a durable execution: see `LONGEST_FOR_CAPACITY`.
+#[test]
+fn a_year_without_capacity_stays_under_its_operations() {
+    for attempts in [1, 10] {
+        let request = Request { timeout: limits::TIMEOUT, ..Request::of(Json::null()) };
+        let mut execution = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
+        let (mut now, mut tries, mut longest) = (at(0), 0, Duration::ZERO);
+        while now < execution.deadline {
+            let share = now.as_second() * attempts / limits::TIMEOUT.as_secs().cast_signed();
+            let attempt = Attempt::new(u32::try_from(share).unwrap() + 1).unwrap();
+            let wait = execution.wait_for_capacity(attempt, now);
+            let until = now.checked_add(wait).unwrap();
+            let event = Event::NoCapacity { attempt, why: "RESOURCE:CPU".into(), until };
+            execution = execution.after(&event, now).unwrap().unwrap_or(execution);
+            assert!(tries < 100 || wait >= Duration::from_secs(1));
+            longest = longest.max(wait);
+            tries += 1;
+            now = until;
+        }
+        assert!(tries < 1_400, "{tries} tries");
+        assert_eq!(longest, Duration::from_hours(12));
+    }
+}
+
+#[test]
+fn ecs_is_not_asked_for_a_task_while_its_token_would_find_it() {
+    let waits = step(&accepted(Pattern::Sync), &no_capacity(20_000), 10_000);
+    assert!(waits.token_is_alive(Attempt::FIRST, at(20_000)));
+    assert!(!waits.token_is_alive(Attempt::FIRST, at(20_000 + 51 * 60_000)), "the next try may have started one");
+    assert!(!waits.token_is_alive(Attempt::FIRST.next(), at(20_000)), "another attempt's");
+    assert!(!between_attempts(Pattern::Sync).token_is_alive(Attempt::new(3).unwrap(), at(12_000)));
+}

@@ -1,0 +1,101 @@
+//! Cancels and deadlines while no task runs, and starts that AWS takes for another's.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+const PATTERNS: [&str; 2] = ["sync", "callback"];
+
+/// What is asked for has to be true after this time. Slow machines get some more.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
+fn told(execution: &Value, what: &str) -> bool {
+    execution["timeline"].as_array().unwrap().iter().any(|entry| entry["what"] == what)
+}
+
+/// Cancels an execution and says how it ended.
+async fn cancelled(stack: &Stack, id: &str) -> Value {
+    let began = Instant::now();
+    let response = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
+    assert!(response.status().is_success(), "{response:?}");
+    let over = stack.wait_for(id, |execution| execution["done"] == true).await;
+    assert!(began.elapsed() < AT_ONCE, "{:?}: {over:#}", began.elapsed());
+    over
+}
+
+#[tokio::test]
+async fn a_cancel_between_two_attempts_takes_effect_at_once_and_tells_how_the_last_one_failed() {
+    let stack = Stack::start(&["--task", "fails=exit 7"]).await;
+    for pattern in PATTERNS {
+        // The third attempt follows 10 s after the second has failed.
+        let body = json!({ "task": "fails", "input": null, "retry": { "maxAttempts": 3 } });
+        let started = stack.start_execution(pattern, &body).await;
+        let id = started["executionId"].as_str().unwrap();
+        let failed_twice = |execution: &Value| {
+            let entries = execution["timeline"].as_array().unwrap();
+            entries.iter().filter(|entry| entry["what"] == "attemptFailed").count() == 2
+        };
+        stack.wait_for(id, failed_twice).await;
+        let over = cancelled(&stack, id).await;
+        assert_eq!((&over["status"], &over["exitCode"]), (&json!("CANCELLED"), &json!(7)), "{over:#}");
+        let message = "cancelled while waiting to retry; attempt 2 of 3 exited with code 7";
+        assert_eq!(over["error"]["message"], message, "{over:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_between_two_attempts_is_kept() {
+    let stack = Stack::start(&["--task", "fails=exit 7"]).await;
+    for pattern in PATTERNS {
+        // The second attempt would follow 5 s after the first has failed.
+        let retry = json!({ "maxAttempts": 3 });
+        let body = json!({ "task": "fails", "input": null, "timeoutSeconds": 3, "retry": retry });
+        let over = stack.run(pattern, body).await;
+        assert_eq!((&over["status"], &over["exitCode"]), (&json!("TIMED_OUT"), &json!(7)), "{over:#}");
+        let [end, deadline] = ["finishedAt", "deadline"].map(|name| over[name].as_str().unwrap().parse().unwrap());
+        let late: jiff::SignedDuration = jiff::Timestamp::duration_since(end, deadline);
+        assert!(late < jiff::SignedDuration::from_secs(4), "{late}: {over:#}");
+    }
+}
+
+#[tokio::test]
+async fn capacity_is_waited_for_until_a_cancel_or_the_deadline() {
+    let stack = Stack::start(&["--task", "works=true"]).await;
+    stack.arm(&json!({ "on": "ecs:RunTask", "does": "throttle", "times": "all" })).await;
+    for pattern in PATTERNS {
+        let started = stack.start_execution(pattern, &json!({ "task": "works", "input": null })).await;
+        let id = started["executionId"].as_str().unwrap();
+        stack.wait_for(id, |execution| told(execution, "waitingForCapacity")).await;
+        let over = cancelled(&stack, id).await;
+        assert_eq!((&over["status"], &over["error"]["type"]), (&json!("CANCELLED"), &json!("cancelled")), "{over:#}");
+        assert!(over["error"]["message"].as_str().unwrap().contains("waiting for capacity"), "{over:#}");
+        let over = stack.run(pattern, json!({ "task": "works", "input": null, "timeoutSeconds": 8 })).await;
+        assert_eq!((&over["status"], &over["error"]["type"]), (&json!("TIMED_OUT"), &json!("no-capacity")), "{over:#}");
+        assert_eq!(stack.tasks_of(id).await.len(), 0);
+    }
+}
+
+/// AWS may count the names of durable executions by version: after a deployment, it takes a repeated start for another's.
+#[tokio::test]
+async fn a_repeated_start_that_is_refused_for_its_name_is_found_to_be_the_same() {
+    let stack = Stack::start(&["--task", "works=sleep 1"]).await;
+    for pattern in PATTERNS {
+        let post = async || {
+            let request =
+                stack.post(&format!("/executions/{pattern}")).header("idempotency-key", format!("k-{pattern}"));
+            request.json(&json!({ "task": "works", "input": null })).send().await.unwrap()
+        };
+        let first: Value = post().await.json().await.unwrap();
+        let id = first["executionId"].as_str().unwrap();
+        stack.wait_for(id, |execution| told(execution, "workflowStarted")).await;
+        let refuse = json!({ "refuse": "DurableExecutionAlreadyStartedException" });
+        let fault = stack.arm(&json!({ "on": "lambda:Invoke", "does": refuse, "times": "all" })).await;
+        let again = post().await;
+        assert_eq!(again.status().as_u16(), 202, "{again:?}");
+        stack.disarm(fault).await;
+        let over = stack.wait_for(id, |execution| execution["done"] == true).await;
+        assert_eq!(over["status"], "COMPLETED", "{over:#}");
+    }
+}
