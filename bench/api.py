@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 
-from common import BENCH, CREDENTIALS, FUNCTIONS, RELEASE, Http, children, median, number, processor_seconds, running, say, stack, until
+from common import BENCH, CREDENTIALS, FUNCTIONS, RELEASE, SIGNATURE, Http, children, median, number, processor_seconds, running, say, stack, until
 
 CONNECTIONS = tuple(int(number) for number in str(number("CONNECTIONS", "1,32,256")).split(","))
 SECONDS = number("SECONDS", 1.5)
@@ -32,9 +32,9 @@ STARTS = ("start sync", "start callback", "rerun")
 FASTAPI = ("start sync", "get", "list", "health")
 
 
-def ask(url, connections, method, path, body, seconds=SECONDS):
+def ask(url, connections, method, path, body, seconds=SECONDS, headers=()):
     text = [] if body is None else [body if isinstance(body, str) else json.dumps(body)]
-    command = [RELEASE / "load", url + path, str(connections), str(seconds), method, *text]
+    command = [RELEASE / "load", url + path, str(connections), str(seconds), method, *text, *headers]
     done = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     wrong = {status: count for status, count in done["statuses"].items() if status[0] != "2"}
     assert not wrong and not done["failed"], f"{method} {path}: {done}"
@@ -87,7 +87,8 @@ def through_lambda(local, function, execution):
         payload = json.dumps(event(method, path.format(id=execution), body))
         answer = local.aws.request("POST", f"/2015-03-31/functions/{function}/invocations", payload)
         assert answer["statusCode"] in (200, 202), (name, answer)
-        return ask(local.aws_url, connections, "POST", f"/2015-03-31/functions/{function}/invocations", payload)
+        return ask(local.aws_url, connections, "POST", f"/2015-03-31/functions/{function}/invocations", payload,
+                   headers=[f"authorization: {SIGNATURE}"])
 
     return asking
 

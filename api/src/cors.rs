@@ -24,6 +24,13 @@ pub struct InvalidOrigin(String);
 
 const EVERY: &str = "*";
 
+impl Origin {
+    /// Whether it is the one that a browser names.
+    pub(crate) fn is(&self, origin: &HeaderValue) -> bool {
+        self.0 == EVERY || self.0 == origin
+    }
+}
+
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 

@@ -7,6 +7,7 @@ mod caller;
 mod cancel;
 pub mod config;
 mod cors;
+mod cross_site;
 mod document;
 mod executions;
 mod health;

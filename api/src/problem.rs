@@ -29,6 +29,8 @@ pub(crate) enum Code {
     InvalidPageToken,
     /// No authorizer vouches for the caller.
     Unauthenticated,
+    /// A web page of another origin asks for a change.
+    CrossSiteRequest,
     /// There is no such path.
     PathNotFound,
     /// There is no such execution, or not any more, or it is somebody else's.
@@ -71,6 +73,7 @@ impl Code {
             | Self::IncompleteBody => StatusCode::BAD_REQUEST,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::CrossSiteRequest => StatusCode::FORBIDDEN,
             Self::PathNotFound | Self::ExecutionNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ExecutionIdTaken => StatusCode::CONFLICT,
@@ -97,6 +100,7 @@ impl Code {
             Self::InvalidParameter => "A parameter cannot be used as it is",
             Self::InvalidPageToken => "The token is not one of this request's",
             Self::Unauthenticated => "Nobody vouches for the caller",
+            Self::CrossSiteRequest => "A page of another origin may not do this",
             Self::PathNotFound => "There is no such path",
             Self::ExecutionNotFound => "There is no such execution",
             Self::ExecutionExpired => "The execution has expired",

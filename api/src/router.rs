@@ -23,7 +23,7 @@ use crate::{
     cancel,
     config::Config,
     cors::{self, Origin},
-    document, executions, health, history, listing, logs,
+    cross_site, document, executions, health, history, listing, logs,
     problem::{Code, Problem},
     request_id, security, start, tasks,
 };
@@ -41,7 +41,7 @@ pub struct Services {
     pub(crate) logs: Logs,
     pub(crate) catalog: Catalog,
     pub(crate) callers: Callers,
-    cors_origins: Vec<Origin>,
+    pub(crate) cors_origins: Vec<Origin>,
 }
 
 impl App {
@@ -78,7 +78,8 @@ pub fn router(app: App) -> Router {
             Problem::new(Code::MethodNotAllowed, instead(&method, path.as_ref().map_or("", MatchedPath::as_str)))
         })
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
-        .layer(CatchPanicLayer::custom(panicked));
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), cross_site::layer));
     cors::open_to(&app.cors_origins, &app.callers, routes)
         .layer(middleware::from_fn(security::layer))
         .layer(middleware::from_fn_with_state(app.clone(), request_id::layer))

@@ -11,6 +11,8 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90
+# What every client of AWS sends; the local stack does not verify it.
+SIGNATURE = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
 
 
 class Emulator(unittest.TestCase):
@@ -29,7 +31,7 @@ class Emulator(unittest.TestCase):
         """Starts the demonstration job; the ARN of its durable execution."""
         url = f"{self.aws}/2015-03-31/functions/longhaul-callback:live/invocations"
         body = json.dumps({"message": "Hello", "processingTime": 1}).encode()
-        request = urllib.request.Request(url, body, {"x-amz-invocation-type": "Event"})
+        request = urllib.request.Request(url, body, {"x-amz-invocation-type": "Event", "authorization": SIGNATURE})
         with urllib.request.urlopen(request) as answer:
             return answer.headers["x-amz-durable-execution-arn"]
 

@@ -1,19 +1,22 @@
-//! DynamoDB: `dynoxide`, embedded, behind a listener of its own.
+//! DynamoDB: `dynoxide`, embedded. It has no port of its own: its server would answer every web page (it allows every origin).
+//!
+//! Known differences from AWS: those of the crate, and how a request that cannot be read is worded.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    time::Duration,
+use std::{fmt, path::Path, time::Duration};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse as _, Response},
 };
-
-use dynoxide::Database;
+use dynoxide::{Database, DynoxideError};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::{sync::oneshot, task::JoinHandle};
 
 /// How often expired items are deleted. AWS does it within days; nobody may rely on either.
 const TTL_SWEEP: Duration = Duration::from_mins(1);
 
-use crate::{clock::Clock, server};
+use crate::{clock::Clock, wire::AwsError};
 
 /// What a list shows of an execution.
 const LISTED: [&str; 12] = [
@@ -33,37 +36,109 @@ const LISTED: [&str; 12] = [
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// The running service.
-#[derive(Debug)]
-pub(crate) struct DynamoDb {
-    pub(crate) address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<Result<(), String>>,
-    sweep: JoinHandle<()>,
+/// The service. Clones share it.
+#[derive(Clone)]
+pub(crate) struct DynamoDb(Database);
+
+impl fmt::Debug for DynamoDb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoDb").finish_non_exhaustive()
+    }
 }
 
 impl DynamoDb {
-    /// Serves the file, with the table of executions in it.
-    pub(crate) fn start(file: &Path, table: &str) -> Result<Self, Error> {
+    /// Opens the file, with the table of executions in it.
+    pub(crate) fn open(file: &Path, table: &str) -> Result<Self, Error> {
         let file = file.to_str().ok_or("the data directory's name is not UTF-8")?;
         let database = Database::new(file)?;
         ensure_table(&database, table)?;
-        let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into())?;
-        let address = listener.local_addr()?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let stopped = async move { drop(stopped.await) };
-        let sweep = tokio::spawn(sweep_expired(database.clone()));
-        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, stopped));
-        Ok(Self { address, stop, server, sweep })
+        Ok(Self(database))
     }
 
-    /// Stops taking requests. What was answered is on disk.
-    pub(crate) fn shut_down(self) {
-        self.sweep.abort();
-        let _ = self.stop.send(());
-        // Connections that are kept alive would hold a graceful end up for ever.
-        self.server.abort();
+    /// Answers a call by the name that `x-amz-target` gives after the service's. What is answered is on disk.
+    pub(crate) async fn answer(&self, operation: String, body: Bytes) -> Response {
+        let database = self.0.clone();
+        match tokio::task::spawn_blocking(move || dispatch(&database, &operation, &body)).await {
+            Ok(Ok(answer)) => (StatusCode::OK, [CONTENT_TYPE], answer).into_response(),
+            Ok(Err(why)) => {
+                let status = StatusCode::from_u16(why.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
+                (status, [CONTENT_TYPE], why.to_json()).into_response()
+            }
+            Err(why) => AwsError::internal(format!("DynamoDB failed: {why}")).into_response(),
+        }
     }
+
+    /// Deletes expired items, for as long as it is polled.
+    pub(crate) async fn sweep_expired(self) {
+        sweep_expired(self.0).await;
+    }
+}
+
+const CONTENT_TYPE: (HeaderName, &str) = (header::CONTENT_TYPE, "application/x-amz-json-1.0");
+
+/// The operations of DynamoDB that the table engine has, by the name that the service gives each.
+macro_rules! operations {
+    ($($name:literal => $method:ident),+ $(,)?) => {
+        fn dispatch(database: &Database, operation: &str, body: &[u8]) -> dynoxide::Result<Vec<u8>> {
+            match operation {
+                $($name => written(&database.$method(read(body)?)?),)+
+                other => Err(DynoxideError::UnsupportedCapability(other.to_owned())),
+            }
+        }
+    };
+}
+
+operations! {
+    "BatchExecuteStatement" => batch_execute_statement,
+    "BatchGetItem" => batch_get_item,
+    "BatchWriteItem" => batch_write_item,
+    "CreateTable" => create_table,
+    "DeleteItem" => delete_item,
+    "DeleteTable" => delete_table,
+    "DescribeStream" => describe_stream,
+    "DescribeTable" => describe_table,
+    "DescribeTimeToLive" => describe_time_to_live,
+    "ExecuteStatement" => execute_statement,
+    "ExecuteTransaction" => execute_transaction,
+    "GetItem" => get_item,
+    "GetRecords" => get_records,
+    "GetShardIterator" => get_shard_iterator,
+    "ListStreams" => list_streams,
+    "ListTables" => list_tables,
+    "ListTagsOfResource" => list_tags_of_resource,
+    "PutItem" => put_item,
+    "Query" => query,
+    "Scan" => scan,
+    "TagResource" => tag_resource,
+    "TransactGetItems" => transact_get_items,
+    "TransactWriteItems" => transact_write_items,
+    "UntagResource" => untag_resource,
+    "UpdateItem" => update_item,
+    "UpdateTable" => update_table,
+    "UpdateTimeToLive" => update_time_to_live,
+}
+
+/// A request. A member that is missing or unknown is not valid; one of another type cannot be read
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>).
+fn read<T: DeserializeOwned>(body: &[u8]) -> dynoxide::Result<T> {
+    serde_json::from_slice(body).map_err(|why| {
+        let why = why.to_string();
+        // The engine marks what it refuses itself while it reads.
+        let text = why.rsplit_once(" at line ").map_or(why.as_str(), |(text, _)| text);
+        let marked = ["VALIDATION_REQUEST:", "VALIDATION:"].iter().find_map(|mark| text.strip_prefix(mark));
+        let invalid = ["missing field", "unknown variant", "invalid type: null", "AttributeValue"];
+        match marked {
+            Some(refused) => DynoxideError::ValidationException(refused.to_owned()),
+            None if invalid.iter().any(|words| text.contains(words)) => {
+                DynoxideError::ValidationException(text.to_owned())
+            }
+            None => DynoxideError::SerializationException(text.to_owned()),
+        }
+    })
+}
+
+fn written(answer: &impl Serialize) -> dynoxide::Result<Vec<u8>> {
+    serde_json::to_vec(answer).map_err(|why| DynoxideError::InternalServerError(why.to_string()))
 }
 
 /// The same table as the one in `template.yaml`. One that an earlier version made gets the index that it lacks.
@@ -123,7 +198,7 @@ fn ensure_table(database: &Database, table: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn from<T: serde::de::DeserializeOwned>(request: Value) -> Result<T, Error> {
+fn from<T: DeserializeOwned>(request: Value) -> Result<T, Error> {
     Ok(serde_json::from_value(request)?)
 }
 

@@ -9,6 +9,7 @@ pub mod ecs;
 pub mod events;
 pub mod faults;
 mod gateway;
+mod guard;
 pub mod identity;
 pub mod lambda;
 mod leftovers;

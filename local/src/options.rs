@@ -1,6 +1,10 @@
 //! What the local stack is told on its command line.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use api::Origin;
 use axum::http::HeaderName;
@@ -8,13 +12,18 @@ use axum::http::HeaderName;
 /// Starts the API and the AWS that it needs, on this machine.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Where the API listens; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub listen: SocketAddr,
+    /// Where the API listens: a port, or a host and a port; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "[HOST:]PORT")]
+    pub listen: Listen,
 
-    /// Where the AWS endpoints listen, all services on one port; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:4566", value_name = "ADDRESS")]
-    pub aws_listen: SocketAddr,
+    /// Where the AWS endpoints listen, all services on one port: a port, or a host and a port; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4566", value_name = "[HOST:]PORT")]
+    pub aws_listen: Listen,
+
+    /// A name that the API and the AWS endpoints may be called by, beside localhost and the addresses they listen on:
+    /// `host.docker.internal`. May be given several times.
+    #[arg(long = "allow-host", value_name = "NAME", value_parser = host_name)]
+    pub allowed_hosts: Vec<String>,
 
     /// Where everything is kept. Start again with the same one, and every execution goes on.
     #[arg(long, default_value = ".local", value_name = "DIR")]
@@ -59,6 +68,43 @@ pub struct Functions {
     pub durable: Vec<Named>,
 }
 
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    /// A port alone is one of 127.0.0.1. Of a name with several addresses it is the first one, IPv4 before IPv6.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(port) = text.parse::<u16>() {
+            return Ok(Self((Ipv4Addr::LOCALHOST, port).into()));
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Self(address));
+        }
+        let form = "use PORT or HOST:PORT, for example 8080, localhost:8080, 127.0.0.1:8080 or [::1]:8080";
+        let named = text
+            .rsplit_once(':')
+            .filter(|(host, port)| !host.is_empty() && !host.contains([':', '/']) && port.parse::<u16>().is_ok());
+        if named.is_none() {
+            return Err(format!("not an address to listen on; {form}"));
+        }
+        let found: Vec<_> = text.to_socket_addrs().map_err(|why| format!("{why}; {form}"))?.collect();
+        let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
+        address.copied().map(Self).ok_or_else(|| format!("the host has no address; {form}"))
+    }
+}
+
+/// The name of a host, without a port: any may be used.
+fn host_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || !text.chars().all(plain) {
+        return Err("use a host name without a scheme and a port, for example host.docker.internal".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A command and the name it goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
@@ -87,6 +133,23 @@ impl FromStr for Named {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_may_be_a_port_or_begin_with_a_name() {
+        for (text, address) in [
+            ("8090", "127.0.0.1:8090"),
+            ("0", "127.0.0.1:0"),
+            ("localhost:8090", "127.0.0.1:8090"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::1]:8090", "[::1]:8090"),
+        ] {
+            assert_eq!(text.parse(), Ok(Listen(address.parse().unwrap())), "{text}");
+        }
+        for text in ["", "localhost", "70000", "localhost:70000", "http://localhost:80", ":8090", "::1:8090x", "a:b"] {
+            let refused = text.parse::<Listen>().unwrap_err();
+            assert!(refused.contains("for example 8080, localhost:8080"), "{text}: {refused}");
+        }
+    }
 
     #[test]
     fn a_command_may_hold_what_its_name_may_not() {

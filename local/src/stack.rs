@@ -10,6 +10,7 @@ use std::{
 
 use api::App;
 use aws::Connection;
+use axum::middleware;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     events::{self, Events},
     faults::{Faults, Front},
     gateway::Services,
+    guard::{self, Hosts},
     identity::REGION,
     lambda::{self, Lambda},
     logs::{self, Logs},
@@ -39,7 +41,6 @@ pub struct Stack {
     pub api: SocketAddr,
     /// Where the AWS endpoints listen.
     pub aws: SocketAddr,
-    dynamodb: DynamoDb,
     ecs: Ecs,
     lambda: Lambda,
     running: Vec<JoinHandle<()>>,
@@ -86,8 +87,8 @@ impl Stack {
     ///
     /// [`StartError`], in words for the person at the terminal.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
-        let aws_listener = listen(options.aws_listen, "--aws-listen")?;
-        let api_listener = listen(options.listen, "--listen")?;
+        let aws_listener = listen(options.aws_listen.0, "--aws-listen")?;
+        let api_listener = listen(options.listen.0, "--listen")?;
         let (aws_address, api_address) = (address(&aws_listener)?, address(&api_listener)?);
         let this = std::env::current_exe().map_err(other)?;
         let lock = lock(options).await?;
@@ -99,7 +100,7 @@ impl Stack {
         let schemas = [logs::SCHEMA, events::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
         let db = Db::open(&options.data.join("aws.db"), &schemas).map_err(|why| data(why.to_string()))?;
         let dynamodb =
-            DynamoDb::start(&options.data.join("dynamodb.db"), setup::TABLE).map_err(|why| data(why.to_string()))?;
+            DynamoDb::open(&options.data.join("dynamodb.db"), setup::TABLE).map_err(|why| data(why.to_string()))?;
 
         let clock = Clock;
         let logs = Logs::new(db.clone(), clock);
@@ -118,26 +119,29 @@ impl Stack {
 
         let client = client().map_err(other)?;
         let services = Services {
-            dynamodb: dynamodb.address,
+            dynamodb: dynamodb.clone(),
             ecs: ecs.clone(),
             events: events.clone(),
             logs,
             lambda: lambda.clone(),
-            client: client.clone(),
         };
         let endpoints = services.router().merge(faults.router(callers.clone()));
-        let front = Front::new(endpoints, faults, callers, ecs.clone(), clock);
+        let hosts = |address: SocketAddr| Hosts::new(address.ip(), &options.allowed_hosts);
+        warn_of_strangers(&[("--listen", api_address), ("--aws-listen", aws_address)]);
+        let front = Front::new(hosts(aws_address), endpoints, faults, callers, ecs.clone(), clock);
         let connection = Connection::to_endpoint(&aws_url, REGION, callers::API).await;
         let config = setup::api_config(catalog, options.cors_origins.clone());
         let app = App::new(&connection, config, setup::callers(options.owner_header.clone()));
+        let api = api::router(app).layer(middleware::from_fn_with_state(hosts(api_address), guard::before_api));
         let driven = lambda.clone();
         let running = vec![
             tokio::spawn(front.serve(aws_listener)),
-            tokio::spawn(server::serve(api_listener, api::router(app))),
+            tokio::spawn(server::serve(api_listener, api)),
+            tokio::spawn(dynamodb.sweep_expired()),
             tokio::spawn(async move { driven.drive().await }),
             tokio::spawn(async move { events.deliver(client, &aws_url, &setup::notices()).await }),
         ];
-        Ok(Self { api: api_address, aws: aws_address, dynamodb, ecs, lambda, running, _lock: lock })
+        Ok(Self { api: api_address, aws: aws_address, ecs, lambda, running, _lock: lock })
     }
 
     /// Stops everything. Executions that are not over go on after the next start.
@@ -148,7 +152,6 @@ impl Stack {
         }
         self.lambda.shut_down().await;
         self.ecs.shut_down().await;
-        self.dynamodb.shut_down();
         for part in self.running {
             part.abort();
         }
@@ -161,6 +164,16 @@ fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Star
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(other)
+}
+
+/// Who can connect to these can do all that the person at the terminal can.
+fn warn_of_strangers(listeners: &[(&str, SocketAddr)]) {
+    for (option, address) in listeners.iter().filter(|(_, address)| !address.ip().is_loopback()) {
+        tracing::warn!(
+            "{option} {address} is reachable from other machines, and nobody is authenticated there: \
+             whoever can connect can run commands as you. Use a loopback address unless the network is yours alone"
+        );
+    }
 }
 
 /// What the stack's parts reach each other with: straight, whatever proxy the environment names.

@@ -95,14 +95,27 @@ impl IntoResponses for GatewayAnswer {
     fn responses() -> Answers {
         let [forbidden, too_many] = Self::STATUSES;
         let answers = [
-            (forbidden, "API Gateway's authorizer refuses the caller", "Forbidden"),
+            (
+                forbidden,
+                "API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`",
+                "Forbidden",
+            ),
             (too_many, "API Gateway takes no more requests at this rate", "Too Many Requests"),
         ];
         let answer = |(status, words, message): (StatusCode, &str, &str)| {
-            let example = serde_json::json!({ "message": message });
-            let schema = Ref::from_schema_name("GatewayAnswer");
-            let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
-            let response = ResponseBuilder::new().description(words).content("application/json", content).build();
+            let body = serde_json::json!({ "message": message });
+            let gateways = Ref::from_schema_name("GatewayAnswer");
+            let content = ContentBuilder::new().schema(Some(gateways)).example(Some(body)).build();
+            let response = ResponseBuilder::new().description(words).content("application/json", content);
+            // The one answer of ours with a status of API Gateway's.
+            let response = if status == Code::CrossSiteRequest.status() {
+                let code = Code::CrossSiteRequest;
+                let body = serde_json::to_value(example(code).body("5f2c9d1e7a3b4c60")).ok();
+                let content = ContentBuilder::new().schema(Some(schema(&[code]))).example(body);
+                response.content("application/problem+json", content.build()).build()
+            } else {
+                response.build()
+            };
             (status.as_str().to_owned(), response.into())
         };
         answers.map(answer).into()

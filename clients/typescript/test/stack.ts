@@ -20,8 +20,13 @@ export class Stack {
     private readonly options: string[],
     private child: ChildProcess,
     readonly api: string,
-    private readonly aws: string,
+    readonly aws: string,
   ) {}
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error("the local stack does not run");
+    return this.child.pid;
+  }
 
   static async start(...options: string[]): Promise<Stack> {
     const data = await mkdtemp(join(tmpdir(), "longhaul-"));

@@ -20,7 +20,13 @@ use super::{
     call::Call,
     fault::{Does, seconds},
 };
-use crate::{callers::Callers, clock::Clock, ecs::Ecs, lambda};
+use crate::{
+    callers::Callers,
+    clock::Clock,
+    ecs::Ecs,
+    guard::{self, Hosts},
+    lambda,
+};
 
 type Request<B> = axum::http::Request<B>;
 
@@ -30,6 +36,7 @@ pub(crate) struct Front(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    hosts: Hosts,
     endpoints: TowerToHyperService<Router>,
     faults: Faults,
     callers: Callers,
@@ -43,8 +50,15 @@ struct Inner {
 struct Cut;
 
 impl Front {
-    pub(crate) fn new(endpoints: Router, faults: Faults, callers: Callers, ecs: Ecs, clock: Clock) -> Self {
-        Self(Arc::new(Inner { endpoints: TowerToHyperService::new(endpoints), faults, callers, ecs, clock }))
+    pub(crate) fn new(
+        hosts: Hosts,
+        endpoints: Router,
+        faults: Faults,
+        callers: Callers,
+        ecs: Ecs,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(Inner { hosts, endpoints: TowerToHyperService::new(endpoints), faults, callers, ecs, clock }))
     }
 
     /// Serves for as long as it is polled.
@@ -72,7 +86,11 @@ impl Front {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response, Cut> {
-        let request = request.map(Body::new);
+        let (parts, body) = request.into_parts();
+        if let Err(refused) = guard::check_aws(&self.0.hosts, &parts) {
+            return Ok(refused.at_aws(parts.uri.path()));
+        }
+        let request = Request::from_parts(parts, Body::new(body));
         if self.0.faults.is_empty() {
             return self.pass(request).await;
         }

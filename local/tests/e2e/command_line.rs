@@ -58,3 +58,23 @@ async fn it_says_where_it_is_and_what_to_try() {
     let said = String::from_utf8(said).unwrap();
     assert_eq!(said.matches("curl -sS http://127.0.0.1:").count(), 2, "{said}");
 }
+
+#[tokio::test]
+async fn an_address_of_strangers_is_warned_of() {
+    for (listen, aws_listen, warned) in
+        [("0.0.0.0:0", "0", vec!["--listen 0.0.0.0"]), ("localhost:0", "0.0.0.0:0", vec!["--aws-listen 0.0.0.0"])]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(LONGHAUL);
+        command.args(["--json", "--listen", listen, "--aws-listen", aws_listen, "--data"]).arg(directory.path());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut ready = [0_u8; 1];
+        process.stdout.as_mut().unwrap().read_exact(&mut ready).await.unwrap();
+        let id = rustix::process::Pid::from_raw(process.id().unwrap().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        let output = tokio::time::timeout(PATIENCE, process.wait_with_output()).await.unwrap().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.matches("nobody is authenticated").count(), warned.len(), "{said}");
+        assert!(warned.iter().all(|option| said.contains(option)), "{said}");
+    }
+}

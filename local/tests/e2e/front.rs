@@ -11,6 +11,8 @@ use axum::{Router, body::Bytes, extract::State, http::HeaderMap, response::IntoR
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
+use crate::stack::signing;
+
 /// What becomes of a call.
 #[derive(Clone, Copy)]
 pub(crate) enum Answer {
@@ -58,7 +60,8 @@ impl Front {
     pub(crate) async fn start(rules: Vec<Rule>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Shared { client: Client::new(), behind: OnceLock::new(), rules, known: Mutex::default() };
+        let shared =
+            Shared { client: signing().build().unwrap(), behind: OnceLock::new(), rules, known: Mutex::default() };
         let front = Self { url, shared: Arc::new(shared) };
         let router = Router::new().route("/", post(answer)).with_state(front.shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

@@ -23,6 +23,7 @@ mod faults;
 mod front;
 mod gates;
 mod gone;
+mod guard;
 mod hangs;
 mod idle;
 mod insight;

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::{
     front::{Answer, Front, Rule},
     gates::Gates,
-    stack::{LONGHAUL, PATIENCE, Stack, TABLE, eventually},
+    stack::{LONGHAUL, PATIENCE, Stack, TABLE, eventually, signing},
 };
 
 async fn started(stack: &Stack, pattern: &str, body: Value) -> String {
@@ -27,7 +27,7 @@ async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
     let stack = Stack::start(&["--task", "quick=echo 1"]).await;
     for pattern in ["sync", "callback"] {
         let alias = format!("2015-03-31/functions/longhaul-{pattern}/aliases/live");
-        let gone = reqwest::Client::new().request(Method::DELETE, format!("{}/{alias}", stack.aws));
+        let gone = signing().build().unwrap().request(Method::DELETE, format!("{}/{alias}", stack.aws));
         assert_eq!(gone.send().await.unwrap().status(), StatusCode::NO_CONTENT);
         let body = json!({ "task": "quick", "input": null, "timeoutSeconds": 2 });
         let id = started(&stack, pattern, body).await;

@@ -8,7 +8,7 @@ use std::{
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use crate::stack::{PATIENCE, Stack, root};
+use crate::stack::{PATIENCE, Stack, root, signing};
 
 /// An answer: its status and its body; `errorType` in the header goes into the body as `Code`.
 pub(crate) type Answer = (StatusCode, Value);
@@ -30,7 +30,7 @@ pub(crate) fn encoded(text: &str) -> String {
 
 impl Lambda {
     pub(crate) fn of(stack: &Stack) -> Self {
-        Self { url: stack.aws.clone(), client: Client::new() }
+        Self { url: stack.aws.clone(), client: signing().build().unwrap() }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::middleware;
 use jiff::Timestamp;
 use tokio::{
     net::TcpListener,
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     callers::{self, Callers},
     clock::Clock,
+    guard::{self, Hosts},
     lambda::{arn, durable::operation::ErrorObject, functions::Spec},
     logs::Logs,
     server,
@@ -84,7 +86,9 @@ impl Instance {
         let address = listener.local_addr().map_err(|why| why.to_string())?;
         let (invocations, receiver) = mpsc::channel(1);
         let api = RuntimeApi::new(clock, spec.timeout, receiver);
-        let router = api.router();
+        // Its listener's address is a loopback one, whichever that is.
+        let hosts = Hosts::new(address.ip(), &[]);
+        let router = api.router().layer(middleware::from_fn_with_state(hosts, guard::before_runtime_api));
         let journal = Journal::of(spec, logs, clock);
         let key = callers::key_of_instance(&spec.name);
         let mut process = process::spawn(spec, &address.to_string(), &journal, &key)?;

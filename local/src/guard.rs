@@ -1,0 +1,354 @@
+//! Keeps web pages away from the servers of the local stack, which know nobody and do what they are told: a page that the
+//! developer happens to visit must not run commands on the machine.
+//!
+//! A browser says where a request comes from, and a page cannot prevent it. So three things are looked at:
+//!
+//! - **`Host`**. A page of `evil.example` whose name is pointed at 127.0.0.1 (DNS rebinding) is same-origin with the server,
+//!   and reads its answers too. Its requests still carry its own name. Loopback names, the address that is listened on and
+//!   the names of `--allow-host` are answered; any other is a 421.
+//! - **`Origin` and `Sec-Fetch-Site`** (<https://www.w3.org/TR/fetch-metadata/>). No AWS client sends either. What carries
+//!   them is refused, but for what a person has typed into the address bar.
+//! - **The signature**. Every AWS client signs, and a page cannot add `Authorization` without asking first (a CORS preflight,
+//!   which is refused). Signatures are not verified: here every key is as good as another. A presigned query is not taken for
+//!   one, since a page can write it, and no client presigns a call of these services.
+//!
+//! Not signed on AWS, and so not here: the Runtime API (each process has its own) and the task metadata endpoint. `/_local`
+//! takes JSON only, whose content type needs a preflight as well.
+//!
+//! The API has a check of its own in [`api`], which works behind API Gateway too; here only its `Host` is looked at.
+
+use std::net::IpAddr;
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::wire;
+
+/// The names that a server answers to.
+#[derive(Debug, Clone)]
+pub(crate) struct Hosts {
+    listen: IpAddr,
+    allowed: Vec<String>,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// It is for another server.
+    #[error(
+        "the Host header is `{0}`; localhost, loopback addresses and the address listened on are answered. \
+         Start the stack with --allow-host NAME to allow another name"
+    )]
+    Host(String),
+    /// A web page sent it.
+    #[error("the `{0}` header says that a web page sent this request; only programs may. Use the API for web pages")]
+    Page(&'static str),
+    /// It is not signed.
+    #[error(
+        "the request is not signed; AWS clients sign every request with `Authorization: AWS4-HMAC-SHA256 …`. \
+         Any credentials will do"
+    )]
+    Unsigned,
+    /// It is not JSON.
+    #[error("the content type must be application/json; add -H 'content-type: application/json'")]
+    NotJson,
+}
+
+impl Refused {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Page(_) | Self::Unsigned => StatusCode::FORBIDDEN,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+
+    /// The name of the exception, AWS's own where there is one
+    /// (<https://docs.aws.amazon.com/awssupport/latest/APIReference/CommonErrors.html>).
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Host(_) => "MisdirectedRequestException",
+            Self::Page(_) => "AccessDeniedException",
+            Self::Unsigned => "MissingAuthenticationTokenException",
+            Self::NotJson => "UnsupportedMediaTypeException",
+        }
+    }
+
+    /// The refusal as the AWS endpoints answer it at this path.
+    pub(crate) fn at_aws(&self, path: &str) -> Response {
+        if is_local(path) {
+            return (self.status(), Json(json!({ "error": self.to_string() }))).into_response();
+        }
+        wire::refusal(self.status(), self.code(), &self.to_string())
+    }
+
+    /// As the Runtime API answers it.
+    fn at_runtime_api(&self) -> Response {
+        (self.status(), Json(json!({ "errorType": self.code(), "errorMessage": self.to_string() }))).into_response()
+    }
+
+    /// As the API answers it: a problem. Behind API Gateway there is no such answer, so the document does not have it.
+    fn at_api(&self) -> Response {
+        let request_id = Uuid::new_v4().simple().to_string();
+        let problem = json!({
+            "type": "urn:longhaul:problem:host-not-allowed",
+            "title": "The host is not allowed",
+            "status": self.status().as_u16(),
+            "detail": self.to_string(),
+            "code": "host-not-allowed",
+            "requestId": request_id,
+        });
+        let mut response = (self.status(), Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Ok(id) = HeaderValue::try_from(request_id) {
+            headers.insert("x-request-id", id);
+        }
+        response
+    }
+}
+
+impl Hosts {
+    /// The names of a server that listens on this address, and these more.
+    pub(crate) fn new(listen: IpAddr, allowed: &[String]) -> Self {
+        Self { listen, allowed: allowed.to_vec() }
+    }
+
+    /// Whether a request names this server. One that names none is not a browser's.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Host`].
+    pub(crate) fn check(&self, request: &Parts) -> Result<(), Refused> {
+        let headers = request.headers.get_all(header::HOST).iter().map(|host| String::from_utf8_lossy(host.as_bytes()));
+        let target = request.uri.authority().map(|authority| authority.as_str().into());
+        match headers.chain(target).find(|host| !self.answers_to(host)) {
+            None => Ok(()),
+            Some(host) => Err(Refused::Host(host.into_owned())),
+        }
+    }
+
+    fn answers_to(&self, host: &str) -> bool {
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let name = authority.host();
+        match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            // An address cannot be pointed elsewhere: on a server that listens on all of them, each is its own.
+            Ok(address) => address.is_loopback() || address == self.listen || self.listen.is_unspecified(),
+            Err(_) => {
+                let is = |other: &str| name.trim_end_matches('.').eq_ignore_ascii_case(other);
+                is("localhost") || self.allowed.iter().any(|allowed| is(allowed))
+            }
+        }
+    }
+}
+
+/// Whether a request at the AWS endpoints may be answered.
+///
+/// # Errors
+///
+/// [`Refused`], for any reason.
+pub(crate) fn check_aws(hosts: &Hosts, request: &Parts) -> Result<(), Refused> {
+    hosts.check(request)?;
+    no_page(request)?;
+    match request.uri.path() {
+        path if is_local(path) => json(request),
+        path if path.starts_with("/_ecs/") => Ok(()),
+        _ => signed(&request.headers),
+    }
+}
+
+/// Whether a request at a Runtime API may be answered.
+///
+/// # Errors
+///
+/// [`Refused::Host`] and [`Refused::Page`].
+fn check_runtime_api(hosts: &Hosts, request: &Parts) -> Result<(), Refused> {
+    hosts.check(request)?;
+    no_page(request)
+}
+
+/// Whether a path is one of the stack's own, which no AWS client asks for.
+fn is_local(path: &str) -> bool {
+    path == "/_local" || path.starts_with("/_local/")
+}
+
+/// In front of the API.
+pub(crate) async fn before_api(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match hosts.check(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(refused) => refused.at_api(),
+    }
+}
+
+/// In front of a Runtime API.
+pub(crate) async fn before_runtime_api(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match check_runtime_api(&hosts, &parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(refused) => refused.at_runtime_api(),
+    }
+}
+
+fn no_page(request: &Parts) -> Result<(), Refused> {
+    let headers = &request.headers;
+    if headers.contains_key(header::ORIGIN) {
+        return Err(Refused::Page("Origin"));
+    }
+    let reads = [Method::GET, Method::HEAD].contains(&request.method);
+    let typed = headers.get_all("sec-fetch-site").iter().all(|site| site == "none");
+    if headers.contains_key("sec-fetch-site") && !(typed && reads) {
+        return Err(Refused::Page("Sec-Fetch-Site"));
+    }
+    // A form that is submitted at the top of a window, by a browser that sends nothing else.
+    if !reads && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate") {
+        return Err(Refused::Page("Sec-Fetch-Mode"));
+    }
+    Ok(())
+}
+
+fn signed(headers: &HeaderMap) -> Result<(), Refused> {
+    let signature = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+    if signature.starts_with(b"AWS4-HMAC-SHA256 ") { Ok(()) } else { Err(Refused::Unsigned) }
+}
+
+/// What only asks or clears has no body; a page may send neither a DELETE nor a JSON body without asking first.
+fn json(request: &Parts) -> Result<(), Refused> {
+    if [Method::GET, Method::HEAD, Method::DELETE].contains(&request.method) {
+        return Ok(());
+    }
+    let types = request.headers.get_all(header::CONTENT_TYPE);
+    let is_json = |value: &HeaderValue| {
+        let essence = value.to_str().ok().and_then(|text| text.split(';').next()).unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/json")
+    };
+    if types.iter().next().is_some() && types.iter().all(is_json) { Ok(()) } else { Err(Refused::NotJson) }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    const SIGNED: (&str, &str) = ("authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/ecs/aws4_request");
+
+    fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let request = Request::builder().method(method).uri(uri);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn hosts(listen: &str) -> Hosts {
+        Hosts::new(listen.parse().unwrap(), &["dev.internal".to_owned()])
+    }
+
+    fn aws(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<(), Refused> {
+        check_aws(&hosts("127.0.0.1"), &request(method, uri, headers))
+    }
+
+    #[test]
+    fn a_server_answers_to_its_own_names_only() {
+        let own = hosts("127.0.0.1");
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "localhost.:80",
+            "127.0.0.1:4566",
+            "127.9.8.7",
+            "[::1]:4566",
+            "dev.internal",
+        ] {
+            assert_eq!(own.check(&request("GET", "/", &[("host", host)])), Ok(()), "{host}");
+        }
+        for host in [
+            "rebind.evil.example:4566",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "evil.example@127.0.0.1x",
+            "192.168.1.2",
+            "0.0.0.0",
+            "",
+            "a b",
+        ] {
+            assert_eq!(own.check(&request("GET", "/", &[("host", host)])), Err(Refused::Host(host.into())), "{host}");
+        }
+        assert_eq!(own.check(&request("GET", "/", &[])), Ok(()), "no browser leaves it out");
+        let two = request("GET", "/", &[("host", "localhost"), ("host", "evil.example")]);
+        assert!(own.check(&two).is_err());
+        assert!(own.check(&request("GET", "http://evil.example/", &[("host", "localhost")])).is_err());
+        let lan = hosts("192.168.1.2");
+        assert_eq!(lan.check(&request("GET", "/", &[("host", "192.168.1.2:4566")])), Ok(()));
+        assert!(lan.check(&request("GET", "/", &[("host", "192.168.1.3:4566")])).is_err());
+        assert_eq!(hosts("0.0.0.0").check(&request("GET", "/", &[("host", "192.168.1.3")])), Ok(()));
+        assert!(hosts("0.0.0.0").check(&request("GET", "/", &[("host", "evil.example")])).is_err());
+    }
+
+    #[test]
+    fn aws_calls_are_signed() {
+        assert_eq!(aws("POST", "/", &[SIGNED]), Ok(()));
+        for path in ["/", "/2015-03-31/functions", "/2025-12-01/durable-executions/a", "/nowhere", "/_localhost"] {
+            for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS"] {
+                assert_eq!(aws(method, path, &[]), Err(Refused::Unsigned), "{method} {path}");
+                assert_eq!(aws(method, path, &[("authorization", "Bearer AWS4-HMAC-SHA256 ")]), Err(Refused::Unsigned));
+            }
+        }
+        assert_eq!(aws("POST", "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0", &[]), Err(Refused::Unsigned));
+        assert_eq!(aws("GET", "/_ecs/v4/a/task", &[]), Ok(()), "nor is it on AWS");
+    }
+
+    #[test]
+    fn no_page_is_answered_whatever_it_signs() {
+        let paths = ["/", "/2015-03-31/functions", "/_ecs/v4/a/task", "/_local/faults"];
+        for path in paths {
+            for (name, value, refused) in [
+                ("origin", "https://evil.example", "Origin"),
+                ("origin", "null", "Origin"),
+                ("origin", "http://127.0.0.1:4566", "Origin"),
+                ("sec-fetch-site", "cross-site", "Sec-Fetch-Site"),
+                ("sec-fetch-site", "same-site", "Sec-Fetch-Site"),
+                ("sec-fetch-site", "same-origin", "Sec-Fetch-Site"),
+                ("sec-fetch-site", "none", "Sec-Fetch-Site"),
+                ("sec-fetch-mode", "navigate", "Sec-Fetch-Mode"),
+            ] {
+                let headers = [SIGNED, ("content-type", "application/json"), (name, value)];
+                assert_eq!(aws("POST", path, &headers), Err(Refused::Page(refused)), "{path} {name}: {value}");
+            }
+        }
+        let typed = [("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")];
+        assert_eq!(aws("GET", "/_local/faults", &typed), Ok(()), "a person may look");
+        // As fetch of Node.js sends it, which is not a browser's.
+        assert_eq!(aws("POST", "/", &[SIGNED, ("sec-fetch-mode", "cors")]), Ok(()));
+        let runtime = |headers: &[(&str, &str)]| {
+            let path = "/2018-06-01/runtime/invocation/a/response";
+            check_runtime_api(&hosts("127.1.2.3"), &request("POST", path, headers))
+        };
+        assert_eq!(runtime(&[("host", "127.1.2.3:9001")]), Ok(()));
+        assert_eq!(runtime(&[("origin", "https://evil.example")]), Err(Refused::Page("Origin")));
+        assert!(matches!(runtime(&[("host", "evil.example:9001")]), Err(Refused::Host(_))));
+    }
+
+    #[test]
+    fn the_stacks_own_paths_take_json_only() {
+        for path in ["/_local/faults", "/_local/kill", "/_local/clock"] {
+            assert_eq!(aws("GET", path, &[]), Ok(()));
+            assert_eq!(aws("DELETE", path, &[]), Ok(()));
+            for json in ["application/json", "Application/JSON; charset=utf-8"] {
+                assert_eq!(aws("POST", path, &[("content-type", json)]), Ok(()));
+            }
+            for other in ["text/plain", "text/plain; application/json", "application/x-www-form-urlencoded", ""] {
+                assert_eq!(aws("POST", path, &[("content-type", other)]), Err(Refused::NotJson), "{other}");
+            }
+            assert_eq!(aws("POST", path, &[]), Err(Refused::NotJson));
+            let two = [("content-type", "application/json"), ("content-type", "text/plain")];
+            assert_eq!(aws("POST", path, &two), Err(Refused::NotJson));
+        }
+    }
+}
