@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use domain::Pattern;
+use domain::{DEFAULT_TASK, Pattern};
 use local::{Stack, clock, options::Options};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -111,7 +111,10 @@ async fn serve(options: Options) -> ExitCode {
         return failed(&why);
     }
     if !options.json {
-        eprintln!("Stopping. What is not over goes on after the next start.");
+        eprintln!(
+            "Stopping, and running jobs with it. After the next start with the same --data, each of them is run again from \
+             its beginning, in an attempt that does not count."
+        );
     }
     stack.shut_down().await;
     ExitCode::SUCCESS
@@ -130,6 +133,7 @@ Longhaul is ready.
   API    {api}   documentation: {api}/docs
   AWS    {aws}   for the aws client: --endpoint-url {aws}
   data   {data}
+  jobs   {jobs}
 
 Start a job, then follow it by the executionId of the answer:
 
@@ -138,8 +142,21 @@ Start a job, then follow it by the executionId of the answer:
   curl -sS {api}/executions/EXECUTION_ID
 
 Ctrl-C stops it.",
-        data = options.data.display()
+        data = options.data.display(),
+        jobs = jobs(options),
     );
+}
+
+/// The jobs that may be run. One of the command line takes the place of the demonstration if it takes its name.
+fn jobs(options: &Options) -> String {
+    let named: Vec<_> = options.tasks.iter().map(|task| task.name.as_str()).collect();
+    let demo = if named.contains(&DEFAULT_TASK) {
+        format!("{DEFAULT_TASK} (--task replaces the demonstration)")
+    } else {
+        format!("{DEFAULT_TASK} (the demonstration)")
+    };
+    let others = named.into_iter().filter(|name| *name != DEFAULT_TASK).map(str::to_owned);
+    std::iter::once(demo).chain(others).collect::<Vec<_>>().join(", ")
 }
 
 async fn asked_to_stop() -> std::io::Result<()> {

@@ -1,6 +1,7 @@
 //! What the local stack is told on its command line.
 
 use std::{
+    collections::HashSet,
     net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
     str::FromStr,
@@ -54,6 +55,14 @@ pub struct Options {
     /// without it go on being one and the same other caller's.
     #[arg(long, value_name = "NAME")]
     pub owner_header: Option<HeaderName>,
+}
+
+impl Options {
+    /// A name that two jobs are given, if there is one.
+    pub(crate) fn task_twice(&self) -> Option<&str> {
+        let mut seen = HashSet::new();
+        self.tasks.iter().map(|task| task.name.as_str()).find(|name| !seen.insert(*name))
+    }
 }
 
 /// Functions of one's own, each a program that speaks Lambda's Runtime API.

@@ -69,6 +69,14 @@ pub enum StartError {
         /// What is wrong with it.
         why: String,
     },
+    /// A name is given to two programs.
+    #[error("{option} gives the name `{name}` twice; give each program a name of its own")]
+    Twice {
+        /// The option.
+        option: &'static str,
+        /// The name.
+        name: String,
+    },
     /// Anything else.
     #[error("cannot start: {0}")]
     Other(String),
@@ -87,6 +95,9 @@ impl Stack {
     ///
     /// [`StartError`], in words for the person at the terminal.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
+        if let Some(name) = options.task_twice() {
+            return Err(StartError::Twice { option: "--task", name: name.to_owned() });
+        }
         let aws_listener = listen(options.aws_listen.0, "--aws-listen")?;
         let api_listener = listen(options.listen.0, "--listen")?;
         let (aws_address, api_address) = (address(&aws_listener)?, address(&api_listener)?);

@@ -36,6 +36,16 @@ async fn a_taken_port_is_one_clear_line() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_given_twice_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let twice = ["--task", "a=true", "--task", "b=true", "--task", "a=false"];
+    let output = command(directory.path(), &twice).stderr(Stdio::piped()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--task gives the name `a` twice"), "{said}");
+}
+
+#[tokio::test]
 async fn one_directory_is_one_stacks() {
     let stack = Stack::start(&[]).await;
     let output = command(&stack.data, &[]).stderr(Stdio::piped()).output().await.unwrap();
