@@ -202,6 +202,8 @@ async function topLevel(origin: string, attempt: Attempt): Promise<void> {
 
 /** That nothing at all has come of it. */
 async function nothingHappened(name: string): Promise<void> {
+  const faults = (await (await fetch(`${stack.aws}/_local/faults`)).json()) as { faults: unknown[] };
+  assert.deepEqual(faults.faults, [], "no fault is armed");
   const functions = await (await lambda("/functions/")).text();
   assert.ok(!functions.includes(`"${name}"`), "no function is made");
   const durable = await fetch(`${stack.aws}/2025-12-01/functions/longhaul-sync/durable-executions?Qualifier=live`, {
@@ -216,8 +218,6 @@ async function nothingHappened(name: string): Promise<void> {
   assert.ok(!rules.includes(name), "no rule is made");
   const table = (await (await aws("DynamoDB_20120810.Scan", { TableName: TABLE })).json()) as { Count: number };
   assert.equal(table.Count, 2, "the table is as it was");
-  const faults = (await (await fetch(`${stack.aws}/_local/faults`)).json()) as { faults: unknown[] };
-  assert.deepEqual(faults.faults, [], "no fault is armed");
   assert.equal((await execution(running)).status, "RUNNING", "nothing is cancelled or killed");
   const list = (await (await fetch(`${stack.api}/executions`)).json()) as { executions: unknown[] };
   assert.equal(list.executions.length, 2, "nothing is started or run again");
