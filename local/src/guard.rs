@@ -138,14 +138,12 @@ impl Hosts {
     fn answers_to(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let name = authority.host();
-        match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            // An address cannot be pointed elsewhere: on a server that listens on all of them, each is its own.
-            Ok(address) => address.is_loopback() || address == self.listen || self.listen.is_unspecified(),
-            Err(_) => {
-                let is = |other: &str| name.trim_end_matches('.').eq_ignore_ascii_case(other);
-                is("localhost") || self.allowed.iter().any(|allowed| is(allowed))
-            }
+        if let Ok(address) = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            // DNS cannot point an address elsewhere. A server that listens on all addresses answers to each.
+            return address.is_loopback() || address == self.listen || self.listen.is_unspecified();
         }
+        let is = |other: &str| name.trim_end_matches('.').eq_ignore_ascii_case(other);
+        is("localhost") || self.allowed.iter().any(|allowed| is(allowed))
     }
 }
 
@@ -215,7 +213,7 @@ fn no_page(request: &Parts) -> Result<(), Refused> {
 }
 
 fn signed(headers: &HeaderMap) -> Result<(), Refused> {
-    let signature = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+    let signature = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
     if signature.starts_with(b"AWS4-HMAC-SHA256 ") { Ok(()) } else { Err(Refused::Unsigned) }
 }
 

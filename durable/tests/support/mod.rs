@@ -30,6 +30,7 @@ pub(crate) enum Fault {
 
 /// How the tasks of a world behave.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a test may switch on")]
 pub(crate) struct Script {
     /// Looks at a task before it is over.
     pub(crate) looks: usize,

@@ -162,7 +162,9 @@ fn an_item_is_made_of_what_older_versions_can_carry_along() {
         }
     }
     for execution in lives(0) {
-        written(&execution).iter().for_each(|(name, value)| check(name, value));
+        for (name, value) in &written(&execution) {
+            check(name, value);
+        }
     }
 }
 

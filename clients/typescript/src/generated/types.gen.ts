@@ -100,7 +100,7 @@ export type CancellingStatus = 'CANCELLING';
 /**
  * What went wrong, for programs. Part of the API: never rename one.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
 /**
  * Its job exited with 0.
@@ -668,7 +668,7 @@ export type ListExecutionsErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -743,7 +743,7 @@ export type StartCallbackExecutionErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -857,7 +857,7 @@ export type StartSyncExecutionErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -968,7 +968,7 @@ export type GetExecutionErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -1050,7 +1050,7 @@ export type CancelExecutionErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -1171,7 +1171,7 @@ export type GetExecutionHistoryErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -1260,7 +1260,7 @@ export type GetExecutionLogsErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -1346,7 +1346,7 @@ export type RerunExecutionErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -1442,7 +1442,7 @@ export type GetHealthData = {
 
 export type GetHealthErrors = {
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -1485,7 +1485,7 @@ export type ListTasksErrors = {
         status: 401;
     };
     /**
-     * API Gateway's authorizer refuses the caller
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
