@@ -93,8 +93,8 @@ pub(crate) struct CompletedExecution {
     about: About,
     #[serde(flatten)]
     end: End,
-    /// The job's output, at most 200 KB: the last line of JSON that it printed, of a sync execution among the last 1,000 lines
-    /// of its log; `null` if there is none.
+    /// The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
+    /// the last JSON object or array that it printed; `null` if there is none.
     #[schema(value_type = Value)]
     result: Json,
 }
@@ -111,7 +111,7 @@ macro_rules! unsuccessful {
             about: About,
             #[serde(flatten)]
             end: End,
-            /// What the job printed all the same; `null` if nothing.
+            /// The result that the job left all the same; `null` if none.
             #[schema(value_type = Value)]
             result: Json,
             error: ErrorView,
@@ -195,6 +195,12 @@ pub(crate) struct End {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 30_000)]
     duration_ms: Option<u64>,
+    /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
+    /// where stdout and stderr are one) or `none`. The timeline says `noResult` and why, if the job printed something. Absent
+    /// if it was not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, example = "stdout", nullable = false)]
+    result_source: Option<&'static str>,
 }
 
 /// Milliseconds between two times, if both are known.
@@ -207,15 +213,20 @@ pub(crate) fn milliseconds(started_at: Option<Timestamp>, finished_at: Option<Ti
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionError)]
 pub(crate) struct ErrorView {
-    /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`: it
-    /// exited with 0, and its result has more than 200 KB. `stopped`, `cancelled`, `timed-out`: it was stopped, by somebody
+    /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
+    /// `result-too-deep`, `result-not-json`: it exited with 0, and its result has more than 200 KB or 64 levels, or its result
+    /// file is not valid JSON. `stopped`, `cancelled`, `timed-out`: it was stopped, by somebody
     /// unknown, by a caller or at its deadline. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: it
     /// never ran. `task-lost`, `workflow-failed`: nobody can tell how it ended. There may be more.
     #[schema(example = "exit-code")]
     r#type: String,
-    /// What went wrong, for people: with the end of what the job said about it.
-    #[schema(example = "exited with code 3: no such order")]
+    /// What went wrong, for people, in a few words.
+    #[schema(example = "exited with code 3")]
     message: String,
+    /// The end of what the job printed: on stderr, or on stdout if that is empty, or in its log. At most 4 KB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "no such order", nullable = false)]
+    log_tail: Option<String>,
     /// Exit code of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 3, nullable = false)]
@@ -251,8 +262,8 @@ impl PatternView {
 pub(crate) struct EntryView {
     #[schema(value_type = String, format = DateTime)]
     at: Time,
-    /// `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested` or `ended`. There
-    /// may be more.
+    /// `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
+    /// or `ended`. There may be more.
     #[schema(value_type = String, example = "taskStarted")]
     what: domain::Moment,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -307,15 +318,19 @@ impl ExecutionView {
             }
             State::Final { run, ending } => (run, ending),
         };
+        // An older version recorded results without their source.
+        let recorded = ending.result.is_none() || ending.result_source.as_str() != "none";
         let end = End {
             exit_code: ending.exit_code,
             finished_at: ending.finished_at.into(),
             duration_ms: milliseconds(run.map(|run| run.started_at), Some(ending.finished_at)),
+            result_source: recorded.then(|| ending.result_source.as_str()),
         };
         let result = ending.result.unwrap_or_else(Json::null);
         let error = |error: JobError| ErrorView {
             r#type: error.kind,
             message: error.message,
+            log_tail: error.log_tail,
             exit_code: ending.exit_code,
             stop_code: error.stop_code,
         };

@@ -6,8 +6,8 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline, Unknown,
-    Waiting, limits, task::Task, waiting::backoff_before,
+    Attempt, Ending, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
+    Unknown, Verdict, Waiting, limits, task::Task, waiting::backoff_before,
 };
 
 /// How an execution learns of its job's end.
@@ -183,6 +183,12 @@ impl Execution {
                 next.stopped = None;
                 next.waiting = None;
                 next.expires_at = retained(ending.finished_at.max(at));
+                if let (Some(last), Verdict::Failed(error)) = (self.last_attempt_to_tell(ending), &ending.verdict) {
+                    next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {last}: {}", error.kind)));
+                }
+                if let Some(why) = ending.result_source.explanation(ending.verdict == Verdict::Completed) {
+                    next.timeline.push(at, Moment::NoResult, Some(why.to_owned()));
+                }
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
                 // Something of it may run still, and that is looked for once more.
                 let unseen = ending.exit_code.is_none() || self.has_unseen_attempts();
@@ -259,6 +265,14 @@ impl Execution {
     #[must_use]
     pub fn may_try_again(&self, attempt: Attempt) -> bool {
         attempt.get() < self.attempts()
+    }
+
+    /// The attempt whose failure ends the execution, if it is one of several that were allowed and nobody has told of it yet.
+    fn last_attempt_to_tell(&self, ending: &Ending) -> Option<Attempt> {
+        let last = self.state.run()?.attempt;
+        let several = self.request.max_attempts > 1 || self.failed.last.is_some();
+        let untold = self.failed.last.is_none_or(|told| told < last);
+        (several && untold && ending.exit_code.is_some()).then_some(last)
     }
 
     /// How many attempts there may be, with those that are not counted.

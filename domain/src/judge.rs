@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     Ending, Execution, JobError, Pattern, Run, State, Verdict, limits,
-    output::{Exit, Output, StoppedBy, cut_short, judge, kinds},
+    output::{Exit, Output, ResultSource, Scanner, StoppedBy, cut_short, judge, kinds},
     task::{Line, MAX_EVENT_BYTES, Task},
 };
 
@@ -17,8 +17,9 @@ pub const TIMED_OUT: &str = "the execution's deadline has passed";
 /// The reason given to ECS for stopping a task of an execution that is over.
 pub const OVER: &str = "the execution is over";
 
-/// Lines of a log's end that are read to find a result, and an error's last words.
-pub const LINES: usize = 1_000;
+/// Lines of a log's end that are read to find a result, and an error's last words: as many as `GetLogEvents` gives in one call
+/// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
+pub const LINES: usize = 10_000;
 
 /// How long ECS may not know a task that it has just started: it is eventually consistent
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
@@ -69,9 +70,9 @@ pub fn has_printed_all(execution: &Execution, now: Timestamp) -> bool {
 #[must_use]
 pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines: &[Line], now: Timestamp) -> Ending {
     let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
-    let mut ending = judge(exit(task, container), output(lines), &tail(lines), finished_at);
+    let mut ending = judge(exit(task, container), output(lines), ResultSource::Log, &tail(lines), finished_at);
     if let Some(by) = stopped_by(execution, task, &ending) {
-        ending = cut_short(by, ending);
+        ending = cut_short(by, execution.request.timeout, ending);
     }
     match &mut ending.verdict {
         Verdict::Completed => {}
@@ -85,7 +86,7 @@ pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines
 /// Whether the end of a log has the job's result in it: nothing before it matters then.
 #[must_use]
 pub fn holds_result(lines: &[Line]) -> bool {
-    output(lines) != Output::None
+    matches!(scan(lines, true), Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_))
 }
 
 /// Whether the platform failed, not the job: another attempt may well do better.
@@ -109,34 +110,30 @@ fn exit(task: Option<&Task>, container: &str) -> Exit {
     }
 }
 
-/// The result is the last line that is JSON. A line that the log driver had to cut into several events is larger than any
-/// result may be.
+/// The result that the end of a log holds. It is the whole log if it has fewer lines than were asked for; but reading stops
+/// where a result was found.
 fn output(lines: &[Line]) -> Output {
-    let mut rest = lines;
-    while let Some((last, before)) = rest.split_last() {
-        // Full events, and the one behind them, are one line.
-        let begin = before.iter().rposition(|line| line.text.len() < MAX_EVENT_BYTES).map_or(0, |end| end + 1);
-        let (earlier, cut) = before.split_at(begin);
-        rest = earlier;
-        let found = match cut.first() {
-            None => Output::of_line(&last.text),
-            Some(first) => {
-                // Of a line that is longer than what was read of the log, only the end tells.
-                let cut_off = earlier.is_empty() && last.text.ends_with(['}', ']', '"']);
-                let bytes = cut.iter().map(|line| line.text.len()).sum::<usize>() + last.text.len();
-                (cut_off || first.text.starts_with(['{', '[', '"'])).then_some(Output::TooLarge(bytes))
-            }
-        };
-        if let Some(output) = found {
-            return output;
+    match scan(lines, true) {
+        found @ (Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_)) => found,
+        _ => scan(lines, lines.len() >= LINES),
+    }
+}
+
+fn scan(lines: &[Line], cut: bool) -> Output {
+    let mut scanner = Scanner::for_log(cut);
+    for line in lines {
+        scanner.see(line.text.as_bytes());
+        // A line that the log driver had to cut goes on in the next event. It cuts between characters, of up to 4 bytes.
+        if line.text.len() + 3 < MAX_EVENT_BYTES {
+            scanner.see(b"\n");
         }
     }
-    Output::None
+    scanner.finish()
 }
 
 /// The end of what the task printed: stdout and stderr are one stream in its log.
 fn tail(lines: &[Line]) -> String {
-    let mut room = limits::ERROR_MESSAGE_BYTES;
+    let mut room = limits::LOG_TAIL_BYTES;
     let fits = |line: &&Line| {
         room = room.saturating_sub(line.text.len() + 1);
         room > 0
@@ -169,13 +166,10 @@ fn explain(error: &mut JobError, task: Option<&Task>, container: &str) {
     let reason = task.containers.iter().find(|seen| seen.name == container).and_then(|seen| seen.reason.clone());
     if task.stop_code.as_deref() == Some(FAILED_TO_START) {
         let why = reason.or_else(|| task.stopped_reason.clone()).unwrap_or_else(|| error.message.clone());
-        *error = JobError { stop_code: error.stop_code.clone(), ..JobError::new(kinds::TASK_FAILED_TO_START, why) };
+        *error = JobError { kind: kinds::TASK_FAILED_TO_START.into(), ..error.with_message(why) };
     } else if let Some(reason) = reason {
         // Such as OutOfMemoryError: the exit code alone does not tell.
-        *error = JobError {
-            stop_code: error.stop_code.clone(),
-            ..JobError::new(error.kind.clone(), format!("{reason}: {}", error.message))
-        };
+        *error = error.with_message(format!("{reason}: {}", error.message));
     }
 }
 

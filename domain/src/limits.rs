@@ -15,6 +15,9 @@ pub const INPUT_BYTES: usize = 180 * 1024;
 /// still holds it.
 pub const RESULT_BYTES: usize = 200 * 1024;
 
+/// Deepest nesting of a result: as of an input, and for the same reason.
+pub const RESULT_DEPTH: usize = INPUT_DEPTH;
+
 /// Deepest nesting of an input. Parsers that people put behind us recurse; 64 is deeper than any hand-written document.
 pub const INPUT_DEPTH: usize = 64;
 
@@ -62,6 +65,8 @@ pub const TIMELINE_ENTRIES: usize = 50;
 /// Longest detail of a timeline's entry, in bytes: a longer one is cut.
 pub const DETAIL_BYTES: usize = 200;
 
-/// Longest error message that is kept, in bytes. A longer one keeps its end, where programs say what went wrong, behind
-/// a `…`.
-pub const ERROR_MESSAGE_BYTES: usize = 4 * 1024;
+/// Longest error message that is kept, in bytes. A longer one keeps its end behind a `…`.
+pub const ERROR_MESSAGE_BYTES: usize = 2 * 1024;
+
+/// Longest end of a job's output that is kept with its error, in bytes; what comes before is a `…`.
+pub const LOG_TAIL_BYTES: usize = 4 * 1024;

@@ -1,7 +1,13 @@
 //! What a job's exit and its output come to: one judgement for the worker in the task and the workflow that waits for it.
 
-use jiff::Timestamp;
+mod scan;
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use self::scan::Scanner;
 use crate::{Ending, JobError, Json, Verdict, limits};
 
 /// The kinds of a job's failure that are judged here: the `type` of a [`JobError`]. They are part of the API: never rename
@@ -15,6 +21,10 @@ pub mod kinds {
     pub const COMMAND_NOT_FOUND: &str = "command-not-found";
     /// The job succeeded, and its result is larger than what can be kept.
     pub const RESULT_TOO_LARGE: &str = "result-too-large";
+    /// The job succeeded, and its result is nested deeper than what is kept.
+    pub const RESULT_TOO_DEEP: &str = "result-too-deep";
+    /// The job succeeded, and its result file is not valid JSON.
+    pub const RESULT_NOT_JSON: &str = "result-not-json";
     /// Nobody saw how the job ended.
     pub const TASK_LOST: &str = "task-lost";
     /// The task was stopped, and not because the execution was cancelled.
@@ -90,53 +100,134 @@ impl Exit {
     }
 }
 
-/// What a job printed as its result.
+/// What a job left as its result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Output {
-    /// No line was a JSON value.
+    /// Nothing: the job printed nothing.
     #[default]
     None,
+    /// Nothing: the job printed something, and no JSON object or array.
+    Text,
+    /// Nothing: what came last looks like broken JSON.
+    Broken,
+    /// Nothing among the last lines of the log; there were more.
+    OutOfReach,
     /// This value.
     Json(Json),
     /// A value of this many bytes: more than [`limits::RESULT_BYTES`].
     TooLarge(usize),
+    /// A value with this many levels: more than [`limits::RESULT_DEPTH`].
+    TooDeep(usize),
+    /// A result file that cannot be taken, and why.
+    BadFile(String),
 }
 
 impl Output {
-    /// The result that a line is; `None` if it is not one JSON value.
+    /// The result that a file holds: one JSON value of any kind.
     #[must_use]
-    pub fn of_line(line: &str) -> Option<Self> {
-        let json = Json::parse(line).ok()?;
-        let bytes = json.text().len();
-        Some(if bytes > limits::RESULT_BYTES { Self::TooLarge(bytes) } else { Self::Json(json) })
+    pub fn of_file(bytes: &[u8]) -> Self {
+        if bytes.len() > limits::RESULT_BYTES {
+            return Self::TooLarge(bytes.len());
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Self::BadFile("the result file is not UTF-8".to_owned());
+        };
+        match Json::parse(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+            Ok(json) if json.depth() > limits::RESULT_DEPTH => Self::TooDeep(json.depth()),
+            Ok(json) => Self::Json(json),
+            Err(_) if text.trim().is_empty() => Self::BadFile("the result file is empty".to_owned()),
+            Err(_) => Self::BadFile("the result file is not one valid JSON value".to_owned()),
+        }
     }
 }
 
-/// What a job came to that ended by itself. `tail` is the end of what it said of its errors.
+/// Where a result comes from, or why there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ResultSource {
+    /// The file that `EXECUTION_RESULT_FILE` names.
+    File,
+    /// The job's stdout.
+    Stdout,
+    /// The task's log, where stdout and stderr are one.
+    Log,
+    /// There is none: the job printed nothing, or never ran. Also what older versions recorded, whatever there is.
+    #[default]
+    None,
+    /// There is none: the job printed something, and no JSON object or array.
+    NoneInText,
+    /// There is none: what came last looks like broken JSON.
+    NoneButBroken,
+    /// There is none among the last lines of the log.
+    NoneInReach,
+}
+
+impl ResultSource {
+    /// Its name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Stdout => "stdout",
+            Self::Log => "log",
+            Self::None | Self::NoneInText | Self::NoneButBroken | Self::NoneInReach => "none",
+        }
+    }
+
+    /// What people have to know of a job that left no result and was expected to, if `completed`.
+    #[must_use]
+    pub fn explanation(self, completed: bool) -> Option<&'static str> {
+        match self {
+            Self::File | Self::Stdout | Self::Log | Self::None => None,
+            Self::NoneButBroken => Some("the last output looks like broken JSON, so no result was taken"),
+            Self::NoneInText if completed => Some("the job printed no JSON object or array, and wrote no result file"),
+            Self::NoneInReach if completed => Some("the last 10,000 lines of the log hold no JSON object or array"),
+            Self::NoneInText | Self::NoneInReach => None,
+        }
+    }
+
+    /// Whether nothing is known of a result.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// What a job came to that ended by itself. `found` is where its output was looked for, `tail` the end of what it printed
+/// about its errors.
 #[must_use]
-pub fn judge(exit: Exit, output: Output, tail: &str, finished_at: Timestamp) -> Ending {
+pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finished_at: Timestamp) -> Ending {
     let exit = exit.read_like_a_shell();
-    let failed = |kind, what: &str, tail| Verdict::Failed(JobError::new(kind, with_end(what, tail)));
+    let failed = |kind, what: &str, tail| Verdict::Failed(JobError::new(kind, what).with_log_tail(tail));
     let verdict = match (&exit, &output) {
-        (Exit::Code(0), Output::None | Output::Json(_)) => Verdict::Completed,
+        (Exit::Code(0), Output::None | Output::Text | Output::Broken | Output::OutOfReach | Output::Json(_)) => {
+            Verdict::Completed
+        }
         (Exit::Code(0), Output::TooLarge(bytes)) => {
             let most = limits::RESULT_BYTES;
-            let what = format!("the result has {bytes} bytes, at most {most} are kept; the task's log holds it");
-            failed(kinds::RESULT_TOO_LARGE, &what, "")
+            failed(kinds::RESULT_TOO_LARGE, &format!("the result has {bytes} bytes, at most {most} are kept"), "")
         }
+        (Exit::Code(0), Output::TooDeep(levels)) => {
+            let most = limits::RESULT_DEPTH;
+            failed(kinds::RESULT_TOO_DEEP, &format!("the result has {levels} levels, at most {most} are kept"), "")
+        }
+        (Exit::Code(0), Output::BadFile(why)) => failed(kinds::RESULT_NOT_JSON, why, ""),
         (Exit::Code(code @ (NOT_EXECUTABLE | NOT_FOUND)), _) => {
             failed(kinds::COMMAND_NOT_FOUND, &format!("exited with code {code}"), tail)
         }
         (Exit::Code(code), _) => failed(kinds::EXIT_CODE, &format!("exited with code {code}"), tail),
         (Exit::Signal(signal), _) => failed(kinds::SIGNAL, &format!("killed by signal {}", named(*signal)), tail),
         (Exit::NotStarted { why, .. }, _) => failed(kinds::COMMAND_NOT_FOUND, why, ""),
-        (Exit::Lost(why), _) => failed(kinds::TASK_LOST, why, ""),
+        (Exit::Lost(why), _) => failed(kinds::TASK_LOST, why, tail),
     };
-    let result = match output {
-        Output::Json(json) => Some(json),
-        Output::None | Output::TooLarge(_) => None,
+    let (result, result_source) = match output {
+        Output::Json(json) => (Some(json), found),
+        Output::None | Output::TooLarge(_) | Output::TooDeep(_) | Output::BadFile(_) => (None, ResultSource::None),
+        Output::Text => (None, ResultSource::NoneInText),
+        Output::Broken => (None, ResultSource::NoneButBroken),
+        Output::OutOfReach => (None, ResultSource::NoneInReach),
     };
-    Ending { verdict, result, exit_code: exit.code(), finished_at }
+    Ending { verdict, result, result_source, exit_code: exit.code(), finished_at }
 }
 
 /// Who ended a job that had not ended by itself.
@@ -151,35 +242,31 @@ pub enum StoppedBy {
 }
 
 /// What a job came to that was stopped: however it ended then, it did not do what it was started for. A program that
-/// answers SIGTERM with exit code 0 has not completed.
+/// answers SIGTERM with exit code 0 has not completed. `timeout` is how long it was allowed to take.
 #[must_use]
-pub fn cut_short(by: StoppedBy, ending: Ending) -> Ending {
-    let after = match &ending.verdict {
-        Verdict::Completed => "",
-        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => &error.message,
+pub fn cut_short(by: StoppedBy, timeout: Duration, ending: Ending) -> Ending {
+    let log_tail = match &ending.verdict {
+        Verdict::Completed => None,
+        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => error.log_tail.clone(),
     };
-    let error = |kind, what| JobError::new(kind, with_end(what, after));
+    let error = |kind, what: &str| JobError { log_tail, ..JobError::new(kind, what) };
     let verdict = match by {
-        StoppedBy::Deadline => Verdict::TimedOut(error(kinds::TIMED_OUT, "not over at its deadline")),
+        StoppedBy::Deadline => {
+            Verdict::TimedOut(error(kinds::TIMED_OUT, &format!("timed out after {}", spoken(timeout))))
+        }
         StoppedBy::Cancel => Verdict::Cancelled(error(kinds::CANCELLED, "cancelled")),
         StoppedBy::Other => Verdict::Failed(error(kinds::STOPPED, "the task was stopped")),
     };
     Ending { verdict, ..ending }
 }
 
-/// `what: …end`, with as much of the end as an error's message may hold: `what` is never what gets lost.
-fn with_end(what: &str, end: &str) -> String {
-    const MARK: &str = ": …";
-    let end = end.trim();
-    if end.is_empty() {
-        return what.to_owned();
+/// A time in the largest unit that it is whole in: `90 s`, `2 min`, `24 h`.
+fn spoken(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds > 0 && seconds.is_multiple_of(3_600) => format!("{} h", seconds / 3_600),
+        seconds if seconds > 0 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
     }
-    let room = limits::ERROR_MESSAGE_BYTES.saturating_sub(what.len() + MARK.len());
-    if end.len() <= room {
-        return format!("{what}: {end}");
-    }
-    let from = end.ceil_char_boundary(end.len() - room);
-    format!("{what}{MARK}{}", end.get(from..).unwrap_or_default())
 }
 
 /// A signal as people know it. Beyond these few, the numbers differ between platforms.
@@ -204,55 +291,79 @@ mod tests {
     }
 
     fn judged(exit: Exit, output: Output, tail: &str) -> Ending {
-        judge(exit, output, tail, Timestamp::UNIX_EPOCH)
+        judge(exit, output, ResultSource::Stdout, tail, Timestamp::UNIX_EPOCH)
     }
 
-    fn error(ending: &Ending) -> (&str, &str) {
+    fn stopped(by: StoppedBy, ending: Ending) -> Ending {
+        cut_short(by, Duration::from_secs(3), ending)
+    }
+
+    fn error(ending: &Ending) -> (&str, &str, &str) {
         match &ending.verdict {
-            Verdict::Completed => ("", ""),
+            Verdict::Completed => ("", "", ""),
             Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
-                (&error.kind, &error.message)
+                (&error.kind, &error.message, error.log_tail.as_deref().unwrap_or_default())
             }
         }
     }
 
     #[test]
-    fn a_line_that_is_one_json_value_is_a_result() {
-        assert_eq!(Output::of_line("[2]\r"), Some(json("[2]")));
-        for line in ["no", "{broken", "", "1 2"] {
-            assert_eq!(Output::of_line(line), None, "{line:?}");
+    fn success_needs_code_0_and_a_result_that_can_be_kept() {
+        let done = judged(Exit::Code(0), json("[1]"), "noise");
+        assert_eq!(
+            (done.verdict, done.exit_code, done.result_source),
+            (Verdict::Completed, Some(0), ResultSource::Stdout)
+        );
+        assert_eq!(judged(Exit::Code(0), Output::None, "").verdict, Verdict::Completed);
+        for (output, kind, message) in [
+            (Output::TooLarge(300_000), "result-too-large", "the result has 300000 bytes, at most 204800 are kept"),
+            (Output::TooDeep(65), "result-too-deep", "the result has 65 levels, at most 64 are kept"),
+            (Output::BadFile("the result file is empty".into()), "result-not-json", "the result file is empty"),
+        ] {
+            let failed = judged(Exit::Code(0), output, "noise");
+            assert_eq!(error(&failed), (kind, message, ""));
+            assert_eq!((failed.result, failed.result_source), (None, ResultSource::None));
         }
-        let large = format!("\"{}\"", "x".repeat(limits::RESULT_BYTES - 1));
-        assert_eq!(Output::of_line(&large), Some(Output::TooLarge(limits::RESULT_BYTES + 1)));
     }
 
     #[test]
-    fn success_needs_code_0_and_a_result_that_fits() {
-        let done = judged(Exit::Code(0), json("1"), "noise");
-        assert_eq!((done.verdict, done.exit_code), (Verdict::Completed, Some(0)));
-        assert_eq!(judged(Exit::Code(0), Output::None, "").verdict, Verdict::Completed);
-        let large = judged(Exit::Code(0), Output::TooLarge(300_000), "");
-        assert_eq!(error(&large).0, kinds::RESULT_TOO_LARGE);
-        assert!(error(&large).1.starts_with("the result has 300000 bytes, at most 204800 are kept"));
+    fn a_missing_result_says_why() {
+        for (output, source, told) in [
+            (Output::None, ResultSource::None, None),
+            (Output::Text, ResultSource::NoneInText, Some("the job printed no JSON object or array")),
+            (Output::Broken, ResultSource::NoneButBroken, Some("the last output looks like broken JSON")),
+            (Output::OutOfReach, ResultSource::NoneInReach, Some("the last 10,000 lines")),
+        ] {
+            let done = judged(Exit::Code(0), output, "");
+            assert_eq!((done.verdict, done.result_source, source.as_str()), (Verdict::Completed, source, "none"));
+            let explained = source.explanation(true);
+            assert_eq!(explained.is_some(), told.is_some());
+            assert!(explained.unwrap_or_default().starts_with(told.unwrap_or_default()), "{explained:?}");
+        }
+        assert!(ResultSource::NoneButBroken.explanation(false).is_some());
+        assert_eq!(ResultSource::NoneInText.explanation(false), None);
     }
 
     #[test]
     fn a_failure_says_how_and_keeps_its_result() {
-        let failed = judged(Exit::Code(3), json("1"), "no disk\n");
-        assert_eq!(error(&failed), (kinds::EXIT_CODE, "exited with code 3: no disk"));
+        let failed = judged(Exit::Code(3), json("[1]"), "no disk\n");
+        assert_eq!(error(&failed), (kinds::EXIT_CODE, "exited with code 3", "no disk"));
         assert!(failed.result.is_some());
         assert_eq!(error(&judged(Exit::Code(3), Output::TooLarge(300_000), "")).1, "exited with code 3");
         let why = "cannot run x: not there".to_owned();
         let missing = judged(Exit::NotStarted { code: NOT_FOUND, why: why.clone() }, Output::None, "");
-        assert_eq!((error(&missing), missing.exit_code), ((kinds::COMMAND_NOT_FOUND, &*why), Some(127)));
+        assert_eq!((error(&missing), missing.exit_code), ((kinds::COMMAND_NOT_FOUND, &*why, ""), Some(127)));
         let lost = judged(Exit::Lost("gone".into()), Output::None, "");
-        assert_eq!((error(&lost), lost.exit_code), ((kinds::TASK_LOST, "gone"), None));
+        assert_eq!((error(&lost), lost.exit_code), ((kinds::TASK_LOST, "gone", ""), None));
     }
 
     #[test]
-    fn a_code_is_read_read_like_a_shell() {
+    fn a_code_is_read_like_a_shell() {
         let killed = judged(Exit::Signal(9), Output::None, "");
-        assert_eq!((error(&killed), killed.exit_code), ((kinds::SIGNAL, "killed by signal 9 (SIGKILL)"), Some(137)));
+        assert_eq!(
+            (error(&killed), killed.exit_code),
+            ((kinds::SIGNAL, "killed by signal 9 (SIGKILL)", ""), Some(137))
+        );
         assert_eq!(judged(Exit::Code(137), Output::None, ""), killed);
         assert_eq!(error(&judged(Exit::Code(127), Output::None, "")).0, kinds::COMMAND_NOT_FOUND);
         for code in [128, 193, 255] {
@@ -261,28 +372,56 @@ mod tests {
     }
 
     #[test]
-    fn a_long_end_loses_its_beginning_only() {
-        let tail = format!("first {} last", "ä".repeat(limits::ERROR_MESSAGE_BYTES));
+    fn a_long_tail_loses_its_beginning_only() {
+        let tail = format!("first {} last", "ä".repeat(limits::LOG_TAIL_BYTES));
         let failed = judged(Exit::Code(3), Output::None, &tail);
-        let (_, message) = error(&failed);
-        assert!(message.len() <= limits::ERROR_MESSAGE_BYTES);
-        assert!(message.starts_with("exited with code 3: …ä") && message.ends_with("ä last"), "{message}");
-        let late = cut_short(StoppedBy::Deadline, failed.clone());
-        assert!(error(&late).1.starts_with("not over at its deadline: …ä"));
+        let (_, message, kept) = error(&failed);
+        assert_eq!(message, "exited with code 3");
+        assert!(kept.len() <= limits::LOG_TAIL_BYTES && kept.len() > limits::LOG_TAIL_BYTES - 4);
+        assert!(kept.starts_with("…ä") && kept.ends_with("ä last"), "{kept}");
+        assert_eq!(error(&stopped(StoppedBy::Deadline, failed.clone())).2, kept);
     }
 
     #[test]
     fn a_stopped_job_has_not_completed() {
-        let done = judged(Exit::Code(0), json("1"), "");
-        let (by_deadline, by_cancel, by_other) = (
-            cut_short(StoppedBy::Deadline, done.clone()),
-            cut_short(StoppedBy::Cancel, done.clone()),
-            cut_short(StoppedBy::Other, judged(Exit::Signal(15), Output::None, "")),
-        );
-        assert!(matches!(by_deadline.verdict, Verdict::TimedOut(_)));
-        assert!(matches!(by_cancel.verdict, Verdict::Cancelled(_)));
-        assert!(matches!(by_other.verdict, Verdict::Failed(_)));
-        assert_eq!(error(&by_other), (kinds::STOPPED, "the task was stopped: killed by signal 15 (SIGTERM)"));
-        assert_eq!(by_cancel.result, done.result);
+        let done = judged(Exit::Code(0), json("[1]"), "");
+        for (by, kind, message) in [
+            (StoppedBy::Deadline, kinds::TIMED_OUT, "timed out after 3 s"),
+            (StoppedBy::Cancel, kinds::CANCELLED, "cancelled"),
+            (StoppedBy::Other, kinds::STOPPED, "the task was stopped"),
+        ] {
+            let stopped = stopped(by, done.clone());
+            assert_eq!(error(&stopped), (kind, message, ""));
+            assert_eq!((stopped.exit_code, &stopped.result), (Some(0), &done.result));
+            let status = match stopped.verdict {
+                Verdict::Completed => panic!("{by:?}"),
+                Verdict::Failed(_) => StoppedBy::Other,
+                Verdict::TimedOut(_) => StoppedBy::Deadline,
+                Verdict::Cancelled(_) => StoppedBy::Cancel,
+            };
+            assert_eq!(status, by);
+        }
+    }
+
+    #[test]
+    fn times_are_told_in_their_largest_whole_unit() {
+        for (seconds, told) in
+            [(0, "0 s"), (3, "3 s"), (90, "90 s"), (120, "2 min"), (86_400, "24 h"), (3_660, "61 min")]
+        {
+            assert_eq!(spoken(Duration::from_secs(seconds)), told);
+        }
+    }
+
+    #[test]
+    fn a_result_file_holds_one_json_value() {
+        assert_eq!(Output::of_file(b" 42\n"), json("42"));
+        assert_eq!(Output::of_file("\u{feff}{\"a\": 1}".as_bytes()), json(r#"{"a": 1}"#));
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(Output::of_file(deep(64).as_bytes()), json(&deep(64)));
+        assert_eq!(Output::of_file(deep(65).as_bytes()), Output::TooDeep(65));
+        assert_eq!(Output::of_file(&vec![b' '; limits::RESULT_BYTES + 1]), Output::TooLarge(limits::RESULT_BYTES + 1));
+        for bad in [&b""[..], b"\n", b"{", b"{} {}", b"NaN", b"\"\xff\""] {
+            assert!(matches!(Output::of_file(bad), Output::BadFile(_)), "{bad:?}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use std::{fmt, num::NonZeroU32};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, Unknown, limits, task::Task};
+use crate::{Json, Unknown, limits, output::ResultSource, task::Task};
 
 /// Which try of a job this is, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,8 +110,11 @@ pub enum State {
 pub struct Ending {
     /// How it is judged.
     pub verdict: Verdict,
-    /// The job's output: its last JSON line. A job that failed may have one too.
+    /// The job's result. A job that failed may have one too.
     pub result: Option<Json>,
+    /// Where the result comes from, or why there is none.
+    #[serde(default, skip_serializing_if = "ResultSource::is_none")]
+    pub result_source: ResultSource,
     /// Exit code of the job; absent when it never ran or nobody saw it end.
     pub exit_code: Option<i32>,
     /// When the job ended.
@@ -144,6 +147,9 @@ pub struct JobError {
     /// ECS's `stopCode`, when ECS said one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<String>,
+    /// The end of what the job printed; at most [`limits::LOG_TAIL_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_tail: Option<String>,
     /// What a newer version stored beside it.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -154,7 +160,29 @@ impl JobError {
     #[must_use]
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
         let message = keep_end(message.into(), limits::ERROR_MESSAGE_BYTES);
-        Self { kind: kind.into(), message, stop_code: None, unknown: Unknown::default() }
+        Self { kind: kind.into(), message, stop_code: None, log_tail: None, unknown: Unknown::default() }
+    }
+
+    /// The same, with another message.
+    #[must_use]
+    pub fn with_message(&self, message: impl Into<String>) -> Self {
+        Self { message: keep_end(message.into(), limits::ERROR_MESSAGE_BYTES), ..self.clone() }
+    }
+
+    /// The same, with the end of what the job printed, if that is more than white space.
+    #[must_use]
+    pub fn with_log_tail(self, tail: &str) -> Self {
+        let tail = tail.trim();
+        let log_tail = (!tail.is_empty()).then(|| keep_end(tail.to_owned(), limits::LOG_TAIL_BYTES));
+        Self { log_tail, ..self }
+    }
+}
+
+impl Ending {
+    /// An end without a job's own: it never ran, or nobody can tell any more.
+    #[must_use]
+    pub fn without_job(verdict: Verdict, finished_at: Timestamp) -> Self {
+        Self { verdict, result: None, result_source: ResultSource::None, exit_code: None, finished_at }
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Moment {
     AttemptFailed,
     /// Somebody asked for it to be stopped.
     CancelRequested,
+    /// The job left no result, and was expected to.
+    NoResult,
     /// It reached its final state.
     Ended,
     /// Something that only a newer version of this code knows, by its stored name.
@@ -39,6 +41,7 @@ impl Moment {
             Self::WaitingForCapacity => "waitingForCapacity",
             Self::AttemptFailed => "attemptFailed",
             Self::CancelRequested => "cancelRequested",
+            Self::NoResult => "noResult",
             Self::Ended => "ended",
             Self::Other(name) => name,
         }

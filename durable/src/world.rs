@@ -325,7 +325,7 @@ fn name_of(durable_execution_arn: &str) -> &str {
 
 /// An end without a job's own: it never ran, or nobody can tell any more.
 fn failed_by_us(kind: &str, why: String, now: Timestamp) -> Ending {
-    Ending { verdict: Verdict::Failed(JobError::new(kind, why)), result: None, exit_code: None, finished_at: now }
+    Ending::without_job(Verdict::Failed(JobError::new(kind, why)), now)
 }
 
 fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {

@@ -291,7 +291,7 @@ impl Attendant {
 
 /// An end that no job came to.
 fn without_job(verdict: Verdict) -> Ending {
-    Ending { verdict, result: None, exit_code: None, finished_at: clock::now() }
+    Ending::without_job(verdict, clock::now())
 }
 
 fn workflow_failed(why: String) -> Ending {

@@ -1,44 +1,56 @@
-//! A job that is a command: a child process of the worker.
+//! A job that is a command: a process group of its own below the worker.
 //!
-//! **Invariant**: the worker outlives its command and nothing else. A grandchild that stays is not waited for; it ends with
-//! the container, whose first process is the worker.
+//! Signals go to the whole group, so that they reach the program behind a shell, a pipe or a fork. The worker alone waits for
+//! processes, and for all that become its children: as the first process of a container it inherits every orphan.
+//!
+//! **Invariant**: the worker outlives its command and nothing else. What the command leaves running is not waited for, unless
+//! the job is being stopped: then all of the group has the time until the task is killed. After that it is killed.
 
 use std::{
     cell::Cell,
     ffi::OsString,
     future::Future,
     io,
-    os::unix::process::ExitStatusExt as _,
+    os::unix::process::CommandExt as _,
     pin::{Pin, pin},
-    process::{ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use aws::clock;
 use domain::{
     Json,
-    output::{Exit, NOT_EXECUTABLE, NOT_FOUND},
+    output::{Exit, NOT_EXECUTABLE, NOT_FOUND, ResultSource, Scanner},
 };
-use rustix::process::{Pid, kill_process};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, test_kill_process_group, wait},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    process::{Child, ChildStdin, Command},
+    process::{ChildStderr, ChildStdin, ChildStdout},
+    signal::unix::{self, SignalKind, signal},
     time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
     config,
     finished::Finished,
-    scan::{LastJsonLine, Tail},
-    stops::{Stop, Stops},
+    result_file::ResultFile,
+    scan::Tail,
+    stops::{Stop, Stops, Told},
 };
 
 /// Longest single string of a program's environment on Linux, its NUL included: `MAX_ARG_STRLEN`
 /// (<https://man7.org/linux/man-pages/man2/execve.2.html>). One that is longer makes the program impossible to start.
 const ENVIRONMENT_STRING_BYTES: usize = 128 * 1024;
 
-/// How long a command may take to end after its deadline, before it is killed.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
+/// How long before the end of the stop timeout the rest of a stopped job is killed: what the job came to has to be recorded
+/// before the task is killed.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// How often is looked whether anything of a stopped job still runs.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long the pipes may be silent after the command's end. What the command itself printed is in them by then, and is waited
 /// for as long as the log takes no more of it; otherwise only a grandchild that holds them open makes this wait long.
@@ -47,47 +59,69 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How much is read at once: all that a pipe holds on Linux, and so all that a command has left in one that has ended.
 const CHUNK: usize = 64 * 1024;
 
-/// Runs a command to its end, and passes on what it prints.
-pub(crate) async fn run(command: &[OsString], input: &Json, stops: &mut Stops) -> Finished {
-    let mut child = match start(command, input) {
+/// Runs a command to its end, and passes on what it prints. A stopped one may take `stop_timeout`.
+pub(crate) async fn run(
+    command: &[OsString],
+    input: &Json,
+    stops: &mut Stops,
+    stop_timeout: Duration,
+) -> io::Result<Finished> {
+    // Before there is a child: none may end unseen.
+    let children = signal(SignalKind::child())?;
+    adopt_orphans();
+    let file = ResultFile::prepare();
+    let mut child = match start(command, input, file.as_ref()) {
         Ok(child) => child,
         Err((code, why)) => {
             tracing::error!("{why}");
-            let exit = Exit::NotStarted { code, why };
-            return ended(exit, LastJsonLine::default(), Tail::default(), None);
+            return Ok(Finished::of(Exit::NotStarted { code, why }, clock::now()));
         }
     };
-    let (mut result, mut tail) = (LastJsonLine::default(), Tail::default());
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut result, mut out, mut err) = (Scanner::default(), Tail::default(), Tail::default());
+    let stdin = child.stdin.take().map(ChildStdin::from_std).transpose()?;
+    let stdout = child.stdout.take().map(ChildStdout::from_std).transpose()?;
+    let stderr = child.stderr.take().map(ChildStderr::from_std).transpose()?;
+    let mut group = Group { leader: Pid::from_child(&child), children, ended: None };
     let flow = Flow::default();
-    let (status, stop) = {
+    let (exit, stop) = {
         let streams = pin!(async {
+            let seen = |bytes: &[u8]| {
+                result.see(bytes);
+                out.see(bytes);
+            };
             tokio::join!(
                 feed(stdin, input),
-                pass_on(stdout, tokio::io::stdout(), &flow, |bytes| result.see(bytes)),
-                pass_on(stderr, tokio::io::stderr(), &flow, |bytes| tail.see(bytes)),
+                pass_on(stdout, tokio::io::stdout(), &flow, seen),
+                pass_on(stderr, tokio::io::stderr(), &flow, |bytes| err.see(bytes)),
             )
         });
-        wait(&mut child, stops, streams, &flow).await
+        see_off(&mut group, stops, streams, &flow, stop_timeout).await
     };
-    let exit = match status {
-        Ok(status) => exit(status),
-        Err(why) => Exit::Lost(format!("cannot wait for the command: {why}")),
+    let (output, source) = match file.as_ref().and_then(ResultFile::read) {
+        Some(output) => (output, ResultSource::File),
+        None => (result.finish(), ResultSource::Stdout),
     };
-    ended(exit, result, tail, stop)
+    let (out, err) = (out.finish(), err.finish());
+    let tail = if err.trim().is_empty() { out } else { err };
+    Ok(Finished { output, source, tail, stop, ..Finished::of(exit, clock::now()) })
 }
 
-fn ended(exit: Exit, result: LastJsonLine, tail: Tail, stop: Option<Stop>) -> Finished {
-    Finished { exit, output: result.finish(), tail: tail.finish(), stop, at: clock::now() }
+/// Makes orphans below the worker its children, as they are where it is the first process of a container.
+fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    {
+        // Without it they are somebody else's, who reaps them.
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    }
 }
 
 /// The command's process, or the exit code that shells have for its not starting, and why.
-fn start(command: &[OsString], input: &Json) -> Result<Child, (i32, String)> {
+fn start(command: &[OsString], input: &Json, file: Option<&ResultFile>) -> Result<Child, (i32, String)> {
     let Some((program, arguments)) = command.split_first() else {
         return Err((NOT_FOUND, "there is no command to run".to_owned()));
     };
     let mut start = Command::new(program);
-    start.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    start.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     // The rest of the environment is the command's too: EXECUTION_ID, the task's role, and what its image sets. Where the
     // worker reads and records is the worker's business.
     start.env_remove(config::EXECUTIONS_TABLE).env_remove(config::INPUT_TABLE);
@@ -96,6 +130,10 @@ fn start(command: &[OsString], input: &Json) -> Result<Child, (i32, String)> {
     } else {
         start.env_remove(config::INPUT);
     }
+    match file {
+        Some(file) => start.env(config::RESULT_FILE, file.path()),
+        None => start.env_remove(config::RESULT_FILE),
+    };
     start.spawn().map_err(|why| {
         let code = if why.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
         (code, format!("cannot run {}: {why}", program.display()))
@@ -106,67 +144,127 @@ fn fits_environment(input: &Json) -> bool {
     config::INPUT.len() + "=".len() + input.text().len() < ENVIRONMENT_STRING_BYTES
 }
 
-/// Waits for the command's end, then for what it has still in its pipes. While something is being written, it is the log that
-/// is slow: the rest of the output may hold the result, and is waited for until somebody wants the task to stop.
-async fn wait(
-    child: &mut Child,
+/// The command's process group, and whatever else becomes a child of the worker.
+#[derive(Debug)]
+struct Group {
+    leader: Pid,
+    /// Tells that a child has ended: one or several.
+    children: unix::Signal,
+    /// How the command ended.
+    ended: Option<WaitStatus>,
+}
+
+impl Group {
+    /// Waits for the command's end, and reaps whatever ends before. Cancel safe.
+    async fn ended(&mut self) -> Exit {
+        loop {
+            let none_left = self.reap();
+            match self.ended {
+                Some(status) => return exit(status),
+                None if none_left => return Exit::Lost("somebody else waited for the command".to_owned()),
+                None => self.children.recv().await,
+            };
+        }
+    }
+
+    /// Reaps all that has ended; whether no child is left.
+    fn reap(&mut self) -> bool {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == self.leader => self.ended = Some(status),
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// Waits until nothing of the group runs.
+    async fn gone(&mut self) {
+        loop {
+            self.reap();
+            if test_kill_process_group(self.leader).is_err() {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// A group that is gone needs no signal.
+    fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.leader, signal);
+    }
+}
+
+fn exit(status: WaitStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Lost(format!("the command ended with {status:?}")),
+    }
+}
+
+/// Waits for the command's end; if the job is being stopped, for the rest of its group; then for what is still in its pipes.
+/// While something is being written, it is the log that is slow: the rest of the output may hold the result, and is waited
+/// for until somebody wants the task to stop.
+async fn see_off(
+    group: &mut Group,
     stops: &mut Stops,
     mut streams: Pin<&mut impl Future>,
     flow: &Flow,
-) -> (io::Result<ExitStatus>, Option<Stop>) {
-    let (mut stopped, mut kill_at, mut drained) = (None, None, false);
-    let status = loop {
+    stop_timeout: Duration,
+) -> (Exit, Option<Stop>) {
+    let (mut stopped, mut kill_at, mut drained) = (None::<(Stop, Instant)>, None, false);
+    let exit = loop {
         tokio::select! {
-            status = child.wait() => break status,
-            stop = stops.next() => {
-                send(child, stop);
-                stopped = stopped.or(Some(stop));
-                if stop == Stop::Deadline {
-                    tracing::warn!("the deadline has passed: the command has to stop");
-                    kill_at = Some(Instant::now() + GRACE);
+            exit = group.ended() => break exit,
+            told = stops.told() => {
+                group.signal(told.signal());
+                if let Told::Stop(stop) = told {
+                    let now = Instant::now();
+                    stopped = stopped.or(Some((stop, now)));
+                    // Whoever sends a signal kills the task if it takes too long. The deadline is the worker's.
+                    if stop == Stop::Deadline {
+                        kill_at = Some(now + stop_timeout);
+                    }
                 }
             }
             () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
                 kill_at = None;
-                tracing::warn!("the command does not stop: it is killed");
-                if let Err(why) = child.start_kill() {
-                    tracing::warn!(%why, "cannot kill the command");
-                }
+                group.signal(Signal::KILL);
             }
             _ = &mut streams, if !drained => drained = true,
         }
     };
+    if let Some((_, since)) = stopped {
+        let until = since + stop_timeout.saturating_sub(MARGIN.min(stop_timeout / 2));
+        let mut patient = true;
+        while patient {
+            tokio::select! {
+                () = group.gone() => patient = false,
+                () = sleep_until(until) => patient = false,
+                told = stops.told() => group.signal(told.signal()),
+                _ = &mut streams, if !drained => drained = true,
+            }
+        }
+        group.signal(Signal::KILL);
+    }
     flow.ended.set(true);
     while !drained {
         tokio::select! {
             _ = &mut streams => drained = true,
             () = sleep(DRAIN) => if flow.writing.get() == 0 || stopped.is_some() {
-                tracing::warn!("something that the command left behind holds its output open: not waiting for it");
                 break;
             },
             // It is no longer the command's business.
-            _ = stops.next() => break,
+            told = stops.told() => if matches!(told, Told::Stop(_)) {
+                break;
+            },
         }
     }
-    (status, stopped)
-}
-
-/// Tells the command to stop. One that has ended in this moment needs no telling.
-fn send(child: &Child, stop: Stop) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid
-        && let Err(why) = kill_process(pid, stop.signal())
-    {
-        tracing::warn!(%why, "cannot signal the command");
-    }
-}
-
-fn exit(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Lost(format!("the command ended with {status}")),
-    }
+    group.signal(Signal::KILL);
+    group.reap();
+    (exit, stopped.map(|(stop, _)| stop))
 }
 
 /// Gives the command its input, then the end of it. A command need not read it.

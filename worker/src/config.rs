@@ -1,11 +1,15 @@
 //! What the worker reads from its environment: what the workflow that started the task put there.
 
+use std::time::Duration;
+
 use aws::config::{Environment, Misconfigured};
 use domain::{Attempt, ExecutionId, Json};
 use jiff::Timestamp;
 
 /// The variable that carries the input, to the worker and on to its command.
 pub(crate) const INPUT: &str = "EXECUTION_INPUT";
+/// The variable that names the file that a job may write its result to.
+pub(crate) const RESULT_FILE: &str = "EXECUTION_RESULT_FILE";
 /// The variable that names the table to read the input from.
 pub(crate) const INPUT_TABLE: &str = "INPUT_TABLE";
 /// The variable that names the table to record the outcome in.
@@ -20,6 +24,9 @@ pub struct Config {
     pub(crate) attempt: Attempt,
     /// `EXECUTION_DEADLINE`: when the job has to be over, in RFC 3339.
     pub(crate) deadline: Option<Timestamp>,
+    /// `EXECUTION_STOP_TIMEOUT`: how many seconds the task has to end once it is stopped, as its `stopTimeout`; 30 if absent, as
+    /// in ECS (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>).
+    pub(crate) stop_timeout: Duration,
     /// `EXECUTION_INPUT` or `INPUT_TABLE`: where the input is.
     pub(crate) input: Source,
     /// `EXECUTIONS_TABLE`: where the outcome is to be recorded. Absent if somebody else looks after that.
@@ -68,9 +75,11 @@ impl Config {
         let attempt = given(&mut env, "EXECUTION_ATTEMPT", |text| {
             text.parse().ok().and_then(Attempt::new).ok_or("not a number from 1")
         });
+        let stop_timeout = given(&mut env, "EXECUTION_STOP_TIMEOUT", str::parse::<u32>);
         let config = Self {
             attempt: attempt.unwrap_or(Attempt::FIRST),
             deadline: given(&mut env, "EXECUTION_DEADLINE", str::parse),
+            stop_timeout: Duration::from_secs(stop_timeout.unwrap_or(30).into()),
             input: match (given(&mut env, INPUT, Json::parse), item(input_table)) {
                 (Some(input), _) => Source::Given(input),
                 (None, Some(item)) => Source::Item(item),

@@ -1,8 +1,13 @@
 //! How a job ended, as the worker saw it, and what follows from it.
 
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
 use domain::{
-    Ending,
-    output::{Exit, Output, StoppedBy, cut_short, judge},
+    Ending, Verdict,
+    output::{Exit, Output, ResultSource, StoppedBy, cut_short, judge},
 };
 use jiff::Timestamp;
 
@@ -21,7 +26,9 @@ pub(crate) struct Finished {
     pub(crate) exit: Exit,
     /// Its result.
     pub(crate) output: Output,
-    /// The end of what it said of its errors.
+    /// Where that was looked for.
+    pub(crate) source: ResultSource,
+    /// The end of what it printed on stderr, or on stdout if that is empty.
     pub(crate) tail: String,
     /// Why it was told to end, if it was: the first reason.
     pub(crate) stop: Option<Stop>,
@@ -30,21 +37,53 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
+    /// An end of which nothing else is known.
+    pub(crate) fn of(exit: Exit, at: Timestamp) -> Self {
+        let (output, source) = (Output::None, ResultSource::None);
+        Self { exit, output, source, tail: String::new(), stop: None, at }
+    }
+
     /// The end of a job that was stopped before it began.
     pub(crate) fn before_it_began(stop: Stop, at: Timestamp) -> Self {
         let exit = Exit::Lost("the job had not begun".to_owned());
-        Self { exit, output: Output::None, tail: String::new(), stop: Some(stop), at }
+        Self { stop: Some(stop), ..Self::of(exit, at) }
     }
 
     /// What is to be recorded. A signal says that the task was stopped, and not why: only the execution's state tells
-    /// whether it was cancelled.
-    pub(crate) fn ending(&self, cancelling: bool) -> Ending {
-        let ending = judge(self.exit.clone(), self.output.clone(), &self.tail, self.at);
+    /// whether it was cancelled. `timeout` is how long the job was allowed to take.
+    pub(crate) fn ending(&self, cancelling: bool, timeout: Duration) -> Ending {
+        let ending = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
         match self.stop {
             None => ending,
-            Some(Stop::Deadline) => cut_short(StoppedBy::Deadline, ending),
-            Some(Stop::Signal(_)) if cancelling => cut_short(StoppedBy::Cancel, ending),
-            Some(Stop::Signal(_)) => cut_short(StoppedBy::Other, ending),
+            Some(Stop::Deadline) => cut_short(StoppedBy::Deadline, timeout, ending),
+            Some(Stop::Signal(_)) if cancelling => cut_short(StoppedBy::Cancel, timeout, ending),
+            Some(Stop::Signal(_)) => cut_short(StoppedBy::Other, timeout, ending),
+        }
+    }
+
+    /// Prints the result that a file holds as the last line of stdout: where nobody records it, the log is where it is looked
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// The job exited with 0, and its result file cannot be taken: an older document in the log would pass for its result.
+    pub(crate) fn print_result_file(&self) -> io::Result<()> {
+        match (&self.output, self.source) {
+            (Output::Json(json), ResultSource::File) => {
+                // Line ends in JSON are white space. The job's own last line may not have ended.
+                let line = json.text().replace(['\n', '\r'], " ");
+                writeln!(io::stdout(), "\n{line}")
+            }
+            (Output::TooLarge(_) | Output::TooDeep(_) | Output::BadFile(_), ResultSource::File)
+                if self.exit.code() == Some(0) =>
+            {
+                let ending = self.ending(false, Duration::ZERO);
+                match ending.verdict {
+                    Verdict::Failed(error) => Err(io::Error::other(error.message)),
+                    Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => Ok(()),
+                }
+            }
+            _ => Ok(()),
         }
     }
 
@@ -62,27 +101,27 @@ impl Finished {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Verdict, output::kinds};
+    use domain::output::kinds;
     use rustix::process::Signal;
 
     use super::*;
 
     fn finished(exit: Exit, stop: Option<Stop>) -> Finished {
-        Finished { exit, output: Output::None, tail: String::new(), stop, at: Timestamp::UNIX_EPOCH }
+        Finished { stop, ..Finished::of(exit, Timestamp::UNIX_EPOCH) }
     }
 
     #[test]
     fn the_state_tells_a_cancelled_job_from_a_stopped_one() {
         let stopped = finished(Exit::Signal(15), Some(Stop::Signal(Signal::TERM)));
-        let Verdict::Cancelled(error) = stopped.ending(true).verdict else { panic!("{stopped:?}") };
+        let Verdict::Cancelled(error) = stopped.ending(true, Duration::ZERO).verdict else { panic!("{stopped:?}") };
         assert_eq!(error.kind, kinds::CANCELLED);
-        let Verdict::Failed(error) = stopped.ending(false).verdict else { panic!("{stopped:?}") };
+        let Verdict::Failed(error) = stopped.ending(false, Duration::ZERO).verdict else { panic!("{stopped:?}") };
         assert_eq!(error.kind, kinds::STOPPED);
     }
 
     #[test]
     fn nobody_s_stop_leaves_the_verdict_alone() {
-        assert_eq!(finished(Exit::Code(0), None).ending(true).verdict, Verdict::Completed);
+        assert_eq!(finished(Exit::Code(0), None).ending(true, Duration::ZERO).verdict, Verdict::Completed);
     }
 
     #[test]

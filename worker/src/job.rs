@@ -1,11 +1,11 @@
 //! A job that is a future of this process: it ends as a command that did the same would.
 
-use std::{fmt::Display, future::Future, io::Write as _};
+use std::{fmt::Display, future::Future, io::Write as _, time::Duration};
 
 use aws::clock;
 use domain::{
     Json,
-    output::{Exit, Output},
+    output::{Exit, Output, ResultSource},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
@@ -13,7 +13,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{command::GRACE, finished::Finished, stops::Stops};
+use crate::{finished::Finished, stops::Stops};
+
+/// How long a job that never awaits may take to notice that it is to end.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Exit code for an error that the job returned.
 const FAILED: i32 = 1;
@@ -71,7 +74,8 @@ where
 fn completed(result: &str) -> Finished {
     // A log that takes no more is no reason to lose the result.
     let _ = writeln!(std::io::stdout(), "{result}");
-    ended(Exit::Code(0), Output::of_line(result).unwrap_or_default(), String::new())
+    // It is known to be the result: any value will do, as in a file.
+    ended(Exit::Code(0), Output::of_file(result.as_bytes()), String::new())
 }
 
 fn failed(code: i32, message: String) -> Finished {
@@ -80,7 +84,7 @@ fn failed(code: i32, message: String) -> Finished {
 }
 
 fn ended(exit: Exit, output: Output, tail: String) -> Finished {
-    Finished { exit, output, tail, stop: None, at: clock::now() }
+    Finished { output, source: ResultSource::Stdout, tail, ..Finished::of(exit, clock::now()) }
 }
 
 fn panic_message(error: JoinError) -> String {
@@ -108,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_job_returns_is_its_result() {
         let done = outcome("20", None, |n| async move { Ok(json!({"twice": 2 * n})) }).await;
-        let ending = done.ending(false);
+        let ending = done.ending(false, Duration::from_secs(1));
         assert_eq!((done.exit_code(), ending.verdict), (0, Verdict::Completed));
         assert_eq!(ending.result.unwrap().text(), r#"{"twice":40}"#);
     }
@@ -120,20 +124,23 @@ mod tests {
             outcome("1", None, |n| async move { if n == 1 { panic!("at {n}") } else { Ok(Value::Null) } }).await;
         let input = outcome("\"x\"", None, |_| async { Ok(Value::Null) }).await;
         for (finished, code, message) in [
-            (error, 1, "exited with code 1: no luck"),
-            (panic, 101, "exited with code 101: the job panicked: at 1"),
-            (input, 2, "exited with code 2: cannot read the input: invalid type"),
+            (error, 1, "no luck"),
+            (panic, 101, "the job panicked: at 1"),
+            (input, 2, "cannot read the input: invalid type"),
         ] {
-            let Verdict::Failed(error) = finished.ending(false).verdict else { panic!("{finished:?}") };
+            let Verdict::Failed(error) = finished.ending(false, Duration::from_secs(1)).verdict else {
+                panic!("{finished:?}")
+            };
             assert_eq!((finished.exit_code(), &*error.kind), (code, kinds::EXIT_CODE));
-            assert!(error.message.starts_with(message), "{}", error.message);
+            assert_eq!(error.message, format!("exited with code {code}"));
+            assert!(error.log_tail.as_ref().unwrap().starts_with(message), "{error:?}");
         }
     }
 
     #[tokio::test]
     async fn the_deadline_cancels_a_job() {
         let late = outcome("1", Some(Timestamp::UNIX_EPOCH), |_| std::future::pending()).await;
-        let Verdict::TimedOut(error) = late.ending(false).verdict else { panic!("{late:?}") };
+        let Verdict::TimedOut(error) = late.ending(false, Duration::from_secs(1)).verdict else { panic!("{late:?}") };
         assert_eq!((late.exit_code(), &*error.kind), (143, kinds::TIMED_OUT));
     }
 }

@@ -1,6 +1,7 @@
 //! Runs a job inside an ECS task: any command, or a future of a Rust program.
 //!
-//! The job gets its input, what it prints is passed on, its last JSON line is its result, and its end is the worker's end.
+//! The job gets its input, what it prints is passed on, the file that it writes or the last JSON document that it prints is its
+//! result, and its end is the worker's end.
 //! Signals reach it, its deadline ends it. In the callback pattern the worker also records what the job came to.
 //!
 //! **Invariant**: what the worker itself logs is never a JSON value; see [`init_logs`].
@@ -13,6 +14,7 @@ mod input;
 mod job;
 mod metadata;
 mod record;
+mod result_file;
 mod retry;
 mod scan;
 mod stops;
@@ -60,7 +62,9 @@ pub async fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
 /// Runs a command to its end, and returns its exit code: 128 and the signal for one that was killed, 126 or 127 for one
 /// that could not be started, 125 if the worker itself failed.
 pub async fn run_command(config: Config, command: Vec<OsString>) -> ExitCode {
-    see_through(config, async |input, stops| command::run(&command, &input, stops).await).await
+    let stop_timeout = config.stop_timeout;
+    see_through(config, Signals::All, async |input, stops| command::run(&command, &input, stops, stop_timeout).await)
+        .await
 }
 
 /// Runs a Rust program's job to its end, in the same way: what it returns is the result, its error is the failure. At the
@@ -93,17 +97,18 @@ where
         Ok(runtime) => runtime,
         Err(why) => return own_failure(&why),
     };
-    let code = runtime.block_on(see_through(config, async |input, stops| job::run(job, &input, stops).await));
+    let code = runtime
+        .block_on(see_through(config, Signals::ToStop, async |input, stops| Ok(job::run(job, &input, stops).await)));
     // A job that never awaits cannot be cancelled: it must not keep the process from ending.
     runtime.shutdown_background();
     code
 }
 
 /// Plain lines on stderr, not the JSON of our other programs: the `sync` workflow reads stdout and stderr from one log
-/// stream and takes the last line that is a JSON value for the job's result. For its sake too, nothing is logged once the
-/// job is over, unless something went wrong.
+/// stream and looks for the job's result in it. It is the job's log: the worker says something there only if what the job came
+/// to is at risk.
 pub fn init_logs() {
-    let logs = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_max_level(LevelFilter::INFO);
+    let logs = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_max_level(LevelFilter::ERROR);
     // A program that has logs of its own keeps them.
     let _ = logs.try_init();
 }
@@ -118,11 +123,15 @@ fn own_failure(why: &(dyn Error + 'static)) -> ExitCode {
 }
 
 /// What the job's end made the worker's exit code, with all that is around a job.
-async fn see_through(config: Config, work: impl AsyncFnOnce(Json, &mut Stops) -> Finished) -> ExitCode {
+async fn see_through(
+    config: Config,
+    signals: Signals,
+    work: impl AsyncFnOnce(Json, &mut Stops) -> io::Result<Finished>,
+) -> ExitCode {
     let id = config.id.as_ref().map(tracing::field::display);
     let span = tracing::info_span!("job", executionId = id, attempt = %config.attempt);
     async {
-        match attempt(config, work).await {
+        match attempt(config, signals, work).await {
             Ok(code) => ExitCode::from(code),
             Err(error) => own_failure(&*error),
         }
@@ -131,9 +140,23 @@ async fn see_through(config: Config, work: impl AsyncFnOnce(Json, &mut Stops) ->
     .await
 }
 
-async fn attempt(config: Config, work: impl AsyncFnOnce(Json, &mut Stops) -> Finished) -> Result<u8, BoxError> {
+/// Which signals are the job's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signals {
+    /// Every one.
+    All,
+    /// Those that ask it to end.
+    ToStop,
+}
+
+async fn attempt(
+    config: Config,
+    signals: Signals,
+    work: impl AsyncFnOnce(Json, &mut Stops) -> io::Result<Finished>,
+) -> Result<u8, BoxError> {
     let config = Config { input: config.input.without_stdin()?, ..config };
-    let mut stops = Stops::until(config.deadline)?;
+    let stops = Stops::until(config.deadline)?;
+    let mut stops = if signals == Signals::All { stops.and_all_signals()? } else { stops };
     let record = Record::of(&config).await;
     let begun = tokio::select! {
         // A job whose deadline has passed does not begin.
@@ -142,12 +165,13 @@ async fn attempt(config: Config, work: impl AsyncFnOnce(Json, &mut Stops) -> Fin
         begun = begin(config, record.as_ref()) => begun?,
     };
     let finished = match begun {
-        Begun::With(input) => work(input, &mut stops).await,
+        Begun::With(input) => work(input, &mut stops).await?,
         Begun::Stopped(stop) => Finished::before_it_began(stop, clock::now()),
         Begun::Over => return Ok(0),
     };
-    if let Some(record) = &record {
-        record.ended(&finished).await?;
+    match &record {
+        Some(record) => record.ended(&finished).await?,
+        None => finished.print_result_file()?,
     }
     Ok(finished.exit_code())
 }

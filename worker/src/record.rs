@@ -110,7 +110,10 @@ impl Record {
                 Err(error @ AdvanceError::NotFound(_)) => return Err(error),
                 // Also when it is refused: permissions can be mended while the task lives, a lost result cannot.
                 Err(error @ (AdvanceError::Call(_) | AdvanceError::Contended(_))) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot record the end yet");
+                    // In the job's log, where an operator looks: if it goes on like this, the result is lost.
+                    if backoff.is_long() {
+                        tracing::error!(error = &error as &dyn std::error::Error, "cannot record the end yet");
+                    }
                     backoff.wait().await;
                 }
             }
@@ -124,8 +127,8 @@ impl Record {
             }
             Some(Stop::Deadline) | None => false,
         };
-        let ending = finished.ending(cancelling);
         let now = self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()))?;
+        let ending = finished.ending(cancelling, now.request.timeout);
         match ending.verdict {
             // CANCELLED is true once ECS says that the task has stopped: the reconciler hears of that.
             Verdict::Cancelled(_) => return Ok(now),

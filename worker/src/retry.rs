@@ -11,6 +11,11 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// Whether there were three tries or more: what hinders them does not pass in a moment.
+    pub(crate) fn is_long(&self) -> bool {
+        self.tries >= 2
+    }
+
     /// Waits for the next try.
     pub(crate) async fn wait(&mut self) {
         let wait = self.next();

@@ -2,89 +2,8 @@
 //!
 //! **Invariant**: memory is bounded, whatever the job prints.
 
-use domain::output::Output;
-
-/// Longest line that is looked at as a whole, in bytes. What starts like JSON and is longer still counts as a result that
-/// is too large: it is worse to report an earlier line in its place.
-const LINE_BYTES: usize = 8 * 1024 * 1024;
-
-/// How much of the end of stderr is kept, in bytes.
-const TAIL_BYTES: usize = domain::limits::ERROR_MESSAGE_BYTES;
-
-/// Finds the last line that is one JSON value.
-#[derive(Debug, Default)]
-pub(crate) struct LastJsonLine {
-    line: Line,
-    last: Output,
-}
-
-/// The line that is being printed.
-#[derive(Debug)]
-enum Line {
-    /// It may be JSON; this is all of it so far.
-    Kept(Vec<u8>),
-    /// It starts like JSON and has become too long to keep; so many bytes so far.
-    Endless(usize),
-    /// It is not JSON.
-    Text,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self::Kept(Vec::new())
-    }
-}
-
-impl LastJsonLine {
-    /// Looks at the next bytes; they may end anywhere.
-    pub(crate) fn see(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.line.grow(piece);
-            if piece.ends_with(b"\n") {
-                self.end_line();
-            }
-        }
-    }
-
-    /// What was found. A last line without a line's end counts.
-    pub(crate) fn finish(mut self) -> Output {
-        self.end_line();
-        self.last
-    }
-
-    fn end_line(&mut self) {
-        let found = match std::mem::take(&mut self.line) {
-            Line::Kept(line) => std::str::from_utf8(&line).ok().and_then(Output::of_line),
-            Line::Endless(bytes) => Some(Output::TooLarge(bytes)),
-            Line::Text => None,
-        };
-        if let Some(found) = found {
-            self.last = found;
-        }
-    }
-}
-
-impl Line {
-    fn grow(&mut self, piece: &[u8]) {
-        match self {
-            Self::Kept(line) => {
-                line.extend_from_slice(piece);
-                match line.trim_ascii_start().first() {
-                    Some(first) if !starts_json(*first) => *self = Self::Text,
-                    Some(b'{' | b'[' | b'"') if line.len() > LINE_BYTES => *self = Self::Endless(line.len()),
-                    Some(_) | None if line.len() > LINE_BYTES => *self = Self::Text,
-                    Some(_) | None => {}
-                }
-            }
-            Self::Endless(bytes) => *bytes += piece.len(),
-            Self::Text => {}
-        }
-    }
-}
-
-fn starts_json(byte: u8) -> bool {
-    matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
-}
+/// How much of the end of a stream is kept, in bytes.
+const TAIL_BYTES: usize = domain::limits::LOG_TAIL_BYTES;
 
 /// Keeps the end of a stream.
 #[derive(Debug, Default)]
@@ -117,41 +36,7 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Json, limits::RESULT_BYTES};
-
     use super::*;
-
-    fn found(text: &[u8], chunk: usize) -> Output {
-        let mut scan = LastJsonLine::default();
-        text.chunks(chunk).for_each(|bytes| scan.see(bytes));
-        scan.finish()
-    }
-
-    #[test]
-    fn finds_the_last_json_line_however_the_bytes_arrive() {
-        let text = b"start\n{\"n\": 1}\n  {\"n\": 2}\r\nend of it\n\xff\xfe\n\n";
-        for chunk in [1, 2, 7, 1_000] {
-            assert_eq!(found(text, chunk), Output::Json(Json::parse("{\"n\": 2}").unwrap()));
-        }
-        assert_eq!(found(b"no json\n{half", 3), Output::None);
-        assert_eq!(found(b"1\n2", 1), Output::Json(Json::parse("2").unwrap()));
-    }
-
-    #[test]
-    fn a_line_that_is_too_large_hides_earlier_ones() {
-        let large = format!("1\n\"{}\"\nbye\n", "x".repeat(RESULT_BYTES));
-        assert_eq!(found(large.as_bytes(), 65_536), Output::TooLarge(RESULT_BYTES + 2));
-        let endless = format!("1\n[{}]\nbye\n", "0,".repeat(LINE_BYTES));
-        assert_eq!(found(endless.as_bytes(), 65_536), Output::TooLarge(2 * LINE_BYTES + 3));
-    }
-
-    #[test]
-    fn a_large_line_that_is_not_json_hides_nothing() {
-        let broken = format!("1\n{{{}\n", "x".repeat(RESULT_BYTES));
-        assert_eq!(found(broken.as_bytes(), 65_536), Output::Json(Json::parse("1").unwrap()));
-        let text = format!("1\nx{}\n", "x".repeat(LINE_BYTES));
-        assert_eq!(found(text.as_bytes(), 65_536), Output::Json(Json::parse("1").unwrap()));
-    }
 
     #[test]
     fn the_tail_is_the_end_and_begins_with_a_character() {

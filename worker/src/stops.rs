@@ -1,6 +1,6 @@
 //! What ends a job from outside: a signal, or its deadline.
 
-use std::{future, io, time::Duration};
+use std::{future, io, task::Poll, time::Duration};
 
 use aws::clock;
 use jiff::Timestamp;
@@ -32,33 +32,104 @@ impl Stop {
     }
 }
 
+/// What a job is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// To end.
+    Stop(Stop),
+    /// Whatever this signal means to it.
+    Signal(Signal),
+}
+
+impl Told {
+    /// The signal that tells it.
+    pub(crate) fn signal(self) -> Signal {
+        match self {
+            Self::Stop(stop) => stop.signal(),
+            Self::Signal(signal) => signal,
+        }
+    }
+}
+
+/// The signals that ask a program to end: SIGTERM from ECS, the others from a terminal or as an image's `STOPSIGNAL`.
+const STOPPING: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
+
+/// The other signals that a job may be sent. Missing are those that cannot be caught, that tell of a fault of the worker's
+/// own (SIGSEGV, SIGPIPE …) or of its children (SIGCHLD), and real-time signals, which have no names.
+const OTHERS: [Signal; 14] = [
+    Signal::HUP,
+    Signal::ABORT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::CONT,
+    Signal::TSTP,
+    Signal::TTIN,
+    Signal::TTOU,
+    Signal::URG,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::WINCH,
+    Signal::IO,
+];
+
 /// All that can stop this task's job. From its making on, the worker itself no longer dies of these signals.
 #[derive(Debug)]
 pub(crate) struct Stops {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
+    signals: Vec<(Signal, unix::Signal)>,
     deadline: Option<Timestamp>,
 }
 
 impl Stops {
+    /// For a job in this process, which may have its own use for other signals.
     pub(crate) fn until(deadline: Option<Timestamp>) -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, deadline })
+        Ok(Self { signals: caught(&STOPPING)?, deadline })
+    }
+
+    /// For a command, which is told of every signal. The first process of a container gets only those that it catches.
+    pub(crate) fn and_all_signals(mut self) -> io::Result<Self> {
+        self.signals.extend(caught(&OTHERS)?);
+        Ok(self)
     }
 
     /// The next reason to stop. A signal may come again and again, the deadline passes once. Cancel safe.
     pub(crate) async fn next(&mut self) -> Stop {
-        let stop = tokio::select! {
+        loop {
+            if let Told::Stop(stop) = self.told().await {
+                return stop;
+            }
+        }
+    }
+
+    /// The next thing to tell the job. Cancel safe.
+    pub(crate) async fn told(&mut self) -> Told {
+        let signals = &mut self.signals;
+        let signal = future::poll_fn(|context| {
+            let caught = signals.iter_mut().find_map(|(signal, stream)| {
+                let ready = stream.poll_recv(context).is_ready();
+                ready.then_some(*signal)
+            });
+            caught.map_or(Poll::Pending, Poll::Ready)
+        });
+        let told = tokio::select! {
             // Of two reasons at once, the one that the execution asked for is told.
             biased;
-            () = passed(self.deadline) => Stop::Deadline,
-            _ = self.terminate.recv() => Stop::Signal(Signal::TERM),
-            _ = self.interrupt.recv() => Stop::Signal(Signal::INT),
+            () = passed(self.deadline) => Told::Stop(Stop::Deadline),
+            signal = signal => if STOPPING.contains(&signal) {
+                Told::Stop(Stop::Signal(signal))
+            } else {
+                Told::Signal(signal)
+            },
         };
-        if stop == Stop::Deadline {
+        if told == Told::Stop(Stop::Deadline) {
             self.deadline = None;
         }
-        stop
+        told
     }
+}
+
+fn caught(signals: &[Signal]) -> io::Result<Vec<(Signal, unix::Signal)>> {
+    signals.iter().map(|kind| Ok((*kind, signal(SignalKind::from_raw(kind.as_raw()))?))).collect()
 }
 
 async fn passed(deadline: Option<Timestamp>) {

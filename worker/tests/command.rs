@@ -15,10 +15,14 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Far more than anything here takes, even on a busy machine; far less than a hang.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// What a task is given here to end once it is stopped.
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// The worker as a workflow starts it, with an input.
 fn worker(input: &str, command: &[&str]) -> Command {
     let mut worker = Command::new(env!("CARGO_BIN_EXE_worker"));
     worker.env_clear().env("PATH", env!("PATH")).env("EXECUTION_ID", "e1").env("EXECUTION_INPUT", input);
+    worker.env("EXECUTION_STOP_TIMEOUT", STOP_TIMEOUT.as_secs().to_string());
     worker.args(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     worker
 }
@@ -240,11 +244,138 @@ fn the_deadline_is_a_sigterm() {
 }
 
 #[test]
-fn past_the_grace_the_deadline_is_a_sigkill() {
+fn past_the_stop_timeout_the_deadline_is_a_sigkill() {
     let started = Instant::now();
     let (code, _) = at_its_deadline("trap '' TERM; echo up; while :; do sleep 0.05; done");
     assert_eq!(code, Some(137));
-    assert!(started.elapsed() > Duration::from_secs(10), "{:?} of grace", started.elapsed());
+    assert!(started.elapsed() > STOP_TIMEOUT, "{:?} of grace", started.elapsed());
+}
+
+/// A program that takes its time over SIGTERM, and says what became of it.
+const GENTLE: &str = "import signal, sys, time\n\
+    def stop(*_):\n    time.sleep(2.5); print('stopped', flush=True); sys.exit(0)\n\
+    signal.signal(signal.SIGTERM, stop)\nprint('up', flush=True)\nwhile True: time.sleep(0.05)";
+
+/// Commands as people write them: a shell is between the worker and the program, and none of them says `exec`.
+#[test]
+fn a_program_behind_a_shell_is_told_to_stop_and_has_the_time_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let (program, output) = (directory.path().join("gentle.py"), directory.path().join("out"));
+    std::fs::write(&program, GENTLE).unwrap();
+    let (program, output) = (program.display(), output.display());
+    let commands = [
+        format!("python3 {program}"),
+        format!("python3 {program}; echo after"),
+        format!("python3 {program} | cat"),
+        format!("(python3 {program})"),
+        format!("python3 {program} & wait"),
+        format!("python3 {program} 2>/dev/null && true"),
+        format!("cd /tmp && python3 {program} > {output} 2>&1; true"),
+    ];
+    let mut jobs: Vec<_> = commands.iter().map(|command| shell(command).spawn().unwrap()).collect();
+    for (job, command) in jobs.iter_mut().zip(&commands) {
+        if command.contains("> /") && !command.contains("/dev/null") {
+            let started = Instant::now();
+            while std::fs::read_to_string(directory.path().join("out")).unwrap_or_default().is_empty() {
+                assert!(started.elapsed() < PATIENCE, "{command}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        } else {
+            assert_eq!(first_line(job), "up", "{command}");
+        }
+        signal(job, Signal::TERM);
+    }
+    for (job, command) in jobs.into_iter().zip(&commands) {
+        let done = finish(job);
+        let mut said = text(&done.stdout).to_owned();
+        if command.contains("> /") && !command.contains("/dev/null") {
+            said.push_str(&std::fs::read_to_string(directory.path().join("out")).unwrap());
+        }
+        assert!(said.contains("stopped"), "{command}: {said:?} and {}", text(&done.stderr));
+        assert!(done.stderr.is_empty() || text(&done.stderr).contains("Terminated"), "{}", text(&done.stderr));
+    }
+}
+
+/// Whatever of a stopped job does not end is killed in time for the worker to record its end.
+#[test]
+fn what_ignores_its_stop_is_killed_within_the_stop_timeout() {
+    let started = Instant::now();
+    let mut child = shell("(trap '' TERM; echo up; while :; do sleep 0.05; done) & wait").spawn().unwrap();
+    assert_eq!(first_line(&mut child), "up");
+    let asked = Instant::now();
+    signal(&child, Signal::TERM);
+    let done = finish(child);
+    assert_eq!(done.status.code(), Some(143), "the shell's own");
+    assert!(asked.elapsed() >= STOP_TIMEOUT / 2, "{:?}", asked.elapsed());
+    assert!(started.elapsed() < PATIENCE);
+}
+
+#[test]
+fn every_signal_is_passed_on() {
+    for (sent, name) in [
+        (Signal::HUP, "HUP"),
+        (Signal::QUIT, "QUIT"),
+        (Signal::USR1, "USR1"),
+        (Signal::USR2, "USR2"),
+        (Signal::WINCH, "WINCH"),
+        (Signal::ALARM, "ALRM"),
+        (Signal::CONT, "CONT"),
+    ] {
+        let script = format!("trap 'echo got {name}; exit 7' {name}; echo up; while :; do sleep 0.05; done");
+        let mut child = shell(&script).spawn().unwrap();
+        assert_eq!(first_line(&mut child), "up");
+        signal(&child, sent);
+        let done = finish(child);
+        assert_eq!((done.status.code(), text(&done.stdout)), (Some(7), &*format!("got {name}\n")));
+    }
+}
+
+/// A signal that a job handles and goes on is no reason to call it stopped.
+#[test]
+fn a_job_that_handles_a_signal_completes() {
+    let mut child =
+        shell("trap 'echo got it; n=1' USR1; echo up; while [ -z \"$n\" ]; do sleep 0.05; done").spawn().unwrap();
+    assert_eq!(first_line(&mut child), "up");
+    signal(&child, Signal::USR1);
+    assert_eq!(finish(child).status.code(), Some(0));
+}
+
+/// The first process of a container is the parent of every orphan.
+#[test]
+fn orphans_are_reaped() {
+    let script = "import os, time\n\
+        for _ in range(3000):\n    child = os.fork()\n    if child == 0:\n        os.fork()\n        os._exit(0)\n    os.waitpid(child, 0)\n\
+        deadline = time.time() + 60\n\
+        def zombies():\n    count = 0\n    for pid in os.listdir('/proc'):\n        try:\n            stat = open(f'/proc/{pid}/stat').read()\n        except OSError:\n            continue\n        fields = stat.rsplit(')', 1)[1].split()\n        count += fields[0] == 'Z' and fields[1] == str(os.getppid())\n    return count\n\
+        while zombies() and time.time() < deadline: time.sleep(0.05)\n\
+        print('zombies:', zombies())";
+    let run = |before: &[&str]| {
+        let mut command = Command::new("env");
+        command.args(before).arg(env!("CARGO_BIN_EXE_worker")).args(["--", "python3", "-c", script]);
+        command.env("EXECUTION_INPUT", "null").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let done = end(command);
+        assert_eq!(text(&done.stdout), "zombies: 0\n", "{before:?}: {}", text(&done.stderr));
+    };
+    run(&[]);
+    let unshared = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
+    let may = Command::new("env").args(unshared).arg("true").output().unwrap();
+    if may.status.success() {
+        run(&unshared);
+    }
+}
+
+#[test]
+fn the_result_file_has_a_place_and_is_printed_where_nobody_records_it() {
+    let done = end(shell(r#"echo '{"old": 1}'; printf '{\n"n": 1}' > "$EXECUTION_RESULT_FILE"; printf 'no line end'"#));
+    assert_eq!(text(&done.stdout), "{\"old\": 1}\nno line end\n{ \"n\": 1}\n");
+    let done = end(shell(r#"echo '{"old": 1}'; echo '{' > "$EXECUTION_RESULT_FILE""#));
+    assert_eq!(done.status.code(), Some(125), "the old document would pass for the result");
+    assert!(text(&done.stderr).contains("the result file is not one valid JSON value"), "{}", text(&done.stderr));
+    let done = end(shell(r#"echo '{' > "$EXECUTION_RESULT_FILE"; exit 3"#));
+    assert_eq!(done.status.code(), Some(3));
+    let mut nowhere = shell(r#"echo "${EXECUTION_RESULT_FILE-unset}""#);
+    nowhere.env("TMPDIR", "/no/such/directory");
+    assert_eq!(text(&end(nowhere).stdout), "unset\n");
 }
 
 #[test]
@@ -274,7 +405,8 @@ fn a_grandchild_that_holds_the_output_open_is_not_waited_for() {
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    kill_process(grandchild, Signal::KILL).unwrap();
+    // The worker has killed it: it would live on where the worker is not a container's first process.
+    assert!(rustix::process::test_kill_process(grandchild).is_err());
     let mut rest = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_to_string(&mut rest).unwrap();
     assert_eq!((status.code(), &*rest), (Some(0), "1\n"));

@@ -55,6 +55,7 @@ pub(crate) fn completed() -> Value {
         ],
         "links": links(false),
         "exitCode": 0,
+        "resultSource": "stdout",
         "result": {"message": "Hello", "processedAt": "2026-03-02T09:00:31.000Z", "processingTime": 3},
     })
 }

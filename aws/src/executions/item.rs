@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::listing;
 use domain::{
     Ending, Execution, ExecutionId, FailedAttempts, JobError, Json, NEVER, Owner, Pattern, Request, Run, State, Status,
-    Timeline, Unknown, Verdict, Waiting, task::Task,
+    Timeline, Unknown, Verdict, Waiting, output::ResultSource, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,8 @@ pub(super) struct Item {
     wake: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<String>,
+    #[serde(default, skip_serializing_if = "ResultSource::is_none")]
+    result_source: ResultSource,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<JobError>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,6 +165,7 @@ impl Item {
             stopped: execution.stopped.clone(),
             wake,
             result: ending.and_then(|ending| ending.result.as_ref()).map(|json| json.text().to_owned()),
+            result_source: ending.map(|ending| ending.result_source).unwrap_or_default(),
             error,
             exit_code: ending.and_then(|ending| ending.exit_code),
             finished_at: ending.map(|ending| ending.finished_at),
@@ -192,7 +195,13 @@ impl Item {
         let ended = |verdict, run| {
             Ok(State::Final {
                 run,
-                ending: Ending { verdict, result, exit_code: self.exit_code, finished_at: finished_at? },
+                ending: Ending {
+                    verdict,
+                    result,
+                    result_source: self.result_source,
+                    exit_code: self.exit_code,
+                    finished_at: finished_at?,
+                },
             })
         };
         let state = match status {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use Moment::{CancelRequested, Created, Ended, TaskStarted, WorkflowStarted};
 
 use super::*;
-use crate::{Attempt, Ending, Json, Verdict};
+use crate::{Attempt, Ending, Json, Verdict, output::ResultSource};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -27,6 +27,7 @@ fn a_life_is_told_by_its_timeline() {
             Event::Ended(Ending {
                 verdict: Verdict::Completed,
                 result: None,
+                result_source: ResultSource::None,
                 exit_code: Some(0),
                 finished_at: at(1_005),
             }),
@@ -65,7 +66,8 @@ fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
 fn an_end_without_an_exit_code_is_looked_after_once_more() {
     let ended = |exit_code| {
         let verdict = Verdict::Failed(JobError::new("any", "any"));
-        let ending = Ending { verdict, result: None, exit_code, finished_at: at(1_005) };
+        let ending =
+            Ending { verdict, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1_005) };
         execution().after(&Event::Ended(ending), at(1_005)).unwrap().unwrap()
     };
     assert_eq!(ended(Some(3)).due, None);
@@ -117,7 +119,13 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
     assert_eq!(step(&next, &stopped("t1")), None, "told late");
     let over = step(&next, &stopped("t2")).unwrap();
     assert!(over.told_of("t2").is_some());
-    let ending = Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at(1_002) };
+    let ending = Ending {
+        verdict: Verdict::Completed,
+        result: None,
+        result_source: ResultSource::None,
+        exit_code: Some(0),
+        finished_at: at(1_002),
+    };
     let ended = step(&over, &Event::Ended(ending)).unwrap();
     assert_eq!((&ended.stopped, step(&ended, &stopped("t2"))), (&None, None));
     let callback = Execution { pattern: Pattern::Callback, ..execution() };
@@ -187,8 +195,13 @@ fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
         exit_code: Some(1),
     };
     let started = |attempt, arn: &str| Event::TaskStarted { attempt, task_arn: arn.into() };
-    let ended =
-        Event::Ended(Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at(1_005) });
+    let ended = Event::Ended(Ending {
+        verdict: Verdict::Completed,
+        result: None,
+        result_source: ResultSource::None,
+        exit_code: Some(0),
+        finished_at: at(1_005),
+    });
     let second = Attempt::FIRST.next();
     let due = |events: &[Event]| {
         let start = Execution { request: Request { max_attempts: 2, ..execution().request }, ..execution() };
@@ -200,4 +213,46 @@ fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
     let seen = [started(Attempt::FIRST, "t1"), failed(Attempt::FIRST), started(second, "t2")];
     assert_eq!(due(&seen), None);
     assert_eq!(due(&[&seen[..], &[failed(second)]].concat()), None, "there is no third");
+}
+
+fn told(execution: &Execution) -> Vec<(Moment, Option<&str>)> {
+    let entries = execution.timeline.entries().iter();
+    entries.map(|entry| (entry.what.clone(), entry.detail.as_deref())).collect()
+}
+
+/// In the callback pattern nobody tells of the last attempt before the end; in the sync pattern the workflow does.
+#[test]
+fn the_last_of_several_attempts_is_told_as_failed() {
+    let started = |from: &Execution, number| {
+        let event = Event::TaskStarted { attempt: Attempt::new(number).unwrap(), task_arn: format!("arn:{number}") };
+        from.after(&event, at(1_001)).unwrap().unwrap()
+    };
+    let error = || JobError::new("exit-code", "exited with code 3");
+    let ending = Ending { exit_code: Some(3), ..Ending::without_job(Verdict::Failed(error()), at(1_002)) };
+    let failed = |attempt| Event::AttemptFailed { attempt, error: error(), excused: false };
+    let mut twice = execution();
+    twice.request.max_attempts = 2;
+    let first = started(&twice, 1).after(&failed(Attempt::FIRST), at(1_002)).unwrap().unwrap();
+    let second = started(&first, 2);
+    let by_worker = second.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let noted = second.after(&failed(Attempt::new(2).unwrap()), at(1_003)).unwrap().unwrap();
+    let by_workflow = noted.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    assert_eq!(told(&by_worker), told(&by_workflow));
+    assert!(told(&by_worker).contains(&(Moment::AttemptFailed, Some("attempt 2: exit-code"))));
+    let only = started(&execution(), 1).after(&Event::Ended(ending), at(1_003)).unwrap().unwrap();
+    assert!(!told(&only).iter().any(|(what, _)| *what == Moment::AttemptFailed), "one attempt is the execution");
+}
+
+#[test]
+fn a_missing_result_is_told_before_the_end() {
+    let start = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn".into() };
+    let running = execution().after(&start, at(1_001)).unwrap().unwrap();
+    let done = Ending {
+        result_source: ResultSource::NoneInText,
+        exit_code: Some(0),
+        ..Ending::without_job(Verdict::Completed, at(1_002))
+    };
+    let ended = running.after(&Event::Ended(done), at(1_003)).unwrap().unwrap();
+    let why = ResultSource::NoneInText.explanation(true);
+    assert_eq!(told(&ended)[2..], [(Moment::NoResult, why), (Moment::Ended, Some("COMPLETED"))]);
 }

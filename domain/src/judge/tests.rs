@@ -63,8 +63,9 @@ fn a_task_that_exits_with_0_completes_with_its_last_json_line() {
 #[test]
 fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
     let (ending, told) = judged(&execution(), &task(Some(3), EXITED), &["working", "no such order"]);
-    assert_eq!(told, "failed: exit-code: exited with code 3: working\nno such order");
+    assert_eq!(told, "failed: exit-code: exited with code 3");
     let Verdict::Failed(error) = ending.verdict else { panic!("{told}") };
+    assert_eq!(error.log_tail.as_deref(), Some("working\nno such order"));
     assert_eq!(error.stop_code.as_deref(), Some(EXITED));
 }
 
@@ -74,8 +75,8 @@ fn whose_stop_it_was_decides_what_it_is_called() {
     assert!(judged(&cancelling(), &stopped, &[]).1.starts_with("cancelled: "));
     assert!(judged(&execution(), &stopped, &[]).1.starts_with("failed: stopped: "));
     let late = Task { stopped_at: Some(at(61)), ..stopped };
-    assert!(judged(&execution(), &late, &[]).1.starts_with("timed out: "));
-    assert!(judged(&cancelling(), &late, &[]).1.starts_with("cancelled: "));
+    assert_eq!(judged(&execution(), &late, &[]).1, "timed out: timed out after 1 min");
+    assert_eq!(judged(&cancelling(), &late, &[]).1, "cancelled: cancelled");
 }
 
 /// A program that answers the SIGTERM of a Spot interruption with exit code 0 has not completed.
@@ -142,16 +143,46 @@ fn a_task_that_ecs_has_forgotten_is_lost() {
 
 #[test]
 fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
-    let full = format!("\"{}", "x".repeat(MAX_EVENT_BYTES - 1));
-    let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["1", &full, "rest\""]);
+    let full = format!("[\"{}", "x".repeat(MAX_EVENT_BYTES - 2));
+    let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
     assert!(told.starts_with("failed: result-too-large"), "{told}");
     assert_eq!(ending.result, None);
-    let middle = "x".repeat(MAX_EVENT_BYTES);
-    let told = judged(&execution(), &task(Some(0), EXITED), &[&middle, "the end of a string\""]).1;
+    // Between characters, it is cut a little earlier.
+    let wide = format!("[ \"{}", "€".repeat((MAX_EVENT_BYTES - 3) / 3));
+    assert!(wide.len() < MAX_EVENT_BYTES);
+    let told = judged(&execution(), &task(Some(0), EXITED), &[&wide, "€\"]"]).1;
     assert!(told.starts_with("failed: result-too-large"), "{told}");
     let plain = "x".repeat(MAX_EVENT_BYTES);
-    assert_eq!(judged(&execution(), &task(Some(0), EXITED), &["1", &plain, "42"]).0.result.unwrap().text(), "1");
-    assert_eq!(judged(&execution(), &task(Some(0), EXITED), &[&full, "rest\"", "2"]).0.result.unwrap().text(), "2");
+    for (log, result) in [(&["[1]", &plain, "[2]"], "[1]"), (&[&full, "rest\"]", "[2]"], "[2]")] {
+        assert_eq!(judged(&execution(), &task(Some(0), EXITED), log).0.result.unwrap().text(), result);
+    }
+}
+
+#[test]
+fn a_document_in_the_log_may_span_lines() {
+    let (ending, _) =
+        judged(&execution(), &task(Some(0), EXITED), &["hello", "{", "  \"n\": [", "    1", "  ]", "}", "bye"]);
+    assert_eq!(ending.result.unwrap().text(), "{\n  \"n\": [\n    1\n  ]\n}");
+    assert_eq!(ending.result_source, ResultSource::Log);
+}
+
+#[test]
+fn reading_a_log_goes_on_until_a_whole_document_is_there() {
+    assert!(holds_result(&lines(&["{\"n\": 1}", "bye"])));
+    for part in [&["    {\"x\": 1}", "  ]", "}"][..], &["bye"], &["{\"n\": NaN}"], &[]] {
+        assert!(!holds_result(&lines(part)), "{part:?}");
+    }
+}
+
+/// More lines behind a result than are read.
+#[test]
+fn a_result_out_of_reach_is_told() {
+    let told = |texts: Vec<&str>| judged(&execution(), &task(Some(0), EXITED), &texts).0.result_source;
+    let many = |count| vec!["[INFO] working"; count];
+    assert_eq!(told(many(LINES - 1)), ResultSource::NoneInText);
+    assert_eq!(told(many(LINES)), ResultSource::NoneInReach);
+    assert_eq!(told(vec!["{\"n\": NaN}"]), ResultSource::NoneButBroken);
+    assert_eq!(told(vec![]), ResultSource::None);
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn stopped(task: &str) -> Task {
 }
 
 fn ending(verdict: Verdict) -> Ending {
-    Ending { verdict, result: None, exit_code: None, finished_at: at(9) }
+    Ending { verdict, result: None, result_source: ResultSource::None, exit_code: None, finished_at: at(9) }
 }
 
 fn verdicts() -> [Verdict; 4] {

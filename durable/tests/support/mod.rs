@@ -9,7 +9,7 @@ use std::{
 
 use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Owner, Pattern, Request, State, Status, Verdict,
-    output::{Exit, Output, judge},
+    output::{Exit, Output, ResultSource, judge},
 };
 use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
 use jiff::Timestamp;
@@ -211,7 +211,7 @@ impl Activities for World {
         self.effect(|facts| {
             if let State::Cancelling { .. } = facts.execution.as_ref().unwrap().state {
                 let verdict = Verdict::Cancelled(JobError::new("cancelled", "before it began"));
-                return Ok(Started::Not(Ending { verdict, result: None, exit_code: None, finished_at: now() }));
+                return Ok(Started::Not(Ending::without_job(verdict, now())));
             }
             if facts.busy > 0 {
                 facts.busy -= 1;
@@ -219,7 +219,7 @@ impl Activities for World {
             }
             if self.script.never_room {
                 let verdict = Verdict::TimedOut(JobError::new("no-capacity", "until the deadline"));
-                return Ok(Started::Not(Ending { verdict, result: None, exit_code: None, finished_at: now() }));
+                return Ok(Started::Not(Ending::without_job(verdict, now())));
             }
             let nth = usize::try_from(attempt.get()).unwrap() - 1;
             let exit = *self.script.exits.get(nth).or(self.script.exits.last()).unwrap();
@@ -227,7 +227,7 @@ impl Activities for World {
             let arn = facts.tasks.entry(id.client_token(attempt)).or_insert(task).arn.clone();
             if self.script.ends_at_start {
                 let verdict = Verdict::Failed(JobError::new("workflow-failed", "given up"));
-                facts.apply(&Event::Ended(Ending { verdict, result: None, exit_code: None, finished_at: now() }));
+                facts.apply(&Event::Ended(Ending::without_job(verdict, now())));
             }
             Ok(Started::Task(arn))
         })
@@ -267,13 +267,13 @@ impl Activities for World {
             let task = facts.task(arn).clone();
             if task.stopped {
                 let verdict = Verdict::Cancelled(JobError::new("cancelled", "cancelled"));
-                return Ok(Some(Ending { verdict, result: None, exit_code: Some(143), finished_at: now() }));
+                return Ok(Some(Ending { exit_code: Some(143), ..Ending::without_job(verdict, now()) }));
             }
             if task.looks_left > 0 {
                 return if patient { Err(EffectFailed::passing("it has not stopped")) } else { Ok(None) };
             }
             let output = Output::Json(Json::parse(r#"{"n":1}"#).unwrap());
-            Ok(Some(judge(Exit::Code(task.exit), output, "", now())))
+            Ok(Some(judge(Exit::Code(task.exit), output, ResultSource::Log, "", now())))
         })
     }
 
@@ -313,7 +313,7 @@ impl Activities for World {
         facts.tasks.values_mut().for_each(|task| task.stopped = true);
         let error = JobError::new("workflow-failed", why);
         let verdict = Verdict::Failed(error.clone());
-        let ending = Ending { verdict, result: None, exit_code: None, finished_at: now() };
+        let ending = Ending::without_job(verdict, now());
         let status = facts.apply(&Event::Ended(ending)).status();
         Ok(Finished { execution_id: id.clone(), status, result: None, error: Some(error), task_arn: None })
     }

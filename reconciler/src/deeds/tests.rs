@@ -31,7 +31,7 @@ fn lives(pattern: Pattern) -> Vec<(&'static str, Execution)> {
     let begun = after(&pending, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
     let running = after(&begun, &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = after(&running, &Event::Watching { callback_id: "cb".into() });
-    let ended = Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at(2) };
+    let ended = Ending { exit_code: Some(0), ..Ending::without_job(Verdict::Completed, at(2)) };
     let lost = Ending { verdict: Verdict::Failed(JobError::new("any", "any")), exit_code: None, ..ended.clone() };
     vec![
         ("cancelled before anything", after(&pending, &Event::CancelRequested)),

@@ -31,9 +31,13 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
     let step = |from: &Execution, event: Event| from.after(&event, at(1_001)).unwrap().unwrap();
     let ended = |from: &Execution, verdict| {
         let result = Some(Json::parse(r#"{"ok": 1e2}"#).unwrap());
-        step(from, Event::Ended(Ending { verdict, result, exit_code: Some(3), finished_at: at(1_002) }))
+        let result_source = ResultSource::File;
+        step(from, Event::Ended(Ending { verdict, result, result_source, exit_code: Some(3), finished_at: at(1_002) }))
     };
-    let error = || JobError { stop_code: Some("EssentialContainerExited".into()), ..JobError::new("kind", "why") };
+    let error = || JobError {
+        stop_code: Some("EssentialContainerExited".into()),
+        ..JobError::new("kind", "why").with_log_tail("last words")
+    };
     let accepted = step(&pending(fraction), Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
     let running = step(&accepted, Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = step(&running, Event::Watching { callback_id: "cb".into() });
@@ -220,10 +224,17 @@ fn the_largest_execution_fits_into_an_item() {
     let error = JobError {
         stop_code: Some("TaskFailedToStart".into()),
         ..JobError::new("task-failed-to-start", "x".repeat(limits::ERROR_MESSAGE_BYTES))
+            .with_log_tail(&"x".repeat(limits::LOG_TAIL_BYTES))
     };
     let result = Some(json(limits::RESULT_BYTES));
     let (verdict, finished_at) = (Verdict::Cancelled(error), at(1_002, 999));
-    step(Event::Ended(Ending { verdict, result, exit_code: None, finished_at }));
+    step(Event::Ended(Ending {
+        verdict,
+        result,
+        result_source: ResultSource::NoneButBroken,
+        exit_code: None,
+        finished_at,
+    }));
     let item: std::collections::HashMap<String, AttributeValue> = serde_dynamo::to_item(Item::of(&execution)).unwrap();
     let bytes: usize = item.iter().map(|(name, value)| name.len() + size(value)).sum();
     assert!(bytes < 400 * 1024, "{bytes} bytes");
