@@ -116,7 +116,7 @@ impl Execution {
             }
             State::Pending | State::Running { .. } => return None,
         };
-        Some(Ending { verdict, result: None, exit_code: self.failed.exit_code, finished_at: now })
+        Some(Ending { exit_code: self.failed.exit_code, ..Ending::without_job(verdict, now) })
     }
 
     /// The end of an execution of which an attempt failed while it was being cancelled: it would have been tried again, so it

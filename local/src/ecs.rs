@@ -4,8 +4,9 @@
 //!
 //! - `image` is not looked at: a container is its `entryPoint` and `command`, run here, in the stack's own working
 //!   directory and network, as the stack's own user. What an image would add (its entry point, files, variables) is absent.
-//! - A container's process namespace is a process group. A process that leaves its group outlives its container; what it
-//!   prints is read for a few seconds more and then not.
+//! - A container has no process namespace. When its first process has ended, the rest of its group is killed, and every
+//!   process with its variable `_LONGHAUL_CONTAINER`. Only one that left the group with an emptied environment lives on; what
+//!   it prints is read for a few seconds more and then not. Without `/proc`, the group is all that is found.
 //! - All containers of a task start at once: `dependsOn`, `healthCheck`, `secrets`, `environmentFiles`, `volumes`,
 //!   `restartPolicy`, CPU and memory limits and networking are kept and shown, but do nothing. A task has all the room it
 //!   wants: `failures` of `RunTask` is empty unless a fault says otherwise.

@@ -1,5 +1,6 @@
-//! Finds and kills what a stack that was killed left running: every process that a stack starts has the name of its data
-//! directory in its environment, under [`MARK`], and so have that process's own children, whatever group or session they are in.
+//! Finds and kills what a stack that was killed left running, or a container that has ended: every process that a stack starts
+//! has the name of its data directory in its environment, under [`MARK`], one of a container also its container's, under
+//! [`CONTAINER_MARK`], and so have that process's own children, whatever group or session they are in.
 //!
 //! It reads Linux's `/proc`; without that it finds nothing. A process whose environment was emptied before it started is not
 //! found here; if it is the first one of a container, its record finds it.
@@ -16,6 +17,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// The variable that says which stack a process belongs to. Neither a function nor a job can set it.
 pub(crate) const MARK: &str = "_LONGHAUL_DATA";
 
+/// The variable that says which container a process belongs to. No job can set it.
+pub(crate) const CONTAINER_MARK: &str = "_LONGHAUL_CONTAINER";
+
 /// How long it may take until nothing is left: a killed process may be in the middle of a write, or have started another one.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -29,13 +33,13 @@ pub(crate) fn mark(data: &Path) -> (String, String) {
 pub(crate) fn kill((name, value): &(String, String)) {
     let mark = format!("{name}={value}");
     let until = Instant::now() + LIMIT;
-    loop {
+    // A program that is just being started has no environment for a moment: one look may miss it.
+    let mut looks = 0;
+    while looks < 2 {
         let left: Vec<_> = processes().filter(|pid| carries(*pid, mark.as_bytes())).collect();
-        if left.is_empty() {
-            return;
-        }
-        if Instant::now() > until {
-            tracing::error!(?left, "processes of an earlier stack over this directory do not end");
+        looks = if left.is_empty() { looks + 1 } else { 0 };
+        if !left.is_empty() && Instant::now() > until {
+            tracing::error!(?left, mark, "processes do not end");
             return;
         }
         for process in left.into_iter().filter_map(Pid::from_raw) {

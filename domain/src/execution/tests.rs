@@ -229,7 +229,7 @@ fn the_last_of_several_attempts_is_told_as_failed() {
     };
     let error = || JobError::new("exit-code", "exited with code 3");
     let ending = Ending { exit_code: Some(3), ..Ending::without_job(Verdict::Failed(error()), at(1_002)) };
-    let failed = |attempt| Event::AttemptFailed { attempt, error: error(), excused: false };
+    let failed = |attempt| Event::AttemptFailed { attempt, error: error(), excused: false, exit_code: Some(1) };
     let mut twice = execution();
     twice.request.max_attempts = 2;
     let first = started(&twice, 1).after(&failed(Attempt::FIRST), at(1_002)).unwrap().unwrap();

@@ -109,7 +109,7 @@ fn an_attempt_that_fails_while_the_execution_is_cancelled_is_cancelled_if_anothe
     let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let failed = |code| {
         let error = JobError::new("exit-code", "exited with code 3: why");
-        Event::Ended(Ending { verdict: Verdict::Failed(error), result: None, exit_code: code, finished_at: at(2_000) })
+        Event::Ended(Ending { exit_code: code, ..Ending::without_job(Verdict::Failed(error), at(2_000)) })
     };
     let cancelling = step(&run, &Event::CancelRequested, 1_500);
     let ended = step(&cancelling, &failed(Some(3)), 2_000);

@@ -1,4 +1,4 @@
-//! A container: a process group, its output, and its end.
+//! A container: its processes, their output, and its end.
 
 use std::{
     io,
@@ -27,6 +27,7 @@ pub(super) struct Started {
     child: Child,
     pid: Pid,
     writer: Option<LogWriter>,
+    mark: (String, String),
     stop_timeout: Duration,
 }
 
@@ -60,7 +61,7 @@ impl Started {
         let child = spawned.map_err(cannot)?;
         let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let pid = pid.ok_or_else(|| cannot(io::Error::other("it has no process id")))?;
-        Ok(Self { child, pid, writer, stop_timeout: launch.stop_timeout })
+        Ok(Self { child, pid, writer, mark: launch.mark, stop_timeout: launch.stop_timeout })
     }
 
     /// The number of its process group.
@@ -87,12 +88,17 @@ impl Started {
         };
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let writer = self.writer.take();
+        let mark = self.mark.clone();
         let writer = writer.as_ref();
         let main = async {
             let status = self.main_process(orders).await;
             // A container's other processes end with its first one, as in a PID namespace. Its group cannot have got
             // another owner: the number is taken while the group has a member, and numbers come back only after all others.
             signal(kill_process_group, self.pid, Signal::KILL);
+            // The worker's command, for one, has a group of its own.
+            if let Err(why) = tokio::task::spawn_blocking(move || crate::leftovers::kill(&mark)).await {
+                tracing::error!(%why, "what a container left running cannot be killed");
+            }
             ended.send_replace(true);
             status
         };

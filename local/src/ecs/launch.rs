@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     callers::{self, ACCESS_KEY},
-    leftovers::MARK,
+    leftovers::{CONTAINER_MARK, MARK},
 };
 
 /// ECS's own default
@@ -23,6 +23,8 @@ pub(super) struct Launch {
     pub(super) command: Vec<String>,
     /// All variables there are; of two of one name, the last counts.
     pub(super) environment: Vec<(String, String)>,
+    /// The variable that all of the container's processes have, and no others.
+    pub(super) mark: (String, String),
     pub(super) stop_timeout: Duration,
     /// Where its output goes, if anywhere.
     pub(super) log: Option<LogStream>,
@@ -46,9 +48,11 @@ impl Launch {
         let command = overridden.and_then(|by| by.command.as_ref()).unwrap_or(&definition.command);
         let own = definition.environment.iter();
         let by_task = overridden.into_iter().flat_map(|by| &by.environment);
-        let pairs = own.chain(by_task).filter(|pair| pair.name != MARK);
+        let pairs = own.chain(by_task).filter(|pair| ![MARK, CONTAINER_MARK].contains(&&*pair.name));
         let pairs = pairs.map(|pair| (pair.name.clone(), pair.value.clone().unwrap_or_default()));
         let mut environment = settings.base_environment.clone();
+        let mark = (CONTAINER_MARK.to_owned(), format!("{task_id}/{}", definition.name));
+        environment.push(mark.clone());
         environment.push((ACCESS_KEY.to_owned(), callers::key_of_task(task_id)));
         environment.extend(pairs);
         environment.push((METADATA_VARIABLE.to_owned(), metadata_address(settings, task_id)));
@@ -56,6 +60,7 @@ impl Launch {
             name: definition.name.clone(),
             command: definition.entry_point.iter().chain(command).cloned().collect(),
             environment,
+            mark,
             stop_timeout: definition.stop_timeout.map_or(DEFAULT_STOP_TIMEOUT, |s| Duration::from_secs(s.into())),
             log: log_stream(definition, task_id),
         }

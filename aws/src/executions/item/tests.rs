@@ -115,7 +115,13 @@ fn what_a_newer_version_stored_survives_every_change() {
     let at = at(1_010, 0);
     let third = Attempt::new(3).unwrap();
     let error = JobError::new("exit-code", "exited with code 1");
-    let ended = Ending { verdict: Verdict::Completed, result: None, exit_code: Some(0), finished_at: at };
+    let ended = Ending {
+        verdict: Verdict::Completed,
+        result: None,
+        result_source: ResultSource::None,
+        exit_code: Some(0),
+        finished_at: at,
+    };
     let events = [
         Event::Watching { callback_id: "cb".into() },
         Event::Attended,

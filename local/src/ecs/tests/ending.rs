@@ -41,19 +41,28 @@ async fn sigterm_goes_to_the_first_process_and_its_children_end_with_it() {
     gone(&child).await;
 }
 
+/// As in a PID namespace: whatever group or session it is in.
 #[tokio::test]
-async fn who_holds_the_pipe_open_does_not_hold_the_task() {
+async fn what_has_left_the_group_ends_with_its_container() {
     let (stack, directory) = Stack::fresh();
     let fifo = directory.path().join("fifo");
     let fifo = fifo.display();
-    // It is in a group of its own before its container ends.
     let script = format!(
-        "mkfifo {fifo}; setsid sh -c 'echo $$; echo > {fifo}; exec sleep 1000' & read ready < {fifo}; echo end"
+        "mkfifo {fifo}; setsid sh -c 'trap \"\" TERM; echo $$; echo > {fifo}; sleep 1000; sleep 1000' & read ready < {fifo}"
     );
-    let (task, lines) = stack.outcome(&script).await;
+    let (task, lines) = stack.outcome(&format!("{script}; echo end")).await;
     assert_eq!((&task["containers"][0]["exitCode"], lines[1].as_str()), (&json!(0), "end"));
-    assert!(is_alive(&lines[0]), "a known difference from AWS");
-    std::process::Command::new("kill").arg(&lines[0]).status().unwrap();
+    assert!(!is_alive(&lines[0]), "it outlives its container");
+
+    std::fs::remove_file(directory.path().join("fifo")).unwrap();
+    let mut job = shell("job", &format!("trap '' TERM; {script}; while :; do sleep 1; done"));
+    job["stopTimeout"] = json!(1);
+    stack.register(json!([job])).await;
+    let arn = stack.run(json!({ "taskDefinition": "f" })).await;
+    let left = stack.first_line(&arn).await;
+    stack.ask("StopTask", json!({ "task": arn })).await.unwrap();
+    assert_eq!(stack.stopped(&arn).await["containers"][0]["exitCode"], 137);
+    assert!(!is_alive(&left), "it outlives its killed container");
 }
 
 /// A stack dies with a task that has children, one of which has a group of its own; the next stack ends them all.
