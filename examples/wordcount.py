@@ -3,8 +3,8 @@
 
     worker -- python3 wordcount.py
 
-A job is any program. It gets its input as JSON on stdin, prints whatever it likes, and its result is the last line that is
-JSON. Exit code 0 means that it completed; with any other, the end of what it printed is the error's message.
+A job is any program. It gets its input as JSON on stdin, prints whatever it likes, and its result is the last JSON
+object or array. Exit code 0 means that it completed; with any other, the end of what it printed is the error's logTail.
 """
 
 import collections

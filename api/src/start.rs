@@ -123,15 +123,15 @@ start!(
     /// Start a job whose workflow waits for it and holds the result.
     ///
     /// The task knows nothing of Longhaul: any image will do that reads `EXECUTION_INPUT`, which holds an input of up to 4 KB.
-    /// For larger ones it needs the worker too. Its result is the last line of JSON among the last 1,000 lines of its log, on
-    /// stdout or stderr.
+    /// For larger ones it needs the worker too. Its result is the last JSON object or array among the last 10,000 lines of its
+    /// log, on stdout or stderr.
     start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
 );
 start!(
     /// Start a job that reports for itself.
     ///
-    /// The workflow starts the task and ends; the worker in the task records the result, the last line of JSON on the job's
-    /// stdout.
+    /// The workflow starts the task and ends; the worker in the task records the result: the file that
+    /// `EXECUTION_RESULT_FILE` names, or else the last JSON object or array on the job's stdout.
     start_callback, "/executions/callback", "startCallbackExecution", Pattern::Callback
 );
 

@@ -72,7 +72,7 @@ async fn a_running_execution_is_cancelled_once_its_task_has_stopped() {
 
 #[tokio::test]
 async fn an_execution_that_is_over_is_not_cancelled() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     let id = stack.run("callback", json!({ "task": "quick", "input": null })).await["executionId"]
         .as_str()
         .unwrap()
@@ -285,8 +285,9 @@ async fn a_rerun_is_another_request_than_what_it_runs_again() {
 async fn a_job_that_fails_is_tried_again() {
     let marks = tempfile::tempdir().unwrap();
     let mark = marks.path().display();
-    let flaky =
-        format!("flaky=read name; test -e {mark}/$name || {{ touch {mark}/$name; echo not yet >&2; exit 3; }}; echo 1");
+    let flaky = format!(
+        "flaky=read name; test -e {mark}/$name || {{ touch {mark}/$name; echo not yet >&2; exit 3; }}; echo '[1]'"
+    );
     let stack = Stack::start(&["--task", &flaky, "--task", "fails=exit 3"]).await;
     for (number, pattern) in PATTERNS.into_iter().enumerate() {
         let retry = json!({ "maxAttempts": 2 });

@@ -103,7 +103,7 @@ async fn each_service_refuses_in_its_own_words() {
 /// The SDKs' own retries are in it: three calls are refused, and nobody notices.
 #[tokio::test]
 async fn a_call_that_is_refused_for_a_while_is_repeated() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     let faults = ["ecs:RunTask", "dynamodb:PutItem", "lambda:CheckpointDurableExecution", "logs:GetLogEvents"];
     let mut armed = Vec::new();
     for (number, on) in faults.iter().enumerate() {
@@ -111,7 +111,7 @@ async fn a_call_that_is_refused_for_a_while_is_repeated() {
         armed.push(stack.arm(&json!({ "on": on, "does": does, "by": "longhaul-sync", "times": 2 })).await);
     }
     let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
-    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)));
+    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])));
     for fault in armed {
         let fault = stack.fault(fault).await;
         assert_eq!(fault["hit"], 2, "{fault:#}");
@@ -121,7 +121,7 @@ async fn a_call_that_is_refused_for_a_while_is_repeated() {
 /// A function dies at a call, before it worked or after, and the next invocation goes on; the task was started once.
 #[tokio::test]
 async fn a_function_is_killed_at_a_call() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     for does in ["killBefore", "killAfter"] {
         let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": does, "by": "longhaul-sync" })).await;
         let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
@@ -137,7 +137,7 @@ async fn a_function_is_killed_at_a_call() {
 /// Only the task of one execution is hit, at its second read: it has recorded its start, and dies with its end.
 #[tokio::test]
 async fn a_task_is_killed_at_a_call() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     let job = json!({ "task": "quick", "input": null });
     for does in ["killBefore", "killAfter"] {
         let id = Stack::id_of_key(does);
@@ -223,7 +223,7 @@ async fn events_get_lost_come_twice_and_late() {
                 stack.forward(Duration::from_mins(5)).await;
             }
             let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
-            assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{does}: {done:#}");
+            assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{does}: {done:#}");
             let ends = done["timeline"].as_array().unwrap().iter().filter(|entry| entry["what"] == "ended").count();
             assert_eq!(ends, 1, "{does}: {done:#}");
             let fault = stack.fault(fault).await;
@@ -244,7 +244,7 @@ async fn what_was_done_in_time_counts_whoever_saw_it() {
     let waits = format!("if test -e {first}; then until test -e {second}; do sleep 0.05; done; fi");
     std::fs::write(&script, format!("{waits}\ntouch {first}\nexec {LONGHAUL} function sync\n")).unwrap();
     let function = format!("longhaul-sync=sh {script}");
-    let stack = Stack::start(&["--movable-clock", "--task", "quick=echo 1", "--durable-function", &function]).await;
+    let stack = Stack::start(&["--movable-clock", "--task", "quick=echo '[1]'", "--durable-function", &function]).await;
     let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": "killAfter", "by": "longhaul-sync" })).await;
     let body = json!({ "task": "quick", "input": null, "timeoutSeconds": 60 });
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
@@ -253,7 +253,7 @@ async fn what_was_done_in_time_counts_whoever_saw_it() {
     stack.forward(Duration::from_secs(61)).await;
     std::fs::write(second, "").unwrap();
     let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
-    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
+    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
     assert_eq!(stack.fault(fault).await["seen"], 1, "nothing was started again");
     assert_eq!(stack.tasks_of(&id).await.len(), 1);
 }
@@ -261,7 +261,7 @@ async fn what_was_done_in_time_counts_whoever_saw_it() {
 /// What ECS may say and this machine never does: no room.
 #[tokio::test]
 async fn an_answer_is_data_too() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     let no_room = json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:MEMORY" }] });
     stack.arm(&json!({ "on": "ecs:RunTask", "does": { "answer": no_room } })).await;
     let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;

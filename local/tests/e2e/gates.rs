@@ -13,7 +13,7 @@ impl Gates {
 
     /// A job that prints `1` once the gate of its attempt is open.
     pub(crate) fn job(&self, name: &str) -> String {
-        self.job_and(name, "echo 1")
+        self.job_and(name, "echo '[1]'")
     }
 
     /// A job that waits for the gate of its attempt, and then runs a command.

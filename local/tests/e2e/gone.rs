@@ -114,7 +114,7 @@ pub(crate) async fn told_by_nobody(stack: &Stack) {
 /// The API recorded what was asked for, and died before it started the workflow: so did many that nobody can read any more.
 #[tokio::test]
 async fn what_cannot_be_looked_after_holds_up_nothing() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     let done = stack.run("callback", json!({ "task": "quick", "input": null })).await;
     let mut item = stack.item(done["executionId"].as_str().unwrap()).await;
     for attribute in ["run", "result", "exitCode", "finishedAt", "durableExecutionArn"] {

@@ -180,7 +180,7 @@ async fn a_history_tells_of_every_operation_once() {
 
 #[tokio::test]
 async fn what_aws_throttles_is_asked_for_later() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
     for (on, path) in [
         ("logs:GetLogEvents", format!("/executions/{}/logs", id(&done))),
@@ -202,7 +202,7 @@ async fn what_aws_throttles_is_asked_for_later() {
 
 #[tokio::test]
 async fn the_jobs_are_listed() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     let expected = json!({ "tasks": [{ "name": "demo", "default": true }, { "name": "quick", "default": false }] });
     assert_eq!(answer(stack.get("/tasks")).await, expected);
 }
@@ -213,7 +213,7 @@ const NO_RETRY: Duration = Duration::from_secs(2);
 /// What each answer costs: the calls that the API makes for it, and no other.
 #[tokio::test]
 async fn an_answer_costs_as_few_calls_as_it_can() {
-    let stack = Stack::start(&["--task", "quick=echo 1", "--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'", "--task", "long=sleep 300"]).await;
     let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
     let long = stack.start_execution("callback", &json!({ "task": "long", "input": null })).await;
     stack.wait_for(id(&long), |execution| execution["status"] == "RUNNING").await;

@@ -36,13 +36,9 @@ async fn a_program_that_fails_says_how() {
             (&json!("FAILED"), &json!("exit-code"), &json!(3))
         );
         // The worker hears what goes to stderr; the log has both streams, in whichever order they were passed on.
-        let message = error["message"].as_str().unwrap();
-        let said = if pattern == "callback" {
-            message.ends_with(": no such order")
-        } else {
-            message.contains("no such order")
-        };
-        assert!(said, "{pattern}: {error}");
+        let tail = error["logTail"].as_str().unwrap();
+        let said = if pattern == "callback" { tail == "no such order" } else { tail.contains("no such order") };
+        assert!(said && error["message"] == "exited with code 3", "{pattern}: {error}");
         assert_eq!(done["result"], json!({ "half": true }), "what it said all the same");
 
         let done = run(&stack, pattern, "missing").await;
@@ -65,12 +61,40 @@ async fn a_program_need_not_print_json() {
 }
 
 #[tokio::test]
+async fn a_result_is_whole_and_says_where_it_comes_from() {
+    let tasks = [
+        r#"pretty=printf '{"a": {"b": [1, 2]}, "c": null}' | python3 -m json.tool; echo done"#,
+        r#"file=printf '7' | tee "$EXECUTION_RESULT_FILE" >/dev/null; echo '{"level": "info"}'"#,
+        r#"object=echo '{"n": 1}' > "$EXECUTION_RESULT_FILE"; echo '{"level": "info"}'"#,
+        r#"broken=echo '{"n": 1}'; echo "{'n': 2}""#,
+    ];
+    let stack = Stack::start(&tasks.map(|task| ["--task", task]).concat()).await;
+    for pattern in PATTERNS {
+        let printed = if pattern == "sync" { "log" } else { "stdout" };
+        let file = if pattern == "sync" { "log" } else { "file" };
+        for (task, source, result) in [
+            ("pretty", printed, json!({ "a": { "b": [1, 2] }, "c": null })),
+            ("object", file, json!({ "n": 1 })),
+            ("broken", "none", Value::Null),
+        ] {
+            let done = run(&stack, pattern, task).await;
+            assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &result), "{pattern} {task}");
+            assert_eq!(done["resultSource"], source, "{pattern} {task}");
+            let told = done["timeline"].as_array().unwrap().iter().any(|entry| entry["what"] == "noResult");
+            assert_eq!(told, task == "broken", "{done:#}");
+        }
+    }
+    let done = run(&stack, "callback", "file").await;
+    assert_eq!((&done["result"], &done["resultSource"]), (&json!(7), &json!("file")), "any value will do");
+}
+
+#[tokio::test]
 async fn a_program_may_print_a_lot() {
     let lines =
         "lines=yes 'a line of some length, to make it five megabytes' | head -c 5000000; echo; echo '{\"n\": 1}'";
     let one = "one=python3 -c 'print(\"x\" * 5_000_000); print(\"[1]\")'";
-    let large = "large=python3 -c 'import json; print(json.dumps(\"x\" * 5_000_000))'";
-    let limit = "limit=python3 -c 'import json; print(json.dumps(\"x\" * 204_799))'";
+    let large = "large=python3 -c 'import json; print(json.dumps([\"x\" * 5_000_000]))'";
+    let limit = "limit=python3 -c 'import json; print(json.dumps([\"x\" * 204_797]))'";
     let stack = Stack::start(&["--task", lines, "--task", one, "--task", large, "--task", limit]).await;
     for pattern in PATTERNS {
         let done = run(&stack, pattern, "lines").await;

@@ -38,7 +38,7 @@ async fn whole(stack: &Stack, query: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_list_is_newest_first_and_every_page_of_it_leads_on() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     assert_eq!(page(stack.get("/executions")).await, json!({ "executions": [] }));
     let mut made = Vec::new();
     for number in 0..7 {
@@ -62,7 +62,7 @@ async fn a_list_is_newest_first_and_every_page_of_it_leads_on() {
 
 #[tokio::test]
 async fn a_filter_lists_what_it_says() {
-    let stack = Stack::start(&["--task", "quick=echo 1", "--task", "bad=exit 3"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'", "--task", "bad=exit 3"]).await;
     let run = async |pattern: &str, task: &str, tags: Value| {
         let done = stack.run(pattern, json!({ "task": task, "input": null, "tags": tags })).await;
         (done["executionId"].as_str().unwrap().to_owned(), done["createdAt"].as_str().unwrap().to_owned())
@@ -178,13 +178,13 @@ async fn nobody_sees_or_touches_what_is_anothers() {
 #[tokio::test]
 async fn the_table_of_an_earlier_version_gets_the_index() {
     let directory = tempfile::tempdir().unwrap();
-    let mut stack = Stack::start_over(directory.path(), &["--task", "quick=echo 1"]).await;
+    let mut stack = Stack::start_over(directory.path(), &["--task", "quick=echo '[1]'"]).await;
     let old = stack.run("callback", json!({ "task": "quick", "input": 1 })).await;
     let without = json!([{ "Delete": { "IndexName": "byOwner" } }]);
     let update = json!({ "TableName": "longhaul-executions", "GlobalSecondaryIndexUpdates": without });
     stack.call("DynamoDB_20120810.UpdateTable", update).await;
     stack.process.kill().await.unwrap();
-    let stack = Stack::start_over(directory.path(), &["--task", "quick=echo 1"]).await;
+    let stack = Stack::start_over(directory.path(), &["--task", "quick=echo '[1]'"]).await;
     let new = stack.run("callback", json!({ "task": "quick", "input": 2 })).await;
     let expected = [&new, &old].map(|execution| execution["executionId"].as_str().unwrap().to_owned());
     assert_eq!(whole(&stack, "").await, expected);

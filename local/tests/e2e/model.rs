@@ -22,7 +22,7 @@ use crate::{
 };
 
 const JOBS: [(&str, &str, &str); 3] =
-    [("quick", "echo 1", "COMPLETED"), ("nap", "sleep 1; echo 1", "COMPLETED"), ("fails", "exit 3", "FAILED")];
+    [("quick", "echo '[1]'", "COMPLETED"), ("nap", "sleep 1; echo '[1]'", "COMPLETED"), ("fails", "exit 3", "FAILED")];
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
 /// A lost machine is excused three times; more crashes than that may fail a job.

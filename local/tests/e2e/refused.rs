@@ -24,7 +24,7 @@ async fn done(stack: &Stack, id: &str) -> Value {
 /// ends it.
 #[tokio::test]
 async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     for pattern in ["sync", "callback"] {
         let alias = format!("2015-03-31/functions/longhaul-{pattern}/aliases/live");
         let gone = signing().build().unwrap().request(Method::DELETE, format!("{}/{alias}", stack.aws));
@@ -151,7 +151,7 @@ async fn a_workflow_that_ends_while_it_is_looked_after_has_not_failed() {
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
     gates.open(&id);
     let execution = done(&stack, &id).await;
-    assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!(1)), "{execution:#}");
+    assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 1);
 }
 
@@ -160,7 +160,7 @@ async fn a_workflow_that_ends_while_it_is_looked_after_has_not_failed() {
 #[tokio::test]
 async fn an_attempt_that_starts_while_the_one_before_is_looked_after_has_not_failed() {
     let gates = Gates::new();
-    let flaky = gates.job_and("flaky", "test $EXECUTION_ATTEMPT = 2 || exit 3; echo 1");
+    let flaky = gates.job_and("flaky", "test $EXECUTION_ATTEMPT = 2 || exit 3; echo '[1]'");
     let stack = Stack::start(&["--task", &flaky]).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
     let body = json!({ "task": "flaky", "input": null, "retry": { "maxAttempts": 2 } });
@@ -174,7 +174,7 @@ async fn an_attempt_that_starts_while_the_one_before_is_looked_after_has_not_fai
     assert_eq!((&again["status"], &again["attempt"]), (&json!("RUNNING"), &json!(2)), "{again:#}");
     gates.open_attempt(&id, 2);
     let execution = done(&stack, &id).await;
-    assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!(1)), "{execution:#}");
+    assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 2, "one for each attempt");
 }
 
@@ -216,7 +216,7 @@ async fn a_task_that_is_missing_for_good_is_lost() {
 async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let end = directory.path().join("end");
-    let job = format!("waits=echo 0; until test -e {}; do sleep 0.05; done; echo 1", end.display());
+    let job = format!("waits=echo 0; until test -e {}; do sleep 0.05; done; echo '[1]'", end.display());
     let stack = Stack::start(&["--task", &job]).await;
     let id = stack.start_running("sync", "waits").await;
     eventually("what could be taken for its result", async || {
@@ -231,7 +231,7 @@ async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
     std::fs::write(&end, "").unwrap();
     let execution = done(&stack, &id).await;
-    assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!(1)), "{execution:#}");
+    assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])), "{execution:#}");
 }
 
 /// A worker that cannot learn which task it is: it works and records the end, and does not begin what nobody wants.

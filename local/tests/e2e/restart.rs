@@ -81,7 +81,7 @@ async fn a_job_has_the_task_definition_that_the_command_line_says() {
         let ask = json!({ "taskDefinition": "longhaul-job" });
         stack.call("AmazonEC2ContainerServiceV20141113.DescribeTaskDefinition", ask).await["taskDefinition"].take()
     };
-    let start = async || Stack::start_over(directory.path(), &["--task", "job=echo 1"]).await;
+    let start = async || Stack::start_over(directory.path(), &["--task", "job=echo '[1]'"]).await;
     let stack = start().await;
     let first = newest(&stack).await;
     let mut other = first.clone();

@@ -72,9 +72,9 @@ const LIVES: [Life; 4] = [
 /// The jobs: one that succeeds, one that fails at the first attempt, one that never ends by itself.
 const TASKS: [&str; 6] = [
     "--task",
-    "quick=echo 1",
+    "quick=echo '[1]'",
     "--task",
-    "flaky=test $EXECUTION_ATTEMPT = 2 || exit 3; echo 1",
+    "flaky=test $EXECUTION_ATTEMPT = 2 || exit 3; echo '[1]'",
     "--task",
     "long=exec sleep 300",
 ];

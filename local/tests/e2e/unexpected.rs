@@ -58,7 +58,7 @@ async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
         gates.open(&id);
         let done = end_of(&stack, &id).await;
         if job == "works" {
-            assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
+            assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
         } else {
             assert_eq!((&done["status"], &done["error"]["exitCode"]), (&json!("FAILED"), &json!(3)), "{done:#}");
         }
@@ -68,7 +68,7 @@ async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
 /// A job's own log, where nobody gave the functions the permission to read it: the exit code tells what it can.
 #[tokio::test]
 async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
-    let tasks = ["works=echo 1", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
+    let tasks = ["works=echo '[1]'", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
     let stack = Stack::start(&tasks.map(|task| ["--task", task]).concat()).await;
     let refused = json!({ "on": "logs:GetLogEvents", "does": { "refuse": "AccessDeniedException" }, "times": "all" });
     stack.arm(&refused).await;
@@ -126,7 +126,7 @@ async fn a_token_that_is_taken_by_nobody_in_particular() {
     let rule = |job| Rule { job, operation: "RunTask", calls: 1, answer: Answer::Did(conflict) };
     let front = Front::start(vec![rule("waits"), rule("quick")]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let tasks = ["--task", &gates.job("waits"), "--task", "quick=echo 1"];
+    let tasks = ["--task", &gates.job("waits"), "--task", "quick=echo '[1]'"];
     let stack = Stack::start(&[&tasks[..], &["--durable-function", &sync]].concat()).await;
     front.stand_before(&stack.aws);
     let waits = stack.start_running("sync", "waits").await;
@@ -142,7 +142,7 @@ async fn a_token_that_is_taken_by_nobody_in_particular() {
 /// One execution's task is none that ECS wants to be asked about: it refuses the question about all of the page.
 #[tokio::test]
 async fn a_task_that_ecs_refuses_to_be_asked_about_holds_up_nothing() {
-    let stack = Stack::start(&["--task", "waits=sleep 300", "--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "waits=sleep 300", "--task", "quick=echo '[1]'"]).await;
     told_by_nobody(&stack).await;
     let running = stack.start_running("callback", "waits").await;
     let of = |id: &str| json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });

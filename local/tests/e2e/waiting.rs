@@ -35,7 +35,7 @@ fn applied(response: &Response) -> Option<&str> {
 
 #[tokio::test]
 async fn a_start_is_held_until_the_execution_is_final_or_the_wait_is_over() {
-    let stack = Stack::start(&["--task", "quick=echo 1", "--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'", "--task", "long=sleep 300"]).await;
     for pattern in ["sync", "callback"] {
         let start = |task: &str, wait: &str| {
             let post = stack.post(&format!("/executions/{pattern}")).header("prefer", wait);
@@ -45,7 +45,7 @@ async fn a_start_is_held_until_the_execution_is_final_or_the_wait_is_over() {
         assert!(response.headers().get("retry-after").is_none(), "nothing is left to wait for");
         assert!(header(&response, "location").starts_with("/executions/"));
         let execution: Value = response.json().await.unwrap();
-        assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!(1)));
+        assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])));
 
         let (response, took) = timed(start("long", "respond-async, wait=1")).await;
         assert_eq!((response.status(), applied(&response)), (StatusCode::ACCEPTED, Some("wait=1")));
@@ -120,7 +120,7 @@ async fn a_long_poll_does_not_end_with_what_is_not_shown() {
 
 #[tokio::test]
 async fn a_request_that_is_only_checked_leaves_nothing_behind() {
-    let stack = Stack::start(&["--task", "quick=echo 1"]).await;
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     for pattern in ["sync", "callback"] {
         let check = |query: &str, body: Value| stack.post(&format!("/executions/{pattern}?{query}")).json(&body);
         let body = json!({ "task": "quick", "input": { "n": 1 }, "retry": { "maxAttempts": 2 }, "tags": { "a": "b" } });

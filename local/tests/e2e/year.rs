@@ -57,7 +57,7 @@ async fn a_year_of_waiting_costs_few_operations() {
         waited += wait;
     }
     let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
-    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
+    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
     let operations = operations(&stack, &arn).await;
     let waited = waited.as_secs() / DAY.as_secs();
     println!("year: {waited} days, {looks} looks, {operations} operations, in {:.0?}", began.elapsed());
@@ -111,7 +111,7 @@ async fn operations(stack: &Stack, arn: &str) -> usize {
 async fn the_end_of_a_task_is_told_and_not_swept_for() {
     const RUNS: usize = 80;
     const AT_ONCE: usize = 10;
-    let stack = Stack::start(&["--task", "nap=sleep 1; echo 1"]).await;
+    let stack = Stack::start(&["--task", "nap=sleep 1; echo '[1]'"]).await;
     let mut lags = Vec::new();
     for _ in 0..RUNS / AT_ONCE {
         let mut ids = Vec::new();

@@ -29,8 +29,8 @@ export const listExecutions = <ThrowOnError extends boolean = false>(options?: O
 /**
  * Start a job that reports for itself.
  *
- * The workflow starts the task and ends; the worker in the task records the result, the last line of JSON on the job's
- * stdout.
+ * The workflow starts the task and ends; the worker in the task records the result: the file that
+ * `EXECUTION_RESULT_FILE` names, or else the last JSON object or array on the job's stdout.
  */
 export const startCallbackExecution = <ThrowOnError extends boolean = false>(options: Options<StartCallbackExecutionData, ThrowOnError>) => (options.client ?? client).post<StartCallbackExecutionResponses, StartCallbackExecutionErrors, ThrowOnError>({
     url: '/executions/callback',
@@ -45,8 +45,8 @@ export const startCallbackExecution = <ThrowOnError extends boolean = false>(opt
  * Start a job whose workflow waits for it and holds the result.
  *
  * The task knows nothing of Longhaul: any image will do that reads `EXECUTION_INPUT`, which holds an input of up to 4 KB.
- * For larger ones it needs the worker too. Its result is the last line of JSON among the last 1,000 lines of its log, on
- * stdout or stderr.
+ * For larger ones it needs the worker too. Its result is the last JSON object or array among the last 10,000 lines of its
+ * log, on stdout or stderr.
  */
 export const startSyncExecution = <ThrowOnError extends boolean = false>(options: Options<StartSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<StartSyncExecutionResponses, StartSyncExecutionErrors, ThrowOnError>({
     url: '/executions/sync',

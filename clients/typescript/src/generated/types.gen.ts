@@ -74,7 +74,7 @@ export type About = {
 export type CancelledExecution = About & End & {
     error: ExecutionError;
     /**
-     * What the job printed all the same; `null` if nothing.
+     * The result that the job left all the same; `null` if none.
      */
     result: unknown;
     status: CancelledStatus;
@@ -107,8 +107,8 @@ export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid
  */
 export type CompletedExecution = About & End & {
     /**
-     * The job's output, at most 200 KB: the last line of JSON that it printed, of a sync execution among the last 1,000 lines
-     * of its log; `null` if there is none.
+     * The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
+     * the last JSON object or array that it printed; `null` if there is none.
      */
     result: unknown;
     status: CompletedStatus;
@@ -135,6 +135,12 @@ export type End = {
      * When the job ended.
      */
     finishedAt: string;
+    /**
+     * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
+     * where stdout and stderr are one) or `none`. The timeline says `noResult` and why, if the job printed something. Absent
+     * if it was not recorded.
+     */
+    resultSource?: string;
 };
 
 /**
@@ -165,7 +171,11 @@ export type ExecutionError = {
      */
     exitCode?: number;
     /**
-     * What went wrong, for people: with the end of what the job said about it.
+     * The end of what the job printed: on stderr, or on stdout if that is empty, or in its log. At most 4 KB.
+     */
+    logTail?: string;
+    /**
+     * What went wrong, for people, in a few words.
      */
     message: string;
     /**
@@ -173,8 +183,9 @@ export type ExecutionError = {
      */
     stopCode?: string;
     /**
-     * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`: it
-     * exited with 0, and its result has more than 200 KB. `stopped`, `cancelled`, `timed-out`: it was stopped, by somebody
+     * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
+     * `result-too-deep`, `result-not-json`: it exited with 0, and its result has more than 200 KB or 64 levels, or its result
+     * file is not valid JSON. `stopped`, `cancelled`, `timed-out`: it was stopped, by somebody
      * unknown, by a caller or at its deadline. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: it
      * never ran. `task-lost`, `workflow-failed`: nobody can tell how it ended. There may be more.
      */
@@ -259,7 +270,7 @@ export type ExecutionSummary = {
 export type FailedExecution = About & End & {
     error: ExecutionError;
     /**
-     * What the job printed all the same; `null` if nothing.
+     * The result that the job left all the same; `null` if none.
      */
     result: unknown;
     status: FailedStatus;
@@ -551,7 +562,7 @@ export type TaskList = {
 export type TimedOutExecution = About & End & {
     error: ExecutionError;
     /**
-     * What the job printed all the same; `null` if nothing.
+     * The result that the job left all the same; `null` if none.
      */
     result: unknown;
     status: TimedOutStatus;
@@ -569,8 +580,8 @@ export type TimelineEntry = {
     at: string;
     detail?: string;
     /**
-     * `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested` or `ended`. There
-     * may be more.
+     * `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
+     * or `ended`. There may be more.
      */
     what: string;
 };

@@ -14,7 +14,7 @@ pub(super) struct Job {
 /// All of them.
 pub(super) const JOBS: [Job; 6] = [
     Job { name: "ok", command: "sleep 0.2; echo '{\"n\": 1}'", status: "COMPLETED", result: "{\"n\":1}" },
-    Job { name: "quick", command: "echo 1", status: "COMPLETED", result: "1" },
+    Job { name: "quick", command: "echo '[1]'", status: "COMPLETED", result: "[1]" },
     Job { name: "fails", command: "sleep 0.1; exit 3", status: "FAILED", result: "null" },
     Job { name: "crashes", command: "kill -9 $PPID; sleep 60", status: "FAILED", result: "null" },
     Job {
