@@ -67,7 +67,7 @@ async fn changes_of_pages_of_other_origins_are_refused() {
     }
     let page = stack.post(&format!("/executions/{id}/cancel"));
     let page = page.header("origin", NAMED).header("sec-fetch-site", "cross-site");
-    assert_eq!(page.send().await.unwrap().status(), StatusCode::ACCEPTED, "the option names it");
+    assert!(page.send().await.unwrap().status().is_success(), "the option names it");
     assert_eq!(stack.wait_for(id, |execution| execution["done"] == true).await["status"], "CANCELLED");
     let options = Client::new().request(Method::OPTIONS, &stack.aws).header("origin", NAMED);
     assert_eq!(options.send().await.unwrap().status(), StatusCode::FORBIDDEN, "it names pages of the API only");

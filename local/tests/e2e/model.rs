@@ -167,7 +167,8 @@ impl World<'_> {
                 let Some(known) = self.known.get_mut(&key) else {
                     return expect(status == StatusCode::NOT_FOUND, "there is nothing to cancel", &body);
                 };
-                known.cancelled |= known.end.is_none() && body["done"] == false;
+                // One of which no task runs is over at once.
+                known.cancelled |= known.end.is_none() && (body["done"] == false || body["status"] == "CANCELLED");
                 expect(status == if body["done"] == true { 200 } else { 202 }, "a cancel is answered so", &body)?;
                 known.sees(&body)
             }
