@@ -10,16 +10,13 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, Uri, header},
 };
-use domain::{
-    Status,
-    listing::{Page, Summary},
-};
+use domain::listing::{Page, Summary};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
     caller::Caller,
-    model::{Links, PatternView, milliseconds},
+    model::{Links, PatternView, StatusView, milliseconds},
     page_token,
     parameters::Parameters,
     problem::{Answers, Code, Problem, answers},
@@ -95,20 +92,6 @@ pub(crate) struct SummaryView {
     links: Links,
 }
 
-/// Where an execution is.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[schema(as = Status)]
-pub(crate) enum StatusView {
-    Pending,
-    Running,
-    Cancelling,
-    Completed,
-    Failed,
-    TimedOut,
-    Cancelled,
-}
-
 impl From<Summary> for SummaryView {
     fn from(summary: Summary) -> Self {
         Self {
@@ -118,15 +101,7 @@ impl From<Summary> for SummaryView {
             execution_id: summary.id.to_string(),
             pattern: PatternView::of(summary.pattern),
             done: summary.status.is_final(),
-            status: match summary.status {
-                Status::Pending => StatusView::Pending,
-                Status::Running => StatusView::Running,
-                Status::Cancelling => StatusView::Cancelling,
-                Status::Completed => StatusView::Completed,
-                Status::Failed => StatusView::Failed,
-                Status::TimedOut => StatusView::TimedOut,
-                Status::Cancelled => StatusView::Cancelled,
-            },
+            status: StatusView::of(summary.status),
             task: summary.task,
             attempt: summary.attempt.map(domain::Attempt::get),
             max_attempts: summary.max_attempts,

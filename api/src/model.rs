@@ -5,7 +5,7 @@ mod new;
 
 use std::collections::BTreeMap;
 
-use domain::{Entry, Execution, ExecutionId, JobError, Json, Pattern, State, Status, Timeline, Verdict};
+use domain::{Entry, Execution, ExecutionId, Json, Pattern, State, Status, Timeline, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,125 +13,14 @@ use utoipa::ToSchema;
 pub(crate) use self::new::{NewExecution, Retry, wrong};
 use crate::time::Time;
 
-/// An execution: what was asked for, where it is, what it came to. `status` tells which; `done` tells what most need.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-#[schema(as = Execution, example = example::completed, discriminator(property_name = "status", mapping(
-    ("PENDING" = "#/components/schemas/PendingExecution"),
-    ("RUNNING" = "#/components/schemas/RunningExecution"),
-    ("CANCELLING" = "#/components/schemas/CancellingExecution"),
-    ("COMPLETED" = "#/components/schemas/CompletedExecution"),
-    ("FAILED" = "#/components/schemas/FailedExecution"),
-    ("TIMED_OUT" = "#/components/schemas/TimedOutExecution"),
-    ("CANCELLED" = "#/components/schemas/CancelledExecution"),
-)))]
-pub(crate) enum ExecutionView {
-    Pending(PendingExecution),
-    Running(RunningExecution),
-    Cancelling(CancellingExecution),
-    Completed(CompletedExecution),
-    Failed(FailedExecution),
-    TimedOut(TimedOutExecution),
-    Cancelled(CancelledExecution),
-}
-
-/// A schema whose only value is its name: what a discriminated union needs in each of its variants.
-macro_rules! only {
-    ($($name:ident = $value:tt),* $(,)?) => { $(
-        #[derive(Debug, Default, Serialize, ToSchema)]
-        #[schema(title = $value)]
-        pub(crate) enum $name {
-            #[default]
-            #[serde(rename = $value)]
-            Only,
-        }
-    )* };
-}
-
-pub(crate) use only;
-
-only! {
-    PendingStatus = "PENDING",
-    RunningStatus = "RUNNING",
-    CancellingStatus = "CANCELLING",
-    CompletedStatus = "COMPLETED",
-    FailedStatus = "FAILED",
-    TimedOutStatus = "TIMED_OUT",
-    CancelledStatus = "CANCELLED",
-}
-
-/// Accepted; no task has been started yet.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PendingExecution {
-    status: PendingStatus,
-    #[serde(flatten)]
-    about: About,
-}
-
-/// Its task was started.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RunningExecution {
-    status: RunningStatus,
-    #[serde(flatten)]
-    about: About,
-}
-
-/// Somebody asked for an end; it is being stopped.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CancellingExecution {
-    status: CancellingStatus,
-    #[serde(flatten)]
-    about: About,
-}
-
-/// Its job exited with 0.
+/// What was asked for, where it is, and how it ended. `done` says whether it is over; `status` says how it is or how it ended.
+///
+/// `result` is there once `done` is true; `error` as well, unless `status` is `COMPLETED`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct CompletedExecution {
-    status: CompletedStatus,
-    #[serde(flatten)]
-    about: About,
-    #[serde(flatten)]
-    end: End,
-    /// The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
-    /// the last JSON object or array that it printed; `null` if there is none.
-    #[schema(value_type = Value)]
-    result: Json,
-}
-
-/// How an execution that did not complete looks.
-macro_rules! unsuccessful {
-    ($($(#[$doc:meta])* $name:ident: $status:ident),* $(,)?) => { $(
-        $(#[$doc])*
-        #[derive(Debug, Serialize, ToSchema)]
-        #[serde(rename_all = "camelCase")]
-        pub(crate) struct $name {
-            status: $status,
-            #[serde(flatten)]
-            about: About,
-            #[serde(flatten)]
-            end: End,
-            /// The result that the job left all the same; `null` if none.
-            #[schema(value_type = Value)]
-            result: Json,
-            error: ErrorView,
-        }
-    )* };
-}
-
-unsuccessful! {
-    /// Its job failed, or the platform under it.
-    FailedExecution: FailedStatus,
-    /// Its deadline passed before its job ended.
-    TimedOutExecution: TimedOutStatus,
-    /// It was stopped because somebody asked for it.
-    CancelledExecution: CancelledStatus,
-}
-
-/// What every execution has.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct About {
+#[schema(as = Execution, example = example::completed)]
+pub(crate) struct ExecutionView {
+    status: StatusView,
     #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
     execution_id: String,
     /// How it learns of its job's end.
@@ -178,29 +67,68 @@ pub(crate) struct About {
     /// What happened and when, oldest first.
     timeline: Vec<EntryView>,
     links: Links,
-}
-
-/// What every execution has that is over.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct End {
-    /// Exit code of the job; absent when it never ran or nobody saw it end.
+    /// Exit code of the job; absent while it runs, and when it never ran or nobody saw it end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 0, nullable = false)]
     exit_code: Option<i32>,
-    /// When the job ended.
-    #[schema(value_type = String, format = DateTime)]
-    finished_at: Time,
-    /// From `startedAt` to `finishedAt`, in milliseconds; absent if no task was started.
+    /// When the job ended; absent until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    finished_at: Option<Time>,
+    /// From `startedAt` to `finishedAt`, in milliseconds; absent until then, and if no task was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 30_000)]
     duration_ms: Option<u64>,
     /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
     /// where stdout and stderr are one) or `none`. The timeline says `noResult` and why, if the job printed something. Absent
-    /// if it was not recorded.
+    /// until the job has ended, and if it was not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, example = "stdout", nullable = false)]
     result_source: Option<&'static str>,
+    /// The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
+    /// the last JSON object or array that it printed; `null` if there is none. Absent until the job has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value, required = false)]
+    result: Option<Json>,
+    /// Why it did not complete; absent if it did, and until the job has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<ErrorView>,
+}
+
+/// Where an execution is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = Status)]
+pub(crate) enum StatusView {
+    /// Accepted; no task has been started yet.
+    Pending,
+    /// Its task was started.
+    Running,
+    /// Its end was asked for; its task is being stopped.
+    Cancelling,
+    /// Its job exited with 0.
+    Completed,
+    /// Its job failed, or the platform under it.
+    Failed,
+    /// Its deadline passed before its job ended.
+    TimedOut,
+    /// It was stopped because a caller asked for it.
+    Cancelled,
+}
+
+impl StatusView {
+    pub(crate) fn of(status: Status) -> Self {
+        match status {
+            Status::Pending => Self::Pending,
+            Status::Running => Self::Running,
+            Status::Cancelling => Self::Cancelling,
+            Status::Completed => Self::Completed,
+            Status::Failed => Self::Failed,
+            Status::TimedOut => Self::TimedOut,
+            Status::Cancelled => Self::Cancelled,
+        }
+    }
 }
 
 /// Milliseconds between two times, if both are known.
@@ -309,60 +237,32 @@ impl Links {
 
 impl ExecutionView {
     pub(crate) fn of(execution: Execution) -> Self {
-        let about = About::of(&execution);
-        let (run, ending) = match execution.state {
-            State::Pending => return Self::Pending(PendingExecution { status: PendingStatus::Only, about }),
-            State::Running { .. } => return Self::Running(RunningExecution { status: RunningStatus::Only, about }),
-            State::Cancelling { .. } => {
-                return Self::Cancelling(CancellingExecution { status: CancellingStatus::Only, about });
-            }
-            State::Final { run, ending } => (run, ending),
+        let running = Self::so_far(&execution);
+        let State::Final { run, ending } = execution.state else { return running };
+        let exit_code = ending.exit_code;
+        let error = match ending.verdict {
+            Verdict::Completed => None,
+            Verdict::Failed(why) | Verdict::TimedOut(why) | Verdict::Cancelled(why) => Some(ErrorView {
+                r#type: why.kind,
+                message: why.message,
+                log_tail: why.log_tail,
+                exit_code,
+                stop_code: why.stop_code,
+            }),
         };
+        let finished_at = Some(ending.finished_at.into());
+        let duration_ms = milliseconds(run.map(|run| run.started_at), Some(ending.finished_at));
         // An older version recorded results without their source.
         let recorded = ending.result.is_none() || ending.result_source.as_str() != "none";
-        let end = End {
-            exit_code: ending.exit_code,
-            finished_at: ending.finished_at.into(),
-            duration_ms: milliseconds(run.map(|run| run.started_at), Some(ending.finished_at)),
-            result_source: recorded.then(|| ending.result_source.as_str()),
-        };
-        let result = ending.result.unwrap_or_else(Json::null);
-        let error = |error: JobError| ErrorView {
-            r#type: error.kind,
-            message: error.message,
-            log_tail: error.log_tail,
-            exit_code: ending.exit_code,
-            stop_code: error.stop_code,
-        };
-        match ending.verdict {
-            Verdict::Completed => {
-                Self::Completed(CompletedExecution { status: CompletedStatus::Only, about, end, result })
-            }
-            Verdict::Failed(why) => {
-                Self::Failed(FailedExecution { status: FailedStatus::Only, about, end, result, error: error(why) })
-            }
-            Verdict::TimedOut(why) => Self::TimedOut(TimedOutExecution {
-                status: TimedOutStatus::Only,
-                about,
-                end,
-                result,
-                error: error(why),
-            }),
-            Verdict::Cancelled(why) => Self::Cancelled(CancelledExecution {
-                status: CancelledStatus::Only,
-                about,
-                end,
-                result,
-                error: error(why),
-            }),
-        }
+        let result_source = recorded.then(|| ending.result_source.as_str());
+        let result = Some(ending.result.unwrap_or_else(Json::null));
+        Self { exit_code, finished_at, duration_ms, result_source, result, error, ..running }
     }
-}
 
-impl About {
-    fn of(execution: &Execution) -> Self {
+    fn so_far(execution: &Execution) -> Self {
         let run = execution.state.run();
         Self {
+            status: StatusView::of(execution.status()),
             execution_id: execution.id.to_string(),
             pattern: PatternView::of(execution.pattern),
             done: execution.status().is_final(),
@@ -380,6 +280,12 @@ impl About {
             rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),
             links: Links::of(&execution.id, execution.status()),
+            exit_code: None,
+            finished_at: None,
+            duration_ms: None,
+            result_source: None,
+            result: None,
+            error: None,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The parameters of a request: those of its query, each known, given once and understood, or the request is refused. A
-//! misspelt filter that is ignored lists everything; a misspelt `validateOnly` starts a job.
+//! misspelt filter that is ignored would list everything.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -119,12 +119,6 @@ impl Parameters {
         })
     }
 
-    /// Takes a yes or no; no if it is absent.
-    pub(crate) fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
-        let said = self.take(name, "true or false", |text| text.parse().ok())?;
-        Ok(said.unwrap_or_default())
-    }
-
     /// Nothing may be left.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         let Some(unknown) = self.given.into_keys().next() else { return Ok(()) };
@@ -152,10 +146,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_parameter_is_known_given_once_and_understood() {
-        let mut parameters = of("n=7&yes=true&a%20b=%C3%A4").await.unwrap();
+        let mut parameters = of("n=7&a%20b=%C3%A4").await.unwrap();
         assert_eq!(parameters.number("n", 1, 10).unwrap(), Some(7));
         assert_eq!(parameters.number("m", 1, 10).unwrap(), None);
-        assert_eq!((parameters.flag("yes").unwrap(), parameters.flag("no").unwrap()), (true, false));
         assert_eq!(parameters.take("a b", "text", |text| Some(text.to_owned())).unwrap().as_deref(), Some("ä"));
         parameters.finish().unwrap();
 
@@ -180,7 +173,6 @@ mod tests {
         assert!(of("n=1").await.unwrap().finish().is_err());
         for wrong in ["0", "11", "-1", "+1", "1.0", "", "x", "99999999999999999999"] {
             assert!(of(&format!("n={wrong}")).await.unwrap().number("n", 1, 10).is_err(), "{wrong}");
-            assert!(of(&format!("yes={wrong}")).await.unwrap().flag("yes").is_err(), "{wrong}");
         }
     }
 }

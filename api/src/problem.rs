@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub(crate) use self::documented::{Answers, GatewayAnswer, answers};
+pub(crate) use self::documented::{Answers, GatewayAnswer, answers, share};
 
 /// What went wrong, for programs. Part of the API: never rename one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     cors::{self, Origin},
     cross_site, document, executions, health, history, listing, logs,
-    problem::{Code, Problem},
+    problem::{self, Code, Problem},
     request_id, security, start, tasks,
 };
 
@@ -109,8 +109,8 @@ fn panicked(what: Box<dyn Any + Send>) -> Response {
     Problem::new(Code::Internal, "it has been logged under this request's id").into_response()
 }
 
-/// Each route once, to be served and to be documented. What documents it is put together only when the document is asked
-/// for: that would be a third of a function's start, and most processes are never asked.
+/// Each route once, in the order of use, to be served and to be documented. What documents it is put together only when the
+/// document is asked for: that would be a third of a function's start, and most processes are never asked.
 macro_rules! routes {
     ($($room:ident::$handler:ident),+ $(,)?) => { paste! {
         fn served() -> Router<App> {
@@ -122,6 +122,7 @@ macro_rules! routes {
             let routes = OpenApiRouter::<App>::with_openapi(document::base());
             let mut document = routes$(.routes(utoipa_axum::routes!($room::$handler)))+.into_openapi();
             document::name_requests(&mut document);
+            problem::share(&mut document);
             document
         }
     } };
@@ -130,12 +131,14 @@ macro_rules! routes {
 routes![
     start::start_sync,
     start::start_callback,
-    listing::list_executions,
     executions::get_execution,
+    listing::list_executions,
     cancel::cancel,
     start::rerun,
     logs::get_logs,
     history::get_history,
+    start::validate_sync,
+    start::validate_callback,
     tasks::list_tasks,
     health::get_health,
 ];

@@ -12,13 +12,13 @@ use domain::{Execution, ExecutionId, Owner, Pattern, limits};
 use jiff::Timestamp;
 use utoipa::IntoResponses;
 
-use self::validation::{Answered, Validated};
+use self::validation::Validated;
 use crate::{
     body::{Body, NoBody},
     caller::Caller,
     executions::{self, Id, NotFound},
     model::{ExecutionView, NewExecution, example, wrong},
-    parameters::{NoParameters, Parameters},
+    parameters::NoParameters,
     path::Path,
     prefer::Prefer,
     problem::{Answers, Code, Problem, answers},
@@ -68,8 +68,6 @@ macro_rules! start {
         #[utoipa::path(
             post, path = $path, operation_id = $id, tag = "executions",
             params(
-                ("validateOnly" = Option<bool>, Query, nullable = false,
-                    description = "Check the request, and start nothing"),
                 ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
                     description = "Makes the request safe to repeat: the same key and body again, compared by value, answers with the \
                                    execution as it is then, and starts nothing, for as long as the execution is kept"),
@@ -95,10 +93,10 @@ macro_rules! start {
                     ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
                     ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
                 ), example = example::pending),
-                (status = 200, description = "It is final already: `Prefer: wait` saw it end, or the request is a repeat. Or, \
-                    with `validateOnly`, what would be started", body = Answered, headers(
-                    ("Location" = String, description = "Where the execution is; absent with `validateOnly`"),
-                    ("ETag" = String, description = "Stands for the execution as it is now; absent with `validateOnly`"),
+                (status = 200, description = "It is final already: `Prefer: wait` saw it end, or the request is a repeat",
+                    body = ExecutionView, headers(
+                    ("Location" = String, description = "Where the execution is"),
+                    ("ETag" = String, description = "Stands for the execution as it is now"),
                     ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
                     ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
                 )),
@@ -109,12 +107,12 @@ macro_rules! start {
         pub(crate) async fn $name(
             State(app): State<App>,
             Caller(owner): Caller,
-            parameters: Parameters,
+            _: NoParameters,
             prefer: Prefer,
             headers: HeaderMap,
             Body(new): Body,
         ) -> Result<Response, Problem> {
-            start(app, $pattern, owner, parameters, prefer, &headers, new).await
+            start(app, $pattern, owner, prefer, &headers, new).await
         }
     };
 }
@@ -135,26 +133,72 @@ start!(
     start_callback, "/executions/callback", "startCallbackExecution", Pattern::Callback
 );
 
+/// Checking a request is the same for both patterns, too.
+macro_rules! validate {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $id:literal, $pattern:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(
+            post, path = $path, operation_id = $id, tag = "executions",
+            params(
+                ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+                    description = "The key that the start would have"),
+            ),
+            request_body(content = NewExecution, description = "What would be run, and on what"),
+            responses(
+                (status = 200, description = "It can be started: this is what would be", body = Validated),
+                Refused,
+                Problem,
+            ),
+        )]
+        pub(crate) async fn $name(
+            State(app): State<App>,
+            Caller(owner): Caller,
+            _: NoParameters,
+            headers: HeaderMap,
+            Body(new): Body,
+        ) -> Result<axum::Json<Validated>, Problem> {
+            validate(app, $pattern, owner, &headers, new).await
+        }
+    };
+}
+
+validate!(
+    /// Check a request for a sync execution, and start nothing.
+    ///
+    /// It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+    validate_sync, "/executions/sync/validate", "validateSyncExecution", Pattern::Sync
+);
+validate!(
+    /// Check a request for a callback execution, and start nothing.
+    ///
+    /// It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+    validate_callback, "/executions/callback/validate", "validateCallbackExecution", Pattern::Callback
+);
+
+async fn validate(
+    app: App,
+    pattern: Pattern,
+    owner: Owner,
+    headers: &HeaderMap,
+    new: NewExecution,
+) -> Result<axum::Json<Validated>, Problem> {
+    let now = clock::now();
+    let wanted = Wanted::of(&app, pattern, owner, headers, new, now)?;
+    startable(&app, &wanted, now).await?;
+    Validated::of(&app, wanted, now).await.map(axum::Json)
+}
+
 async fn start(
     app: App,
     pattern: Pattern,
     owner: Owner,
-    mut parameters: Parameters,
     prefer: Prefer,
     headers: &HeaderMap,
     new: NewExecution,
 ) -> Result<Response, Problem> {
-    let validate_only = parameters.flag("validateOnly")?;
-    parameters.finish()?;
     let now = clock::now();
-    let says_timeout = new.says_timeout();
-    let request = new.into_request(&app.catalog);
-    let execution = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
-    let wanted = Wanted { execution, keyed: idempotency_key(headers)?.is_some(), says_timeout };
+    let wanted = Wanted::of(&app, pattern, owner, headers, new, now)?;
     startable(&app, &wanted, now).await?;
-    if validate_only {
-        return Ok(axum::Json(Validated::of(&app, wanted, now).await?).into_response());
-    }
     start_wanted(&app, wanted, now, prefer).await
 }
 
@@ -165,6 +209,22 @@ struct Wanted {
     keyed: bool,
     /// Whether it says how long the job may take. If not, a repeat is the same request also where the default has changed.
     says_timeout: bool,
+}
+
+impl Wanted {
+    fn of(
+        app: &App,
+        pattern: Pattern,
+        owner: Owner,
+        headers: &HeaderMap,
+        new: NewExecution,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
+        let says_timeout = new.says_timeout();
+        let request = new.into_request(&app.catalog);
+        let execution = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
+        Ok(Self { execution, keyed: idempotency_key(headers)?.is_some(), says_timeout })
+    }
 }
 
 /// The id for a request: what its idempotency key stands for, or a new one.

@@ -1,13 +1,16 @@
 //! Problems as the document has them: with the bodies that are really sent, so that the two can't drift.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use axum::http::StatusCode;
 use utoipa::{
     IntoResponses, ToSchema,
     openapi::{
-        AllOfBuilder, Header, ObjectBuilder, RefOr, Response, ResponseBuilder, Schema, Type, content::ContentBuilder,
-        example::ExampleBuilder, header::HeaderBuilder, schema::Ref,
+        Header, ObjectBuilder, OpenApi, RefOr, Response, ResponseBuilder, Type,
+        content::{Content, ContentBuilder},
+        example::ExampleBuilder,
+        header::HeaderBuilder,
+        schema::{Ref, RefBuilder},
     },
 };
 
@@ -26,14 +29,8 @@ pub(crate) fn answers(codes: &[Code]) -> Answers {
 }
 
 fn answer(codes: &[Code]) -> Response {
-    let words = codes.iter().map(|code| format!("{}: `{}`", code.title(), code.name())).collect::<Vec<_>>();
-    let examples = codes.iter().map(|code| {
-        let body = serde_json::to_value(example(*code).body("5f2c9d1e7a3b4c60")).ok();
-        (code.name(), ExampleBuilder::new().summary(code.title()).value(body).build())
-    });
-    let content = ContentBuilder::new().schema(Some(schema(codes))).examples_from_iter(examples);
-    let answer = ResponseBuilder::new().description(words.join(". "));
-    let answer = answer.content("application/problem+json", content.build());
+    let answer = ResponseBuilder::new().description(words(codes.iter().map(|code| (code.name(), code.title()))));
+    let answer = answer.content("application/problem+json", problems(codes));
     if codes.iter().any(|code| code.retry_after().is_some()) {
         answer.header("Retry-After", retry_after())
     } else {
@@ -42,19 +39,23 @@ fn answer(codes: &[Code]) -> Response {
     .build()
 }
 
+fn problems(codes: &[Code]) -> Content {
+    let examples = codes.iter().map(|code| {
+        let body = serde_json::to_value(example(*code).body("5f2c9d1e7a3b4c60")).ok();
+        (code.name(), ExampleBuilder::new().summary(code.title()).value(body).build())
+    });
+    ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).examples_from_iter(examples).build()
+}
+
+/// What an answer's problems are called, and what each means.
+fn words<Title: AsRef<str>>(problems: impl Iterator<Item = (String, Title)>) -> String {
+    let word = |(code, title): (String, Title)| format!("`{code}`: {}", title.as_ref());
+    problems.map(word).collect::<Vec<_>>().join(". ")
+}
+
 fn retry_after() -> Header {
     let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0.0));
     HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds until the same request may succeed")).build()
-}
-
-/// A problem that has one of these codes, and their status.
-fn schema(codes: &[Code]) -> Schema {
-    let statuses = codes.first().map(|code| code.status().as_u16());
-    let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|code| code.name())));
-    let status = ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(statuses));
-    let these =
-        ObjectBuilder::new().property("code", code).property("status", status).required("code").required("status");
-    AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(these).build().into()
 }
 
 fn example(code: Code) -> Problem {
@@ -74,6 +75,62 @@ impl IntoResponses for Problem {
         let mut answers = answers(&[Code::Unauthenticated, Code::Internal, Code::AwsUnavailable]);
         answers.extend(GatewayAnswer::responses());
         answers
+    }
+}
+
+/// Makes one response of all that have the same error status, for every operation to refer to: a client that is generated then
+/// has one type of error. What an operation says of its own codes stands beside the reference.
+pub(crate) fn share(document: &mut OpenApi) {
+    let mut shared = BTreeMap::<String, Response>::new();
+    let operations = document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post]).flatten();
+    for (status, answer) in operations.flat_map(|operation| &mut operation.responses.responses) {
+        let Some(name) = shared_name(status) else { continue };
+        let RefOr::T(own) = answer else { continue };
+        let own = std::mem::take(own);
+        *answer = RefOr::Ref(reference(&name, &own.description));
+        match shared.entry(name) {
+            Entry::Vacant(first) => drop(first.insert(own)),
+            Entry::Occupied(mut known) => add(known.get_mut(), own),
+        }
+    }
+    if let Some(components) = &mut document.components {
+        components.responses.extend(shared.into_iter().map(|(name, answer)| (name, answer.into())));
+    }
+}
+
+/// What a response with this status is called in the document, if it is an error.
+fn shared_name(status: &str) -> Option<String> {
+    let status: StatusCode = status.parse().ok()?;
+    let is_error = status.is_client_error() || status.is_server_error();
+    is_error.then(|| status.canonical_reason().unwrap_or(status.as_str()).replace([' ', '-'], ""))
+}
+
+fn reference(name: &str, description: &str) -> Ref {
+    RefBuilder::new().ref_location(format!("#/components/responses/{name}")).description(Some(description)).build()
+}
+
+/// Adds the examples that a response does not have yet, and says what all of them are.
+fn add(known: &mut Response, more: Response) {
+    known.headers.extend(more.headers);
+    for (media_type, content) in more.content {
+        match (known.content.get_mut(&media_type), content) {
+            (Some(RefOr::T(known)), RefOr::T(content)) => known.examples.extend(content.examples),
+            (Some(_), _) => {}
+            (None, content) => drop(known.content.insert(media_type, content)),
+        }
+    }
+    if known.description == more.description {
+        return;
+    }
+    let examples =
+        known.content.values().filter_map(|content| if let RefOr::T(own) = content { Some(own) } else { None });
+    let titled = examples.flat_map(|content| &content.examples).filter_map(|(code, example)| match example {
+        RefOr::T(example) => Some((code.clone(), example.summary.clone())),
+        RefOr::Ref(_) => None,
+    });
+    let all = words(titled);
+    if !all.is_empty() {
+        known.description = all;
     }
 }
 
@@ -110,9 +167,7 @@ impl IntoResponses for GatewayAnswer {
             // The one answer of ours with a status of API Gateway's.
             let response = if status == Code::CrossSiteRequest.status() {
                 let code = Code::CrossSiteRequest;
-                let body = serde_json::to_value(example(code).body("5f2c9d1e7a3b4c60")).ok();
-                let content = ContentBuilder::new().schema(Some(schema(&[code]))).example(body);
-                response.content("application/problem+json", content.build()).build()
+                response.content("application/problem+json", problems(&[code])).build()
             } else {
                 response.build()
             };

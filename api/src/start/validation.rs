@@ -1,4 +1,4 @@
-//! `validateOnly`: what a request would start, and nothing started.
+//! What a request would start, and nothing started.
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,16 @@ use utoipa::ToSchema;
 
 use super::{Wanted, repeated};
 use crate::{
-    model::{ExecutionView, PatternView, Retry, only},
+    model::{PatternView, Retry},
     problem::Problem,
     router::App,
 };
-
-only! { ValidatedStatus = "VALIDATED" }
-
-/// What a start answers with when nothing is left to wait for. `status` tells which it is.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[schema(as = StartAnswer)]
-#[expect(dead_code, clippy::large_enum_variant, reason = "it is here to be documented: each is answered as itself")]
-pub(crate) enum Answered {
-    Execution(ExecutionView),
-    Validated(Validated),
-}
 
 /// A request that can be started as it is, with everything said that it leaves out. Nothing was started.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ValidatedRequest)]
 pub(crate) struct Validated {
-    status: ValidatedStatus,
     pattern: PatternView,
     /// Name of the job.
     #[schema(example = "demo")]
@@ -59,7 +46,6 @@ impl Validated {
         let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| repeated(seen, &wanted)).transpose()?;
         let Wanted { execution: wanted, keyed, .. } = wanted;
         Ok(Self {
-            status: ValidatedStatus::Only,
             pattern: PatternView::of(wanted.pattern),
             task: wanted.request.task,
             input: wanted.request.input,

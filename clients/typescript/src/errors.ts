@@ -1,7 +1,7 @@
 /** What can go wrong, as types that `instanceof` tells apart. */
 
 import type { Problem } from "./generated/types.gen.js";
-import type { UnsuccessfulExecution } from "./wait.js";
+import type { UnsuccessfulExecution } from "./execution.js";
 
 /** The job is over and did not complete: `execution.status` says how it ended, `execution.error` why. */
 export class ExecutionFailed extends Error {

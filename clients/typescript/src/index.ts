@@ -7,6 +7,18 @@ export type { HistoryFilter, ListFilter, LogOptions } from "./browse.js";
 export { createLonghaul } from "./client.js";
 export type { Longhaul, LonghaulOptions } from "./client.js";
 export { ApiError, ExecutionFailed, ProblemError } from "./errors.js";
+export type {
+  CancelledExecution,
+  CancellingExecution,
+  CompletedExecution,
+  Execution,
+  FailedExecution,
+  FinalExecution,
+  PendingExecution,
+  RunningExecution,
+  TimedOutExecution,
+  UnsuccessfulExecution,
+} from "./execution.js";
 export type * from "./generated/types.gen.js";
 export type { CallOptions } from "./retry.js";
 export { runCallback, runSync } from "./run.js";
@@ -16,4 +28,4 @@ export type { AwsCredentials, SigV4Options } from "./sigv4.js";
 export { cancel, rerun, startCallback, startSync } from "./start.js";
 export type { StartOptions } from "./start.js";
 export { get, isFinal, waitFor } from "./wait.js";
-export type { FinalExecution, UnsuccessfulExecution, WaitOptions } from "./wait.js";
+export type { WaitOptions } from "./wait.js";

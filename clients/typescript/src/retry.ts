@@ -75,8 +75,14 @@ function unread(error: unknown): never {
   throw error;
 }
 
+/** Request Timeout, Too Early and Too Many Requests: of all 4xx only these say that the same request may succeed later. */
+const TRANSIENT_4XX = [408, 425, 429];
+
 function isPassing(error: unknown): error is Error {
-  if (error instanceof ApiError) return error.response.status === 429 || error.response.status >= 500;
+  if (error instanceof ApiError) {
+    const { status } = error.response;
+    return TRANSIENT_4XX.includes(status) || status >= 500;
+  }
   if (error instanceof DOMException) return error.name === "TimeoutError";
   if (error instanceof TypeError && NO_CONNECTION.test(error.message)) return true;
   return error instanceof Error && passing.has(error);

@@ -2,7 +2,8 @@
 
 import type { Longhaul } from "./client.js";
 import { ExecutionFailed } from "./errors.js";
-import type { CompletedExecution, NewExecution } from "./generated/types.gen.js";
+import type { CompletedExecution } from "./execution.js";
+import type { NewExecution } from "./generated/types.gen.js";
 import { startCallback, startSync, type StartOptions } from "./start.js";
 import { waitFor, type WaitOptions } from "./wait.js";
 

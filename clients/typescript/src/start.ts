@@ -4,7 +4,8 @@
  */
 
 import type { Longhaul } from "./client.js";
-import type { Execution, NewExecution } from "./generated/types.gen.js";
+import type { Execution } from "./execution.js";
+import type { NewExecution } from "./generated/types.gen.js";
 import { cancelExecution, rerunExecution, startCallbackExecution, startSyncExecution } from "./generated/sdk.gen.js";
 import { answered, type CallOptions } from "./retry.js";
 import { executionOf } from "./wait.js";

@@ -3,19 +3,9 @@
 import type { Longhaul } from "./client.js";
 import { ApiError } from "./errors.js";
 import { getExecution } from "./generated/sdk.gen.js";
-import type {
-  CancelledExecution,
-  CompletedExecution,
-  Execution,
-  FailedExecution,
-  GetExecutionData,
-  StartAnswer,
-  TimedOutExecution,
-} from "./generated/types.gen.js";
+import type { FinalExecution, Execution } from "./execution.js";
+import type { Execution as Answer, GetExecutionData } from "./generated/types.gen.js";
 import { answered, type CallOptions, pause, retryAfter } from "./retry.js";
-
-export type UnsuccessfulExecution = FailedExecution | TimedOutExecution | CancelledExecution;
-export type FinalExecution = CompletedExecution | UnsuccessfulExecution;
 
 export interface WaitOptions extends CallOptions {
   /** Hears of the execution as it is first seen, and of every change of it. */
@@ -75,7 +65,7 @@ export async function waitFor(
 }
 
 /** What is between us and the API may answer 200 with a page of its own. */
-export function executionOf({ data, response }: { data: StartAnswer | undefined; response: Response }): Execution {
-  if (typeof data !== "object" || !("executionId" in data) || data.status === "VALIDATED") throw new ApiError(response, data);
-  return data;
+export function executionOf({ data, response }: { data: Answer | undefined; response: Response }): Execution {
+  if (typeof data !== "object" || !("executionId" in data)) throw new ApiError(response, data);
+  return data as Execution;
 }

@@ -21,6 +21,9 @@ after(() => stack.stop());
 /** Of what hangs: far longer than anything here takes, even on a busy machine. */
 const timeout = 600_000;
 
+/** Of what has to fail at once. */
+const atOnce = { onRetry: (error: Error) => assert.fail(`tried again: ${error}`) };
+
 /** An HTTP server of our own for the length of a test. */
 async function serving<T>(listener: RequestListener, use: (baseUrl: string) => Promise<T>): Promise<T> {
   const server = createServer(listener).listen(0, "127.0.0.1");
@@ -92,6 +95,37 @@ test("throttled calls come back when they were told to", { timeout }, async () =
   assert(second - first >= 990, `came back after ${second - first} ms`);
   assert(heard[0] instanceof ApiError && heard[0].response.status === 429);
 });
+
+for (const status of [408, 425, 429, 500, 502, 503, 504]) {
+  test(`a wait goes on after a ${status}, when Retry-After says`, { timeout }, async () => {
+    const statuses = [status, 200];
+    const answers = async () => {
+      const now = statuses.shift() ?? 200;
+      const body = { executionId: "an-id", done: true, status: "COMPLETED" };
+      return now === 200 ? Response.json(body) : new Response("", { status: now, headers: { "retry-after": "7" } });
+    };
+    const pauses: number[] = [];
+    const { setTimeout: inEarnest } = globalThis;
+    const skipped = mock.method(globalThis, "setTimeout", (...timer: Parameters<typeof setTimeout>) => {
+      if (!isPause(timer)) return inEarnest(...timer);
+      pauses.push(timer[1] ?? NaN);
+      return inEarnest(timer[0]);
+    });
+    await waitFor(createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers }), "an-id");
+    skipped.mock.restore();
+    assert.equal(pauses.length, 1);
+    for (const ms of pauses) assert(ms >= 7000 && ms <= 8750, `paused for ${ms} ms`);
+  });
+}
+
+for (const status of [400, 401, 403, 404, 409, 410, 413, 415, 422]) {
+  test(`a wait ends at a ${status}`, { timeout }, async () => {
+    const answers = async () => Response.json({ message: "no" }, { status });
+    const longhaul = createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers });
+    const refused = (error: unknown) => error instanceof ApiError && error.response.status === status;
+    await assert.rejects(waitFor(longhaul, "an-id", atOnce), refused);
+  });
+}
 
 const granted = { "preference-applied": "wait=20" };
 for (const { what, etag, applied, status } of [
@@ -192,9 +226,6 @@ test("a start that nobody answers gives up", { timeout }, async () => {
   assert.equal(calls, 8);
 });
 
-/** Of what has to fail at once. */
-const atOnce = { onRetry: (error: Error) => assert.fail(`tried again: ${error}`) };
-
 for (const [what, token, thrown] of [
   ["fails", () => Promise.reject(new Error("no token")), /no token/],
   ["has a mistake", () => (undefined as unknown as { token: string }).token, TypeError],
@@ -252,4 +283,11 @@ test("JSON that broke off is asked for again", { timeout }, async () => {
   const answers = async () => new Response(texts.shift(), { headers: { "content-type": "application/json" } });
   const execution = await get(createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers }), "an-id");
   assert.deepEqual([execution.executionId, texts], ["an-id", []]);
+});
+
+test("a parser that has a mistake is not called again", { timeout }, async () => {
+  const answers = async () => Response.json({ executionId: "an-id" });
+  const parseJson = () => JSON.parse("undefined") as unknown;
+  const longhaul = createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers, parseJson });
+  await assert.rejects(waitFor(longhaul, "an-id", atOnce), /parseJson cannot read an answer/);
 });

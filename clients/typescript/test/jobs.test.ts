@@ -64,6 +64,19 @@ test("a result has the type that its parser gives it", { timeout }, async () => 
   await assert.rejects(runSync(longhaul, { input: ["41"], task: "echo" }, { parse }), RangeError);
 });
 
+test("a big integer in a result comes whole to a parser of one's own", { timeout }, async () => {
+  const big = "12345678901234567891";
+  const quoted = (text: string) => text.replace(/(?<=[:[,])\d{16,}(?=[\]},])/g, (digits) => `"${digits}n"`);
+  const revived = (_: string, value: unknown) =>
+    typeof value === "string" && /^\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value;
+  const parseJson = (text: string): unknown => JSON.parse(quoted(text), revived);
+  const task = "big";
+  const rounded = await runSync(longhaul, { input: 1, task });
+  assert.deepEqual(rounded.result, { id: Number(big) });
+  const { result } = await runSync(createLonghaul({ baseUrl: stack.api, parseJson }), { input: 1, task });
+  assert.deepEqual(result, { id: BigInt(big) });
+});
+
 test("a body that does not validate says where", { timeout }, async () => {
   await assert.rejects(startSync(longhaul, { input: 1, timeoutSeconds: 0, task: "nope" }), (error) => {
     assert(error instanceof ProblemError);

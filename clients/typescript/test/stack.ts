@@ -12,7 +12,7 @@ const BINARY =
   process.env["LONGHAUL_BIN"] ?? fileURLToPath(new URL("../../../target/debug/longhaul", import.meta.url));
 
 /** What the tests run on it: each is over as soon as it has begun, but for the demonstration job. */
-const TASKS = ["echo=cat", "fails=echo no >&2; exit 3"];
+const TASKS = ["echo=cat", "fails=echo no >&2; exit 3", `big=echo '{"id":12345678901234567891}'`];
 
 export class Stack {
   private constructor(

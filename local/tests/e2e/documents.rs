@@ -1,6 +1,6 @@
 //! The document and its page: served, and the same as the one that is checked in.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::stack::{Stack, header, root};
 
@@ -55,30 +55,70 @@ async fn every_example_of_a_request_works() {
     assert!(sent >= 8, "{sent}");
 }
 
-/// A problem's schema says which codes a status can have: those of the examples beside it.
+/// One schema for every problem, and one response for every error status: a generated client then has one type of error.
 #[tokio::test]
-async fn every_problem_is_typed_by_its_status() {
+async fn every_operation_shares_the_responses_of_its_errors() {
     let stack = Stack::start(&[]).await;
     let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
-    let paths = document["paths"].as_object().unwrap().values();
-    let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+    let paths = document["paths"].as_object().unwrap();
     let mut seen = 0;
-    for (status, response) in operations.flat_map(|operation| operation["responses"].as_object().unwrap()) {
-        let Some(problem) = response["content"].get("application/problem+json") else { continue };
-        let typed = &problem["schema"]["allOf"][1]["properties"];
-        let status: u16 = status.parse().unwrap();
-        assert_eq!(typed["status"]["enum"], serde_json::json!([status]));
-        let codes: std::collections::BTreeSet<_> =
-            typed["code"]["enum"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
-        let examples = problem["examples"].as_object().unwrap();
-        assert_eq!(examples.keys().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), codes);
-        for (code, example) in examples {
-            assert_eq!(
-                (&example["value"]["code"], &example["value"]["status"]),
-                (&Value::from(code.as_str()), &Value::from(status))
-            );
+    for operation in paths.values().flat_map(|path| path.as_object().unwrap().values()) {
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(!operation["tags"].as_array().unwrap().is_empty(), "{id}");
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            if !status.starts_with(['4', '5']) {
+                assert!(response.get("$ref").is_none(), "{id} {status}");
+                continue;
+            }
+            let shared = response["$ref"].as_str().unwrap().strip_prefix('#').unwrap();
+            let shared = document.pointer(shared).unwrap_or_else(|| panic!("{id} {status}: {response}"));
+            if let Some(problem) = shared["content"].get("application/problem+json") {
+                assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem", "{id} {status}");
+                let words = response["description"].as_str().unwrap();
+                let examples = problem["examples"].as_object().unwrap();
+                let own: Vec<_> = examples.iter().filter(|(code, _)| words.contains(&format!("`{code}`"))).collect();
+                assert!(!own.is_empty(), "{id} {status} names its codes: {words}");
+                for (code, example) in own {
+                    let status: u16 = status.parse().unwrap();
+                    let value = &example["value"];
+                    assert_eq!((&value["code"], &value["status"]), (&json!(code), &json!(status)), "{id}");
+                }
+            }
+            seen += 1;
         }
-        seen += 1;
     }
-    assert!(seen > 20, "{seen}");
+    assert!(seen > 60, "{seen}");
+    let schemas: Vec<_> = document["components"]["schemas"].as_object().unwrap().keys().collect();
+    assert!(schemas.len() < 30, "{schemas:?}");
+}
+
+/// A start, a repeat of it, a rerun and a cancel are all answered with the same type.
+#[tokio::test]
+async fn every_answer_with_an_execution_has_one_schema() {
+    let stack = Stack::start(&[]).await;
+    let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    for (path, method, statuses) in [
+        ("/executions/sync", "post", &["200", "202"][..]),
+        ("/executions/callback", "post", &["200", "202"]),
+        ("/executions/{executionId}/rerun", "post", &["200", "202"]),
+        ("/executions/{executionId}/cancel", "post", &["200", "202"]),
+        ("/executions/{executionId}", "get", &["200"]),
+    ] {
+        for status in statuses {
+            let schema = &document["paths"][path][method]["responses"][status]["content"]["application/json"]["schema"];
+            assert_eq!(schema, &json!({ "$ref": "#/components/schemas/Execution" }), "{path} {status}");
+        }
+    }
+    assert_eq!(document["components"]["schemas"]["Execution"]["type"], "object", "flat, as every generator takes it");
+}
+
+/// The documentation page shows the operations as the document has them: in the order of use.
+#[tokio::test]
+async fn operations_stand_in_the_order_of_use() {
+    let stack = Stack::start(&[]).await;
+    let text = stack.get("/openapi.yaml").send().await.unwrap().text().await.unwrap();
+    let ids: Vec<_> = text.lines().filter_map(|line| line.trim().strip_prefix("operationId: ")).collect();
+    let first = ["startSyncExecution", "startCallbackExecution", "getExecution", "listExecutions", "cancelExecution"];
+    assert_eq!(ids[..5], first);
+    assert_eq!(ids.last(), Some(&"getHealth"));
 }

@@ -225,8 +225,8 @@ async fn an_answer_costs_as_few_calls_as_it_can() {
     for (what, request, mut expected) in [
         ("start", post("/executions/sync"), vec![put, invoke]),
         ("start by key", post("/executions/callback").header("idempotency-key", "k"), vec![put, invoke]),
-        ("check", post("/executions/sync?validateOnly=true"), vec![]),
-        ("check by key", post("/executions/sync?validateOnly=true").header("idempotency-key", "k2"), vec![get]),
+        ("check", post("/executions/sync/validate"), vec![]),
+        ("check by key", post("/executions/sync/validate").header("idempotency-key", "k2"), vec![get]),
         ("poll", stack.get(&path("")), vec![get]),
         ("poll, unchanged", stack.get(&path("")).header("if-none-match", "*"), vec![get]),
         ("poll of what is final, with a wait", stack.get(&path("")).header("prefer", "wait=5"), vec![get]),

@@ -98,7 +98,7 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
     assert_eq!(all["errors"][5]["detail"], "is not one of: demo (did you mean demo?)");
     // JSON and its schemas know no difference between 3 and 3.0, and its readers may skip a byte order mark.
     let whole = "\u{feff}{\"input\": 1, \"timeoutSeconds\": 6e1, \"retry\": {\"maxAttempts\": 3.0}, \"tags\": null}";
-    let checked = stack.post("/executions/sync?validateOnly=true").header("content-type", "application/json");
+    let checked = stack.post("/executions/sync/validate").header("content-type", "application/json");
     assert_eq!(checked.body(whole).send().await.unwrap().status(), StatusCode::OK);
     assert_eq!(stack.items().await, 0, "nothing is left behind");
 }
@@ -159,6 +159,7 @@ async fn what_is_not_there_is_a_problem_too() {
     assert!(detail.contains("POST /executions/sync") && detail.contains("POST /executions/callback"), "{detail}");
     for (path, allowed) in [
         ("/executions/sync", "POST"),
+        ("/executions/sync/validate", "POST"),
         ("/executions", "GET,HEAD"),
         ("/executions/some", "GET,HEAD"),
         ("/executions/some/cancel", "POST"),

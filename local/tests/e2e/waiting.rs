@@ -122,37 +122,36 @@ async fn a_long_poll_does_not_end_with_what_is_not_shown() {
 async fn a_request_that_is_only_checked_leaves_nothing_behind() {
     let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     for pattern in ["sync", "callback"] {
-        let check = |query: &str, body: Value| stack.post(&format!("/executions/{pattern}?{query}")).json(&body);
+        let check = |rest: &str, body: Value| stack.post(&format!("/executions/{pattern}{rest}")).json(&body);
         let body = json!({ "task": "quick", "input": { "n": 1 }, "retry": { "maxAttempts": 2 }, "tags": { "a": "b" } });
-        let response = check("validateOnly=true", body.clone()).send().await.unwrap();
+        let response = check("/validate", body.clone()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert!(response.headers().get("location").is_none());
         let checked: Value = response.json().await.unwrap();
         let expected = json!({
-            "status": "VALIDATED", "pattern": pattern, "task": "quick", "input": { "n": 1 }, "timeoutSeconds": 31_536_000,
+            "pattern": pattern, "task": "quick", "input": { "n": 1 }, "timeoutSeconds": 86_400,
             "retry": { "maxAttempts": 2 }, "tags": { "a": "b" }, "replay": false,
         });
         assert_eq!(checked, expected);
-        let bad = check("validateOnly=true", json!({ "input": 1, "task": "none" })).send().await.unwrap();
+        let bad = check("/validate", json!({ "input": 1, "task": "none" })).send().await.unwrap();
         assert_eq!(bad.status(), StatusCode::UNPROCESSABLE_ENTITY);
-        for query in ["validateOnly=maybe", "validateOnly=", "validateonly=true", "validateOnly=true&validateOnly=true"]
-        {
-            let response = check(query, body.clone()).send().await.unwrap();
-            assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
-            assert_eq!(response.json::<Value>().await.unwrap()["code"], "invalid-parameter", "{query}");
+        for rest in ["?validateOnly=true", "/validate?x=1"] {
+            let response = check(rest, body.clone()).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{rest}");
+            assert_eq!(response.json::<Value>().await.unwrap()["code"], "invalid-parameter", "{rest}");
         }
         assert_eq!(stack.items().await, 0, "nothing is left behind");
     }
 
-    let keyed = |query: &str, input: u32| {
-        let post = stack.post(&format!("/executions/sync{query}")).header("idempotency-key", "k");
+    let keyed = |rest: &str, input: u32| {
+        let post = stack.post(&format!("/executions/sync{rest}")).header("idempotency-key", "k");
         post.json(&json!({ "task": "quick", "input": input }))
     };
-    let before: Value = keyed("?validateOnly=true", 1).send().await.unwrap().json().await.unwrap();
-    let started: Value = keyed("?validateOnly=false", 1).send().await.unwrap().json().await.unwrap();
-    let after: Value = keyed("?validateOnly=true", 1).send().await.unwrap().json().await.unwrap();
+    let before: Value = keyed("/validate", 1).send().await.unwrap().json().await.unwrap();
+    let started: Value = keyed("", 1).send().await.unwrap().json().await.unwrap();
+    let after: Value = keyed("/validate", 1).send().await.unwrap().json().await.unwrap();
     assert_eq!((&before["replay"], &after["replay"]), (&json!(false), &json!(true)));
     assert_eq!((&before["executionId"], &after["executionId"]), (&started["executionId"], &started["executionId"]));
-    let other = keyed("?validateOnly=true", 2).send().await.unwrap();
+    let other = keyed("/validate", 2).send().await.unwrap();
     assert_eq!(other.json::<Value>().await.unwrap()["code"], "idempotency-key-reused");
 }

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, Options as Options2, TDataShape } from './client/index.js';
-import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListTasksData, ListTasksErrors, ListTasksResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses } from './types.gen.js';
+import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListTasksData, ListTasksErrors, ListTasksResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -17,29 +17,6 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
      */
     meta?: Record<string, unknown>;
 };
-
-/**
- * List your executions, newest first.
- *
- * Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
- * says that the list goes on. An execution that was just accepted may be missing for a moment.
- */
-export const listExecutions = <ThrowOnError extends boolean = false>(options?: Options<ListExecutionsData, ThrowOnError>) => (options?.client ?? client).get<ListExecutionsResponses, ListExecutionsErrors, ThrowOnError>({ url: '/executions', ...options });
-
-/**
- * Start a job that reports for itself.
- *
- * The workflow starts the task and ends; the worker in the task records the result: the file that
- * `EXECUTION_RESULT_FILE` names, or else the last JSON object or array on the job's stdout.
- */
-export const startCallbackExecution = <ThrowOnError extends boolean = false>(options: Options<StartCallbackExecutionData, ThrowOnError>) => (options.client ?? client).post<StartCallbackExecutionResponses, StartCallbackExecutionErrors, ThrowOnError>({
-    url: '/executions/callback',
-    ...options,
-    headers: {
-        'Content-Type': 'application/json',
-        ...options.headers
-    }
-});
 
 /**
  * Start a job whose workflow waits for it and holds the result.
@@ -58,6 +35,21 @@ export const startSyncExecution = <ThrowOnError extends boolean = false>(options
 });
 
 /**
+ * Start a job that reports for itself.
+ *
+ * The workflow starts the task and ends; the worker in the task records the result: the file that
+ * `EXECUTION_RESULT_FILE` names, or else the last JSON object or array on the job's stdout.
+ */
+export const startCallbackExecution = <ThrowOnError extends boolean = false>(options: Options<StartCallbackExecutionData, ThrowOnError>) => (options.client ?? client).post<StartCallbackExecutionResponses, StartCallbackExecutionErrors, ThrowOnError>({
+    url: '/executions/callback',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
  * Get an execution as it is now.
  *
  * While it is not final, `Retry-After` says when it is worth asking again. `If-None-Match` with the last `ETag` makes an
@@ -66,12 +58,36 @@ export const startSyncExecution = <ThrowOnError extends boolean = false>(options
 export const getExecution = <ThrowOnError extends boolean = false>(options: Options<GetExecutionData, ThrowOnError>) => (options.client ?? client).get<GetExecutionResponses, GetExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}', ...options });
 
 /**
+ * List your executions, newest first.
+ *
+ * Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
+ * says that the list goes on. An execution that was just accepted may be missing for a moment.
+ */
+export const listExecutions = <ThrowOnError extends boolean = false>(options?: Options<ListExecutionsData, ThrowOnError>) => (options?.client ?? client).get<ListExecutionsResponses, ListExecutionsErrors, ThrowOnError>({ url: '/executions', ...options });
+
+/**
  * Stop an execution.
  *
  * Its task is stopped; it is `CANCELLED` once ECS says that the task has stopped, and until then `CANCELLING`. A job that
  * is through before it can be stopped has completed. Safe to repeat.
  */
 export const cancelExecution = <ThrowOnError extends boolean = false>(options: Options<CancelExecutionData, ThrowOnError>) => (options.client ?? client).post<CancelExecutionResponses, CancelExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/cancel', ...options });
+
+/**
+ * Run the same job again, as a new execution.
+ *
+ * The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own. It is refused as the
+ * request would be: `invalid-body` where its job is not offered any more.
+ */
+export const rerunExecution = <ThrowOnError extends boolean = false>(options: Options<RerunExecutionData, ThrowOnError>) => (options.client ?? client).post<RerunExecutionResponses, RerunExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/rerun', ...options });
+
+/**
+ * Read what an execution's task printed.
+ *
+ * Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
+ * shows a line some seconds after it was printed.
+ */
+export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: Options<GetExecutionLogsData, ThrowOnError>) => (options.client ?? client).get<GetExecutionLogsResponses, GetExecutionLogsErrors, ThrowOnError>({ url: '/executions/{executionId}/logs', ...options });
 
 /**
  * Read what an execution's workflow did, operation by operation.
@@ -83,27 +99,32 @@ export const cancelExecution = <ThrowOnError extends boolean = false>(options: O
 export const getExecutionHistory = <ThrowOnError extends boolean = false>(options: Options<GetExecutionHistoryData, ThrowOnError>) => (options.client ?? client).get<GetExecutionHistoryResponses, GetExecutionHistoryErrors, ThrowOnError>({ url: '/executions/{executionId}/history', ...options });
 
 /**
- * Read what an execution's task printed.
+ * Check a request for a sync execution, and start nothing.
  *
- * Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
- * shows a line some seconds after it was printed.
+ * It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
  */
-export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: Options<GetExecutionLogsData, ThrowOnError>) => (options.client ?? client).get<GetExecutionLogsResponses, GetExecutionLogsErrors, ThrowOnError>({ url: '/executions/{executionId}/logs', ...options });
+export const validateSyncExecution = <ThrowOnError extends boolean = false>(options: Options<ValidateSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<ValidateSyncExecutionResponses, ValidateSyncExecutionErrors, ThrowOnError>({
+    url: '/executions/sync/validate',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
 
 /**
- * Run the same job again, as a new execution.
+ * Check a request for a callback execution, and start nothing.
  *
- * The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own. It is refused as the
- * request would be: `invalid-body` where its job is not offered any more.
+ * It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
  */
-export const rerunExecution = <ThrowOnError extends boolean = false>(options: Options<RerunExecutionData, ThrowOnError>) => (options.client ?? client).post<RerunExecutionResponses, RerunExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/rerun', ...options });
-
-/**
- * Say that the API answers.
- *
- * It asks nothing of AWS: use it to see whether the process lives.
- */
-export const getHealth = <ThrowOnError extends boolean = false>(options?: Options<GetHealthData, ThrowOnError>) => (options?.client ?? client).get<GetHealthResponses, GetHealthErrors, ThrowOnError>({ url: '/healthz', ...options });
+export const validateCallbackExecution = <ThrowOnError extends boolean = false>(options: Options<ValidateCallbackExecutionData, ThrowOnError>) => (options.client ?? client).post<ValidateCallbackExecutionResponses, ValidateCallbackExecutionErrors, ThrowOnError>({
+    url: '/executions/callback/validate',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
 
 /**
  * List the jobs that may be run.
@@ -111,3 +132,10 @@ export const getHealth = <ThrowOnError extends boolean = false>(options?: Option
  * Whoever runs the installation says which there are.
  */
 export const listTasks = <ThrowOnError extends boolean = false>(options?: Options<ListTasksData, ThrowOnError>) => (options?.client ?? client).get<ListTasksResponses, ListTasksErrors, ThrowOnError>({ url: '/tasks', ...options });
+
+/**
+ * Say that the API answers.
+ *
+ * It asks nothing of AWS: use it to see whether the process lives.
+ */
+export const getHealth = <ThrowOnError extends boolean = false>(options?: Options<GetHealthData, ThrowOnError>) => (options?.client ?? client).get<GetHealthResponses, GetHealthErrors, ThrowOnError>({ url: '/healthz', ...options });

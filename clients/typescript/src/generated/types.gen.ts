@@ -5,9 +5,16 @@ export type ClientOptions = {
 };
 
 /**
- * What every execution has.
+ * What went wrong, for programs. Part of the API: never rename one.
  */
-export type About = {
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
+
+/**
+ * What was asked for, where it is, and how it ended. `done` says whether it is over; `status` says how it is or how it ended.
+ *
+ * `result` is there once `done` is true; `error` as well, unless `status` is `COMPLETED`.
+ */
+export type Execution = {
     /**
      * Which try its newest task works on, from 1.
      */
@@ -25,11 +32,27 @@ export type About = {
      * ARN of the durable execution that sees it through.
      */
     durableExecutionArn?: string;
+    /**
+     * From `startedAt` to `finishedAt`, in milliseconds; absent until then, and if no task was started.
+     */
+    durationMs?: number;
+    /**
+     * Why it did not complete; absent if it did, and until the job has ended.
+     */
+    error?: ExecutionError;
     executionId: string;
+    /**
+     * Exit code of the job; absent while it runs, and when it never ran or nobody saw it end.
+     */
+    exitCode?: number;
     /**
      * When it is forgotten, and its `Idempotency-Key` with it: 30 days after its end, and until then after its deadline.
      */
     expiresAt: string;
+    /**
+     * When the job ended; absent until then.
+     */
+    finishedAt?: string;
     /**
      * What the job got to work on, as it came in.
      */
@@ -48,9 +71,21 @@ export type About = {
      */
     rerunOf?: string;
     /**
+     * The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
+     * the last JSON object or array that it printed; `null` if there is none. Absent until the job has ended.
+     */
+    result?: unknown;
+    /**
+     * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
+     * where stdout and stderr are one) or `none`. The timeline says `noResult` and why, if the job printed something. Absent
+     * until the job has ended, and if it was not recorded.
+     */
+    resultSource?: string;
+    /**
      * When its newest task was started.
      */
     startedAt?: string;
+    status: Status;
     tags: {
         [key: string]: string;
     };
@@ -67,100 +102,6 @@ export type About = {
      */
     timeline: Array<TimelineEntry>;
 };
-
-/**
- * It was stopped because somebody asked for it.
- */
-export type CancelledExecution = About & End & {
-    error: ExecutionError;
-    /**
-     * The result that the job left all the same; `null` if none.
-     */
-    result: unknown;
-    status: CancelledStatus;
-};
-
-/**
- * CANCELLED
- */
-export type CancelledStatus = 'CANCELLED';
-
-/**
- * Somebody asked for an end; it is being stopped.
- */
-export type CancellingExecution = About & {
-    status: CancellingStatus;
-};
-
-/**
- * CANCELLING
- */
-export type CancellingStatus = 'CANCELLING';
-
-/**
- * What went wrong, for programs. Part of the API: never rename one.
- */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
-
-/**
- * Its job exited with 0.
- */
-export type CompletedExecution = About & End & {
-    /**
-     * The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
-     * the last JSON object or array that it printed; `null` if there is none.
-     */
-    result: unknown;
-    status: CompletedStatus;
-};
-
-/**
- * COMPLETED
- */
-export type CompletedStatus = 'COMPLETED';
-
-/**
- * What every execution has that is over.
- */
-export type End = {
-    /**
-     * From `startedAt` to `finishedAt`, in milliseconds; absent if no task was started.
-     */
-    durationMs?: number;
-    /**
-     * Exit code of the job; absent when it never ran or nobody saw it end.
-     */
-    exitCode?: number;
-    /**
-     * When the job ended.
-     */
-    finishedAt: string;
-    /**
-     * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
-     * where stdout and stderr are one) or `none`. The timeline says `noResult` and why, if the job printed something. Absent
-     * if it was not recorded.
-     */
-    resultSource?: string;
-};
-
-/**
- * An execution: what was asked for, where it is, what it came to. `status` tells which; `done` tells what most need.
- */
-export type Execution = ({
-    status: 'PENDING';
-} & PendingExecution) | ({
-    status: 'RUNNING';
-} & RunningExecution) | ({
-    status: 'CANCELLING';
-} & CancellingExecution) | ({
-    status: 'COMPLETED';
-} & CompletedExecution) | ({
-    status: 'FAILED';
-} & FailedExecution) | ({
-    status: 'TIMED_OUT';
-} & TimedOutExecution) | ({
-    status: 'CANCELLED';
-} & CancelledExecution);
 
 /**
  * Why a job did not complete.
@@ -263,23 +204,6 @@ export type ExecutionSummary = {
      */
     task: string;
 };
-
-/**
- * Its job failed, or the platform under it.
- */
-export type FailedExecution = About & End & {
-    error: ExecutionError;
-    /**
-     * The result that the job left all the same; `null` if none.
-     */
-    result: unknown;
-    status: FailedStatus;
-};
-
-/**
- * FAILED
- */
-export type FailedStatus = 'FAILED';
 
 /**
  * One thing that is wrong with a body.
@@ -453,18 +377,6 @@ export type Outcome = 'STARTED' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPE
 export type Pattern = 'sync' | 'callback';
 
 /**
- * Accepted; no task has been started yet.
- */
-export type PendingExecution = About & {
-    status: PendingStatus;
-};
-
-/**
- * PENDING
- */
-export type PendingStatus = 'PENDING';
-
-/**
  * Problem
  *
  * An error, as RFC 9457 has it.
@@ -511,23 +423,6 @@ export type Retry = {
 };
 
 /**
- * Its task was started.
- */
-export type RunningExecution = About & {
-    status: RunningStatus;
-};
-
-/**
- * RUNNING
- */
-export type RunningStatus = 'RUNNING';
-
-/**
- * What a start answers with when nothing is left to wait for. `status` tells which it is.
- */
-export type StartAnswer = Execution | ValidatedRequest;
-
-/**
  * Where an execution is.
  */
 export type Status = 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'TIMED_OUT' | 'CANCELLED';
@@ -555,23 +450,6 @@ export type TaskList = {
      */
     tasks: Array<Task>;
 };
-
-/**
- * Its deadline passed before its job ended.
- */
-export type TimedOutExecution = About & End & {
-    error: ExecutionError;
-    /**
-     * The result that the job left all the same; `null` if none.
-     */
-    result: unknown;
-    status: TimedOutStatus;
-};
-
-/**
- * TIMED_OUT
- */
-export type TimedOutStatus = 'TIMED_OUT';
 
 /**
  * Something that happened.
@@ -604,7 +482,6 @@ export type ValidatedRequest = {
      */
     replay: boolean;
     retry: Retry;
-    status: ValidatedStatus;
     tags: {
         [key: string]: string;
     };
@@ -618,10 +495,237 @@ export type ValidatedRequest = {
     timeoutSeconds: number;
 };
 
-/**
- * VALIDATED
- */
-export type ValidatedStatus = 'VALIDATED';
+export type StartSyncExecutionData = {
+    /**
+     * What to run, and on what
+     */
+    body: NewExecution;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: the same key and body again, compared by value, answers with the execution as it is then, and starts nothing, for as long as the execution is kept
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/executions/sync';
+};
+
+export type StartSyncExecutionErrors = {
+    /**
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Nobody vouches for the caller
+     */
+    401: Problem;
+    /**
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     */
+    403: GatewayAnswer;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `execution-id-taken`: The execution's id is taken
+     */
+    409: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     */
+    422: Problem;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Something went wrong on our side
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type StartSyncExecutionError = StartSyncExecutionErrors[keyof StartSyncExecutionErrors];
+
+export type StartSyncExecutionResponses = {
+    /**
+     * It is final already: `Prefer: wait` saw it end, or the request is a repeat
+     */
+    200: Execution;
+    /**
+     * Accepted: poll `Location`
+     */
+    202: Execution;
+};
+
+export type StartSyncExecutionResponse = StartSyncExecutionResponses[keyof StartSyncExecutionResponses];
+
+export type StartCallbackExecutionData = {
+    /**
+     * What to run, and on what
+     */
+    body: NewExecution;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: the same key and body again, compared by value, answers with the execution as it is then, and starts nothing, for as long as the execution is kept
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/executions/callback';
+};
+
+export type StartCallbackExecutionErrors = {
+    /**
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Nobody vouches for the caller
+     */
+    401: Problem;
+    /**
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     */
+    403: GatewayAnswer;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `execution-id-taken`: The execution's id is taken
+     */
+    409: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     */
+    422: Problem;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Something went wrong on our side
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type StartCallbackExecutionError = StartCallbackExecutionErrors[keyof StartCallbackExecutionErrors];
+
+export type StartCallbackExecutionResponses = {
+    /**
+     * It is final already: `Prefer: wait` saw it end, or the request is a repeat
+     */
+    200: Execution;
+    /**
+     * Accepted: poll `Location`
+     */
+    202: Execution;
+};
+
+export type StartCallbackExecutionResponse = StartCallbackExecutionResponses[keyof StartCallbackExecutionResponses];
+
+export type GetExecutionData = {
+    body?: never;
+    headers?: {
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
+        /**
+         * The last `ETag`
+         */
+        'If-None-Match'?: string;
+    };
+    path: {
+        /**
+         * Id of the execution
+         */
+        executionId: string;
+    };
+    query?: never;
+    url: '/executions/{executionId}';
+};
+
+export type GetExecutionErrors = {
+    /**
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Nobody vouches for the caller
+     */
+    401: Problem;
+    /**
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     */
+    403: GatewayAnswer;
+    /**
+     * `execution-not-found`: There is no such execution
+     */
+    404: Problem;
+    /**
+     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
+     */
+    410: Problem;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Something went wrong on our side
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type GetExecutionError = GetExecutionErrors[keyof GetExecutionErrors];
+
+export type GetExecutionResponses = {
+    /**
+     * The execution, also when its job failed
+     */
+    200: Execution;
+};
+
+export type GetExecutionResponse = GetExecutionResponses[keyof GetExecutionResponses];
 
 export type ListExecutionsData = {
     body?: never;
@@ -665,19 +769,13 @@ export type ListExecutionsData = {
 
 export type ListExecutionsErrors = {
     /**
-     * A parameter cannot be used as it is: `invalid-parameter`. The token is not one of this request's: `invalid-page-token`
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
      */
-    400: Problem & {
-        code: 'invalid-parameter' | 'invalid-page-token';
-        status: 400;
-    };
+    400: Problem;
     /**
-     * Nobody vouches for the caller: `unauthenticated`
+     * `unauthenticated`: Nobody vouches for the caller
      */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
+    401: Problem;
     /**
      * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
@@ -687,19 +785,13 @@ export type ListExecutionsErrors = {
      */
     429: GatewayAnswer;
     /**
-     * Something went wrong on our side: `internal`
+     * `internal`: Something went wrong on our side
      */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
+    500: Problem;
     /**
-     * AWS is temporarily unavailable: `aws-unavailable`
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
      */
-    503: Problem & {
-        code: 'aws-unavailable';
-        status: 503;
-    };
+    503: Problem;
 };
 
 export type ListExecutionsError = ListExecutionsErrors[keyof ListExecutionsErrors];
@@ -712,320 +804,6 @@ export type ListExecutionsResponses = {
 };
 
 export type ListExecutionsResponse = ListExecutionsResponses[keyof ListExecutionsResponses];
-
-export type StartCallbackExecutionData = {
-    /**
-     * What to run, and on what
-     */
-    body: NewExecution;
-    headers?: {
-        /**
-         * Makes the request safe to repeat: the same key and body again, compared by value, answers with the execution as it is then, and starts nothing, for as long as the execution is kept
-         */
-        'Idempotency-Key'?: string;
-        /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
-         */
-        Prefer?: string;
-    };
-    path?: never;
-    query?: {
-        /**
-         * Check the request, and start nothing
-         */
-        validateOnly?: boolean;
-    };
-    url: '/executions/callback';
-};
-
-export type StartCallbackExecutionErrors = {
-    /**
-     * The body did not arrive whole: `incomplete-body`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`. The body is not JSON: `invalid-json`
-     */
-    400: Problem & {
-        code: 'incomplete-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-json';
-        status: 400;
-    };
-    /**
-     * Nobody vouches for the caller: `unauthenticated`
-     */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
-    /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
-     */
-    403: GatewayAnswer;
-    /**
-     * The body did not arrive in time: `request-timeout`
-     */
-    408: Problem & {
-        code: 'request-timeout';
-        status: 408;
-    };
-    /**
-     * The execution's id is taken: `execution-id-taken`
-     */
-    409: Problem & {
-        code: 'execution-id-taken';
-        status: 409;
-    };
-    /**
-     * The body is too large: `body-too-large`
-     */
-    413: Problem & {
-        code: 'body-too-large';
-        status: 413;
-    };
-    /**
-     * The body's encoding is not supported: `unsupported-content-encoding`. The body has to be JSON: `unsupported-media-type`
-     */
-    415: Problem & {
-        code: 'unsupported-content-encoding' | 'unsupported-media-type';
-        status: 415;
-    };
-    /**
-     * The body does not validate: `invalid-body`. The idempotency key came with another body before: `idempotency-key-reused`
-     */
-    422: Problem & {
-        code: 'invalid-body' | 'idempotency-key-reused';
-        status: 422;
-    };
-    /**
-     * API Gateway takes no more requests at this rate
-     */
-    429: GatewayAnswer;
-    /**
-     * Something went wrong on our side: `internal`
-     */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
-    /**
-     * AWS is temporarily unavailable: `aws-unavailable`
-     */
-    503: Problem & {
-        code: 'aws-unavailable';
-        status: 503;
-    };
-};
-
-export type StartCallbackExecutionError = StartCallbackExecutionErrors[keyof StartCallbackExecutionErrors];
-
-export type StartCallbackExecutionResponses = {
-    /**
-     * It is final already: `Prefer: wait` saw it end, or the request is a repeat. Or, with `validateOnly`, what would be started
-     */
-    200: StartAnswer;
-    /**
-     * Accepted: poll `Location`
-     */
-    202: Execution;
-};
-
-export type StartCallbackExecutionResponse = StartCallbackExecutionResponses[keyof StartCallbackExecutionResponses];
-
-export type StartSyncExecutionData = {
-    /**
-     * What to run, and on what
-     */
-    body: NewExecution;
-    headers?: {
-        /**
-         * Makes the request safe to repeat: the same key and body again, compared by value, answers with the execution as it is then, and starts nothing, for as long as the execution is kept
-         */
-        'Idempotency-Key'?: string;
-        /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
-         */
-        Prefer?: string;
-    };
-    path?: never;
-    query?: {
-        /**
-         * Check the request, and start nothing
-         */
-        validateOnly?: boolean;
-    };
-    url: '/executions/sync';
-};
-
-export type StartSyncExecutionErrors = {
-    /**
-     * The body did not arrive whole: `incomplete-body`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`. The body is not JSON: `invalid-json`
-     */
-    400: Problem & {
-        code: 'incomplete-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-json';
-        status: 400;
-    };
-    /**
-     * Nobody vouches for the caller: `unauthenticated`
-     */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
-    /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
-     */
-    403: GatewayAnswer;
-    /**
-     * The body did not arrive in time: `request-timeout`
-     */
-    408: Problem & {
-        code: 'request-timeout';
-        status: 408;
-    };
-    /**
-     * The execution's id is taken: `execution-id-taken`
-     */
-    409: Problem & {
-        code: 'execution-id-taken';
-        status: 409;
-    };
-    /**
-     * The body is too large: `body-too-large`
-     */
-    413: Problem & {
-        code: 'body-too-large';
-        status: 413;
-    };
-    /**
-     * The body's encoding is not supported: `unsupported-content-encoding`. The body has to be JSON: `unsupported-media-type`
-     */
-    415: Problem & {
-        code: 'unsupported-content-encoding' | 'unsupported-media-type';
-        status: 415;
-    };
-    /**
-     * The body does not validate: `invalid-body`. The idempotency key came with another body before: `idempotency-key-reused`
-     */
-    422: Problem & {
-        code: 'invalid-body' | 'idempotency-key-reused';
-        status: 422;
-    };
-    /**
-     * API Gateway takes no more requests at this rate
-     */
-    429: GatewayAnswer;
-    /**
-     * Something went wrong on our side: `internal`
-     */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
-    /**
-     * AWS is temporarily unavailable: `aws-unavailable`
-     */
-    503: Problem & {
-        code: 'aws-unavailable';
-        status: 503;
-    };
-};
-
-export type StartSyncExecutionError = StartSyncExecutionErrors[keyof StartSyncExecutionErrors];
-
-export type StartSyncExecutionResponses = {
-    /**
-     * It is final already: `Prefer: wait` saw it end, or the request is a repeat. Or, with `validateOnly`, what would be started
-     */
-    200: StartAnswer;
-    /**
-     * Accepted: poll `Location`
-     */
-    202: Execution;
-};
-
-export type StartSyncExecutionResponse = StartSyncExecutionResponses[keyof StartSyncExecutionResponses];
-
-export type GetExecutionData = {
-    body?: never;
-    headers?: {
-        /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
-         */
-        Prefer?: string;
-        /**
-         * The last `ETag`
-         */
-        'If-None-Match'?: string;
-    };
-    path: {
-        /**
-         * Id of the execution
-         */
-        executionId: string;
-    };
-    query?: never;
-    url: '/executions/{executionId}';
-};
-
-export type GetExecutionErrors = {
-    /**
-     * A parameter cannot be used as it is: `invalid-parameter`
-     */
-    400: Problem & {
-        code: 'invalid-parameter';
-        status: 400;
-    };
-    /**
-     * Nobody vouches for the caller: `unauthenticated`
-     */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
-    /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
-     */
-    403: GatewayAnswer;
-    /**
-     * There is no such execution: `execution-not-found`
-     */
-    404: Problem & {
-        code: 'execution-not-found';
-        status: 404;
-    };
-    /**
-     * The execution has expired: `execution-expired`
-     */
-    410: Problem & {
-        code: 'execution-expired';
-        status: 410;
-    };
-    /**
-     * API Gateway takes no more requests at this rate
-     */
-    429: GatewayAnswer;
-    /**
-     * Something went wrong on our side: `internal`
-     */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
-    /**
-     * AWS is temporarily unavailable: `aws-unavailable`
-     */
-    503: Problem & {
-        code: 'aws-unavailable';
-        status: 503;
-    };
-};
-
-export type GetExecutionError = GetExecutionErrors[keyof GetExecutionErrors];
-
-export type GetExecutionResponses = {
-    /**
-     * The execution, also when its job failed
-     */
-    200: Execution;
-};
-
-export type GetExecutionResponse = GetExecutionResponses[keyof GetExecutionResponses];
 
 export type CancelExecutionData = {
     body?: never;
@@ -1047,83 +825,53 @@ export type CancelExecutionData = {
 
 export type CancelExecutionErrors = {
     /**
-     * The body did not arrive whole: `incomplete-body`. A parameter cannot be used as it is: `invalid-parameter`
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
      */
-    400: Problem & {
-        code: 'incomplete-body' | 'invalid-parameter';
-        status: 400;
-    };
+    400: Problem;
     /**
-     * Nobody vouches for the caller: `unauthenticated`
+     * `unauthenticated`: Nobody vouches for the caller
      */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
+    401: Problem;
     /**
      * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * There is no such execution: `execution-not-found`
+     * `execution-not-found`: There is no such execution
      */
-    404: Problem & {
-        code: 'execution-not-found';
-        status: 404;
-    };
+    404: Problem;
     /**
-     * The body did not arrive in time: `request-timeout`
+     * `request-timeout`: The body did not arrive in time
      */
-    408: Problem & {
-        code: 'request-timeout';
-        status: 408;
-    };
+    408: Problem;
     /**
-     * The execution has expired: `execution-expired`
+     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
      */
-    410: Problem & {
-        code: 'execution-expired';
-        status: 410;
-    };
+    410: Problem;
     /**
-     * The body is too large: `body-too-large`
+     * `body-too-large`: The body is too large
      */
-    413: Problem & {
-        code: 'body-too-large';
-        status: 413;
-    };
+    413: Problem;
     /**
-     * The body's encoding is not supported: `unsupported-content-encoding`
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
      */
-    415: Problem & {
-        code: 'unsupported-content-encoding';
-        status: 415;
-    };
+    415: Problem;
     /**
-     * The body does not validate: `invalid-body`
+     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
      */
-    422: Problem & {
-        code: 'invalid-body';
-        status: 422;
-    };
+    422: Problem;
     /**
      * API Gateway takes no more requests at this rate
      */
     429: GatewayAnswer;
     /**
-     * Something went wrong on our side: `internal`
+     * `internal`: Something went wrong on our side
      */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
+    500: Problem;
     /**
-     * AWS is temporarily unavailable: `aws-unavailable`. Too many concurrent updates: `concurrent-updates`
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
      */
-    503: Problem & {
-        code: 'aws-unavailable' | 'concurrent-updates';
-        status: 503;
-    };
+    503: Problem;
 };
 
 export type CancelExecutionError = CancelExecutionErrors[keyof CancelExecutionErrors];
@@ -1141,94 +889,97 @@ export type CancelExecutionResponses = {
 
 export type CancelExecutionResponse = CancelExecutionResponses[keyof CancelExecutionResponses];
 
-export type GetExecutionHistoryData = {
+export type RerunExecutionData = {
     body?: never;
+    headers?: {
+        /**
+         * Makes the request safe to repeat
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         */
+        Prefer?: string;
+    };
     path: {
         /**
          * Id of the execution
          */
         executionId: string;
     };
-    query?: {
-        /**
-         * Which try's workflow, for a callback execution; the first if absent
-         */
-        attempt?: number;
-        /**
-         * At most so many of the workflow's events, of which an operation has at least two; 1000 if absent
-         */
-        pageSize?: number;
-        /**
-         * The last page's `nextPageToken`
-         */
-        pageToken?: string;
-    };
-    url: '/executions/{executionId}/history';
+    query?: never;
+    url: '/executions/{executionId}/rerun';
 };
 
-export type GetExecutionHistoryErrors = {
+export type RerunExecutionErrors = {
     /**
-     * A parameter cannot be used as it is: `invalid-parameter`. The token is not one of this request's: `invalid-page-token`
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
      */
-    400: Problem & {
-        code: 'invalid-parameter' | 'invalid-page-token';
-        status: 400;
-    };
+    400: Problem;
     /**
-     * Nobody vouches for the caller: `unauthenticated`
+     * `unauthenticated`: Nobody vouches for the caller
      */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
+    401: Problem;
     /**
      * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * There is no such execution: `execution-not-found`
+     * `execution-not-found`: There is no such execution
      */
-    404: Problem & {
-        code: 'execution-not-found';
-        status: 404;
-    };
+    404: Problem;
     /**
-     * The execution has expired: `execution-expired`. What the workflow did is forgotten: `history-expired`
+     * `request-timeout`: The body did not arrive in time
      */
-    410: Problem & {
-        code: 'execution-expired' | 'history-expired';
-        status: 410;
-    };
+    408: Problem;
+    /**
+     * `execution-id-taken`: The execution's id is taken
+     */
+    409: Problem;
+    /**
+     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
+     */
+    410: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     */
+    422: Problem;
     /**
      * API Gateway takes no more requests at this rate
      */
     429: GatewayAnswer;
     /**
-     * Something went wrong on our side: `internal`
+     * `internal`: Something went wrong on our side
      */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
+    500: Problem;
     /**
-     * AWS is temporarily unavailable: `aws-unavailable`
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
      */
-    503: Problem & {
-        code: 'aws-unavailable';
-        status: 503;
-    };
+    503: Problem;
 };
 
-export type GetExecutionHistoryError = GetExecutionHistoryErrors[keyof GetExecutionHistoryErrors];
+export type RerunExecutionError = RerunExecutionErrors[keyof RerunExecutionErrors];
 
-export type GetExecutionHistoryResponses = {
+export type RerunExecutionResponses = {
     /**
-     * What it did. Nothing, if it has not begun
+     * It is final already: `Prefer: wait` saw it end, or the request is a repeat
      */
-    200: History;
+    200: Execution;
+    /**
+     * Accepted: poll `Location`
+     */
+    202: Execution;
 };
 
-export type GetExecutionHistoryResponse = GetExecutionHistoryResponses[keyof GetExecutionHistoryResponses];
+export type RerunExecutionResponse = RerunExecutionResponses[keyof RerunExecutionResponses];
 
 export type GetExecutionLogsData = {
     body?: never;
@@ -1257,55 +1008,37 @@ export type GetExecutionLogsData = {
 
 export type GetExecutionLogsErrors = {
     /**
-     * A parameter cannot be used as it is: `invalid-parameter`. The token is not one of this request's: `invalid-page-token`
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
      */
-    400: Problem & {
-        code: 'invalid-parameter' | 'invalid-page-token';
-        status: 400;
-    };
+    400: Problem;
     /**
-     * Nobody vouches for the caller: `unauthenticated`
+     * `unauthenticated`: Nobody vouches for the caller
      */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
+    401: Problem;
     /**
      * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * There is no such execution: `execution-not-found`
+     * `execution-not-found`: There is no such execution
      */
-    404: Problem & {
-        code: 'execution-not-found';
-        status: 404;
-    };
+    404: Problem;
     /**
-     * The execution has expired: `execution-expired`
+     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
      */
-    410: Problem & {
-        code: 'execution-expired';
-        status: 410;
-    };
+    410: Problem;
     /**
      * API Gateway takes no more requests at this rate
      */
     429: GatewayAnswer;
     /**
-     * Something went wrong on our side: `internal`
+     * `internal`: Something went wrong on our side
      */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
+    500: Problem;
     /**
-     * AWS is temporarily unavailable: `aws-unavailable`
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
      */
-    503: Problem & {
-        code: 'aws-unavailable';
-        status: 503;
-    };
+    503: Problem;
 };
 
 export type GetExecutionLogsError = GetExecutionLogsErrors[keyof GetExecutionLogsErrors];
@@ -1319,130 +1052,269 @@ export type GetExecutionLogsResponses = {
 
 export type GetExecutionLogsResponse = GetExecutionLogsResponses[keyof GetExecutionLogsResponses];
 
-export type RerunExecutionData = {
+export type GetExecutionHistoryData = {
     body?: never;
-    headers?: {
-        /**
-         * Makes the request safe to repeat
-         */
-        'Idempotency-Key'?: string;
-        /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
-         */
-        Prefer?: string;
-    };
     path: {
         /**
          * Id of the execution
          */
         executionId: string;
     };
-    query?: never;
-    url: '/executions/{executionId}/rerun';
+    query?: {
+        /**
+         * Which try's workflow, for a callback execution; the first if absent
+         */
+        attempt?: number;
+        /**
+         * At most so many of the workflow's events, of which an operation has at least two; 1000 if absent
+         */
+        pageSize?: number;
+        /**
+         * The last page's `nextPageToken`
+         */
+        pageToken?: string;
+    };
+    url: '/executions/{executionId}/history';
 };
 
-export type RerunExecutionErrors = {
+export type GetExecutionHistoryErrors = {
     /**
-     * The body did not arrive whole: `incomplete-body`. A header cannot be used as it is: `invalid-header`. A parameter cannot be used as it is: `invalid-parameter`
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
      */
-    400: Problem & {
-        code: 'incomplete-body' | 'invalid-header' | 'invalid-parameter';
-        status: 400;
-    };
+    400: Problem;
     /**
-     * Nobody vouches for the caller: `unauthenticated`
+     * `unauthenticated`: Nobody vouches for the caller
      */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
+    401: Problem;
     /**
      * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * There is no such execution: `execution-not-found`
+     * `execution-not-found`: There is no such execution
      */
-    404: Problem & {
-        code: 'execution-not-found';
-        status: 404;
-    };
+    404: Problem;
     /**
-     * The body did not arrive in time: `request-timeout`
+     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
      */
-    408: Problem & {
-        code: 'request-timeout';
-        status: 408;
-    };
-    /**
-     * The execution's id is taken: `execution-id-taken`
-     */
-    409: Problem & {
-        code: 'execution-id-taken';
-        status: 409;
-    };
-    /**
-     * The execution has expired: `execution-expired`
-     */
-    410: Problem & {
-        code: 'execution-expired';
-        status: 410;
-    };
-    /**
-     * The body is too large: `body-too-large`
-     */
-    413: Problem & {
-        code: 'body-too-large';
-        status: 413;
-    };
-    /**
-     * The body's encoding is not supported: `unsupported-content-encoding`
-     */
-    415: Problem & {
-        code: 'unsupported-content-encoding';
-        status: 415;
-    };
-    /**
-     * The body does not validate: `invalid-body`. The idempotency key came with another body before: `idempotency-key-reused`
-     */
-    422: Problem & {
-        code: 'invalid-body' | 'idempotency-key-reused';
-        status: 422;
-    };
+    410: Problem;
     /**
      * API Gateway takes no more requests at this rate
      */
     429: GatewayAnswer;
     /**
-     * Something went wrong on our side: `internal`
+     * `internal`: Something went wrong on our side
      */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
+    500: Problem;
     /**
-     * AWS is temporarily unavailable: `aws-unavailable`
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
      */
-    503: Problem & {
-        code: 'aws-unavailable';
-        status: 503;
-    };
+    503: Problem;
 };
 
-export type RerunExecutionError = RerunExecutionErrors[keyof RerunExecutionErrors];
+export type GetExecutionHistoryError = GetExecutionHistoryErrors[keyof GetExecutionHistoryErrors];
 
-export type RerunExecutionResponses = {
+export type GetExecutionHistoryResponses = {
     /**
-     * It is final already: `Prefer: wait` saw it end, or the request is a repeat
+     * What it did. Nothing, if it has not begun
      */
-    200: Execution;
-    /**
-     * Accepted: poll `Location`
-     */
-    202: Execution;
+    200: History;
 };
 
-export type RerunExecutionResponse = RerunExecutionResponses[keyof RerunExecutionResponses];
+export type GetExecutionHistoryResponse = GetExecutionHistoryResponses[keyof GetExecutionHistoryResponses];
+
+export type ValidateSyncExecutionData = {
+    /**
+     * What would be run, and on what
+     */
+    body: NewExecution;
+    headers?: {
+        /**
+         * The key that the start would have
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/executions/sync/validate';
+};
+
+export type ValidateSyncExecutionErrors = {
+    /**
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Nobody vouches for the caller
+     */
+    401: Problem;
+    /**
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     */
+    403: GatewayAnswer;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `execution-id-taken`: The execution's id is taken
+     */
+    409: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     */
+    422: Problem;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Something went wrong on our side
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type ValidateSyncExecutionError = ValidateSyncExecutionErrors[keyof ValidateSyncExecutionErrors];
+
+export type ValidateSyncExecutionResponses = {
+    /**
+     * It can be started: this is what would be
+     */
+    200: ValidatedRequest;
+};
+
+export type ValidateSyncExecutionResponse = ValidateSyncExecutionResponses[keyof ValidateSyncExecutionResponses];
+
+export type ValidateCallbackExecutionData = {
+    /**
+     * What would be run, and on what
+     */
+    body: NewExecution;
+    headers?: {
+        /**
+         * The key that the start would have
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/executions/callback/validate';
+};
+
+export type ValidateCallbackExecutionErrors = {
+    /**
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Nobody vouches for the caller
+     */
+    401: Problem;
+    /**
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     */
+    403: GatewayAnswer;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `execution-id-taken`: The execution's id is taken
+     */
+    409: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     */
+    422: Problem;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Something went wrong on our side
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type ValidateCallbackExecutionError = ValidateCallbackExecutionErrors[keyof ValidateCallbackExecutionErrors];
+
+export type ValidateCallbackExecutionResponses = {
+    /**
+     * It can be started: this is what would be
+     */
+    200: ValidatedRequest;
+};
+
+export type ValidateCallbackExecutionResponse = ValidateCallbackExecutionResponses[keyof ValidateCallbackExecutionResponses];
+
+export type ListTasksData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/tasks';
+};
+
+export type ListTasksErrors = {
+    /**
+     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: Nobody vouches for the caller
+     */
+    401: Problem;
+    /**
+     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     */
+    403: GatewayAnswer;
+    /**
+     * API Gateway takes no more requests at this rate
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Something went wrong on our side
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type ListTasksError = ListTasksErrors[keyof ListTasksErrors];
+
+export type ListTasksResponses = {
+    /**
+     * The jobs that may be run
+     */
+    200: TaskList;
+};
+
+export type ListTasksResponse = ListTasksResponses[keyof ListTasksResponses];
 
 export type GetHealthData = {
     body?: never;
@@ -1472,60 +1344,3 @@ export type GetHealthResponses = {
 };
 
 export type GetHealthResponse = GetHealthResponses[keyof GetHealthResponses];
-
-export type ListTasksData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/tasks';
-};
-
-export type ListTasksErrors = {
-    /**
-     * A parameter cannot be used as it is: `invalid-parameter`
-     */
-    400: Problem & {
-        code: 'invalid-parameter';
-        status: 400;
-    };
-    /**
-     * Nobody vouches for the caller: `unauthenticated`
-     */
-    401: Problem & {
-        code: 'unauthenticated';
-        status: 401;
-    };
-    /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
-     */
-    403: GatewayAnswer;
-    /**
-     * API Gateway takes no more requests at this rate
-     */
-    429: GatewayAnswer;
-    /**
-     * Something went wrong on our side: `internal`
-     */
-    500: Problem & {
-        code: 'internal';
-        status: 500;
-    };
-    /**
-     * AWS is temporarily unavailable: `aws-unavailable`
-     */
-    503: Problem & {
-        code: 'aws-unavailable';
-        status: 503;
-    };
-};
-
-export type ListTasksError = ListTasksErrors[keyof ListTasksErrors];
-
-export type ListTasksResponses = {
-    /**
-     * The jobs that may be run
-     */
-    200: TaskList;
-};
-
-export type ListTasksResponse = ListTasksResponses[keyof ListTasksResponses];

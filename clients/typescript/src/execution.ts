@@ -1,0 +1,47 @@
+/** An execution by its status. The document has one flat type, which all generators understand; here a status tells the rest. */
+
+import type { Execution as Flat, Status } from "./generated/types.gen.js";
+
+/** What only some statuses have. */
+type Later = "result" | "error" | "finishedAt" | "durationMs" | "exitCode" | "resultSource";
+type Common = Omit<Flat, "status" | "done" | Later>;
+type Ended = Required<Pick<Flat, "finishedAt">> & Pick<Flat, "durationMs" | "exitCode" | "resultSource">;
+
+interface Unfinished<S extends Status> extends Common {
+  status: S;
+  done: false;
+}
+
+interface Unsuccessful<S extends Status> extends Common, Ended {
+  status: S;
+  done: true;
+  /** What the job printed all the same; `null` if nothing. */
+  result: unknown;
+  error: NonNullable<Flat["error"]>;
+}
+
+/** Accepted; no task has been started yet. */
+export type PendingExecution = Unfinished<"PENDING">;
+/** Its task was started. */
+export type RunningExecution = Unfinished<"RUNNING">;
+/** Its end was asked for; its task is being stopped. */
+export type CancellingExecution = Unfinished<"CANCELLING">;
+
+/** Its job exited with 0. */
+export interface CompletedExecution extends Common, Ended {
+  status: "COMPLETED";
+  done: true;
+  /** The job's output; `null` if it has none. */
+  result: unknown;
+}
+
+/** Its job failed, or the platform under it. */
+export type FailedExecution = Unsuccessful<"FAILED">;
+/** Its deadline passed before its job ended. */
+export type TimedOutExecution = Unsuccessful<"TIMED_OUT">;
+/** It was stopped because a caller asked for it. */
+export type CancelledExecution = Unsuccessful<"CANCELLED">;
+
+export type UnsuccessfulExecution = FailedExecution | TimedOutExecution | CancelledExecution;
+export type FinalExecution = CompletedExecution | UnsuccessfulExecution;
+export type Execution = PendingExecution | RunningExecution | CancellingExecution | FinalExecution;
