@@ -157,7 +157,7 @@ test("the same key is the same execution, until the body differs", { timeout }, 
 });
 
 test("fifty waits at once", { timeout }, async () => {
-  const runs = Array.from({ length: 50 }, (_, input) => runCallback(longhaul, { input, task: "echo" }));
+  const runs = Array.from({ length: 50 }, (_, n) => runCallback(longhaul, { input: [n], task: "echo" }));
   const results = (await Promise.all(runs)).map(({ result }) => result);
-  assert.deepEqual(results, [...results.keys()]);
+  assert.deepEqual(results, [...results.keys()].map((n) => [n]));
 });
