@@ -39,7 +39,7 @@ def clock(local):
 def begin(local, function, handler):
     """Starts an execution; its name."""
     if handler is None:
-        return local.start(function.removeprefix("longhaul-"), {"task": "waits", "input": None})
+        return local.start(function.removeprefix("longhaul-"), {"task": "waits", "input": None, "timeoutSeconds": 365 * DAY})
     name = str(uuid.uuid4())
     local.invoke(f"{function}:live", {"id": name, "taskDefinition": "longhaul-waits", "input": None}, name)
     return name
