@@ -19,7 +19,7 @@ mod workflows;
 pub use connection::Connection;
 pub use error::{CallFailed, Cause, with_causes};
 pub use executions::{AdvanceError, Created, Executions, NextPage, PARTS};
-pub use function_log::log_as_json;
+pub use function_log::{log_as_json, log_filter};
 pub use history::{Histories, HistoryError, HistoryPage};
 pub use logs::{LogError, LogPage, Logs, ReadFrom};
 pub use reconciler::{Attend, Reconciler};

@@ -33,6 +33,7 @@ impl Db {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        check(&connection)?;
         for schema in schemas {
             connection.execute_batch(schema)?;
         }
@@ -55,4 +56,18 @@ impl Db {
         transaction.commit()?;
         Ok(done)
     }
+}
+
+/// Refuses a damaged file: with one, some calls would work and others fail for no visible reason.
+///
+/// # Errors
+///
+/// The first damage that [`SQLite` finds](https://www.sqlite.org/pragma.html#pragma_quick_check).
+pub(crate) fn check(connection: &Connection) -> rusqlite::Result<()> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let damaged = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(damaged, Some(format!("the database is damaged: {found}"))))
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// How often expired items are deleted. AWS does it within days; nobody may rely on either.
 const TTL_SWEEP: Duration = Duration::from_mins(1);
 
-use crate::{clock::Clock, wire::AwsError};
+use crate::{clock::Clock, db, wire::AwsError};
 
 /// What a list shows of an execution.
 const LISTED: [&str; 12] = [
@@ -49,6 +49,9 @@ impl fmt::Debug for DynamoDb {
 impl DynamoDb {
     /// Opens the file, with the table of executions in it.
     pub(crate) fn open(file: &Path, table: &str) -> Result<Self, Error> {
+        if file.exists() {
+            db::check(&rusqlite::Connection::open(file)?)?;
+        }
         let file = file.to_str().ok_or("the data directory's name is not UTF-8")?;
         let database = Database::new(file)?;
         ensure_table(&database, table)?;

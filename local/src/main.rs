@@ -97,10 +97,10 @@ async fn worker(args: worker::Args) -> ExitCode {
 const QUIET: &str = "warn,dynoxide=error";
 
 async fn serve(options: Options) -> ExitCode {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(aws::log_filter(QUIET)).with(lines).init();
     local::server::raise_open_files();
     let stack = match Stack::start(&options).await {
         Ok(stack) => stack,

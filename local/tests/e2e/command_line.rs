@@ -88,3 +88,36 @@ async fn an_address_of_strangers_is_warned_of() {
         assert!(warned.iter().all(|option| said.contains(option)), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_damaged_database_is_said_at_the_start() {
+    for file in ["aws.db", "dynamodb.db"] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        let mut stack = Stack::start_over(data, &[]).await;
+        for _ in 0..20 {
+            stack.start_execution("sync", &serde_json::json!({ "input": "x".repeat(8 * 1024) })).await;
+        }
+        let pid = rustix::process::Pid::from_raw(stack.process.id().unwrap().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        tokio::time::timeout(PATIENCE, stack.process.wait()).await.unwrap().unwrap();
+        let path = data.join(file);
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+        drop(connection);
+        // The headers of all pages but the first.
+        let mut bytes = std::fs::read(&path).unwrap();
+        for page in bytes.chunks_mut(4096).skip(1) {
+            page[..64].fill(0xA5);
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let output = command(data, &[]).stderr(Stdio::piped()).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("cannot use the data directory")
+                && ["damaged", "malformed"].iter().any(|word| said.contains(word)),
+            "{file}: {said}"
+        );
+    }
+}

@@ -36,6 +36,7 @@ mod problems;
 mod raw;
 mod refused;
 mod restart;
+mod secrets;
 mod soak;
 mod stack;
 mod storage;

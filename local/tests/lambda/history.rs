@@ -28,7 +28,7 @@ async fn every_operation_has_its_events() {
         { "Id": "callback", "Type": "CALLBACK", "SubType": "Callback", "Action": "START",
           "CallbackOptions": { "TimeoutSeconds": 60, "HeartbeatTimeoutSeconds": 30 } },
         { "Id": "nobody", "Type": "CHAINED_INVOKE", "SubType": "ChainedInvoke", "Action": "START", "Payload": "{}",
-          "ChainedInvokeOptions": { "FunctionName": "nobody" } },
+          "ChainedInvokeOptions": { "FunctionName": "nobody", "TenantId": "tenant-1" } },
     ]);
     let changed = theatre.record(&mut invocation, updates).await;
     let callback = changed.iter().find(|operation| operation["Id"] == "callback").unwrap();

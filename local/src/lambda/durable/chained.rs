@@ -37,11 +37,11 @@ impl Durable {
     ) -> Result<(), AwsError> {
         let Some(options) = &update.chained_invoke_options else { return Ok(()) };
         let input = update.payload.as_deref().unwrap_or("{}");
-        let name = options.function_name.clone();
+        let (name, tenant_id) = (options.function_name.clone(), options.tenant_id.clone());
         let function = match self.0.functions.qualified(&name, None) {
             Ok(function) => function,
             Err(why) => {
-                let invoked = Some(Invoked { function_name: name, version: None, execution: None });
+                let invoked = Some(Invoked { function_name: name, tenant_id, version: None, execution: None });
                 let operation = Operation { invoked, ..operation };
                 change(tx, execution, &operation, Change::Begins, now)?;
                 let failed = operation.answered(Status::Failed, Err(ErrorObject::new(why.code, why.message)), now);
@@ -57,7 +57,7 @@ impl Durable {
             None
         };
         let version = (function.version != LATEST || function.explicit).then(|| function.version.clone());
-        let invoked = Some(Invoked { function_name: name, version, execution: started });
+        let invoked = Some(Invoked { function_name: name, tenant_id, version, execution: started });
         Ok(change(tx, execution, &Operation { invoked, ..operation }, Change::BeginsWith(input), now)?)
     }
 }

@@ -172,6 +172,7 @@ fn chained_invoke(operation: &Operation, input: Option<&str>) -> Value {
     let Some(invoked) = &operation.invoked else { return json!({}) };
     let mut details = json!({ "FunctionName": invoked.function_name });
     for (name, value) in [
+        ("TenantId", invoked.tenant_id.as_ref().map(|tenant| json!(tenant))),
         ("Input", input.map(payload)),
         ("ExecutedVersion", invoked.version.as_ref().map(|version| json!(version))),
         ("DurableExecutionArn", invoked.execution.as_ref().map(|arn| json!(arn))),

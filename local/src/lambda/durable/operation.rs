@@ -95,6 +95,9 @@ impl Timeouts {
 pub(crate) struct Invoked {
     /// The function, as the update names it.
     pub(crate) function_name: String,
+    /// The tenant that it is invoked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant_id: Option<String>,
     /// The version that its qualifier stood for.
     pub(crate) version: Option<String>,
     /// The durable execution that was started for it.
