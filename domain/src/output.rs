@@ -15,6 +15,10 @@ pub mod kinds {
     pub const COMMAND_NOT_FOUND: &str = "command-not-found";
     /// The job succeeded, and its result is larger than what can be kept.
     pub const RESULT_TOO_LARGE: &str = "result-too-large";
+    /// The job exited with 0, and AWS would not show its log, where its result is.
+    pub const RESULT_UNREADABLE: &str = "result-unreadable";
+    /// AWS retired what the task ran on.
+    pub const TASK_RETIRED: &str = "task-retired";
     /// Nobody saw how the job ended.
     pub const TASK_LOST: &str = "task-lost";
     /// The task was stopped, and not because the execution was cancelled.

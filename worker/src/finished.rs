@@ -1,5 +1,7 @@
 //! How a job ended, as the worker saw it, and what follows from it.
 
+use std::io::{self, Write as _};
+
 use domain::{
     Ending,
     output::{Exit, Output, StoppedBy, cut_short, judge},
@@ -45,6 +47,15 @@ impl Finished {
             Some(Stop::Deadline) => cut_short(StoppedBy::Deadline, ending),
             Some(Stop::Signal(_)) if cancelling => cut_short(StoppedBy::Cancel, ending),
             Some(Stop::Signal(_)) => cut_short(StoppedBy::Other, ending),
+        }
+    }
+
+    /// Prints the result once more as the last line of the log: one that came in another way is not lost then.
+    pub(crate) fn print_result(&self) {
+        if let Output::Json(result) = &self.output {
+            let mut stdout = io::stdout().lock();
+            // Whoever is to read it has hung up, most likely; there is nobody to tell.
+            let _ = writeln!(stdout, "{}", result.text()).and_then(|()| stdout.flush());
         }
     }
 
