@@ -99,7 +99,7 @@ impl Code {
             Self::InvalidHeader => "A header cannot be used as it is",
             Self::InvalidParameter => "A parameter cannot be used as it is",
             Self::InvalidPageToken => "The token is not one of this request's",
-            Self::Unauthenticated => "Nobody vouches for the caller",
+            Self::Unauthenticated => "The request is not authenticated",
             Self::CrossSiteRequest => "A page of another origin may not do this",
             Self::PathNotFound => "There is no such path",
             Self::ExecutionNotFound => "There is no such execution",

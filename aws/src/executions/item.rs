@@ -219,7 +219,7 @@ impl Item {
             request,
             created_at: self.created_at,
             deadline: self.deadline,
-            expires_at: expires_at(status, self.expires_at).ok_or(damaged("its expiry is no time"))?,
+            expires_at: expires_at(status, self.expires_at).ok_or(damaged("its expiry is not a valid time"))?,
             due: self.due.and_then(|due| Timestamp::from_second(due).ok()),
             rerun_of: self.rerun_of,
             failed: self.failed,

@@ -521,7 +521,7 @@ export type StartSyncExecutionErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -603,7 +603,7 @@ export type StartCallbackExecutionErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -687,7 +687,7 @@ export type GetExecutionErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -773,7 +773,7 @@ export type ListExecutionsErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -829,7 +829,7 @@ export type CancelExecutionErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -917,7 +917,7 @@ export type RerunExecutionErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -1012,7 +1012,7 @@ export type GetExecutionLogsErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -1083,7 +1083,7 @@ export type GetExecutionHistoryErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -1145,7 +1145,7 @@ export type ValidateSyncExecutionErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -1219,7 +1219,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
@@ -1284,7 +1284,7 @@ export type ListTasksErrors = {
      */
     400: Problem;
     /**
-     * `unauthenticated`: Nobody vouches for the caller
+     * `unauthenticated`: The request is not authenticated
      */
     401: Problem;
     /**
