@@ -1,5 +1,6 @@
 //! The jobs that may be run.
 
+use aws::offered;
 use axum::{Json, extract::State};
 use domain::DEFAULT_TASK;
 use serde::Serialize;
@@ -33,6 +34,6 @@ pub(crate) struct TaskView {
     responses((status = 200, description = "The jobs that may be run", body = TaskList), NoParameters, Problem),
 )]
 pub(crate) async fn list_tasks(State(app): State<App>, _: Caller, _: NoParameters) -> Json<TaskList> {
-    let task = |name: &String| TaskView { name: name.clone(), default: name == DEFAULT_TASK };
-    Json(TaskList { tasks: app.catalog.keys().map(task).collect() })
+    let task = |name: &str| TaskView { name: name.to_owned(), default: name == DEFAULT_TASK };
+    Json(TaskList { tasks: offered(&app.catalog).into_iter().map(task).collect() })
 }

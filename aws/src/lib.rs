@@ -23,5 +23,5 @@ pub use function_log::{log_as_json, log_filter};
 pub use history::{Histories, HistoryError, HistoryPage};
 pub use logs::{LogError, LogPage, Logs, ReadFrom};
 pub use reconciler::{Attend, Reconciler};
-pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks};
+pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks, offered};
 pub use workflows::{StartError, StoredStart, WakeUp, WorkflowStatus, Workflows};

@@ -41,6 +41,15 @@ pub struct Job {
     /// How long a request that does not say may take, in seconds; a day if absent. From 1 to [`limits::TIMEOUT`].
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "within_limits")]
     pub timeout_seconds: Option<u64>,
+    /// Whether it takes no new executions. Those that there are go on as before, and what they printed can be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
+}
+
+/// The names of the jobs that take new executions.
+#[must_use]
+pub fn offered(catalog: &Catalog) -> Vec<&str> {
+    catalog.iter().filter(|(_, job)| !job.retired).map(|(name, _)| name.as_str()).collect()
 }
 
 fn within_limits<'de, D: Deserializer<'de>>(seconds: D) -> Result<Option<u64>, D::Error> {
@@ -377,5 +386,13 @@ mod tests {
         for wrong in ["0", "31536001", "-1", "1.5", "\"60\""] {
             assert!(job(&format!(r#"{{"taskDefinition": "a", "timeoutSeconds": {wrong}}}"#)).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_retired_job_is_in_the_catalog_and_not_offered() {
+        let text = r#"{"new":{"taskDefinition":"n"},"old":{"taskDefinition":"o","retired":true}}"#;
+        let catalog: Catalog = serde_json::from_str(text).unwrap();
+        assert_eq!(offered(&catalog), ["new"]);
+        assert!(serde_json::to_string(&catalog).unwrap().matches("retired").count() == 1);
     }
 }

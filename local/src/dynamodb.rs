@@ -2,7 +2,7 @@
 //!
 //! Known differences from AWS: those of the crate, and how a request that cannot be read is worded.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 const TTL_SWEEP: Duration = Duration::from_mins(1);
 
 use crate::{clock::Clock, db, wire::AwsError};
+
+/// The index of what a list shows.
+const BY_OWNER: &str = "byOwner";
 
 /// What a list shows of an execution.
 const LISTED: [&str; 12] = [
@@ -68,6 +71,30 @@ impl DynamoDb {
                 (status, [CONTENT_TYPE], why.to_json()).into_response()
             }
             Err(why) => AwsError::internal(format!("DynamoDB failed: {why}")).into_response(),
+        }
+    }
+
+    /// How many executions of each job are not over.
+    pub(crate) fn unfinished(&self, table: &str) -> Result<BTreeMap<String, usize>, Error> {
+        let mut counts = BTreeMap::new();
+        let mut from_key = Value::Null;
+        loop {
+            // The index has neither inputs nor results to be read.
+            let page = self.0.scan(from(json!({
+                "TableName": table,
+                "IndexName": BY_OWNER,
+                "FilterExpression": "attribute_not_exists(finishedAt)",
+                "ExclusiveStartKey": from_key,
+            }))?)?;
+            let page = serde_json::to_value(page)?;
+            let items = page["Items"].as_array().into_iter().flatten();
+            for job in items.filter_map(|item| item["task"]["S"].as_str()) {
+                *counts.entry(job.to_owned()).or_default() += 1;
+            }
+            from_key = page["LastEvaluatedKey"].clone();
+            if from_key.is_null() {
+                return Ok(counts);
+            }
         }
     }
 
@@ -154,7 +181,7 @@ fn ensure_table(database: &Database, table: &str) -> Result<(), Error> {
         { "AttributeName": "created", "AttributeType": "S" },
     ]);
     let by_owner = json!({
-        "IndexName": "byOwner",
+        "IndexName": BY_OWNER,
         "KeySchema": [
             { "AttributeName": "ownerShard", "KeyType": "HASH" },
             { "AttributeName": "created", "KeyType": "RANGE" },
@@ -182,7 +209,7 @@ fn ensure_table(database: &Database, table: &str) -> Result<(), Error> {
     if exists {
         let is = database.describe_table(from(json!({ "TableName": table }))?)?;
         let is = serde_json::to_value(is)?.to_string();
-        if !is.contains("\"byOwner\"") {
+        if !is.contains(&format!("\"{BY_OWNER}\"")) {
             let update = json!({
                 "TableName": table,
                 "AttributeDefinitions": attributes,

@@ -9,7 +9,7 @@
 //!   it prints is read for a few seconds more and then not. Without `/proc`, the group is all that is found.
 //! - All containers of a task start at once: `dependsOn`, `healthCheck`, `secrets`, `environmentFiles`, `volumes`,
 //!   `restartPolicy`, CPU and memory limits and networking are kept and shown, but do nothing. A task has all the room it
-//!   wants: `failures` of `RunTask` is empty unless a fault says otherwise.
+//!   wants: `failures` of `RunTask` is empty unless a fault says otherwise, or its job is not configured any more.
 //! - The states `ACTIVATING`, `DEACTIVATING` and `STOPPING` are skipped. Everything can be read as soon as it is so, where
 //!   ECS is eventually consistent.
 //! - `stopTimeout` may be shorter than Fargate's 2 seconds, and longer than its 120.
@@ -34,7 +34,11 @@ mod tasks;
 mod tests;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -86,13 +90,24 @@ struct Inner {
     events: Events,
     callers: Callers,
     running: Running,
+    /// The task definitions that there is no capacity for, by family, and why.
+    without_capacity: OnceLock<BTreeMap<String, String>>,
 }
 
 impl Ecs {
     /// A cluster in a database that has [`SCHEMA`].
     #[must_use]
     pub fn new(db: Db, clock: Clock, logs: Logs, events: Events, callers: Callers, settings: Settings) -> Self {
-        Self(Arc::new(Inner { db, clock, logs, settings, events, callers, running: Running::default() }))
+        Self(Arc::new(Inner {
+            db,
+            clock,
+            logs,
+            settings,
+            events,
+            callers,
+            running: Running::default(),
+            without_capacity: OnceLock::new(),
+        }))
     }
 
     /// Ends what a stack that died left behind: kills its tasks' processes and records the tasks as stopped. For the start,
@@ -140,6 +155,12 @@ impl Ecs {
             _ => Err(AwsError::bad_request("UnknownOperationException", format!("ECS has no {operation} here"))),
         };
         Ok(answer?)
+    }
+
+    /// Withholds capacity from these task definitions, each of which is named by its family, for a reason. For the start.
+    pub(crate) fn set_without_capacity(&self, why: BTreeMap<String, String>) {
+        let set = self.0.without_capacity.set(why);
+        debug_assert!(set.is_ok(), "it is set once");
     }
 
     /// Who started a task, if it is there and somebody said so.

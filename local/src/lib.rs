@@ -11,6 +11,7 @@ pub mod faults;
 mod gateway;
 mod guard;
 pub mod identity;
+mod jobs;
 pub mod lambda;
 mod leftovers;
 pub mod logs;

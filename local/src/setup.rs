@@ -5,19 +5,17 @@ use std::{path::Path, time::Duration};
 use api::{Callers, Origin};
 use aws::{Catalog, config::Environment};
 use axum::http::HeaderName;
-use domain::{DEFAULT_TASK, Owner};
-use serde_json::{Value, json};
+use domain::Owner;
+use serde_json::json;
 
 use crate::{
     callers::ACCESS_KEY,
     clock,
-    ecs::Ecs,
     events::{Queue, Rule, Target},
     identity::{ACCOUNT, REGION},
     lambda::{self, DurableConfig, Function},
     leftovers,
     options::{self, Named},
-    wire::AwsError,
 };
 
 pub(crate) const TABLE: &str = "longhaul-executions";
@@ -178,59 +176,4 @@ const SYNCHRONOUS: Duration = Duration::from_mins(15);
 
 fn durable_for(execution_timeout: Duration) -> DurableConfig {
     DurableConfig { execution_timeout, retention_days: lambda::RETENTION_DAYS }
-}
-
-/// The jobs that may be run: the demonstration and those of the command line.
-pub(crate) fn catalog(tasks: &[Named]) -> Result<Catalog, serde_json::Error> {
-    let names = std::iter::once(DEFAULT_TASK).chain(tasks.iter().map(|task| task.name.as_str()));
-    let job = |name: &str| serde_json::from_value(json!({ "taskDefinition": family(name) }));
-    names.map(|name| Ok((name.to_owned(), job(name)?))).collect()
-}
-
-fn family(task: &str) -> String {
-    format!("longhaul-{task}")
-}
-
-/// Registers a task definition for each job: this program as the worker, around the job's command.
-pub(crate) async fn register_tasks(ecs: &Ecs, this: &Path, tasks: &[Named]) -> Result<(), AwsError> {
-    let this = this.to_string_lossy();
-    // A task of the command line stands in for the demonstration if it takes its name.
-    if !tasks.iter().any(|task| task.name == DEFAULT_TASK) {
-        register(ecs, DEFAULT_TASK, json!([this, "worker"]), json!([])).await?;
-    }
-    for task in tasks {
-        let command = json!(["--", "sh", "-c", task.command]);
-        register(ecs, &task.name, json!([this, "worker"]), command).await?;
-    }
-    Ok(())
-}
-
-/// A definition that is as it was gets no new revision: revisions would grow with every start.
-async fn register(ecs: &Ecs, task: &str, entry_point: Value, command: Value) -> Result<(), AwsError> {
-    let definition = json!({
-        "family": family(task),
-        "containerDefinitions": [{
-            "name": "job",
-            "image": "longhaul/worker",
-            "entryPoint": entry_point,
-            "command": command,
-            "stopTimeout": 30,
-            "logConfiguration": {
-                "logDriver": "awslogs",
-                "options": {
-                    "awslogs-group": LOG_GROUP,
-                    "awslogs-region": REGION,
-                    "awslogs-stream-prefix": "task",
-                },
-            },
-        }],
-        "requiresCompatibilities": ["FARGATE"],
-        "networkMode": "awsvpc",
-        "cpu": "256",
-        "memory": "512",
-    });
-    if !ecs.is_registered(&definition)? {
-        ecs.handle("RegisterTaskDefinition", definition.to_string().as_bytes()).await?;
-    }
-    Ok(())
 }

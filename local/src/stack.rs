@@ -24,6 +24,7 @@ use crate::{
     gateway::Services,
     guard::{self, Hosts},
     identity::REGION,
+    jobs::{self, Jobs},
     lambda::{self, Lambda},
     logs::{self, Logs},
     options::Options,
@@ -107,7 +108,6 @@ impl Stack {
 
         let aws_url = format!("http://{aws_address}");
         let base = setup::base_environment(&aws_url, &options.data);
-        let catalog = setup::catalog(&options.tasks).map_err(other)?;
         let schemas = [logs::SCHEMA, events::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
         let db = Db::open(&options.data.join("aws.db"), &schemas).map_err(|why| data(why.to_string()))?;
         let dynamodb =
@@ -124,7 +124,16 @@ impl Stack {
         let events = Events::new(db.clone(), clock, faults.clone(), setup::rules())?;
         let ecs = Ecs::new(db.clone(), clock, logs.clone(), events.clone(), callers.clone(), settings);
         ecs.recover()?;
-        setup::register_tasks(&ecs, &this, &options.tasks).await?;
+        jobs::register(&ecs, &this, &options.tasks).await?;
+        let jobs = Jobs::new(&ecs, &options.tasks)?;
+        ecs.set_without_capacity(jobs.without_capacity());
+        if !jobs.none_retired() {
+            let unfinished = dynamodb.unfinished(setup::TABLE).map_err(other)?;
+            for warning in jobs.warnings(&unfinished) {
+                tracing::warn!("{warning}");
+            }
+        }
+        let catalog = jobs.catalog().map_err(other)?;
         let functions = setup::functions(&this, &catalog, &options.functions);
         let lambda = Lambda::new(db, clock, &logs, &events, callers.clone(), base, functions)?;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws::{Catalog, Job};
+use aws::{Catalog, Job, offered};
 use domain::{Json, Request, limits};
 use serde::Serialize;
 use serde_json::json;
@@ -132,8 +132,8 @@ pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
         rule: violation.rule,
     };
     let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
-    if !catalog.contains_key(&request.task) {
-        let known: Vec<_> = catalog.keys().map(String::as_str).collect();
+    let known = offered(catalog);
+    if !known.contains(&request.task.as_str()) {
         let meant =
             hint::meant(&request.task, &known).map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
         let detail = format!("is not one of: {}{meant}", known.join(", "));

@@ -56,6 +56,23 @@ impl Ecs {
         Ok(newest == Some(wanted))
     }
 
+    /// The families whose newest revision has a container of this image.
+    pub(crate) fn families_of_image(&self, image: &str) -> Result<Vec<String>, AwsError> {
+        let has_image = |document: &Value| {
+            let definition = document.get("taskDefinition").cloned().unwrap_or_default();
+            containers(&definition).is_ok_and(|all| all.iter().any(|container| container.image == image))
+        };
+        self.0.db.transact(|tx| {
+            let mut families: Vec<_> = store::definitions(tx)?.into_iter().map(|(family, _)| family).collect();
+            families.dedup();
+            let newest = families.into_iter().map(|family| Ok((store::definition(tx, &family, None)?, family)));
+            let newest = newest.collect::<Result<Vec<_>, AwsError>>()?;
+            let of_image =
+                newest.into_iter().filter(|(newest, _)| newest.as_ref().is_some_and(|(_, all)| has_image(all)));
+            Ok(of_image.map(|(_, family)| family).collect())
+        })
+    }
+
     pub(super) fn describe_task_definition(&self, request: &DescribeTaskDefinition) -> Result<Value, AwsError> {
         let found = match arn::family_and_revision(&request.task_definition) {
             Some((family, revision)) => self.0.db.transact(|tx| store::definition(tx, family, revision))?,

@@ -37,6 +37,8 @@ struct Plan {
 enum Ran {
     New(Vec<(Task, Vec<Launch>)>),
     Before(Vec<Task>),
+    /// There is no capacity for the task definition.
+    Not(Value),
 }
 
 impl Ecs {
@@ -56,6 +58,9 @@ impl Ecs {
                 return Ok(Ran::Before(before));
             }
             let plan = plan(tx, &request)?;
+            if let Some(why) = self.0.without_capacity.get().and_then(|all| all.get(&plan.family)) {
+                return Ok(Ran::Not(view::no_capacity(&arn::definition(&plan.family, plan.revision), why)));
+            }
             let tasks: Vec<_> = (0..count).map(|_| self.new_task(&request, &plan)).collect();
             for (task, _) in &tasks {
                 store::add(tx, task)?;
@@ -68,6 +73,7 @@ impl Ecs {
         })?;
         let tasks: Vec<_> = match ran {
             Ran::Before(tasks) => tasks.iter().map(|task| view::task(task, self.cluster(), true)).collect(),
+            Ran::Not(failure) => return Ok(json!({ "tasks": [], "failures": [failure] })),
             Ran::New(tasks) => tasks.into_iter().map(|(task, launches)| self.begin(&task, launches)).collect(),
         };
         Ok(json!({ "tasks": tasks, "failures": [] }))

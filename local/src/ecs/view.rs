@@ -137,6 +137,12 @@ pub(super) fn missing(arn: &str) -> Value {
     json!({ "arn": arn, "reason": "MISSING" })
 }
 
+/// The failure of a `RunTask` for which there is no capacity, in the words of Fargate
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html>).
+pub(super) fn no_capacity(definition: &str, why: &str) -> Value {
+    json!({ "arn": definition, "reason": "Capacity is unavailable at this time", "detail": why })
+}
+
 /// A part of a list, and the token for the next.
 pub(super) fn page(member: &str, listed: &[String], next: Option<String>) -> Value {
     let mut view = json!({ member: listed });

@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::stack::{Stack, eventually};
+use crate::{
+    gates::Gates,
+    stack::{PATIENCE, Stack, command, eventually},
+};
 
 /// SIGKILL to the whole stack, at moments all over the life of its executions: each of them still comes to an end, and no
 /// attempt to two tasks.
@@ -95,5 +99,60 @@ async fn a_job_has_the_task_definition_that_the_command_line_says() {
         let stack = start().await;
         let now = newest(&stack).await;
         assert_eq!((&now["revision"], &now["containerDefinitions"]), (&json!(3), &first["containerDefinitions"]));
+    }
+}
+
+/// Ends a stack as Ctrl-C does.
+async fn interrupt(mut stack: Stack) {
+    let pid = rustix::process::Pid::from_raw(stack.process.id().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    tokio::time::timeout(PATIENCE, stack.process.wait()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let gates = Gates::new();
+    let job = gates.job_and("words", "echo '[1]'").replacen('=', "=echo began; ", 1);
+    let first = Stack::start_over(&data, &["--task", &job]).await;
+    let mut ids = Vec::new();
+    for pattern in ["sync", "callback", "sync"] {
+        ids.push(first.start_running(pattern, "words").await);
+    }
+    interrupt(first).await;
+
+    let mut forgotten = command(&data, &[]);
+    let said = directory.path().join("said");
+    forgotten.stderr(std::fs::File::create(&said).unwrap());
+    let second = Stack::run_as(forgotten, &data).await;
+    let said = std::fs::read_to_string(said).unwrap();
+    assert!(said.contains("job `words` is not configured, and 3 executions wait for it"), "{said}");
+    assert!(said.contains("--task words='COMMAND'"), "{said}");
+    for id in &ids {
+        let waits = |execution: &Value| execution["timeline"].to_string().contains("waitingForCapacity");
+        let execution = second.wait_for(id, waits).await;
+        assert_eq!(execution["done"], false, "{execution:#}");
+        assert!(execution.to_string().contains("started without --task words"), "{execution:#}");
+        let logs = second.get(&format!("/executions/{id}/logs?attempt=1")).send().await.unwrap();
+        let logs: Value = logs.json().await.unwrap();
+        assert_eq!(logs["lines"][0]["text"], "began", "what it printed is still there: {logs:#}");
+    }
+    let body = json!({ "task": "words", "input": null });
+    let refused = second.post("/executions/sync").json(&body).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "nobody can start another one");
+    let tasks: Value = second.get("/tasks").send().await.unwrap().json().await.unwrap();
+    assert_eq!(tasks["tasks"].as_array().unwrap().len(), 1, "{tasks}");
+    let cancelled = ids.pop().unwrap();
+    second.post(&format!("/executions/{cancelled}/cancel")).send().await.unwrap();
+    let cancelled = second.wait_for(&cancelled, |execution| execution["done"] == true).await;
+    assert_eq!(cancelled["status"], "CANCELLED");
+    interrupt(second).await;
+
+    let third = Stack::start_over(&data, &["--task", &job]).await;
+    for id in &ids {
+        gates.open_attempt(id, 2);
+        let done = third.wait_for(id, |execution| execution["done"] == true).await;
+        assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
     }
 }

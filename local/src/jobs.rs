@@ -1,0 +1,125 @@
+//! The jobs of the local stack: what the command line configures, and what an earlier start did.
+//!
+//! A job that was configured before and is not now is *retired*: it takes no new executions, and those that there are can be
+//! seen through, since its task definition and its entry in the catalog are still there. Its command may have been left out by
+//! mistake, so it is not run: ECS has no capacity for it, and executions wait.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use aws::{Catalog, Job};
+use domain::DEFAULT_TASK;
+use serde_json::{Value, json};
+
+use crate::{ecs::Ecs, identity::REGION, options::Named, setup::LOG_GROUP, wire::AwsError};
+
+/// What every job's task definition is named, before the job's own name.
+const PREFIX: &str = "longhaul-";
+
+/// The image of every job's task definition: what tells it from a definition that somebody else registered.
+const IMAGE: &str = "longhaul/worker";
+
+/// The jobs that there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Jobs {
+    offered: BTreeSet<String>,
+    retired: BTreeSet<String>,
+}
+
+impl Jobs {
+    /// The demonstration, those of the command line, and those of the task definitions that were registered before.
+    pub(crate) fn new(ecs: &Ecs, tasks: &[Named]) -> Result<Self, AwsError> {
+        let offered: BTreeSet<_> =
+            tasks.iter().map(|task| task.name.clone()).chain([DEFAULT_TASK.to_owned()]).collect();
+        let registered = ecs.families_of_image(IMAGE)?;
+        let registered = registered.iter().filter_map(|family| Some(family.strip_prefix(PREFIX)?.to_owned()));
+        let retired = registered.filter(|name| !offered.contains(name)).collect();
+        Ok(Self { offered, retired })
+    }
+
+    /// The catalog of the API and of the functions.
+    pub(crate) fn catalog(&self) -> Result<Catalog, serde_json::Error> {
+        let job = |name: &String, retired| {
+            let job: Job = serde_json::from_value(json!({ "taskDefinition": family(name), "retired": retired }))?;
+            Ok((name.clone(), job))
+        };
+        let offered = self.offered.iter().map(|name| job(name, false));
+        offered.chain(self.retired.iter().map(|name| job(name, true))).collect()
+    }
+
+    /// The task definitions that ECS has no capacity for, and why.
+    pub(crate) fn without_capacity(&self) -> BTreeMap<String, String> {
+        let why = |name| format!("the local stack was started without --task {name}");
+        self.retired.iter().map(|name| (family(name), why(name))).collect()
+    }
+
+    /// What to warn of: the retired jobs that executions wait for. `unfinished` counts by job the executions that are not over.
+    pub(crate) fn warnings(&self, unfinished: &BTreeMap<String, usize>) -> Vec<String> {
+        let waits = |name: &String| {
+            let (executions, they) = match unfinished.get(name)? {
+                1 => ("1 execution waits".to_owned(), "it is"),
+                many => (format!("{many} executions wait"), "they are"),
+            };
+            Some(format!(
+                "job `{name}` is not configured, and {executions} for it. Start the stack with --task {name}='COMMAND' to \
+                 go on; without it, nothing of the job runs until {they} cancelled or past the deadline"
+            ))
+        };
+        self.retired.iter().filter_map(waits).collect()
+    }
+
+    /// Whether every job that was ever configured is.
+    pub(crate) fn none_retired(&self) -> bool {
+        self.retired.is_empty()
+    }
+}
+
+fn family(job: &str) -> String {
+    format!("{PREFIX}{job}")
+}
+
+/// Registers a task definition for each job: this program as the worker, around the job's command.
+pub(crate) async fn register(ecs: &Ecs, this: &Path, tasks: &[Named]) -> Result<(), AwsError> {
+    let this = this.to_string_lossy();
+    // A task of the command line stands in for the demonstration if it takes its name.
+    if !tasks.iter().any(|task| task.name == DEFAULT_TASK) {
+        register_one(ecs, DEFAULT_TASK, json!([this, "worker"]), json!([])).await?;
+    }
+    for task in tasks {
+        let command = json!(["--", "sh", "-c", task.command]);
+        register_one(ecs, &task.name, json!([this, "worker"]), command).await?;
+    }
+    Ok(())
+}
+
+/// A definition that is as it was gets no new revision: revisions would grow with every start.
+async fn register_one(ecs: &Ecs, job: &str, entry_point: Value, command: Value) -> Result<(), AwsError> {
+    let definition = json!({
+        "family": family(job),
+        "containerDefinitions": [{
+            "name": "job",
+            "image": IMAGE,
+            "entryPoint": entry_point,
+            "command": command,
+            "stopTimeout": 30,
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {
+                    "awslogs-group": LOG_GROUP,
+                    "awslogs-region": REGION,
+                    "awslogs-stream-prefix": "task",
+                },
+            },
+        }],
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "cpu": "256",
+        "memory": "512",
+    });
+    if !ecs.is_registered(&definition)? {
+        ecs.handle("RegisterTaskDefinition", definition.to_string().as_bytes()).await?;
+    }
+    Ok(())
+}
