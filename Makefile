@@ -191,6 +191,11 @@ sweep: ## Crash at every call of AWS in every life of an execution; the gate doe
 	cargo build --workspace --bins
 	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e sweep -- --nocapture
 
+.PHONY: refusals
+refusals: ## Refuse every call of AWS once, in every life of an execution and in every way; the gate does so to one in twenty
+	cargo build --workspace --bins
+	REFUSALS_EVERY=$${REFUSALS_EVERY:-1} cargo test --workspace --test e2e a_call_that_is_refused_once -- --nocapture
+
 ARCHITECTURE ?= x86_64
 
 .PHONY: sam-build

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: server ADDRESS")?;
     let callers = Callers::Only(Owner::new("local"));
-    let app = App::new(&Connection::from_env().await, Config::from_env()?, callers);
+    let app = App::new(&Connection::from_env().await.for_requests(), Config::from_env()?, callers);
     let listener = TcpListener::bind(address).await?;
     println!("http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, api::router(app)).await?)

@@ -14,6 +14,6 @@ use crate::{
 pub async fn run() -> Result<(), lambda_http::Error> {
     aws::log_as_json();
     let config = Config::from_env()?;
-    let app = App::new(&aws::Connection::from_env().await, config, Callers::Authorized);
+    let app = App::new(&aws::Connection::from_env().await.for_requests(), config, Callers::Authorized);
     lambda_http::run(router(app)).await
 }

@@ -8,6 +8,7 @@ mod cancel;
 pub mod config;
 mod cors;
 mod cross_site;
+mod deadline;
 mod document;
 mod executions;
 mod health;

@@ -143,8 +143,9 @@ pub(crate) fn milliseconds(started_at: Option<Timestamp>, finished_at: Option<Ti
 pub(crate) struct ErrorView {
     /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
     /// `result-too-deep`, `result-not-json`: it exited with 0, and its result has more than 200 KB or 64 levels, or its result
-    /// file is not valid JSON. `stopped`, `cancelled`, `timed-out`: it was stopped, by somebody
-    /// unknown, by a caller or at its deadline. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: it
+    /// file is not valid JSON. `result-unreadable`: it exited with 0, and its result could not be read. `stopped`, `cancelled`,
+    /// `timed-out`: it was stopped, by somebody unknown, by a caller or at its deadline. `task-retired`: AWS retired what it
+    /// ran on. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: it
     /// never ran. `task-lost`, `workflow-failed`: nobody can tell how it ended. There may be more.
     #[schema(example = "exit-code")]
     r#type: String,

@@ -222,7 +222,11 @@ impl ProblemBody {
 impl From<aws::CallFailed> for Problem {
     fn from(failed: aws::CallFailed) -> Self {
         if failed.retryable() {
-            tracing::warn!(error = aws::with_causes(&failed), "AWS did not take a call");
+            if failed.cause == aws::Cause::Denied {
+                tracing::error!(error = aws::with_causes(&failed), "AWS denied a call");
+            } else {
+                tracing::warn!(error = aws::with_causes(&failed), "AWS did not take a call");
+            }
             return Self::new(Code::AwsUnavailable, "repeat the request, with the same Idempotency-Key if it has one");
         }
         Self::inside(&failed)

@@ -23,7 +23,7 @@ use crate::{
     cancel,
     config::Config,
     cors::{self, Origin},
-    cross_site, document, executions, health, history, listing, logs,
+    cross_site, deadline, document, executions, health, history, listing, logs,
     problem::{self, Code, Problem},
     request_id, security, start, tasks,
 };
@@ -79,6 +79,7 @@ pub fn router(app: App) -> Router {
         })
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(deadline::layer))
         .layer(middleware::from_fn_with_state(app.clone(), cross_site::layer));
     cors::open_to(&app.cors_origins, &app.callers, routes)
         .layer(middleware::from_fn(security::layer))

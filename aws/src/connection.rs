@@ -20,6 +20,17 @@ impl Connection {
         Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
     }
 
+    /// The same for whoever has a client waiting: three calls that hang are over before API Gateway stops waiting.
+    #[must_use]
+    pub fn for_requests(self) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(Duration::from_secs(3))
+            .operation_timeout(Duration::from_secs(7))
+            .build();
+        Self(self.0.into_builder().timeout_config(timeouts).build())
+    }
+
     /// For the durable execution SDK, which makes a Lambda client of its own: else it would load the configuration again.
     #[must_use]
     pub fn sdk_config(&self) -> &SdkConfig {

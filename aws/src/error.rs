@@ -1,6 +1,6 @@
 //! Why an AWS call failed, without the SDK's types.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
@@ -11,10 +11,37 @@ pub enum Cause {
     Throttled,
     /// No answer, or AWS's own fault. The call may have worked all the same: repeat only what is safe to repeat.
     Unavailable,
-    /// AWS refused whoever asks: the same call will be refused again until somebody mends its permissions.
+    /// AWS refused the caller: its permissions or its credentials. The same call works once somebody fixes its permissions, once
+    /// a new policy has reached all of AWS, or with the next credentials.
     Denied,
     /// AWS understood and refused: the same call will be refused again.
     Rejected,
+}
+
+/// How far an execution has come when a call for it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Its task does not run yet: nothing is lost but time, and the caller should learn of a missing permission soon.
+    BeforeTask,
+    /// Its task runs or is over: giving up would lose what the job did.
+    TaskStarted,
+}
+
+impl Cause {
+    /// How long a call that failed in this way is retried: for as long as waiting does no harm.
+    ///
+    /// A denial is transient too. A new policy takes a while to reach all of AWS
+    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency>),
+    /// credentials expire and are replaced, and a permission can be fixed while the job runs.
+    #[must_use]
+    pub fn patience(self, phase: Phase) -> Duration {
+        match (self, phase) {
+            (Self::Throttled | Self::Unavailable, Phase::BeforeTask) => Duration::from_hours(1),
+            (Self::Denied, Phase::BeforeTask) => Duration::from_mins(8),
+            (Self::Throttled | Self::Unavailable | Self::Denied, Phase::TaskStarted) => Duration::from_hours(24),
+            (Self::Rejected, Phase::BeforeTask | Phase::TaskStarted) => Duration::ZERO,
+        }
+    }
 }
 
 /// A call that failed after the SDK's own retries.
@@ -32,13 +59,20 @@ pub struct CallFailed {
 }
 
 impl CallFailed {
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later: see [`Cause::patience`] for how much later.
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self.cause {
-            Cause::Throttled | Cause::Unavailable => true,
-            Cause::Denied | Cause::Rejected => false,
+            Cause::Throttled | Cause::Unavailable | Cause::Denied => true,
+            Cause::Rejected => false,
         }
+    }
+
+    /// The IAM action that the call needs: its own name, but for `Invoke`
+    /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html>).
+    #[must_use]
+    pub fn permission(&self) -> &'static str {
+        if self.call == "lambda:Invoke" { "lambda:InvokeFunction" } else { self.call }
     }
 
     pub(crate) fn new<E, R>(call: &'static str, error: SdkError<E, R>) -> Self
@@ -103,14 +137,39 @@ const FAULTS: [&str; 6] = [
     "ServiceUnavailableException",
 ];
 
-/// As all services have them (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html>), and Lambda for a
-/// key.
-const DENIALS: [&str; 5] = [
+/// What AWS answers where it refuses the caller and not the request. The same fault has several names: those of the services'
+/// common errors (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html>,
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>), of `DynamoDB`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>), of the query protocols
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), of the signature's check
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>), and of Lambda for a key
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>).
+const DENIALS: [&str; 22] = [
+    // No permission.
+    "AccessDenied",
     "AccessDeniedException",
-    "ExpiredTokenException",
-    "NotAuthorized",
-    "UnrecognizedClientException",
+    "AuthFailure",
     "KMSAccessDeniedException",
+    "NotAuthorized",
+    "OptInRequired",
+    "SubscriptionRequiredException",
+    "UnauthorizedOperation",
+    // Credentials that have expired, or are not known, or not known yet.
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "UnrecognizedClientException",
+    // A signature that is missing or does not match: the key was replaced, or the clock is wrong.
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
 ];
 
 impl fmt::Display for CallFailed {
@@ -118,15 +177,65 @@ impl fmt::Display for CallFailed {
         let how = match self.cause {
             Cause::Throttled => "was throttled",
             Cause::Unavailable => "got no answer",
-            Cause::Denied | Cause::Rejected => "was refused",
+            Cause::Denied => "was denied",
+            Cause::Rejected => "was refused",
         };
         write!(f, "{} {how}", self.call)?;
-        self.code.as_ref().map_or(Ok(()), |code| write!(f, ": {code}"))
+        if let Some(code) = &self.code {
+            write!(f, ": {code}")?;
+        }
+        if self.cause == Cause::Denied {
+            write!(f, " (it needs the permission {})", self.permission())?;
+        }
+        Ok(())
     }
 }
 
 impl Error for CallFailed {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::{config::http::HttpResponse, error::ErrorMetadata, operation::get_item::GetItemError};
+
+    use super::*;
+
+    fn failed(code: &str, message: &str) -> CallFailed {
+        let error = GetItemError::generic(ErrorMetadata::builder().code(code).message(message).build());
+        let response = HttpResponse::new(400.try_into().unwrap(), "".into());
+        CallFailed::new("dynamodb:GetItem", SdkError::service_error(error, response))
+    }
+
+    #[test]
+    fn a_code_says_what_a_failure_means() {
+        let all = THROTTLES.map(|code| (code, Cause::Throttled)).into_iter();
+        let all = all.chain(FAULTS.map(|code| (code, Cause::Unavailable)));
+        let all = all.chain(DENIALS.map(|code| (code, Cause::Denied)));
+        for (code, cause) in all.chain([("ValidationException", Cause::Rejected)]) {
+            assert_eq!(failed(code, "").cause, cause, "{code}");
+        }
+        assert_eq!(failed("InvalidParameterException", "Rate exceeded").cause, Cause::Throttled);
+    }
+
+    #[test]
+    fn a_denial_names_the_permission() {
+        let denied = failed("AccessDeniedException", "");
+        let told = "dynamodb:GetItem was denied: AccessDeniedException (it needs the permission dynamodb:GetItem)";
+        assert_eq!(denied.to_string(), told);
+        let invoke = CallFailed { call: "lambda:Invoke", ..denied };
+        assert!(invoke.to_string().ends_with("(it needs the permission lambda:InvokeFunction)"), "{invoke}");
+        assert_eq!(failed("ValidationException", "").to_string(), "dynamodb:GetItem was refused: ValidationException");
+    }
+
+    #[test]
+    fn a_denial_is_waited_out_for_minutes_before_the_task_and_for_a_day_after_its_start() {
+        let minutes =
+            |cause: Cause| [Phase::BeforeTask, Phase::TaskStarted].map(|at| cause.patience(at).as_secs() / 60);
+        assert_eq!(minutes(Cause::Denied), [8, 24 * 60]);
+        assert_eq!(minutes(Cause::Unavailable), [60, 24 * 60]);
+        assert_eq!(minutes(Cause::Rejected), [0, 0]);
     }
 }

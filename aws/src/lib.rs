@@ -17,7 +17,7 @@ mod tasks;
 mod workflows;
 
 pub use connection::Connection;
-pub use error::{CallFailed, Cause, with_causes};
+pub use error::{CallFailed, Cause, Phase, with_causes};
 pub use executions::{AdvanceError, Created, Executions, NextPage, PARTS};
 pub use function_log::{log_as_json, log_filter};
 pub use history::{Histories, HistoryError, HistoryPage};

@@ -212,13 +212,7 @@ impl Tasks {
         if let Some(arn) = answer.tasks().first().and_then(|task| task.task_arn()) {
             return Ok(arn.to_owned());
         }
-        let reasons: Vec<_> = answer
-            .failures()
-            .iter()
-            .map(|failure| [failure.reason(), failure.detail()].into_iter().flatten().collect::<Vec<_>>().join(": "))
-            .collect();
-        let reason = if reasons.is_empty() { "no task and no reason".to_owned() } else { reasons.join("; ") };
-        Err(if lacks_capacity(&reason) { RunError::Busy(reason) } else { RunError::Refused(reason) })
+        Err(not_started(answer.failures()))
     }
 
     /// What ECS says of a task now.
@@ -319,34 +313,69 @@ impl Tasks {
     }
 }
 
-/// Which failures of `RunTask` pass: the cluster is full, the Availability Zone is, the account's quota is used up, the agent
-/// is away, or EC2, which ECS asks for the network, is throttled or at fault
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>,
-/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html>; the last two as they were
-/// seen: <https://github.com/dask/dask-cloudprovider/issues/56>, <https://github.com/reproio/wrapbox/issues/43>).
-fn lacks_capacity(reason: &str) -> bool {
-    const PASSING: [&str; 8] = [
-        "RESOURCE:",
-        "AGENT",
-        "Capacity is unavailable",
-        "capacity",
-        "reached the limit on the number of",
-        "Rate exceeded",
-        "Request limit exceeded",
-        "An internal error has occurred",
-    ];
-    PASSING.iter().any(|sign| reason.contains(sign))
+/// How ECS words what passes.
+enum Says {
+    /// This and nothing else.
+    Is(&'static str),
+    /// This, and what it is about.
+    Begins(&'static str),
+    /// This, within a message of another service that ECS passes on.
+    Has(&'static str),
+}
+
+/// The failures of `RunTask` that pass: the cluster is full, the Availability Zone is, the account's quota is used up, the agent is
+/// away, or EC2, which ECS asks for the network, is throttled or at fault. What is not here stays: a capacity provider that does
+/// not exist, say.
+const TRANSIENT: [Says; 9] = [
+    // <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>
+    Says::Begins("RESOURCE:"),
+    Says::Is("AGENT"),
+    // <https://repost.aws/knowledge-center/ecs-fargate-runtask-capacity>
+    Says::Begins("Capacity is unavailable at this time"),
+    // <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html>
+    Says::Begins("You've reached the limit on the number of"),
+    Says::Begins("You’ve reached the limit on the number of"),
+    // <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
+    Says::Has("Rate exceeded"),
+    // <https://github.com/dask/dask-cloudprovider/issues/56>
+    Says::Has("Request limit exceeded."),
+    Says::Has("(ErrorCode: RequestLimitExceeded)"),
+    // <https://github.com/reproio/wrapbox/issues/43>
+    Says::Has("An internal error has occurred"),
+];
+
+/// The codes under which ECS passes such a message on; all others say by themselves what they mean
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors>).
+const TELLS_BY_MESSAGE: [&str; 2] = ["ClientException", "InvalidParameterException"];
+
+fn is_transient(message: &str) -> bool {
+    TRANSIENT.iter().any(|says| match says {
+        Says::Is(all) => message == *all,
+        Says::Begins(beginning) => message.starts_with(beginning),
+        Says::Has(part) => message.contains(part),
+    })
+}
+
+/// Why `RunTask` started nothing, as its `failures[]` say: a reason, and a detail.
+fn not_started(failures: &[aws_sdk_ecs::types::Failure]) -> RunError {
+    let told = |failure: &aws_sdk_ecs::types::Failure| {
+        [failure.reason(), failure.detail()].into_iter().flatten().collect::<Vec<_>>().join(": ")
+    };
+    let reasons: Vec<_> = failures.iter().map(told).collect();
+    let reason = if reasons.is_empty() { "no task and no reason".to_owned() } else { reasons.join("; ") };
+    let mut said = failures.iter().flat_map(|failure| [failure.reason(), failure.detail()]).flatten();
+    if said.any(is_transient) { RunError::Busy(reason) } else { RunError::Refused(reason) }
 }
 
 fn busy_or_failed(failed: CallFailed) -> RunError {
     let message = failed.message.clone().unwrap_or_default();
     let told = format!("{failed}: {message}");
+    let by_message = failed.code.as_deref().is_some_and(|code| TELLS_BY_MESSAGE.contains(&code));
     match failed.cause {
         Cause::Throttled => RunError::Busy(told),
-        Cause::Rejected if lacks_capacity(&message) => RunError::Busy(told),
-        Cause::Denied => RunError::Refused(told),
+        Cause::Rejected if by_message && is_transient(&message) => RunError::Busy(told),
         Cause::Rejected if failed.code.is_some() => RunError::Refused(told),
-        Cause::Rejected | Cause::Unavailable => RunError::Call(failed),
+        Cause::Denied | Cause::Rejected | Cause::Unavailable => RunError::Call(failed),
     }
 }
 
@@ -376,6 +405,12 @@ fn timestamp(seconds: i64, nanos: u32) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_ecs::{
+        config::http::HttpResponse,
+        error::{ErrorMetadata, SdkError},
+        types::Failure,
+    };
+
     use super::*;
 
     #[test]
@@ -394,5 +429,76 @@ mod tests {
         let catalog: Catalog = serde_json::from_str(text).unwrap();
         assert_eq!(offered(&catalog), ["new"]);
         assert!(serde_json::to_string(&catalog).unwrap().matches("retired").count() == 1);
+    }
+
+    const NETWORK: &str = "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: \
+        RequestLimitExceeded)";
+
+    fn busy(error: &RunError) -> bool {
+        matches!(error, RunError::Busy(_))
+    }
+
+    #[test]
+    fn a_failure_s_reason_says_whether_it_passes() {
+        let failed = |reason: &str, detail: Option<&str>| {
+            let failure = Failure::builder().reason(reason).set_detail(detail.map(str::to_owned));
+            busy(&not_started(&[failure.build()]))
+        };
+        for reason in [
+            "RESOURCE:CPU",
+            "RESOURCE:MEMORY",
+            "RESOURCE:ENI",
+            "AGENT",
+            "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+            "You've reached the limit on the number of vCPUs you can run concurrently",
+            "You’ve reached the limit on the number of tasks you can run concurrently",
+        ] {
+            assert!(failed(reason, None), "{reason}");
+        }
+        assert!(failed("Error", Some("Capacity is unavailable at this time.")), "the detail tells too");
+        for reason in [
+            "LOCATION",
+            "ATTRIBUTE",
+            "MISSING",
+            "INACTIVE",
+            "MemberOf placement constraint unsatisfied.",
+            "The specified capacity provider 'blue' was not found.",
+            "No Container Instances were found in your capacity provider.",
+            "the AGENT of somebody else",
+        ] {
+            assert!(!failed(reason, None), "{reason}");
+        }
+        assert!(!busy(&not_started(&[])));
+    }
+
+    #[test]
+    fn an_exception_is_judged_by_its_code_first() {
+        let failed = |code: &str, message: &str| {
+            let error = RunTaskError::generic(ErrorMetadata::builder().code(code).message(message).build());
+            let response = HttpResponse::new(400.try_into().unwrap(), "".into());
+            busy_or_failed(CallFailed::new("ecs:RunTask", SdkError::service_error(error, response)))
+        };
+        for (code, message) in [
+            ("ThrottlingException", ""),
+            ("InvalidParameterException", "Rate exceeded"),
+            ("InvalidParameterException", NETWORK),
+            ("ClientException", "Capacity is unavailable at this time. Please try again later"),
+            ("ClientException", "An internal error has occurred"),
+        ] {
+            assert!(busy(&failed(code, message)), "{code}: {message}");
+        }
+        for (code, message) in [
+            ("InvalidParameterException", "The specified capacity provider was not found."),
+            ("InvalidParameterException", "The capacity provider strategy is not valid: no capacity provider."),
+            ("ClientException", "TaskDefinition is inactive"),
+            ("ClusterNotFoundException", "Cluster not found. Capacity is unavailable at this time"),
+            ("PlatformUnknownException", "The platform version is unknown"),
+            ("BlockedException", "Your account is blocked"),
+        ] {
+            assert!(matches!(failed(code, message), RunError::Refused(_)), "{code}: {message}");
+        }
+        for code in ["AccessDeniedException", "ServerException"] {
+            assert!(matches!(failed(code, ""), RunError::Call(_)), "{code}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Ending, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
-    Unknown, Verdict, Waiting, limits, task::Task, waiting::backoff_before,
+    Unknown, Verdict, Waiting, limits, output::kinds, task::Task, waiting::backoff_before,
 };
 
 /// How an execution learns of its job's end.
@@ -42,8 +42,11 @@ impl fmt::Display for Pattern {
 pub struct FailedAttempts {
     /// The last of them.
     pub last: Option<Attempt>,
-    /// How many of them failed through the platform.
+    /// How many of them failed through the platform, but for those in `retired`.
     pub excused: u32,
+    /// How many of them ended because AWS retired what their task ran on. Absent from what older versions wrote.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retired: u32,
     /// Why the last of them failed. Absent from what older versions wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
@@ -53,6 +56,11 @@ pub struct FailedAttempts {
     /// What a newer version stored beside it.
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One job's execution, from the request to its end.
@@ -277,7 +285,8 @@ impl Execution {
 
     /// How many attempts there may be, with those that are not counted.
     pub(crate) fn attempts(&self) -> u32 {
-        self.request.max_attempts + self.failed.excused.min(limits::EXCUSED)
+        let uncounted = self.failed.excused.min(limits::EXCUSED) + self.failed.retired.min(limits::RETIRED);
+        self.request.max_attempts + uncounted
     }
 
     /// When it is forgotten, as far as that is known: while it is not over, as if it ended at its deadline.
@@ -318,10 +327,11 @@ impl Execution {
         if self.status().is_final() || self.failed.last.is_some_and(|last| last >= attempt) {
             return None;
         }
-        let excused_so_far = self.failed.excused + u32::from(excused);
+        let retired = excused && error.kind == kinds::TASK_RETIRED;
         let failed = FailedAttempts {
             last: Some(attempt),
-            excused: excused_so_far,
+            excused: self.failed.excused + u32::from(excused && !retired),
+            retired: self.failed.retired + u32::from(retired),
             error: Some(error.shortened(LAST_ERROR_BYTES)),
             exit_code,
             ..self.failed.clone()

@@ -35,6 +35,15 @@ const LAST_LINES: SignedDuration = SignedDuration::from_secs(10);
 const STOPPED: [&str; 5] =
     ["UserInitiated", "SpotInterruption", "InfrastructureHealth", "TerminationNotice", "ServiceSchedulerInitiated"];
 
+/// The codes with which ECS stops a task to retire what it runs on: the first is documented for tasks of a service, whose
+/// scheduler stops them, and ours have none.
+const RETIRED: [&str; 2] = ["ServiceSchedulerInitiated", "TerminationNotice"];
+
+/// What ECS says of a task that it stops to retire the Fargate platform revision or the host under it, whatever code it says it
+/// with (<https://repost.aws/knowledge-center/ecs-task-stopped>,
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-maintenance.html>).
+const MAINTENANCE: &str = "ECS is performing maintenance on the underlying infrastructure hosting the task";
+
 /// ECS's stop code for a task that could not be started.
 const FAILED_TO_START: &str = "TaskFailedToStart";
 
@@ -83,6 +92,44 @@ pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines
     ending
 }
 
+/// What an execution's task came to where AWS would not show its log: the exit code tells, but for a result. `why` names the
+/// permission.
+#[must_use]
+pub fn ending_without_log(
+    execution: &Execution,
+    task: Option<&Task>,
+    container: &str,
+    why: &str,
+    now: Timestamp,
+) -> Ending {
+    let mut ending = ending(execution, task, container, &[], now);
+    match &mut ending.verdict {
+        verdict @ Verdict::Completed => {
+            let what = format!("exited with code 0, but its result could not be read: {why}");
+            *verdict = Verdict::Failed(JobError::new(kinds::RESULT_UNREADABLE, what));
+        }
+        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
+            *error = error.with_message(format!("{}; its log could not be read: {why}", error.message));
+        }
+    }
+    ending
+}
+
+/// The exit code of a task's job, if ECS says one.
+#[must_use]
+pub fn exit_code(task: &Task, container: &str) -> Option<i32> {
+    exit(Some(task), container).code()
+}
+
+/// Whether another attempt may do better. A job that has worked is not run again for its result.
+#[must_use]
+pub fn worth_another(ending: &Ending) -> bool {
+    match &ending.verdict {
+        Verdict::Failed(error) => ![kinds::RESULT_UNREADABLE, kinds::WORKFLOW_FAILED].contains(&&*error.kind),
+        Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
+    }
+}
+
 /// Whether the end of a log has the job's result in it: nothing before it matters then.
 #[must_use]
 pub fn holds_result(lines: &[Line]) -> bool {
@@ -92,9 +139,11 @@ pub fn holds_result(lines: &[Line]) -> bool {
 /// Whether the platform failed, not the job: another attempt may well do better.
 #[must_use]
 pub fn excused(ending: &Ending) -> bool {
-    const PLATFORM: [&str; 4] = [FAILED_TO_START, "SpotInterruption", "InfrastructureHealth", "TerminationNotice"];
+    const PLATFORM: [&str; 3] = [FAILED_TO_START, "SpotInterruption", "InfrastructureHealth"];
     match &ending.verdict {
-        Verdict::Failed(error) => error.stop_code.as_deref().is_some_and(|code| PLATFORM.contains(&code)),
+        Verdict::Failed(error) => {
+            error.kind == kinds::TASK_RETIRED || error.stop_code.as_deref().is_some_and(|code| PLATFORM.contains(&code))
+        }
         Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
     }
 }
@@ -146,7 +195,7 @@ fn tail(lines: &[Line]) -> String {
 fn stopped_by(execution: &Execution, task: Option<&Task>, ending: &Ending) -> Option<StoppedBy> {
     // Of a task that is forgotten, nobody knows when it ended.
     let task = task?;
-    let stopped = task.stop_code.as_deref().is_some_and(|code| STOPPED.contains(&code));
+    let stopped = is_retired(task) || task.stop_code.as_deref().is_some_and(|code| STOPPED.contains(&code));
     let incomplete = ending.verdict != Verdict::Completed;
     let late = ending.finished_at >= execution.deadline;
     match execution.state {
@@ -160,6 +209,12 @@ fn stopped_by(execution: &Execution, task: Option<&Task>, ending: &Ending) -> Op
     }
 }
 
+/// Whether AWS stopped the task to retire what it runs on.
+fn is_retired(task: &Task) -> bool {
+    task.stop_code.as_deref().is_some_and(|code| RETIRED.contains(&code))
+        || task.stopped_reason.as_deref().is_some_and(|reason| reason.contains(MAINTENANCE))
+}
+
 fn explain(error: &mut JobError, task: Option<&Task>, container: &str) {
     let Some(task) = task else { return };
     error.stop_code.clone_from(&task.stop_code);
@@ -167,6 +222,10 @@ fn explain(error: &mut JobError, task: Option<&Task>, container: &str) {
     if task.stop_code.as_deref() == Some(FAILED_TO_START) {
         let why = reason.or_else(|| task.stopped_reason.clone()).unwrap_or_else(|| error.message.clone());
         *error = JobError { kind: kinds::TASK_FAILED_TO_START.into(), ..error.with_message(why) };
+    } else if error.kind == kinds::STOPPED && is_retired(task) {
+        let why = task.stopped_reason.as_deref().unwrap_or(MAINTENANCE);
+        let why = format!("AWS retired what the task ran on: {why}");
+        *error = JobError { kind: kinds::TASK_RETIRED.into(), ..error.with_message(why) };
     } else if let Some(reason) = reason {
         // Such as OutOfMemoryError: the exit code alone does not tell.
         *error = error.with_message(format!("{reason}: {}", error.message));

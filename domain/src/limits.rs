@@ -56,6 +56,10 @@ pub const ATTEMPTS: u32 = 10;
 /// host lost, a task that could not be started. More in a row are no accident.
 pub const EXCUSED: u32 = 3;
 
+/// Most attempts that ended because AWS retired what their task ran on. They are expected of a job that runs for weeks, so they
+/// count neither among the job's own attempts nor towards [`EXCUSED`]; a year of weekly retirements stays below.
+pub const RETIRED: u32 = 100;
+
 /// How long an execution stays readable after its end.
 pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 

@@ -25,6 +25,10 @@ pub mod kinds {
     pub const RESULT_TOO_DEEP: &str = "result-too-deep";
     /// The job succeeded, and its result file is not valid JSON.
     pub const RESULT_NOT_JSON: &str = "result-not-json";
+    /// The job exited with 0, and AWS would not show its log, where its result is.
+    pub const RESULT_UNREADABLE: &str = "result-unreadable";
+    /// AWS retired what the task ran on.
+    pub const TASK_RETIRED: &str = "task-retired";
     /// Nobody saw how the job ended.
     pub const TASK_LOST: &str = "task-lost";
     /// The task was stopped, and not because the execution was cancelled.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, output::kinds};
+use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, judge, output::kinds};
 
 /// No task is being started: the workflow sleeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,8 +73,14 @@ impl Execution {
     /// last wait are known to have started nothing.
     #[must_use]
     pub fn token_is_alive(&self, attempt: Attempt, now: Timestamp) -> bool {
+        self.waited_for_capacity(attempt).is_some_and(|until| now < until + SignedDuration::from_mins(50))
+    }
+
+    /// Until when `attempt` waited for capacity last, if it did.
+    #[must_use]
+    pub fn waited_for_capacity(&self, attempt: Attempt) -> Option<Timestamp> {
         let refused = |waiting: &&Waiting| waiting.attempt == attempt && waiting.why.is_some();
-        self.waiting.as_ref().filter(refused).is_some_and(|waiting| now < waiting.until + SignedDuration::from_mins(50))
+        self.waiting.as_ref().filter(refused).map(|waiting| waiting.until)
     }
 
     /// Whether no task of it runs, and none is being started at `at`.
@@ -126,7 +132,7 @@ impl Execution {
             return None;
         };
         let newest = run.as_ref().map(|run| run.attempt).max(self.failed.last)?;
-        if error.kind == kinds::WORKFLOW_FAILED || !self.may_try_again(newest) {
+        if !judge::worth_another(ending) || !self.may_try_again(newest) {
             return None;
         }
         let what = format!("cancelled; {}", self.told(newest, error, ending.exit_code));

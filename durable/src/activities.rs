@@ -44,13 +44,13 @@ pub trait Activities: Send + Sync + 'static {
         ask: bool,
     ) -> impl Future<Output = Result<Look, EffectFailed>> + Send;
 
-    /// Finds out what a stopped task came to; nothing if it works after all. `patient` while it is worth asking again for what
-    /// is not shown yet.
+    /// Finds out what a stopped task came to; nothing if it works after all. `patience` says how much longer to ask for what is
+    /// not shown.
     fn collect(
         &self,
         id: &ExecutionId,
         task_arn: &str,
-        patient: bool,
+        patience: Patience,
     ) -> impl Future<Output = Result<Option<Ending>, EffectFailed>> + Send;
 
     /// Records that an attempt failed, and says whether another may follow.
@@ -67,8 +67,25 @@ pub trait Activities: Send + Sync + 'static {
     /// Asks for a task to be stopped.
     fn stop_task(&self, task_arn: &str) -> impl Future<Output = Result<(), EffectFailed>> + Send;
 
-    /// Stops what was started and records that the workflow failed, and why: the last thing it can do.
-    fn give_up(&self, id: &ExecutionId, why: &str) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
+    /// Stops what was started and records how it ended, if that is known and could not be recorded, or else that the workflow
+    /// failed, and why: the last thing it can do.
+    fn give_up(
+        &self,
+        id: &ExecutionId,
+        why: &str,
+        known: Option<&Ending>,
+    ) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
+}
+
+/// How much longer it is worth asking for what AWS does not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It may be a moment behind: what is not there yet is asked for again.
+    Late,
+    /// What is not there by now is not there; what is denied is asked for again.
+    Denied,
+    /// This is the last time: what is denied now stays unknown.
+    None,
 }
 
 /// Which try of starting a task this is.
@@ -78,6 +95,8 @@ pub enum Try {
     First,
     /// A later one: a task may be running whose start nobody remembers.
     Again,
+    /// A later one, and the last that a denial may be answered with: a missing permission is told in minutes.
+    LastDenial,
     /// The last one: what fails now is how the attempt ends.
     Last,
 }
@@ -188,8 +207,8 @@ pub struct Finished {
 /// A deed that failed.
 #[derive(Debug)]
 pub struct EffectFailed {
-    /// Whether the same deed may succeed later.
-    pub retryable: bool,
+    /// What it means for the next try.
+    pub cause: aws::Cause,
     /// When to try again, if that is not for the usual cadence to say: then for as long as it says so.
     pub again_in: Option<Duration>,
     source: Box<dyn std::error::Error + Send + Sync>,
@@ -198,15 +217,12 @@ pub struct EffectFailed {
 impl EffectFailed {
     /// A failure that may pass.
     pub fn passing(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { retryable: true, again_in: None, source: source.into() }
+        Self { cause: aws::Cause::Unavailable, again_in: None, source: source.into() }
     }
 
-    /// The same, as one that may pass if AWS denied the call: permissions can be mended.
-    #[must_use]
-    pub fn passing_if_denied(self) -> Self {
-        let failed = self.source.downcast_ref::<aws::CallFailed>();
-        let denied = failed.is_some_and(|failed| failed.cause == aws::Cause::Denied);
-        Self { retryable: self.retryable || denied, ..self }
+    /// AWS denied a call: see [`aws::Cause::patience`].
+    pub fn denied(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { cause: aws::Cause::Denied, again_in: None, source: source.into() }
     }
 
     /// The same, to be tried again after a time, however often it was tried before.
@@ -217,13 +233,13 @@ impl EffectFailed {
 
     /// A failure that stays.
     pub fn lasting(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { retryable: false, again_in: None, source: source.into() }
+        Self { cause: aws::Cause::Rejected, again_in: None, source: source.into() }
     }
 }
 
 impl fmt::Display for EffectFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.retryable { "failed for now" } else { "failed for good" })
+        f.write_str(if self.cause == aws::Cause::Rejected { "failed for good" } else { "failed for now" })
     }
 }
 
@@ -235,6 +251,6 @@ impl std::error::Error for EffectFailed {
 
 impl From<aws::CallFailed> for EffectFailed {
     fn from(failed: aws::CallFailed) -> Self {
-        Self { retryable: failed.retryable(), again_in: None, source: failed.into() }
+        Self { cause: failed.cause, again_in: None, source: failed.into() }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aws::{Cause, Phase};
+
 /// The first wait for a task that works. ECS tells of its end, and should that get lost the reconciler's sweep sees it, of a
 /// hundred tasks in one call: these looks are there in case neither does.
 pub(crate) const WORKING: Duration = Duration::from_mins(5);
@@ -78,11 +80,22 @@ pub(crate) fn retry(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
 }
 
-/// Tries of a task's start before it is given up: with the waits of [`retry`] that is an hour.
-pub(crate) const TRIES: u32 = 20;
+/// How many tries, with the waits of [`retry`] between them, take at least as long. They are operations too: a day is 300 of
+/// them, and beside a year's looks there is room for several such days.
+pub(crate) fn tries(patience: Duration) -> u32 {
+    let (mut tries, mut waited) = (1, Duration::ZERO);
+    while waited < patience {
+        waited += retry(tries);
+        tries += 1;
+    }
+    tries
+}
 
-/// Tries of any other step: a day. They are operations too: beside a year's looks there is room for several such days.
-pub(crate) const PATIENT_TRIES: u32 = 300;
+/// Whether a denied start of a task is given up after this try: no sooner than [`Cause::patience`] says, and later only every so
+/// many tries, so that a start which has waited for capacity for hours is not given up for one denial.
+pub(crate) fn is_last_denial(tried: u32) -> bool {
+    tried.is_multiple_of(tries(Cause::Denied.patience(Phase::BeforeTask)))
+}
 
 #[cfg(test)]
 mod tests {
@@ -154,10 +167,18 @@ mod tests {
     }
 
     #[test]
-    fn a_start_is_tried_for_about_an_hour_and_another_step_for_a_day() {
-        let total: Duration = (1..TRIES).map(retry).sum();
-        assert!(total > Duration::from_mins(55) && total < Duration::from_mins(75), "{total:?}");
-        let total: Duration = (1..PATIENT_TRIES).map(retry).sum();
-        assert!(total > DAY && total < DAY + Duration::from_hours(2), "{total:?}");
+    fn tries_last_for_as_long_as_there_is_patience_and_hardly_longer() {
+        assert_eq!(tries(Duration::ZERO), 1, "what stays is tried once");
+        for patience in [1, 8, 60, 24 * 60].map(Duration::from_mins) {
+            let waited: Duration = (1..tries(patience)).map(retry).sum();
+            assert!(waited >= patience && waited <= patience + Duration::from_mins(5), "{patience:?}: {waited:?}");
+        }
+        assert!(tries(DAY) <= 300, "{}", tries(DAY));
+    }
+
+    #[test]
+    fn a_denied_start_is_given_up_after_minutes_and_not_for_one_denial_later() {
+        let last: Vec<_> = (1..40).filter(|tried| is_last_denial(*tried)).collect();
+        assert_eq!(last, [10, 20, 30]);
     }
 }

@@ -13,15 +13,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws::WakeUp;
+use aws::{Cause, Phase, WakeUp};
 use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
-use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, Verdict, judge};
+use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, judge};
 
 use crate::{
-    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try},
     cadence::{self, Waits},
 };
 
@@ -32,13 +32,13 @@ use crate::{
 /// A job that did not complete makes the durable execution fail too, after it was recorded: the service's own status is
 /// true as well. Otherwise only what no retry could mend.
 pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
-    let job = match accept(&world, "accept", Pattern::Sync, input, &ctx).await? {
+    let job = match accept(&world, ACCEPT, Pattern::Sync, input, &ctx).await? {
         Accepted::Job(job) => job,
         Accepted::Over(finished) => return verdict(finished),
     };
     match every_attempt(&world, &job, &ctx).await {
         Ok(finished) => verdict(finished),
-        Err(why) => verdict(give_up(&world, &job.id, &*why, &ctx).await?),
+        Err(failed) => verdict(give_up(&world, &job.id, failed, &ctx).await?),
     }
 }
 
@@ -48,25 +48,47 @@ pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext
 ///
 /// A job whose task could not be started makes the durable execution fail too, after it was recorded.
 pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
-    let job = match accept(&world, "create-record", Pattern::Callback, input, &ctx).await? {
+    let job = match accept(&world, CREATE_RECORD, Pattern::Callback, input, &ctx).await? {
         Accepted::Job(job) => job,
         Accepted::Over(finished) => return verdict(finished),
     };
     match start(&world, &job, &ctx).await {
         Ok(finished) => verdict(finished),
-        Err(why) => verdict(give_up(&world, &job.id, &*why, &ctx).await?),
+        Err(failed) => verdict(give_up(&world, &job.id, failed, &ctx).await?),
     }
 }
 
+/// Why a workflow cannot go on, and how its job ended, if that is known: it is never dropped.
+struct Failed {
+    why: BoxError,
+    known: Option<Ending>,
+}
+
+impl From<BoxError> for Failed {
+    fn from(why: BoxError) -> Self {
+        Self { why, known: None }
+    }
+}
+
+/// Records an end that is lost if it cannot be.
+async fn record_known<A: Activities>(
+    world: &Arc<A>,
+    id: &ExecutionId,
+    ending: Ending,
+    ctx: &DurableContext,
+) -> Result<Finished, Failed> {
+    record(world, id, ending.clone(), ctx).await.map_err(|why| Failed { why, known: Some(ending) })
+}
+
 /// Starts the task of a callback execution, or records why there is none.
-async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, BoxError> {
+async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, Failed> {
     let (id, attempt) = (&job.id, job.attempt);
     if let Some(seconds) = job.backoff {
-        ctx.wait(Duration::from_secs(seconds)).name("backoff").await?;
+        ctx.wait(Duration::from_secs(seconds)).name("backoff").await.map_err(BoxError::from)?;
     }
     let task_arn = match run_task(world, id, attempt, ctx).await? {
         Started::Task(arn) => arn,
-        Started::Not(ending) => return record(world, id, ending, ctx).await,
+        Started::Not(ending) => return record_known(world, id, ending, ctx).await,
     };
     let recorded = record_task(world, id, attempt, &task_arn, ctx).await?;
     if recorded.status == Status::Cancelling || recorded.status.is_final() {
@@ -79,22 +101,23 @@ async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -
 }
 
 /// Attempts, one after the other, until one says how the job ends; then that is recorded.
-async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, BoxError> {
+async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, Failed> {
     let mut attempt = job.attempt;
     loop {
         let ending = attempt_once(world, job, attempt, ctx).await?;
         let again = if worth_another(job, &ending) {
-            fail_attempt(world, &job.id, attempt, &ending, ctx).await?
+            let asked = fail_attempt(world, &job.id, attempt, &ending, ctx).await;
+            asked.map_err(|why| Failed { why, known: Some(ending.clone()) })?
         } else {
             Again::Said(false)
         };
         let wait = match again {
-            Again::Said(false) => return record(world, &job.id, ending, ctx).await,
+            Again::Said(false) => return record_known(world, &job.id, ending, ctx).await,
             Again::Said(true) => domain::backoff_before(attempt.next()),
             Again::In { seconds } => Duration::from_secs(seconds),
         };
         attempt = attempt.next();
-        ctx.wait(wait).name("backoff").await?;
+        ctx.wait(wait).name("backoff").await.map_err(BoxError::from)?;
     }
 }
 
@@ -189,10 +212,7 @@ fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, Opera
 
 /// Whether it is worth asking for another attempt: the job may be tried again, or it was the platform that failed.
 fn worth_another(job: &Job, ending: &Ending) -> bool {
-    match &ending.verdict {
-        Verdict::Failed(_) => job.max_attempts > 1 || judge::excused(ending),
-        Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
-    }
+    judge::worth_another(ending) && (job.max_attempts > 1 || judge::excused(ending))
 }
 
 /// The durable execution's own end: a job that did not complete fails it.
@@ -224,7 +244,8 @@ async fn run_task<A: Activities>(
     let deed = move |step: StepContext| async move {
         let tried = match step.attempt() {
             1 => Try::First,
-            cadence::TRIES.. => Try::Last,
+            tried if tried >= cadence::tries(Cause::Throttled.patience(Phase::BeforeTask)) => Try::Last,
+            tried if cadence::is_last_denial(tried) => Try::LastDenial,
             _ => Try::Again,
         };
         world.run_task(&id, attempt, tried).await
@@ -232,6 +253,8 @@ async fn run_task<A: Activities>(
     step(ctx, RUN_TASK, deed).await
 }
 
+const ACCEPT: &str = "accept";
+const CREATE_RECORD: &str = "create-record";
 const RUN_TASK: &str = "run-task";
 
 async fn record_task<A: Activities>(
@@ -264,11 +287,19 @@ async fn collect<A: Activities>(
     ctx: &DurableContext,
 ) -> Result<Option<Ending>, BoxError> {
     let (world, id, arn) = (world.clone(), id.clone(), task_arn.to_owned());
-    step(ctx, "collect", move |step| async move { world.collect(&id, &arn, step.attempt() <= PATIENCE).await }).await
+    let deed = move |step: StepContext| async move {
+        let patience = match step.attempt() {
+            ..=LATE => Patience::Late,
+            tried if tried < cadence::tries(Cause::Denied.patience(Phase::TaskStarted)) => Patience::Denied,
+            _ => Patience::None,
+        };
+        world.collect(&id, &arn, patience).await
+    };
+    step(ctx, "collect", deed).await
 }
 
 /// Tries at what ECS and the log do not show yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
-const PATIENCE: u32 = 2;
+const LATE: u32 = 2;
 
 async fn fail_attempt<A: Activities>(
     world: &Arc<A>,
@@ -294,15 +325,17 @@ async fn record<A: Activities>(
 async fn give_up<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
-    why: &(dyn std::error::Error + Send + Sync + 'static),
+    failed: Failed,
     ctx: &DurableContext,
 ) -> Result<Finished, BoxError> {
-    let (world, id, why) = (world.clone(), id.clone(), aws::with_causes(why));
-    step(ctx, "give-up", move |_| async move { world.give_up(&id, &why).await }).await
+    let (world, id, why, known) = (world.clone(), id.clone(), aws::with_causes(&*failed.why), failed.known);
+    step(ctx, GIVE_UP, move |_| async move { world.give_up(&id, &why, known.as_ref()).await }).await
 }
 
-/// A checkpointed deed, tried again for as long as its failure may pass: an hour for the start of a task, a day for the
-/// others. A job that has run for weeks is not given up because its service is away for an hour.
+const GIVE_UP: &str = "give-up";
+
+/// A checkpointed activity, retried for as long as [`Cause::patience`] says. A job that has run for weeks is not given up because
+/// its service is away for an hour.
 async fn step<O, F, Fut>(ctx: &DurableContext, name: &str, deed: F) -> Result<O, BoxError>
 where
     O: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
@@ -315,23 +348,57 @@ where
             async move { deed.await.map_err(BoxError::from) }
         })
         .name(name)
-        .retry_strategy(if name == RUN_TASK {
-            // Which try is the last, the start itself says: for capacity it waits until the deadline.
-            retry::<{ u32::MAX }>
-        } else {
-            retry::<{ cadence::PATIENT_TRIES }>
+        .retry_strategy(match name {
+            RUN_TASK => retry_start,
+            ACCEPT | CREATE_RECORD => retry_accept,
+            _ => retry_started,
         });
     Ok(tried.await?)
 }
 
-fn retry<const TRIES: u32>(error: &StepError, attempt: u32) -> RetryDecision {
-    let failed = std::error::Error::source(error).and_then(|source| source.downcast_ref::<EffectFailed>());
-    if let Some(delay) = failed.and_then(|failed| failed.again_in) {
+/// The start of a task. Which try is the last, the start itself says: for capacity it waits until the deadline. What it does not
+/// judge is a denied read or write of the item, and that it may not do without for longer than any other step.
+fn retry_start(error: &StepError, attempt: u32) -> RetryDecision {
+    if let Some(delay) = again_in(error) {
         return RetryDecision::Retry { delay };
     }
-    if failed.is_none_or(|failed| failed.retryable) && attempt < TRIES {
-        RetryDecision::Retry { delay: cadence::retry(attempt) }
-    } else {
-        RetryDecision::Stop
-    }
+    let again = match cause(error) {
+        Cause::Throttled | Cause::Unavailable => true,
+        // Not for one denial after hours of waiting for capacity.
+        cause @ Cause::Denied => !attempt.is_multiple_of(cadence::tries(cause.patience(Phase::TaskStarted))),
+        Cause::Rejected => false,
+    };
+    retry(again, attempt)
+}
+
+/// What comes before it.
+fn retry_accept(error: &StepError, attempt: u32) -> RetryDecision {
+    let patience = match cause(error) {
+        // As long as ever: nothing can be recorded before this.
+        Cause::Throttled | Cause::Unavailable => Cause::Unavailable.patience(Phase::TaskStarted),
+        cause @ (Cause::Denied | Cause::Rejected) => cause.patience(Phase::BeforeTask),
+    };
+    retry(attempt < cadence::tries(patience), attempt)
+}
+
+/// What comes after it.
+fn retry_started(error: &StepError, attempt: u32) -> RetryDecision {
+    retry(attempt < cadence::tries(cause(error).patience(Phase::TaskStarted)), attempt)
+}
+
+/// Why a step failed. Where the SDK does not say, it may pass.
+fn cause(error: &StepError) -> Cause {
+    failed(error).map_or(Cause::Unavailable, |failed| failed.cause)
+}
+
+fn again_in(error: &StepError) -> Option<Duration> {
+    failed(error)?.again_in
+}
+
+fn failed(error: &StepError) -> Option<&EffectFailed> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref::<EffectFailed>())
+}
+
+fn retry(again: bool, attempt: u32) -> RetryDecision {
+    if again { RetryDecision::Retry { delay: cadence::retry(attempt) } } else { RetryDecision::Stop }
 }

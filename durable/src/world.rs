@@ -2,15 +2,18 @@
 
 mod launch;
 
-use aws::{AdvanceError, CallFailed, Connection, Created, Executions, Logs, RunError, Seen, StoredStart, Tasks, clock};
+use aws::{
+    AdvanceError, CallFailed, Cause, Connection, Created, Executions, Logs, Phase, RunError, Seen, StoredStart, Tasks,
+    clock,
+};
 use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict, judge,
     output::kinds, task::Line,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try},
     config::Config,
 };
 
@@ -134,6 +137,13 @@ impl World {
         Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
     }
 
+    /// The exit code of an execution's job, if ECS has told of it.
+    async fn exit_code(&self, id: &ExecutionId) -> Option<i32> {
+        let execution = self.read(id).await.ok()?;
+        let task = execution.told_of(&execution.state.run()?.task_arn)?;
+        judge::exit_code(task, &self.config.catalog.get(&execution.request.task)?.container)
+    }
+
     async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, CallFailed> {
         let Some(job) = self.config.catalog.get(&execution.request.task) else { return Ok(Vec::new()) };
         self.logs.tail(&job.log_stream(task_arn), judge::LINES, judge::holds_result).await
@@ -171,7 +181,7 @@ impl Activities for World {
             // This step may have run before: its task may run, or have ended since, and then it counts what that came to.
             return match self.started_before(&execution, attempt).await {
                 Ok(started) => Ok(started.map_or(Started::Not(ending), Started::Task)),
-                Err(why) if why.retryable() && tried != Try::Last => Err(why.into()),
+                Err(why) if worth_another_try(&why, tried, None, clock::now()) => Err(EffectFailed::passing(why)),
                 Err(why) => {
                     // That nobody wants it is known. What may run of it is looked for after an end that nobody saw.
                     tracing::warn!(executionId = %id, error = %why, "cannot look for a task that was started before");
@@ -183,16 +193,22 @@ impl Activities for World {
         if let Some(wait) = execution.still_waits(attempt, clock::now()) {
             return Err(EffectFailed::passing("it waits for capacity").again_in(wait));
         }
-        if tried != Try::First
-            && !execution.token_is_alive(attempt, clock::now())
-            && let Some(arn) = self.running(id, attempt).await?
-        {
-            return Ok(Started::Task(arn));
-        }
-        // Tries for capacity count as well: they are no sign that waiting is in vain.
-        let waited = execution.waiting.as_ref().is_some_and(|waiting| waiting.why.is_some());
-        let last = tried == Try::Last && !waited;
+        let waited_until = execution.waited_for_capacity(attempt);
+        // Judged here, so it is no longer a denial to whoever retries the step.
+        let again_or_refused = |why: CallFailed| {
+            if worth_another_try(&why, tried, waited_until, clock::now()) {
+                return Err(EffectFailed::passing(why));
+            }
+            Ok(Started::Not(failed_by_us(kinds::TASK_REFUSED, told(&why), clock::now())))
+        };
         let failed = |kind: &str, why: String| Ok(Started::Not(failed_by_us(kind, why, clock::now())));
+        if tried != Try::First && !execution.token_is_alive(attempt, clock::now()) {
+            match self.running(id, attempt).await {
+                Ok(Some(arn)) => return Ok(Started::Task(arn)),
+                Ok(None) => {}
+                Err(why) => return again_or_refused(why),
+            }
+        }
         let Some(job) = self.config.catalog.get(&execution.request.task) else {
             return failed(kinds::UNKNOWN_TASK, format!("there is no task named {}", execution.request.task));
         };
@@ -204,15 +220,15 @@ impl Activities for World {
             }
             // The token is taken by the same attempt, started with another configuration of ours: that task is it.
             Err(RunError::Taken(Some(arn))) => Ok(Started::Task(arn)),
-            Err(why @ RunError::Taken(None)) => match self.started_before(&execution, attempt).await? {
-                Some(arn) => Ok(Started::Task(arn)),
+            Err(why @ RunError::Taken(None)) => match self.started_before(&execution, attempt).await {
+                Ok(Some(arn)) => Ok(Started::Task(arn)),
                 // ECS does not show it yet.
-                None if tried != Try::Last => Err(EffectFailed::passing(why)),
-                None => failed(kinds::TASK_REFUSED, why.to_string()),
+                Ok(None) if tried != Try::Last => Err(EffectFailed::passing(why)),
+                Ok(None) => failed(kinds::TASK_REFUSED, why.to_string()),
+                Err(why) => again_or_refused(why),
             },
             Err(why @ RunError::Refused(_)) => failed(kinds::TASK_REFUSED, why.to_string()),
-            Err(RunError::Call(why)) if !why.retryable() || last => failed(kinds::TASK_REFUSED, why.to_string()),
-            Err(RunError::Call(why)) => Err(why.into()),
+            Err(RunError::Call(why)) => again_or_refused(why),
             // Waited for until the deadline. That is recorded before the wait, so that a cancel need not wait for its end.
             Err(RunError::Busy(why)) => {
                 let now = clock::now();
@@ -233,7 +249,6 @@ impl Activities for World {
         Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, clock::now()) })
     }
 
-    /// The job works meanwhile: one that was stopped cannot be mended, what was denied can.
     async fn check_task(
         &self,
         id: &ExecutionId,
@@ -241,10 +256,16 @@ impl Activities for World {
         callback_id: &str,
         ask: bool,
     ) -> Result<Look, EffectFailed> {
-        self.look(id, task_arn, callback_id, ask).await.map_err(EffectFailed::passing_if_denied)
+        self.look(id, task_arn, callback_id, ask).await
     }
 
-    async fn collect(&self, id: &ExecutionId, task_arn: &str, patient: bool) -> Result<Option<Ending>, EffectFailed> {
+    async fn collect(
+        &self,
+        id: &ExecutionId,
+        task_arn: &str,
+        patience: Patience,
+    ) -> Result<Option<Ending>, EffectFailed> {
+        let patient = patience == Patience::Late;
         let execution = self.read(id).await?;
         let task = match execution.told_of(task_arn) {
             Some(told) => Some(Box::new(told.clone())),
@@ -266,12 +287,11 @@ impl Activities for World {
         let ending = |lines: &[Line]| judge::ending(&execution, task.as_deref(), container, lines, clock::now());
         match lines {
             Ok(lines) => Ok(Some(ending(&lines))),
-            Err(why) if why.retryable() => Err(why.into()),
-            // The exit code tells, but for a result: that is lost.
-            Err(why) => match ending(&[]) {
-                Ending { verdict: Verdict::Completed, .. } => Err(why.into()),
-                failed => Ok(Some(failed)),
-            },
+            Err(why) if why.retryable() && patience != Patience::None => Err(why.into()),
+            Err(why) => {
+                let why = why.to_string();
+                Ok(Some(judge::ending_without_log(&execution, task.as_deref(), container, &why, clock::now())))
+            }
         }
     }
 
@@ -304,11 +324,18 @@ impl Activities for World {
         Ok(self.tasks.stop(task_arn, judge::CANCELLED).await?)
     }
 
-    async fn give_up(&self, id: &ExecutionId, why: &str) -> Result<Finished, EffectFailed> {
+    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Ending>) -> Result<Finished, EffectFailed> {
         tracing::error!(executionId = %id, why, "giving up");
+        let ending = match known {
+            Some(known) => known.clone(),
+            None => Ending {
+                exit_code: self.exit_code(id).await,
+                ..failed_by_us(kinds::WORKFLOW_FAILED, why.to_owned(), clock::now())
+            },
+        };
         // It is recorded first: AWS may be refusing to stop tasks. And if there is nothing to record it in any more, the
         // tasks are stopped all the same.
-        let recorded = self.record(id, &failed_by_us(kinds::WORKFLOW_FAILED, why.to_owned(), clock::now())).await;
+        let recorded = self.record(id, &ending).await;
         for task in self.tasks.started_by(id.as_str()).await? {
             self.tasks.stop(&task.arn, "the workflow of the execution failed").await?;
         }
@@ -326,6 +353,29 @@ fn name_of(durable_execution_arn: &str) -> &str {
 /// An end without a job's own: it never ran, or nobody can tell any more.
 fn failed_by_us(kind: &str, why: String, now: Timestamp) -> Ending {
     Ending::without_job(Verdict::Failed(JobError::new(kind, why)), now)
+}
+
+/// Whether the start of a task is worth another try after a call that failed.
+///
+/// Tries for capacity count as well: they are no sign that waiting is in vain. After a wait for capacity (`waited_until`, its end)
+/// it is the time that tells: all that failed since then was not for want of capacity.
+fn worth_another_try(why: &CallFailed, tried: Try, waited_until: Option<Timestamp>, now: Timestamp) -> bool {
+    match (why.cause, waited_until) {
+        (Cause::Rejected, _) => false,
+        (Cause::Denied, Some(until)) => {
+            let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask));
+            now.duration_since(until) < patience.unwrap_or(SignedDuration::MAX)
+        }
+        (Cause::Denied, None) => matches!(tried, Try::First | Try::Again),
+        (Cause::Throttled | Cause::Unavailable, Some(_)) => true,
+        (Cause::Throttled | Cause::Unavailable, None) => tried != Try::Last,
+    }
+}
+
+/// What AWS said too: it names the resource, and for `RunTask` it may be another permission that is missing, `iam:PassRole`.
+fn told(why: &CallFailed) -> String {
+    let said = why.message.as_deref().unwrap_or_default();
+    if said.is_empty() { why.to_string() } else { format!("{why}: {said}") }
 }
 
 fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use aws::{
-    AdvanceError, CallFailed, Connection, Executions, Logs, Seen, StartError, Tasks, WakeUp, WorkflowStatus, Workflows,
-    clock,
+    AdvanceError, CallFailed, Connection, Executions, Logs, Phase, Seen, StartError, Tasks, WakeUp, WorkflowStatus,
+    Workflows, clock,
 };
 use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Run, State, Verdict, judge,
@@ -116,8 +116,9 @@ impl Attendant {
             Ok(Some(arn)) => self.check_started(execution, &arn).await,
             Ok(None) => Ok(()),
             Err(why @ StartError::NameTaken(_)) => self.give_up(execution, why.to_string()).await,
-            Err(StartError::Call(_)) if clock::now() >= execution.deadline => {
-                let error = JobError::new(kinds::TIMED_OUT, "no workflow could be started before the deadline");
+            Err(StartError::Call(why)) if clock::now() >= execution.deadline => {
+                let why = format!("no workflow could be started before the deadline: {why}");
+                let error = JobError::new(kinds::TIMED_OUT, why);
                 self.end(execution, without_job(Verdict::TimedOut(error))).await
             }
             Err(StartError::Call(failed)) => Err(failed.into()),
@@ -150,7 +151,11 @@ impl Attendant {
 
     /// Records what the workflow did not: what its task came to, if that is over, or else why nobody waits for it any more.
     async fn stand_in(&self, execution: &Execution, why: String) -> Result<(), Error> {
-        let task = execution.state.run().and_then(|run| execution.told_of(&run.task_arn));
+        // What ECS told of a task may be all that is known of it: its start could not be recorded.
+        let task = match execution.state.run() {
+            Some(run) => execution.told_of(&run.task_arn),
+            None => execution.stopped.as_deref(),
+        };
         match task {
             Some(task) => self.end(execution, self.ending(execution, Some(task)).await?).await,
             None => self.give_up(execution, why).await,
@@ -170,20 +175,21 @@ impl Attendant {
     /// What a task came to. Where its log is not to be read, the exit code tells, but for a result: that is lost.
     async fn ending(&self, execution: &Execution, task: Option<&Task>) -> Result<Ending, Error> {
         let job = self.config.catalog.get(&execution.request.task);
-        let arn = execution.state.run().map(|run| run.task_arn.as_str());
+        let arn = execution.state.run().map(|run| run.task_arn.as_str()).or(task.map(|task| task.arn.as_str()));
         let lines = match (job, arn) {
             (Some(job), Some(arn)) => self.last_lines(&job.log_stream(arn), task).await,
             _ => Ok(Vec::new()),
         };
         let container = job.map_or("", |job| job.container.as_str());
         let ending = |lines: &[Line]| judge::ending(execution, task, container, lines, clock::now());
+        let stopped_at = task.and_then(|task| task.stopped_at).unwrap_or(execution.created_at);
+        let waited = clock::now().duration_since(stopped_at);
         match lines {
             Ok(lines) => Ok(ending(&lines)),
-            Err(why) if why.retryable() => Err(why.into()),
-            Err(why) => Ok(match ending(&[]) {
-                Ending { verdict: Verdict::Completed, .. } => workflow_failed(format!("its log cannot be read: {why}")),
-                failed => failed,
-            }),
+            Err(why) if waited < jiff::SignedDuration::try_from(why.cause.patience(Phase::TaskStarted))? => {
+                Err(why.into())
+            }
+            Err(why) => Ok(judge::ending_without_log(execution, task, container, &why.to_string(), clock::now())),
         }
     }
 
@@ -221,8 +227,7 @@ impl Attendant {
         let (State::Running { run, .. }, Verdict::Failed(error)) = (&execution.state, &ending.verdict) else {
             return Ok(false);
         };
-        // What worked is not run again for its result.
-        if error.kind == kinds::WORKFLOW_FAILED {
+        if !judge::worth_another(ending) {
             return Ok(false);
         }
         let excused = judge::excused(ending);

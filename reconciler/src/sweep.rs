@@ -108,7 +108,7 @@ impl Attendant {
         let arns = executions.iter().filter_map(|one| Some(one.state.run()?.task_arn.clone()));
         match self.tasks.describe_many(arns.collect()).await {
             Ok(tasks) => Ok(Some(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())),
-            Err(why) if why.retryable() => Err(why.into()),
+            Err(why) if why.retryable() && why.cause != aws::Cause::Denied => Err(why.into()),
             Err(why) => {
                 tracing::warn!(error = %why, "asking for each task by itself");
                 Ok(None)

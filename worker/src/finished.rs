@@ -61,21 +61,20 @@ impl Finished {
         }
     }
 
-    /// Prints the result that a file holds as the last line of stdout: where nobody records it, the log is where it is looked
-    /// for.
+    /// Prints the result as the last line of stdout: where nobody records it, the log is where it is looked for.
     ///
     /// # Errors
     ///
     /// The job exited with 0, and its result file cannot be taken: an older document in the log would pass for its result.
-    pub(crate) fn print_result_file(&self) -> io::Result<()> {
-        match (&self.output, self.source) {
-            (Output::Json(json), ResultSource::File) => {
+    pub(crate) fn print_result(&self) -> io::Result<()> {
+        match &self.output {
+            Output::Json(json) => {
                 // Line ends in JSON are white space. The job's own last line may not have ended.
                 let line = json.text().replace(['\n', '\r'], " ");
                 writeln!(io::stdout(), "\n{line}")
             }
-            (Output::TooLarge(_) | Output::TooDeep(_) | Output::BadFile(_), ResultSource::File)
-                if self.exit.code() == Some(0) =>
+            Output::TooLarge(_) | Output::TooDeep(_) | Output::BadFile(_)
+                if self.source == ResultSource::File && self.exit.code() == Some(0) =>
             {
                 let ending = self.ending(false, Duration::ZERO);
                 match ending.verdict {

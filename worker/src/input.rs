@@ -2,11 +2,12 @@
 
 use std::io::{self, IsTerminal as _, Read as _};
 
-use aws::{CallFailed, Connection, Executions};
+use aws::{CallFailed, Cause, Connection, Executions, Phase, clock};
 use domain::{ExecutionId, Json, limits};
 
 use crate::{
     config::{Item, Source},
+    record::lasts,
     retry::Backoff,
 };
 
@@ -68,10 +69,14 @@ fn from_stdin() -> Result<Json, NoInput> {
 async fn from_item(Item { table, id }: Item) -> Result<Json, NoInput> {
     let executions = Executions::new(&Connection::from_env().await, table);
     let mut backoff = Backoff::default();
+    let since = clock::now();
     loop {
         match executions.get(&id).await {
             Ok(Some(execution)) => return Ok(execution.request.input),
             Ok(None) => return Err(NoInput::NotFound(id)),
+            Err(failed) if failed.cause == Cause::Denied && lasts(since, failed.cause.patience(Phase::BeforeTask)) => {
+                return Err(failed.into());
+            }
             Err(failed) if failed.retryable() => {
                 tracing::warn!(error = &failed as &dyn std::error::Error, "cannot read the input yet");
                 backoff.wait().await;

@@ -19,10 +19,10 @@ mod retry;
 mod scan;
 mod stops;
 
-use std::{error::Error, ffi::OsString, fmt::Display, future::Future, io, process::ExitCode};
+use std::{error::Error, ffi::OsString, fmt::Display, future::Future, io, process::ExitCode, time::Duration};
 
 use aws::{clock, config::Misconfigured};
-use domain::Json;
+use domain::{Json, output::ResultSource};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::{Instrument as _, level_filters::LevelFilter};
 
@@ -170,10 +170,34 @@ async fn attempt(
         Begun::Over => return Ok(0),
     };
     match &record {
-        Some(record) => record.ended(&finished).await?,
-        None => finished.print_result_file()?,
+        Some(record) => {
+            let recorded = tokio::select! {
+                recorded = record.ended(&finished) => recorded?,
+                () = no_more_time(&mut stops) => false,
+            };
+            if !recorded {
+                tracing::error!(
+                    "the end could not be recorded: the reconciler takes the exit code from ECS, the result from the log"
+                );
+                finished.print_result()?;
+            }
+        }
+        None if finished.source == ResultSource::File => finished.print_result()?,
+        None => {}
     }
     Ok(finished.exit_code())
+}
+
+/// How long the end is still tried to be recorded once the task is being stopped: SIGKILL follows after its stop timeout, 30 s
+/// by default, and would replace the exit code.
+const LAST_TRIES: Duration = Duration::from_secs(10);
+
+/// Until there is no more time to record the end. At the deadline at once: whoever stops the task then would make a job that
+/// completed in time one that timed out.
+async fn no_more_time(stops: &mut Stops) {
+    if let Stop::Signal(_) = stops.next().await {
+        tokio::time::sleep(LAST_TRIES).await;
+    }
 }
 
 /// What came of getting ready.

@@ -1,7 +1,10 @@
 //! Records in the execution's item that the job began and what it came to: the callback pattern.
 
-use aws::{AdvanceError, Connection, Executions, clock};
+use std::time::Duration;
+
+use aws::{AdvanceError, Cause, Connection, Executions, Phase, clock};
 use domain::{Attempt, Event, Execution, ExecutionId, Status, Verdict};
+use jiff::Timestamp;
 
 use crate::{
     config::{Config, Item},
@@ -55,12 +58,13 @@ impl Record {
     pub(crate) async fn started(&self) -> Result<Standing, NotStarted> {
         let task_arn = self.task_arn().await;
         let mut backoff = Backoff::default();
+        let since = clock::now();
         loop {
             match self.note_start(task_arn.clone()).await {
                 Ok(execution) => return Ok(standing(execution.status())),
                 Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => return Ok(standing(now.status())),
                 Err(AdvanceError::Refused { refused, .. }) => return Err(NotStarted::Taken(refused)),
-                Err(error) if may_pass(&error) => {
+                Err(error) if may_pass(&error, since) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot record the start yet");
                     backoff.wait().await;
                 }
@@ -90,25 +94,29 @@ impl Record {
         .ok()
     }
 
-    /// Records what the job came to, for as long as it takes: a task that gave up would leave its result nowhere. What ends
-    /// this at last is SIGKILL, and the reconciler records that.
+    /// Records what the job came to, and says whether that could be done: it is tried for a day, also when it is denied, since
+    /// permissions can be fixed while the task lives. After that the reconciler has to find out.
     ///
     /// An end that is recorded already stays.
     ///
     /// # Errors
     ///
     /// Only that there is no such item.
-    pub(crate) async fn ended(&self, finished: &Finished) -> Result<(), AdvanceError> {
+    pub(crate) async fn ended(&self, finished: &Finished) -> Result<bool, AdvanceError> {
         let mut backoff = Backoff::default();
+        let since = clock::now();
         loop {
             match self.try_ended(finished).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(AdvanceError::Refused { refused, .. }) => {
                     tracing::warn!(%refused, "another end is recorded already; it stays");
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(error @ AdvanceError::NotFound(_)) => return Err(error),
-                // Also when it is refused: permissions can be mended while the task lives, a lost result cannot.
+                Err(error) if lasts(since, Cause::Denied.patience(Phase::TaskStarted)) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "cannot record the end");
+                    return Ok(false);
+                }
                 Err(error @ (AdvanceError::Call(_) | AdvanceError::Contended(_))) => {
                     // In the job's log, where an operator looks: if it goes on like this, the result is lost.
                     if backoff.is_long() {
@@ -146,6 +154,11 @@ impl Record {
     }
 }
 
+/// Whether it has lasted for longer than that.
+pub(crate) fn lasts(since: Timestamp, patience: Duration) -> bool {
+    Duration::try_from(clock::now().duration_since(since)).is_ok_and(|lasted| lasted > patience)
+}
+
 fn standing(status: Status) -> Standing {
     match status {
         Status::Pending | Status::Running => Standing::Wanted,
@@ -154,8 +167,13 @@ fn standing(status: Status) -> Standing {
     }
 }
 
-fn may_pass(error: &AdvanceError) -> bool {
+/// Whether what is tried since then may yet succeed. Until the start is recorded nothing else ends a wait for AWS than the
+/// deadline; a missing permission is told in minutes.
+fn may_pass(error: &AdvanceError, since: Timestamp) -> bool {
     match error {
+        AdvanceError::Call(failed) if failed.cause == Cause::Denied => {
+            !lasts(since, failed.cause.patience(Phase::BeforeTask))
+        }
         AdvanceError::Call(failed) => failed.retryable(),
         AdvanceError::Contended(_) => true,
         AdvanceError::NotFound(_) | AdvanceError::Refused { .. } => false,

@@ -179,6 +179,29 @@ fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
     assert!(!seen.may_try_again(next), "more are no accident");
 }
 
+/// A job of weeks meets many retirements.
+#[test]
+fn retirements_count_neither_among_the_jobs_attempts_nor_among_the_accidents() {
+    let failed = |number, kind: &str| Event::AttemptFailed {
+        attempt: Attempt::new(number).unwrap(),
+        error: JobError::new(kind, "gone"),
+        excused: true,
+        exit_code: None,
+    };
+    let mut seen = execution();
+    for number in 1..=limits::RETIRED {
+        seen = seen.after(&failed(number, "task-retired"), at(1_000)).unwrap().unwrap();
+        assert!(seen.may_try_again(Attempt::new(number).unwrap()), "{number}");
+    }
+    assert_eq!((seen.failed.retired, seen.failed.excused), (limits::RETIRED, 0));
+    let next = limits::RETIRED + 1;
+    assert!(!seen.may_try_again(Attempt::new(next).unwrap()), "the job's own");
+    seen = seen.after(&failed(next, "spot"), at(1_000)).unwrap().unwrap();
+    assert!(seen.may_try_again(Attempt::new(next).unwrap()), "an accident beside them");
+    let old: FailedAttempts = serde_json::from_str(r#"{"last":2,"excused":1}"#).unwrap();
+    assert_eq!((old.retired, serde_json::to_string(&old).unwrap()), (0, r#"{"last":2,"excused":1}"#.to_owned()));
+}
+
 #[test]
 fn an_execution_that_never_ends_is_kept_past_its_deadline() {
     assert_eq!(execution().deadline, at(1_060));

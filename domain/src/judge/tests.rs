@@ -82,19 +82,29 @@ fn whose_stop_it_was_decides_what_it_is_called() {
 /// A program that answers the SIGTERM of a Spot interruption with exit code 0 has not completed.
 #[test]
 fn what_the_platform_stopped_has_not_completed_and_is_excused() {
-    for (code, excuse) in [
-        ("SpotInterruption", true),
-        ("InfrastructureHealth", true),
-        ("TerminationNotice", true),
-        ("ServiceSchedulerInitiated", false),
-        ("UserInitiated", false),
+    for (code, kind, excuse) in [
+        ("SpotInterruption", "stopped", true),
+        ("InfrastructureHealth", "stopped", true),
+        ("TerminationNotice", "task-retired", true),
+        ("ServiceSchedulerInitiated", "task-retired", true),
+        ("UserInitiated", "stopped", false),
     ] {
         for exit_code in [Some(0), Some(143), None] {
             let (ending, told) = judged(&execution(), &task(exit_code, code), &["1"]);
-            assert!(told.starts_with("failed: stopped: "), "{code}: {told}");
+            assert!(told.starts_with(&format!("failed: {kind}: ")), "{code}: {told}");
             assert_eq!(excused(&ending), excuse, "{code}");
         }
     }
+    // A retirement is told by its reason too, whatever the code.
+    for code in ["UserInitiated", EXITED, "SomethingNew"] {
+        let reason = format!("{MAINTENANCE}.");
+        let retired = Task { stopped_reason: Some(reason.clone()), ..task(Some(143), code) };
+        let (ending, told) = judged(&execution(), &retired, &[]);
+        assert_eq!(told, format!("failed: task-retired: AWS retired what the task ran on: {reason}"), "{code}");
+        assert!(excused(&ending) && worth_another(&ending), "{code}");
+    }
+    let cancelled = Task { stopped_reason: Some(MAINTENANCE.into()), ..task(Some(143), "TerminationNotice") };
+    assert!(judged(&cancelling(), &cancelled, &[]).1.starts_with("cancelled: "));
     assert!(excused(&judged(&execution(), &task(None, FAILED_TO_START), &[]).0));
     assert!(!excused(&judged(&execution(), &task(Some(3), EXITED), &[]).0));
 }
@@ -193,4 +203,24 @@ fn a_callback_s_last_lines_come_after_its_end() {
     assert!(!has_printed_all(&execution(), at(50)));
     assert!(has_printed_all(&ended, at(30)));
     assert_eq!([30, 40, 41].map(|now| has_printed_all(&callback, at(now))), [false, false, true]);
+}
+
+/// AWS shows the task and not its log: the exit code is kept, the missing permission is named, and nothing is run again for its
+/// result.
+#[test]
+fn a_log_that_may_not_be_read_costs_the_result_and_not_the_exit_code() {
+    const WHY: &str = "logs:GetLogEvents was denied";
+    let without = |exit_code, code| ending_without_log(&execution(), Some(&task(exit_code, code)), "job", WHY, at(5));
+    let error = |ending: &Ending| match &ending.verdict {
+        Verdict::Failed(error) => (error.kind.clone(), error.message.clone()),
+        other => panic!("{other:?}"),
+    };
+    let completed = without(Some(0), EXITED);
+    let told = format!("exited with code 0, but its result could not be read: {WHY}");
+    assert_eq!((completed.exit_code, error(&completed)), (Some(0), ("result-unreadable".into(), told)));
+    assert!(!worth_another(&completed) && !excused(&completed));
+    let failed = without(Some(3), EXITED);
+    let told = format!("exited with code 3; its log could not be read: {WHY}");
+    assert_eq!((failed.exit_code, error(&failed)), (Some(3), ("exit-code".into(), told)));
+    assert!(worth_another(&failed));
 }

@@ -11,7 +11,7 @@ use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Owner, Pattern, Request, State, Status, Verdict,
     output::{Exit, Output, ResultSource, judge},
 };
-use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
+use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try};
 use jiff::Timestamp;
 
 /// What goes wrong, and at which of the world's effects, counted from 1.
@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     None,
     /// The effect does not happen, and the caller learns so.
     FailBefore(usize),
+    /// AWS denies it, once.
+    DenyOnce(usize),
     /// The effect happens, and the caller thinks that it did not.
     LoseReply(usize),
     /// The effect happens twice.
@@ -82,6 +84,8 @@ struct Facts {
     looks: usize,
     busy: usize,
     final_states: usize,
+    /// What a workflow that gave up knew of its job's end.
+    known_at_the_end: Option<Ending>,
 }
 
 #[derive(Debug, Clone)]
@@ -149,6 +153,14 @@ impl World {
         self.facts().final_states
     }
 
+    pub(crate) fn known_at_the_end(&self) -> Option<Ending> {
+        self.facts().known_at_the_end.clone()
+    }
+
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.facts().execution.as_ref().unwrap().state.ending().cloned()
+    }
+
     pub(crate) fn status(&self) -> Status {
         self.facts().execution.as_ref().unwrap().status()
     }
@@ -160,6 +172,7 @@ impl World {
         let nth = facts.effects;
         match self.fault {
             Fault::FailBefore(at) if at == nth => Err(EffectFailed::passing("nothing happened")),
+            Fault::DenyOnce(at) if at == nth => Err(EffectFailed::denied("denied")),
             Fault::RefuseFrom(at) if nth >= at => Err(EffectFailed::lasting("access denied")),
             Fault::LoseReply(at) if at == nth => {
                 let _ = deed(&mut facts);
@@ -262,7 +275,7 @@ impl Activities for World {
         })
     }
 
-    async fn collect(&self, _: &ExecutionId, arn: &str, patient: bool) -> Result<Option<Ending>, EffectFailed> {
+    async fn collect(&self, _: &ExecutionId, arn: &str, patience: Patience) -> Result<Option<Ending>, EffectFailed> {
         self.effect(|facts| {
             let task = facts.task(arn).clone();
             if task.stopped {
@@ -270,7 +283,11 @@ impl Activities for World {
                 return Ok(Some(Ending { exit_code: Some(143), ..Ending::without_job(verdict, now()) }));
             }
             if task.looks_left > 0 {
-                return if patient { Err(EffectFailed::passing("it has not stopped")) } else { Ok(None) };
+                return if patience == Patience::Late {
+                    Err(EffectFailed::passing("it has not stopped"))
+                } else {
+                    Ok(None)
+                };
             }
             let output = Output::Json(Json::parse(r#"{"n":1}"#).unwrap());
             Ok(Some(judge(Exit::Code(task.exit), output, ResultSource::Log, "", now())))
@@ -308,14 +325,18 @@ impl Activities for World {
         })
     }
 
-    async fn give_up(&self, id: &ExecutionId, why: &str) -> Result<Finished, EffectFailed> {
+    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Ending>) -> Result<Finished, EffectFailed> {
         let mut facts = self.facts();
         facts.tasks.values_mut().for_each(|task| task.stopped = true);
-        let error = JobError::new("workflow-failed", why);
-        let verdict = Verdict::Failed(error.clone());
-        let ending = Ending::without_job(verdict, now());
-        let status = facts.apply(&Event::Ended(ending)).status();
-        Ok(Finished { execution_id: id.clone(), status, result: None, error: Some(error), task_arn: None })
+        let verdict = Verdict::Failed(JobError::new("workflow-failed", why));
+        facts.known_at_the_end = known.cloned();
+        let ending = known.cloned().unwrap_or_else(|| Ending::without_job(verdict, now()));
+        let status = facts.apply(&Event::Ended(ending.clone())).status();
+        let error = match ending.verdict {
+            Verdict::Completed => None,
+            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => Some(error),
+        };
+        Ok(Finished { execution_id: id.clone(), status, result: ending.result, error, task_arn: None })
     }
 
     async fn stop_task(&self, arn: &str) -> Result<(), EffectFailed> {

@@ -44,13 +44,15 @@ async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
     }
 }
 
-/// It is cancelled before its task is started, and AWS refuses to say whether it has one all the same.
+/// It is cancelled before its task is started, and AWS refuses to say whether it has one all the same: it is asked for some
+/// minutes, and then that is all that is known.
 #[tokio::test]
 async fn a_cancel_before_the_start_is_one_whatever_can_be_seen() {
     let answer = Answer::Refuses(400, "AccessDeniedException", "not authorized to perform: ecs:ListTasks");
     let front = Front::start(vec![Rule { job: "", operation: "ListTasks", calls: usize::MAX, answer }]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let stack = Stack::start(&["--task", "long=sleep 300", "--durable-function", &sync]).await;
+    let options = ["--movable-clock", "--task", "long=sleep 300", "--durable-function", &sync];
+    let stack = Stack::start(&options).await;
     front.stand_before(&stack.aws);
     // The workflow has accepted it by then: a cancel before that ends it at once.
     let busy =
@@ -61,7 +63,7 @@ async fn a_cancel_before_the_start_is_one_whatever_can_be_seen() {
     let cancelled = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
     assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
     stack.disarm(busy).await;
-    let execution = done(&stack, &id).await;
+    let execution = stack.forward_to_the_end(&id).await;
     let told = (&execution["status"], &execution["error"]["type"]);
     assert_eq!(told, (&json!("CANCELLED"), &json!("cancelled")), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await, Vec::<Value>::new());

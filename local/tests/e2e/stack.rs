@@ -350,6 +350,16 @@ impl Stack {
         self.admin("clock", &json!({ "forward": by.as_secs() })).await.unwrap();
     }
 
+    /// Puts the clock forward, as long as an execution is not over: each time far enough for the next try of a step.
+    pub(crate) async fn forward_to_the_end(&self, id: &str) -> Value {
+        eventually(&format!("{id} is over"), async || {
+            self.forward(Duration::from_mins(5)).await;
+            let execution = self.execution(id).await;
+            (execution["done"] == true).then_some(execution)
+        })
+        .await
+    }
+
     /// Clears faults.
     pub(crate) async fn delete(&self, path: &str) {
         let response = self.client.delete(format!("{}/_local/{path}", self.aws)).send().await.unwrap();

@@ -1,13 +1,18 @@
-//! A crash at every call: in every life of an execution, at every call of AWS that the API, the functions, the reconciler and
-//! the worker make in it, the caller dies before the call works, dies after it, loses its reply, or the call works twice.
+//! A fault at every call: in every life of an execution, at every call of AWS that the API, the functions, the reconciler and
+//! the worker make in it.
+//!
+//! - Crashes: the caller dies before the call works, dies after it, loses its reply, or the call works twice.
+//! - Refusals: AWS refuses the call once, in each of its ways, or the reply gets lost.
 //!
 //! An undisturbed life says which calls there are. After each fault there is one task for each attempt, one end was recorded
 //! and it is the right one, and the durable execution's own status agrees.
 //!
-//! There are about 1,200 such crashes. `SWEEP_EVERY` says which are tried: every fifth, or with 1 every one: `make sweep`.
+//! There are about 1,200 such crashes. `SWEEP_EVERY` says which are tried: every fifth, or with 1 every one: `make sweep`. Of
+//! the refusals, `REFUSALS_EVERY` and `REFUSALS_SEED` choose: one at least for each operation of each caller, and one in
+//! twenty of all, or with 1 every one: `make refusals`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::Path,
     sync::Arc,
@@ -19,12 +24,16 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     api_on_lambda,
-    choices::option,
+    choices::{Choices, option},
     stack::{LONGHAUL, PATIENCE, Stack},
 };
 
-/// What befalls a call.
-const FAULTS: [&str; 4] = ["killBefore", "killAfter", "cutAfter", "repeat"];
+/// What befalls a call whose caller or connection dies.
+const CRASHES: [&str; 4] = ["killBefore", "killAfter", "cutAfter", "repeat"];
+
+/// What befalls a call that is refused once: a fault, or the code of a refusal. The same call works a moment later.
+const REFUSALS: [&str; 6] =
+    ["AccessDeniedException", "ExpiredTokenException", "UnrecognizedClientException", "throttle", "fail", "cutAfter"];
 
 /// Lives at a time: most of each is waiting.
 const AT_ONCE: usize = 24;
@@ -49,6 +58,8 @@ struct Life {
     attempts: u32,
     seconds: u32,
     cancelled: bool,
+    /// Bytes of its input: a large one is read by the worker.
+    input: usize,
     status: &'static str,
 }
 
@@ -59,11 +70,13 @@ const PLAIN: Life = Life {
     attempts: 1,
     seconds: 600,
     cancelled: false,
+    input: 0,
     status: "COMPLETED",
 };
 
-const LIVES: [Life; 4] = [
+const LIVES: [Life; 5] = [
     PLAIN,
+    Life { name: "reads a large input", input: 8_000, ..PLAIN },
     Life { name: "completes at the second attempt", task: "flaky", attempts: 2, ..PLAIN },
     Life { name: "is cancelled", task: "long", cancelled: true, status: "CANCELLED", ..PLAIN },
     Life { name: "runs out of time", task: "long", seconds: 8, status: "TIMED_OUT", ..PLAIN },
@@ -72,15 +85,15 @@ const LIVES: [Life; 4] = [
 /// The jobs: one that succeeds, one that fails at the first attempt, one that never ends by itself.
 const TASKS: [&str; 6] = [
     "--task",
-    "quick=echo '[1]'",
+    "quick=echo '{\"n\": 1}'",
     "--task",
-    "flaky=test $EXECUTION_ATTEMPT = 2 || exit 3; echo '[1]'",
+    "flaky=test $EXECUTION_ATTEMPT = 2 || exit 3; echo '{\"n\": 1}'",
     "--task",
     "long=exec sleep 300",
 ];
 
 /// One call of a life: by whom, which, and how many of the same come before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Effect {
     by: String,
     call: String,
@@ -111,20 +124,60 @@ impl Case {
 
     fn fault(&self, id: &str) -> Value {
         let Effect { by, call, nth } = &self.effect;
-        json!({ "on": call, "does": self.fault, "by": by, "execution": id, "skip": nth })
+        json!({ "on": call, "does": does(self.fault), "by": by, "execution": id, "skip": nth })
     }
+}
+
+/// What a fault does: a code is what a call is refused with.
+fn does(fault: &str) -> Value {
+    if fault.ends_with("Exception") { json!({ "refuse": fault }) } else { json!(fault) }
 }
 
 #[tokio::test]
 async fn nothing_that_dies_at_a_call_does_harm() {
-    let began = Instant::now();
-    let front = format!("{FRONT}={} function api", Path::new(LONGHAUL).display());
-    let arguments = [&TASKS[..], &["--function", &front]].concat();
-    let stack = Arc::new(Stack::start(&arguments).await);
+    let stack = start().await;
     // Four faults at each call: a number that is prime to four tries each kind of fault.
     let every = usize::try_from(option("SWEEP_EVERY", 5)).unwrap();
-    let cases: Vec<_> = cases(&stack).await.into_iter().step_by(every).collect();
-    println!("sweep: {} cases after {:.0?}", cases.len(), began.elapsed());
+    let cases = cases(&stack, &CRASHES).await.into_iter().step_by(every).collect();
+    try_all(&stack, "crashes", cases).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_once_changes_no_outcome() {
+    let stack = start().await;
+    let all = cases(&stack, &REFUSALS).await;
+    let calls: BTreeSet<_> = all.iter().map(|case| (case.life.pattern, case.life.name, &case.effect)).collect();
+    println!("sweep: {} calls, {} refusals of each: {}", calls.len(), REFUSALS.len(), all.len());
+    let cases = sample(all, option("REFUSALS_EVERY", 20), option("REFUSALS_SEED", 1));
+    try_all(&stack, "refusals", cases).await;
+}
+
+/// Chooses one case for each operation of each caller, and so many of the others.
+fn sample(mut cases: Vec<Case>, every: u64, seed: u64) -> Vec<Case> {
+    let mut choices = Choices(seed);
+    let mut covered = BTreeSet::new();
+    let mut chosen = Vec::new();
+    while !cases.is_empty() {
+        let next = choices.below(u64::try_from(cases.len()).unwrap());
+        let case = cases.swap_remove(usize::try_from(next).unwrap());
+        let is_new = covered.insert((case.effect.by.clone(), case.effect.call.clone()));
+        if is_new || choices.below(every) == 0 {
+            chosen.push(case);
+        }
+    }
+    chosen
+}
+
+/// A stack whose API is a function too.
+async fn start() -> Arc<Stack> {
+    let front = format!("{FRONT}={} function api", Path::new(LONGHAUL).display());
+    Arc::new(Stack::start(&[&TASKS[..], &["--function", &front]].concat()).await)
+}
+
+/// Lives every case, and says what came of each that came to something else than it should.
+async fn try_all(stack: &Arc<Stack>, what: &str, cases: Vec<Case>) {
+    let began = Instant::now();
+    println!("sweep: {} {what}", cases.len());
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     let count = cases.len();
@@ -150,8 +203,8 @@ async fn nothing_that_dies_at_a_call_does_harm() {
             Err(why) => wrong.push(format!("{case}: {why}")),
         }
     }
-    wrong.extend(lasting(&stack, &ended).await);
-    println!("sweep: {count} crashes, {hits} of them hit, in {:.0?}: {} wrong", began.elapsed(), wrong.len());
+    wrong.extend(lasting(stack, &ended).await);
+    println!("sweep: {count} {what}, {hits} of them hit, in {:.0?}: {} wrong", began.elapsed(), wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(hits * 100 >= count * COME_AGAIN, "too few calls came again");
 }
@@ -161,7 +214,7 @@ fn lives() -> impl Iterator<Item = Life> {
 }
 
 /// Lives every life undisturbed, and makes a case of every fault at each call that came.
-async fn cases(stack: &Arc<Stack>) -> Vec<Case> {
+async fn cases(stack: &Arc<Stack>, faults: &[&'static str]) -> Vec<Case> {
     let mut undisturbed = JoinSet::new();
     for life in lives() {
         let stack = stack.clone();
@@ -180,8 +233,9 @@ async fn cases(stack: &Arc<Stack>) -> Vec<Case> {
     while let Some(done) = undisturbed.join_next().await {
         let (life, effects) = done.unwrap();
         println!("sweep: {} {}: {} calls", life.pattern, life.name, effects.len());
-        let at = |effect: &Effect| FAULTS.map(|fault| Case { life, fault, effect: effect.clone() });
-        cases.extend(effects.iter().flat_map(at));
+        for effect in &effects {
+            cases.extend(faults.iter().map(|fault| Case { life, fault, effect: effect.clone() }));
+        }
     }
     cases
 }
@@ -207,7 +261,8 @@ fn id_of(key: &str) -> String {
 /// Lives one life to its end, and gives its item then, or says what is wrong with it.
 async fn live(stack: &Stack, life: Life, key: &str) -> Result<Value, String> {
     let Life { pattern, task, attempts, seconds, .. } = life;
-    let body = json!({ "task": task, "input": null, "retry": { "maxAttempts": attempts }, "timeoutSeconds": seconds });
+    let input = "x".repeat(life.input);
+    let body = json!({ "task": task, "input": input, "retry": { "maxAttempts": attempts }, "timeoutSeconds": seconds });
     ask(stack, &format!("/executions/{pattern}"), key, &body.to_string()).await?;
     let id = id_of(key);
     let mut cancel = life.cancelled;
@@ -259,6 +314,10 @@ async fn over(stack: &Stack, item: Value, deadline: Instant) -> Result<Value, St
         return Err(format!("{ends} ends: {item:#}"));
     }
     let completed = status(&item) == "COMPLETED";
+    let has_result = item["result"]["S"].as_str().is_some_and(|result| result.contains("\"n\""));
+    if completed && (!has_result || item["exitCode"]["N"] != "0") {
+        return Err(format!("its result or its exit code is lost: {item:#}"));
+    }
     // A callback's workflow has done its work when the task runs.
     let agrees = |durable: &Value| match durable["Status"].as_str().unwrap() {
         "SUCCEEDED" => completed || item["pattern"]["S"] == "callback",

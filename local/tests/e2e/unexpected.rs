@@ -65,15 +65,16 @@ async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
     }
 }
 
-/// A job's own log, where nobody gave the functions the permission to read it: the exit code tells what it can.
+/// A job's own log that is not to be read: the exit code tells what it can.
 #[tokio::test]
 async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
     let tasks = ["works=echo '[1]'", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
     let stack = Stack::start(&tasks.map(|task| ["--task", task]).concat()).await;
-    let refused = json!({ "on": "logs:GetLogEvents", "does": { "refuse": "AccessDeniedException" }, "times": "all" });
-    stack.arm(&refused).await;
+    // Asked for a day where it is denied; this is for good.
+    let code = "InvalidParameterException";
+    stack.arm(&json!({ "on": "logs:GetLogEvents", "does": { "refuse": code }, "times": "all" })).await;
     for (pattern, job, kind, says) in [
-        ("sync", "works", "workflow-failed", "logs:GetLogEvents was refused: AccessDeniedException"),
+        ("sync", "works", "result-unreadable", "logs:GetLogEvents was refused: InvalidParameterException"),
         ("sync", "fails", "exit-code", "exited with code 3"),
         ("callback", "suicide", "signal", "SIGKILL"),
     ] {
@@ -104,15 +105,18 @@ async fn what_is_denied_for_a_while_is_tried_again() {
     assert_eq!(done["status"], "COMPLETED", "{done:#}");
 }
 
-/// Nothing works yet that would have to be stopped: who has not given a role its permissions is told so.
+/// Nothing works yet that would have to be stopped: who has not given a role its permissions is told so within minutes.
 #[tokio::test]
-async fn what_is_denied_before_a_job_works_is_told_at_once() {
-    let stack = Stack::start(&[]).await;
+async fn what_is_denied_before_a_job_works_is_told_soon() {
+    let stack = Stack::start(&["--movable-clock"]).await;
     let on = json!({ "on": "dynamodb:PutItem", "by": "longhaul-sync", "does": { "refuse": "AccessDeniedException" }, "times": "all" });
-    stack.arm(&on).await;
-    let done = stack.run("sync", json!({ "input": null })).await;
+    let denied = stack.arm(&on).await;
+    let started = stack.start_execution("sync", &json!({ "input": null, "timeoutSeconds": 30 * 86_400 })).await;
+    let done = stack.forward_to_the_end(started["executionId"].as_str().unwrap()).await;
     assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
     assert!(done["error"]["message"].as_str().unwrap().contains("AccessDeniedException"), "{done:#}");
+    // With the waits between them, eight minutes.
+    assert_eq!(stack.fault(denied).await["hit"], 10);
 }
 
 /// ECS says that the token is taken, and not by which task: the one that was started is found, whether it runs or has ended.
