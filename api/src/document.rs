@@ -1,33 +1,27 @@
-//! The `OpenAPI` document: as the code has it, in JSON, in YAML, and as a page to try it out on.
-//!
-//! **Invariant**: no link here begins with `/`. The stage of an API Gateway stands before every path, and only the browser
-//! knows it.
+//! The `OpenAPI` document: as the code has it, in JSON and in YAML.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use axum::{
     Router,
-    http::{HeaderValue, StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
     routing::get,
 };
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
     OpenApi,
     openapi::{
-        ContactBuilder, LicenseBuilder, ObjectBuilder, OpenApi as Document, RefOr, Type,
+        ContactBuilder, LicenseBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response as Answer,
+        ServerBuilder, Type,
         header::HeaderBuilder,
+        link::LinkBuilder,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
-use utoipa_swagger_ui::Config;
-
 use crate::{
-    path::Path,
-    problem::{Code, GatewayAnswer, Problem, ProblemBody},
+    problem::{GatewayAnswer, ProblemBody},
     router::{self, App},
-    security,
 };
 
 #[derive(OpenApi)]
@@ -41,8 +35,8 @@ use crate::{
     security(("jwt" = []), ("sigV4" = [])),
     tags(
         (name = "executions", description = "Jobs: start them, follow them."),
-        (name = "service", description = "The service itself."),
         (name = "tasks", description = "Jobs that may be run."),
+        (name = "service", description = "The service itself."),
     ),
     components(schemas(ProblemBody, GatewayAnswer)),
 )]
@@ -71,60 +65,69 @@ fn sig_v4() -> SecurityScheme {
     SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("Authorization", words)))
 }
 
+fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answer)> {
+    let operations = document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post]).flatten();
+    let answers = operations.flat_map(|operation| &mut operation.responses.responses);
+    answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
+}
+
 /// Every answer of ours names its request; what API Gateway answers in our place does not.
 pub(crate) fn name_requests(document: &mut Document) {
     let text = ObjectBuilder::new().schema_type(Type::String);
     let header = HeaderBuilder::new().schema(Some(text)).description(Some("Names this request in our logs")).build();
-    let operations = document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post]).flatten();
-    for (status, answer) in operations.flat_map(|operation| &mut operation.responses.responses) {
-        if let RefOr::T(answer) = answer
-            && !GatewayAnswer::STATUSES.iter().any(|gateways| gateways.as_str() == status)
-        {
+    for (status, answer) in answers(document) {
+        if !GatewayAnswer::STATUSES.iter().any(|gateways| gateways.as_str() == status) {
             answer.headers.insert("X-Request-Id".to_owned(), header.clone().into());
         }
     }
 }
 
-/// The document of the API.
+/// Where to go from an execution that was just started: the link's name, the operation, and what it does.
+const LINKS: [(&str, &str, &str); 5] = [
+    ("execution", "getExecution", "Get the execution as it is now"),
+    ("cancel", "cancelExecution", "Stop the execution"),
+    ("logs", "getExecutionLogs", "Read what its task printed"),
+    ("history", "getExecutionHistory", "Read what its workflow did"),
+    ("rerun", "rerunExecution", "Run the same job again"),
+];
+
+/// Links every answer with a `Location`, which is what starts an execution, to what takes the execution's id.
+pub(crate) fn link_executions(document: &mut Document) {
+    for (_, answer) in answers(document).filter(|(_, answer)| answer.headers.contains_key("Location")) {
+        for (name, ..) in LINKS {
+            answer.links.insert(name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/links/{name}"))));
+        }
+    }
+    if let Some(components) = &mut document.components {
+        for (name, operation, description) in LINKS {
+            let link = LinkBuilder::new().operation_id(operation).description(description);
+            let link = link.parameter("executionId", "$response.body#/executionId").build();
+            components.links.insert(name.to_owned(), link.into());
+        }
+    }
+}
+
+/// The document of the API, for those who read it without an installation. A relative server means nothing to them: generators
+/// of clients complain about it.
 #[must_use]
 pub fn document() -> Document {
-    router::documented()
+    let words = "The local stack. An installation on AWS has the URL that its deployment prints";
+    let local = ServerBuilder::new().url("http://127.0.0.1:8080").description(Some(words)).build();
+    let mut document = router::documented();
+    document.servers = Some(vec![local]);
+    document
 }
 
 /// Written out when somebody asks for it, and once: most processes answer other questions only, and start sooner for it.
-static JSON: LazyLock<String> = LazyLock::new(|| document().to_json().unwrap_or_default());
-static YAML: LazyLock<String> = LazyLock::new(|| document().to_yaml().unwrap_or_default());
+static JSON: LazyLock<String> = LazyLock::new(|| router::documented().to_json().unwrap_or_default());
+static YAML: LazyLock<String> = LazyLock::new(|| router::documented().to_yaml().unwrap_or_default());
 
 fn served(media_type: &'static str, text: &'static LazyLock<String>) -> Response {
     ([(header::CONTENT_TYPE, media_type)], text.as_str()).into_response()
 }
 
-/// The document and the page.
 pub(crate) fn routes() -> Router<App> {
-    // The validator would be somebody else's server, and would be told where this one is.
-    let page = Config::from("../openapi.json").validator_url("none").use_base_layout();
-    let page = Arc::new(page.display_request_duration(true).default_models_expand_depth(0));
-    let index = Arc::clone(&page);
-    let may = HeaderValue::from_static(security::PAGE);
     Router::new()
-        .route("/docs/", get(|| async { swagger_ui("index.html", index) }))
-        .route(
-            "/docs/{*file}",
-            get(|file: Result<Path, Problem>| async move { swagger_ui(&file.map_err(|_| no_such_file())?.0, page) }),
-        )
-        .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, may))
-        .route("/docs", get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
         .route("/openapi.yaml", get(|| async { served("application/yaml", &YAML) }))
         .route("/openapi.json", get(|| async { served("application/json", &JSON) }))
-}
-
-fn no_such_file() -> Problem {
-    Problem::new(Code::PathNotFound, "Swagger UI has no such file")
-}
-
-fn swagger_ui(file: &str, page: Arc<Config<'static>>) -> Result<Response, Problem> {
-    let found = utoipa_swagger_ui::serve(file, page).map_err(|why| Problem::inside(&*why))?;
-    let file = found.ok_or_else(no_such_file)?;
-    let encoding = file.gzpipped.then_some([(header::CONTENT_ENCODING, "gzip")]);
-    Ok(([(header::CONTENT_TYPE, file.content_type)], encoding, file.bytes).into_response())
 }

@@ -9,6 +9,7 @@ pub mod config;
 mod cors;
 mod cross_site;
 mod deadline;
+mod docs;
 mod document;
 mod executions;
 mod health;

@@ -23,7 +23,7 @@ use crate::{
     cancel,
     config::Config,
     cors::{self, Origin},
-    cross_site, deadline, document, executions, health, history, listing, logs,
+    cross_site, deadline, docs, document, executions, health, history, listing, logs,
     problem::{self, Code, Problem},
     request_id, security, start, tasks,
 };
@@ -73,6 +73,7 @@ impl Deref for App {
 pub fn router(app: App) -> Router {
     let routes = served()
         .merge(document::routes())
+        .merge(docs::routes())
         .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists what there is") })
         .method_not_allowed_fallback(|method: Method, path: Option<MatchedPath>| async move {
             Problem::new(Code::MethodNotAllowed, instead(&method, path.as_ref().map_or("", MatchedPath::as_str)))
@@ -123,6 +124,7 @@ macro_rules! routes {
             let routes = OpenApiRouter::<App>::with_openapi(document::base());
             let mut document = routes$(.routes(utoipa_axum::routes!($room::$handler)))+.into_openapi();
             document::name_requests(&mut document);
+            document::link_executions(&mut document);
             problem::share(&mut document);
             document
         }

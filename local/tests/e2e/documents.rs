@@ -14,11 +14,16 @@ async fn the_document_is_served_in_json_and_yaml_and_as_a_page() {
     let response = stack.get("/openapi.yaml").send().await.unwrap();
     assert_eq!(header(&response, "content-type"), "application/yaml");
     let checked_in = std::fs::read_to_string(root().join("openapi.yaml")).unwrap();
-    assert!(response.text().await.unwrap() == checked_in, "openapi.yaml is not what the code says: run `make openapi`");
+    // The file is read elsewhere, so it names a server; an installation's document is served by the server that it means.
+    let here = "servers:\n- url: .\n  description: This installation\n";
+    let servers = &checked_in[checked_in.find("servers:\n").unwrap()..checked_in.find("paths:\n").unwrap()];
+    assert!(servers.contains("- url: http://127.0.0.1:8080\n"), "{servers}");
+    let served = response.text().await.unwrap();
+    assert!(served == checked_in.replace(servers, here), "openapi.yaml is not what the code says: run `make openapi`");
 
     let page = stack.get("/docs/").send().await.unwrap().text().await.unwrap();
     assert!(page.contains("swagger-ui"), "{page}");
-    for asset in ["swagger-ui.css", "swagger-ui-bundle.js"] {
+    for asset in ["swagger-ui.css", "swagger-ui-bundle.js", "page.js", "page.css", "icon.svg"] {
         let response = stack.get(&format!("/docs/{asset}")).send().await.unwrap();
         assert!(response.status().is_success() && response.content_length().unwrap_or(1) > 0, "{asset}");
         assert!(!response.text().await.unwrap().is_empty());
@@ -117,8 +122,32 @@ async fn every_answer_with_an_execution_has_one_schema() {
 async fn operations_stand_in_the_order_of_use() {
     let stack = Stack::start(&[]).await;
     let text = stack.get("/openapi.yaml").send().await.unwrap().text().await.unwrap();
-    let ids: Vec<_> = text.lines().filter_map(|line| line.trim().strip_prefix("operationId: ")).collect();
+    let (paths, _) = text.split_once("\ncomponents:").unwrap();
+    let ids: Vec<_> = paths.lines().filter_map(|line| line.trim().strip_prefix("operationId: ")).collect();
     let first = ["startSyncExecution", "startCallbackExecution", "getExecution", "listExecutions", "cancelExecution"];
     assert_eq!(ids[..5], first);
     assert_eq!(ids.last(), Some(&"getHealth"));
+}
+
+/// A tool that knows OpenAPI's links goes on from a start without being told where the id is.
+#[tokio::test]
+async fn the_answers_of_a_start_link_to_the_execution() {
+    let stack = Stack::start(&[]).await;
+    let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let operations: Vec<_> = paths.values().flat_map(|path| path.as_object().unwrap().values()).collect();
+    for path in ["/executions/sync", "/executions/callback", "/executions/{executionId}/rerun"] {
+        for status in ["200", "202"] {
+            let links = document["paths"][path]["post"]["responses"][status]["links"].as_object().unwrap();
+            let names: Vec<_> = links.keys().map(String::as_str).collect();
+            assert_eq!(names, ["cancel", "execution", "history", "logs", "rerun"], "{path} {status}");
+            for link in links.values() {
+                let link = document.pointer(link["$ref"].as_str().unwrap().trim_start_matches('#')).unwrap();
+                assert_eq!(link["parameters"], json!({ "executionId": "$response.body#/executionId" }));
+                let target =
+                    operations.iter().find(|operation| operation["operationId"] == link["operationId"]).unwrap();
+                assert_eq!(target["parameters"][0]["name"], "executionId", "{link}");
+            }
+        }
+    }
 }

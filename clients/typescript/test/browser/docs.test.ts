@@ -76,6 +76,9 @@ async function open(page: Page, operationId: string): Promise<Locator> {
   return block;
 }
 
+/** Where an operation's parameter is typed. */
+const input = (block: Locator, name: string) => block.locator(`tr[data-param-name="${name}"] input`);
+
 /** Presses "Execute" and takes the answer, once it can be seen. */
 async function execute(page: Page, block: Locator): Promise<Response> {
   const answer = page.waitForResponse((response) => response.url().includes("/executions"));
@@ -84,6 +87,26 @@ async function execute(page: Page, block: Locator): Promise<Response> {
   await block.locator(".live-responses-table .response-col_status", { hasText: `${response.status()}` }).waitFor();
   return response;
 }
+
+test("operations are short when they are open, and no example is filled in", { timeout }, () =>
+  onDocs(stack.api, async (page) => {
+    let placeholders = 0;
+    for (const block of await page.locator(".opblock").all()) {
+      const id = await block.getAttribute("id");
+      await block.locator(".opblock-summary-control").click();
+      await block.locator(".responses-table").waitFor();
+      const height = (await block.boundingBox())?.height ?? 0;
+      assert.ok(height < 2600, `${id} is ${height} px tall`);
+      for (const field of await block.locator(".parameters-col_description input").all()) {
+        assert.equal(await field.inputValue(), "", `${id} fills in nothing`);
+      }
+      for (const example of ["wait=10", "team=blue", "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"]) {
+        placeholders += await block.getByPlaceholder(example, { exact: true }).count();
+      }
+      await block.locator(".opblock-summary-control").click();
+    }
+    assert.ok(placeholders >= 11, `${placeholders} examples are placeholders`);
+  }));
 
 for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url]] as const) {
   const shot = async (part: Locator, what: string) => {
@@ -98,6 +121,35 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     const operations = Object.values(paths).flatMap((path) => Object.keys(path));
     assert.equal(await page.locator(".opblock").count(), operations.length);
     await shot(page.locator("body"), "docs");
+  });
+
+  onPage("the page has our title and icon", async (page) => {
+    assert.equal(await page.title(), "Longhaul API");
+    const icon = await page.locator("link[rel=icon]").evaluate((link: HTMLLinkElement) => link.href);
+    assert.equal(icon, `${base()}/docs/icon.svg`);
+    assert.equal((await fetch(icon)).headers.get("content-type"), "image/svg+xml");
+  });
+
+  onPage("an error is one row until its example is asked for", async (page) => {
+    const block = page.locator("#operations-executions-startSyncExecution");
+    await block.locator(".opblock-summary-control").click();
+    const error = block.locator('tr[data-code="422"]');
+    assert.match(await error.innerText(), /invalid-body.*idempotency-key-reused/);
+    assert.equal(await error.locator(".example").count(), 0);
+    await shot(block, "operation");
+    await error.getByRole("button", { name: "Example" }).click();
+    await error.locator(".example", { hasText: '"code": "idempotency-key-reused"' }).waitFor();
+  });
+
+  onPage("a link of an answer leads to an operation that has the id", async (page) => {
+    const start = await open(page, "startSyncExecution");
+    const { executionId } = (await (await execute(page, start)).json()) as Execution;
+    for (const [link, operationId] of [["execution", "getExecution"], ["cancel", "cancelExecution"]] as const) {
+      await start.locator('.responses-table tr[data-code="202"]').getByRole("button", { name: link, exact: true }).click();
+      const target = page.locator(`#operations-executions-${operationId}`);
+      await input(target, "executionId").waitFor();
+      assert.equal(await input(target, "executionId").inputValue(), executionId);
+    }
   });
 
   for (const operationId of ["startSyncExecution", "startCallbackExecution"]) {
@@ -116,7 +168,7 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
       }
 
       const follow = await open(page, "getExecution");
-      await follow.getByPlaceholder("executionId").fill(executionId);
+      assert.equal(await input(follow, "executionId").inputValue(), executionId, "nobody has to copy it");
       let execution: Execution;
       do {
         const answer = await execute(page, follow);
@@ -130,6 +182,7 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
 
   onPage("what is not there is shown as a problem", async (page) => {
     const block = await open(page, "getExecution");
+    await input(block, "executionId").fill("nothing");
     const answer = await execute(page, block);
     assert.equal(answer.status(), 404);
     assert.equal(((await answer.json()) as Problem).code, "execution-not-found");
