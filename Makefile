@@ -21,11 +21,12 @@ run: ## Start everything on this machine
 	cargo run
 
 .PHONY: test
-test: format lint docs deny rust contract openapi-lint client-test browser-test fuzz-api template-test ## Run everything that has to pass
+test: format lint docs deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
 
 .PHONY: format
 format: ## Check the formatting
 	cargo fmt --all --check
+	rustfmt --check --edition 2024 clients/generators/rust/src/main.rs
 
 # Here, in doc comments too, a warning fails; in `cargo run` it stays one.
 .PHONY: lint
@@ -82,6 +83,32 @@ client-test: client-tests-built ## Run the client's tests
 .PHONY: browser-test
 browser-test: client-tests-built /usr/bin/chromium ## Try out the documentation page in Chromium
 	cd $(CLIENT) && node --test --test-reporter=spec build/browser/*.test.js
+
+GENERATORS := target/venv-generators
+
+.PHONY: generators-test
+generators-test: $(GENERATORS)/.made clients/generators/node_modules/.made /usr/bin/javac /usr/share/doc/libgeronimo-annotation-1.3-spec-java ## Generate clients in four languages, and run an execution with each
+	cargo build --quiet
+	cd clients/generators && PATH="$(CURDIR)/$(GENERATORS)/bin:$$PATH" python -m unittest --verbose
+
+# Of its own: its dependencies and the clients' do not go together.
+$(GENERATORS)/.made: clients/generators/requirements.txt
+	python3 -m venv $(GENERATORS)
+	$(GENERATORS)/bin/pip install --quiet --requirement $<
+	touch $@
+
+clients/generators/node_modules/.made: clients/generators/package-lock.json
+	cd clients/generators && npm ci --silent
+	touch $@
+
+/usr/bin/javac:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends default-jdk-headless
+
+# The annotations of generated Java.
+/usr/share/doc/libgeronimo-annotation-1.3-spec-java:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends libgeronimo-annotation-1.3-spec-java
 
 .PHONY: fuzz-api
 fuzz-api: $(FUZZ)/.made ## Fuzz the API against its own document (FUZZ_SECONDS)
