@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    Ending, Execution, JobError, Pattern, Run, State, Verdict, limits,
+    Ending, Execution, JobError, Pattern, Run, State, Verdict,
     output::{Exit, Output, ResultSource, Scanner, StoppedBy, cut_short, judge, kinds},
     task::{Line, MAX_EVENT_BYTES, Task},
 };
@@ -180,15 +180,10 @@ fn scan(lines: &[Line], cut: bool) -> Output {
     scanner.finish()
 }
 
-/// The end of what the task printed: stdout and stderr are one stream in its log.
+/// The last lines that the task printed: stdout and stderr are one stream in its log. An error keeps the end of them.
 fn tail(lines: &[Line]) -> String {
-    let mut room = limits::LOG_TAIL_BYTES;
-    let fits = |line: &&Line| {
-        room = room.saturating_sub(line.text.len() + 1);
-        room > 0
-    };
-    let kept = lines.iter().rev().take_while(fits).take(20).map(|line| line.text.as_str()).collect::<Vec<_>>();
-    kept.into_iter().rev().collect::<Vec<_>>().join("\n")
+    let last = lines.len().saturating_sub(20);
+    lines.iter().skip(last).map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 /// Who ended the task, if it did not end by itself. A job that was through before anybody stopped it has completed.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Attempt, Event, Json, Owner, Pattern, Request, task::Container};
+use crate::{Attempt, Event, Json, Owner, Pattern, Request, limits, task::Container};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -61,12 +61,52 @@ fn a_task_that_exits_with_0_completes_with_its_last_json_line() {
 }
 
 #[test]
+fn an_exit_code_is_that_of_the_container_that_works() {
+    assert_eq!([Some(0), Some(3), None].map(|code| exit_code(&task(code, EXITED), "job")), [Some(0), Some(3), None]);
+    assert_eq!(exit_code(&task(Some(3), EXITED), "sidecar"), Some(143));
+    assert_eq!(exit_code(&task(Some(3), EXITED), "no such container"), None);
+}
+
+#[test]
 fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
     let (ending, told) = judged(&execution(), &task(Some(3), EXITED), &["working", "no such order"]);
     assert_eq!(told, "failed: exit-code: exited with code 3");
     let Verdict::Failed(error) = ending.verdict else { panic!("{told}") };
     assert_eq!(error.log_tail.as_deref(), Some("working\nno such order"));
     assert_eq!(error.stop_code.as_deref(), Some(EXITED));
+}
+
+#[test]
+fn an_error_has_the_last_20_lines_or_the_end_of_a_long_one() {
+    let tail = |texts: &[String]| {
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        let (ending, told) = judged(&execution(), &task(Some(3), EXITED), &texts);
+        let Verdict::Failed(error) = ending.verdict else { panic!("{told}") };
+        error.log_tail.unwrap()
+    };
+    let lines: Vec<_> = (1..=25).map(|number| format!("line {number}")).collect();
+    assert_eq!(tail(&lines), lines[5..].join("\n"));
+    let long = format!("{} no such order", "x".repeat(2 * limits::LOG_TAIL_BYTES));
+    let kept = tail(&["before".to_owned(), long]);
+    assert_eq!(kept.len(), limits::LOG_TAIL_BYTES);
+    assert!(kept.starts_with("…x") && kept.ends_with("x no such order"), "{kept}");
+}
+
+#[test]
+fn a_task_is_stopped_for_a_cancel_a_deadline_or_an_end() {
+    let reasons = |execution: &Execution| [59, 60].map(|now| reason_to_stop(execution, at(now)));
+    assert_eq!(reasons(&execution()), [None, Some("the execution's deadline has passed")]);
+    assert_eq!(reasons(&cancelling()), [Some("the execution was cancelled"); 2]);
+    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), "job", &[], at(30)));
+    assert_eq!(reasons(&execution().after(&ended, at(30)).unwrap().unwrap()), [Some("the execution is over"); 2]);
+}
+
+/// ECS may not know a task that it has just started.
+#[test]
+fn a_task_that_ecs_does_not_know_is_forgotten_after_ten_minutes() {
+    let execution = execution();
+    let run = execution.state.run().unwrap();
+    assert_eq!([1, 600, 601, 86_400].map(|now| is_forgotten(run, at(now))), [false, false, true, true]);
 }
 
 #[test]
@@ -153,6 +193,7 @@ fn a_task_that_ecs_has_forgotten_is_lost() {
 
 #[test]
 fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
+    assert_eq!(MAX_EVENT_BYTES, 262_118);
     let full = format!("[\"{}", "x".repeat(MAX_EVENT_BYTES - 2));
     let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
     assert!(told.starts_with("failed: result-too-large"), "{told}");
@@ -166,6 +207,21 @@ fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
     for (log, result) in [(&["[1]", &plain, "[2]"], "[1]"), (&[&full, "rest\"]", "[2]"], "[2]")] {
         assert_eq!(judged(&execution(), &task(Some(0), EXITED), log).0.result.unwrap().text(), result);
     }
+}
+
+/// A line that is shorter by a character of four bytes than the longest event was not cut: the next one is of its own.
+#[test]
+fn a_long_line_that_was_not_cut_ends() {
+    let source = |bytes| judged(&execution(), &task(Some(0), EXITED), &[&"x".repeat(bytes), "[1]"]).0.result_source;
+    assert_eq!(source(MAX_EVENT_BYTES - 4), ResultSource::Log);
+    assert_eq!(source(MAX_EVENT_BYTES - 3), ResultSource::NoneInText);
+}
+
+/// Reading stops where a result is, which may be in the middle of something else.
+#[test]
+fn what_was_read_before_a_result_does_not_matter() {
+    let (ending, _) = judged(&execution(), &task(Some(0), EXITED), &["  [1,", "{\"n\": 1}", "bye"]);
+    assert_eq!(ending.result.unwrap().text(), "{\"n\": 1}");
 }
 
 #[test]
