@@ -100,8 +100,9 @@ impl Owner {
     /// What stands for the owner where it must not be named, as in logs: always the same 12 hexadecimal digits.
     #[must_use]
     pub fn pseudonym(&self) -> String {
-        let number = Sha256::digest(&self.0).iter().take(6).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        format!("{number:012x}")
+        let mut digits = format!("{:x}", Sha256::digest(&self.0));
+        digits.truncate(12);
+        digits
     }
 }
 
@@ -145,6 +146,21 @@ mod tests {
         for text in ["", "a/b", "a b", "ä", "a.b", &"x".repeat(limits::ID_CHARS + 1)] {
             assert_eq!(text.parse::<ExecutionId>(), Err(InvalidId), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_id_is_stored_as_its_text() {
+        let id: ExecutionId = "order_17-A".parse().unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), r#""order_17-A""#);
+        assert_eq!(serde_json::from_str::<ExecutionId>(r#""order_17-A""#).unwrap(), id);
+        assert!(serde_json::from_str::<ExecutionId>(r#""order 17""#).is_err());
+    }
+
+    /// A new version must repeat a start with the token of the version before, or ECS starts a second task.
+    #[test]
+    fn a_client_token_is_the_id_and_the_attempt() {
+        let id: ExecutionId = "order-17".parse().unwrap();
+        assert_eq!([1, 2].map(|n| id.client_token(Attempt::new(n).unwrap())), ["order-17-1", "order-17-2"]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Json {
         for byte in self.text().bytes() {
             match byte {
                 _ if escaped => escaped = false,
-                b'\\' if in_string => escaped = true,
+                b'\\' => escaped = true,
                 b'"' => in_string = !in_string,
                 b'[' | b'{' if !in_string => {
                     depth += 1;
@@ -92,7 +92,15 @@ mod tests {
 
     #[test]
     fn depth_counts_brackets_outside_strings() {
-        for (text, depth) in [("1", 0), ("[]", 1), (r#"{"a":[{}]}"#, 3), (r#""[[\"[[""#, 0), (r#"["\\",[]]"#, 2)] {
+        for (text, depth) in [
+            ("1", 0),
+            ("[]", 1),
+            ("[[],[]]", 2),
+            (r#"{"a":[{}]}"#, 3),
+            (r#""[[\"[[""#, 0),
+            (r#"["\\",[]]"#, 2),
+            (r#"["]}",[]]"#, 2),
+        ] {
             assert_eq!(Json::parse(text).unwrap().depth(), depth, "{text}");
         }
     }

@@ -74,3 +74,17 @@ pub const ERROR_MESSAGE_BYTES: usize = 2 * 1024;
 
 /// Longest end of a job's output that is kept with its error, in bytes; what comes before is a `…`.
 pub const LOG_TAIL_BYTES: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Callers rely on what the documentation promises. A limit may grow, but never shrink.
+    #[test]
+    fn the_limits_are_those_that_are_documented() {
+        let bytes = [BODY_BYTES, INPUT_BYTES, RESULT_BYTES, ERROR_MESSAGE_BYTES, LOG_TAIL_BYTES];
+        assert_eq!(bytes, [262_144, 184_320, 204_800, 2_048, 4_096]);
+        let days = [DEFAULT_TIMEOUT, TIMEOUT, RETENTION].map(|time| time.as_secs() / 86_400);
+        assert_eq!(days, [1, 365, 30]);
+    }
+}

@@ -345,7 +345,12 @@ mod tests {
             assert!(explained.unwrap_or_default().starts_with(told.unwrap_or_default()), "{explained:?}");
         }
         assert!(ResultSource::NoneButBroken.explanation(false).is_some());
-        assert_eq!(ResultSource::NoneInText.explanation(false), None);
+        for quiet in [ResultSource::NoneInText, ResultSource::NoneInReach, ResultSource::None] {
+            assert_eq!(quiet.explanation(false), None, "a job that failed is not expected to leave a result");
+        }
+        let found = [ResultSource::File, ResultSource::Stdout, ResultSource::Log];
+        assert_eq!(found.map(ResultSource::as_str), ["file", "stdout", "log"]);
+        assert_eq!(found.map(|source| source.explanation(true)), [None; 3]);
     }
 
     #[test]
@@ -369,6 +374,16 @@ mod tests {
             ((kinds::SIGNAL, "killed by signal 9 (SIGKILL)", ""), Some(137))
         );
         assert_eq!(judged(Exit::Code(137), Output::None, ""), killed);
+        for (code, told) in [
+            (130, "killed by signal 2 (SIGINT)"),
+            (134, "killed by signal 6 (SIGABRT)"),
+            (139, "killed by signal 11 (SIGSEGV)"),
+            (143, "killed by signal 15 (SIGTERM)"),
+            (138, "killed by signal 10"),
+            (192, "killed by signal 64"),
+        ] {
+            assert_eq!(error(&judged(Exit::Code(code), Output::None, "")), (kinds::SIGNAL, told, ""), "{code}");
+        }
         assert_eq!(error(&judged(Exit::Code(127), Output::None, "")).0, kinds::COMMAND_NOT_FOUND);
         for code in [128, 193, 255] {
             assert_eq!(error(&judged(Exit::Code(code), Output::None, "")).0, kinds::EXIT_CODE, "{code}");
@@ -423,9 +438,18 @@ mod tests {
         let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(Output::of_file(deep(64).as_bytes()), json(&deep(64)));
         assert_eq!(Output::of_file(deep(65).as_bytes()), Output::TooDeep(65));
-        assert_eq!(Output::of_file(&vec![b' '; limits::RESULT_BYTES + 1]), Output::TooLarge(limits::RESULT_BYTES + 1));
-        for bad in [&b""[..], b"\n", b"{", b"{} {}", b"NaN", b"\"\xff\""] {
-            assert!(matches!(Output::of_file(bad), Output::BadFile(_)), "{bad:?}");
+        let padded = |bytes: usize| Output::of_file(format!("{}42", " ".repeat(bytes - 2)).as_bytes());
+        assert_eq!(padded(limits::RESULT_BYTES), json("42"));
+        assert_eq!(padded(limits::RESULT_BYTES + 1), Output::TooLarge(limits::RESULT_BYTES + 1));
+        for (bad, why) in [
+            (&b""[..], "the result file is empty"),
+            (b"\n", "the result file is empty"),
+            (b"{", "the result file is not one valid JSON value"),
+            (b"{} {}", "the result file is not one valid JSON value"),
+            (b"NaN", "the result file is not one valid JSON value"),
+            (b"\"\xff\"", "the result file is not UTF-8"),
+        ] {
+            assert_eq!(Output::of_file(bad), Output::BadFile(why.into()), "{bad:?}");
         }
     }
 }

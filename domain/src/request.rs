@@ -234,6 +234,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_just_within_every_limit_may_be_started() {
+        let deep = |levels: usize| Json::parse(&format!("{}{}", "[".repeat(levels), "]".repeat(levels))).unwrap();
+        let tags = |count: usize| -> BTreeMap<String, String> {
+            (0..count).map(|n| (format!("{n:0>128}"), "ä".repeat(limits::TAG_VALUE_CHARS))).collect()
+        };
+        let largest = Request {
+            input: deep(limits::INPUT_DEPTH),
+            timeout: limits::TIMEOUT,
+            max_attempts: limits::ATTEMPTS,
+            tags: tags(limits::TAGS),
+            ..request()
+        };
+        assert_eq!(largest.violations(), []);
+        let smallest = Request { timeout: Duration::from_secs(1), max_attempts: 1, ..request() };
+        assert_eq!(smallest.violations(), []);
+        let rules = |request: Request| request.violations().into_iter().map(|found| found.rule).collect::<Vec<_>>();
+        for (rule, beyond) in [
+            ("input-too-deep", Request { input: deep(limits::INPUT_DEPTH + 1), ..largest.clone() }),
+            ("timeout-out-of-range", Request { timeout: limits::TIMEOUT + Duration::from_secs(1), ..largest.clone() }),
+            ("attempts-out-of-range", Request { max_attempts: 0, ..largest.clone() }),
+            ("attempts-out-of-range", Request { max_attempts: limits::ATTEMPTS + 1, ..largest.clone() }),
+            ("too-many-tags", Request { tags: tags(limits::TAGS + 1), ..largest.clone() }),
+            ("tag-key-length", Request { tags: BTreeMap::from([(String::new(), "a".into())]), ..largest.clone() }),
+            ("tag-key-length", Request { tags: BTreeMap::from([("a".repeat(129), "a".into())]), ..largest.clone() }),
+            ("tag-value-length", Request { tags: BTreeMap::from([("a".into(), "ä".repeat(257))]), ..largest.clone() }),
+        ] {
+            assert_eq!(rules(beyond), [rule]);
+        }
+    }
+
+    #[test]
+    fn tags_are_named_only_where_they_count() {
+        let input = Json::parse(&format!("\"{}\"", "x".repeat(limits::INPUT_BYTES))).unwrap();
+        let details = |tags: BTreeMap<String, String>| {
+            let found = Request { input: input.clone(), tags, ..request() }.violations();
+            found.into_iter().map(|violation| violation.detail).collect::<Vec<_>>()
+        };
+        assert_eq!(details(BTreeMap::new()), ["has 184322 bytes, at most 184320 are allowed"]);
+        let tags = BTreeMap::from([("team".into(), "blue".into())]);
+        assert_eq!(details(tags), ["has 184330 bytes with the tags, at most 184320 are allowed"]);
+    }
+
+    #[test]
     fn input_and_tags_are_weighed_together() {
         let rules = |bytes: usize, letter: &str| {
             let input = Json::parse(&format!("\"{}\"", "x".repeat(bytes - 2))).unwrap();

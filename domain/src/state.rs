@@ -198,10 +198,7 @@ fn keep_end(text: String, limit: usize) -> String {
         return text;
     }
     let mark = '…';
-    let mut from = text.len() - limit + mark.len_utf8();
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
+    let from = text.ceil_char_boundary(text.len() - limit + mark.len_utf8());
     format!("{mark}{}", text.get(from..).unwrap_or_default())
 }
 

@@ -101,6 +101,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_has_one_name_in_the_api_and_in_the_table() {
+        let names = [
+            (Moment::Created, "created"),
+            (Moment::WorkflowStarted, "workflowStarted"),
+            (Moment::TaskStarted, "taskStarted"),
+            (Moment::WaitingForCapacity, "waitingForCapacity"),
+            (Moment::AttemptFailed, "attemptFailed"),
+            (Moment::CancelRequested, "cancelRequested"),
+            (Moment::NoResult, "noResult"),
+            (Moment::Ended, "ended"),
+            (Moment::Other("fromTheFuture".into()), "fromTheFuture"),
+        ];
+        for (moment, name) in names {
+            assert_eq!(moment.as_str(), name);
+            assert_eq!(serde_json::to_value(&moment).unwrap(), name);
+            assert_eq!(serde_json::from_value::<Moment>(name.into()).unwrap(), moment);
+        }
+    }
+
+    #[test]
+    fn a_wait_for_capacity_is_that_of_one_attempt() {
+        let told = |what, detail: &str| {
+            let mut timeline = Timeline::default();
+            timeline.push(Timestamp::UNIX_EPOCH, what, Some(detail.into()));
+            [1, 11].map(|number| timeline.0[0].tells_of_capacity(Attempt::new(number).unwrap()))
+        };
+        assert_eq!(told(Moment::WaitingForCapacity, "attempt 1: RESOURCE:CPU"), [true, false]);
+        assert_eq!(told(Moment::WaitingForCapacity, "attempt 11: RESOURCE:CPU"), [false, true]);
+        assert_eq!(told(Moment::AttemptFailed, "attempt 1: exit-code"), [false, false]);
+    }
+
+    #[test]
     fn a_long_detail_is_cut() {
         let mut timeline = Timeline::default();
         timeline.push(Timestamp::UNIX_EPOCH, Moment::WaitingForCapacity, Some("€".repeat(100)));

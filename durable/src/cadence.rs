@@ -128,6 +128,17 @@ mod tests {
     }
 
     #[test]
+    fn the_first_wait_is_that_of_a_task_that_has_just_been_started() {
+        let mut waits = Waits::new(DAY);
+        assert!(waits.none_begun());
+        waits.begin();
+        assert!(!waits.none_begun());
+        let mut waits = Waits::new(DAY);
+        waits.stopping();
+        assert!(!waits.none_begun(), "it is being stopped");
+    }
+
+    #[test]
     fn after_a_wake_up_the_next_look_is_near() {
         let mut waits = Waits::new(DAY);
         waits.begin();

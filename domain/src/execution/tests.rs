@@ -47,6 +47,14 @@ fn a_life_is_told_by_its_timeline() {
 }
 
 #[test]
+fn a_pattern_has_one_name() {
+    for (pattern, name) in [(Pattern::Sync, "sync"), (Pattern::Callback, "callback")] {
+        assert_eq!((pattern.as_str(), pattern.to_string().as_str()), (name, name));
+        assert_eq!(serde_json::to_value(pattern).unwrap(), name);
+    }
+}
+
+#[test]
 fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
     let mut seen = execution();
     let mut looks = Vec::new();
@@ -54,8 +62,11 @@ fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
         let due = seen.due.unwrap();
         looks.push(due.as_second() - 1_000);
         assert!(seen.after(&Event::Attended, due - SignedDuration::from_mins(2)).unwrap().is_none(), "not yet");
-        seen = seen.after(&Event::Attended, due).unwrap().unwrap();
+        let next = seen.after(&Event::Attended, due).unwrap().unwrap();
+        assert_eq!(next.version, seen.version + 1);
+        seen = next;
     }
+    assert_eq!(execution().after(&Event::Attended, at(1_000)), Ok(None), "it would be due at the same time");
     assert_eq!(looks, [60, 120, 180, 240]);
     let late = seen.after(&Event::Attended, at(1_000_000)).unwrap().unwrap();
     assert_eq!(late.due, Some(at(1_000_000) + LAST_LOOK));
@@ -77,6 +88,7 @@ fn an_end_without_an_exit_code_is_looked_after_once_more() {
     assert_eq!((failed.due, failed.version), (Some(at(1_125)), unseen.version + 1));
     let looked_after = failed.after(&Event::Attended, at(1_125)).unwrap().unwrap();
     assert_eq!((looked_after.due, &looked_after.state), (None, &unseen.state));
+    assert_eq!(looked_after.version, failed.version + 1);
     for event in [Event::Attended, Event::Postponed] {
         assert_eq!(looked_after.after(&event, at(2_000)), Ok(None), "{event:?}");
     }
@@ -101,6 +113,7 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
     let step = |from: &Execution, event: &Event| from.after(event, at(1_001)).unwrap();
     let early = step(&execution(), &stopped("t1")).expect("told before its start is recorded");
     assert_eq!(early.told_of("t1").map(|task| task.environment.len()), Some(0));
+    assert_eq!(early.version, execution().version + 1);
     let running = step(&early, &started(1, "t1")).unwrap();
     assert!(running.told_of("t1").is_some() && running.told_of("t2").is_none());
     assert_eq!(step(&running, &stopped("t1")), None, "told twice");
@@ -140,6 +153,7 @@ fn a_wait_for_capacity_is_told_once_for_an_attempt() {
         until: at(1_009),
     };
     let first = execution().after(&busy(1, "RESOURCE:MEMORY"), at(1_001)).unwrap().unwrap();
+    assert_eq!(first.version, execution().version + 1);
     assert_eq!(first.after(&busy(1, "RESOURCE:MEMORY"), at(1_002)), Ok(None), "a repeat");
     let again = first.after(&busy(1, "Rate exceeded"), at(1_002)).unwrap().unwrap();
     assert_eq!(again.waiting.unwrap().why.as_deref(), Some("Rate exceeded"));
@@ -194,6 +208,8 @@ fn retirements_count_neither_among_the_jobs_attempts_nor_among_the_accidents() {
         assert!(seen.may_try_again(Attempt::new(number).unwrap()), "{number}");
     }
     assert_eq!((seen.failed.retired, seen.failed.excused), (limits::RETIRED, 0));
+    let stored = serde_json::to_value(&seen.failed).unwrap();
+    assert_eq!((&stored["retired"], &stored["excused"]), (&limits::RETIRED.into(), &0.into()));
     let next = limits::RETIRED + 1;
     assert!(!seen.may_try_again(Attempt::new(next).unwrap()), "the job's own");
     seen = seen.after(&failed(next, "spot"), at(1_000)).unwrap().unwrap();
@@ -238,6 +254,35 @@ fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
     assert_eq!(due(&[&seen[..], &[failed(second)]].concat()), None, "there is no third");
 }
 
+#[test]
+fn the_wait_before_another_attempt_is_noted_only_if_there_will_be_one() {
+    let attempt = |number| Attempt::new(number).unwrap();
+    let failed = |number| Event::AttemptFailed {
+        attempt: attempt(number),
+        error: JobError::new("exit-code", "any"),
+        excused: false,
+        exit_code: Some(1),
+    };
+    let busy = Event::NoCapacity { attempt: attempt(1), why: "RESOURCE:CPU".into(), until: at(1_050) };
+    let twice = Execution { request: Request { max_attempts: 2, ..execution().request }, ..execution() };
+    let waits = twice.after(&busy, at(1_002)).unwrap().unwrap();
+    let started = Event::TaskStarted { attempt: attempt(1), task_arn: "t1".into() };
+    let running = twice.after(&started, at(1_002)).unwrap().unwrap();
+    let cancelling = running.after(&Event::CancelRequested, at(1_003)).unwrap().unwrap();
+    let noted = |from: &Execution, event: &Event, second| {
+        let next = from.after(event, at(second)).unwrap().unwrap();
+        assert_eq!((next.version, next.due), (from.version + 1, Some(at(second) + FIRST_LOOK)));
+        next.waiting.map(|waiting| (waiting.attempt, waiting.until, waiting.why))
+    };
+    assert_eq!(noted(&running, &failed(1), 1_010), Some((attempt(2), at(1_015), None)));
+    assert_eq!(noted(&waits, &failed(1), 1_010), Some((attempt(2), at(1_015), None)), "no longer for capacity");
+    assert_eq!(noted(&running, &failed(1), 1_058), Some((attempt(2), at(1_060), None)), "not past the deadline");
+    assert_eq!(noted(&running, &failed(1), 1_060), None, "its deadline has passed");
+    assert_eq!(noted(&cancelling, &failed(1), 1_010), None, "it is being cancelled");
+    assert_eq!(noted(&running, &failed(2), 1_010), None, "it was the last attempt");
+    assert_eq!(noted(&waits, &failed(2), 1_010), None, "it was the last attempt, and waits for nothing");
+}
+
 fn told(execution: &Execution) -> Vec<(Moment, Option<&str>)> {
     let entries = execution.timeline.entries().iter();
     entries.map(|entry| (entry.what.clone(), entry.detail.as_deref())).collect()
@@ -262,6 +307,12 @@ fn the_last_of_several_attempts_is_told_as_failed() {
     let by_workflow = noted.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
     assert_eq!(told(&by_worker), told(&by_workflow));
     assert!(told(&by_worker).contains(&(Moment::AttemptFailed, Some("attempt 2: exit-code"))));
+    let at_once = started(&twice, 1).after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    assert!(told(&at_once).contains(&(Moment::AttemptFailed, Some("attempt 1: exit-code"))));
+    let host_lost = Event::AttemptFailed { attempt: Attempt::FIRST, error: error(), excused: true, exit_code: None };
+    let again = started(&started(&execution(), 1).after(&host_lost, at(1_002)).unwrap().unwrap(), 2);
+    let again = again.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    assert!(told(&again).contains(&(Moment::AttemptFailed, Some("attempt 2: exit-code"))), "one was not counted");
     let only = started(&execution(), 1).after(&Event::Ended(ending), at(1_003)).unwrap().unwrap();
     assert!(!told(&only).iter().any(|(what, _)| *what == Moment::AttemptFailed), "one attempt is the execution");
 }

@@ -136,5 +136,6 @@ mod tests {
         let deep = |space: &str| format!("{}{space}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(same(&deep(""), &deep("")));
         assert!(!same(&deep(""), &deep(" ")));
+        assert!(!same(&deep(""), "[]") && !same("[]", &deep("")));
     }
 }

@@ -97,6 +97,30 @@ fn a_filter_wants_what_it_says() {
     }
 }
 
+/// A list that looks for nothing else is read by its times alone.
+#[test]
+fn times_are_not_looked_for() {
+    let all = Filter::default();
+    let times = Filter { created_after: Some(at(1)), created_before: Some(at(9)), ..all.clone() };
+    assert!(!all.looks_for_something() && !times.looks_for_something());
+    for filter in [
+        Filter { status: Some(Status::Failed), ..all.clone() },
+        Filter { pattern: Some(Pattern::Sync), ..all.clone() },
+        Filter { task: Some("demo".into()), ..all.clone() },
+        Filter { tag: Some(("team".into(), None)), ..all.clone() },
+    ] {
+        assert!(filter.looks_for_something(), "{filter:?}");
+    }
+}
+
+#[test]
+fn what_is_not_over_is_kept_as_if_it_ended_at_its_deadline() {
+    let over = summary(10, "e1", Status::Failed);
+    assert_eq!(over.kept_until(), at(1_000_000));
+    let running = Summary { deadline: at(60_000), expires_at: crate::NEVER, ..summary(10, "e2", Status::Running) };
+    assert_eq!(running.kept_until(), at(60_000) + crate::limits::RETENTION);
+}
+
 #[test]
 fn what_has_expired_is_not_listed() {
     let part = Part { read: vec![summary(10, "e1", Status::Failed)], up_to: None };

@@ -69,6 +69,8 @@ enum Mode {
 #[derive(Debug)]
 struct Broken {
     depth: usize,
+    /// It is what a log begins with that was cut: nobody knows how many brackets are open.
+    unknown: bool,
     quote: Option<u8>,
     escaped: bool,
     /// What has to close it, if it is still on its first line.
@@ -103,7 +105,7 @@ impl Scanner {
     /// it may begin inside a document.
     #[must_use]
     pub fn for_log(cut: bool) -> Self {
-        let inside = Broken { depth: usize::MAX, quote: None, escaped: false, closer: None, last: 0 };
+        let inside = Broken { depth: usize::MAX, unknown: true, quote: None, escaped: false, closer: None, last: 0 };
         let mode = if cut { Mode::Broken(inside) } else { Mode::Start { tainted: false } };
         Self { mode, from: if cut { From::EndOfLog } else { From::Log }, ..Self::default() }
     }
@@ -112,14 +114,9 @@ impl Scanner {
     pub fn see(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((byte, more)) = rest.split_first() {
-            if matches!(self.mode, Mode::Text) {
-                self.printed = true;
-                let Some(end) = rest.iter().position(|byte| ends_line(*byte)) else {
-                    self.line_begins = false;
-                    return;
-                };
-                self.byte(b'\n');
-                rest = rest.get(end + 1..).unwrap_or_default();
+            if matches!(self.mode, Mode::Text) && !ends_line(*byte) {
+                let end = rest.iter().position(|byte| ends_line(*byte)).unwrap_or(rest.len());
+                rest = rest.get(end..).unwrap_or_default();
             } else {
                 self.byte(*byte);
                 rest = more;
@@ -234,7 +231,7 @@ impl Scanner {
         self.last = Some(Output::Broken);
         let quote = self.document.in_string().then_some(b'"');
         let closer = self.document.on_first_line.then_some(if self.document.opener == b'{' { b'}' } else { b']' });
-        self.mode = Mode::Broken(Broken { depth, quote, escaped: false, closer, last: 0 });
+        self.mode = Mode::Broken(Broken { depth, unknown: false, quote, escaped: false, closer, last: 0 });
         self.sequence = Sequence::None;
         self.broken(byte, false);
     }
@@ -280,12 +277,11 @@ impl Scanner {
             (broken.quote, broken.escaped, broken.closer) = (None, false, None);
             return;
         }
-        let inside_of_the_unknown = broken.depth > usize::MAX / 2;
         if line_begins && begins_text(byte) {
             self.mode = Mode::Text;
             return;
         }
-        if line_begins && inside_of_the_unknown && matches!(byte, b'{' | b'[') {
+        if line_begins && broken.unknown && matches!(byte, b'{' | b'[') {
             self.fresh();
             return self.start(byte);
         }
@@ -302,11 +298,7 @@ impl Scanner {
             }
             (None, b'"' | b'\'') => broken.quote = Some(byte),
             (None, b'{' | b'[') => broken.depth = broken.depth.saturating_add(1),
-            (None, b'}' | b']') => match broken.depth {
-                0 => {}
-                1 => self.mode = Mode::Text,
-                _ => broken.depth -= 1,
-            },
+            (None, b'}' | b']') => broken.depth = broken.depth.saturating_sub(1),
             (None, _) => {}
         }
     }
@@ -410,7 +402,7 @@ impl Document {
     fn may_be_word(&mut self) -> bool {
         let inner = self.text.get(1..).unwrap_or_default().trim_ascii();
         self.word = inner.strip_prefix(b"-").unwrap_or(inner).to_vec();
-        self.word.len() <= WORD_BYTES && self.word.iter().all(u8::is_ascii_alphabetic)
+        self.word.len() <= WORD_BYTES
     }
 
     fn take(&mut self, byte: u8) -> Step {

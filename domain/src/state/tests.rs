@@ -140,9 +140,50 @@ proptest! {
     }
 }
 
+/// A workflow's history holds endings for as long as a year: golden, compared as text.
+#[test]
+fn an_ending_is_recorded_as_it_always_was() {
+    let recorded = |ending: &Ending| {
+        let text = serde_json::to_string(ending).unwrap();
+        assert_eq!(serde_json::from_str::<Ending>(&text).unwrap(), *ending);
+        text
+    };
+    assert_eq!(
+        recorded(&ending(Verdict::Completed)),
+        r#"{"verdict":"completed","result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}"#
+    );
+    let result = Some(Json::parse(r#"{"b": 1.10,"a":1}"#).unwrap());
+    let done = Ending { result, result_source: ResultSource::File, exit_code: Some(0), ..ending(Verdict::Completed) };
+    let text = r#"{"b": 1.10,"a":1}"#;
+    assert_eq!(
+        recorded(&done),
+        format!(
+            r#"{{"verdict":"completed","result":{text},"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:09Z"}}"#
+        )
+    );
+    let error = JobError { stop_code: Some("UserInitiated".into()), ..JobError::new("stopped", "why") };
+    for (verdict, name) in [
+        (Verdict::Failed(error.clone()), "failed"),
+        (Verdict::TimedOut(error.clone()), "timedOut"),
+        (Verdict::Cancelled(error.with_log_tail("last words")), "cancelled"),
+    ] {
+        let tail = if name == "cancelled" { r#","logTail":"last words""# } else { "" };
+        let error = format!(r#"{{"type":"stopped","message":"why","stopCode":"UserInitiated"{tail}}}"#);
+        assert_eq!(
+            recorded(&ending(verdict)),
+            format!(
+                r#"{{"verdict":{{"{name}":{error}}},"result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}}"#
+            )
+        );
+    }
+}
+
 #[test]
 fn a_long_message_keeps_its_end_and_says_so() {
     let error = JobError::new("any", format!("{}ende", "ä".repeat(limits::ERROR_MESSAGE_BYTES)));
     assert!(error.message.len() <= limits::ERROR_MESSAGE_BYTES);
     assert!(error.message.starts_with('…') && error.message.ends_with("ende"));
+    let short = error.shortened(20);
+    assert_eq!(short, JobError { message: "…ääääääende".into(), ..error });
+    assert_eq!(short.message.len(), 19, "a character of two bytes does not fit any more");
 }

@@ -143,6 +143,57 @@ fn a_deadline_tells_what_it_cut_short() {
 }
 
 #[test]
+fn the_end_between_two_attempts_has_the_last_one_s_stop_code() {
+    let error = JobError { stop_code: Some("SpotInterruption".into()), ..JobError::new("stopped", "host lost") };
+    let failed = Event::AttemptFailed { attempt: Attempt::FIRST, error: error.clone(), excused: true, exit_code: None };
+    let between = step(&step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000), &failed, 2_000);
+    let cancelled = step(&between, &Event::CancelRequested, 3_000).ending_without_task(at(3_000)).unwrap();
+    let timed_out = between.ending_without_task(at(60_000)).unwrap();
+    for (ending, what) in
+        [(&cancelled, "cancelled while waiting to retry"), (&timed_out, "the deadline passed while waiting to retry")]
+    {
+        let (Verdict::Cancelled(error) | Verdict::TimedOut(error)) = &ending.verdict else { panic!("{ending:?}") };
+        assert_eq!(error.message, format!("{what}; attempt 1 of 4 failed: stopped: host lost"));
+        assert_eq!(error.stop_code.as_deref(), Some("SpotInterruption"));
+    }
+    let cancelling =
+        step(&step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000), &Event::CancelRequested, 1_500);
+    let ended = Event::Ended(Ending::without_job(Verdict::Failed(error), at(2_000)));
+    let ending = step(&cancelling, &ended, 2_000).state.ending().cloned().unwrap();
+    let Verdict::Cancelled(error) = &ending.verdict else { panic!("{ending:?}") };
+    assert_eq!(error.message, "cancelled; attempt 1 of 3 failed: stopped: host lost");
+    assert_eq!(error.stop_code.as_deref(), Some("SpotInterruption"));
+}
+
+/// A workflow that cannot go on has not been cancelled, whatever was asked for meanwhile.
+#[test]
+fn a_workflow_that_failed_while_it_was_cancelled_has_failed() {
+    let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
+    let cancelling = step(&run, &Event::CancelRequested, 1_500);
+    let error = JobError::new(kinds::WORKFLOW_FAILED, "AWS refused ecs:StopTask");
+    let ended = step(&cancelling, &Event::Ended(Ending::without_job(Verdict::Failed(error), at(2_000))), 2_000);
+    assert_eq!(ended.status(), Status::Failed);
+}
+
+#[test]
+fn attempts_are_5_s_to_5_min_apart() {
+    let backoff = |number| backoff_before(Attempt::new(number).unwrap()).as_secs();
+    assert_eq!([2, 3, 4, 5, 6, 7, 8, 9, 1_000].map(backoff), [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+}
+
+#[test]
+fn capacity_is_asked_for_less_often_the_longer_it_is_missing() {
+    let request = Request { timeout: limits::TIMEOUT, ..Request::of(Json::null()) };
+    let young = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
+    let wait = |execution: &Execution, second: i64| execution.wait_for_capacity(Attempt::FIRST, at(second * 1_000));
+    assert_eq!(wait(&young, 10), Duration::from_secs(1), "it has not waited yet");
+    let waits = step(&young, &no_capacity(11_000), 10_000);
+    let seconds = [10, 11, 50, 309, 311, 36_000, 360_000].map(|second| wait(&waits, second).as_secs());
+    assert_eq!(seconds, [1, 1, 40, 299, 300, 360, 3_600], "as long as it has waited, or a hundredth of its age");
+    assert_eq!(wait(&waits, 300 * 86_400), Duration::from_hours(12));
+}
+
+#[test]
 fn a_wait_ends_just_past_the_deadline() {
     let execution = new(Pattern::Sync);
     let wait = |seconds, now| execution.until_deadline(Duration::from_secs(seconds), at(now)).as_secs();
@@ -177,7 +228,9 @@ fn a_year_without_capacity_stays_under_its_operations() {
 fn ecs_is_not_asked_for_a_task_while_its_token_would_find_it() {
     let waits = step(&accepted(Pattern::Sync), &no_capacity(20_000), 10_000);
     assert!(waits.token_is_alive(Attempt::FIRST, at(20_000)));
-    assert!(!waits.token_is_alive(Attempt::FIRST, at(20_000 + 51 * 60_000)), "the next try may have started one");
+    let fifty_minutes_later = 20_000 + 50 * 60_000;
+    assert!(waits.token_is_alive(Attempt::FIRST, at(fifty_minutes_later - 1)));
+    assert!(!waits.token_is_alive(Attempt::FIRST, at(fifty_minutes_later)), "the next try may have started one");
     assert!(!waits.token_is_alive(Attempt::FIRST.next(), at(20_000)), "another attempt's");
     assert!(!between_attempts(Pattern::Sync).token_is_alive(Attempt::new(3).unwrap(), at(12_000)));
 }

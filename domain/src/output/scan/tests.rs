@@ -34,6 +34,8 @@ fn the_last_object_or_array_is_the_result() {
         ("[\n{\"a\":1},\n{\"a\":2}\n]\n", "[\n{\"a\":1},\n{\"a\":2}\n]"),
         (" 50 %\r100 %\r{\"n\": 1}\n", "{\"n\": 1}"),
         ("\u{feff}{\"n\": 1}\n", "{\"n\": 1}"),
+        ("\n\n{\"n\": 1}\n", "{\"n\": 1}"),
+        ("\u{1b}[\n{\"n\": 1}\n", "{\"n\": 1}"),
         ("{'a': 1}\nTraceback it's\n{\"n\": 1}\n", "{\"n\": 1}"),
         ("{\"cut off\": \"in the mid\n{\"n\": 1}\n", "{\"n\": 1}"),
         ("{}", "{}"),
@@ -66,6 +68,7 @@ fn text_and_scalars_hide_nothing() {
         "a {\"n\": 2} in text",
         "[] none",
         "<a>",
+        "} else {",
         "ü",
     ] {
         assert_eq!(found(&format!("{{\"n\": 1}}\n{text}\n")), json("{\"n\": 1}"), "{text:?}");
@@ -98,6 +101,13 @@ fn what_looks_like_broken_json_hides_earlier_documents() {
         "{\"a\": 1}\u{1b}[0m",
         "\0{\"a\": 1}",
         "{\"a\": 1}\0",
+        "[1]\u{1b}[0m",
+        "[1]\0",
+        "[[nope]]",
+        "{\"a\" [1]",
+        "{\"a\": -\n[1]",
+        "]}",
+        "},",
         "{\"a\": 01}",
         "{\"a\": 1} {\"b\": 2}",
         "{\"a\": 1} done",
@@ -108,6 +118,9 @@ fn what_looks_like_broken_json_hides_earlier_documents() {
         "\u{1b}[1;39m{\n  \u{1b}[0m\u{1b}[34;1m\"a\"\u{1b}[0m: [1]\n}\u{1b}[0m",
         "{\n  \"a\": NaN,\n  \"items\": [\n    {\"x\": 1},\n    {\"x\": 2}\n  ]\n}",
         "{\n  \"a\": NaN,\n  \"items\": [\n    {\"x\": 1},\n    {\"x\": 2}",
+        "{\n  \"a\": NaN,\n  \"b\": \"}\",\n{\"c\": 1}",
+        "{\"a\": NaN, \"b\": \"\\\"}\",\n{\"c\": 1}",
+        "[[NaN,\n{\"b\": 1}",
         "{\n  \"items\": [\n    {\"x\": 1},\n    {\"x\": 2}\n",
         "result: {\n  \"items\": [\n    {\"x\": 1},\n    {\"x\": 2}\n  ]\n}",
     ] {
@@ -121,9 +134,16 @@ fn what_looks_like_broken_json_hides_earlier_documents() {
 
 #[test]
 fn a_document_behind_broken_json_is_the_result() {
-    for text in
-        ["{'a': '}', 'b': \"it's\"}", "{\"a\": 1} done", "[NaN, 1]", "{\"a\": \"cut", "{\"a\": 1,", "{ a: it's }"]
-    {
+    for text in [
+        "{'a': '}', 'b': \"it's\"}",
+        "{\"a\": 1} done",
+        "[NaN, 1]",
+        "{\"a\": \"cut",
+        "{\"a\": 1,",
+        "{ a: it's }",
+        "{\n  \"a\": NaN\n}",
+        "{\n  \"a\": NaN,\n  \"b\": \"\\\"}{[\",\n  \"c\": [{}]\n}",
+    ] {
         assert_eq!(found(&format!("{text}\n{{\"n\": 1}}\n")), json("{\"n\": 1}"), "{text:?}");
     }
 }
@@ -140,14 +160,16 @@ fn what_is_too_large_or_too_deep_hides_earlier_documents() {
     let large = format!("[1]\n{}\nbye", array(limits::RESULT_BYTES + 1));
     assert_eq!(found(&large), Output::TooLarge(limits::RESULT_BYTES + 1));
     assert_eq!(found(&nested(FOLLOWED + 1)), Output::Broken);
+    let invalid = format!("[\"\\u12\", \"{}\"]", "x".repeat(limits::RESULT_BYTES));
+    assert_eq!(found(&invalid), Output::Broken, "it is no document, however large");
 }
 
 #[test]
 fn memory_is_bounded() {
     for endless in ["[", "{\"a\":", "[\"", "x", "[1,", "{a{"] {
         let mut scanner = Scanner::default();
-        for _ in 0..500 {
-            scanner.see(endless.repeat(20_000 / endless.len()).as_bytes());
+        for _ in 0..=FOLLOWED / 1_024 {
+            scanner.see(endless.repeat(1_024).as_bytes());
         }
         let document = &scanner.document;
         assert!(document.text.capacity() <= 2 * limits::RESULT_BYTES, "{endless}");
