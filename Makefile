@@ -231,8 +231,16 @@ sam-build: $(DEPLOY)/.made ## Build the functions as they are deployed (ARCHITEC
 	cd deploy/tests && ARCHITECTURE=$(ARCHITECTURE) python -m unittest --verbose test_functions
 
 .PHONY: nightly
-nightly: ## Build the functions for arm64, the default architecture; the gate builds and runs them for x86_64
+nightly: mutants ## Build the functions for arm64, the default architecture (the gate builds and runs them for x86_64), and try the mutants
 	$(MAKE) sam-build ARCHITECTURE=arm64
+
+CARGO_MUTANTS := 27.1.0
+
+.PHONY: mutants
+mutants: ## Change the pure code in every small way, and see that its fast tests notice
+	[ "$$(cargo mutants --version 2>/dev/null)" = "cargo-mutants $(CARGO_MUTANTS)" ] \
+		|| cargo install --quiet --locked cargo-mutants@$(CARGO_MUTANTS)
+	tests/mutants.sh
 
 .PHONY: image-test
 image-test: $(DEPLOY)/.made /usr/bin/buildah ## Build the worker's image and the example's, without Docker, and run them
