@@ -1,6 +1,6 @@
 //! What an execution's task printed.
 
-use aws::{LogError, ReadFrom, clock};
+use aws::{LogError, LogPage, ReadFrom, clock};
 use axum::{Json, extract::State};
 use domain::{Attempt, Execution, judge, task::Line};
 use serde::Serialize;
@@ -35,8 +35,9 @@ pub(crate) struct LogLines {
     attempt: u32,
     /// Oldest first. None, if the task has printed nothing yet.
     lines: Vec<LogLine>,
-    /// Goes on behind these lines. While the attempt goes on there is always one: with no lines it says that there are no
-    /// new ones yet. Absent at the end, which for the last lines' sake may be 10 s after the execution's.
+    /// Goes on behind these lines. While the attempt goes on there is always one: the same one again, with no lines, says that
+    /// there are no new ones yet. A page without lines but with another token means that looking for more lines took too long:
+    /// go on with it. Absent at the end, which for the last lines' sake may be 10 s after the execution's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_token: Option<String>,
@@ -90,34 +91,36 @@ pub(crate) async fn get_logs(
     let now = clock::now();
     let execution = owned(&app, &owner, &id, now).await?;
     let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
-    let (attempt, from) = match token {
-        Some(token) => read_token(&execution, &token)?,
-        None => (attempt.unwrap_or(newest), tail.map_or(ReadFrom::Head, |_| ReadFrom::Tail)),
+    let (attempt, from) = match (token, tail) {
+        (Some(token), _) => read_token(&execution, &token)?,
+        (None, Some(limit)) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Tail, limit }),
+        (None, None) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Head, limit: LARGEST_PAGE }),
     };
-    let page = read(&app, &execution, attempt, from.clone(), tail.unwrap_or(LARGEST_PAGE)).await?;
+    let page = read(&app, &execution, attempt, &from).await?;
     let over = attempt < newest || judge::has_printed_all(&execution, now);
-    let (lines, behind) = page.map_or((Vec::new(), from.clone()), |page| {
-        (page.lines, page.token.map_or_else(|| from.clone(), ReadFrom::Token))
-    });
-    // At the end of what is there CloudWatch gives the token back that it was given.
-    let ended = over && behind == from;
-    let next_token = (!ended).then(|| page_token::seal(&of(&execution), &place(attempt, &behind)));
-    let lines = lines.into_iter().map(|line| LogLine { at: line.at.into(), text: line.text }).collect();
+    let ended = over && page.at_end;
+    let next = Reading { from: page.next, limit: from.limit };
+    let next_token = (!ended).then(|| page_token::seal(&of(&execution), &place(attempt, &next)));
+    let lines = page.lines.into_iter().map(|line| LogLine { at: line.at.into(), text: line.text }).collect();
     Ok(Json(LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token }))
 }
 
-/// `None` as long as there is nothing to read: the attempt has no task, or its task has printed nothing.
-async fn read(
-    app: &App,
-    execution: &Execution,
-    attempt: Attempt,
+/// Where a page begins, and how many lines it has at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reading {
     from: ReadFrom,
     limit: i32,
-) -> Result<Option<aws::LogPage>, Problem> {
-    let Some(run) = execution.run_of(attempt) else { return Ok(None) };
+}
+
+/// No lines as long as there is nothing to read: the attempt has no task, or its task has printed nothing.
+async fn read(app: &App, execution: &Execution, attempt: Attempt, from: &Reading) -> Result<LogPage, Problem> {
+    let Reading { from, mut limit } = from.clone();
+    let run = execution.run_of(attempt);
     // A job that is not in the catalog any more: nobody knows where it printed to.
-    let Some(job) = app.catalog.get(&execution.request.task) else { return Ok(None) };
-    let mut limit = limit;
+    let job = app.catalog.get(&execution.request.task);
+    let Some((run, job)) = run.zip(job) else {
+        return Ok(LogPage { lines: Vec::new(), next: from, at_end: true });
+    };
     loop {
         let page = app.logs.page(&job.log_stream(&run.task_arn), from.clone(), limit).await;
         let page = page.map_err(|why| match why {
@@ -125,10 +128,10 @@ async fn read(
             LogError::Call(failed) => failed.into(),
         })?;
         // A line is at most 256 KB: one alone always fits.
-        match &page {
-            Some(page) if text(&page.lines) > LARGEST_TEXT => limit = (limit / 2).max(1),
-            Some(_) | None => return Ok(page),
+        if text(&page.lines) <= LARGEST_TEXT {
+            return Ok(page);
         }
+        limit = (limit / 2).max(1);
     }
 }
 
@@ -147,27 +150,34 @@ fn of(execution: &Execution) -> [&str; 2] {
     ["logs", execution.id.as_str()]
 }
 
-fn place(attempt: Attempt, from: &ReadFrom) -> String {
-    match from {
+fn place(attempt: Attempt, reading: &Reading) -> String {
+    match &reading.from {
         ReadFrom::Head => format!("{attempt} head"),
         ReadFrom::Tail => format!("{attempt} tail"),
         ReadFrom::Token(token) => format!("{attempt} at {token}"),
+        // CloudWatch's tokens are a letter, `/` and digits.
+        ReadFrom::Before { older, newer } => format!("{attempt} tail {} {older} {newer}", reading.limit),
     }
 }
 
-fn read_token(execution: &Execution, token: &str) -> Result<(Attempt, ReadFrom), Problem> {
+fn read_token(execution: &Execution, token: &str) -> Result<(Attempt, Reading), Problem> {
     let place = page_token::open(&of(execution), token)?;
     read_place(&place).ok_or_else(page_token::invalid)
 }
 
-fn read_place(place: &str) -> Option<(Attempt, ReadFrom)> {
-    let (attempt, from) = place.split_once(' ')?;
-    let from = match from {
-        "head" => ReadFrom::Head,
-        "tail" => ReadFrom::Tail,
-        at => ReadFrom::Token(at.strip_prefix("at ")?.to_owned()),
+fn read_place(place: &str) -> Option<(Attempt, Reading)> {
+    let parts: Vec<_> = place.split(' ').collect();
+    let (from, limit) = match parts[..] {
+        [_, "head"] => (ReadFrom::Head, LARGEST_PAGE),
+        [_, "tail"] => (ReadFrom::Tail, LARGEST_PAGE),
+        [_, "at", token] => (ReadFrom::Token(token.to_owned()), LARGEST_PAGE),
+        [_, "tail", limit, older, newer] => {
+            let limit = limit.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit))?;
+            (ReadFrom::Before { older: older.to_owned(), newer: newer.to_owned() }, limit)
+        }
+        _ => return None,
     };
-    Some((Attempt::new(attempt.parse().ok()?)?, from))
+    Some((Attempt::new(parts.first()?.parse().ok()?)?, Reading { from, limit }))
 }
 
 #[cfg(test)]
@@ -177,12 +187,19 @@ mod tests {
     /// Who follows a log while a deployment goes on brings a place of the version before.
     #[test]
     fn a_place_never_changes() {
-        let places =
-            [(ReadFrom::Head, "2 head"), (ReadFrom::Tail, "2 tail"), (ReadFrom::Token("f/1".into()), "2 at f/1")];
-        for (from, text) in places {
-            assert_eq!(place(Attempt::FIRST.next(), &from), text);
-            assert_eq!(read_place(text), Some((Attempt::FIRST.next(), from)));
+        let before = ReadFrom::Before { older: "b/1".into(), newer: "f/2".into() };
+        for (from, limit, text) in [
+            (ReadFrom::Head, LARGEST_PAGE, "2 head"),
+            (ReadFrom::Tail, LARGEST_PAGE, "2 tail"),
+            (ReadFrom::Token("f/1".into()), LARGEST_PAGE, "2 at f/1"),
+            (before, 7, "2 tail 7 b/1 f/2"),
+        ] {
+            let reading = Reading { from, limit };
+            assert_eq!(place(Attempt::FIRST.next(), &reading), text);
+            assert_eq!(read_place(text), Some((Attempt::FIRST.next(), reading)));
         }
-        assert_eq!(read_place("0 head"), None);
+        for wrong in ["0 head", "2", "2 at", "2 tail 0 b/1 f/2", "2 tail 1001 b/1 f/2", "2 tail 7 b/1"] {
+            assert_eq!(read_place(wrong), None, "{wrong}");
+        }
     }
 }

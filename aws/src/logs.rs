@@ -1,14 +1,30 @@
 //! What tasks printed: CloudWatch Logs.
 
+use std::time::{Duration, Instant};
+
 use aws_sdk_cloudwatchlogs::{Client, operation::get_log_events::GetLogEventsError, types::OutputLogEvent};
 use domain::task::Line;
 use jiff::Timestamp;
 
 use crate::{CallFailed, Connection};
 
-/// Pages that are looked through for the end of a log. Each is a call, of which CloudWatch answers a few in a second for a whole
-/// account (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
+/// Pages with lines that are looked through for the end of a log. Each has 1 MB at most.
 const TAIL_PAGES: usize = 10;
+
+/// Empty pages that are followed for the end of a log, between those with lines.
+const EMPTY_PAGES: usize = 40;
+
+/// Calls that one page of lines may take, and how long the first ones may take for another to follow. A caller waits for it, and
+/// CloudWatch answers ten calls a second for a whole account
+/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
+const PAGE_CALLS: usize = 10;
+const PAGE_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes that a page of a tail is not filled up beyond: what one of CloudWatch's has at most.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// What CloudWatch says of a token that it never gave, or has forgotten.
+const INVALID: &str = "InvalidParameterException";
 
 /// The log group that tasks print into.
 #[derive(Debug, Clone)]
@@ -26,6 +42,14 @@ pub enum ReadFrom {
     Tail,
     /// Where the page with this token ended.
     Token(String),
+    /// Its newest lines, of which none was found so far: they are before `older`. What is printed from now on is behind
+    /// `newer`.
+    Before {
+        /// Leads to older lines.
+        older: String,
+        /// Leads to newer lines.
+        newer: String,
+    },
 }
 
 /// Some lines of a stream.
@@ -33,8 +57,10 @@ pub enum ReadFrom {
 pub struct LogPage {
     /// The lines, oldest first.
     pub lines: Vec<Line>,
-    /// Goes on behind them. The one that was given, at the end of what is there.
-    pub token: Option<String>,
+    /// Goes on behind them.
+    pub next: ReadFrom,
+    /// Whether this is the end of what is there now. Without it, there may be more even where there are no lines here.
+    pub at_end: bool,
 }
 
 /// Why lines could not be read.
@@ -58,10 +84,6 @@ impl Logs {
     /// The newest lines of a stream, oldest first: at most `limit`, or as few as are `enough`. A stream that is not there (yet)
     /// has none.
     ///
-    /// A page may be partly full or empty while there are older lines; that it is the last one is told by its token, which
-    /// is the one that was given
-    /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>). Each has 1 MB at most.
-    ///
     /// # Errors
     ///
     /// [`CallFailed`] when CloudWatch did not answer or refused.
@@ -72,51 +94,155 @@ impl Logs {
         enough: impl Fn(&[Line]) -> bool,
     ) -> Result<Vec<Line>, CallFailed> {
         let mut newest = Vec::new();
+        let (mut full, mut empty) = (0, 0);
         let mut token = None;
-        for _ in 0..TAIL_PAGES {
-            let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream);
+        while full < TAIL_PAGES && empty < EMPTY_PAGES {
             let left = i32::try_from(limit.saturating_sub(newest.len())).unwrap_or(i32::MAX);
-            let answer = match request.start_from_head(false).limit(left).set_next_token(token.clone()).send().await {
-                Ok(answer) => answer,
-                Err(error)
-                    if error.as_service_error().is_some_and(GetLogEventsError::is_resource_not_found_exception) =>
-                {
-                    break;
-                }
-                Err(error) => return Err(CallFailed::new("logs:GetLogEvents", error)),
-            };
-            newest.splice(0..0, lines(answer.events));
-            let older = answer.next_backward_token;
-            if newest.len() >= limit || enough(&newest) || older.is_none() || older == token {
+            let Some(page) = self.ask(stream, Towards::Older, token.clone(), left).await? else { break };
+            if page.lines.is_empty() {
+                empty += 1;
+            } else {
+                full += 1;
+            }
+            newest.splice(0..0, page.lines);
+            if newest.len() >= limit || enough(&newest) || page.older.is_none() || page.older == token {
                 break;
             }
-            token = older;
+            token = page.older;
         }
         Ok(newest)
     }
 
-    /// At most `limit` lines of a stream (1 to 10,000), fewer if they are long. `None` if the stream is not there (yet).
+    /// At most `limit` lines of a stream (1 to 10,000), fewer if they are long or if looking for them takes too long. A stream
+    /// that is not there (yet) is at its end.
     ///
     /// # Errors
     ///
     /// [`LogError`].
-    pub async fn page(&self, stream: &str, from: ReadFrom, limit: i32) -> Result<Option<LogPage>, LogError> {
-        const CALL: &str = "logs:GetLogEvents";
-        let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream).limit(limit);
-        let request = request.start_from_head(from != ReadFrom::Tail);
-        let (request, went_on) = match from {
-            ReadFrom::Head | ReadFrom::Tail => (request, false),
-            ReadFrom::Token(token) => (request.next_token(token), true),
+    pub async fn page(&self, stream: &str, from: ReadFrom, limit: i32) -> Result<LogPage, LogError> {
+        let goes_on = matches!(from, ReadFrom::Token(_) | ReadFrom::Before { .. });
+        let most = usize::try_from(limit).unwrap_or_default().max(1);
+        let page = match from.clone() {
+            ReadFrom::Head => self.forward(stream, None, limit).await,
+            ReadFrom::Token(token) => self.forward(stream, Some(token), limit).await,
+            ReadFrom::Tail => self.backward(stream, (None, None), most).await,
+            ReadFrom::Before { older, newer } => self.backward(stream, (Some(older), Some(newer)), most).await,
         };
-        match request.send().await {
-            Ok(answer) => Ok(Some(LogPage { lines: lines(answer.events), token: answer.next_forward_token })),
-            Err(error) => match error.as_service_error() {
-                Some(GetLogEventsError::ResourceNotFoundException(_)) => Ok(None),
-                Some(GetLogEventsError::InvalidParameterException(_)) if went_on => Err(LogError::Token),
-                _ => Err(CallFailed::new(CALL, error).into()),
-            },
+        match page {
+            Ok(Some(page)) => Ok(page),
+            Ok(None) => Ok(LogPage { lines: Vec::new(), next: from, at_end: true }),
+            Err(failed) if goes_on && failed.code.as_deref() == Some(INVALID) => Err(LogError::Token),
+            Err(failed) => Err(failed.into()),
         }
     }
+
+    /// The first page with lines, from a token on.
+    async fn forward(&self, stream: &str, token: Option<String>, limit: i32) -> Result<Option<LogPage>, CallFailed> {
+        let mut bound = Bound::new();
+        let mut token = token;
+        loop {
+            let Some(page) = self.ask(stream, Towards::Newer, token.clone(), limit).await? else { return Ok(None) };
+            let at_end = page.newer.is_none() || page.newer == token;
+            token = page.newer.or(token);
+            if at_end || !page.lines.is_empty() || bound.is_reached() {
+                let next = token.map_or(ReadFrom::Head, ReadFrom::Token);
+                return Ok(Some(LogPage { lines: page.lines, next, at_end }));
+            }
+        }
+    }
+
+    /// The newest lines, or those before the older of two tokens.
+    async fn backward(
+        &self,
+        stream: &str,
+        tokens: (Option<String>, Option<String>),
+        limit: usize,
+    ) -> Result<Option<LogPage>, CallFailed> {
+        let mut bound = Bound::new();
+        let (mut older, mut newer) = tokens;
+        let mut lines = Vec::new();
+        let at_end = loop {
+            let left = i32::try_from(limit - lines.len()).unwrap_or(i32::MAX);
+            let Some(page) = self.ask(stream, Towards::Older, older.clone(), left).await? else { return Ok(None) };
+            newer = newer.or(page.newer);
+            lines.splice(0..0, page.lines);
+            if page.older.is_none() || page.older == older {
+                break true;
+            }
+            older = page.older;
+            if lines.len() >= limit || size(&lines) >= PAGE_BYTES || bound.is_reached() {
+                break false;
+            }
+        };
+        let next = match (newer, older) {
+            (Some(newer), Some(older)) if lines.is_empty() && !at_end => ReadFrom::Before { older, newer },
+            (Some(newer), _) => ReadFrom::Token(newer),
+            (None, _) => ReadFrom::Tail,
+        };
+        Ok(Some(LogPage { at_end: at_end && lines.is_empty(), lines, next }))
+    }
+
+    /// One call. `None` if the stream is not there (yet).
+    ///
+    /// A page may be partly full or empty while there are more lines; that it is the last one is told by its token, which is
+    /// the one that was given
+    /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
+    async fn ask(
+        &self,
+        stream: &str,
+        towards: Towards,
+        token: Option<String>,
+        limit: i32,
+    ) -> Result<Option<Answer>, CallFailed> {
+        let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream).limit(limit);
+        match request.start_from_head(towards == Towards::Newer).set_next_token(token).send().await {
+            Ok(answer) => Ok(Some(Answer {
+                lines: lines(answer.events),
+                newer: answer.next_forward_token,
+                older: answer.next_backward_token,
+            })),
+            Err(error) if error.as_service_error().is_some_and(GetLogEventsError::is_resource_not_found_exception) => {
+                Ok(None)
+            }
+            Err(error) => Err(CallFailed::new("logs:GetLogEvents", error)),
+        }
+    }
+}
+
+/// Which way a stream is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Towards {
+    Newer,
+    Older,
+}
+
+/// What CloudWatch answers.
+struct Answer {
+    lines: Vec<Line>,
+    newer: Option<String>,
+    older: Option<String>,
+}
+
+/// How far one page of lines is looked for.
+struct Bound {
+    calls: usize,
+    until: Instant,
+}
+
+impl Bound {
+    fn new() -> Self {
+        Self { calls: 0, until: Instant::now() + PAGE_TIME }
+    }
+
+    /// Counts a call, and says whether it was the last one.
+    fn is_reached(&mut self) -> bool {
+        self.calls += 1;
+        self.calls == PAGE_CALLS || Instant::now() >= self.until
+    }
+}
+
+fn size(lines: &[Line]) -> usize {
+    lines.iter().map(|line| line.text.len()).sum()
 }
 
 fn lines(events: Option<Vec<OutputLogEvent>>) -> Vec<Line> {

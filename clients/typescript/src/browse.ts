@@ -69,16 +69,18 @@ export async function* logs(
   { follow = false, signal, onRetry, ...filter }: LogOptions = {},
 ): AsyncGenerator<LogLine, void, undefined> {
   const path = { executionId };
-  let query: GetExecutionLogsData["query"] = filter;
+  let query: NonNullable<GetExecutionLogsData["query"]> = filter;
   const options = { ...(signal && { signal }), ...(onRetry && { onRetry }) };
   for (;;) {
     const look = (signal: AbortSignal) => getExecutionLogs({ client, path, query, signal });
     const answer = await answered(look, options);
     const { lines, nextToken } = body(answer);
     yield* lines;
-    if (nextToken === undefined || (lines.length === 0 && !follow)) return;
+    // Only the same token again says that there is nothing new: a page without lines may have lines behind it.
+    const nothingNew = lines.length === 0 && nextToken === query.nextToken;
+    if (nextToken === undefined || (nothingNew && !follow)) return;
     query = { nextToken };
-    if (lines.length === 0) await pause(retryAfter(answer.response) ?? FOLLOW_MS, signal);
+    if (nothingNew) await pause(retryAfter(answer.response) ?? FOLLOW_MS, signal);
   }
 }
 

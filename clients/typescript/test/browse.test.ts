@@ -79,6 +79,22 @@ test("logs are followed to their end", { timeout }, async () => {
   assert.deepEqual(await texts(logs(longhaul, running.executionId, { follow: true })), said);
 });
 
+test("a log goes on behind pages without lines", { timeout }, async () => {
+  const { executionId } = await startSync(longhaul, { input: 1, task: "talks" });
+  await waitFor(longhaul, executionId);
+  const tokens = ["a", "b", undefined];
+  const emptyAtFirst: typeof fetch = async (input) => {
+    const nextToken = tokens.shift();
+    if (nextToken !== undefined) return Response.json({ executionId, attempt: 1, lines: [], nextToken });
+    // What stands behind the last of them is the log.
+    const { url } = input as Request;
+    return fetch(url.includes("nextToken=b") ? url.replace("?nextToken=b", "") : url);
+  };
+  const patient = createLonghaul({ baseUrl: stack.api, fetch: emptyAtFirst });
+  const texts = (await collected(logs(patient, executionId))).map(({ text }) => text);
+  assert.deepEqual(texts, ["line 1", "line 2", "line 3"]);
+});
+
 test("a history has every operation of the workflow, over its pages", { timeout }, async () => {
   const { executionId } = await runSync(longhaul, { input: 1, task: "echo" });
   const names = async (pageSize: number) =>

@@ -67,6 +67,59 @@ async fn a_log_is_read_page_by_page_to_its_end() {
     }
 }
 
+/// CloudWatch may answer pages without lines in front of lines: only the token that it was given, back again, says that there are
+/// no more. Here it does so `count` times, each time with tokens that no line has: before all lines or, read from the end on,
+/// behind them.
+async fn arm_empty_pages(stack: &Stack, by: &str, count: u64) -> Vec<u64> {
+    let mut armed = Vec::new();
+    for number in 0..count {
+        let newer = format!("f/{:020}{:036}", 0, number + 1);
+        let older = format!("b/{:020}{:036}", i64::MAX, count - number);
+        let answer = json!({ "events": [], "nextForwardToken": newer, "nextBackwardToken": older });
+        let fault = json!({ "on": "logs:GetLogEvents", "by": by, "skip": number, "does": { "answer": answer } });
+        armed.push(stack.arm(&fault).await);
+    }
+    armed
+}
+
+#[tokio::test]
+async fn lines_behind_empty_pages_are_found() {
+    let stack = Stack::start(&["--task", "lines=seq 1 3"]).await;
+    let done = stack.run("sync", json!({ "task": "lines", "input": null })).await;
+    stack.wait_for_tasks_to_stop(id(&done)).await;
+    let logs = async |query: &str| answer(stack.get(&format!("/executions/{}/logs?{query}", id(&done)))).await;
+    for (query, expected) in [("", vec!["1", "2", "3"]), ("tail=2", vec!["2", "3"]), ("tail=9", vec!["1", "2", "3"])] {
+        for count in [1, 9] {
+            let armed = arm_empty_pages(&stack, "api", count).await;
+            assert_eq!(texts(&logs(query).await), expected, "{query} behind {count} empty pages");
+            for fault in armed {
+                stack.disarm(fault).await;
+            }
+        }
+        // More of them than one request looks through: it goes on with the token.
+        let armed = arm_empty_pages(&stack, "api", 25).await;
+        let mut page = logs(query).await;
+        let mut empty = 0;
+        while texts(&page).is_empty() {
+            empty += 1;
+            page = logs(&format!("nextToken={}", page["nextToken"].as_str().expect("it ends before its lines"))).await;
+        }
+        assert_eq!((texts(&page), empty), (expected, 2), "{query}");
+        for fault in armed {
+            stack.disarm(fault).await;
+        }
+    }
+}
+
+/// The result of a sync execution is in its log.
+#[tokio::test]
+async fn a_result_behind_empty_pages_is_found() {
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    arm_empty_pages(&stack, "longhaul-sync", 38).await;
+    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
+}
+
 /// There is no stream before the first line: that is an empty page, which leads on.
 #[tokio::test]
 async fn a_log_is_followed_while_it_is_written() {

@@ -307,8 +307,9 @@ export type LogLines = {
      */
     lines: Array<LogLine>;
     /**
-     * Goes on behind these lines. While the attempt goes on there is always one: with no lines it says that there are no
-     * new ones yet. Absent at the end, which for the last lines' sake may be 10 s after the execution's.
+     * Goes on behind these lines. While the attempt goes on there is always one: the same one again, with no lines, says that
+     * there are no new ones yet. A page without lines but with another token means that looking for more lines took too long:
+     * go on with it. Absent at the end, which for the last lines' sake may be 10 s after the execution's.
      */
     nextToken?: string;
 };
