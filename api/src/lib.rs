@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, but for the document itself.
 
+mod answer_size;
 mod body;
 mod caller;
 mod cancel;

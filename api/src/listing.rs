@@ -6,17 +6,20 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use aws::clock;
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, HeaderValue, Uri, header},
 };
-use domain::listing::{Page, Summary};
+use domain::{
+    Json, Status,
+    listing::{Outcome, Page, Summary},
+};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
+    answer_size::{self, LARGEST_BODY},
     caller::Caller,
-    model::{Links, PatternView, StatusView, milliseconds},
+    model::{ErrorView, Links, PatternView, StatusView, milliseconds},
     page_token,
     parameters::Parameters,
     problem::{Answers, Code, Problem, answers},
@@ -27,6 +30,10 @@ use crate::{
 /// Largest page, and what a request gets that does not say.
 const LARGEST_PAGE: usize = 100;
 const PAGE: usize = 50;
+
+/// Executions whose outcomes are read at once: their items have 400 KB at most and so 10 MB in all, of 16 MB that one call reads.
+/// The results of as many may fill an answer, and then no more are read.
+const READ_AT_ONCE: usize = 25;
 
 /// A page of executions.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,7 +47,8 @@ pub(crate) struct ExecutionPage {
     next_page_token: Option<String>,
 }
 
-/// What a list shows of an execution. Its input, result, error and timeline are where its link leads.
+/// What a list shows of an execution. Its input and timeline are where its link leads, and so are its result and error unless
+/// `include` asks for them.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionSummary)]
@@ -90,6 +98,24 @@ pub(crate) struct SummaryView {
     #[schema(nullable = false)]
     rerun_of: Option<String>,
     links: Links,
+    /// With `include=result`: the job's result, or `null` if there is none. Absent until the job has ended, and if the
+    /// execution was deleted in the moment of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value, required = false)]
+    result: Option<Json>,
+    /// With `include=error`: why it did not complete. Absent like `result`, and if it completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<ErrorView>,
+}
+
+impl SummaryView {
+    /// The same with what the execution came to, as far as that is wanted.
+    fn with(self, outcome: Outcome, include: Include) -> Self {
+        let error = outcome.error.map(|error| ErrorView::of(error, self.exit_code));
+        let result = outcome.result.unwrap_or_else(Json::null);
+        Self { result: include.result.then_some(result), error: error.filter(|_| include.error), ..self }
+    }
 }
 
 impl From<Summary> for SummaryView {
@@ -112,6 +138,8 @@ impl From<Summary> for SummaryView {
             deadline: summary.deadline.into(),
             tags: summary.tags,
             rerun_of: summary.rerun_of.map(String::from),
+            result: None,
+            error: None,
         }
     }
 }
@@ -128,7 +156,8 @@ impl IntoResponses for QueryRefused {
 /// List your executions, newest first.
 ///
 /// Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
-/// says that the list goes on. An execution that was just accepted may be missing for a moment.
+/// says that the list goes on. So may a page with `include`, since an answer holds about 5 MB. An execution that was just
+/// accepted may be missing for a moment.
 #[utoipa::path(
     get, path = "/executions", operation_id = "listExecutions", tag = "executions",
     params(
@@ -144,6 +173,9 @@ impl IntoResponses for QueryRefused {
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
             description = "At most so many executions; 50 if absent"),
         ("pageToken" = Option<String>, Query, nullable = false, description = "The last page's `nextPageToken`"),
+        ("include" = Option<String>, Query, nullable = false, pattern = "^(result|error)(,(result|error))*$",
+            example = "result,error",
+            description = "What else to show of executions that are over: `result`, `error` or both, separated by a comma"),
     ),
     responses(
         (status = 200, description = "A page of executions", body = ExecutionPage, headers(
@@ -158,21 +190,68 @@ pub(crate) async fn list_executions(
     Caller(owner): Caller,
     uri: Uri,
     mut parameters: Parameters,
-) -> Result<(HeaderMap, Json<ExecutionPage>), Problem> {
+) -> Result<(HeaderMap, axum::Json<ExecutionPage>), Problem> {
     let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(PAGE);
     let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
     let filter = query::filter(&mut parameters)?;
+    let include = Include::of(&parameters.names("include", &["result", "error"])?);
     parameters.finish()?;
     let list = query::named(&owner, &filter);
     let after = token.map(|token| query::place(&owner, &filter, &token)).transpose()?;
-    let Page { found, next } = app.executions.list(&owner, &filter, after.as_ref(), size, clock::now()).await?;
-    let next = next.map(|place| page_token::seal(&[&list], &query::written(&place)));
+    let mut page = app.executions.list(&owner, &filter, after.as_ref(), size, clock::now()).await?;
+    let executions = if include == Include::default() {
+        page.found.drain(..).map(SummaryView::from).collect()
+    } else {
+        with_outcomes(&app, &mut page, include).await?
+    };
+    let next = page.next.map(|place| page_token::seal(&[&list], &query::written(&place)));
     let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))]);
     if let Some(Ok(link)) = next.as_ref().map(|token| HeaderValue::try_from(link(&uri, token))) {
         headers.insert(header::LINK, link);
     }
-    let executions = found.into_iter().map(SummaryView::from).collect();
-    Ok((headers, Json(ExecutionPage { executions, next_page_token: next })))
+    Ok((headers, axum::Json(ExecutionPage { executions, next_page_token: next })))
+}
+
+/// What of an execution's outcome a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Include {
+    result: bool,
+    error: bool,
+}
+
+impl Include {
+    fn of(names: &[&str]) -> Self {
+        Self { result: names.contains(&"result"), error: names.contains(&"error") }
+    }
+
+    /// Whether there is something to show: nothing of one that is not over, and no error of one that completed.
+    fn is_about(self, summary: &Summary) -> bool {
+        summary.status.is_final() && (self.result || (self.error && summary.status != Status::Completed))
+    }
+}
+
+/// Executions with what they came to, as many as one answer holds: the page is cut before the first that it does not.
+async fn with_outcomes(app: &App, page: &mut Page, include: Include) -> Result<Vec<SummaryView>, Problem> {
+    let mut views = Vec::new();
+    let mut room = LARGEST_BODY;
+    'page: for some in page.found.chunks(READ_AT_ONCE) {
+        let wanted = some.iter().filter(|summary| include.is_about(summary)).map(|summary| summary.id.clone());
+        let mut outcomes = app.executions.outcomes(&wanted.collect::<Vec<_>>()).await?;
+        for summary in some {
+            let view = SummaryView::from(summary.clone());
+            let view = match outcomes.remove(&summary.id) {
+                Some(outcome) => view.with(outcome, include),
+                None => view,
+            };
+            let size = answer_size::as_text(&serde_json::to_vec(&view).map_err(|why| Problem::inside(&why))?);
+            // One alone always fits: a result has 200 KB at most.
+            let Some(left) = room.checked_sub(size) else { break 'page };
+            room = left;
+            views.push(view);
+        }
+    }
+    page.cut(views.len());
+    Ok(views)
 }
 
 /// The same request for the next page. It has no path: API Gateway may have put a stage in front of ours.

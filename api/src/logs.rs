@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    answer_size::LARGEST_BODY,
     caller::Caller,
     executions::{Id, NotFound, owned},
     listing::QueryRefused,
@@ -20,10 +21,6 @@ use crate::{
 
 /// Most lines of one page. CloudWatch bounds a page to 1 MB as well.
 const LARGEST_PAGE: i32 = 1_000;
-
-/// Most bytes of a page's text, as JSON in JSON: Lambda wraps a body once more, and takes 6 MB in all
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
-const LARGEST_TEXT: usize = 5_000_000;
 
 /// What a task printed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -128,7 +125,7 @@ async fn read(app: &App, execution: &Execution, attempt: Attempt, from: &Reading
             LogError::Call(failed) => failed.into(),
         })?;
         // A line is at most 256 KB: one alone always fits.
-        if text(&page.lines) <= LARGEST_TEXT {
+        if text(&page.lines) <= LARGEST_BODY {
             return Ok(page);
         }
         limit = (limit / 2).max(1);

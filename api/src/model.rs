@@ -5,7 +5,7 @@ mod new;
 
 use std::collections::BTreeMap;
 
-use domain::{Entry, Execution, ExecutionId, Json, Pattern, State, Status, Timeline, Verdict};
+use domain::{Entry, Execution, ExecutionId, JobError, Json, Pattern, State, Status, Timeline, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -166,6 +166,18 @@ pub(crate) struct ErrorView {
     stop_code: Option<String>,
 }
 
+impl ErrorView {
+    pub(crate) fn of(error: JobError, exit_code: Option<i32>) -> Self {
+        Self {
+            r#type: error.kind,
+            message: error.message,
+            log_tail: error.log_tail,
+            exit_code,
+            stop_code: error.stop_code,
+        }
+    }
+}
+
 /// How an execution learns of its job's end.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -243,13 +255,9 @@ impl ExecutionView {
         let exit_code = ending.exit_code;
         let error = match ending.verdict {
             Verdict::Completed => None,
-            Verdict::Failed(why) | Verdict::TimedOut(why) | Verdict::Cancelled(why) => Some(ErrorView {
-                r#type: why.kind,
-                message: why.message,
-                log_tail: why.log_tail,
-                exit_code,
-                stop_code: why.stop_code,
-            }),
+            Verdict::Failed(why) | Verdict::TimedOut(why) | Verdict::Cancelled(why) => {
+                Some(ErrorView::of(why, exit_code))
+            }
         };
         let finished_at = Some(ending.finished_at.into());
         let duration_ms = milliseconds(run.map(|run| run.started_at), Some(ending.finished_at));

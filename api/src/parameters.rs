@@ -85,6 +85,18 @@ impl Parameters {
         })
     }
 
+    /// Takes a list, separated by commas, of names out of these; none if it is not there.
+    pub(crate) fn names(&mut self, name: &'static str, all: &[&'static str]) -> Result<Vec<&'static str>, Problem> {
+        let known = |text: &str| all.iter().copied().find(|known| *known == text);
+        let read = |text: &str| text.split(',').map(known).collect::<Option<Vec<_>>>();
+        let taken = self.take_or(name, read, |text| {
+            let unknown = text.split(',').find(|text| known(text).is_none()).unwrap_or_default();
+            let meant = hint::meant(unknown, all).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            format!("`{name}` has {unknown:?}, which is not one of {}{meant}", all.join(", "))
+        });
+        Ok(taken?.unwrap_or_default())
+    }
+
     /// Takes a time.
     pub(crate) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
         self.take_or(name, time::read, |text| {
@@ -166,6 +178,14 @@ mod tests {
         let status = of("s=completed").await.unwrap().choice("s", &all).map(|_| ());
         says(status, "`s` is \"completed\", which is not one of COMPLETED, FAILED; did you mean COMPLETED?");
         assert_eq!(of("s=FAILED").await.unwrap().choice("s", &all).unwrap(), Some(2));
+        let names = async |text: &str| of(&format!("i={text}")).await.unwrap().names("i", &["result", "error"]);
+        assert_eq!(names("error,result").await.unwrap(), ["error", "result"]);
+        assert_eq!(of("").await.unwrap().names("i", &["result"]).unwrap(), Vec::<&str>::new());
+        says(names("result,").await.map(|_| ()), "`i` has \"\", which is not one of result, error");
+        says(
+            names("result,eror").await.map(|_| ()),
+            "`i` has \"eror\", which is not one of result, error; did you mean error?",
+        );
         let time = of("t=2026-03-02T09:00:00+02:00").await.unwrap().time("t").map(|_| ());
         says(time, "`t` is \"2026-03-02T09:00:00 02:00\": in a query + means a space; write %2B for the offset's +");
 

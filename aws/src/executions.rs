@@ -5,6 +5,7 @@
 
 mod item;
 mod listing;
+mod outcomes;
 
 use std::collections::HashMap;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{Attempt, ExecutionId, Pattern, Status, execution::kept_until};
+use crate::{Attempt, ExecutionId, JobError, Json, Pattern, Status, execution::kept_until};
 
 /// What a list shows of an execution: everything but what may be large, and what only a poll is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,15 @@ impl Summary {
     pub fn kept_until(&self) -> Timestamp {
         kept_until(self.expires_at, self.deadline)
     }
+}
+
+/// What an execution came to, which a list shows if it is asked to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// The job's result, if it has one.
+    pub result: Option<Json>,
+    /// Why it did not complete.
+    pub error: Option<JobError>,
 }
 
 /// Which executions are wanted; all, if nothing is said.
@@ -149,6 +158,16 @@ impl Page {
             }
         }
         page
+    }
+
+    /// Ends the page behind its first `count` executions: the list goes on with the next one.
+    pub fn cut(&mut self, count: usize) {
+        if let Some(last) = count.checked_sub(1).and_then(|last| self.found.get(last)).map(Summary::place)
+            && count < self.found.len()
+        {
+            self.found.truncate(count);
+            self.next = Some(last);
+        }
     }
 }
 

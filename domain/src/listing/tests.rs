@@ -126,3 +126,20 @@ fn what_has_expired_is_not_listed() {
     let part = Part { read: vec![summary(10, "e1", Status::Failed)], up_to: None };
     assert_eq!(Page::merge(vec![part], 5, &Filter::default(), at(1_000_000)), Page::default());
 }
+
+#[test]
+fn a_page_that_is_cut_goes_on_behind_its_last_execution() {
+    let found: Vec<_> = (0..3).map(|n| summary(9 - n, &format!("e{n}"), Status::Completed)).collect();
+    let end = Some(Place { at: at(1), id: "end".parse().unwrap() });
+    let page = Page { found: found.clone(), next: end.clone() };
+    let cut = |count| {
+        let mut page = page.clone();
+        page.cut(count);
+        page
+    };
+    assert_eq!(cut(2), Page { found: found[..2].to_vec(), next: Some(found[1].place()) });
+    assert_eq!(cut(1), Page { found: found[..1].to_vec(), next: Some(found[0].place()) });
+    for whole in [0, 3, 4] {
+        assert_eq!(cut(whole), page, "{whole}");
+    }
+}

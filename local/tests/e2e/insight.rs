@@ -274,7 +274,7 @@ async fn an_answer_costs_as_few_calls_as_it_can() {
     let post = |path: &str| stack.post(path).json(&body);
     let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
     let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
-    let query = "dynamodb:Query";
+    let (query, batch) = ("dynamodb:Query", "dynamodb:BatchGetItem");
     for (what, request, mut expected) in [
         ("start", post("/executions/sync"), vec![put, invoke]),
         ("start by key", post("/executions/callback").header("idempotency-key", "k"), vec![put, invoke]),
@@ -285,6 +285,8 @@ async fn an_answer_costs_as_few_calls_as_it_can() {
         ("poll of what is final, with a wait", stack.get(&path("")).header("prefer", "wait=5"), vec![get]),
         ("list", stack.get("/executions"), vec![query; 4]),
         ("filtered list", stack.get("/executions?status=FAILED"), vec![query; 4]),
+        ("list with results", stack.get("/executions?include=result"), vec![query, query, query, query, batch]),
+        ("list with errors", stack.get("/executions?include=error&status=COMPLETED"), vec![query; 4]),
         ("logs", stack.get(&path("/logs")), vec![get, "logs:GetLogEvents"]),
         ("history", stack.get(&path("/history")), vec![get, "lambda:GetDurableExecutionHistory"]),
         ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),

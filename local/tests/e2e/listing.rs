@@ -189,3 +189,108 @@ async fn the_table_of_an_earlier_version_gets_the_index() {
     let expected = [&new, &old].map(|execution| execution["executionId"].as_str().unwrap().to_owned());
     assert_eq!(whole(&stack, "").await, expected);
 }
+
+/// Results and errors are shown to who asks for them, of executions that are over.
+#[tokio::test]
+async fn a_list_shows_results_and_errors_if_it_is_asked_to() {
+    let tasks = ["--task", "quick=echo '[1]'", "--task", "bad=echo gone; exit 3", "--task", "long=sleep 300"];
+    let stack = Stack::start(&tasks).await;
+    let quick = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    let bad = stack.run("callback", json!({ "task": "bad", "input": null })).await;
+    stack.start_running("callback", "long").await;
+    let of = |page: &Value, name: &str| -> Vec<Value> {
+        page["executions"].as_array().unwrap().iter().map(|it| it.get(name).cloned().unwrap_or(json!("-"))).collect()
+    };
+    let (nothing, error) = (json!("-"), &bad["error"]);
+    assert_eq!(error["type"], "exit-code", "{bad:#}");
+    for (query, results, errors) in [
+        ("", [&nothing; 3], [&nothing; 3]),
+        ("include=result", [&nothing, &bad["result"], &quick["result"]], [&nothing; 3]),
+        ("include=error", [&nothing; 3], [&nothing, error, &nothing]),
+        ("include=error,result", [&nothing, &bad["result"], &quick["result"]], [&nothing, error, &nothing]),
+    ] {
+        let page = page(stack.get(&format!("/executions?{query}"))).await;
+        // What is left out is not `null`: only a result may be that.
+        let error_alone = query == "include=error";
+        let shown = of(&page, "result");
+        let results = if error_alone { [&nothing, &shown[1], &nothing] } else { results };
+        assert_eq!(shown.iter().collect::<Vec<_>>(), results, "{query}");
+        assert_eq!(of(&page, "error").iter().collect::<Vec<_>>(), errors, "{query}");
+    }
+    // It is no filter: a token goes on with it and without it.
+    let first = page(stack.get("/executions?pageSize=2")).await;
+    let token = first["nextPageToken"].as_str().unwrap();
+    let second = page(stack.get(&format!("/executions?include=result&pageToken={token}"))).await;
+    assert_eq!(of(&second, "result"), [quick["result"].clone()]);
+    for (query, detail) in [
+        ("include=result,eror", "`include` has \"eror\", which is not one of result, error; did you mean error?"),
+        ("include=", "`include` has \"\", which is not one of result, error"),
+    ] {
+        let response = stack.get(&format!("/executions?{query}")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!((&problem["code"], &problem["detail"]), (&json!("invalid-parameter"), &json!(detail)));
+    }
+}
+
+/// What DynamoDB leaves out of an answer is asked for again; what has been deleted in between is listed without an outcome.
+#[tokio::test]
+async fn results_that_are_left_out_are_asked_for_again() {
+    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let done = stack.run("callback", json!({ "task": "quick", "input": null })).await;
+    let list = || stack.get("/executions?include=result");
+    let answer = |answer: Value, times: Value| json!({ "on": "dynamodb:BatchGetItem", "does": { "answer": answer }, "times": times });
+    let keys = json!({ "Keys": [{ "executionId": { "S": done["executionId"] } }] });
+    let left =
+        json!({ "Responses": { "longhaul-executions": [] }, "UnprocessedKeys": { "longhaul-executions": keys } });
+    let twice = stack.arm(&answer(left.clone(), json!(2))).await;
+    assert_eq!(page(list()).await["executions"][0]["result"], json!([1]));
+    assert_eq!(stack.fault(twice).await["hit"], 2);
+    stack.disarm(twice).await;
+
+    let always = stack.arm(&answer(left, json!("all"))).await;
+    let response = list().send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.json::<Value>().await.unwrap()["code"], "aws-unavailable");
+    stack.disarm(always).await;
+
+    stack.arm(&answer(json!({ "Responses": { "longhaul-executions": [] } }), json!(1))).await;
+    let listed = page(list()).await["executions"][0].clone();
+    assert_eq!((&listed["executionId"], listed.get("result")), (&done["executionId"], None));
+}
+
+/// Lambda takes 6 MB, in which the body is a text: a page of large results ends before that, and nothing is left out.
+#[tokio::test]
+async fn a_page_of_large_results_is_cut_and_leads_on() {
+    const MADE: usize = 20;
+    // Quotes are two bytes each in a text.
+    let prints = r#"python3 -c 'print("[" + "\"\"," * 66000 + "1]")' > $EXECUTION_RESULT_FILE"#;
+    let stack = Stack::start(&["--task", &format!("large={prints}")]).await;
+    let mut made = Vec::new();
+    for number in 0..MADE {
+        let started = stack.start_execution("callback", &json!({ "task": "large", "input": number })).await;
+        made.insert(0, started["executionId"].as_str().unwrap().to_owned());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    for id in &made {
+        let done = stack.wait_for(id, |execution| execution["done"] == true).await;
+        assert_eq!(done["status"], "COMPLETED", "{:#}", done["error"]);
+    }
+    let (mut found, mut sizes, mut token) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let path = format!("/executions?pageSize=100&include=result,error{token}");
+        let text = stack.get(&path).send().await.unwrap().text().await.unwrap();
+        let in_lambda = serde_json::to_string(&text).unwrap().len();
+        assert!(in_lambda < 6_000_000, "{in_lambda}");
+        let page: Value = serde_json::from_str(&text).unwrap();
+        assert!(
+            page["executions"].as_array().unwrap().iter().all(|it| it["result"].as_array().unwrap().len() == 66_001)
+        );
+        found.extend(ids(&page));
+        sizes.push(ids(&page).len());
+        let Some(next) = page["nextPageToken"].as_str() else { break };
+        token = format!("&pageToken={next}");
+    }
+    assert_eq!(found, made);
+    assert_eq!(sizes.len(), 2, "{sizes:?}");
+}

@@ -61,7 +61,8 @@ export const getExecution = <ThrowOnError extends boolean = false>(options: Opti
  * List your executions, newest first.
  *
  * Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
- * says that the list goes on. An execution that was just accepted may be missing for a moment.
+ * says that the list goes on. So may a page with `include`, since an answer holds about 5 MB. An execution that was just
+ * accepted may be missing for a moment.
  */
 export const listExecutions = <ThrowOnError extends boolean = false>(options?: Options<ListExecutionsData, ThrowOnError>) => (options?.client ?? client).get<ListExecutionsResponses, ListExecutionsErrors, ThrowOnError>({ url: '/executions', ...options });
 

@@ -149,7 +149,8 @@ export type ExecutionPage = {
 };
 
 /**
- * What a list shows of an execution. Its input, result, error and timeline are where its link leads.
+ * What a list shows of an execution. Its input and timeline are where its link leads, and so are its result and error unless
+ * `include` asks for them.
  */
 export type ExecutionSummary = {
     /**
@@ -169,6 +170,10 @@ export type ExecutionSummary = {
      * From `startedAt` to `finishedAt`, in milliseconds; absent while it is not over, and if no task was started.
      */
     durationMs?: number;
+    /**
+     * With `include=error`: why it did not complete. Absent like `result`, and if it completed.
+     */
+    error?: ExecutionError;
     executionId: string;
     /**
      * Exit code of the job.
@@ -192,6 +197,11 @@ export type ExecutionSummary = {
      * The execution that this one does again.
      */
     rerunOf?: string;
+    /**
+     * With `include=result`: the job's result, or `null` if there is none. Absent until the job has ended, and if the
+     * execution was deleted in the moment of the request.
+     */
+    result?: unknown;
     /**
      * When its newest task was started.
      */
@@ -769,6 +779,10 @@ export type ListExecutionsData = {
     url: '/executions';
 };
 
+        /**
+         * What else to show of executions that are over: `result`, `error` or both, separated by a comma
+         */
+        include?: string;
 export type ListExecutionsErrors = {
     /**
      * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is

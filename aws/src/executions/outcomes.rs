@@ -1,0 +1,80 @@
+//! What executions came to, for a page of a list: the index that lists are read from does not hold results and errors.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use domain::{ExecutionId, JobError, Json, listing::Outcome};
+use serde::Deserialize;
+
+use super::{Executions, item::KEY};
+use crate::CallFailed;
+
+const CALL: &str = "dynamodb:BatchGetItem";
+
+/// Most keys of one call (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
+const KEYS: usize = 100;
+
+/// How often keys are asked for that `DynamoDB` left out, and the first pause before that. It leaves keys out where a call would
+/// read more than 16 MB, or where it has no capacity at the moment; each pause is twice as long as the one before.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is read of an item.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Read {
+    execution_id: ExecutionId,
+    result: Option<String>,
+    error: Option<JobError>,
+}
+
+impl Executions {
+    /// What these executions came to. One that is not there any more is left out. The read is consistent: one that a list shows
+    /// as over has its outcome here.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when `DynamoDB` did not answer or refused, or left out keys again and again.
+    pub async fn outcomes(&self, ids: &[ExecutionId]) -> Result<HashMap<ExecutionId, Outcome>, CallFailed> {
+        let mut outcomes = HashMap::new();
+        for ids in ids.chunks(KEYS) {
+            let key = |id: &ExecutionId| HashMap::from([(KEY.to_owned(), AttributeValue::S(id.to_string()))]);
+            let mut wanted = self.wanted(ids.iter().map(key).collect())?;
+            for attempt in 0..TRIES {
+                let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
+                let answer = answer.map_err(|error| CallFailed::new(CALL, error))?;
+                for item in answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default() {
+                    let (id, outcome) = outcome(item)?;
+                    outcomes.insert(id, outcome);
+                }
+                match answer.unprocessed_keys.unwrap_or_default().remove(&self.table) {
+                    None => break,
+                    Some(_) if attempt + 1 == TRIES => {
+                        return Err(CallFailed::not_yet(CALL, "some keys were left out again and again"));
+                    }
+                    Some(left) => wanted = left,
+                }
+                tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn wanted(&self, keys: Vec<HashMap<String, AttributeValue>>) -> Result<KeysAndAttributes, CallFailed> {
+        KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(true)
+            .projection_expression("#key, #result, #error")
+            .expression_attribute_names("#key", KEY)
+            .expression_attribute_names("#result", "result")
+            .expression_attribute_names("#error", "error")
+            .build()
+            .map_err(|why| CallFailed::rejected(CALL, why))
+    }
+}
+
+fn outcome(item: HashMap<String, AttributeValue>) -> Result<(ExecutionId, Outcome), CallFailed> {
+    let read: Read = serde_dynamo::from_item(item).map_err(|why| CallFailed::rejected(CALL, why))?;
+    let result = read.result.as_deref().map(Json::parse).transpose().map_err(|why| CallFailed::rejected(CALL, why))?;
+    Ok((read.execution_id, Outcome { result, error: read.error }))
+}
