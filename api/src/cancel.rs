@@ -75,7 +75,7 @@ pub(crate) async fn cancel(
     Caller(owner): Caller,
     Path(id): Path,
     _: NoParameters,
-    prefer: Prefer,
+    mut prefer: Prefer,
     _: NoBody,
 ) -> Result<Response, Problem> {
     let now = clock::now();
@@ -98,7 +98,7 @@ pub(crate) async fn cancel(
             tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not told of a cancel");
         }
     }
-    let execution = prefer.hold(&app.executions, execution, |seen| seen.status().is_final()).await;
+    let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;
     let mut headers = following(&execution, clock::now());
     prefer.tell(&mut headers);
     let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };

@@ -24,7 +24,12 @@ pub struct Config {
     pub log_group: String,
     /// `CORS_ORIGINS`: web origins whose pages may use the API, comma-separated; none if absent.
     pub cors_origins: Vec<Origin>,
+    /// `HELD_REQUESTS`: how many requests of one caller may be held at a time (`Prefer: wait`).
+    pub held_requests: u32,
 }
+
+/// [`Config::held_requests`] if nothing is said. `make deploy` reserves 400 simultaneous requests for the API.
+pub const HELD_REQUESTS: u32 = 20;
 
 impl Config {
     /// Reads this process's environment.
@@ -42,6 +47,7 @@ impl Config {
             catalog: env.json("TASKS"),
             log_group: env.required("LOG_GROUP"),
             cors_origins: env.parsed_list("CORS_ORIGINS"),
+            held_requests: env.parsed_or("HELD_REQUESTS", HELD_REQUESTS),
         };
         env.finish(config)
     }

@@ -85,7 +85,7 @@ pub(crate) async fn get_execution(
     Caller(owner): Caller,
     Path(id): Path,
     _: NoParameters,
-    prefer: Prefer,
+    mut prefer: Prefer,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let execution = owned(&app, &owner, &id, clock::now()).await?;
@@ -95,7 +95,7 @@ pub(crate) async fn get_execution(
     };
     let asks_for_news = headers.contains_key(header::IF_NONE_MATCH);
     let enough = |seen: &Execution| seen.status().is_final() || (asks_for_news && !is_known(seen));
-    let execution = prefer.hold(&app.executions, execution, enough).await;
+    let execution = prefer.hold(&app, execution, enough).await;
     let mut telling = following(&execution, clock::now());
     prefer.tell(&mut telling);
     if asks_for_news && is_known(&execution) {

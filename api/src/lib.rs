@@ -14,6 +14,7 @@ mod docs;
 mod document;
 mod executions;
 mod health;
+mod held;
 mod hint;
 mod history;
 mod lambda;

@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use aws::Executions;
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
@@ -16,6 +15,8 @@ use utoipa::{
         path::{Parameter, ParameterBuilder, ParameterIn},
     },
 };
+
+use crate::{held::Held, router::App};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -31,6 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Longest look: one that hangs must not hold the answer beyond what API Gateway waits.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// The longest wait, in seconds, that takes no place: an ordinary request may take as long.
+const SHORT: u64 = 1;
 
 /// What a request says about waiting, and since when it counts.
 #[derive(Debug, Clone, Copy)]
@@ -52,23 +56,37 @@ impl Prefer {
     ///
     /// Somebody else changes it, in another process: nothing but looking tells. A look that fails is followed by another,
     /// for there is an answer already.
+    ///
+    /// Where as many of the caller's requests are held as may be, it is not held, and that is what [`Prefer::tell`] says.
     pub(crate) async fn hold(
-        self,
-        executions: &Executions,
+        &mut self,
+        app: &App,
         mut seen: Execution,
         enough: impl Fn(&Execution) -> bool,
     ) -> Execution {
-        let until = self.since + Duration::from_secs(self.wait.unwrap_or_default());
+        let wait = self.wait.unwrap_or_default();
+        let until = self.since + Duration::from_secs(wait);
+        let mut place = None;
+        if wait > SHORT && !enough(&seen) {
+            place = Held::take(app, &seen.owner, Duration::from_secs(wait)).await;
+            if place.is_none() {
+                self.wait = Some(0);
+                return seen;
+            }
+        }
         let mut pause = FIRST_PAUSE;
         while !enough(&seen) && Instant::now() < until {
             sleep_until(until.min(Instant::now() + pause)).await;
             pause = LONGEST_PAUSE.min(pause * 3 / 2);
-            match timeout(LOOK, executions.glance(&seen.id)).await {
+            match timeout(LOOK, app.executions.glance(&seen.id)).await {
                 // A glance may be older than what was seen before.
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
                 Ok(Err(why)) => tracing::warn!(executionId = %seen.id, error = %why, "a look at an execution failed"),
             }
+        }
+        if let Some(place) = place {
+            place.give_back(app).await;
         }
         seen
     }
@@ -84,7 +102,8 @@ impl Prefer {
 impl IntoParams for Prefer {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let words = "`wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. \
-                     `Preference-Applied` says what was done";
+                     `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; \
+                     then poll as `Retry-After` says";
         let parameter =
             ParameterBuilder::new().name("Prefer").parameter_in(ParameterIn::Header).description(Some(words));
         let text = ObjectBuilder::new().schema_type(Type::String).examples(["wait=10"]).build();

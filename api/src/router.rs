@@ -2,7 +2,7 @@
 
 use std::{any::Any, ops::Deref, sync::Arc};
 
-use aws::{Catalog, Connection, Executions, Histories, Logs, Reconciler, Workflows};
+use aws::{Allowances, Catalog, Connection, Executions, Histories, Logs, Reconciler, Workflows};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath},
@@ -42,6 +42,8 @@ pub struct Services {
     pub(crate) catalog: Catalog,
     pub(crate) callers: Callers,
     pub(crate) cors_origins: Vec<Origin>,
+    pub(crate) allowances: Allowances,
+    pub(crate) held_requests: u32,
 }
 
 impl App {
@@ -49,6 +51,7 @@ impl App {
     #[must_use]
     pub fn new(connection: &Connection, config: Config, callers: Callers) -> Self {
         Self(Arc::new(Services {
+            allowances: Allowances::new(connection, config.table.clone()),
             executions: Executions::new(connection, config.table),
             histories: Histories::new(connection, &config.sync_function, &config.callback_function),
             logs: Logs::new(connection, config.log_group),
@@ -57,6 +60,7 @@ impl App {
             catalog: config.catalog,
             callers,
             cors_origins: config.cors_origins,
+            held_requests: config.held_requests,
         }))
     }
 }

@@ -237,7 +237,7 @@ fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<Executio
 
 /// Dies before the item: nothing is left behind. Dies between the item and the workflow: the same request again finds the
 /// item PENDING and starts its workflow, and so does the reconciler. Dies after it: a second start changes nothing.
-async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, prefer: Prefer) -> Result<Response, Problem> {
+async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
     let created = app.executions.create(&wanted.execution, now).await.map_err(|why| {
         let problem = Problem::from(why);
         if wanted.keyed { problem } else { problem.not_safe_to_repeat() }
@@ -249,7 +249,7 @@ async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, prefer: Prefer)
     if execution.durable_execution_arn.is_none() && !execution.status().is_final() {
         begin(app, &execution).await?;
     }
-    let execution = prefer.hold(&app.executions, execution, |seen| seen.status().is_final()).await;
+    let execution = prefer.hold(app, execution, |seen| seen.status().is_final()).await;
     let mut answer = accepted(execution, replayed);
     prefer.tell(answer.headers_mut());
     Ok(answer)

@@ -53,6 +53,18 @@ impl Environment {
         })
     }
 
+    /// A variable that reads as a `T`, or this if it is absent.
+    pub fn parsed_or<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, absent: T) -> T {
+        match self.optional(name).map(|text| text.parse()) {
+            None => absent,
+            Some(Ok(value)) => value,
+            Some(Err(why)) => {
+                self.complaints.push(format!("{name} cannot be read: {why}"));
+                absent
+            }
+        }
+    }
+
     /// A variable that must be there and hold a `T` as JSON.
     pub fn json<T: Default + DeserializeOwned>(&mut self, name: &str) -> T {
         self.parsed(name, |text| serde_json::from_str(text).map_err(|why| why.to_string()))
@@ -116,11 +128,13 @@ mod tests {
         let (table, empty) = (env.required("TABLE"), env.required("EMPTY"));
         let list: Vec<u32> = env.parsed_list("LIST");
         assert_eq!(list, [1, 2]);
+        assert_eq!((env.parsed_or("EMPTY", 7), env.parsed_or("N", 8)), (7, 8));
         let complaint = env.finish((number, table, empty)).unwrap_err().to_string();
         assert_eq!(
             complaint,
             "the environment is incomplete: N cannot be read: invalid digit found in string; TABLE is not set; \
-             EMPTY is not set; LIST cannot be read: invalid digit found in string"
+             EMPTY is not set; LIST cannot be read: invalid digit found in string; N cannot be read: invalid digit found \
+             in string"
         );
     }
 }

@@ -19,7 +19,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{CallFailed, Connection};
-use item::{Item, KEY, Unreadable, VERSION};
+pub(crate) use item::{EXPIRES, KEY};
+use item::{Item, Unreadable, VERSION};
 
 /// The sparse index of executions that are not over, or of which something may be left, by when somebody has to look after them.
 const ACTIVE: &str = "active";
@@ -134,7 +135,7 @@ impl Executions {
             .condition_expression("attribute_not_exists(#key) OR (#expires <= :now AND attribute_exists(#finished))")
             .expression_attribute_names("#key", KEY)
             .expression_attribute_names("#finished", item::FINISHED)
-            .expression_attribute_names("#expires", item::EXPIRES)
+            .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
         match written(put.send().await)? {
             Written::Done => Ok(Created::New),

@@ -3,6 +3,7 @@
 //! **Invariant**: no type of an AWS SDK leaves this crate, but for the configuration that the durable execution SDK shares; and
 //! nothing here decides: `domain` does.
 
+mod allowances;
 pub mod clock;
 pub mod config;
 mod connection;
@@ -16,6 +17,7 @@ mod reconciler;
 mod tasks;
 mod workflows;
 
+pub use allowances::{Allowances, Place};
 pub use connection::Connection;
 pub use error::{CallFailed, Cause, Phase, with_causes};
 pub use executions::{AdvanceError, Created, Executions, NextPage, PARTS};

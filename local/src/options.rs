@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use api::Origin;
+use api::{Origin, config::HELD_REQUESTS};
 use axum::http::HeaderName;
 
 /// Starts the API and the AWS that it needs, on this machine.
@@ -50,6 +50,10 @@ pub struct Options {
     /// A web origin whose pages may use the API, `http://localhost:5173`, or `*` for every one. May be given several times.
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
     pub cors_origins: Vec<Origin>,
+
+    /// How many requests of one caller may be held at a time (`Prefer: wait`).
+    #[arg(long, default_value_t = HELD_REQUESTS, value_name = "NUMBER")]
+    pub held_requests: u32,
 
     /// Takes callers' names from this header, to try out being several: each sees its own executions only. Requests
     /// without it go on being one and the same other caller's.

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use api::{Callers, Origin};
+use api::Callers;
 use aws::{Catalog, config::Environment};
 use axum::http::HeaderName;
 use domain::Owner;
@@ -15,7 +15,7 @@ use crate::{
     identity::{ACCOUNT, REGION},
     lambda::{self, DurableConfig, Function},
     leftovers,
-    options::{self, Named},
+    options::{self, Named, Options},
 };
 
 pub(crate) const TABLE: &str = "longhaul-executions";
@@ -55,7 +55,7 @@ pub(crate) fn task_environment(base: &[(String, String)]) -> Vec<(String, String
 }
 
 /// The API's configuration.
-pub(crate) fn api_config(catalog: Catalog, cors_origins: Vec<Origin>) -> api::config::Config {
+pub(crate) fn api_config(catalog: Catalog, options: &Options) -> api::config::Config {
     api::config::Config {
         table: TABLE.to_owned(),
         sync_function: live(SYNC),
@@ -63,7 +63,8 @@ pub(crate) fn api_config(catalog: Catalog, cors_origins: Vec<Origin>) -> api::co
         reconciler_function: RECONCILER.to_owned(),
         log_group: LOG_GROUP.to_owned(),
         catalog,
-        cors_origins,
+        cors_origins: options.cors_origins.clone(),
+        held_requests: options.held_requests,
     }
 }
 

@@ -150,7 +150,7 @@ impl Stack {
         warn_of_strangers(&[("--listen", api_address), ("--aws-listen", aws_address)]);
         let front = Front::new(hosts(aws_address), endpoints, faults, callers, ecs.clone(), clock);
         let connection = Connection::to_endpoint(&aws_url, REGION, callers::API).await.for_requests();
-        let config = setup::api_config(catalog, options.cors_origins.clone());
+        let config = setup::api_config(catalog, options);
         let app = App::new(&connection, config, setup::callers(options.owner_header.clone()));
         let api = api::router(app).layer(middleware::from_fn_with_state(hosts(api_address), guard::before_api));
         let driven = lambda.clone();

@@ -15,9 +15,9 @@ use domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(super) const KEY: &str = "executionId";
+pub(crate) const KEY: &str = "executionId";
 pub(super) const VERSION: &str = "version";
-pub(super) const EXPIRES: &str = "expiresAt";
+pub(crate) const EXPIRES: &str = "expiresAt";
 pub(super) const FINISHED: &str = "finishedAt";
 
 /// `input` and `result` are JSON text, so what went in comes out unchanged; `expiresAt` is the table's TTL attribute, in

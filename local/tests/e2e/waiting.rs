@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::{
     gates::Gates,
@@ -154,4 +156,112 @@ async fn a_request_that_is_only_checked_leaves_nothing_behind() {
     assert_eq!((&before["executionId"], &after["executionId"]), (&started["executionId"], &started["executionId"]));
     let other = keyed("/validate", 2).send().await.unwrap();
     assert_eq!(other.json::<Value>().await.unwrap()["code"], "idempotency-key-reused");
+}
+
+const TABLE: &str = "longhaul-executions";
+
+/// Says of each of a caller's places until when it is taken.
+async fn take_places(stack: &Stack, count: u32, until: Timestamp) {
+    for number in 0..count {
+        let item = json!({
+            "executionId": { "S": format!("place/{number}/local") },
+            "holder": { "S": "a function that died" },
+            "until": { "N": until.as_millisecond().to_string() },
+            "expiresAt": { "N": (until.as_second() + 1).to_string() },
+        });
+        stack.call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item })).await;
+    }
+}
+
+/// Each held request occupies a function: a caller has a number of them, and is answered at once beyond it.
+#[tokio::test]
+async fn a_caller_has_so_many_held_requests_and_no_more() {
+    const PLACES: usize = 3;
+    let stack = Stack::start(&["--task", "long=sleep 300", "--held-requests", "3", "--owner-header", "x-owner"]).await;
+    let start = |owner: &str| {
+        let post = stack.post("/executions/callback").header("x-owner", owner);
+        post.json(&json!({ "task": "long", "input": null }))
+    };
+    let started: Value = start("ada").send().await.unwrap().json().await.unwrap();
+    let get = |wait: &str| {
+        let get = stack.get(&format!("/executions/{}", started["executionId"].as_str().unwrap()));
+        timed(get.header("x-owner", "ada").header("prefer", wait))
+    };
+    let mut many = JoinSet::new();
+    for _ in 0..8 {
+        many.spawn(get("wait=10"));
+    }
+    let held = async {
+        let mut held = 0;
+        for (response, took) in many.join_all().await {
+            assert_eq!(response.status(), StatusCode::OK);
+            match applied(&response) {
+                Some("wait=10") => {
+                    assert!(took >= Duration::from_secs(10), "{took:?}");
+                    held += 1;
+                }
+                Some("wait=0") => {
+                    assert!(took < Duration::from_secs(10), "{took:?}");
+                    assert_eq!(header(&response, "retry-after"), "1");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        held
+    };
+    let others = async {
+        // Once all of them are there.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let (response, _) = get("wait=10").await;
+        assert_eq!(applied(&response), Some("wait=0"), "all places are taken");
+        let (response, took) = get("wait=1").await;
+        assert_eq!(applied(&response), Some("wait=1"), "a second takes no place");
+        assert!(took >= Duration::from_secs(1), "{took:?}");
+        let (response, _) = timed(start("eve").header("prefer", "wait=2")).await;
+        assert_eq!(applied(&response), Some("wait=2"), "another caller has places of its own");
+    };
+    let (held, ()) = tokio::join!(held, others);
+    assert_eq!(held, PLACES);
+    // They are given back at the end of their waits.
+    let (response, _) = get("wait=2").await;
+    assert_eq!(applied(&response), Some("wait=2"));
+}
+
+/// A function that dies leaves its place taken for the time of its wait, and no longer. What does not say whether a place is free
+/// holds nothing, and refuses nothing.
+#[tokio::test]
+async fn a_place_is_free_when_its_time_is_over() {
+    let stack = Stack::start(&["--task", "long=sleep 300", "--task", "quick=echo '[1]'"]).await;
+    let id = stack.start_running("callback", "long").await;
+    let get = || timed(stack.get(&format!("/executions/{id}")).header("prefer", "wait=2"));
+    let now: Timestamp = stack.local("clock").await["now"].as_str().unwrap().parse().unwrap();
+    take_places(&stack, 20, now + Duration::from_mins(10)).await;
+    let (response, _) = get().await;
+    assert_eq!((response.status(), applied(&response)), (StatusCode::OK, Some("wait=0")));
+    let post = stack.post("/executions/sync").header("prefer", "wait=10");
+    let (response, _) = timed(post.json(&json!({ "task": "long", "input": null }))).await;
+    assert_eq!((response.status(), applied(&response)), (StatusCode::ACCEPTED, Some("wait=0")));
+    // The places are no executions: nobody lists, polls or sweeps them.
+    let listed: Value = stack.get("/executions").send().await.unwrap().json().await.unwrap();
+    assert_eq!(listed["executions"].as_array().unwrap().len(), 2);
+    let place = stack.get("/executions/place%2F1%2Flocal").send().await.unwrap();
+    assert_eq!(place.status(), StatusCode::NOT_FOUND);
+
+    take_places(&stack, 20, now - Duration::from_secs(1)).await;
+    let (response, took) = get().await;
+    assert_eq!(applied(&response), Some("wait=2"));
+    assert!(took >= Duration::from_secs(2), "{took:?}");
+
+    for does in ["throttle", "fail", "cutAfter"] {
+        let fault = json!({ "on": "dynamodb:PutItem", "by": "api", "does": does, "times": "all" });
+        let fault = stack.arm(&fault).await;
+        let (response, _) = get().await;
+        assert_eq!((response.status(), applied(&response)), (StatusCode::OK, Some("wait=0")), "{does}");
+        stack.disarm(fault).await;
+    }
+    // A reply that gets lost once is not the place of another.
+    take_places(&stack, 20, now - Duration::from_secs(1)).await;
+    stack.arm(&json!({ "on": "dynamodb:PutItem", "by": "api", "does": "cutAfter" })).await;
+    let (response, _) = get().await;
+    assert_eq!(applied(&response), Some("wait=2"));
 }

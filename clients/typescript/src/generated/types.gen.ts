@@ -518,7 +518,7 @@ export type StartSyncExecutionData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -600,7 +600,7 @@ export type StartCallbackExecutionData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -675,7 +675,7 @@ export type GetExecutionData = {
     body?: never;
     headers?: {
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
         /**
@@ -825,7 +825,7 @@ export type CancelExecutionData = {
     body?: never;
     headers?: {
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -913,7 +913,7 @@ export type RerunExecutionData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
