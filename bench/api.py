@@ -52,9 +52,13 @@ def event(method, path, body):
             "body": None if body is None else json.dumps(body)}
 
 
+# Each caller's reading of logs is limited, and this is one caller.
+UNLIMITED = {"LOG_READS": "4294967295"}
+
+
 @contextlib.contextmanager
 def server(local, program):
-    environment = os.environ | CREDENTIALS | FUNCTIONS | {"AWS_ENDPOINT_URL": local.aws_url, "TASKS": json.dumps(TASKS)}
+    environment = os.environ | CREDENTIALS | FUNCTIONS | UNLIMITED | {"AWS_ENDPOINT_URL": local.aws_url, "TASKS": json.dumps(TASKS)}
     with running([RELEASE / program, "127.0.0.1:0"], stdout=subprocess.PIPE, env=environment) as process:
         yield process.stdout.readline().decode().strip(), lambda: [process.pid]
 
@@ -139,12 +143,12 @@ def compare(local, sides, names):
 
 def measure():
     nothing = f"{RELEASE / 'limit'} nothing"
-    functions = ["--function", f"api={RELEASE / 'api'}", "--function", f"limit={RELEASE / 'limit'}"]
+    functions = ["--function", f"api=env LOG_READS={UNLIMITED['LOG_READS']} {RELEASE / 'api'}", "--function", f"limit={RELEASE / 'limit'}"]
     quick = ["--task", "quick=echo 1"]
     idle = ["--durable-function", f"longhaul-sync={nothing}", "--durable-function", f"longhaul-callback={nothing}", "--function", f"longhaul-reconciler={nothing}"]
     reads = [name for name in ENDPOINTS if name not in STARTS]
     results = {"seconds": SECONDS, "laps": LAPS, "connections": CONNECTIONS, "local": {}, "lambda": {}}
-    with stack(*quick, *functions) as local:
+    with stack(*quick, *functions, "--log-reads", UNLIMITED["LOG_READS"]) as local:
         ids = [local.start("sync", START) for _ in range(STARTED)]
         for each in ids:
             until(lambda: local.execution(each)["done"])

@@ -26,10 +26,17 @@ pub struct Config {
     pub cors_origins: Vec<Origin>,
     /// `HELD_REQUESTS`: how many requests of one caller may be held at a time (`Prefer: wait`).
     pub held_requests: u32,
+    /// `LOG_READS`: how often one caller may read a log in 10 seconds.
+    pub log_reads: u32,
 }
 
 /// [`Config::held_requests`] if nothing is said. `make deploy` reserves 400 simultaneous requests for the API.
 pub const HELD_REQUESTS: u32 = 20;
+
+/// [`Config::log_reads`] if nothing is said: CloudWatch answers 10 `GetLogEvents` a second for a whole account, in some Regions more,
+/// and does not raise that (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>). The workflow
+/// of each sync execution needs one for the result.
+pub const LOG_READS: u32 = 30;
 
 impl Config {
     /// Reads this process's environment.
@@ -48,6 +55,7 @@ impl Config {
             log_group: env.required("LOG_GROUP"),
             cors_origins: env.parsed_list("CORS_ORIGINS"),
             held_requests: env.parsed_or("HELD_REQUESTS", HELD_REQUESTS),
+            log_reads: env.parsed_or("LOG_READS", LOG_READS),
         };
         env.finish(config)
     }

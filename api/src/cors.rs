@@ -68,7 +68,7 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
 ];
 
 /// What a page may read of an answer, beside its body.
-const ANSWER_HEADERS: [HeaderName; 8] = [
+const ANSWER_HEADERS: [HeaderName; 10] = [
     header::ALLOW,
     header::ETAG,
     header::LINK,
@@ -76,6 +76,8 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
     header::RETRY_AFTER,
     HeaderName::from_static("idempotent-replayed"),
     HeaderName::from_static("preference-applied"),
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
     HeaderName::from_static("x-request-id"),
 ];
 

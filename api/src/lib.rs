@@ -28,6 +28,7 @@ mod path;
 mod prefer;
 mod problem;
 mod random;
+mod rate;
 mod request_id;
 mod router;
 mod security;

@@ -1,7 +1,7 @@
 //! What an execution's task printed.
 
 use aws::{LogError, LogPage, ReadFrom, clock};
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::HeaderMap};
 use domain::{Attempt, Execution, judge, task::Line};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +15,7 @@ use crate::{
     parameters::{LATEST_ATTEMPT, Parameters},
     path::Path,
     problem::{Code, Problem},
+    rate,
     router::App,
     time::Time,
 };
@@ -52,7 +53,8 @@ pub(crate) struct LogLine {
 /// Read what an execution's task printed.
 ///
 /// Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
-/// shows a line some seconds after it was printed.
+/// shows a line some seconds after it was printed. A caller may read logs 30 times in 10 seconds, unless the installation says
+/// otherwise: `RateLimit-Policy` does.
 #[utoipa::path(
     get, path = "/executions/{executionId}/logs", operation_id = "getExecutionLogs", tag = "executions",
     params(
@@ -65,7 +67,10 @@ pub(crate) struct LogLine {
             description = "The last page's `nextToken`; without `attempt` and `tail`"),
     ),
     responses(
-        (status = 200, description = "Lines that it printed", body = LogLines),
+        (status = 200, description = "Lines that it printed", body = LogLines, headers(
+            ("RateLimit-Policy" = String, description = "How many requests (`q`) in how many seconds (`w`); absent if none was counted"),
+            ("RateLimit" = String, description = "How many requests are left (`r`) for how many seconds (`t`)"),
+        )),
         QueryRefused,
         NotFound,
         Problem,
@@ -76,7 +81,7 @@ pub(crate) async fn get_logs(
     Caller(owner): Caller,
     Path(id): Path,
     mut parameters: Parameters,
-) -> Result<Json<LogLines>, Problem> {
+) -> Result<(HeaderMap, Json<LogLines>), Problem> {
     let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new);
     let tail = parameters.number("tail", 1, LARGEST_PAGE)?;
     let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
@@ -93,13 +98,15 @@ pub(crate) async fn get_logs(
         (None, Some(limit)) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Tail, limit }),
         (None, None) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Head, limit: LARGEST_PAGE }),
     };
-    let page = read(&app, &execution, attempt, &from).await?;
+    let mut headers = HeaderMap::new();
+    let page = read(&app, &execution, attempt, &from, &mut headers).await?;
     let over = attempt < newest || judge::has_printed_all(&execution, now);
     let ended = over && page.at_end;
     let next = Reading { from: page.next, limit: from.limit };
     let next_token = (!ended).then(|| page_token::seal(&of(&execution), &place(attempt, &next)));
     let lines = page.lines.into_iter().map(|line| LogLine { at: line.at.into(), text: line.text }).collect();
-    Ok(Json(LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token }))
+    let lines = LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token };
+    Ok((headers, Json(lines)))
 }
 
 /// Where a page begins, and how many lines it has at most.
@@ -110,7 +117,13 @@ struct Reading {
 }
 
 /// No lines as long as there is nothing to read: the attempt has no task, or its task has printed nothing.
-async fn read(app: &App, execution: &Execution, attempt: Attempt, from: &Reading) -> Result<LogPage, Problem> {
+async fn read(
+    app: &App,
+    execution: &Execution,
+    attempt: Attempt,
+    from: &Reading,
+    headers: &mut HeaderMap,
+) -> Result<LogPage, Problem> {
     let Reading { from, mut limit } = from.clone();
     let run = execution.run_of(attempt);
     // A job that is not in the catalog any more: nobody knows where it printed to.
@@ -118,6 +131,9 @@ async fn read(app: &App, execution: &Execution, attempt: Attempt, from: &Reading
     let Some((run, job)) = run.zip(job) else {
         return Ok(LogPage { lines: Vec::new(), next: from, at_end: true });
     };
+    if let Some(left) = rate::log_read(app, &execution.owner).await? {
+        left.tell(headers);
+    }
     loop {
         let page = app.logs.page(&job.log_stream(&run.task_arn), from.clone(), limit).await;
         let page = page.map_err(|why| match why {

@@ -11,6 +11,8 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::rate::Left;
+
 pub(crate) use self::documented::{Answers, GatewayAnswer, answers, share};
 
 /// What went wrong, for programs. Part of the API: never rename one.
@@ -55,6 +57,8 @@ pub(crate) enum Code {
     UnsupportedContentEncoding,
     /// The same idempotency key came with another body before.
     IdempotencyKeyReused,
+    /// The caller has done this as often as it may for now: the same request succeeds after `Retry-After`.
+    QuotaExceeded,
     /// Our fault.
     Internal,
     /// AWS has no room or no answer for us now: the same request later can succeed.
@@ -81,6 +85,7 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType | Self::UnsupportedContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidBody | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::AwsUnavailable | Self::ConcurrentUpdates => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -90,6 +95,15 @@ impl Code {
     fn name(self) -> String {
         let name = serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned));
         name.unwrap_or_default()
+    }
+
+    /// The URI that stands for it: what is registered with IANA where there is such, else one of our own
+    /// (<https://www.iana.org/assignments/http-problem-types>).
+    fn r#type(self) -> String {
+        match self {
+            Self::QuotaExceeded => "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned(),
+            _ => format!("urn:longhaul:problem:{}", self.name()),
+        }
     }
 
     fn title(self) -> &'static str {
@@ -113,6 +127,7 @@ impl Code {
             Self::UnsupportedMediaType => "The body has to be JSON",
             Self::UnsupportedContentEncoding => "The body's encoding is not supported",
             Self::IdempotencyKeyReused => "The idempotency key came with another body before",
+            Self::QuotaExceeded => "Too many requests of this kind",
             Self::Internal => "Something went wrong on our side",
             Self::AwsUnavailable => "AWS is temporarily unavailable",
             Self::ConcurrentUpdates => "Too many concurrent updates",
@@ -162,6 +177,10 @@ pub(crate) struct ProblemBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
+    /// The limits that are exceeded, by their names in `RateLimit-Policy`.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
+    violated_policies: Vec<&'static str>,
 }
 
 /// An error on its way to becoming a response.
@@ -170,17 +189,23 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
+    beyond: Option<(&'static str, Left)>,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
+        Self { code, detail: detail.into(), errors: Vec::new(), beyond: None }
+    }
+
+    /// The same, of a request beyond a limit.
+    pub(crate) fn beyond(self, policy: &'static str, left: Left) -> Self {
+        Self { beyond: Some((policy, left)), ..self }
     }
 
     /// A body that does not validate, with at least one place where.
     pub(crate) fn invalid_body(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.detail));
-        Self { code: Code::InvalidBody, detail: detail.trim().to_owned(), errors }
+        Self { errors, ..Self::new(Code::InvalidBody, detail.trim()) }
     }
 
     /// The same, of a request that is not safe to repeat: AWS may have done what it did not say.
@@ -201,13 +226,14 @@ impl Problem {
     /// The body, once the request's id is known.
     pub(crate) fn body(&self, request_id: &str) -> ProblemBody {
         ProblemBody {
-            r#type: format!("urn:longhaul:problem:{}", self.code.name()),
+            r#type: self.code.r#type(),
             title: self.code.title(),
             status: self.code.status().as_u16(),
             detail: self.detail.clone(),
             code: self.code,
             request_id: request_id.to_owned(),
             errors: self.errors.clone(),
+            violated_policies: self.beyond.iter().map(|(policy, _)| *policy).collect(),
         }
     }
 }
@@ -239,6 +265,10 @@ impl IntoResponse for Problem {
         let mut response = self.code.status().into_response();
         if let Some(seconds) = self.code.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some((_, left)) = self.beyond {
+            left.tell(response.headers_mut());
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(left.seconds()));
         }
         match self.code {
             // Otherwise the rest of the body would be read as the next request.

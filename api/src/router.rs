@@ -44,6 +44,7 @@ pub struct Services {
     pub(crate) cors_origins: Vec<Origin>,
     pub(crate) allowances: Allowances,
     pub(crate) held_requests: u32,
+    pub(crate) log_reads: u32,
 }
 
 impl App {
@@ -61,6 +62,7 @@ impl App {
             callers,
             cors_origins: config.cors_origins,
             held_requests: config.held_requests,
+            log_reads: config.log_reads,
         }))
     }
 }

@@ -1,11 +1,17 @@
-//! What each caller may use of what all share: places for requests that are held. They are items of the table of executions,
-//! beside them.
+//! What each caller may use of what all share: places for requests that are held, and a number of requests in a time. Both are
+//! items of the table of executions, beside them.
 //!
 //! **Invariant**: no such item can be taken for an execution. Its key is not a valid execution id, and it has no key of an index,
 //! so neither a poll nor a list nor a sweep comes upon it. Each has the table's TTL attribute, and means nothing once its time
 //! is over, whether it was deleted by then or not.
 
-use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError, types::AttributeValue};
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    Client,
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
+    types::{AttributeValue, ReturnValue},
+};
 use domain::Owner;
 use jiff::Timestamp;
 
@@ -99,6 +105,52 @@ impl Allowances {
                 Ok(false)
             }
             Err(error) => Err(CallFailed::new("dynamodb:PutItem", error)),
+        }
+    }
+
+    /// Counts one of an owner's requests in a time that ends at `until`, if fewer than `most` were counted in it. Says how many
+    /// were, this one included; `None` if it is one too many. A repeat counts again.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when `DynamoDB` did not answer or refused. It may be counted all the same.
+    pub async fn count(
+        &self,
+        owner: &Owner,
+        what: &str,
+        until: Timestamp,
+        most: u32,
+    ) -> Result<Option<u32>, CallFailed> {
+        let second = until.as_second();
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let counted = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(KEY, AttributeValue::S(format!("count/{what}/{second}/{owner}")))
+            .update_expression("SET #expires = :expires ADD #count :one")
+            .condition_expression("attribute_not_exists(#count) OR #count < :most")
+            .set_expression_attribute_names(Some(HashMap::from(
+                [("#expires", EXPIRES), ("#count", "count")].map(|(name, of)| (name.to_owned(), of.to_owned())),
+            )))
+            .expression_attribute_values(":expires", number(second + 1))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":most", number(i64::from(most)))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await;
+        match counted {
+            Ok(answer) => {
+                let attributes = answer.attributes.unwrap_or_default();
+                let count = attributes.get("count").and_then(|count| count.as_n().ok()?.parse().ok());
+                Ok(Some(count.unwrap_or(most)))
+            }
+            Err(error)
+                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(CallFailed::new("dynamodb:UpdateItem", error)),
         }
     }
 }

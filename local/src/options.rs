@@ -7,7 +7,10 @@ use std::{
     str::FromStr,
 };
 
-use api::{Origin, config::HELD_REQUESTS};
+use api::{
+    Origin,
+    config::{HELD_REQUESTS, LOG_READS},
+};
 use axum::http::HeaderName;
 
 /// Starts the API and the AWS that it needs, on this machine.
@@ -54,6 +57,10 @@ pub struct Options {
     /// How many requests of one caller may be held at a time (`Prefer: wait`).
     #[arg(long, default_value_t = HELD_REQUESTS, value_name = "NUMBER")]
     pub held_requests: u32,
+
+    /// How often one caller may read a log in 10 seconds.
+    #[arg(long, default_value_t = LOG_READS, value_name = "NUMBER")]
+    pub log_reads: u32,
 
     /// Takes callers' names from this header, to try out being several: each sees its own executions only. Requests
     /// without it go on being one and the same other caller's.

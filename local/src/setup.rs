@@ -65,6 +65,7 @@ pub(crate) fn api_config(catalog: Catalog, options: &Options) -> api::config::Co
         catalog,
         cors_origins: options.cors_origins.clone(),
         held_requests: options.held_requests,
+        log_reads: options.log_reads,
     }
 }
 

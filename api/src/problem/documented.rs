@@ -15,6 +15,7 @@ use utoipa::{
 };
 
 use super::{Code, FieldError, Problem};
+use crate::rate;
 
 /// What an operation can answer, by its status.
 pub(crate) type Answers = BTreeMap<String, RefOr<Response>>;
@@ -65,6 +66,10 @@ fn example(code: Code) -> Problem {
             detail: "must be between 1 and 31536000".to_owned(),
             rule: "timeout-out-of-range",
         }]),
+        Code::QuotaExceeded => {
+            let detail = "you have read logs 30 times in 10 seconds, which is the most that is allowed; repeat the request in 7 s";
+            Problem::new(code, detail).beyond("logs", rate::Left::none(30, 7))
+        }
         other => Problem::new(other, other.title()),
     }
 }
@@ -144,7 +149,7 @@ pub(crate) struct GatewayAnswer {
 }
 
 impl GatewayAnswer {
-    /// The statuses that are its own: we answer with neither.
+    /// Its statuses. We have an answer of our own with each as well.
     pub(crate) const STATUSES: [StatusCode; 2] = [StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
 }
 
@@ -157,20 +162,26 @@ impl IntoResponses for GatewayAnswer {
                 "API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`",
                 "Forbidden",
             ),
-            (too_many, "API Gateway takes no more requests at this rate", "Too Many Requests"),
+            (
+                too_many,
+                "API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`",
+                "Too Many Requests",
+            ),
         ];
         let answer = |(status, words, message): (StatusCode, &str, &str)| {
             let body = serde_json::json!({ "message": message });
             let gateways = Ref::from_schema_name("GatewayAnswer");
             let content = ContentBuilder::new().schema(Some(gateways)).example(Some(body)).build();
             let response = ResponseBuilder::new().description(words).content("application/json", content);
-            // The one answer of ours with a status of API Gateway's.
-            let response = if status == Code::CrossSiteRequest.status() {
-                let code = Code::CrossSiteRequest;
-                response.content("application/problem+json", problems(&[code])).build()
-            } else {
-                response.build()
-            };
+            // Our own answers with a status of API Gateway's.
+            let ours = [Code::CrossSiteRequest, Code::QuotaExceeded].into_iter().filter(|code| code.status() == status);
+            let response =
+                ours.fold(response, |response, code| response.content("application/problem+json", problems(&[code])));
+            let mut response = response.build();
+            if status == too_many {
+                response.headers.insert("Retry-After".to_owned(), retry_after().into());
+                response.headers.extend(rate::documented().map(|(name, header)| (name.to_owned(), header.into())));
+            }
             (status.as_str().to_owned(), response.into())
         };
         answers.map(answer).into()

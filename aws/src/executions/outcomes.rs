@@ -39,7 +39,7 @@ impl Executions {
         let mut outcomes = HashMap::new();
         for ids in ids.chunks(KEYS) {
             let key = |id: &ExecutionId| HashMap::from([(KEY.to_owned(), AttributeValue::S(id.to_string()))]);
-            let mut wanted = self.wanted(ids.iter().map(key).collect())?;
+            let mut wanted = wanted(ids.iter().map(key).collect())?;
             for attempt in 0..TRIES {
                 let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
                 let answer = answer.map_err(|error| CallFailed::new(CALL, error))?;
@@ -59,18 +59,18 @@ impl Executions {
         }
         Ok(outcomes)
     }
+}
 
-    fn wanted(&self, keys: Vec<HashMap<String, AttributeValue>>) -> Result<KeysAndAttributes, CallFailed> {
-        KeysAndAttributes::builder()
-            .set_keys(Some(keys))
-            .consistent_read(true)
-            .projection_expression("#key, #result, #error")
-            .expression_attribute_names("#key", KEY)
-            .expression_attribute_names("#result", "result")
-            .expression_attribute_names("#error", "error")
-            .build()
-            .map_err(|why| CallFailed::rejected(CALL, why))
-    }
+fn wanted(keys: Vec<HashMap<String, AttributeValue>>) -> Result<KeysAndAttributes, CallFailed> {
+    KeysAndAttributes::builder()
+        .set_keys(Some(keys))
+        .consistent_read(true)
+        .projection_expression("#key, #result, #error")
+        .expression_attribute_names("#key", KEY)
+        .expression_attribute_names("#result", "result")
+        .expression_attribute_names("#error", "error")
+        .build()
+        .map_err(|why| CallFailed::rejected(CALL, why))
 }
 
 fn outcome(item: HashMap<String, AttributeValue>) -> Result<(ExecutionId, Outcome), CallFailed> {

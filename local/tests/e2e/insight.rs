@@ -127,7 +127,7 @@ async fn a_log_is_followed_while_it_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let second = directory.path().join("second");
     let prints = format!("echo one; until test -e {}; do sleep 0.05; done; echo two", second.display());
-    let stack = Stack::start(&["--task", &gates.job_and("prints", &prints)]).await;
+    let stack = Stack::start(&["--task", &gates.job_and("prints", &prints), "--log-reads", "100000"]).await;
     let started = stack.start_execution("callback", &json!({ "task": "prints", "input": null })).await;
     let logs = |query: &str| stack.get(&format!("/executions/{}/logs?{query}", id(&started)));
     let mut page = answer(logs("")).await;
@@ -253,6 +253,62 @@ async fn what_aws_throttles_is_asked_for_later() {
     }
 }
 
+/// CloudWatch answers few reads of logs for a whole account: each caller has a number of them.
+#[tokio::test]
+async fn a_caller_reads_logs_so_often_and_no_more() {
+    let arguments = ["--task", "quick=echo '[1]'", "--log-reads", "2", "--owner-header", "x-owner"];
+    let stack = Stack::start(&arguments).await;
+    let run = async |owner: &str| {
+        let post = stack.post("/executions/callback").header("x-owner", owner).header("prefer", "wait=25");
+        let done: Value =
+            post.json(&json!({ "task": "quick", "input": null })).send().await.unwrap().json().await.unwrap();
+        id(&done).to_owned()
+    };
+    let (adas, eves) = (run("ada").await, run("eve").await);
+    let logs = |owner: &str, id: &str| stack.get(&format!("/executions/{id}/logs")).header("x-owner", owner).send();
+    let left = |response: &reqwest::Response| -> (u64, u64) {
+        assert_eq!(header(response, "ratelimit-policy"), "\"logs\";q=2;w=10");
+        let left = header(response, "ratelimit").strip_prefix("\"logs\";r=").unwrap().split_once(";t=").unwrap();
+        (left.0.parse().unwrap(), left.1.parse().unwrap())
+    };
+    // Of three in one window the third is refused. A window may end between them.
+    let refused = eventually("a refusal", async || {
+        let response = logs("ada", &adas).await.unwrap();
+        if response.status() == StatusCode::OK {
+            assert!(left(&response).0 < 2);
+            return None;
+        }
+        Some(response)
+    })
+    .await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(header(&refused, "content-type"), "application/problem+json");
+    let (requests, seconds) = left(&refused);
+    assert_eq!(requests, 0);
+    assert!((1..=10).contains(&seconds), "{seconds}");
+    assert_eq!(header(&refused, "retry-after"), seconds.to_string());
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!(problem["code"], "quota-exceeded");
+    assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    assert_eq!(problem["violated-policies"], json!(["logs"]));
+
+    assert_eq!(logs("eve", &eves).await.unwrap().status(), StatusCode::OK, "another caller has reads of its own");
+    let poll = stack.get(&format!("/executions/{adas}")).header("x-owner", "ada").send().await.unwrap();
+    assert_eq!(poll.status(), StatusCode::OK, "only logs are limited");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    eventually("the next window", async || {
+        (logs("ada", &adas).await.unwrap().status() == StatusCode::OK).then_some(())
+    })
+    .await;
+
+    // Where they cannot be counted, nobody is refused.
+    stack.arm(&json!({ "on": "dynamodb:UpdateItem", "by": "api", "does": "fail", "times": "all" })).await;
+    for _ in 0..4 {
+        let response = logs("ada", &adas).await.unwrap();
+        assert_eq!((response.status(), response.headers().get("ratelimit")), (StatusCode::OK, None));
+    }
+}
+
 #[tokio::test]
 async fn the_jobs_are_listed() {
     let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
@@ -287,7 +343,7 @@ async fn an_answer_costs_as_few_calls_as_it_can() {
         ("filtered list", stack.get("/executions?status=FAILED"), vec![query; 4]),
         ("list with results", stack.get("/executions?include=result"), vec![query, query, query, query, batch]),
         ("list with errors", stack.get("/executions?include=error&status=COMPLETED"), vec![query; 4]),
-        ("logs", stack.get(&path("/logs")), vec![get, "logs:GetLogEvents"]),
+        ("logs", stack.get(&path("/logs")), vec![get, "dynamodb:UpdateItem", "logs:GetLogEvents"]),
         ("history", stack.get(&path("/history")), vec![get, "lambda:GetDurableExecutionHistory"]),
         ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),
         ("cancel of what is final", stack.post(&path("/cancel")), vec![get]),

@@ -86,7 +86,8 @@ export const rerunExecution = <ThrowOnError extends boolean = false>(options: Op
  * Read what an execution's task printed.
  *
  * Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
- * shows a line some seconds after it was printed.
+ * shows a line some seconds after it was printed. A caller may read logs 30 times in 10 seconds, unless the installation says
+ * otherwise: `RateLimit-Policy` does.
  */
 export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: Options<GetExecutionLogsData, ThrowOnError>) => (options.client ?? client).get<GetExecutionLogsResponses, GetExecutionLogsErrors, ThrowOnError>({ url: '/executions/{executionId}/logs', ...options });
 

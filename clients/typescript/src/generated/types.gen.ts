@@ -7,7 +7,7 @@ export type ClientOptions = {
 /**
  * What went wrong, for programs. Part of the API: never rename one.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
 /**
  * What was asked for, where it is, and how it ended. `done` says whether it is over; `status` says how it is or how it ended.
@@ -422,6 +422,10 @@ export type Problem = {
      * A URI that stands for the code.
      */
     type: string;
+    /**
+     * The limits that are exceeded, by their names in `RateLimit-Policy`.
+     */
+    'violated-policies'?: Array<string>;
 };
 
 /**
@@ -561,7 +565,7 @@ export type StartSyncExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -643,7 +647,7 @@ export type StartCallbackExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -715,7 +719,7 @@ export type GetExecutionErrors = {
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -775,14 +779,14 @@ export type ListExecutionsData = {
          * The last page's `nextPageToken`
          */
         pageToken?: string;
-    };
-    url: '/executions';
-};
-
         /**
          * What else to show of executions that are over: `result`, `error` or both, separated by a comma
          */
         include?: string;
+    };
+    url: '/executions';
+};
+
 export type ListExecutionsErrors = {
     /**
      * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
@@ -797,7 +801,7 @@ export type ListExecutionsErrors = {
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -877,7 +881,7 @@ export type CancelExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -969,7 +973,7 @@ export type RerunExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1044,7 +1048,7 @@ export type GetExecutionLogsErrors = {
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1115,7 +1119,7 @@ export type GetExecutionHistoryErrors = {
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1189,7 +1193,7 @@ export type ValidateSyncExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1263,7 +1267,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1308,7 +1312,7 @@ export type ListTasksErrors = {
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1345,7 +1349,7 @@ export type GetHealthErrors = {
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate
+     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
      */
     429: GatewayAnswer;
 };

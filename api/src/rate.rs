@@ -1,0 +1,129 @@
+//! How often a caller may do what all callers share a quota of AWS for, and the headers that say so
+//! (draft-ietf-httpapi-ratelimit-headers-11).
+
+use std::time::Duration;
+
+use aws::clock;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use domain::Owner;
+use jiff::Timestamp;
+use tokio::time::timeout;
+use utoipa::openapi::{Header, ObjectBuilder, Type, header::HeaderBuilder};
+
+use crate::{
+    problem::{Code, Problem},
+    router::App,
+};
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LEFT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// What the limit on reading logs is called, and over how many seconds it counts.
+const LOGS: &str = "logs";
+const WINDOW: i64 = 10;
+
+/// The longest that counting may keep a request from being answered.
+const COUNTING: Duration = Duration::from_secs(2);
+
+/// What a caller has left of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Left {
+    most: u32,
+    requests: u32,
+    seconds: u64,
+}
+
+impl Left {
+    /// Nothing, for so many seconds.
+    pub(crate) fn none(most: u32, seconds: u64) -> Self {
+        Self { most, requests: 0, seconds }
+    }
+
+    /// Says so in an answer's headers.
+    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+        let Self { most, requests, seconds } = self;
+        let policy = HeaderValue::try_from(format!("\"{LOGS}\";q={most};w={WINDOW}"));
+        let left = HeaderValue::try_from(format!("\"{LOGS}\";r={requests};t={seconds}"));
+        headers
+            .extend([(POLICY, policy), (LEFT, left)].into_iter().filter_map(|(name, value)| Some((name, value.ok()?))));
+    }
+
+    /// Seconds until there is something left again.
+    pub(crate) fn seconds(self) -> u64 {
+        self.seconds
+    }
+}
+
+/// Counts that a caller reads a log, unless that is once too often.
+///
+/// Where `DynamoDB` does not count, nobody is refused: the limit is there to leave room in a quota of CloudWatch, which CloudWatch
+/// keeps itself.
+pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Left>, Problem> {
+    let (until, seconds) = window(clock::now());
+    let most = app.log_reads;
+    match timeout(COUNTING, app.allowances.count(owner, LOGS, until, most)).await {
+        Ok(Ok(Some(count))) => Ok(Some(Left { most, requests: most.saturating_sub(count), seconds })),
+        Ok(Ok(None)) => {
+            let detail = format!(
+                "you have read logs {most} times in {WINDOW} seconds, which is the most that is allowed; repeat the request in {seconds} s"
+            );
+            Err(Problem::new(Code::QuotaExceeded, detail).beyond(LOGS, Left::none(most, seconds)))
+        }
+        Ok(Err(why)) => {
+            tracing::warn!(error = aws::with_causes(&why), "the reading of a log was not counted");
+            Ok(None)
+        }
+        Err(_) => {
+            tracing::warn!("counting the reading of a log took too long");
+            Ok(None)
+        }
+    }
+}
+
+/// When the window ends that a time is in, and in how many seconds that is.
+fn window(now: Timestamp) -> (Timestamp, u64) {
+    let seconds = WINDOW - now.as_second().rem_euclid(WINDOW);
+    let until = Timestamp::from_second(now.as_second() + seconds).unwrap_or(Timestamp::MAX);
+    (until, seconds.unsigned_abs())
+}
+
+/// The headers as the document has them.
+pub(crate) fn documented() -> [(&'static str, Header); 2] {
+    let header = |words: &str, example: &str| {
+        let text = ObjectBuilder::new().schema_type(Type::String).examples([example]);
+        HeaderBuilder::new().schema(Some(text)).description(Some(words)).build()
+    };
+    [
+        ("RateLimit-Policy", header("How many requests (`q`) in how many seconds (`w`)", "\"logs\";q=30;w=10")),
+        ("RateLimit", header("How many requests are left (`r`) for how many seconds (`t`)", "\"logs\";r=29;t=7")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_ends_within_its_seconds() {
+        for (now, until, seconds) in [
+            ("2026-01-01T00:00:00Z", "2026-01-01T00:00:10Z", 10),
+            ("2026-01-01T00:00:03.999Z", "2026-01-01T00:00:10Z", 7),
+            ("2026-01-01T00:00:09.999Z", "2026-01-01T00:00:10Z", 1),
+        ] {
+            assert_eq!(window(now.parse().unwrap()), (until.parse().unwrap(), seconds), "{now}");
+        }
+    }
+
+    #[test]
+    fn the_headers_are_as_the_draft_has_them() {
+        let told = |requests| {
+            let mut headers = HeaderMap::new();
+            Left { most: 30, requests, seconds: 7 }.tell(&mut headers);
+            let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            ["ratelimit-policy", "ratelimit"].map(text)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(told(29), [some("\"logs\";q=30;w=10"), some("\"logs\";r=29;t=7")]);
+        assert_eq!(told(0), [some("\"logs\";q=30;w=10"), some("\"logs\";r=0;t=7")]);
+    }
+}
