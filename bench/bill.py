@@ -24,6 +24,10 @@ KINDS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "ecs:Run
 SYNC, CALLBACK, RECONCILER = "longhaul-sync", "longhaul-callback", "longhaul-reconciler"
 # ECS answers so many DescribeTasks a second, for the whole account (ECS API, request throttling).
 DESCRIBES_A_SECOND = 20
+# A sweep asks Lambda for a workflow from this age on, 15 times a second for 40 s of each minute (reconciler/src/lane.rs): in the mean
+# so often, of the 30 GetDurableExecution a second that Lambda answers for the whole account.
+ASKED_FROM = HOUR
+QUESTIONS_A_SECOND = 10
 VARIANTS = {
     "Longhaul sync": (SYNC, None), "Python, every 5 s": (SYNC, "sync"), "Python, wait_for_condition": (SYNC, "condition"),
     "Longhaul callback": (CALLBACK, None), "Python callback": (CALLBACK, "callback"),
@@ -118,20 +122,21 @@ def one(local, function, handler, seconds, end):
             "error": (durable.get("error") or {}).get("ErrorMessage") or (durable.get("error") or {}).get("errorMessage")}
 
 
-def swept(seconds):
-    """How often the sweep asks for the task of an execution of ours: after a minute, then after a tenth of its age, from a minute
-    to half an hour."""
-    age, asked = 60, 0
+def swept(seconds, since=0):
+    """How often the sweep looks after an execution of ours from an age on: after a minute, then after a tenth of its age, from a
+    minute to half an hour."""
+    age, looks = 60, 0
     while age < seconds:
-        age, asked = age + min(max(age / 10, 60), 1800), asked + 1
-    return asked
+        age, looks = age + min(max(age / 10, 60), 1800), looks + (age >= since)
+    return looks
 
 
 def at_once(bill, ours):
-    """How many such executions use up the `DescribeTasks` that ECS answers: their own, and those of the sweep, for a hundred each.
-    None: they ask for none."""
-    describes = bill["calls"].get("ecs:DescribeTasks", 0) + (swept(bill["lived_s"]) / 100 if ours else 0)
-    return DESCRIBES_A_SECOND * bill["lived_s"] / describes if describes and bill["lived_s"] else None
+    """How many such executions use up a quota first: the `DescribeTasks` that ECS answers, for their own and those of the sweep, for
+    a hundred each, or the `GetDurableExecution` that the sweep asks. None: they ask for none."""
+    lived, describes = bill["lived_s"], bill["calls"].get("ecs:DescribeTasks", 0)
+    asked = [(DESCRIBES_A_SECOND, describes + (swept(lived) / 100 if ours else 0)), (QUESTIONS_A_SECOND, swept(lived, ASKED_FROM) if ours else 0)]
+    return min((rate * lived / calls for rate, calls in asked if calls and lived), default=None)
 
 
 def mean(runs):

@@ -19,6 +19,7 @@ use lambda_runtime::Error;
 use crate::{
     config::Config,
     deeds::{Deed, Occasion, deeds},
+    lane::Question,
 };
 
 /// AWS keeps a durable execution for a day at least after its end
@@ -72,7 +73,10 @@ impl Attendant {
             (Some(run), _) => self.task_of(run).await?,
             (None, _) => None,
         };
-        self.look_after(&mut execution, task.as_ref(), Occasion::Told).await
+        match self.look_after(&mut execution, task.as_ref(), Occasion::Told).await? {
+            Some(question) => self.ask(execution, question).await,
+            None => Ok(()),
+        }
     }
 
     /// A task as ECS shows it now, if it knows it.
@@ -84,62 +88,78 @@ impl Attendant {
     }
 
     /// Notes the end of its task, if that has stopped, and does every deed: one that fails does not keep the others from being
-    /// done.
+    /// done. What is left to be asked of its workflow is returned: Lambda answers few such questions.
     pub(crate) async fn look_after(
         &self,
         execution: &mut Execution,
         task: Option<&Task>,
         occasion: Occasion,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Question>, Error> {
         if let Some(stopped) = task.filter(|task| task.stopped) {
             self.note_end(execution, stopped).await?;
         }
-        let mut failed = None;
+        let urgent = task.is_none_or(|task| task.stopped);
+        let question = |arn: String| Question { arn, restarted: false, urgent };
+        let (mut failed, mut asks) = (None, None);
         for deed in deeds(execution, task, clock::now(), occasion) {
             tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "looking after");
             let done = match deed {
                 Deed::StartWorkflow => self.start_workflow(execution).await,
-                Deed::CheckWorkflow => self.check_workflow(execution).await,
-                Deed::Wake(callback_id) => self.wake(execution, &callback_id).await,
-                Deed::StopTask { arn, reason } => self.tasks.stop(&arn, reason).await.map_err(Into::into),
-                Deed::StopLeftovers => self.stop_leftovers(&execution.id).await,
-                Deed::Collect => self.collect(execution, task).await,
+                Deed::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(question)),
+                // A callback that nobody waits for has timed out, and its workflow looks by itself, or it is the last word of one
+                // that is over.
+                Deed::Wake(callback_id) => self.wake(execution, &callback_id).await.map(|waited| {
+                    let arn = execution.durable_execution_arn.clone().filter(|_| !waited);
+                    arn.map(question)
+                }),
+                Deed::StopTask { arn, reason } => {
+                    self.tasks.stop(&arn, reason).await.map(|()| None).map_err(Into::into)
+                }
+                Deed::StopLeftovers => self.stop_leftovers(&execution.id).await.map(|()| None),
+                Deed::Collect => self.collect(execution, task).await.map(|()| None),
             };
-            failed = failed.or(done.err());
+            match done {
+                Ok(question) => asks = asks.or(question),
+                Err(why) => failed = failed.or(Some(why)),
+            }
         }
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(asks), Err)
     }
 
     /// Starts the workflow, or finds the one that was started. It may be over, and have died before it noted anything.
-    async fn start_workflow(&self, execution: &Execution) -> Result<(), Error> {
+    async fn start_workflow(&self, execution: &Execution) -> Result<Option<Question>, Error> {
         match self.workflows.start(&execution.id, execution.pattern).await {
-            Ok(Some(arn)) => self.check_started(execution, &arn).await,
-            Ok(None) => Ok(()),
-            Err(why @ StartError::NameTaken(_)) => self.give_up(execution, why.to_string()).await,
+            Ok(arn) => Ok(arn.map(|arn| Question { arn, restarted: true, urgent: true })),
+            Err(why @ StartError::NameTaken(_)) => self.give_up(execution, why.to_string()).await.map(|()| None),
             Err(StartError::Call(why)) if clock::now() >= execution.deadline => {
                 let why = format!("no workflow could be started before the deadline: {why}");
                 let error = JobError::new(kinds::TIMED_OUT, why);
-                self.end(execution, without_job(Verdict::TimedOut(error))).await
+                self.end(execution, without_job(Verdict::TimedOut(error))).await.map(|()| None)
             }
             Err(StartError::Call(failed)) => Err(failed.into()),
         }
     }
 
-    /// A callback that nobody waits for has timed out, and its workflow looks by itself, or it is the last word of one that is
-    /// over.
-    async fn wake(&self, execution: &Execution, callback_id: &str) -> Result<(), Error> {
+    /// Ends the wait of a workflow, and says whether it was waiting.
+    async fn wake(&self, execution: &Execution, callback_id: &str) -> Result<bool, Error> {
         let told = |run: &Run| execution.told_of(&run.task_arn).is_some();
         let wake_up = WakeUp { stopped: execution.state.run().is_some_and(told) };
-        let waited = self.workflows.wake(callback_id, wake_up).await?;
-        if waited { Ok(()) } else { self.check_workflow(execution).await }
+        Ok(self.workflows.wake(callback_id, wake_up).await?)
     }
 
     /// A workflow that ended without recording an end never will: then this does, also of a task whose end it did not live to
     /// see.
-    async fn check_workflow(&self, execution: &Execution) -> Result<(), Error> {
-        let Some(arn) = &execution.durable_execution_arn else { return Ok(()) };
-        match self.workflows.status(arn).await? {
+    ///
+    /// Starting a workflow by its name finds the one that was started before, whose ARN only that answer tells. If that one
+    /// is over and nothing has changed, it never noted what it was started for, and never will.
+    pub(crate) async fn ask(&self, execution: Execution, question: Question) -> Result<(), Error> {
+        let Question { arn, restarted, urgent: _ } = question;
+        let execution = &execution;
+        match self.workflows.status(&arn).await? {
             WorkflowStatus::Running => Ok(()),
+            // Not known is not known yet: it was named a moment ago.
+            WorkflowStatus::Forgotten if restarted => Ok(()),
+            WorkflowStatus::Over(how) if restarted => self.give_up(execution, over(&how)).await,
             WorkflowStatus::Over(how) => self.stand_in(execution, over(&how)).await,
             // It was there when it noted its ARN: so young, it is AWS that is behind.
             WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => Ok(()),
@@ -159,16 +179,6 @@ impl Attendant {
         match task {
             Some(task) => self.end(execution, self.ending(execution, Some(task)).await?).await,
             None => self.give_up(execution, why).await,
-        }
-    }
-
-    /// Starting a workflow by its name finds the one that was started before, whose ARN only that answer tells. If that one
-    /// is over and nothing has changed, it never noted what it was started for, and never will.
-    async fn check_started(&self, execution: &Execution, arn: &str) -> Result<(), Error> {
-        match self.workflows.status(arn).await? {
-            // Not known is not known yet: it was named a moment ago.
-            WorkflowStatus::Running | WorkflowStatus::Forgotten => Ok(()),
-            WorkflowStatus::Over(how) => self.give_up(execution, over(&how)).await,
         }
     }
 
@@ -255,7 +265,10 @@ impl Attendant {
 
     async fn start_attempt(&self, execution: &Execution, attempt: Attempt, asked_before: bool) -> Result<bool, Error> {
         match self.workflows.start_attempt(&execution.id, execution.pattern, attempt).await {
-            Ok(Some(arn)) if asked_before => self.check_started(execution, &arn).await?,
+            Ok(Some(arn)) if asked_before => {
+                // Seldom, so not in the lane: only where a failure was recorded and its next attempt not started.
+                self.ask(execution.clone(), Question { arn, restarted: true, urgent: true }).await?;
+            }
             Ok(_) => {}
             Err(StartError::NameTaken(_)) => return Ok(false),
             Err(StartError::Call(failed)) => return Err(failed.into()),

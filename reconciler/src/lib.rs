@@ -8,6 +8,7 @@ mod attend;
 mod config;
 mod deeds;
 mod events;
+mod lane;
 mod sweep;
 
 use std::sync::Arc;

@@ -3,15 +3,20 @@
 //! One that cannot be looked after is put off, a page or a part of the index that cannot be read is left to the next sweep:
 //! nothing that fails again and again holds up the rest.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws::{AdvanceError, NextPage, PARTS, clock};
 use domain::{Event, Execution, ExecutionId, task::Task};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_runtime::Error;
+use tokio::time::Instant;
 
-use crate::{attend::Attendant, deeds::Occasion};
+use crate::{
+    attend::Attendant,
+    deeds::Occasion,
+    lane::{Lane, Question},
+};
 
 /// Executions in a page: as many tasks as one `DescribeTasks` takes.
 const PAGE: i32 = 100;
@@ -20,25 +25,45 @@ const PAGE: i32 = 100;
 /// minute.
 const AT_ONCE: usize = 8;
 
+/// Longer than any sweep: Lambda gives a function 15 minutes.
+const LONGEST: Duration = Duration::from_hours(1);
+
 impl Attendant {
     /// Looks after everything that is due, until that is done or it is `until`.
     pub(crate) async fn sweep(&self, until: Timestamp) -> Result<(), Error> {
         let now = clock::now();
+        let left = Duration::try_from(until.duration_since(now)).unwrap_or_default().min(LONGEST);
+        let lane = Lane::new(now.as_second(), Instant::now() + left);
+        let swept = async {
+            let swept = self.sweep_parts(now, until, &lane).await;
+            lane.complete();
+            swept
+        };
+        // Boxed, so that the compiler need not look through all of it at once.
+        let asks = lane.ask(|execution, question| Box::pin(self.ask(execution, question)));
+        let (swept, asked) = tokio::join!(swept, asks);
+        if asked.dropped > 0 {
+            tracing::warn!(asked.asked, asked.dropped, "not every workflow was asked for in this sweep");
+        }
+        swept
+    }
+
+    async fn sweep_parts(&self, now: Timestamp, until: Timestamp, lane: &Lane) -> Result<(), Error> {
         // Each sweep begins with another part: should there be more to do than there is time, no part is always the last.
         let first = u8::try_from(now.as_second() / 60 % i64::from(PARTS)).unwrap_or_default();
         let mut failed = None;
         for part in (0..PARTS).map(|n| (first + n) % PARTS) {
-            failed = self.sweep_part(part, now, until).await.err().or(failed);
+            failed = self.sweep_part(part, now, until, lane).await.err().or(failed);
         }
         failed.map_or(Ok(()), Err)
     }
 
-    async fn sweep_part(&self, part: u8, now: Timestamp, until: Timestamp) -> Result<(), Error> {
+    async fn sweep_part(&self, part: u8, now: Timestamp, until: Timestamp, lane: &Lane) -> Result<(), Error> {
         let mut page: Option<NextPage> = None;
         let mut failed = None;
         while clock::now() < until {
             let (ids, next) = self.executions.due(part, now, PAGE, page).await?;
-            if let Err(why) = self.sweep_page(ids).await {
+            if let Err(why) = self.sweep_page(ids, lane).await {
                 tracing::warn!(part, error = %why, "a page of executions cannot be looked after now");
                 failed = Some(why);
             }
@@ -50,14 +75,14 @@ impl Attendant {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn sweep_page(&self, ids: Vec<ExecutionId>) -> Result<(), Error> {
+    async fn sweep_page(&self, ids: Vec<ExecutionId>, lane: &Lane) -> Result<(), Error> {
         let read = stream::iter(ids).map(|id| self.read_due(id)).buffer_unordered(AT_ONCE);
         let executions: Vec<_> = read.collect::<Vec<_>>().await.into_iter().flatten().collect();
         let tasks = self.tasks_of(&executions).await?;
         tracing::info!(executions = executions.len(), "sweeping");
         let look = |execution| {
             // Boxed, so that the compiler need not look through all of it at once.
-            Box::pin(self.take_up(execution, tasks.as_ref()))
+            Box::pin(self.take_up(execution, tasks.as_ref(), lane))
         };
         stream::iter(executions).for_each_concurrent(AT_ONCE, look).await;
         Ok(())
@@ -74,22 +99,32 @@ impl Attendant {
         }
     }
 
-    async fn take_up(&self, mut execution: Execution, tasks: Option<&HashMap<String, Task>>) {
-        let event = match self.look_at(&mut execution, tasks).await {
-            Ok(()) => Event::Attended,
+    async fn take_up(&self, mut execution: Execution, tasks: Option<&HashMap<String, Task>>, lane: &Lane) {
+        let (event, question) = match self.look_at(&mut execution, tasks).await {
+            Ok(question) => (Event::Attended, question),
             Err(why) => {
                 tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");
-                Event::Postponed
+                (Event::Postponed, None)
             }
         };
         // One that has changed meanwhile is due as that change left it: that it was looked at is no longer true.
         match self.executions.advance_from(&execution, &event, clock::now()).await {
-            Ok(_) | Err(AdvanceError::NotFound(_)) => {}
+            // What is concluded from the answer is recorded only if the execution is as it is now.
+            Ok(Some(attended)) => {
+                if let Some(question) = question {
+                    lane.add(attended, question);
+                }
+            }
+            Ok(None) | Err(AdvanceError::NotFound(_)) => {}
             Err(why) => tracing::warn!(executionId = %execution.id, error = %why, "stays due"),
         }
     }
 
-    async fn look_at(&self, execution: &mut Execution, tasks: Option<&HashMap<String, Task>>) -> Result<(), Error> {
+    async fn look_at(
+        &self,
+        execution: &mut Execution,
+        tasks: Option<&HashMap<String, Task>>,
+    ) -> Result<Option<Question>, Error> {
         let asked;
         let task = match (execution.state.run(), tasks) {
             (None, _) => None,

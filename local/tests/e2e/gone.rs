@@ -104,6 +104,41 @@ async fn an_end_that_a_sweep_records_is_looked_after_once_more() {
     assert_eq!(sweep().await, (json!("FAILED"), false));
 }
 
+/// Lambda answers few questions for workflows in a second, and a sweep may have thousands. One that is throttled is the last of its
+/// sweep. Every execution is looked after all the same, and asked for in the next one.
+#[tokio::test]
+async fn a_sweep_that_is_throttled_asks_no_more_and_looks_after_all() {
+    const COUNT: u64 = 20;
+    let stack = Stack::start(&["--movable-clock", "--durable-function", "longhaul-sync=sleep 900"]).await;
+    told_by_nobody(&stack).await;
+    let mut ids = Vec::new();
+    for number in 0..COUNT {
+        ids.push(started(&stack, "sync", json!({ "input": number })).await);
+    }
+    let due = async || {
+        let mut due = Vec::new();
+        for id in &ids {
+            due.push(stack.item(id).await["due"]["N"].as_str().unwrap().parse::<i64>().unwrap());
+        }
+        due
+    };
+    let sweep = async |does: &str| {
+        stack.forward(Duration::from_secs(62)).await;
+        let on = "lambda:GetDurableExecution";
+        let calls = json!({ "on": on, "by": "longhaul-reconciler", "does": does, "times": "all" });
+        let calls = stack.arm(&calls).await;
+        stack.reconcile(json!({ "source": "aws.events", "detail-type": "Scheduled Event" })).await;
+        let seen = stack.fault(calls).await["seen"].as_u64().unwrap();
+        stack.disarm(calls).await;
+        seen
+    };
+    let before = due().await;
+    let seen = sweep("throttle").await;
+    assert!((1..=4).contains(&seen), "one question, and the SDK's repeats of it: {seen}");
+    assert!(before.iter().zip(due().await).all(|(before, after)| *before < after), "all were visited");
+    assert_eq!(sweep("watch").await, COUNT);
+}
+
 /// Only what a test says to the reconciler is heard.
 pub(crate) async fn told_by_nobody(stack: &Stack) {
     for rule in ["longhaul-workflow-ended", "longhaul-sweep"] {

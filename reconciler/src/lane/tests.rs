@@ -1,0 +1,120 @@
+//! A sweep's questions under a clock of the test's own.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const SWEEP: Duration = Duration::from_secs(40);
+
+fn id(number: usize) -> ExecutionId {
+    format!("e{number}").parse().unwrap()
+}
+
+/// Asks all that can be asked, at once whenever it may be, and says what in which order.
+fn ask_all(questions: &mut Questions<usize>, mut now: Instant) -> (Vec<usize>, Asked) {
+    let mut order = Vec::new();
+    loop {
+        match questions.turn(now) {
+            Turn::Ask(number) => order.push(number),
+            Turn::At(next) => {
+                assert!(next > now, "the clock goes forward");
+                now = next;
+            }
+            Turn::WhenAdded => panic!("nothing is added any more"),
+            Turn::Over(asked) => return (order, asked),
+        }
+    }
+}
+
+/// A sweep that wants to ask for so many, of which the first ones are urgent.
+fn sweep(seed: i64, count: usize, urgent: usize) -> (Vec<usize>, Asked) {
+    let began = Instant::now();
+    let mut questions = Questions::new(seed, began + SWEEP);
+    for number in (0..count).rev() {
+        questions.add(id(number), number < urgent, number);
+    }
+    questions.complete = true;
+    ask_all(&mut questions, began)
+}
+
+#[test]
+fn few_questions_are_all_asked() {
+    let (mut order, asked) = sweep(1, 100, 0);
+    order.sort_unstable();
+    assert_eq!(order, (0..100).collect::<Vec<_>>());
+    assert_eq!(asked, Asked { asked: 100, dropped: 0 });
+    assert_eq!(sweep(1, 0, 0).1, Asked::default());
+}
+
+#[test]
+fn many_questions_are_asked_at_their_pace_and_the_rest_is_left() {
+    let (order, asked) = sweep(1, 40_000, 0);
+    assert_eq!(order.len(), 600, "15 a second, for 40 seconds");
+    assert_eq!(asked, Asked { asked: 600, dropped: 39_400 });
+
+    let began = Instant::now();
+    let mut questions = Questions::new(1, began + SWEEP);
+    (0..100).for_each(|number| questions.add(id(number), false, number));
+    let mut in_a_second = 0;
+    let mut now = began;
+    while now < began + Duration::from_secs(1) {
+        match questions.turn(now) {
+            Turn::Ask(_) => in_a_second += 1,
+            Turn::At(next) => now = next,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((15..=16).contains(&in_a_second), "{in_a_second}");
+}
+
+#[test]
+fn urgent_questions_come_first_whenever_they_are_added() {
+    let (order, _) = sweep(1, 40_000, 50);
+    let mut first = order[..50].to_vec();
+    first.sort_unstable();
+    assert_eq!(first, (0..50).collect::<Vec<_>>());
+
+    let began = Instant::now();
+    let mut questions = Questions::new(1, began + SWEEP);
+    (0..10).for_each(|number| questions.add(id(number), false, number));
+    assert!(matches!(questions.turn(began), Turn::Ask(_)));
+    questions.add(id(77), true, 77);
+    assert_eq!(questions.turn(began + Duration::from_secs(1)), Turn::Ask(77));
+}
+
+/// What is beyond the lane in one sweep has the same chance as everything else in the next.
+#[test]
+fn no_question_is_always_left_to_a_later_sweep() {
+    const COUNT: usize = 3_000;
+    let mut times = BTreeMap::<usize, u32>::new();
+    for minute in 0..60 {
+        for number in sweep(minute * 60, COUNT, 0).0 {
+            *times.entry(number).or_default() += 1;
+        }
+    }
+    assert_eq!(times.len(), COUNT, "each is asked in an hour");
+    // A fifth in each of sixty sweeps: 12 in the mean, with a deviation of about 3.
+    assert!(times.values().all(|times| *times <= 30), "{:?}", times.values().max());
+}
+
+#[test]
+fn a_throttled_lane_is_closed_for_the_rest_of_the_sweep() {
+    let began = Instant::now();
+    let mut questions = Questions::new(1, began + SWEEP);
+    (0..10).for_each(|number| questions.add(id(number), false, number));
+    assert!(matches!(questions.turn(began), Turn::Ask(_)));
+    questions.closed = true;
+    let later = began + Duration::from_secs(1);
+    assert_eq!(questions.turn(later), Turn::WhenAdded, "the sweep goes on");
+    questions.add(id(99), true, 99);
+    questions.complete = true;
+    assert_eq!(questions.turn(later), Turn::Over(Asked { asked: 1, dropped: 10 }));
+}
+
+#[test]
+fn nothing_is_asked_when_the_time_is_over() {
+    let began = Instant::now();
+    let mut questions = Questions::new(1, began + SWEEP);
+    questions.add(id(1), true, 1);
+    assert_eq!(questions.turn(began + SWEEP), Turn::Over(Asked { asked: 0, dropped: 1 }));
+}
