@@ -31,9 +31,9 @@ use crate::{
 const LARGEST_PAGE: usize = 100;
 const PAGE: usize = 50;
 
-/// Executions whose outcomes are read at once: their items have 400 KB at most and so 10 MB in all, of 16 MB that one call reads.
-/// The results of as many may fill an answer, and then no more are read.
-const READ_AT_ONCE: usize = 25;
+/// Executions whose outcomes are read at once: their items have 400 KB at most and so 4 MB in all, which one call reads in its
+/// time. Once an answer is full, no more are read.
+const READ_AT_ONCE: usize = 10;
 
 /// A page of executions.
 #[derive(Debug, Serialize, ToSchema)]

@@ -59,6 +59,31 @@ test("a list goes on over its pages, newest first, and no further than it is ask
   assert.deepEqual(await collected(list(longhaul, { tag: "batch=six" })), []);
 });
 
+test("a list has results if it is asked to", { timeout }, async () => {
+  await runSync(longhaul, { input: [1], task: "echo", tags: { batch: "results" } });
+  const results = async (include?: { include: string }) =>
+    (await collected(list(longhaul, { tag: "batch=results", ...include }))).map((listed) => listed.result);
+  assert.deepEqual(await results(), [undefined]);
+  assert.deepEqual(await results({ include: "result" }), [[1]]);
+});
+
+test("logs that are read too often are read when the API says so", { timeout }, async () => {
+  // One that allows a single reading in ten seconds.
+  const strict = await Stack.start("--log-reads", "1");
+  try {
+    const client = createLonghaul({ baseUrl: strict.api });
+    const { executionId } = await runSync(client, { input: [1], task: "echo" });
+    const refusals: number[] = [];
+    const onRetry = (error: Error) => error instanceof ProblemError && refusals.push(error.response.status);
+    // Of each log there is a second page, which says that there are no more lines.
+    const lines = await collected(logs(client, executionId, { tail: 1, onRetry }));
+    assert.deepEqual(lines.map(({ text }) => text), ["[1]"]);
+    assert(refusals.length >= 1 && refusals.every((status) => status === 429), `${refusals}`);
+  } finally {
+    await strict.stop();
+  }
+});
+
 test("a list that cannot be understood is a problem", { timeout }, async () => {
   const invalid = (error: unknown) => error instanceof ProblemError && error.problem.code === "invalid-parameter";
   await assert.rejects(collected(list(longhaul, { pageSize: 0 })), invalid);

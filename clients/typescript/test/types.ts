@@ -62,10 +62,11 @@ export async function types(): Promise<void> {
   await runSync(longhaul, {});
   // @ts-expect-error: and no field that the API does not know
   await runSync(longhaul, { input: 1, inptu: 2 });
-  for await (const listed of list(longhaul, { status: "FAILED", pageSize: 10 })) {
+  for await (const listed of list(longhaul, { status: "FAILED", pageSize: 10, include: "result,error" })) {
     same<typeof listed.status, Status>(true);
-    // @ts-expect-error: a list has no results
-    void listed.result;
+    same<typeof listed.result, unknown>(true);
+    // @ts-expect-error: a list has no inputs
+    void listed.input;
   }
   // @ts-expect-error: no execution is ever in this state
   list(longhaul, { status: "DONE" });
