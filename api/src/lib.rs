@@ -17,6 +17,7 @@ mod health;
 mod held;
 mod hint;
 mod history;
+mod index;
 mod lambda;
 mod listing;
 mod logs;

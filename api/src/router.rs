@@ -23,7 +23,7 @@ use crate::{
     cancel,
     config::Config,
     cors::{self, Origin},
-    cross_site, deadline, docs, document, executions, health, history, listing, logs,
+    cross_site, deadline, docs, document, executions, health, history, index, listing, logs,
     problem::{self, Code, Problem},
     request_id, security, start, tasks,
 };
@@ -80,6 +80,7 @@ pub fn router(app: App) -> Router {
     let routes = served()
         .merge(document::routes())
         .merge(docs::routes())
+        .merge(index::routes())
         .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists what there is") })
         .method_not_allowed_fallback(|method: Method, path: Option<MatchedPath>| async move {
             Problem::new(Code::MethodNotAllowed, instead(&method, path.as_ref().map_or("", MatchedPath::as_str)))

@@ -274,11 +274,11 @@ class Callers(unittest.TestCase):
         return {it["RouteKey"] for it in routes if it["AuthorizationType"] == "NONE"}
 
     def test_the_documentation_is_open_where_a_parameter_says_so(self):
-        """And all of it: the page, its files, and the document that it reads."""
-        source = (ROOT / "api/src/document.rs").read_text()
+        """And all of it: the index, the page, its files, and the document that it reads."""
+        source = "".join((ROOT / "api/src" / name).read_text() for name in ("document.rs", "docs.rs"))
         served = {re.sub(r"\{\*\w+\}", "{proxy+}", path) for path in re.findall(r'"(/(?:docs|openapi)[^"]*)"', source)}
         self.assertGreaterEqual(served, {"/docs", "/docs/", "/docs/{proxy+}", "/openapi.json", "/openapi.yaml"})
-        self.assertEqual(self.open_routes(Template(PublicDocs="true")), {"GET /healthz", *(f"GET {path}" for path in served)})
+        self.assertEqual(self.open_routes(Template(PublicDocs="true")), {"GET /healthz", "GET /", *(f"GET {path}" for path in served)})
 
     def test_what_api_gateway_refuses_can_be_read_by_the_pages_that_may_call(self):
         """The same as the function's own headers, which API Gateway replaces."""

@@ -32,6 +32,25 @@ async fn the_document_is_served_in_json_and_yaml_and_as_a_page() {
     assert_eq!(health.text().await.unwrap(), r#"{"status":"ok"}"#);
 }
 
+/// A browser gets a page, everybody else JSON; what both link to is there.
+#[tokio::test]
+async fn the_index_links_to_what_there_is() {
+    let stack = Stack::start(&[]).await;
+    let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = stack.get("/").header("accept", accept).send().await.unwrap();
+    assert_eq!((page.status().as_u16(), header(&page, "content-type")), (200, "text/html; charset=utf-8"));
+    let page = page.text().await.unwrap();
+    let mut links: Vec<_> =
+        page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+    let json: Value = stack.get("/").send().await.unwrap().json().await.unwrap();
+    links.extend(json["links"].as_object().unwrap().values().map(|link| link.as_str().unwrap().to_owned()));
+    assert_eq!(links.len(), 10, "{links:?}");
+    for link in links {
+        let path = format!("/{}", link.trim_start_matches('/'));
+        assert_eq!(stack.get(&path).send().await.unwrap().status(), 200, "{link}");
+    }
+}
+
 /// What the document shows can be sent as it stands, and is answered with a status that it tells of.
 #[tokio::test]
 async fn every_example_of_a_request_works() {

@@ -172,7 +172,7 @@ async fn what_is_not_there_is_a_problem_too() {
         problem(delete(path), 405, "method-not-allowed").await;
         assert_eq!(header(&delete(path).send().await.unwrap(), "allow"), allowed, "{path}");
     }
-    for path in ["/", "/executions/", "/executions/a/b", "/Tasks", "/tasks/"] {
+    for path in ["/nothing", "/executions/", "/executions/a/b", "/Tasks", "/tasks/"] {
         problem(stack.get(path), 404, "path-not-found").await;
     }
 }
