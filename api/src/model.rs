@@ -33,12 +33,18 @@ pub(crate) struct ExecutionView {
     /// What the job got to work on, as it came in.
     #[schema(value_type = Value)]
     input: Json,
-    /// Which try its newest task works on, from 1.
+    /// Which try its newest task works on, from 1. It may be larger than `maxAttempts`, by `uncountedAttempts`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     attempt: Option<u32>,
-    /// How often the job may be tried in all.
+    /// How often the job may be tried in all, without `uncountedAttempts`.
     max_attempts: u32,
+    /// How many attempts the platform ended, and not the job: AWS lost or reclaimed the host, or could not start the task, or
+    /// the local stack was stopped. Up to three of them do not count against `maxAttempts`, and 100 more that AWS retired.
+    /// Absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 1)]
+    uncounted_attempts: Option<u32>,
     /// ARN of its newest task.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -279,6 +285,7 @@ impl ExecutionView {
             input: execution.request.input.clone(),
             attempt: run.map(|run| run.attempt.get()),
             max_attempts: execution.request.max_attempts,
+            uncounted_attempts: Some(execution.uncounted_attempts()).filter(|uncounted| *uncounted > 0),
             task_arn: run.map(|run| run.task_arn.clone()),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             created_at: execution.created_at.into(),

@@ -184,7 +184,11 @@ impl Execution {
             Event::TaskStarted { attempt, .. } => {
                 next.waiting = None;
                 next.earlier.extend(self.state.run().cloned());
-                next.timeline.push(at, Moment::TaskStarted, Some(format!("attempt {attempt}")));
+                let detail = match self.uncounted_attempts() {
+                    0 => format!("attempt {attempt}"),
+                    uncounted => format!("attempt {attempt} ({uncounted} not counted: ended by the platform)"),
+                };
+                next.timeline.push(at, Moment::TaskStarted, Some(detail));
             }
             Event::CancelRequested => next.timeline.push(at, Moment::CancelRequested, None),
             Event::Ended(ending) => {
@@ -285,8 +289,13 @@ impl Execution {
 
     /// How many attempts there may be, with those that are not counted.
     pub(crate) fn attempts(&self) -> u32 {
-        let uncounted = self.failed.excused.min(limits::EXCUSED) + self.failed.retired.min(limits::RETIRED);
-        self.request.max_attempts + uncounted
+        self.request.max_attempts + self.uncounted_attempts()
+    }
+
+    /// How many of its attempts do not count, since it was the platform that ended them.
+    #[must_use]
+    pub fn uncounted_attempts(&self) -> u32 {
+        self.failed.excused.min(limits::EXCUSED) + self.failed.retired.min(limits::RETIRED)
     }
 
     /// When it is forgotten, as far as that is known: while it is not over, as if it ended at its deadline.
@@ -344,7 +353,8 @@ impl Execution {
             let until = later(at, backoff).min(self.deadline);
             next.waiting = Some(Waiting { attempt: attempt.next(), until, why: None, unknown: Unknown::default() });
         }
-        let counted = if excused { ", by the platform: not counted" } else { "" };
+        let uncounted = next.uncounted_attempts() > self.uncounted_attempts();
+        let counted = if uncounted { " (not counted: ended by the platform)" } else { "" };
         next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
         Some(next)
     }

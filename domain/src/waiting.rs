@@ -150,9 +150,13 @@ impl Execution {
 
     fn told(&self, attempt: Attempt, error: &JobError, exit_code: Option<i32>) -> String {
         let of = self.attempts().max(attempt.get());
+        let uncounted = match self.uncounted_attempts() {
+            0 => String::new(),
+            uncounted => format!(" ({uncounted} not counted)"),
+        };
         match exit_code {
-            Some(code) => format!("attempt {attempt} of {of} exited with code {code}"),
-            None => format!("attempt {attempt} of {of} failed: {}: {}", error.kind, error.message),
+            Some(code) => format!("attempt {attempt} of {of}{uncounted} exited with code {code}"),
+            None => format!("attempt {attempt} of {of}{uncounted} failed: {}: {}", error.kind, error.message),
         }
     }
 }

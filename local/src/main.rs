@@ -112,8 +112,8 @@ async fn serve(options: Options) -> ExitCode {
     }
     if !options.json {
         eprintln!(
-            "Stopping, and running jobs with it. After the next start with the same --data, each of them is run again from \
-             its beginning, in an attempt that does not count."
+            "Stopping, and the running jobs too. After the next start with the same --data, each of them runs again from its \
+             beginning. The attempt that was stopped does not count, up to three times for an execution."
         );
     }
     stack.shut_down().await;

@@ -171,7 +171,7 @@ fn sights() -> Vec<Case> {
         ),
         // The first attempt's task is asked for twice, in the loop and to collect.
         Case {
-            told: "attempt 1: stopped, by the platform: not counted",
+            told: "attempt 1: stopped (not counted: ended by the platform)",
             attempt: Some(2),
             ..describe(
                 "spot",

@@ -197,7 +197,7 @@ async fn what_the_platform_stopped_is_tried_again() {
     stack.reconcile(event).await;
     let again = stack.wait_for(&id, |execution| execution["attempt"] == 2).await;
     assert_eq!((&again["status"], &again["maxAttempts"]), (&json!("RUNNING"), &json!(1)), "{again:#}");
-    let told = "attempt 1: stopped, by the platform: not counted";
+    let told = "attempt 1: stopped (not counted: ended by the platform)";
     assert!(again["timeline"].as_array().unwrap().iter().any(|entry| entry["detail"] == told), "{again:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 2, "one task for each attempt");
 }

@@ -156,3 +156,33 @@ async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
         assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
     }
 }
+
+/// The attempt that a stop of the stack ended does not count, and every place that names it says so.
+#[tokio::test]
+async fn a_stop_of_the_stack_costs_an_attempt_that_does_not_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let gates = Gates::new();
+    let job = gates.job("job");
+    let mut ids = Vec::new();
+    let first = Stack::start_over(directory.path(), &["--task", &job]).await;
+    for pattern in ["sync", "callback"] {
+        ids.push(first.start_running(pattern, "job").await);
+    }
+    assert_eq!(first.execution(&ids[0]).await["uncountedAttempts"], Value::Null);
+    interrupt(first).await;
+    let second = Stack::start_over(directory.path(), &["--task", &job]).await;
+    for id in ids {
+        gates.open_attempt(&id, 2);
+        let done = second.wait_for(&id, |execution| execution["done"] == true).await;
+        let attempts = (&done["attempt"], &done["maxAttempts"], &done["uncountedAttempts"]);
+        assert_eq!(attempts, (&json!(2), &json!(1), &json!(1)), "{done:#}");
+        assert_eq!(done["status"], "COMPLETED", "{done:#}");
+        let details: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| &entry["detail"]).collect();
+        for told in [
+            "attempt 1: stopped (not counted: ended by the platform)",
+            "attempt 2 (1 not counted: ended by the platform)",
+        ] {
+            assert!(details.contains(&&json!(told)), "{done:#}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid
  */
 export type Execution = {
     /**
-     * Which try its newest task works on, from 1.
+     * Which try its newest task works on, from 1. It may be larger than `maxAttempts`, by `uncountedAttempts`.
      */
     attempt?: number;
     createdAt: string;
@@ -59,7 +59,7 @@ export type Execution = {
     input: unknown;
     links: Links;
     /**
-     * How often the job may be tried in all.
+     * How often the job may be tried in all, without `uncountedAttempts`.
      */
     maxAttempts: number;
     /**
@@ -101,6 +101,12 @@ export type Execution = {
      * What happened and when, oldest first.
      */
     timeline: Array<TimelineEntry>;
+    /**
+     * How many attempts the platform ended, and not the job: AWS lost or reclaimed the host, or could not start the task, or
+     * the local stack was stopped. Up to three of them do not count against `maxAttempts`, and 100 more that AWS retired.
+     * Absent if there are none.
+     */
+    uncountedAttempts?: number;
 };
 
 /**
