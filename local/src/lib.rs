@@ -11,6 +11,7 @@ pub mod faults;
 mod gateway;
 mod guard;
 pub mod identity;
+mod job_environment;
 mod jobs;
 pub mod lambda;
 mod leftovers;
@@ -22,4 +23,5 @@ mod setup;
 mod stack;
 pub mod wire;
 
+pub use job_environment::{Refused as RefusedVariable, Variable};
 pub use stack::{Stack, StartError};

@@ -12,6 +12,9 @@ use api::{
     config::{HELD_REQUESTS, LOG_READS},
 };
 use axum::http::HeaderName;
+use clap::builder::TypedValueParser as _;
+
+use crate::job_environment::Variable;
 
 /// Starts the API and the AWS that it needs, on this machine.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,6 +44,15 @@ pub struct Options {
     /// May be given several times.
     #[arg(long = "task", value_name = "NAME='COMMAND'")]
     pub tasks: Vec<Named>,
+
+    /// A variable for jobs, which get nothing else of this shell but PATH, HOME, LANG and TMPDIR; without a value, that of this
+    /// shell. May be given several times.
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = clap::builder::StringValueParser::new().map(Variable::from))]
+    pub env: Vec<Variable>,
+
+    /// A file of such variables, one a line. May be given several times; --env wins.
+    #[arg(long = "env-file", value_name = "PATH")]
+    pub env_files: Vec<PathBuf>,
 
     /// Lets the clock be put forward at /_local/clock, for everything that runs here. It needs libfaketime.
     #[arg(long)]

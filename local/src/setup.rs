@@ -48,10 +48,10 @@ pub(crate) fn base_environment(aws_url: &str, data: &Path) -> Vec<(String, Strin
     inherited.chain(aws).chain([leftovers::mark(data)]).collect()
 }
 
-/// What every task gets beside that. Python holds back what it prints to a pipe until there are 8 KB of it, and the log of a
+/// What every task gets beside that, and the variables of the command line, which come last. Python holds back what it prints to a pipe until there are 8 KB of it, and the log of a
 /// job would stay empty for as long; a job that wants that sets the variable to nothing.
-pub(crate) fn task_environment(base: &[(String, String)]) -> Vec<(String, String)> {
-    base.iter().cloned().chain([("PYTHONUNBUFFERED".to_owned(), "1".to_owned())]).collect()
+pub(crate) fn task_environment(base: &[(String, String)], given: Vec<(String, String)>) -> Vec<(String, String)> {
+    base.iter().cloned().chain([("PYTHONUNBUFFERED".to_owned(), "1".to_owned())]).chain(given).collect()
 }
 
 /// The API's configuration.

@@ -24,6 +24,7 @@ use crate::{
     gateway::Services,
     guard::{self, Hosts},
     identity::REGION,
+    job_environment,
     jobs::{self, Jobs},
     lambda::{self, Lambda},
     logs::{self, Logs},
@@ -78,6 +79,9 @@ pub enum StartError {
         /// The name.
         name: String,
     },
+    /// A variable for jobs cannot be used.
+    #[error(transparent)]
+    Variable(#[from] job_environment::Refused),
     /// Anything else.
     #[error("cannot start: {0}")]
     Other(String),
@@ -99,6 +103,7 @@ impl Stack {
         if let Some(name) = options.task_twice() {
             return Err(StartError::Twice { option: "--task", name: name.to_owned() });
         }
+        let variables = job_environment::read(&options.env_files, &options.env)?;
         let aws_listener = listen(options.aws_listen.0, "--aws-listen")?;
         let api_listener = listen(options.listen.0, "--listen")?;
         let (aws_address, api_address) = (address(&aws_listener)?, address(&api_listener)?);
@@ -117,7 +122,7 @@ impl Stack {
         let logs = Logs::new(db.clone(), clock);
         let settings = ecs::Settings {
             cluster: setup::CLUSTER.to_owned(),
-            base_environment: setup::task_environment(&base),
+            base_environment: setup::task_environment(&base, variables),
             metadata_base: format!("{aws_url}/_ecs"),
         };
         let (faults, callers) = (Faults::default(), callers::Callers::default());

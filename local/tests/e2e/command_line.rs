@@ -121,3 +121,39 @@ async fn a_damaged_database_is_said_at_the_start() {
         );
     }
 }
+
+/// The variables of `--env` and `--env-file` reach jobs, and nothing else of this shell does. None of their values is told.
+#[tokio::test]
+async fn jobs_get_the_variables_that_the_command_line_gives() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(path("job.env"), "# variables\nA=planted-file\nB=overridden\n").unwrap();
+    let job = r#"job=printf '["%s %s %s %s"]' "$A" "$B" "$C" "$OTHER""#;
+    let given = ["--task", job, "--env-file", &path("job.env"), "--env", "B=planted-option", "--env", "C"];
+    let data = directory.path().join("data");
+    let mut start = command(&data, &given);
+    start.env("C", "planted-shell").env("OTHER", "not given").env("RUST_LOG", "trace");
+    start.stderr(std::fs::File::create(path("stderr")).unwrap());
+    let stack = Stack::run_as(start, &data).await;
+    for pattern in ["sync", "callback"] {
+        let done = stack.run(pattern, serde_json::json!({ "task": "job", "input": null })).await;
+        assert_eq!(done["result"][0], "planted-file planted-option planted-shell ", "{done:#}");
+    }
+    let said = std::fs::read_to_string(path("stderr")).unwrap();
+    assert!(!said.contains("planted"), "{:?}", said.lines().find(|line| line.contains("planted")));
+    let definition = serde_json::json!({ "taskDefinition": "longhaul-job" });
+    let shown = stack.call("AmazonEC2ContainerServiceV20141113.DescribeTaskDefinition", definition).await;
+    assert!(!format!("{shown}{:?}", stack.tasks().await).contains("planted"), "ECS shows no value");
+    for (option, value, why) in [
+        ("--env", "NOT_SET_ANYWHERE", "`NOT_SET_ANYWHERE` is not set in this shell"),
+        ("--env", "AWS_PROFILE=planted", "`AWS_PROFILE` is set by the local stack"),
+        ("--env", "1=planted", "a name has letters"),
+        ("--env-file", "/nowhere/planted", "cannot read the --env-file /nowhere/planted"),
+    ] {
+        let output = command(&data, &[option, value]).stderr(Stdio::piped()).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert!(option == "--env-file" || !said.contains("planted"), "{said}");
+    }
+}

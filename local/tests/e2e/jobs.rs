@@ -1,5 +1,7 @@
 //! Real programs as jobs: good ones and bad ones. Each ends as the documents say, and never hangs.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::stack::Stack;
@@ -115,12 +117,16 @@ async fn a_program_may_print_a_lot() {
 
 #[tokio::test]
 async fn a_program_that_ignores_sigterm_is_killed_at_its_deadline() {
-    let stack = Stack::start(&["--task", "stubborn=trap '' TERM; while :; do sleep 0.2; done"]).await;
+    let stubborn = "stubborn=trap '' TERM; echo '[1]'; while :; do sleep 0.2; done";
+    let began = Instant::now();
+    let stack = Stack::start(&["--task", stubborn, "--env", "EXECUTION_STOP_TIMEOUT=2"]).await;
     let both =
         PATTERNS.map(|pattern| stack.run(pattern, json!({ "task": "stubborn", "input": null, "timeoutSeconds": 2 })));
     let [sync, callback] = both;
     let (sync, callback) = tokio::join!(sync, callback);
     for done in [sync, callback] {
         assert_eq!((&done["status"], &done["error"]["type"]), (&json!("TIMED_OUT"), &json!("timed-out")), "{done:#}");
+        assert_eq!(done["exitCode"], 137, "only SIGKILL ends it: {done:#}");
     }
+    assert!(began.elapsed() < Duration::from_secs(25), "it had its own time to stop, not the usual 30 s");
 }

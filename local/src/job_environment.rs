@@ -1,0 +1,180 @@
+//! Variables that the command line gives to jobs: `--env` and `--env-file`.
+//!
+//! **Invariant**: a value is never printed, logged or kept on disk. It is only in the environment of tasks.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use aws::config::Environment;
+
+/// Variables that say how a worker reaches this stack, and what it works on: with others it could not report.
+const RESERVED: [&str; 8] = [
+    "AWS_",
+    "EXECUTION_",
+    "EXECUTIONS_TABLE",
+    "INPUT_TABLE",
+    "ECS_CONTAINER_METADATA_URI_V4",
+    "_LONGHAUL_",
+    "LD_PRELOAD",
+    "FAKETIME_",
+];
+
+/// What of those a job's owner may set all the same.
+const ALLOWED: &str = "EXECUTION_STOP_TIMEOUT";
+
+/// `NAME=VALUE`, or `NAME` for the value that this program has.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variable {
+    name: String,
+    value: Option<String>,
+}
+
+/// Without its value.
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variable").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Anything can be read, so that no message of the command line's parser holds a value. What it must be, [`read`] checks.
+impl From<String> for Variable {
+    fn from(text: String) -> Self {
+        match text.split_once('=') {
+            Some((name, value)) => Self { name: name.to_owned(), value: Some(value.to_owned()) },
+            None => Self { name: text, value: None },
+        }
+    }
+}
+
+/// Why the variables cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The file cannot be read.
+    #[error("cannot read the --env-file {}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        why: io::Error,
+    },
+    /// It has no valid name.
+    #[error("{place}: a variable is written NAME=VALUE or NAME, and a name has letters, digits and `_`")]
+    Name {
+        /// Where it stands.
+        place: String,
+    },
+    /// There is no value for it.
+    #[error("{place}: `{name}` is not set in this shell, or empty; set it, or write {name}=VALUE")]
+    Unset {
+        /// Where it stands.
+        place: String,
+        /// Its name.
+        name: String,
+    },
+    /// The stack sets it itself.
+    #[error(
+        "{place}: `{name}` is set by the local stack; to give a job another one, set it in the command of its --task"
+    )]
+    Reserved {
+        /// Where it stands.
+        place: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The variables of the files, and those of the options, which come last and so win.
+///
+/// # Errors
+///
+/// The first that cannot be used.
+pub(crate) fn read(files: &[PathBuf], given: &[Variable]) -> Result<Vec<(String, String)>, Refused> {
+    let shell = Environment::of_process();
+    let mut all = Vec::new();
+    for path in files {
+        let text = fs::read_to_string(path).map_err(|why| Refused::File { path: path.clone(), why })?;
+        for (place, variable) in lines(path, &text) {
+            all.push(resolved(variable, place, &shell)?);
+        }
+    }
+    for variable in given {
+        all.push(resolved(variable.clone(), "--env".to_owned(), &shell)?);
+    }
+    Ok(all)
+}
+
+/// One variable a line, as in Docker's files: the value goes on to the end of the line, and quotes are part of it. Empty lines
+/// and those that begin with `#` are left out.
+fn lines(path: &Path, text: &str) -> Vec<(String, Variable)> {
+    let numbered = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim_start()));
+    let variables = numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    variables.map(|(number, line)| (format!("{}:{number}", path.display()), line.to_owned().into())).collect()
+}
+
+fn resolved(variable: Variable, place: String, shell: &Environment) -> Result<(String, String), Refused> {
+    let Variable { name, value } = variable;
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    let plain = name.bytes().all(|byte| letter(byte) || byte.is_ascii_digit());
+    if !plain || !name.bytes().next().is_some_and(letter) {
+        return Err(Refused::Name { place });
+    }
+    if name != ALLOWED && RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
+        return Err(Refused::Reserved { place, name });
+    }
+    match value.or_else(|| shell.optional(&name)) {
+        Some(value) => Ok((name, value)),
+        None => Err(Refused::Unset { place, name }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: &str) -> Result<(String, String), String> {
+        let shell = Environment::of([("TOKEN".to_owned(), "secret".to_owned())]);
+        resolved(text.to_owned().into(), "--env".to_owned(), &shell).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn a_variable_has_a_value_or_takes_that_of_the_shell() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(resolve("A=1=2"), pair("A", "1=2"));
+        assert_eq!(resolve("A="), pair("A", ""));
+        assert_eq!(resolve("TOKEN"), pair("TOKEN", "secret"));
+        assert_eq!(resolve("EXECUTION_STOP_TIMEOUT=5"), pair("EXECUTION_STOP_TIMEOUT", "5"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_without_its_value() {
+        for (text, why) in [
+            ("NONE", "`NONE` is not set in this shell"),
+            ("1A=secret", "a name has letters"),
+            ("=secret", "a name has letters"),
+            ("A-B=secret", "a name has letters"),
+            ("AWS_PROFILE=secret", "`AWS_PROFILE` is set by the local stack"),
+            ("EXECUTION_INPUT=secret", "`EXECUTION_INPUT` is set by the local stack"),
+        ] {
+            let refused = resolve(text).unwrap_err();
+            assert!(refused.contains(why) && !refused.contains("secret"), "{text}: {refused}");
+        }
+        assert!(!format!("{:?}", Variable::from("A=secret".to_owned())).contains("secret"));
+    }
+
+    #[test]
+    fn a_file_has_a_variable_a_line() {
+        let text = "# comment\n\nA=1\n  B=\"x y\"  \nTOKEN\n";
+        let found: Vec<_> = lines(Path::new("f.env"), text);
+        let variable = |text: &str| Variable::from(text.to_owned());
+        assert_eq!(
+            found,
+            [
+                ("f.env:3".to_owned(), variable("A=1")),
+                ("f.env:4".to_owned(), variable("B=\"x y\"  ")),
+                ("f.env:5".to_owned(), variable("TOKEN")),
+            ]
+        );
+    }
+}
