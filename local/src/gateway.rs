@@ -10,7 +10,9 @@ use axum::{
 };
 use serde_json::Value;
 
-use crate::{dynamodb::DynamoDb, ecs::Ecs, events::Events, lambda::Lambda, logs::Logs, wire::AwsError};
+use crate::{
+    dynamodb::DynamoDb, ecs::Ecs, events::Events, lambda::Lambda, logs::Logs, progress::Progress, wire::AwsError,
+};
 
 /// Most bytes of a request: as many as DynamoDB takes, which takes the most
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
@@ -24,6 +26,7 @@ pub(crate) struct Services {
     pub(crate) events: Events,
     pub(crate) logs: Logs,
     pub(crate) lambda: Lambda,
+    pub(crate) progress: Progress,
 }
 
 impl Services {
@@ -47,7 +50,15 @@ async fn by_target(State(services): State<Services>, request: Request) -> Respon
         Err(why) => return why.into_response(),
     };
     match service.as_str() {
-        "DynamoDB_20120810" | "DynamoDBStreams_20120810" => services.dynamodb.answer(operation, body).await,
+        "DynamoDB_20120810" | "DynamoDBStreams_20120810" => {
+            let told = services.progress.is_heard() && operation == "PutItem";
+            let put = told.then(|| body.clone());
+            let answer = services.dynamodb.answer(operation, body).await;
+            if let Some(put) = put.filter(|_| answer.status().is_success()) {
+                services.progress.written(&put);
+            }
+            answer
+        }
         "AmazonEC2ContainerServiceV20141113" => match services.ecs.answer(&operation, &body).await {
             Ok(answer) => Json(answer).into_response(),
             Err(refused) => refused.into_response(),

@@ -17,6 +17,7 @@ pub mod lambda;
 mod leftovers;
 pub mod logs;
 pub mod options;
+mod progress;
 mod retry;
 pub mod server;
 mod setup;

@@ -29,6 +29,7 @@ use crate::{
     lambda::{self, Lambda},
     logs::{self, Logs},
     options::Options,
+    progress::Progress,
     server, setup,
     wire::AwsError,
 };
@@ -149,6 +150,7 @@ impl Stack {
             events: events.clone(),
             logs,
             lambda: lambda.clone(),
+            progress: if options.json { Progress::default() } else { Progress::printed(clock.now()) },
         };
         let endpoints = services.router().merge(faults.router(callers.clone()));
         let hosts = |address: SocketAddr| Hosts::new(address.ip(), &options.allowed_hosts);

@@ -2,7 +2,11 @@
 
 use std::process::Stdio;
 
-use tokio::{io::AsyncReadExt as _, net::TcpListener, process::Command};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    net::TcpListener,
+    process::Command,
+};
 
 use crate::stack::{LONGHAUL, PATIENCE, Stack, command};
 
@@ -120,6 +124,42 @@ async fn a_damaged_database_is_said_at_the_start() {
             "{file}: {said}"
         );
     }
+}
+
+/// Without `--json`, the terminal tells of each execution, and of no payload.
+#[tokio::test]
+async fn the_terminal_tells_what_executions_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(LONGHAUL);
+    command.args(["--listen", "0", "--aws-listen", "0", "--task", "words=echo secret-output; exit 3", "--data"]);
+    command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut process = command.spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it says no more").unwrap();
+        line.expect("it ended")
+    };
+    let mut said = Vec::new();
+    while said.last().is_none_or(|line: &String| !line.contains("Ctrl-C stops it.")) {
+        said.push(next().await);
+    }
+    assert!(said.iter().any(|line| line.contains("jobs   demo (the demonstration), words")), "{said:#?}");
+    let api = said.iter().find_map(|line| line.trim().strip_prefix("API    ")).unwrap();
+    let api = api.split_whitespace().next().unwrap();
+    let body = serde_json::json!({ "task": "words", "input": "secret-input", "tags": { "a": "secret-tag" } });
+    let started = reqwest::Client::new().post(format!("{api}/executions/sync")).json(&body).send().await.unwrap();
+    let started: serde_json::Value = started.json().await.unwrap();
+    let id = started["executionId"].as_str().unwrap();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|line: &String| !line.contains("FAILED")) {
+        told.push(next().await);
+    }
+    let expected = ["accepted (sync)", "attempt 1 started", "FAILED after "];
+    for (line, what) in told.iter().filter(|line| !line.is_empty()).zip(expected) {
+        assert!(line.contains(&format!("  {id}  words  {what}")), "{what}: {told:#?}");
+    }
+    assert!(told.last().unwrap().ends_with(": exited with code 3 (exit-code)"), "{told:#?}");
+    assert!(!told.concat().contains("secret"), "{told:#?}");
 }
 
 /// The variables of `--env` and `--env-file` reach jobs, and nothing else of this shell does. None of their values is told.

@@ -1,0 +1,210 @@
+//! Tells the person at the terminal what becomes of executions: a line when one is accepted, one for each attempt, one for its
+//! end. It is told by what is written into their table, whoever writes it.
+//!
+//! **Invariant**: no line has a payload in it: neither input, result, tags nor what a job printed.
+
+use std::{collections::HashMap, io::Write as _};
+
+use axum::body::Bytes;
+use domain::{Entry, JobError, Moment, Run};
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+/// Longest error message of a line, in characters.
+const MESSAGE_CHARS: usize = 160;
+
+/// Where writes of the table are told. Clones tell the same listener; without one nothing is told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress(Option<mpsc::UnboundedSender<Bytes>>);
+
+impl Progress {
+    /// Prints lines from now on, in a task of its own.
+    pub(crate) fn printed(now: Timestamp) -> Self {
+        let (sender, mut written) = mpsc::unbounded_channel::<Bytes>();
+        tokio::spawn(async move {
+            let mut teller = Teller::new(now);
+            while let Some(body) = written.recv().await {
+                for line in teller.lines(&body) {
+                    // A terminal that is gone reads no more.
+                    let _ = writeln!(std::io::stdout(), "{line}");
+                }
+            }
+        });
+        Self(Some(sender))
+    }
+
+    /// Tells of a `PutItem` that has worked.
+    pub(crate) fn written(&self, body: &Bytes) {
+        if let Some(sender) = &self.0 {
+            // Whoever does not listen any more need not be told.
+            let _ = sender.send(body.clone());
+        }
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// What was told of each execution that is not over.
+#[derive(Debug)]
+struct Teller {
+    /// When it began to listen: what happened before is no news.
+    began: Timestamp,
+    told: HashMap<String, Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    version: u64,
+    last: Option<Entry>,
+}
+
+impl Teller {
+    fn new(began: Timestamp) -> Self {
+        Self { began, told: HashMap::new() }
+    }
+
+    /// The lines that the write of an item is worth.
+    fn lines(&mut self, body: &[u8]) -> Vec<String> {
+        let Some(item) = item(body) else { return Vec::new() };
+        let before = self.told.get(&item.execution_id);
+        // Writes come in the order in which they were answered, which need not be that in which they were made.
+        if before.is_some_and(|before| item.version <= before.version) {
+            return Vec::new();
+        }
+        let last = before.and_then(|before| before.last.as_ref());
+        let seen = last.and_then(|last| item.timeline.iter().rposition(|entry| entry == last));
+        let new = item.timeline.iter().skip(seen.map_or(0, |place| place + 1));
+        let new = new.filter(|entry| seen.is_some() || entry.at >= self.began);
+        let lines = new.filter_map(|entry| item.line(entry)).collect();
+        // What is over, and need not be looked after, does not change any more.
+        if item.finished_at.is_some() && item.due.is_none() {
+            self.told.remove(&item.execution_id);
+        } else {
+            let told = Told { version: item.version, last: item.timeline.last().cloned() };
+            self.told.insert(item.execution_id, told);
+        }
+        lines
+    }
+}
+
+/// The body of a `PutItem`, as far as it is told of.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Put {
+    item: serde_dynamo::Item,
+}
+
+/// The item of an execution, as far as it is told of.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    execution_id: String,
+    version: u64,
+    task: String,
+    pattern: String,
+    timeline: Vec<Entry>,
+    run: Option<Run>,
+    error: Option<JobError>,
+    finished_at: Option<Timestamp>,
+    due: Option<i64>,
+}
+
+/// The item that a `PutItem` writes, if it is one of an execution.
+fn item(body: &[u8]) -> Option<Item> {
+    let Put { item } = serde_json::from_slice(body).ok()?;
+    serde_dynamo::from_item(item).ok()
+}
+
+impl Item {
+    /// A line for something that happened; `None` if it is not worth one.
+    fn line(&self, entry: &Entry) -> Option<String> {
+        let detail = entry.detail.as_deref().unwrap_or_default();
+        let (attempt, rest) = detail.split_once(": ").unwrap_or((detail, ""));
+        let what = match &entry.what {
+            Moment::Created => format!("accepted ({})", self.pattern),
+            Moment::TaskStarted => format!("{detail} started"),
+            Moment::WaitingForCapacity => format!("{attempt} waits for capacity: {rest}"),
+            Moment::AttemptFailed => format!("{attempt} failed: {rest}"),
+            Moment::CancelRequested => "cancel requested".to_owned(),
+            Moment::NoResult => format!("no result: {detail}"),
+            Moment::Ended => self.end(detail),
+            Moment::WorkflowStarted | Moment::Other(_) => return None,
+        };
+        let at = entry.at.strftime("%H:%M:%SZ");
+        Some(format!("{at}  {}  {}  {what}", self.execution_id, self.task))
+    }
+
+    fn end(&self, status: &str) -> String {
+        let duration = self.finished_at.zip(self.run.as_ref()).map(|(end, run)| end.duration_since(run.started_at));
+        let after = duration.map_or_else(String::new, |took| format!(" after {:.1} s", took.as_secs_f64()));
+        let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {}", short(error)));
+        format!("{status}{after}{why}")
+    }
+}
+
+/// The first line of an error, cut if it is long.
+fn short(error: &JobError) -> String {
+    let first: String = error.message.lines().next().unwrap_or_default().chars().take(MESSAGE_CHARS).collect();
+    let cut = if first.len() < error.message.len() { " …" } else { "" };
+    format!("{first}{cut} ({})", error.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn put(version: u32, entries: &[(&str, &str, &str)], end: Option<(&str, &str)>) -> Vec<u8> {
+        let text = |text: &str| json!({ "S": text });
+        let entries = entries.iter().map(|(at, what, detail)| {
+            let mut entry = json!({ "at": text(at), "what": text(what) });
+            if !detail.is_empty() {
+                entry["detail"] = text(detail);
+            }
+            json!({ "M": entry })
+        });
+        let mut item = json!({
+            "executionId": text("e1"), "version": { "N": version.to_string() }, "task": text("words"),
+            "pattern": text("sync"), "input": text("secret"), "timeline": { "L": entries.collect::<Vec<Value>>() },
+            "run": { "M": { "taskArn": text("arn"), "attempt": { "N": "1" }, "startedAt": text("2026-01-01T10:00:01Z") } },
+        });
+        if let Some((kind, message)) = end {
+            item["finishedAt"] = text("2026-01-01T10:00:03.5Z");
+            item["error"] = json!({ "M": { "type": text(kind), "message": text(message) } });
+        }
+        serde_json::to_vec(&json!({ "TableName": "t", "Item": item })).unwrap()
+    }
+
+    const CREATED: (&str, &str, &str) = ("2026-01-01T10:00:00Z", "created", "");
+    const STARTED: (&str, &str, &str) = ("2026-01-01T10:00:01Z", "taskStarted", "attempt 1");
+    const ENDED: (&str, &str, &str) = ("2026-01-01T10:00:03.6Z", "ended", "FAILED");
+
+    #[test]
+    fn each_thing_that_happens_is_told_once() {
+        let mut teller = Teller::new("2026-01-01T09:00:00Z".parse().unwrap());
+        assert_eq!(teller.lines(&put(1, &[CREATED], None)), ["10:00:00Z  e1  words  accepted (sync)"]);
+        let started = put(3, &[CREATED, STARTED], None);
+        assert_eq!(teller.lines(&started), ["10:00:01Z  e1  words  attempt 1 started"]);
+        assert!(teller.lines(&started).is_empty(), "a repeat");
+        assert!(teller.lines(&put(2, &[CREATED], None)).is_empty(), "an earlier write, answered late");
+        let ended = put(4, &[CREATED, STARTED, ENDED], Some(("exit-code", "exited with code 3\nmore")));
+        assert_eq!(
+            teller.lines(&ended),
+            ["10:00:03Z  e1  words  FAILED after 2.5 s: exited with code 3 … (exit-code)"]
+        );
+        assert!(teller.told.is_empty(), "nothing is kept of what is over");
+    }
+
+    #[test]
+    fn what_happened_before_the_start_is_no_news() {
+        let mut teller = Teller::new("2026-01-01T10:00:02Z".parse().unwrap());
+        let ended = put(4, &[CREATED, STARTED, ENDED], Some(("signal", "killed by signal 9")));
+        assert_eq!(teller.lines(&ended), ["10:00:03Z  e1  words  FAILED after 2.5 s: killed by signal 9 (signal)"]);
+        assert!(teller.lines(b"{}").is_empty(), "another table's item");
+    }
+}
