@@ -13,13 +13,14 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    process::Stdio,
     sync::LazyLock,
     time::Duration,
 };
 
 use aws::config::Environment;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{process::Command, sync::watch, time::timeout};
 
 /// Tells the time.
 #[derive(Debug, Clone, Copy, Default)]
@@ -112,6 +113,23 @@ pub fn movable(data: &Path) -> Result<Option<Vec<(&'static str, String)>>, Immov
         ("NO_FAKE_STAT", on()),
         ("FAKETIME_DISABLE_SHM", on()),
     ]))
+}
+
+/// Warns if this clock breaks Python's sleep, which a job would only find out in the middle. For a process that is under a
+/// movable clock; without a `python3` there is nothing to warn of.
+pub(crate) async fn warn_of_python() {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import time; time.sleep(0.001)"]).stdin(Stdio::null()).kill_on_drop(true);
+    if let Ok(Ok(tried)) = timeout(Duration::from_secs(30), python.output()).await
+        && !tried.status.success()
+    {
+        let said = String::from_utf8_lossy(&tried.stderr);
+        let why = said.lines().last().unwrap_or_default();
+        tracing::warn!(
+            "--movable-clock breaks time.sleep of the python3 on this machine ({why}): jobs in Python that sleep will fail. \
+             Use threading.Event().wait(SECONDS) in them, or a libfaketime later than 0.9.10"
+        );
+    }
 }
 
 /// Names of the variables that a process inherits to be under the same clock.

@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     callers,
-    clock::Clock,
+    clock::{self, Clock},
     db::Db,
     dynamodb::DynamoDb,
     ecs::{self, Ecs},
@@ -168,6 +168,9 @@ impl Stack {
             tokio::spawn(async move { driven.drive().await }),
             tokio::spawn(async move { events.deliver(client, &aws_url, &setup::notices()).await }),
         ];
+        if options.movable_clock {
+            tokio::spawn(clock::warn_of_python());
+        }
         Ok(Self { api: api_address, aws: aws_address, ecs, lambda, running, _lock: lock })
     }
 

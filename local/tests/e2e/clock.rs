@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{stack::Stack, year::next_wait};
+use crate::{
+    stack::{Stack, command, eventually},
+    year::next_wait,
+};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -91,4 +94,25 @@ async fn a_workflow_sees_its_deadline_pass_by_itself() {
     println!("the end is recorded {late:#} after the deadline");
     // The waits for the task to stop are put forward too.
     assert!(late < SignedDuration::from_mins(3), "{late:#}");
+}
+
+/// Debian's libfaketime breaks Python's sleep. A user is to hear of it before a job does.
+#[tokio::test]
+async fn a_clock_that_breaks_python_is_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let sleeps = "sleeps=python3 -c 'import time; time.sleep(0.01)'";
+    let mut start = command(&path("data"), &["--movable-clock", "--task", sleeps]);
+    start.stderr(std::fs::File::create(path("stderr")).unwrap());
+    let stack = Stack::run_as(start, &path("data")).await;
+    let done = stack.run("sync", json!({ "task": "sleeps", "input": null })).await;
+    if done["status"] == "COMPLETED" {
+        // A libfaketime that is as it should be.
+        return;
+    }
+    eventually("the warning", async || {
+        let said = std::fs::read_to_string(path("stderr")).unwrap();
+        said.contains("--movable-clock breaks time.sleep of the python3 on this machine").then_some(())
+    })
+    .await;
 }
