@@ -109,6 +109,9 @@ const CONTENT_TYPE: (HeaderName, &str) = (header::CONTENT_TYPE, "application/x-a
 /// The operations of DynamoDB that the table engine has, by the name that the service gives each.
 macro_rules! operations {
     ($($name:literal => $method:ident),+ $(,)?) => {
+        /// Their names.
+        pub(crate) const OPERATIONS: &[&str] = &[$($name),+];
+
         fn dispatch(database: &Database, operation: &str, body: &[u8]) -> dynoxide::Result<Vec<u8>> {
             match operation {
                 $($name => written(&database.$method(read(body)?)?),)+

@@ -143,18 +143,7 @@ impl Ecs {
     /// What AWS would answer to such a request, or a 500 when the database failed.
     #[expect(clippy::unused_async, reason = "every service of the stack is asked in the same way")]
     pub async fn answer(&self, operation: &str, body: &[u8]) -> Result<Value, Refused> {
-        let answer = match operation {
-            "RegisterTaskDefinition" => self.register_task_definition(&wire::parse(body)?),
-            "DescribeTaskDefinition" => self.describe_task_definition(&wire::parse(body)?),
-            "ListTaskDefinitions" => self.list_task_definitions(&wire::parse(body)?),
-            "RunTask" => return self.run_task(&wire::parse(body)?),
-            "DescribeTasks" => self.describe_tasks(&wire::parse(body)?),
-            "ListTasks" => self.list_tasks(&wire::parse(body)?),
-            "StopTask" => self.stop_task(&wire::parse(body)?),
-            "DescribeClusters" => self.describe_clusters(&wire::parse(body)?),
-            _ => Err(AwsError::bad_request("UnknownOperationException", format!("ECS has no {operation} here"))),
-        };
-        Ok(answer?)
+        self.dispatch(operation, body)
     }
 
     /// Withholds capacity from these task definitions, each of which is named by its family, for a reason. For the start.
@@ -254,4 +243,17 @@ impl Ecs {
             Err(AwsError::bad_request("ClusterNotFoundException", "Cluster not found."))
         }
     }
+}
+
+wire::operations! {
+    Ecs as "ECS", Refused:
+    "DeregisterTaskDefinition" => deregister_task_definition,
+    "DescribeClusters" => describe_clusters,
+    "DescribeTaskDefinition" => describe_task_definition,
+    "DescribeTasks" => describe_tasks,
+    "ListTaskDefinitions" => list_task_definitions,
+    "ListTasks" => list_tasks,
+    "RegisterTaskDefinition" => register_task_definition,
+    "RunTask" => run_task,
+    "StopTask" => stop_task,
 }

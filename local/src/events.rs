@@ -4,7 +4,7 @@
 //! Known differences from AWS:
 //!
 //! - There is one bus, `default`; no archives, connections, API destinations or pipes. Rules have no tags.
-//! - Targets are Lambda functions, and the stack's own queue, which feeds its reconciler in batches. Nobody is asked for a
+//! - Targets are Lambda functions that exist when they become one, and the stack's own queue, which feeds its reconciler in batches. Nobody is asked for a
 //!   permission. `Input` and `InputPath` are heeded; an `InputTransformer` is refused; roles, retry policies and dead-letter
 //!   queues are kept and shown, and do nothing: what is not taken up comes again every 5 seconds, 20 times in all.
 //! - Of event patterns, `$or` and `anything-but` of anything but values are refused. Numbers are equal by their value, not by

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! - `on` says which calls: `service:Operation`, `service:*` or `*`, the services being `dynamodb`, `ecs`, `lambda`, `logs`
-//!   and `events`. The operation of an event is its detail type, as in `events:ECS Task State Change`; `*` alone means calls.
+//!   and `events`. An operation that this machine does not have is refused. The operation of an event is its detail type, as in `events:ECS Task State Change`; `*` alone means calls.
 //! - `does` says what becomes of them: `throttle`, `fail` (500), `{"refuse": CODE}` (400), `{"answer": BODY}` (200, whatever
 //!   the service would have done), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the connection is closed before
 //!   the call works, or after it: the reply gets lost), `repeat` (it works twice), `killBefore` and `killAfter` (its caller

@@ -63,7 +63,7 @@ async fn by_target(State(services): State<Services>, request: Request) -> Respon
             Ok(answer) => Json(answer).into_response(),
             Err(refused) => refused.into_response(),
         },
-        "AWSEvents" => match services.events.handle(&operation, &body) {
+        "AWSEvents" => match services.events.handle(&operation, &body, &services.lambda) {
             Ok(answer) => Json(answer).into_response(),
             Err(refused) => refused.into_response(),
         },

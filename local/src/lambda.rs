@@ -75,6 +75,11 @@ impl Lambda {
         Ok(Self { functions, durable, queue, logs: logs.clone() })
     }
 
+    /// Refuses the name or ARN of a function that does not exist.
+    pub(crate) fn require(&self, function: &str) -> Result<(), AwsError> {
+        self.functions.qualified(function, None).map(drop)
+    }
+
     /// Its HTTP API.
     pub fn router(&self) -> Router {
         routes::router(self.clone())

@@ -70,15 +70,17 @@ impl Logs {
     /// What AWS would answer to such a request, or a 500 when the database failed.
     #[expect(clippy::unused_async, reason = "every service of the stack is asked in the same way")]
     pub async fn handle(&self, operation: &str, body: &[u8]) -> Result<Value, AwsError> {
-        match operation {
-            "GetLogEvents" => self.get_log_events(&wire::parse(body)?),
-            "FilterLogEvents" => self.filter_log_events(&wire::parse(body)?),
-            "DescribeLogGroups" => self.describe_log_groups(&wire::parse(body)?),
-            "DescribeLogStreams" => self.describe_log_streams(&wire::parse(body)?),
-            "CreateLogGroup" => self.create_log_group(&wire::parse(body)?),
-            "CreateLogStream" => self.create_log_stream(&wire::parse(body)?),
-            "PutLogEvents" => self.put_log_events(&wire::parse(body)?),
-            _ => Err(AwsError::bad_request("UnknownOperationException", format!("Logs has no {operation} here"))),
-        }
+        self.dispatch(operation, body)
     }
+}
+
+wire::operations! {
+    Logs as "Logs", AwsError:
+    "CreateLogGroup" => create_log_group,
+    "CreateLogStream" => create_log_stream,
+    "DescribeLogGroups" => describe_log_groups,
+    "DescribeLogStreams" => describe_log_streams,
+    "FilterLogEvents" => filter_log_events,
+    "GetLogEvents" => get_log_events,
+    "PutLogEvents" => put_log_events,
 }

@@ -43,6 +43,27 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AwsError> {
     serde_json::from_slice(body).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
 }
 
+/// Makes the operations that a service answers: their names, in `OPERATIONS`, and `dispatch`, which calls the method of one.
+macro_rules! operations {
+    ($service:ident as $named:literal, $error:ty: $($name:literal => $method:ident),+ $(,)?) => {
+        /// The operations that are answered here.
+        pub(crate) const OPERATIONS: &[&str] = &[$($name),+];
+
+        impl $service {
+            fn dispatch(&self, operation: &str, body: &[u8]) -> Result<serde_json::Value, $error> {
+                match operation {
+                    $($name => Ok(self.$method(&$crate::wire::parse(body)?)?),)+
+                    _ => {
+                        let why = format!(concat!($named, " has no {} here"), operation);
+                        Err(AwsError::bad_request("UnknownOperationException", why).into())
+                    }
+                }
+            }
+        }
+    };
+}
+pub(crate) use operations;
+
 impl From<rusqlite::Error> for AwsError {
     fn from(why: rusqlite::Error) -> Self {
         Self::internal(format!("the local stack's database failed: {why}"))

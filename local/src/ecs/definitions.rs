@@ -12,6 +12,11 @@ use crate::wire::AwsError;
 /// Longest name of a family or a container.
 const MAX_NAME_CHARS: usize = 255;
 
+/// What a revision is until it is deregistered, and from then on
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterTaskDefinition.html>).
+const ACTIVE: &str = "ACTIVE";
+const INACTIVE: &str = "INACTIVE";
+
 /// Most ARNs of an answer.
 const MAX_LISTED: usize = 100;
 
@@ -63,7 +68,7 @@ impl Ecs {
             containers(&definition).is_ok_and(|all| all.iter().any(|container| container.image == image))
         };
         self.0.db.transact(|tx| {
-            let mut families: Vec<_> = store::definitions(tx)?.into_iter().map(|(family, _)| family).collect();
+            let mut families: Vec<_> = store::definitions(tx, ACTIVE)?.into_iter().map(|(family, _)| family).collect();
             families.dedup();
             let newest = families.into_iter().map(|family| Ok((store::definition(tx, &family, None)?, family)));
             let newest = newest.collect::<Result<Vec<_>, AwsError>>()?;
@@ -86,17 +91,35 @@ impl Ecs {
         Ok(document)
     }
 
+    /// Makes a revision inactive: it runs no new tasks, and its tasks go on. It takes effect at once, where ECS may take ten
+    /// minutes. One that is inactive stays as it is. The refusals are those that
+    /// <https://github.com/getmoto/moto/blob/master/moto/ecs/exceptions.py> has.
+    pub(super) fn deregister_task_definition(&self, request: &DescribeTaskDefinition) -> Result<Value, AwsError> {
+        let (family, revision) = arn::family_and_revision(&request.task_definition)
+            .ok_or_else(|| client(format!("Invalid revision number. Number: {}", request.task_definition)))?;
+        let revision = revision.ok_or_else(|| client("Revision is missing."))?;
+        let now = view::seconds(self.0.clock.now());
+        let definition = self.0.db.transact(|tx| {
+            let found = store::definition(tx, family, Some(revision))?;
+            let (_, mut document) = found.ok_or_else(|| client("The specified task definition does not exist."))?;
+            if let Some(definition) = document.get_mut("taskDefinition").and_then(Value::as_object_mut) {
+                definition.insert("status".into(), INACTIVE.into());
+                definition.entry("deregisteredAt").or_insert(now);
+            }
+            store::replace_definition(tx, family, revision, &document)?;
+            Ok::<_, AwsError>(document.get_mut("taskDefinition").map(Value::take))
+        })?;
+        Ok(json!({ "taskDefinition": definition }))
+    }
+
     pub(super) fn list_task_definitions(&self, request: &ListTaskDefinitions) -> Result<Value, AwsError> {
         let limit = request.max_results.unwrap_or(MAX_LISTED);
         if !(1..=MAX_LISTED).contains(&limit) {
             return Err(invalid(format!("maxResults must be between 1 and {MAX_LISTED}")));
         }
-        let mut all = self.0.db.transact(store::definitions)?;
-        // None is ever made inactive here.
-        all.retain(|(family, _)| {
-            request.status.as_deref().is_none_or(|status| status == "ACTIVE")
-                && request.family_prefix.as_ref().is_none_or(|wanted| wanted == family)
-        });
+        let status = request.status.as_deref().unwrap_or(ACTIVE);
+        let mut all = self.0.db.transact(|tx| store::definitions(tx, status))?;
+        all.retain(|(family, _)| request.family_prefix.as_ref().is_none_or(|wanted| wanted == family));
         if request.sort.as_deref() == Some("DESC") {
             all.reverse();
         }
@@ -109,6 +132,14 @@ impl Ecs {
         let listed: Vec<_> = left.by_ref().take(limit).collect();
         let next = left.next().and_then(|_| listed.last().cloned());
         Ok(view::page("taskDefinitionArns", &listed, next))
+    }
+}
+
+/// Why a revision runs no new tasks, in the words of ECS (<https://github.com/DefangLabs/defang/pull/775>).
+pub(super) fn check_active(definition: &Value) -> Result<(), AwsError> {
+    match definition.get("status").and_then(Value::as_str) {
+        Some(INACTIVE) => Err(invalid("TaskDefinition is inactive")),
+        _ => Ok(()),
     }
 }
 
@@ -158,7 +189,7 @@ fn fill_in(document: &mut Map<String, Value>) {
             to.entry(name).or_insert(value);
         }
     };
-    document.insert("status".into(), "ACTIVE".into());
+    document.insert("status".into(), ACTIVE.into());
     document.insert("compatibilities".into(), json!(["EC2", "FARGATE"]));
     add(document, json!({ "volumes": [], "placementConstraints": [] }));
     let containers = document.get_mut("containerDefinitions").and_then(Value::as_array_mut);

@@ -58,23 +58,38 @@ pub(super) fn add_definition(
     Ok(document)
 }
 
-/// A revision of a family, the newest if none is named.
+/// A revision of a family, the newest active one if none is named.
 pub(super) fn definition(
     tx: &Transaction<'_>,
     family: &str,
     revision: Option<i64>,
 ) -> Result<Option<(i64, Value)>, AwsError> {
     let sql = "SELECT revision, document FROM ecs_definitions
-               WHERE family = ?1 AND (?2 IS NULL OR revision = ?2) ORDER BY revision DESC LIMIT 1";
+               WHERE family = ?1 AND iif(?2 IS NULL, document ->> '$.taskDefinition.status' = 'ACTIVE', revision = ?2)
+               ORDER BY revision DESC LIMIT 1";
     let found = tx.query_row(sql, params![family, revision], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
     found.optional()?.map(|(revision, document)| Ok((revision, decoded(&document)?))).transpose()
 }
 
-/// All revisions: family and number, sorted.
-pub(super) fn definitions(tx: &Transaction<'_>) -> Result<Vec<(String, i64)>, AwsError> {
-    let mut all = tx.prepare_cached("SELECT family, revision FROM ecs_definitions ORDER BY family, revision")?;
-    let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// All revisions in a status: family and number, sorted.
+pub(super) fn definitions(tx: &Transaction<'_>, status: &str) -> Result<Vec<(String, i64)>, AwsError> {
+    let sql = "SELECT family, revision FROM ecs_definitions WHERE document ->> '$.taskDefinition.status' = ?1
+               ORDER BY family, revision";
+    let mut all = tx.prepare_cached(sql)?;
+    let rows = all.query_map([status], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Writes a revision of a family again.
+pub(super) fn replace_definition(
+    tx: &Transaction<'_>,
+    family: &str,
+    revision: i64,
+    document: &Value,
+) -> Result<(), AwsError> {
+    let sql = "UPDATE ecs_definitions SET document = ?3 WHERE family = ?1 AND revision = ?2";
+    tx.execute(sql, params![family, revision, document.to_string()])?;
+    Ok(())
 }
 
 /// Writes a new task.

@@ -5,7 +5,7 @@ use uuid::{NoContext, Uuid};
 
 use super::{
     Ecs, Refused, arn,
-    definitions::containers,
+    definitions::{check_active, containers},
     launch::Launch,
     request::{
         self, ContainerDefinition, ContainerOverride, DescribeTasks, DesiredStatus, ListTasks, RunTask, StopTask, Tag,
@@ -213,6 +213,7 @@ fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<Plan, AwsEr
     let (family, revision) = arn::family_and_revision(&request.task_definition).ok_or_else(not_found)?;
     let (revision, document) = store::definition(tx, family, revision)?.ok_or_else(not_found)?;
     let definition = document.get("taskDefinition").cloned().unwrap_or_default();
+    check_active(&definition)?;
     let containers = containers(&definition)?;
     let overrides = request.overrides()?.container_overrides;
     for by in &overrides {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     identity::{ACCOUNT, REGION},
+    lambda::Lambda,
     wire::{self, AwsError},
 };
 
@@ -92,7 +93,7 @@ impl Events {
     /// # Errors
     ///
     /// What AWS would answer to such a request, or a 500 when the database failed.
-    pub fn handle(&self, operation: &str, body: &[u8]) -> Result<Value, AwsError> {
+    pub(crate) fn handle(&self, operation: &str, body: &[u8], lambda: &Lambda) -> Result<Value, AwsError> {
         match operation {
             "PutRule" => self.put_rule(wire::parse(body)?),
             "DescribeRule" => self.describe_rule(&wire::parse(body)?),
@@ -100,7 +101,7 @@ impl Events {
             "EnableRule" => self.switch_rule(&wire::parse(body)?, RuleState::Enabled),
             "DisableRule" => self.switch_rule(&wire::parse(body)?, RuleState::Disabled),
             "ListRules" => self.list_rules(&wire::parse(body)?),
-            "PutTargets" => self.put_targets(&wire::parse(body)?),
+            "PutTargets" => self.put_targets(&wire::parse(body)?, lambda),
             "RemoveTargets" => self.remove_targets(&wire::parse(body)?),
             "ListTargetsByRule" => self.list_targets(&wire::parse(body)?),
             "PutEvents" => self.put_events(wire::parse(body)?),
@@ -170,9 +171,13 @@ impl Events {
         page("Rules", all.map(|rule| Value::Object(shown(rule))).collect(), request)
     }
 
-    fn put_targets(&self, request: &Named) -> Result<Value, AwsError> {
+    /// A target that does not exist is refused: its events would be lost, and nobody would be told.
+    fn put_targets(&self, request: &Named, lambda: &Lambda) -> Result<Value, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         request.targets.iter().try_for_each(check_target)?;
+        for target in &request.targets {
+            lambda.require(&target.arn).map_err(|why| not_found(why.message))?;
+        }
         self.change(&request.name, |rules| {
             changeable(rules, &request.name)?;
             let mut rule = found(rules, &request.name)?.clone();

@@ -8,7 +8,7 @@ use axum::{
 };
 
 use crate::{
-    callers,
+    callers, dynamodb, ecs, logs,
     wire::{self, AwsError},
 };
 
@@ -33,6 +33,17 @@ impl Service {
             Self::Lambda => "lambda",
             Self::Logs => "logs",
             Self::Events => "events",
+        }
+    }
+
+    /// The operations that this machine has; `None` for events, which may be of any type.
+    pub(crate) fn operations(self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::DynamoDb => Some(dynamodb::OPERATIONS.to_vec()),
+            Self::Ecs => Some(ecs::OPERATIONS.to_vec()),
+            Self::Lambda => Some(LAMBDA.iter().map(|(_, _, name)| *name).collect()),
+            Self::Logs => Some(logs::OPERATIONS.to_vec()),
+            Self::Events => None,
         }
     }
 }
@@ -113,39 +124,43 @@ fn by_target(service: &str) -> Option<Service> {
     }
 }
 
-/// Lambda's operations go by method and path
+/// Lambda's operations: method, path and name. `*` stands for any part of a path
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html>).
+const LAMBDA: [(&str, &[&str], &str); 24] = [
+    ("POST", &["2015-03-31", "functions", "*", "invocations"], "Invoke"),
+    ("GET", &["2015-03-31", "functions"], "ListFunctions"),
+    ("POST", &["2015-03-31", "functions"], "CreateFunction"),
+    ("GET", &["2015-03-31", "functions", "*"], "GetFunction"),
+    ("DELETE", &["2015-03-31", "functions", "*"], "DeleteFunction"),
+    ("PUT", &["2015-03-31", "functions", "*", "code"], "UpdateFunctionCode"),
+    ("GET", &["2015-03-31", "functions", "*", "configuration"], "GetFunctionConfiguration"),
+    ("PUT", &["2015-03-31", "functions", "*", "configuration"], "UpdateFunctionConfiguration"),
+    ("GET", &["2015-03-31", "functions", "*", "versions"], "ListVersionsByFunction"),
+    ("POST", &["2015-03-31", "functions", "*", "versions"], "PublishVersion"),
+    ("GET", &["2015-03-31", "functions", "*", "aliases"], "ListAliases"),
+    ("POST", &["2015-03-31", "functions", "*", "aliases"], "CreateAlias"),
+    ("GET", &["2015-03-31", "functions", "*", "aliases", "*"], "GetAlias"),
+    ("PUT", &["2015-03-31", "functions", "*", "aliases", "*"], "UpdateAlias"),
+    ("DELETE", &["2015-03-31", "functions", "*", "aliases", "*"], "DeleteAlias"),
+    ("GET", &["2025-12-01", "functions", "*", "durable-executions"], "ListDurableExecutionsByFunction"),
+    ("GET", &["2025-12-01", "durable-executions", "*"], "GetDurableExecution"),
+    ("POST", &["2025-12-01", "durable-executions", "*", "checkpoint"], "CheckpointDurableExecution"),
+    ("GET", &["2025-12-01", "durable-executions", "*", "history"], "GetDurableExecutionHistory"),
+    ("GET", &["2025-12-01", "durable-executions", "*", "state"], "GetDurableExecutionState"),
+    ("POST", &["2025-12-01", "durable-executions", "*", "stop"], "StopDurableExecution"),
+    ("POST", &["2025-12-01", "durable-execution-callbacks", "*", "succeed"], "SendDurableExecutionCallbackSuccess"),
+    ("POST", &["2025-12-01", "durable-execution-callbacks", "*", "fail"], "SendDurableExecutionCallbackFailure"),
+    ("POST", &["2025-12-01", "durable-execution-callbacks", "*", "heartbeat"], "SendDurableExecutionCallbackHeartbeat"),
+];
+
 fn of_lambda(method: &Method, path: &str) -> Option<&'static str> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    Some(match (method.as_str(), parts.as_slice()) {
-        ("POST", ["2015-03-31", "functions", _, "invocations"]) => "Invoke",
-        ("GET", ["2015-03-31", "functions"]) => "ListFunctions",
-        ("POST", ["2015-03-31", "functions"]) => "CreateFunction",
-        ("GET", ["2015-03-31", "functions", _]) => "GetFunction",
-        ("DELETE", ["2015-03-31", "functions", _]) => "DeleteFunction",
-        ("PUT", ["2015-03-31", "functions", _, "code"]) => "UpdateFunctionCode",
-        ("GET", ["2015-03-31", "functions", _, "configuration"]) => "GetFunctionConfiguration",
-        ("PUT", ["2015-03-31", "functions", _, "configuration"]) => "UpdateFunctionConfiguration",
-        ("GET", ["2015-03-31", "functions", _, "versions"]) => "ListVersionsByFunction",
-        ("POST", ["2015-03-31", "functions", _, "versions"]) => "PublishVersion",
-        ("GET", ["2015-03-31", "functions", _, "aliases"]) => "ListAliases",
-        ("POST", ["2015-03-31", "functions", _, "aliases"]) => "CreateAlias",
-        ("GET", ["2015-03-31", "functions", _, "aliases", _]) => "GetAlias",
-        ("PUT", ["2015-03-31", "functions", _, "aliases", _]) => "UpdateAlias",
-        ("DELETE", ["2015-03-31", "functions", _, "aliases", _]) => "DeleteAlias",
-        ("GET", ["2025-12-01", "functions", _, "durable-executions"]) => "ListDurableExecutionsByFunction",
-        ("GET", ["2025-12-01", "durable-executions", _]) => "GetDurableExecution",
-        ("POST", ["2025-12-01", "durable-executions", _, "checkpoint"]) => "CheckpointDurableExecution",
-        ("GET", ["2025-12-01", "durable-executions", _, "history"]) => "GetDurableExecutionHistory",
-        ("GET", ["2025-12-01", "durable-executions", _, "state"]) => "GetDurableExecutionState",
-        ("POST", ["2025-12-01", "durable-executions", _, "stop"]) => "StopDurableExecution",
-        ("POST", ["2025-12-01", "durable-execution-callbacks", _, "succeed"]) => "SendDurableExecutionCallbackSuccess",
-        ("POST", ["2025-12-01", "durable-execution-callbacks", _, "fail"]) => "SendDurableExecutionCallbackFailure",
-        ("POST", ["2025-12-01", "durable-execution-callbacks", _, "heartbeat"]) => {
-            "SendDurableExecutionCallbackHeartbeat"
-        }
-        _ => return None,
-    })
+    let is_at = |pattern: &[&str]| {
+        pattern.len() == parts.len()
+            && pattern.iter().zip(&parts).all(|(wanted, part)| *wanted == "*" || wanted == part)
+    };
+    let operation = LAMBDA.iter().find(|(of, pattern, _)| *of == method.as_str() && is_at(pattern));
+    operation.map(|(_, _, name)| *name)
 }
 
 #[cfg(test)]

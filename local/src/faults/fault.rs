@@ -145,11 +145,28 @@ impl FromStr for On {
         match operation {
             "*" => Ok(Self { service: Some(service), operation: None }),
             _ if plain && operation.starts_with(|first: char| first.is_ascii_uppercase()) => {
+                if let Some(known) = service.operations()
+                    && !known.contains(&operation)
+                {
+                    return Err(unknown(service, operation, known));
+                }
                 Ok(Self { service: Some(service), operation: Some(operation.to_owned()) })
             }
             _ => Err(form()),
         }
     }
+}
+
+/// So many operations are named instead of one that there is not.
+const NEAREST: usize = 3;
+
+fn unknown(service: Service, operation: &str, mut known: Vec<&'static str>) -> String {
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &operation.to_lowercase());
+    known.sort_by(|one, other| likeness(other).total_cmp(&likeness(one)));
+    known.truncate(NEAREST);
+    let service = service.name();
+    let nearest: Vec<_> = known.iter().map(|name| format!("{service}:{name}")).collect();
+    format!("there is no operation {service}:{operation} here; the nearest are {}", nearest.join(", "))
 }
 
 impl fmt::Display for On {
@@ -225,6 +242,10 @@ mod tests {
             (r#"{"on": "s3:GetObject", "does": "fail"}"#, "dynamodb, ecs, lambda, logs, events"),
             (r#"{"on": "ecs", "does": "fail"}"#, "service:Operation"),
             (r#"{"on": "ecs:run-task", "does": "fail"}"#, "service:Operation"),
+            (r#"{"on": "ecs:RunTsk", "does": "fail"}"#, "no operation ecs:RunTsk here; the nearest are ecs:RunTask,"),
+            (r#"{"on": "dynamodb:Putitem", "does": "fail"}"#, "the nearest are dynamodb:PutItem,"),
+            (r#"{"on": "lambda:InvokeFunction", "does": "fail"}"#, "the nearest are lambda:"),
+            (r#"{"on": "logs:RunTask", "does": "fail"}"#, "no operation logs:RunTask here"),
             (r#"{"on": "ecs:RunTask", "does": "explode"}"#, "`throttle`"),
             (r#"{"on": "ecs:RunTask"}"#, "missing field `does`"),
             (r#"{"on": "ecs:RunTask", "does": "fail", "time": 2}"#, "unknown field `time`"),

@@ -131,3 +131,22 @@ async fn a_subscription_and_an_event_survive_the_stack() {
     let described = events(&theatre.stack, "DescribeRule", json!({ "Name": "mine" })).await;
     assert_eq!((&described["State"], &described["EventBusName"]), (&json!("ENABLED"), &json!("default")));
 }
+
+#[tokio::test]
+async fn a_function_that_does_not_exist_cannot_be_a_target() {
+    let stack = Stack::start(&["--function", "note=sleep 1000"]).await;
+    let rule = json!({ "Name": "mine", "EventPattern": json!({ "source": ["shop"] }).to_string() });
+    events(&stack, "PutRule", rule).await;
+    let put = async |function: &str| {
+        let targets = json!([{ "Id": "1", "Arn": format!("{FUNCTION}:{function}") }]);
+        let request = json!({ "Rule": "mine", "Targets": targets });
+        let response = stack.request("AWSEvents.PutTargets", &request).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    for function in ["nothing", "note:other"] {
+        let (status, said) = put(function).await;
+        assert_eq!(status, 400, "{said}");
+        assert!(said.contains("ResourceNotFoundException") && said.contains(&format!(":{function}")), "{said}");
+    }
+    assert_eq!(put("note").await.0, 200);
+}

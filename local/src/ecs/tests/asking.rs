@@ -97,3 +97,42 @@ async fn every_registration_is_a_revision() {
     let rest = stack.ask("ListTaskDefinitions", json!({ "nextToken": page["nextToken"] })).await.unwrap();
     assert_eq!(rest["taskDefinitionArns"], json!([arn::definition("f", 3)]));
 }
+
+#[tokio::test]
+async fn a_deregistered_revision_runs_no_new_tasks_and_its_tasks_go_on() {
+    let (stack, _directory) = Stack::fresh();
+    stack.script("sleep 300").await;
+    let task = stack.run(json!({ "taskDefinition": "f" })).await;
+    stack.script("true").await;
+    let named = |name: &str| json!({ "taskDefinition": name });
+    let gone = stack.ask("DeregisterTaskDefinition", named("f:1")).await.unwrap();
+    assert_eq!(gone["taskDefinition"]["status"], "INACTIVE");
+    assert!(gone["taskDefinition"]["deregisteredAt"].is_number(), "{gone:#}");
+    let again = stack.ask("DeregisterTaskDefinition", named("f:1")).await.unwrap();
+    assert_eq!(again, gone, "it is so already");
+
+    let refused = AwsError::from(stack.ask("RunTask", named("f:1")).await.unwrap_err());
+    assert_eq!((refused.code, &*refused.message), ("InvalidParameterException", "TaskDefinition is inactive"));
+    let seen = stack.ask("DescribeTasks", json!({ "tasks": [task] })).await.unwrap();
+    assert_eq!(seen["tasks"][0]["desiredStatus"], "RUNNING");
+    let shown = stack.ask("DescribeTaskDefinition", named("f:1")).await.unwrap();
+    assert_eq!(shown["taskDefinition"]["status"], "INACTIVE");
+    let listed = async |status: &str| {
+        stack.ask("ListTaskDefinitions", json!({ "status": status })).await.unwrap()["taskDefinitionArns"].take()
+    };
+    assert_eq!(listed("ACTIVE").await, json!([arn::definition("f", 2)]));
+    assert_eq!(listed("INACTIVE").await, json!([arn::definition("f", 1)]));
+
+    // A family is its newest active revision.
+    stack.ask("DeregisterTaskDefinition", named("f:2")).await.unwrap();
+    let refused = AwsError::from(stack.ask("RunTask", named("f")).await.unwrap_err());
+    assert_eq!(refused.message, "TaskDefinition not found.");
+    stack.script("true").await;
+    let newest = stack.ask("DescribeTaskDefinition", named("f")).await.unwrap();
+    assert_eq!(newest["taskDefinition"]["revision"], 3, "no number comes again");
+    for (name, why) in [("f", "Revision is missing."), ("f:9", "The specified task definition does not exist.")] {
+        let refused = AwsError::from(stack.ask("DeregisterTaskDefinition", named(name)).await.unwrap_err());
+        assert_eq!((refused.code, &*refused.message), ("ClientException", why), "{name}");
+    }
+    stack.ecs.shut_down().await;
+}
