@@ -283,6 +283,37 @@ fn the_wait_before_another_attempt_is_noted_only_if_there_will_be_one() {
     assert_eq!(noted(&waits, &failed(2), 1_010), None, "it was the last attempt, and waits for nothing");
 }
 
+/// More than three that the platform ended are no accident: from then on they count.
+#[test]
+fn the_timeline_names_the_attempts_that_do_not_count() {
+    let failed = |number, excused| Event::AttemptFailed {
+        attempt: Attempt::new(number).unwrap(),
+        error: JobError::new("stopped", "any"),
+        excused,
+        exit_code: None,
+    };
+    let started =
+        |number| Event::TaskStarted { attempt: Attempt::new(number).unwrap(), task_arn: format!("t{number}") };
+    let start = Execution { request: Request { max_attempts: 9, ..execution().request }, ..execution() };
+    let mut events = vec![started(1), failed(1, false), started(2)];
+    events.extend((2..=5).map(|number| failed(number, true)));
+    events.push(started(6));
+    let end = events.iter().fold(start, |now, event| now.after(event, at(1_001)).unwrap().unwrap());
+    assert_eq!((end.uncounted_attempts(), end.attempts()), (3, 12));
+    let told: Vec<_> = told(&end).into_iter().filter_map(|(_, detail)| detail).collect();
+    let expected = [
+        "attempt 1",
+        "attempt 1: stopped",
+        "attempt 2",
+        "attempt 2: stopped (not counted: ended by the platform)",
+        "attempt 3: stopped (not counted: ended by the platform)",
+        "attempt 4: stopped (not counted: ended by the platform)",
+        "attempt 5: stopped",
+        "attempt 6 (3 not counted: ended by the platform)",
+    ];
+    assert_eq!(told, expected);
+}
+
 fn told(execution: &Execution) -> Vec<(Moment, Option<&str>)> {
     let entries = execution.timeline.entries().iter();
     entries.map(|entry| (entry.what.clone(), entry.detail.as_deref())).collect()

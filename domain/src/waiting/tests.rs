@@ -153,7 +153,7 @@ fn the_end_between_two_attempts_has_the_last_one_s_stop_code() {
         [(&cancelled, "cancelled while waiting to retry"), (&timed_out, "the deadline passed while waiting to retry")]
     {
         let (Verdict::Cancelled(error) | Verdict::TimedOut(error)) = &ending.verdict else { panic!("{ending:?}") };
-        assert_eq!(error.message, format!("{what}; attempt 1 of 4 failed: stopped: host lost"));
+        assert_eq!(error.message, format!("{what}; attempt 1 of 4 (1 not counted) failed: stopped: host lost"));
         assert_eq!(error.stop_code.as_deref(), Some("SpotInterruption"));
     }
     let cancelling =
