@@ -104,20 +104,22 @@ test("logs are followed to their end", { timeout }, async () => {
   assert.deepEqual(await texts(logs(longhaul, running.executionId, { follow: true })), said);
 });
 
-test("a log goes on behind pages without lines", { timeout }, async () => {
-  const { executionId } = await startSync(longhaul, { input: 1, task: "talks" });
-  await waitFor(longhaul, executionId);
-  const tokens = ["a", "b", undefined];
-  const emptyAtFirst: typeof fetch = async (input) => {
-    const nextToken = tokens.shift();
-    if (nextToken !== undefined) return Response.json({ executionId, attempt: 1, lines: [], nextToken });
-    // What stands behind the last of them is the log.
-    const { url } = input as Request;
-    return fetch(url.includes("nextToken=b") ? url.replace("?nextToken=b", "") : url);
+test("a log goes on behind pages without lines, until a token comes again", { timeout }, async () => {
+  const line = { at: "2026-01-01T00:00:00Z", text: "line" };
+  const pages = [
+    { lines: [], nextToken: "a" },
+    { lines: [], nextToken: "b" },
+    { lines: [line], nextToken: "c" },
+    { lines: [], nextToken: "c" },
+  ];
+  const asked: (string | null)[] = [];
+  const answers: typeof fetch = async (input) => {
+    asked.push(new URL((input as Request).url).searchParams.get("nextToken"));
+    return Response.json({ executionId: "an-id", attempt: 1, ...pages[asked.length - 1] });
   };
-  const patient = createLonghaul({ baseUrl: stack.api, fetch: emptyAtFirst });
-  const texts = (await collected(logs(patient, executionId))).map(({ text }) => text);
-  assert.deepEqual(texts, ["line 1", "line 2", "line 3"]);
+  const client = createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers });
+  assert.deepEqual(await collected(logs(client, "an-id")), [line]);
+  assert.deepEqual(asked, [null, "a", "b", "c"]);
 });
 
 test("a history has every operation of the workflow, over its pages", { timeout }, async () => {
