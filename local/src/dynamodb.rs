@@ -87,11 +87,11 @@ impl DynamoDb {
                 "ExclusiveStartKey": from_key,
             }))?)?;
             let page = serde_json::to_value(page)?;
-            let items = page["Items"].as_array().into_iter().flatten();
-            for job in items.filter_map(|item| item["task"]["S"].as_str()) {
+            let items = page.get("Items").and_then(Value::as_array).into_iter().flatten();
+            for job in items.filter_map(|item| item.pointer("/task/S")?.as_str()) {
                 *counts.entry(job.to_owned()).or_default() += 1;
             }
-            from_key = page["LastEvaluatedKey"].clone();
+            from_key = page.get("LastEvaluatedKey").cloned().unwrap_or_default();
             if from_key.is_null() {
                 return Ok(counts);
             }
