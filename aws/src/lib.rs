@@ -14,6 +14,7 @@ mod history;
 mod http;
 mod logs;
 mod reconciler;
+mod reports;
 mod tasks;
 mod workflows;
 
@@ -25,5 +26,6 @@ pub use function_log::{log_as_json, log_filter};
 pub use history::{Histories, HistoryError, HistoryPage};
 pub use logs::{LogError, LogPage, Logs, ReadFrom};
 pub use reconciler::{Attend, Reconciler};
+pub use reports::Reports;
 pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks, offered};
 pub use workflows::{StartError, StoredStart, WakeUp, WorkflowStatus, Workflows};

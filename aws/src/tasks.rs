@@ -390,6 +390,7 @@ fn task(seen: aws_sdk_ecs::types::Task) -> Task {
     Task {
         arn: seen.task_arn.unwrap_or_default(),
         stopped: seen.last_status.as_deref() == Some("STOPPED"),
+        started_at: seen.started_at.and_then(|at| timestamp(at.secs(), at.subsec_nanos())),
         stop_code: seen.stop_code.map(|code| code.as_str().to_owned()),
         stopped_reason: seen.stopped_reason,
         stopped_at: seen.stopped_at.and_then(|at| timestamp(at.secs(), at.subsec_nanos())),

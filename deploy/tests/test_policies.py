@@ -27,8 +27,8 @@ EXPECTED = {
     "SyncRole": lambda: with_implied(rust.calls_from("durable", "sync")) | CHECKPOINT | WRITE_LOGS,
     "CallbackRole": lambda: with_implied(rust.calls_from("durable", "callback")) | CHECKPOINT | WRITE_LOGS,
     "ReconcilerRole": lambda: with_implied(rust.calls_of_crate("reconciler")) | CONSUME | WRITE_LOGS,
-    # A job has its task's role too: without the table, nothing.
-    "TaskRole": lambda: set(),
+    # A job has its task's role too: without the table, it may only leave reports.
+    "TaskRole": lambda: {"dynamodb:PutItem"},
     "TableTaskRole": lambda: with_implied(rust.calls_of_crate("worker")),
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     "TaskExecutionRole": lambda: WRITE_LOGS
@@ -110,11 +110,15 @@ class Policies(unittest.TestCase):
         catalog = json.loads(self.template.properties("SyncFunction")["Environment"]["Variables"]["TASKS"])
         return {job["tableRole"] for job in catalog.values() if "tableRole" in job}
 
-    def test_a_task_that_does_not_use_the_table_may_do_nothing(self):
+    def test_a_task_that_does_not_use_the_table_may_only_leave_reports(self):
         self.assertEqual(self.table_roles(), {"<TableTaskRole.Arn>"})
         for job in map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition")):
             self.assertEqual(job["TaskRoleArn"], "<TaskRole.Arn>")
-        self.assertEqual(list(statements(self.template, "TaskRole")), [])
+        (report,) = statements(self.template, "TaskRole")
+        self.assertEqual((report["Action"], report["Resource"]), ("dynamodb:PutItem", "<Table.Arn>"))
+        # An execution's id has no `/`: see `Execution::report_key`.
+        keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "report/*"}, "Null": {"dynamodb:LeadingKeys": "false"}}
+        self.assertEqual(report["Condition"], keys)
 
     def of_jobs(self):
         """What each policy that names jobs has to name, by its Sid."""

@@ -183,6 +183,9 @@ impl Execution {
         match event {
             Event::TaskStarted { attempt, .. } => {
                 next.waiting = None;
+                if let Some(stopped) = &self.stopped {
+                    next.state = next.state.with_start_of(stopped);
+                }
                 next.earlier.extend(self.state.run().cloned());
                 let detail = match self.uncounted_attempts() {
                     0 => format!("attempt {attempt}"),
@@ -252,11 +255,23 @@ impl Execution {
     fn task_stopped(&self, task: &Task) -> Option<Self> {
         let failed = self.state.run().filter(|run| self.failed.last.is_some_and(|last| run.attempt <= last));
         let late = self.earlier.iter().chain(failed).any(|run| run.task_arn == task.arn);
-        if self.pattern == Pattern::Callback || self.status().is_final() || late || self.told_of(&task.arn).is_some() {
+        if self.status().is_final() || late || self.told_of(&task.arn).is_some() {
             return None;
         }
-        let stopped = Some(Box::new(Task { environment: Vec::new(), ..task.clone() }));
-        Some(Self { stopped, version: self.version + 1, ..self.clone() })
+        let state = self.state.with_start_of(task);
+        let stopped = match self.pattern {
+            Pattern::Sync => Some(Box::new(Task { environment: Vec::new(), ..task.clone() })),
+            Pattern::Callback if state == self.state => return None,
+            Pattern::Callback => None,
+        };
+        Some(Self { state, stopped, version: self.version + 1, ..self.clone() })
+    }
+
+    /// The attempt that a task works on, if that was recorded.
+    #[must_use]
+    pub fn attempt_of(&self, task_arn: &str) -> Option<Attempt> {
+        let run = self.state.run().into_iter().chain(&self.earlier).find(|run| run.task_arn == task_arn);
+        run.map(|run| run.attempt)
     }
 
     /// The task of an attempt, if one was recorded.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    Ending, Execution, JobError, Pattern, Run, State, Verdict,
+    Ending, Execution, JobError, Pattern, Report, Run, State, Told, Verdict,
     output::{Exit, Output, ResultSource, Scanner, StoppedBy, cut_short, judge, kinds},
     task::{Line, MAX_EVENT_BYTES, Task},
 };
@@ -79,10 +79,33 @@ pub fn has_printed_all(execution: &Execution, now: Timestamp) -> bool {
 #[must_use]
 pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines: &[Line], now: Timestamp) -> Ending {
     let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
-    let mut ending = judge(exit(task, container), output(lines), ResultSource::Log, &tail(lines), finished_at);
-    if let Some(by) = stopped_by(execution, task, &ending) {
-        ending = cut_short(by, execution.request.timeout, ending);
-    }
+    let ending = judge(exit(task, container), output(lines), ResultSource::Log, &tail(lines), finished_at);
+    // Of a task that is forgotten, nobody knows when it ended.
+    let by = task.and_then(|task| stopped_by(execution, was_stopped(task), &ending));
+    judged(execution, task, container, by, ending)
+}
+
+/// What an execution's task came to by its worker's own report. Why it was stopped, ECS knows better, if it knows the task.
+#[must_use]
+pub fn reported(execution: &Execution, task: Option<&Task>, container: &str, report: &Report) -> Ending {
+    let by = match report.told {
+        Some(Told::ByDeadline) if !matches!(execution.state, State::Cancelling { .. }) => Some(StoppedBy::Deadline),
+        told => stopped_by(execution, told.is_some(), &report.ending),
+    };
+    judged(execution, task, container, by, report.ending.clone())
+}
+
+fn judged(
+    execution: &Execution,
+    task: Option<&Task>,
+    container: &str,
+    by: Option<StoppedBy>,
+    ending: Ending,
+) -> Ending {
+    let mut ending = match by {
+        Some(by) => cut_short(by, execution.request.timeout, ending),
+        None => ending,
+    };
     match &mut ending.verdict {
         Verdict::Completed => {}
         Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
@@ -186,11 +209,13 @@ fn tail(lines: &[Line]) -> String {
     lines.iter().skip(last).map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
-/// Who ended the task, if it did not end by itself. A job that was through before anybody stopped it has completed.
-fn stopped_by(execution: &Execution, task: Option<&Task>, ending: &Ending) -> Option<StoppedBy> {
-    // Of a task that is forgotten, nobody knows when it ended.
-    let task = task?;
-    let stopped = is_retired(task) || task.stop_code.as_deref().is_some_and(|code| STOPPED.contains(&code));
+/// Whether ECS stopped the task, for whatever reason: it did not end by itself.
+fn was_stopped(task: &Task) -> bool {
+    is_retired(task) || task.stop_code.as_deref().is_some_and(|code| STOPPED.contains(&code))
+}
+
+/// Who ended a job, if it did not end by itself. One that was through before anybody stopped it has completed.
+fn stopped_by(execution: &Execution, stopped: bool, ending: &Ending) -> Option<StoppedBy> {
     let incomplete = ending.verdict != Verdict::Completed;
     let late = ending.finished_at >= execution.deadline;
     match execution.state {

@@ -63,7 +63,7 @@ pub struct Run {
     pub attempt: Attempt,
     /// ARN of the ECS task.
     pub task_arn: String,
-    /// When its start was recorded.
+    /// When it started: as ECS says once it has stopped, and until then when its start was recorded.
     pub started_at: Timestamp,
     /// What a newer version stored beside it.
     #[serde(flatten)]
@@ -73,6 +73,11 @@ pub struct Run {
 impl Run {
     fn new(attempt: Attempt, task_arn: &str, started_at: Timestamp) -> Self {
         Self { attempt, task_arn: task_arn.to_owned(), started_at, unknown: Unknown::default() }
+    }
+
+    /// The same, of a job that ended then: its start may have been recorded after its end.
+    fn ended(&self, at: Timestamp) -> Self {
+        Self { started_at: self.started_at.min(at), ..self.clone() }
     }
 }
 
@@ -373,6 +378,19 @@ impl State {
         }
     }
 
+    /// The same, with the start of a task as ECS tells it.
+    pub(crate) fn with_start_of(&self, task: &Task) -> Self {
+        let mut next = self.clone();
+        let run = match &mut next {
+            Self::Running { run, .. } | Self::Cancelling { run: Some(run), .. } => run,
+            Self::Pending | Self::Cancelling { run: None, .. } | Self::Final { .. } => return next,
+        };
+        if let Some(started_at) = task.started_at.filter(|_| run.task_arn == task.arn) {
+            run.started_at = started_at;
+        }
+        next
+    }
+
     /// The state that `event`, seen at `at`, leads to. Steps run at least once: an event that is already recorded is
     /// `None`, not an error.
     ///
@@ -436,10 +454,11 @@ impl State {
             }
             (Self::Pending, Event::Ended(ending)) => Ok(Some(Self::Final { run: None, ending: ending.clone() })),
             (Self::Running { run, .. }, Event::Ended(ending)) => {
-                Ok(Some(Self::Final { run: Some(run.clone()), ending: ending.clone() }))
+                Ok(Some(Self::Final { run: Some(run.ended(ending.finished_at)), ending: ending.clone() }))
             }
             (Self::Cancelling { run, .. }, Event::Ended(ending)) => {
-                Ok(Some(Self::Final { run: run.clone(), ending: ending.clone() }))
+                let run = run.as_ref().map(|run| run.ended(ending.finished_at));
+                Ok(Some(Self::Final { run, ending: ending.clone() }))
             }
             (Self::Final { ending, .. }, Event::Ended(again)) if ending == again => Ok(None),
             (Self::Final { .. }, Event::Ended(_)) => Err(refused("it is over")),

@@ -15,6 +15,9 @@ pub struct Task {
     pub arn: String,
     /// Whether it is over: `lastStatus` is `STOPPED`.
     pub stopped: bool,
+    /// When its containers were running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// Why it stopped, as ECS's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<String>,

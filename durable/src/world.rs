@@ -3,8 +3,8 @@
 mod launch;
 
 use aws::{
-    AdvanceError, CallFailed, Cause, Connection, Created, Executions, Logs, Phase, RunError, Seen, StoredStart, Tasks,
-    clock,
+    AdvanceError, CallFailed, Cause, Connection, Created, Executions, Logs, Phase, Reports, RunError, Seen,
+    StoredStart, Tasks, clock,
 };
 use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict, judge,
@@ -23,6 +23,7 @@ pub struct World {
     executions: Executions,
     tasks: Tasks,
     logs: Logs,
+    reports: Reports,
     config: Config,
 }
 
@@ -34,6 +35,7 @@ impl World {
             executions: Executions::new(connection, &config.table),
             tasks: Tasks::new(connection, &config.cluster, config.network.clone()),
             logs: Logs::new(connection, &config.log_group),
+            reports: Reports::new(connection, &config.table),
             config,
         }
     }
@@ -279,11 +281,17 @@ impl Activities for World {
                 Seen::Missing => None,
             },
         };
+        let container = self.config.catalog.get(&execution.request.task).map_or("", |job| job.container.as_str());
+        match self.reports.of(&execution, task_arn).await {
+            Ok(Some(report)) => return Ok(Some(judge::reported(&execution, task.as_deref(), container, &report))),
+            Ok(None) => {}
+            Err(why) if why.retryable() && patience != Patience::None => return Err(why.into()),
+            Err(why) => tracing::warn!(executionId = %id, error = %why, "cannot read a report: the log has to do"),
+        }
         let lines = self.lines(&execution, task_arn).await;
         if patient && lines.as_ref().is_ok_and(Vec::is_empty) {
             return Err(EffectFailed::passing("the task's log is not there yet"));
         }
-        let container = self.config.catalog.get(&execution.request.task).map_or("", |job| job.container.as_str());
         let ending = |lines: &[Line]| judge::ending(&execution, task.as_deref(), container, lines, clock::now());
         match lines {
             Ok(lines) => Ok(Some(ending(&lines))),

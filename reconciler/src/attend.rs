@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use aws::{
-    AdvanceError, CallFailed, Connection, Executions, Logs, Phase, Seen, StartError, Tasks, WakeUp, WorkflowStatus,
-    Workflows, clock,
+    AdvanceError, CallFailed, Connection, Executions, Logs, Phase, Reports, Seen, StartError, Tasks, WakeUp,
+    WorkflowStatus, Workflows, clock,
 };
 use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Run, State, Verdict, judge,
@@ -37,6 +37,7 @@ pub(crate) struct Attendant {
     workflows: Workflows,
     pub(crate) tasks: Tasks,
     logs: Logs,
+    reports: Reports,
     config: Config,
 }
 
@@ -47,6 +48,7 @@ impl Attendant {
             workflows: Workflows::new(connection, &config.sync_function, &config.callback_function),
             tasks: Tasks::new(connection, &config.cluster, aws::Network::default()),
             logs: Logs::new(connection, &config.log_group),
+            reports: Reports::new(connection, &config.table),
             config,
         }
     }
@@ -182,15 +184,23 @@ impl Attendant {
         }
     }
 
-    /// What a task came to. Where its log is not to be read, the exit code tells, but for a result: that is lost.
+    /// What a task came to: its worker's report tells, or else its log. Where AWS shows neither, the exit code tells, but for a
+    /// result: that is lost.
     async fn ending(&self, execution: &Execution, task: Option<&Task>) -> Result<Ending, Error> {
         let job = self.config.catalog.get(&execution.request.task);
         let arn = execution.state.run().map(|run| run.task_arn.as_str()).or(task.map(|task| task.arn.as_str()));
-        let lines = match (job, arn) {
-            (Some(job), Some(arn)) => self.last_lines(&job.log_stream(arn), task).await,
-            _ => Ok(Vec::new()),
-        };
         let container = job.map_or("", |job| job.container.as_str());
+        let lines = match arn {
+            Some(arn) => match self.reports.of(execution, arn).await {
+                Ok(Some(report)) => return Ok(judge::reported(execution, task, container, &report)),
+                Ok(None) => match job {
+                    Some(job) => self.last_lines(&job.log_stream(arn), task).await,
+                    None => Ok(Vec::new()),
+                },
+                Err(why) => Err(why),
+            },
+            None => Ok(Vec::new()),
+        };
         let ending = |lines: &[Line]| judge::ending(execution, task, container, lines, clock::now());
         let stopped_at = task.and_then(|task| task.stopped_at).unwrap_or(execution.created_at);
         let waited = clock::now().duration_since(stopped_at);

@@ -56,6 +56,7 @@ fn task_stopped(detail: &Value) -> Option<Notice> {
         started_by: ExecutionId,
         stop_code: Option<String>,
         stopped_reason: Option<String>,
+        started_at: Option<Timestamp>,
         stopped_at: Option<Timestamp>,
         #[serde(default)]
         containers: Vec<DetailContainer>,
@@ -74,6 +75,7 @@ fn task_stopped(detail: &Value) -> Option<Notice> {
     let task = Task {
         arn: detail.task_arn,
         stopped: true,
+        started_at: detail.started_at,
         stop_code: detail.stop_code,
         stopped_reason: detail.stopped_reason,
         stopped_at: detail.stopped_at,
@@ -117,7 +119,8 @@ mod tests {
             "detail-type": "ECS Task State Change",
             "detail": {
                 "taskArn": "arn:task", "lastStatus": last_status, "startedBy": started_by, "version": 5,
-                "stopCode": "EssentialContainerExited", "stoppedAt": "2026-01-01T00:00:00.5Z",
+                "stopCode": "EssentialContainerExited", "startedAt": "2026-01-01T00:00:00Z",
+                "stoppedAt": "2026-01-01T00:00:00.5Z",
                 "containers": [{ "name": "job", "exitCode": 3 }, { "name": "other" }],
             },
         })
@@ -127,6 +130,7 @@ mod tests {
     fn a_stopped_task_names_its_execution_and_says_how_it_ended() {
         let Some(Notice::TaskStopped { execution, task }) = Notice::of(&stopped("e1", "STOPPED")) else { panic!() };
         assert_eq!((execution.as_str(), task.containers[0].exit_code), ("e1", Some(3)));
+        assert_eq!(task.started_at.unwrap().to_string(), "2026-01-01T00:00:00Z");
         assert_eq!(task.stopped_at.unwrap().to_string(), "2026-01-01T00:00:00.5Z");
     }
 

@@ -124,7 +124,9 @@ fn start(command: &[OsString], input: &Json, file: Option<&ResultFile>) -> Resul
     start.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     // The rest of the environment is the command's too: EXECUTION_ID, the task's role, and what its image sets. Where the
     // worker reads and records is the worker's business.
-    start.env_remove(config::EXECUTIONS_TABLE).env_remove(config::INPUT_TABLE);
+    for name in [config::EXECUTIONS_TABLE, config::INPUT_TABLE, config::REPORT_TABLE, config::REPORT_KEY] {
+        start.env_remove(name);
+    }
     if fits_environment(input) {
         start.env(config::INPUT, input.text());
     } else {

@@ -15,6 +15,10 @@ pub(crate) const INPUT_TABLE: &str = "INPUT_TABLE";
 /// The variable that names the table to record the outcome in.
 pub(crate) const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
 
+/// The variable that names the table to store a report in, and the one that names its key there.
+pub(crate) const REPORT_TABLE: &str = "REPORT_TABLE";
+pub(crate) const REPORT_KEY: &str = "REPORT_KEY";
+
 /// What this task was started for. All of it may be absent: then somebody runs the image by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -31,6 +35,9 @@ pub struct Config {
     pub(crate) input: Source,
     /// `EXECUTIONS_TABLE`: where the outcome is to be recorded. Absent if somebody else looks after that.
     pub(crate) record: Option<Item>,
+    /// `REPORT_TABLE` and `REPORT_KEY`: where to report the outcome for somebody else to record. Absent if nobody reads reports:
+    /// an older version started the task, or somebody by hand.
+    pub(crate) report: Option<ReportPlace>,
     /// `ECS_CONTAINER_METADATA_URI_V4`: where the ECS agent tells of the task.
     pub(crate) metadata: Option<String>,
 }
@@ -53,6 +60,15 @@ pub(crate) struct Item {
     pub(crate) table: String,
     /// Its key.
     pub(crate) id: ExecutionId,
+}
+
+/// Where a report is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReportPlace {
+    /// The table.
+    pub(crate) table: String,
+    /// Its key there.
+    pub(crate) key: String,
 }
 
 impl Config {
@@ -86,6 +102,10 @@ impl Config {
                 (None, None) => Source::Stdin,
             },
             record: item(table),
+            report: env
+                .optional(REPORT_TABLE)
+                .zip(env.optional(REPORT_KEY))
+                .map(|(table, key)| ReportPlace { table, key }),
             metadata: env.optional("ECS_CONTAINER_METADATA_URI_V4"),
             id,
         };

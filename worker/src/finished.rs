@@ -1,13 +1,10 @@
 //! How a job ended, as the worker saw it, and what follows from it.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::io::{self, Write as _};
 
 use domain::{
-    Ending, Verdict,
-    output::{Exit, Output, ResultSource, StoppedBy, cut_short, judge},
+    Report, Told, Verdict,
+    output::{Exit, Output, ResultSource, judge},
 };
 use jiff::Timestamp;
 
@@ -49,16 +46,15 @@ impl Finished {
         Self { stop: Some(stop), ..Self::of(exit, at) }
     }
 
-    /// What is to be recorded. A signal says that the task was stopped, and not why: only the execution's state tells
-    /// whether it was cancelled. `timeout` is how long the job was allowed to take.
-    pub(crate) fn ending(&self, cancelling: bool, timeout: Duration) -> Ending {
+    /// What is to be said of it. A signal says that the task was stopped, and not why: only the execution's state tells
+    /// whether it was cancelled.
+    pub(crate) fn report(&self) -> Report {
         let ending = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
-        match self.stop {
-            None => ending,
-            Some(Stop::Deadline) => cut_short(StoppedBy::Deadline, timeout, ending),
-            Some(Stop::Signal(_)) if cancelling => cut_short(StoppedBy::Cancel, timeout, ending),
-            Some(Stop::Signal(_)) => cut_short(StoppedBy::Other, timeout, ending),
-        }
+        let told = self.stop.map(|stop| match stop {
+            Stop::Deadline => Told::ByDeadline,
+            Stop::Signal(_) => Told::BySignal,
+        });
+        Report::new(ending, told)
     }
 
     /// Prints the result as the last line of stdout: where nobody records it, the log is where it is looked for.
@@ -76,8 +72,7 @@ impl Finished {
             Output::TooLarge(_) | Output::TooDeep(_) | Output::BadFile(_)
                 if self.source == ResultSource::File && self.exit.code() == Some(0) =>
             {
-                let ending = self.ending(false, Duration::ZERO);
-                match ending.verdict {
+                match self.report().ending.verdict {
                     Verdict::Failed(error) => Err(io::Error::other(error.message)),
                     Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => Ok(()),
                 }
@@ -86,10 +81,12 @@ impl Finished {
         }
     }
 
-    /// The worker's own exit code: the job's. The 0 of one that was told to end would tell whoever judges by the exit code alone
-    /// that it had completed: ECS sends a signal also when another container of the task has ended, and says no more of it.
-    pub(crate) fn exit_code(&self) -> u8 {
+    /// The worker's own exit code: the job's. Where nobody was `told` of the end, the 0 of a job that was told to end would tell
+    /// whoever judges by the exit code alone that it had completed: ECS sends a signal also when another container of the task
+    /// has ended, and says no more of it.
+    pub(crate) fn exit_code(&self, told: bool) -> u8 {
         let code = match (self.exit.code(), self.stop) {
+            (Some(code), _) if told => Some(code),
             (Some(0) | None, Some(Stop::Deadline)) => Some(DEADLINE_PASSED),
             (Some(0) | None, Some(Stop::Signal(signal))) => Exit::Signal(signal.as_raw()).code(),
             (code, _) => code,
@@ -100,6 +97,8 @@ impl Finished {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use domain::output::kinds;
     use rustix::process::Signal;
 
@@ -112,25 +111,35 @@ mod tests {
     #[test]
     fn the_state_tells_a_cancelled_job_from_a_stopped_one() {
         let stopped = finished(Exit::Signal(15), Some(Stop::Signal(Signal::TERM)));
-        let Verdict::Cancelled(error) = stopped.ending(true, Duration::ZERO).verdict else { panic!("{stopped:?}") };
+        let Verdict::Cancelled(error) = stopped.report().ending(true, Duration::ZERO).verdict else {
+            panic!("{stopped:?}")
+        };
         assert_eq!(error.kind, kinds::CANCELLED);
-        let Verdict::Failed(error) = stopped.ending(false, Duration::ZERO).verdict else { panic!("{stopped:?}") };
+        let Verdict::Failed(error) = stopped.report().ending(false, Duration::ZERO).verdict else {
+            panic!("{stopped:?}")
+        };
         assert_eq!(error.kind, kinds::STOPPED);
     }
 
     #[test]
     fn nobody_s_stop_leaves_the_verdict_alone() {
-        assert_eq!(finished(Exit::Code(0), None).ending(true, Duration::ZERO).verdict, Verdict::Completed);
+        assert_eq!(finished(Exit::Code(0), None).report().ending(true, Duration::ZERO).verdict, Verdict::Completed);
     }
 
     #[test]
     fn the_exit_code_is_the_job_s_unless_that_would_hide_a_stop() {
-        assert_eq!(finished(Exit::Code(3), None).exit_code(), 3);
-        assert_eq!(finished(Exit::Signal(9), Some(Stop::Deadline)).exit_code(), 137);
-        assert_eq!(finished(Exit::Code(0), Some(Stop::Deadline)).exit_code(), 124);
-        assert_eq!(finished(Exit::Code(0), Some(Stop::Signal(Signal::TERM))).exit_code(), 143);
-        assert_eq!(finished(Exit::Code(3), Some(Stop::Signal(Signal::TERM))).exit_code(), 3);
-        assert_eq!(Finished::before_it_began(Stop::Signal(Signal::TERM), Timestamp::UNIX_EPOCH).exit_code(), 143);
-        assert_eq!(finished(Exit::Lost("gone".into()), None).exit_code(), 125);
+        let term = Some(Stop::Signal(Signal::TERM));
+        for (exit, stop, alone, told) in [
+            (Exit::Code(3), None, 3, 3),
+            (Exit::Signal(9), Some(Stop::Deadline), 137, 137),
+            (Exit::Code(0), Some(Stop::Deadline), 124, 0),
+            (Exit::Code(0), term, 143, 0),
+            (Exit::Code(3), term, 3, 3),
+            (Exit::Lost("it had not begun".into()), term, 143, 143),
+            (Exit::Lost("gone".into()), None, 125, 125),
+        ] {
+            let finished = finished(exit, stop);
+            assert_eq!([finished.exit_code(false), finished.exit_code(true)], [alone, told], "{finished:?}");
+        }
     }
 }

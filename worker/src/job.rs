@@ -112,8 +112,8 @@ mod tests {
     #[tokio::test]
     async fn what_a_job_returns_is_its_result() {
         let done = outcome("20", None, |n| async move { Ok(json!({"twice": 2 * n})) }).await;
-        let ending = done.ending(false, Duration::from_secs(1));
-        assert_eq!((done.exit_code(), ending.verdict), (0, Verdict::Completed));
+        let ending = done.report().ending(false, Duration::from_secs(1));
+        assert_eq!((done.exit_code(false), ending.verdict), (0, Verdict::Completed));
         assert_eq!(ending.result.unwrap().text(), r#"{"twice":40}"#);
     }
 
@@ -128,10 +128,10 @@ mod tests {
             (panic, 101, "the job panicked: at 1"),
             (input, 2, "cannot read the input: invalid type"),
         ] {
-            let Verdict::Failed(error) = finished.ending(false, Duration::from_secs(1)).verdict else {
+            let Verdict::Failed(error) = finished.report().ending(false, Duration::from_secs(1)).verdict else {
                 panic!("{finished:?}")
             };
-            assert_eq!((finished.exit_code(), &*error.kind), (code, kinds::EXIT_CODE));
+            assert_eq!((finished.exit_code(false), &*error.kind), (code, kinds::EXIT_CODE));
             assert_eq!(error.message, format!("exited with code {code}"));
             assert!(error.log_tail.as_ref().unwrap().starts_with(message), "{error:?}");
         }
@@ -140,7 +140,9 @@ mod tests {
     #[tokio::test]
     async fn the_deadline_cancels_a_job() {
         let late = outcome("1", Some(Timestamp::UNIX_EPOCH), |_| std::future::pending()).await;
-        let Verdict::TimedOut(error) = late.ending(false, Duration::from_secs(1)).verdict else { panic!("{late:?}") };
-        assert_eq!((late.exit_code(), &*error.kind), (143, kinds::TIMED_OUT));
+        let Verdict::TimedOut(error) = late.report().ending(false, Duration::from_secs(1)).verdict else {
+            panic!("{late:?}")
+        };
+        assert_eq!((late.exit_code(false), &*error.kind), (143, kinds::TIMED_OUT));
     }
 }

@@ -14,6 +14,7 @@ mod input;
 mod job;
 mod metadata;
 mod record;
+mod report;
 mod result_file;
 mod retry;
 mod scan;
@@ -30,7 +31,7 @@ pub use config::Config;
 pub use demo::demo;
 
 use finished::{Finished, OWN_FAILURE};
-use record::{Record, Standing};
+use record::{Ended, Record, Standing};
 use stops::{Stop, Stops};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -157,7 +158,7 @@ async fn attempt(
     let config = Config { input: config.input.without_stdin()?, ..config };
     let stops = Stops::until(config.deadline)?;
     let mut stops = if signals == Signals::All { stops.and_all_signals()? } else { stops };
-    let record = Record::of(&config).await;
+    let (record, place) = (Record::of(&config).await, config.report.clone());
     let begun = tokio::select! {
         // A job whose deadline has passed does not begin.
         biased;
@@ -169,23 +170,29 @@ async fn attempt(
         Begun::Stopped(stop) => Finished::before_it_began(stop, clock::now()),
         Begun::Over => return Ok(0),
     };
-    match &record {
+    let ended = match &record {
         Some(record) => {
-            let recorded = tokio::select! {
-                recorded = record.ended(&finished) => recorded?,
-                () = no_more_time(&mut stops) => false,
-            };
-            if !recorded {
-                tracing::error!(
-                    "the end could not be recorded: the reconciler takes the exit code from ECS, the result from the log"
-                );
-                finished.print_result()?;
+            tokio::select! {
+                ended = record.ended(&finished) => ended?,
+                () = no_more_time(&mut stops) => Ended::Failed,
             }
         }
-        None if finished.source == ResultSource::File => finished.print_result()?,
-        None => {}
+        None => Ended::Left,
+    };
+    let told = match &place {
+        _ if ended == Ended::Recorded => true,
+        Some(place) => report::store(place, &finished).await,
+        None => false,
+    };
+    if ended == Ended::Failed && !told {
+        tracing::error!(
+            "the end could not be recorded: the reconciler takes the exit code from ECS, the result from the log"
+        );
+        finished.print_result()?;
+    } else if !told && record.is_none() && finished.source == ResultSource::File {
+        finished.print_result()?;
     }
-    Ok(finished.exit_code())
+    Ok(finished.exit_code(told))
 }
 
 /// How long the end is still tried to be recorded once the task is being stopped: SIGKILL follows after its stop timeout, 30 s

@@ -34,6 +34,17 @@ pub(crate) enum Standing {
     Over(Status),
 }
 
+/// What came of recording an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It is recorded, or another one was.
+    Recorded,
+    /// It is not the worker's to record: why the task was stopped ECS tells, and another attempt may follow.
+    Left,
+    /// It could not be recorded for a day.
+    Failed,
+}
+
 /// Why the start could not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotStarted {
@@ -94,7 +105,7 @@ impl Record {
         .ok()
     }
 
-    /// Records what the job came to, and says whether that could be done: it is tried for a day, also when it is denied, since
+    /// Records what the job came to, if that is the worker's to do. It is tried for a day, also when it is denied, since
     /// permissions can be fixed while the task lives. After that the reconciler has to find out.
     ///
     /// An end that is recorded already stays.
@@ -102,20 +113,20 @@ impl Record {
     /// # Errors
     ///
     /// Only that there is no such item.
-    pub(crate) async fn ended(&self, finished: &Finished) -> Result<bool, AdvanceError> {
+    pub(crate) async fn ended(&self, finished: &Finished) -> Result<Ended, AdvanceError> {
         let mut backoff = Backoff::default();
         let since = clock::now();
         loop {
             match self.try_ended(finished).await {
-                Ok(_) => return Ok(true),
+                Ok(ended) => return Ok(ended),
                 Err(AdvanceError::Refused { refused, .. }) => {
                     tracing::warn!(%refused, "another end is recorded already; it stays");
-                    return Ok(true);
+                    return Ok(Ended::Recorded);
                 }
                 Err(error @ AdvanceError::NotFound(_)) => return Err(error),
                 Err(error) if lasts(since, Cause::Denied.patience(Phase::TaskStarted)) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "cannot record the end");
-                    return Ok(false);
+                    return Ok(Ended::Failed);
                 }
                 Err(error @ (AdvanceError::Call(_) | AdvanceError::Contended(_))) => {
                     // In the job's log, where an operator looks: if it goes on like this, the result is lost.
@@ -128,7 +139,7 @@ impl Record {
         }
     }
 
-    async fn try_ended(&self, finished: &Finished) -> Result<Execution, AdvanceError> {
+    async fn try_ended(&self, finished: &Finished) -> Result<Ended, AdvanceError> {
         let cancelling = match finished.stop {
             Some(Stop::Signal(_)) => {
                 self.executions.get(&self.id).await?.is_some_and(|now| now.status() == Status::Cancelling)
@@ -136,21 +147,22 @@ impl Record {
             Some(Stop::Deadline) | None => false,
         };
         let now = self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()))?;
-        let ending = finished.ending(cancelling, now.request.timeout);
+        let ending = finished.report().ending(cancelling, now.request.timeout);
         match ending.verdict {
             // CANCELLED is true once ECS says that the task has stopped: the reconciler hears of that.
-            Verdict::Cancelled(_) => return Ok(now),
+            Verdict::Cancelled(_) => return Ok(Ended::Left),
             // Why it was stopped only ECS knows: by somebody, or by a platform that failed and owes it another attempt. The
             // reconciler hears of that.
-            Verdict::Failed(_) if matches!(finished.stop, Some(Stop::Signal(_))) => return Ok(now),
+            Verdict::Failed(_) if matches!(finished.stop, Some(Stop::Signal(_))) => return Ok(Ended::Left),
             // The reconciler sees how the task ended, and starts the next attempt.
             Verdict::Failed(_) if now.may_try_again(self.attempt) && clock::now() < now.deadline => {
                 tracing::warn!("the attempt failed; another one follows");
-                return Ok(now);
+                return Ok(Ended::Left);
             }
             Verdict::Completed | Verdict::Failed(_) | Verdict::TimedOut(_) => {}
         }
-        self.executions.advance(&self.id, &Event::Ended(ending), clock::now()).await
+        self.executions.advance(&self.id, &Event::Ended(ending), clock::now()).await?;
+        Ok(Ended::Recorded)
     }
 }
 

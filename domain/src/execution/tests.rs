@@ -100,6 +100,7 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
         let task = Task {
             arn: arn.into(),
             stopped: true,
+            started_at: None,
             stop_code: None,
             stopped_reason: None,
             stopped_at: None,
@@ -360,4 +361,38 @@ fn a_missing_result_is_told_before_the_end() {
     let ended = running.after(&Event::Ended(done), at(1_003)).unwrap().unwrap();
     let why = ResultSource::NoneInText.explanation(true);
     assert_eq!(told(&ended)[2..], [(Moment::NoResult, why), (Moment::Ended, Some("COMPLETED"))]);
+}
+
+/// When a task started is known late, and some of a job's times are other clocks'.
+#[test]
+fn it_started_when_ecs_says_and_never_after_its_end() {
+    let stopped = |started| {
+        let task = Task {
+            arn: "t1".into(),
+            stopped: true,
+            started_at: Some(at(started)),
+            stop_code: None,
+            stopped_reason: None,
+            stopped_at: None,
+            containers: Vec::new(),
+            environment: Vec::new(),
+        };
+        Event::TaskStopped { task: Box::new(task) }
+    };
+    let started = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "t1".into() };
+    let ended = |second| Event::Ended(Ending::without_job(Verdict::Completed, at(second)));
+    let live = |pattern, events: &[Event]| {
+        let new = Execution { pattern, ..execution() };
+        let end = events.iter().fold(new, |now, event| now.after(event, at(1_009)).unwrap().unwrap());
+        end.state.run().unwrap().started_at
+    };
+    for pattern in [Pattern::Sync, Pattern::Callback] {
+        assert_eq!(live(pattern, &[started.clone(), stopped(1_003), ended(1_005)]), at(1_003), "{pattern}");
+        assert_eq!(live(pattern, &[started.clone(), ended(1_005)]), at(1_005), "its end is known first: {pattern}");
+        assert_eq!(live(pattern, &[started.clone(), ended(1_020)]), at(1_009), "{pattern}");
+    }
+    let told_first = [stopped(1_003), started.clone(), ended(1_005)];
+    assert_eq!(live(Pattern::Sync, &told_first), at(1_003));
+    let cancelled = [started.clone(), Event::CancelRequested, ended(1_005)];
+    assert_eq!(live(Pattern::Callback, &cancelled), at(1_005));
 }

@@ -27,6 +27,7 @@ fn task(exit_code: Option<i32>, stop_code: &str) -> Task {
     Task {
         arn: "arn".into(),
         stopped: true,
+        started_at: None,
         stop_code: Some(stop_code.into()),
         stopped_reason: Some("why it stopped".into()),
         stopped_at: Some(at(30)),
@@ -279,4 +280,54 @@ fn a_log_that_may_not_be_read_costs_the_result_and_not_the_exit_code() {
     let told = format!("exited with code 3; its log could not be read: {WHY}");
     assert_eq!((failed.exit_code, error(&failed)), (Some(3), ("exit-code".into(), told)));
     assert!(worth_another(&failed));
+}
+
+fn report(exit_code: i32, told: Option<Told>, second: i64) -> Report {
+    let exit = Exit::Code(exit_code);
+    let result = Output::Json(Json::parse("[1]").unwrap());
+    Report::new(judge(exit, result, ResultSource::Stdout, "last words", at(second)), told)
+}
+
+/// Each of them exits with 0, and ECS's own word is that the task was stopped.
+#[test]
+fn a_worker_s_report_tells_what_an_exit_code_does_not() {
+    let stopped = task(Some(0), "UserInitiated");
+    for (execution, told, second, verdict) in [
+        (execution(), None, 30, "Completed"),
+        (cancelling(), None, 30, "Completed"),
+        (execution(), Some(Told::BySignal), 30, "Failed(stopped: the task was stopped)"),
+        (cancelling(), Some(Told::BySignal), 30, "Cancelled(cancelled: cancelled)"),
+        (execution(), Some(Told::BySignal), 61, "TimedOut(timed-out: timed out after 1 min)"),
+        (execution(), Some(Told::ByDeadline), 59, "TimedOut(timed-out: timed out after 1 min)"),
+        (cancelling(), Some(Told::ByDeadline), 61, "Cancelled(cancelled: cancelled)"),
+    ] {
+        let ending = reported(&execution, Some(&stopped), "job", &report(0, told, second));
+        let (name, error) = match &ending.verdict {
+            Verdict::Completed => ("Completed", None),
+            Verdict::Failed(error) => ("Failed", Some(error)),
+            Verdict::TimedOut(error) => ("TimedOut", Some(error)),
+            Verdict::Cancelled(error) => ("Cancelled", Some(error)),
+        };
+        let seen = error.map_or(name.to_owned(), |error| format!("{name}({}: {})", error.kind, error.message));
+        assert_eq!(seen, verdict, "{told:?}");
+        assert_eq!((ending.exit_code, ending.result.unwrap().text()), (Some(0), "[1]"));
+        assert_eq!(ending.finished_at, at(second));
+    }
+}
+
+#[test]
+fn a_report_does_not_hide_what_the_platform_did() {
+    let interrupted = reported(
+        &execution(),
+        Some(&task(Some(143), "SpotInterruption")),
+        "job",
+        &report(143, Some(Told::BySignal), 30),
+    );
+    assert!(excused(&interrupted));
+    let Verdict::Failed(error) = &interrupted.verdict else { panic!("{interrupted:?}") };
+    assert_eq!(error.log_tail.as_deref(), Some("last words"));
+    // Without the task there is the report.
+    let forgotten = reported(&execution(), None, "job", &report(3, None, 30));
+    let Verdict::Failed(error) = &forgotten.verdict else { panic!("{forgotten:?}") };
+    assert_eq!((&*error.kind, forgotten.exit_code), (kinds::EXIT_CODE, Some(3)));
 }

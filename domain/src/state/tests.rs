@@ -18,6 +18,7 @@ fn stopped(task: &str) -> Task {
     Task {
         arn: task.into(),
         stopped: true,
+        started_at: None,
         stop_code: None,
         stopped_reason: None,
         stopped_at: None,

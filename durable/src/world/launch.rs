@@ -35,6 +35,12 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
             uses_table = true;
         }
     }
+    // Whoever records the end reads what the worker reports of it. This needs no role for the table's items, only one to write
+    // reports.
+    if let Some(key) = execution.report_key(attempt) {
+        environment.push(("REPORT_TABLE".to_owned(), table.to_owned()));
+        environment.push(("REPORT_KEY".to_owned(), key));
+    }
     NewTask {
         job,
         owner: TaskOwner { started_by: execution.id.to_string(), client_token: execution.id.client_token(attempt) },
@@ -68,7 +74,8 @@ mod tests {
             tags: BTreeMap::new(),
         };
         let now = jiff::Timestamp::UNIX_EPOCH;
-        Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, now)
+        let new = Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, now);
+        Execution { creation: Some("0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77".to_owned()), ..new }
     }
 
     const LARGE: usize = INLINE_INPUT + 1;
@@ -89,7 +96,8 @@ mod tests {
             let execution = execution(input, pattern);
             let task = task_for(&execution, &with, Attempt::FIRST, "table");
             assert_eq!(task.role.as_deref(), uses_table.then_some("arn:role"), "{pattern:?}, {} bytes", input.len());
-            assert_eq!(task.environment.iter().any(|(_, value)| value == "table"), uses_table);
+            let names_table = |(name, value): &(String, String)| name != "REPORT_TABLE" && value == "table";
+            assert_eq!(task.environment.iter().any(names_table), uses_table);
             assert_eq!(task_for(&execution, &without, Attempt::FIRST, "table").role, None);
         }
     }
@@ -113,6 +121,19 @@ mod tests {
     fn only_a_callback_execution_reports_for_itself() {
         let reports = |pattern| environment("1", pattern).contains(&("EXECUTIONS_TABLE".into(), "table".into()));
         assert!(reports(Pattern::Callback) && !reports(Pattern::Sync));
+    }
+
+    /// ECS refuses a repeated start with other parameters: old and new versions of the workflow name the same key.
+    #[test]
+    fn every_attempt_has_a_place_for_its_report() {
+        let key = |attempt| {
+            let (execution, job) =
+                (execution("1", Pattern::Sync), serde_json::from_str(r#"{"taskDefinition":"demo"}"#));
+            let environment = task_for(&execution, &job.unwrap(), attempt, "table").environment;
+            environment.into_iter().find(|(name, _)| name == "REPORT_KEY").unwrap().1
+        };
+        assert_eq!(key(Attempt::FIRST), "report/0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77/1");
+        assert_eq!(key(Attempt::FIRST.next()), "report/0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77/2");
     }
 
     #[test]

@@ -105,6 +105,7 @@ async fn each_service_refuses_in_its_own_words() {
 async fn a_call_that_is_refused_for_a_while_is_repeated() {
     let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
     let faults = ["ecs:RunTask", "dynamodb:PutItem", "lambda:CheckpointDurableExecution", "logs:GetLogEvents"];
+    stack.deny_reports().await;
     let mut armed = Vec::new();
     for (number, on) in faults.iter().enumerate() {
         let does = ["throttle", "fail", "cutBefore", "cutAfter"][number];

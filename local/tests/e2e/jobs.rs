@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::stack::Stack;
+use crate::stack::{Stack, eventually};
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
@@ -71,9 +72,9 @@ async fn a_result_is_whole_and_says_where_it_comes_from() {
         r#"broken=echo '{"n": 1}'; echo "{'n': 2}""#,
     ];
     let stack = Stack::start(&tasks.map(|task| ["--task", task]).concat()).await;
-    for pattern in PATTERNS {
-        let printed = if pattern == "sync" { "log" } else { "stdout" };
-        let file = if pattern == "sync" { "log" } else { "file" };
+    for (pattern, reports) in [("sync", true), ("callback", true), ("sync", false)] {
+        let denied = if reports { None } else { Some(stack.deny_reports().await) };
+        let [printed, file] = if reports { ["stdout", "file"] } else { ["log", "log"] };
         for (task, source, result) in [
             ("pretty", printed, json!({ "a": { "b": [1, 2] }, "c": null })),
             ("object", file, json!({ "n": 1 })),
@@ -85,9 +86,41 @@ async fn a_result_is_whole_and_says_where_it_comes_from() {
             let told = done["timeline"].as_array().unwrap().iter().any(|entry| entry["what"] == "noResult");
             assert_eq!(told, task == "broken", "{done:#}");
         }
+        if let Some(denied) = denied {
+            stack.disarm(denied).await;
+            continue;
+        }
+        let done = run(&stack, pattern, "file").await;
+        let told = (&done["result"], &done["resultSource"]);
+        assert_eq!(told, (&json!(7), &json!("file")), "any value will do: {pattern}");
     }
-    let done = run(&stack, "callback", "file").await;
-    assert_eq!((&done["result"], &done["resultSource"]), (&json!(7), &json!("file")), "any value will do");
+}
+
+/// A job that saves its work on SIGTERM and exits with 0 has that exit code and that result, whoever stopped it.
+#[tokio::test]
+async fn a_program_that_ends_well_on_sigterm_keeps_its_exit_code_and_its_result() {
+    let saves = r#"saves=trap 'echo "{\"saved\": 3}"; exit 0' TERM; echo ready; while :; do sleep 0.1; done"#;
+    let stack = Stack::start(&["--task", saves]).await;
+    for pattern in PATTERNS {
+        let id = stack.start_running(pattern, "saves").await;
+        // It has set its trap.
+        eventually("a line of its log", async || {
+            let log = stack.get(&format!("/executions/{id}/logs")).send().await.unwrap();
+            let log: Value = log.json().await.unwrap();
+            (!log["lines"].as_array()?.is_empty()).then_some(())
+        })
+        .await;
+        let cancelled = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
+        assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
+        let cancelled = stack.wait_for(&id, |execution| execution["done"] == true).await;
+        let late = stack.run(pattern, json!({ "task": "saves", "input": null, "timeoutSeconds": 2 })).await;
+        for (done, status) in [(cancelled, "CANCELLED"), (late, "TIMED_OUT")] {
+            let told = (&done["status"], &done["exitCode"], &done["result"]);
+            assert_eq!(told, (&json!(status), &json!(0), &json!({ "saved": 3 })), "{pattern}: {done:#}");
+            let times = ["startedAt", "finishedAt"].map(|name| done[name].as_str().unwrap().to_owned());
+            assert!(times[0] <= times[1], "{pattern}: {times:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod choices;
 mod clock;
 mod command_line;
 mod costs;
+mod denied;
 mod documents;
 mod ecs_says;
 mod edge;

@@ -52,6 +52,7 @@ fn task(arn: &str, stopped: bool) -> Task {
     Task {
         arn: arn.into(),
         stopped,
+        started_at: None,
         stop_code: None,
         stopped_reason: None,
         stopped_at: None,

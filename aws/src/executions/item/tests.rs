@@ -46,6 +46,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
     let task = Task {
         arn: "arn:task".into(),
         stopped: true,
+        started_at: None,
         stop_code: Some("EssentialContainerExited".into()),
         stopped_reason: Some("Essential container in task exited".into()),
         stopped_at: Some(at(1_002)),

@@ -1,0 +1,74 @@
+//! Reports of workers, beside the executions in their table.
+//!
+//! A task's role may write them and read nothing: each is under a key that only the execution's functions and its own task know.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use domain::{Execution, Report, limits};
+use jiff::Timestamp;
+
+use crate::{
+    CallFailed, Connection,
+    executions::{EXPIRES, KEY},
+};
+
+/// The attribute that holds a report, as JSON text.
+const REPORT: &str = "report";
+
+/// The table, as far as it holds reports.
+#[derive(Debug, Clone)]
+pub struct Reports {
+    client: Client,
+    table: String,
+}
+
+impl Reports {
+    /// Those in the table with that name.
+    #[must_use]
+    pub fn new(connection: &Connection, table: impl Into<String>) -> Self {
+        Self { client: Client::new(&connection.0), table: table.into() }
+    }
+
+    /// Stores a report under its key. Safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    pub async fn put(&self, key: &str, report: &Report, now: Timestamp) -> Result<(), CallFailed> {
+        const CALL: &str = "dynamodb:PutItem";
+        let text = serde_json::to_string(report).map_err(|why| CallFailed::rejected(CALL, why))?;
+        let expires = now.checked_add(limits::RETENTION).unwrap_or(Timestamp::MAX).as_second();
+        let item = HashMap::from([
+            (KEY.to_owned(), AttributeValue::S(key.to_owned())),
+            (REPORT.to_owned(), AttributeValue::S(text)),
+            (EXPIRES.to_owned(), AttributeValue::N(expires.to_string())),
+        ]);
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
+        put.map(drop).map_err(|error| CallFailed::new(CALL, error))
+    }
+
+    /// What the worker in one of an execution's tasks reported; `None` if it did not. One strongly consistent `GetItem`: what a
+    /// worker has written is there when its task has stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    pub async fn of(&self, execution: &Execution, task_arn: &str) -> Result<Option<Report>, CallFailed> {
+        const CALL: &str = "dynamodb:GetItem";
+        let Some(key) = execution.attempt_of(task_arn).and_then(|attempt| execution.report_key(attempt)) else {
+            return Ok(None);
+        };
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let answer = get.key(KEY, AttributeValue::S(key)).send().await;
+        let found = answer.map_err(|error| CallFailed::new(CALL, error))?.item;
+        let text = found.and_then(|mut item| item.remove(REPORT)?.as_s().ok().cloned());
+        // One that this version cannot read is none: ECS and the log tell then.
+        let report = text.and_then(|text| {
+            serde_json::from_str(&text)
+                .inspect_err(|why| tracing::warn!(executionId = %execution.id, error = %why, "cannot read a report"))
+                .ok()
+        });
+        Ok(report)
+    }
+}
