@@ -38,7 +38,7 @@ impl fmt::Debug for Variable {
     }
 }
 
-/// Anything can be read, so that no message of the command line's parser holds a value. What it must be, [`read`] checks.
+/// Anything can be read, so that no message of the command line's parser holds a value. What it must be is checked at the start.
 impl From<String> for Variable {
     fn from(text: String) -> Self {
         match text.split_once('=') {
