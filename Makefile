@@ -231,7 +231,7 @@ sam-build: $(DEPLOY)/.made ## Build the functions as they are deployed (ARCHITEC
 	cd deploy/tests && ARCHITECTURE=$(ARCHITECTURE) python -m unittest --verbose test_functions
 
 .PHONY: nightly
-nightly: mutants ## Build the functions for arm64, the default architecture (the gate builds and runs them for x86_64), and try the mutants
+nightly: mutants refusals sweep ## Build the functions for arm64, the default architecture (the gate builds and runs them for x86_64), try the mutants and every fault
 	$(MAKE) sam-build ARCHITECTURE=arm64
 
 CARGO_MUTANTS := 27.1.0
