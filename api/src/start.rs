@@ -243,7 +243,7 @@ async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Pre
         if wanted.keyed { problem } else { problem.not_safe_to_repeat() }
     })?;
     let (execution, replayed) = match created {
-        Created::New => (wanted.execution, false),
+        Created::New(made) => (*made, false),
         Created::Existing(seen) => (repeated(*seen, &wanted)?, true),
     };
     if execution.durable_execution_arn.is_none() && !execution.status().is_final() {

@@ -38,8 +38,8 @@ pub struct Executions {
 /// What came of creating an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// It is there now, as it was given.
-    New,
+    /// It is there now, as it was given, with a name for its creation.
+    New(Box<Execution>),
     /// One with its id was there already: this one.
     Existing(Box<Execution>),
 }
@@ -138,9 +138,9 @@ impl Executions {
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
         match written(put.send().await)? {
-            Written::Done => Ok(Created::New),
+            Written::Done => Ok(Created::New(Box::new(named))),
             // The reply to our own write got lost, and the SDK wrote again.
-            Written::LostTo(winner) if winner.creation == named.creation => Ok(Created::New),
+            Written::LostTo(winner) if winner.creation == named.creation => Ok(Created::New(winner)),
             Written::LostTo(winner) => Ok(Created::Existing(winner)),
             Written::Gone => Err(CallFailed::rejected("dynamodb:PutItem", "a condition failed without its item")),
         }

@@ -85,7 +85,7 @@ impl World {
         let begun = Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned() };
         let wanted = new.after(&begun, now).map_err(EffectFailed::lasting)?.unwrap_or(new);
         match self.executions.create(&wanted, now).await? {
-            Created::New => Ok((wanted, Attempt::FIRST)),
+            Created::New(made) => Ok((*made, Attempt::FIRST)),
             // This step ran before.
             // Another version of the catalog may have given it another timeout.
             Created::Existing(seen)

@@ -80,7 +80,9 @@ async fn the_patterns_own_commands_work() {
         let got = json_of(&stack, &get).await;
         let result: Value = serde_json::from_str(got["Item"]["result"]["S"].as_str().unwrap()).unwrap();
         assert_eq!(result["message"], "Hello from the aws client");
-        assert_eq!(stack.execution(id).await["status"], "COMPLETED", "the API shows it too");
+        let shown = stack.execution(id).await;
+        assert_eq!(shown["status"], "COMPLETED", "the API shows it too");
+        assert_eq!(shown["resultSource"], "stdout", "its worker could report: {shown:#}");
     }
 
     let group = ["--log-group-name", "/ecs/longhaul"];
