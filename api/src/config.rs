@@ -26,16 +26,16 @@ pub struct Config {
     pub cors_origins: Vec<Origin>,
     /// `HELD_REQUESTS`: how many requests of one caller may be held at a time (`Prefer: wait`).
     pub held_requests: u32,
-    /// `LOG_READS`: how often one caller may read a log in 10 seconds.
+    /// `LOG_READS`: how often one caller may read logs in 10 seconds.
     pub log_reads: u32,
 }
 
-/// [`Config::held_requests`] if nothing is said. `make deploy` reserves 400 simultaneous requests for the API.
+/// Default of [`Config::held_requests`]. `make deploy` reserves 400 simultaneous requests for the API.
 pub const HELD_REQUESTS: u32 = 20;
 
-/// [`Config::log_reads`] if nothing is said: CloudWatch answers 10 `GetLogEvents` a second for a whole account, in some Regions more,
-/// and does not raise that (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>). The workflow
-/// of each sync execution needs one for the result.
+/// Default of [`Config::log_reads`]: CloudWatch answers 10 `GetLogEvents` a second for a whole account, more in some Regions, and does
+/// not raise that (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>). The reconciler and the
+/// workflows read the logs of jobs whose worker could not report.
 pub const LOG_READS: u32 = 30;
 
 impl Config {

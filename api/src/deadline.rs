@@ -1,5 +1,5 @@
-//! No request takes longer than what waits for its answer: the API's function is ended after 29 s, and API Gateway waits 30 s
-//! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>). Both would answer with a bare 503.
+//! A timeout for each request, shorter than the function's 29 s and API Gateway's 30 s
+//! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>), which would answer with a bare 503.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::{
     start::IDEMPOTENCY_KEY,
 };
 
-/// Longest time to an answer. More than the longest `Prefer: wait` and the look that ends it.
+/// The timeout: more than the longest `Prefer: wait` and its last read.
 const LONGEST: Duration = Duration::from_millis(27_500);
 
-/// Answers 503 where AWS takes too long. What was being done is dropped between two calls or within one; whatever it was, the
-/// same request again or the next sweep completes it.
+/// Answers 503 if AWS takes too long. The request may be abandoned within or between two AWS calls. Repeating it completes what it
+/// began, and so does the next sweep.
 pub(crate) async fn layer(request: Request, next: Next) -> Response {
     answer_within(LONGEST, request, next).await
 }
@@ -30,7 +30,7 @@ async fn answer_within(longest: Duration, request: Request, next: Next) -> Respo
     if let Ok(response) = tokio::time::timeout(longest, next.run(request)).await {
         return response;
     }
-    tracing::error!("AWS took too long: the request was given up");
+    tracing::error!("AWS took too long: the request was abandoned");
     let problem = Problem::new(Code::AwsUnavailable, "AWS took too long to answer; repeat the request");
     if safe { problem } else { problem.not_safe_to_repeat() }.into_response()
 }

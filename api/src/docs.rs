@@ -1,4 +1,4 @@
-//! The page to try the API out on: Swagger UI, and what `docs/` adds to it.
+//! The documentation page: Swagger UI, and what `docs/` adds to it.
 //!
 //! **Invariant**: no link here begins with `/`. The stage of an API Gateway stands before every path, and only the browser
 //! knows it.

@@ -1,10 +1,9 @@
-//! How many requests of one caller are held at a time (`Prefer: wait`): each takes one of the caller's places.
+//! Limits how many requests of one caller are held at a time (`Prefer: wait`). Each held request takes one of the caller's places.
 //!
-//! A held request occupies a function for its whole wait, and an account has a number of functions that run at once. Without a
-//! bound one caller could use them all up.
+//! A held request occupies a function instance for its whole wait, and the account's concurrency is limited. Without this limit,
+//! one caller could use it all.
 //!
-//! **Invariant**: a place cannot leak. It is taken for the time of the wait and is free after that, whatever became of whom it
-//! was taken for.
+//! **Invariant**: a place cannot leak. It is a lease for the time of the wait, and expires even if its holder crashes.
 
 use std::time::Duration;
 
@@ -18,13 +17,14 @@ use crate::{random, router::App};
 /// Places that are tried. With half of them taken, one request in sixteen finds none; with three quarters, one in three.
 const TRIES: usize = 4;
 
-/// How long a place stays taken beyond the wait: the last look at the execution takes up to 2 s, and giving it back 1 s.
+/// How much longer than the wait a place is leased: the last read of the execution takes up to 2 s.
 const AFTER: Duration = Duration::from_secs(5);
 
-/// The longest that taking a place may keep a request from being answered, and giving it back: API Gateway waits 30 s in all,
-/// and the longest wait and its last look are 27.
+/// Timeout for taking a place, which counts as part of the wait.
 const TAKING: Duration = Duration::from_secs(2);
-const GIVING_BACK: Duration = Duration::from_secs(1);
+
+/// Timeout for giving a place back. The longest wait and its last read take 27 s, and a request is abandoned after 27.5 s.
+const GIVING_BACK: Duration = Duration::from_millis(300);
 
 /// A place that was taken.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Held(Place);
 impl Held {
     /// Takes one of an owner's places for a wait, if one is free among a few that are tried.
     ///
-    /// `None` also if `DynamoDB` does not say: what is in trouble is not asked again every second, and the bound holds.
+    /// `None` also if `DynamoDB` does not answer: the limit then holds, and a service in trouble is not polled every second.
     pub(crate) async fn take(app: &App, owner: &Owner, wait: Duration) -> Option<Self> {
         match timeout(TAKING, Self::take_any(app, owner, wait + AFTER)).await {
             Ok(Ok(taken)) => taken,
@@ -62,7 +62,7 @@ impl Held {
         Ok(None)
     }
 
-    /// Gives it back. If that fails, it is free in some seconds anyway.
+    /// Gives the place back. If that fails, the lease expires.
     pub(crate) async fn give_back(self, app: &App) {
         match timeout(GIVING_BACK, app.allowances.give_back(&self.0, clock::now())).await {
             Ok(Ok(())) => {}
@@ -72,7 +72,7 @@ impl Held {
     }
 }
 
-/// A few different numbers below `count`, chosen by a random number.
+/// Up to [`TRIES`] different numbers below `count`, chosen by a random number.
 fn some_of(count: u32, mut random: u128) -> Vec<u32> {
     let mut all: Vec<_> = (0..count).collect();
     let mut chosen = Vec::new();

@@ -1,4 +1,4 @@
-//! What is at `/`: where to go from here, as a page for browsers and in JSON for everybody else.
+//! The index at `/`: links to the rest, as a page for browsers and as JSON for other clients.
 
 use axum::{
     Json, Router,

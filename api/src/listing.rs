@@ -47,8 +47,8 @@ pub(crate) struct ExecutionPage {
     next_page_token: Option<String>,
 }
 
-/// What a list shows of an execution. Its input and timeline are where its link leads, and so are its result and error unless
-/// `include` asks for them.
+/// What a list shows of an execution. `links.self` has its input and timeline, and its result and error unless `include` asks for
+/// them here.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionSummary)]
@@ -98,8 +98,8 @@ pub(crate) struct SummaryView {
     #[schema(nullable = false)]
     rerun_of: Option<String>,
     links: Links,
-    /// With `include=result`: the job's result, or `null` if there is none. Absent until the job has ended, and if the
-    /// execution was deleted in the moment of the request.
+    /// With `include=result`: the job's result, or `null` if there is none. Absent until the execution is over, and if it expired
+    /// during the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     result: Option<Json>,
@@ -156,7 +156,7 @@ impl IntoResponses for QueryRefused {
 /// List your executions, newest first.
 ///
 /// Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
-/// says that the list goes on. So may a page with `include`, since an answer holds about 5 MB. An execution that was just
+/// says that the list goes on. So may a page with `include`, since a response holds about 5 MB. An execution that was just
 /// accepted may be missing for a moment.
 #[utoipa::path(
     get, path = "/executions", operation_id = "listExecutions", tag = "executions",

@@ -33,9 +33,9 @@ pub(crate) struct LogLines {
     attempt: u32,
     /// Oldest first. None, if the task has printed nothing yet.
     lines: Vec<LogLine>,
-    /// Goes on behind these lines. While the attempt goes on there is always one: the same one again, with no lines, says that
-    /// there are no new ones yet. A page without lines but with another token means that looking for more lines took too long:
-    /// go on with it. Absent at the end, which for the last lines' sake may be 10 s after the execution's.
+    /// Token of the next page. While the attempt runs there is always one: if it is the same as before and the page has no lines,
+    /// there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
+    /// at the end of the log, which may be 10 s after the execution's, as the last lines arrive late.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_token: Option<String>,
@@ -53,8 +53,8 @@ pub(crate) struct LogLine {
 /// Read what an execution's task printed.
 ///
 /// Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
-/// shows a line some seconds after it was printed. A caller may read logs 30 times in 10 seconds, unless the installation says
-/// otherwise: `RateLimit-Policy` does.
+/// shows a line some seconds after it was printed. The rate of these requests is limited for each caller, by default to 30 in 10
+/// seconds: `RateLimit-Policy` has the limit.
 #[utoipa::path(
     get, path = "/executions/{executionId}/logs", operation_id = "getExecutionLogs", tag = "executions",
     params(

@@ -33,15 +33,15 @@ pub(crate) struct ExecutionView {
     /// What the job got to work on, as it came in.
     #[schema(value_type = Value)]
     input: Json,
-    /// Which try its newest task works on, from 1. It may be larger than `maxAttempts`, by `uncountedAttempts`.
+    /// The newest attempt, from 1. It may exceed `maxAttempts` by `uncountedAttempts`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     attempt: Option<u32>,
-    /// How often the job may be tried in all, without `uncountedAttempts`.
+    /// How many attempts the job may have, not counting `uncountedAttempts`.
     max_attempts: u32,
-    /// How many attempts the platform ended, and not the job: AWS lost or reclaimed the host, or could not start the task, or
-    /// the local stack was stopped. Up to three of them do not count against `maxAttempts`, and 100 more that AWS retired.
-    /// Absent if there are none.
+    /// Attempts that the platform ended, not the job: AWS lost or reclaimed the host, could not start the task or retired what it
+    /// ran on, or the local stack was stopped. They do not count against `maxAttempts`: up to 100 for retirements and up to
+    /// three for the other reasons. Absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 1)]
     uncounted_attempts: Option<u32>,
@@ -150,9 +150,9 @@ pub(crate) struct ErrorView {
     /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
     /// `result-too-deep`, `result-not-json`: it exited with 0, and its result has more than 200 KB or 64 levels, or its result
     /// file is not valid JSON. `result-unreadable`: it exited with 0, and its result could not be read. `stopped`, `cancelled`,
-    /// `timed-out`: it was stopped, by somebody unknown, by a caller or at its deadline. `task-retired`: AWS retired what it
-    /// ran on. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: it
-    /// never ran. `task-lost`, `workflow-failed`: nobody can tell how it ended. There may be more.
+    /// `timed-out`: it was stopped, by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired what it
+    /// ran on. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: no task was started for the last attempt.
+    /// `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
     #[schema(example = "exit-code")]
     r#type: String,
     /// What went wrong, for people, in a few words.

@@ -102,7 +102,7 @@ impl Prefer {
 impl IntoParams for Prefer {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let words = "`wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. \
-                     `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; \
+                     `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; \
                      then poll as `Retry-After` says";
         let parameter =
             ParameterBuilder::new().name("Prefer").parameter_in(ParameterIn::Header).description(Some(words));

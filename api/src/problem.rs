@@ -57,7 +57,7 @@ pub(crate) enum Code {
     UnsupportedContentEncoding,
     /// The same idempotency key came with another body before.
     IdempotencyKeyReused,
-    /// The caller has done this as often as it may for now: the same request succeeds after `Retry-After`.
+    /// The caller has reached a rate limit: the same request succeeds after `Retry-After`.
     QuotaExceeded,
     /// Our fault.
     Internal,

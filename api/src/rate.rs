@@ -1,4 +1,4 @@
-//! How often a caller may do what all callers share a quota of AWS for, and the headers that say so
+//! Per-caller rate limits on what uses an AWS quota that all callers share, and the headers that report them
 //! (draft-ietf-httpapi-ratelimit-headers-11).
 
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::{
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// What the limit on reading logs is called, and over how many seconds it counts.
+/// Name of the limit on reading logs, and its window in seconds.
 const LOGS: &str = "logs";
 const WINDOW: i64 = 10;
 
-/// The longest that counting may keep a request from being answered.
+/// Timeout for counting a request.
 const COUNTING: Duration = Duration::from_secs(2);
 
 /// What a caller has left of a limit.
@@ -54,10 +54,13 @@ impl Left {
     }
 }
 
-/// Counts that a caller reads a log, unless that is once too often.
+/// Counts a caller's read of a log.
 ///
-/// Where `DynamoDB` does not count, nobody is refused: the limit is there to leave room in a quota of CloudWatch, which CloudWatch
-/// keeps itself.
+/// If `DynamoDB` cannot count it, the read is allowed: the limit shares out a CloudWatch quota that CloudWatch enforces anyway.
+///
+/// # Errors
+///
+/// 429 if the caller has used up the limit.
 pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Left>, Problem> {
     let (until, seconds) = window(clock::now());
     let most = app.log_reads;
@@ -65,7 +68,7 @@ pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Left>, P
         Ok(Ok(Some(count))) => Ok(Some(Left { most, requests: most.saturating_sub(count), seconds })),
         Ok(Ok(None)) => {
             let detail = format!(
-                "you have read logs {most} times in {WINDOW} seconds, which is the most that is allowed; repeat the request in {seconds} s"
+                "you have read logs {most} times in {WINDOW} seconds, which is the limit; repeat the request in {seconds} s"
             );
             Err(Problem::new(Code::QuotaExceeded, detail).beyond(LOGS, Left::none(most, seconds)))
         }
@@ -80,7 +83,7 @@ pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Left>, P
     }
 }
 
-/// When the window ends that a time is in, and in how many seconds that is.
+/// When the current window ends, and in how many seconds.
 fn window(now: Timestamp) -> (Timestamp, u64) {
     let seconds = WINDOW - now.as_second().rem_euclid(WINDOW);
     let until = Timestamp::from_second(now.as_second() + seconds).unwrap_or(Timestamp::MAX);

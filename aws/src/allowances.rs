@@ -1,9 +1,7 @@
-//! What each caller may use of what all share: places for requests that are held, and a number of requests in a time. Both are
-//! items of the table of executions, beside them.
+//! Per-caller limits: places for held requests, and counters of requests. Both are items of the table of executions.
 //!
-//! **Invariant**: no such item can be taken for an execution. Its key is not a valid execution id, and it has no key of an index,
-//! so neither a poll nor a list nor a sweep comes upon it. Each has the table's TTL attribute, and means nothing once its time
-//! is over, whether it was deleted by then or not.
+//! **Invariant**: no such item can be taken for an execution. Its key is not a valid execution id, and it is in no index, so no
+//! poll, list or sweep finds it. Each has the table's TTL attribute, and is ignored once it has expired, deleted or not.
 
 use std::collections::HashMap;
 

@@ -21,9 +21,9 @@ pub enum Cause {
 /// How far an execution has come when a call for it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Its task does not run yet: nothing is lost but time, and the caller should learn of a missing permission soon.
+    /// Its task does not run yet: only time is lost, and the caller should learn of a missing permission soon.
     BeforeTask,
-    /// Its task runs or is over: giving up would lose what the job did.
+    /// Its task runs or has stopped: giving up would lose the job's work.
     TaskStarted,
 }
 
@@ -68,7 +68,7 @@ impl CallFailed {
         }
     }
 
-    /// The IAM action that the call needs: its own name, but for `Invoke`
+    /// The IAM action that the call needs: named like the call, except for `Invoke`
     /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html>).
     #[must_use]
     pub fn permission(&self) -> &'static str {
@@ -137,7 +137,7 @@ const FAULTS: [&str; 6] = [
     "ServiceUnavailableException",
 ];
 
-/// What AWS answers where it refuses the caller and not the request. The same fault has several names: those of the services'
+/// Error codes for permission and credential errors. The same error has several names: those of the services'
 /// common errors (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html>,
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>), of `DynamoDB`
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>), of the query protocols

@@ -1,11 +1,11 @@
-//! Reports of workers, beside the executions in their table.
+//! Reports of workers, in the table of executions.
 //!
-//! A task's role may write them and read nothing: each is under a key that only the execution's functions and its own task know.
+//! A task's role may write reports and read nothing. Each has a key that only the functions and the execution's own task know.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
-use domain::{Execution, Report, limits};
+use domain::{Execution, Report, Unusable, limits};
 use jiff::Timestamp;
 
 use crate::{
@@ -48,8 +48,8 @@ impl Reports {
         put.map(drop).map_err(|error| CallFailed::new(CALL, error))
     }
 
-    /// What the worker in one of an execution's tasks reported; `None` if it did not. One strongly consistent `GetItem`: what a
-    /// worker has written is there when its task has stopped.
+    /// The report of the worker in one of an execution's tasks, if there is a usable one. One strongly consistent `GetItem`: what
+    /// the worker wrote is visible when its task has stopped.
     ///
     /// # Errors
     ///
@@ -63,12 +63,9 @@ impl Reports {
         let answer = get.key(KEY, AttributeValue::S(key)).send().await;
         let found = answer.map_err(|error| CallFailed::new(CALL, error))?.item;
         let text = found.and_then(|mut item| item.remove(REPORT)?.as_s().ok().cloned());
-        // One that this version cannot read is none: ECS and the log tell then.
-        let report = text.and_then(|text| {
-            serde_json::from_str(&text)
-                .inspect_err(|why| tracing::warn!(executionId = %execution.id, error = %why, "cannot read a report"))
-                .ok()
-        });
-        Ok(report)
+        // Without a usable report, ECS and the log tell.
+        let unusable =
+            |why: &Unusable| tracing::warn!(executionId = %execution.id, %why, "cannot use a worker's report");
+        Ok(text.and_then(|text| Report::read(&text).inspect_err(unusable).ok()))
     }
 }

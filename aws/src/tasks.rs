@@ -41,12 +41,12 @@ pub struct Job {
     /// How long a request that does not say may take, in seconds; a day if absent. From 1 to [`limits::TIMEOUT`].
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "within_limits")]
     pub timeout_seconds: Option<u64>,
-    /// Whether it takes no new executions. Those that there are go on as before, and what they printed can be read.
+    /// Whether it accepts no new executions. Existing ones continue, and their logs can be read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retired: bool,
 }
 
-/// The names of the jobs that take new executions.
+/// The names of the jobs that accept new executions.
 #[must_use]
 pub fn offered(catalog: &Catalog) -> Vec<&str> {
     catalog.iter().filter(|(_, job)| !job.retired).map(|(name, _)| name.as_str()).collect()
@@ -313,19 +313,19 @@ impl Tasks {
     }
 }
 
-/// How ECS words what passes.
+/// How to recognize the message of a transient failure.
 enum Says {
-    /// This and nothing else.
+    /// The whole message.
     Is(&'static str),
-    /// This, and what it is about.
+    /// Its beginning; what it is about follows.
     Begins(&'static str),
-    /// This, within a message of another service that ECS passes on.
+    /// A part of it: ECS passes on a message of another service.
     Has(&'static str),
 }
 
-/// The failures of `RunTask` that pass: the cluster is full, the Availability Zone is, the account's quota is used up, the agent is
-/// away, or EC2, which ECS asks for the network, is throttled or at fault. What is not here stays: a capacity provider that does
-/// not exist, say.
+/// Transient failures of `RunTask`: the cluster or the Availability Zone is full, the account's quota is used up, the agent is
+/// disconnected, or EC2, which ECS calls for the network, throttles or fails. All others are permanent, such as a capacity provider
+/// that does not exist.
 const TRANSIENT: [Says; 9] = [
     // <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>
     Says::Begins("RESOURCE:"),
@@ -344,7 +344,7 @@ const TRANSIENT: [Says; 9] = [
     Says::Has("An internal error has occurred"),
 ];
 
-/// The codes under which ECS passes such a message on; all others say by themselves what they mean
+/// The codes whose message decides; all others are unambiguous
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors>).
 const TELLS_BY_MESSAGE: [&str; 2] = ["ClientException", "InvalidParameterException"];
 

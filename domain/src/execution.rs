@@ -42,7 +42,7 @@ impl fmt::Display for Pattern {
 pub struct FailedAttempts {
     /// The last of them.
     pub last: Option<Attempt>,
-    /// How many of them failed through the platform, but for those in `retired`.
+    /// How many of them the platform ended, except for those in `retired`.
     pub excused: u32,
     /// How many of them ended because AWS retired what their task ran on. Absent from what older versions wrote.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -307,7 +307,7 @@ impl Execution {
         self.request.max_attempts + self.uncounted_attempts()
     }
 
-    /// How many of its attempts do not count, since it was the platform that ended them.
+    /// How many of its attempts do not count, since the platform ended them.
     #[must_use]
     pub fn uncounted_attempts(&self) -> u32 {
         self.failed.excused.min(limits::EXCUSED) + self.failed.retired.min(limits::RETIRED)

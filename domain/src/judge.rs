@@ -85,14 +85,23 @@ pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines
     judged(execution, task, container, by, ending)
 }
 
-/// What an execution's task came to by its worker's own report. Why it was stopped, ECS knows better, if it knows the task.
+/// How an execution's task ended, by its worker's report. Why it was stopped, ECS tells, if it still knows the task. The time of
+/// the end is within the execution's life, whatever the worker's clock says.
 #[must_use]
-pub fn reported(execution: &Execution, task: Option<&Task>, container: &str, report: &Report) -> Ending {
+pub fn reported(
+    execution: &Execution,
+    task: Option<&Task>,
+    container: &str,
+    report: &Report,
+    now: Timestamp,
+) -> Ending {
+    let finished_at = report.ending.finished_at.min(now).max(execution.created_at);
+    let ending = Ending { finished_at, ..report.ending.clone() };
     let by = match report.told {
         Some(Told::ByDeadline) if !matches!(execution.state, State::Cancelling { .. }) => Some(StoppedBy::Deadline),
-        told => stopped_by(execution, told.is_some(), &report.ending),
+        told => stopped_by(execution, told.is_some(), &ending),
     };
-    judged(execution, task, container, by, report.ending.clone())
+    judged(execution, task, container, by, ending)
 }
 
 fn judged(

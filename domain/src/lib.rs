@@ -22,7 +22,7 @@ mod waiting;
 pub use execution::{Execution, FailedAttempts, NEVER, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
 pub use json::{Json, NotJson};
-pub use report::{Report, Told};
+pub use report::{Report, Told, Unusable};
 pub use request::{DEFAULT_TASK, Request, Violation, pointer_to};
 pub use state::{Attempt, Ending, Event, JobError, Refused, Run, State, Status, Verdict};
 pub use timeline::{Entry, Moment, Timeline};

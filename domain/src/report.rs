@@ -1,24 +1,30 @@
-//! What a worker says of its job's end where somebody else records it.
+//! A worker's report of how its job ended, for whoever records that.
 //!
-//! ECS says how a task ended in one exit code, and the log holds what the job printed, if it is to be read: AWS allows a few
-//! reads a second for a whole account. The worker knows both exactly.
+//! ECS tells how a task ended in one exit code. The log holds what the job printed, but AWS allows only a few reads a second for a
+//! whole account. The worker knows both exactly.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Ending, Execution, Unknown,
-    output::{StoppedBy, cut_short},
+    Attempt, Ending, Execution, Unknown, Verdict, limits,
+    output::{Output, StoppedBy, cut_short, kinds},
 };
 
-/// What a worker says of its job's end. It is stored for whoever records the end, which may be another version of this code.
+/// Most bytes of a stored report: a result, and an error with its log tail, escaped.
+const BYTES: usize = limits::RESULT_BYTES + 64 * 1024;
+
+/// Most bytes of an error's kind.
+const KIND_BYTES: usize = 64;
+
+/// How a job ended, as its worker saw it. It is stored, and another version of this code may read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// How the job ended, as if nobody had told it to.
+    /// How the job ended, whoever told it to.
     pub ending: Ending,
-    /// Who told it to end, if somebody did: the first who did.
+    /// Who told it to end, if anybody did: the first who did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
     /// What a newer version stored beside it.
@@ -36,6 +42,11 @@ pub enum Told {
     BySignal,
 }
 
+/// Why a stored report cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(String);
+
 impl Report {
     /// A report of an end.
     #[must_use]
@@ -43,8 +54,43 @@ impl Report {
         Self { ending, told, unknown: Unknown::default() }
     }
 
-    /// How the job ended, for whoever knows no more than whether the execution is being cancelled. `timeout` is how long the
-    /// job was allowed to take.
+    /// Reads a stored report. It is untrusted: a job has the same credentials as its worker and may write anything. What no worker
+    /// writes is refused, so that a job can neither exceed the limits, nor pass its failure off as the platform's, nor end its
+    /// execution in a way that is then refused each time it is recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`]: what is wrong with it, or that this version cannot read it.
+    pub fn read(text: &str) -> Result<Self, Unusable> {
+        let unusable = |why: &str| Err(Unusable(why.to_owned()));
+        if text.len() > BYTES {
+            return unusable("it is too large");
+        }
+        let report: Self = serde_json::from_str(text).map_err(|why| Unusable(why.to_string()))?;
+        let result = report.ending.result.as_ref();
+        if result.is_some_and(|result| !matches!(Output::of_file(result.text().as_bytes()), Output::Json(_))) {
+            return unusable("its result exceeds the limits");
+        }
+        match &report.ending.verdict {
+            Verdict::Completed => Ok(report),
+            Verdict::Failed(error) if error.stop_code.is_some() || error.kind == kinds::TASK_RETIRED => {
+                unusable("only ECS tells why a task was stopped")
+            }
+            Verdict::Failed(error)
+                if error.kind.len() > KIND_BYTES
+                    || !error.unknown.is_empty()
+                    || error.message.len() > limits::ERROR_MESSAGE_BYTES
+                    || error.log_tail.as_ref().is_some_and(|tail| tail.len() > limits::LOG_TAIL_BYTES) =>
+            {
+                unusable("its error exceeds the limits")
+            }
+            Verdict::Failed(_) => Ok(report),
+            Verdict::TimedOut(_) | Verdict::Cancelled(_) => unusable("a worker reports a success or a failure"),
+        }
+    }
+
+    /// How the job ended, for whoever knows only whether the execution is being cancelled. `timeout` is how long the job was
+    /// allowed to take.
     #[must_use]
     pub fn ending(&self, cancelling: bool, timeout: Duration) -> Ending {
         let by = match self.told {
@@ -58,11 +104,11 @@ impl Report {
 }
 
 impl Execution {
-    /// The key under which the worker of an attempt stores its report, beside the executions. It holds the random name of this
-    /// execution's creation: who may write reports and read nothing can only write the ones whose keys it was given. No
-    /// execution's id has a `/`.
+    /// The key under which the worker of an attempt stores its report, in the table of executions. It contains the random name of
+    /// this execution's creation, so a role that may write reports and read nothing can write only reports whose keys it was
+    /// given. No execution id contains a `/`.
     ///
-    /// `None` if an older version made the execution, without such a name.
+    /// `None` if an older version created the execution, without such a name.
     #[must_use]
     pub fn report_key(&self, attempt: Attempt) -> Option<String> {
         self.creation.as_ref().map(|creation| format!("report/{creation}/{attempt}"))
@@ -94,11 +140,43 @@ mod tests {
         let told = plain.replace("}}", r#"},"told":"bySignal"}"#);
         for (report, text) in [(report(None), plain), (report(Some(Told::BySignal)), &*told)] {
             assert_eq!(serde_json::to_string(&report).unwrap(), text);
-            assert_eq!(serde_json::from_str::<Report>(text).unwrap(), report);
+            assert_eq!(Report::read(text), Ok(report));
         }
         let newer = plain.replace("}}", r#"},"spent":7}"#);
-        let read: Report = serde_json::from_str(&newer).unwrap();
-        assert_eq!(serde_json::to_string(&read).unwrap(), newer);
+        assert_eq!(serde_json::to_string(&Report::read(&newer).unwrap()).unwrap(), newer);
+    }
+
+    /// A job may write under its worker's key.
+    #[test]
+    fn a_report_that_no_worker_writes_is_refused() {
+        let error = || JobError::new("exit-code", "exited with code 3");
+        let with = |verdict, result: &str| {
+            let ending = Ending { verdict, result: Json::parse(result).ok(), ..report(None).ending };
+            Report::read(&serde_json::to_string(&Report::new(ending, None)).unwrap())
+        };
+        let failed = |error| with(Verdict::Failed(error), "null");
+        assert!(failed(error()).is_ok() && with(Verdict::Completed, "7").is_ok());
+        let large = format!("\"{}\"", "x".repeat(limits::RESULT_BYTES));
+        let deep = "[".repeat(limits::RESULT_DEPTH + 1) + &"]".repeat(limits::RESULT_DEPTH + 1);
+        let long = "x".repeat(limits::LOG_TAIL_BYTES + 1);
+        for (read, why) in [
+            (with(Verdict::Completed, &large), "its result exceeds the limits"),
+            (with(Verdict::Completed, &deep), "its result exceeds the limits"),
+            (with(Verdict::Completed, &format!("[{large},{large}]")), "it is too large"),
+            (with(Verdict::Cancelled(error()), "null"), "a worker reports a success or a failure"),
+            (with(Verdict::TimedOut(error()), "null"), "a worker reports a success or a failure"),
+            (failed(JobError::new(kinds::TASK_RETIRED, "any")), "only ECS tells why a task was stopped"),
+            (
+                failed(JobError { stop_code: Some("SpotInterruption".into()), ..error() }),
+                "only ECS tells why a task was stopped",
+            ),
+            (failed(JobError { kind: long.clone(), ..error() }), "its error exceeds the limits"),
+            (failed(JobError { message: long.clone(), ..error() }), "its error exceeds the limits"),
+            (failed(JobError { log_tail: Some(long.clone()), ..error() }), "its error exceeds the limits"),
+        ] {
+            assert_eq!(read.unwrap_err().to_string(), why);
+        }
+        assert!(Report::read("{").is_err());
     }
 
     #[test]

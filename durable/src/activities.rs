@@ -44,8 +44,8 @@ pub trait Activities: Send + Sync + 'static {
         ask: bool,
     ) -> impl Future<Output = Result<Look, EffectFailed>> + Send;
 
-    /// Finds out what a stopped task came to; nothing if it works after all. `patience` says how much longer to ask for what is
-    /// not shown.
+    /// Determines the outcome of a stopped task; `None` if it is still running after all. `patience` says how long to retry what AWS
+    /// does not show yet.
     fn collect(
         &self,
         id: &ExecutionId,
@@ -67,8 +67,8 @@ pub trait Activities: Send + Sync + 'static {
     /// Asks for a task to be stopped.
     fn stop_task(&self, task_arn: &str) -> impl Future<Output = Result<(), EffectFailed>> + Send;
 
-    /// Stops what was started and records how it ended, if that is known and could not be recorded, or else that the workflow
-    /// failed, and why: the last thing it can do.
+    /// Stops what was started, and records the outcome that could not be recorded before, or else that the workflow failed and why.
+    /// The workflow's last activity.
     fn give_up(
         &self,
         id: &ExecutionId,
@@ -77,14 +77,14 @@ pub trait Activities: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
 }
 
-/// How much longer it is worth asking for what AWS does not show.
+/// How long to retry what AWS does not show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// It may be a moment behind: what is not there yet is asked for again.
+    /// AWS may be a moment behind: what is missing and what is denied is retried.
     Late,
-    /// What is not there by now is not there; what is denied is asked for again.
+    /// What is still missing does not exist; what is denied is retried.
     Denied,
-    /// This is the last time: what is denied now stays unknown.
+    /// The last attempt: what is denied now stays unknown.
     None,
 }
 
@@ -95,7 +95,7 @@ pub enum Try {
     First,
     /// A later one: a task may be running whose start nobody remembers.
     Again,
-    /// A later one, and the last that a denial may be answered with: a missing permission is told in minutes.
+    /// A later one, and the last for a permission error, which is reported within minutes.
     LastDenial,
     /// The last one: what fails now is how the attempt ends.
     Last,

@@ -80,8 +80,8 @@ pub(crate) fn retry(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
 }
 
-/// How many tries, with the waits of [`retry`] between them, take at least as long. They are operations too: a day is 300 of
-/// them, and beside a year's looks there is room for several such days.
+/// How many attempts of a step, with the waits of [`retry`] between them, take at least that long. They count as operations: a day
+/// is 300 of them, and the limit leaves room for several such days beside a year's looks.
 pub(crate) fn tries(patience: Duration) -> u32 {
     let (mut tries, mut waited) = (1, Duration::ZERO);
     while waited < patience {
@@ -91,8 +91,8 @@ pub(crate) fn tries(patience: Duration) -> u32 {
     tries
 }
 
-/// Whether a denied start of a task is given up after this try: no sooner than [`Cause::patience`] says, and later only every so
-/// many tries, so that a start which has waited for capacity for hours is not given up for one denial.
+/// Whether a denied start of a task is abandoned after this attempt of its step: not before [`Cause::patience`] has passed, and later
+/// only at every such interval, so that one denial after hours of waiting for capacity does not end the execution.
 pub(crate) fn is_last_denial(tried: u32) -> bool {
     tried.is_multiple_of(tries(Cause::Denied.patience(Phase::BeforeTask)))
 }

@@ -5,7 +5,7 @@
 //! callback  create-record → [backoff] → run-task → record-task → [stop-task]
 //! ```
 //!
-//! A deed that fails for good ends either of them with `give-up`: what was started is stopped, and why is recorded.
+//! If an activity fails permanently, both run `give-up`: it stops what was started and records why.
 //!
 //! **Invariant**: one branch at a time, no race between a callback and a timer. With this version of the SDK an invocation
 //! can end while a branch of a `race` or a `parallel` is still to be driven, and nothing wakes the execution then. A
@@ -241,7 +241,7 @@ async fn run_task<A: Activities>(
     ctx: &DurableContext,
 ) -> Result<Started, BoxError> {
     let (world, id) = (world.clone(), id.clone());
-    let deed = move |step: StepContext| async move {
+    let activity = move |step: StepContext| async move {
         let tried = match step.attempt() {
             1 => Try::First,
             tried if tried >= cadence::tries(Cause::Throttled.patience(Phase::BeforeTask)) => Try::Last,
@@ -250,7 +250,7 @@ async fn run_task<A: Activities>(
         };
         world.run_task(&id, attempt, tried).await
     };
-    step(ctx, RUN_TASK, deed).await
+    step(ctx, RUN_TASK, activity).await
 }
 
 const ACCEPT: &str = "accept";
@@ -287,7 +287,7 @@ async fn collect<A: Activities>(
     ctx: &DurableContext,
 ) -> Result<Option<Ending>, BoxError> {
     let (world, id, arn) = (world.clone(), id.clone(), task_arn.to_owned());
-    let deed = move |step: StepContext| async move {
+    let activity = move |step: StepContext| async move {
         let patience = match step.attempt() {
             ..=LATE => Patience::Late,
             tried if tried < cadence::tries(Cause::Denied.patience(Phase::TaskStarted)) => Patience::Denied,
@@ -295,7 +295,7 @@ async fn collect<A: Activities>(
         };
         world.collect(&id, &arn, patience).await
     };
-    step(ctx, "collect", deed).await
+    step(ctx, "collect", activity).await
 }
 
 /// Tries at what ECS and the log do not show yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
@@ -336,7 +336,7 @@ const GIVE_UP: &str = "give-up";
 
 /// A checkpointed activity, retried for as long as [`Cause::patience`] says. A job that has run for weeks is not given up because
 /// its service is away for an hour.
-async fn step<O, F, Fut>(ctx: &DurableContext, name: &str, deed: F) -> Result<O, BoxError>
+async fn step<O, F, Fut>(ctx: &DurableContext, name: &str, activity: F) -> Result<O, BoxError>
 where
     O: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
     F: FnOnce(StepContext) -> Fut + Send + 'static,
@@ -344,8 +344,8 @@ where
 {
     let tried = ctx
         .step(move |step| {
-            let deed = deed(step);
-            async move { deed.await.map_err(BoxError::from) }
+            let activity = activity(step);
+            async move { activity.await.map_err(BoxError::from) }
         })
         .name(name)
         .retry_strategy(match name {

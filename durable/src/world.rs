@@ -196,7 +196,7 @@ impl Activities for World {
             return Err(EffectFailed::passing("it waits for capacity").again_in(wait));
         }
         let waited_until = execution.waited_for_capacity(attempt);
-        // Judged here, so it is no longer a denial to whoever retries the step.
+        // Decided here, so the step's retry strategy must not see it as a denial.
         let again_or_refused = |why: CallFailed| {
             if worth_another_try(&why, tried, waited_until, clock::now()) {
                 return Err(EffectFailed::passing(why));
@@ -283,7 +283,10 @@ impl Activities for World {
         };
         let container = self.config.catalog.get(&execution.request.task).map_or("", |job| job.container.as_str());
         match self.reports.of(&execution, task_arn).await {
-            Ok(Some(report)) => return Ok(Some(judge::reported(&execution, task.as_deref(), container, &report))),
+            Ok(Some(report)) => {
+                let now = clock::now();
+                return Ok(Some(judge::reported(&execution, task.as_deref(), container, &report, now)));
+            }
             Ok(None) => {}
             Err(why) if why.retryable() && patience != Patience::None => return Err(why.into()),
             Err(why) => tracing::warn!(executionId = %id, error = %why, "cannot read a report: the log has to do"),
@@ -363,10 +366,10 @@ fn failed_by_us(kind: &str, why: String, now: Timestamp) -> Ending {
     Ending::without_job(Verdict::Failed(JobError::new(kind, why)), now)
 }
 
-/// Whether the start of a task is worth another try after a call that failed.
+/// Whether to retry the start of a task after a call that failed.
 ///
-/// Tries for capacity count as well: they are no sign that waiting is in vain. After a wait for capacity (`waited_until`, its end)
-/// it is the time that tells: all that failed since then was not for want of capacity.
+/// Attempts that waited for capacity count in `tried`, although they do not mean that retrying is futile. So after a wait for capacity,
+/// which ended at `waited_until`, the time since then decides.
 fn worth_another_try(why: &CallFailed, tried: Try, waited_until: Option<Timestamp>, now: Timestamp) -> bool {
     match (why.cause, waited_until) {
         (Cause::Rejected, _) => false,
@@ -380,7 +383,7 @@ fn worth_another_try(why: &CallFailed, tried: Try, waited_until: Option<Timestam
     }
 }
 
-/// What AWS said too: it names the resource, and for `RunTask` it may be another permission that is missing, `iam:PassRole`.
+/// The error with AWS's message, which names the resource. For `RunTask`, the missing permission may also be `iam:PassRole`.
 fn told(why: &CallFailed) -> String {
     let said = why.message.as_deref().unwrap_or_default();
     if said.is_empty() { why.to_string() } else { format!("{why}: {said}") }

@@ -10,11 +10,12 @@ use std::{
 use aws::config::Environment;
 
 /// Variables that say how a worker reaches this stack, and what it works on: with others it could not report.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 9] = [
     "AWS_",
     "EXECUTION_",
     "EXECUTIONS_TABLE",
     "INPUT_TABLE",
+    "REPORT_",
     "ECS_CONTAINER_METADATA_URI_V4",
     "_LONGHAUL_",
     "LD_PRELOAD",
@@ -156,6 +157,7 @@ mod tests {
             ("A-B=secret", "a name has letters"),
             ("AWS_PROFILE=secret", "`AWS_PROFILE` is set by the local stack"),
             ("EXECUTION_INPUT=secret", "`EXECUTION_INPUT` is set by the local stack"),
+            ("REPORT_KEY=secret", "`REPORT_KEY` is set by the local stack"),
         ] {
             let refused = resolve(text).unwrap_err();
             assert!(refused.contains(why) && !refused.contains("secret"), "{text}: {refused}");

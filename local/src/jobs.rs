@@ -1,8 +1,8 @@
 //! The jobs of the local stack: what the command line configures, and what an earlier start did.
 //!
-//! A job that was configured before and is not now is *retired*: it takes no new executions, and those that there are can be
-//! seen through, since its task definition and its entry in the catalog are still there. Its command may have been left out by
-//! mistake, so it is not run: ECS has no capacity for it, and executions wait.
+//! A job that was configured before and is not now is *retired*: it accepts no new executions, and the outcomes of existing ones are
+//! still recorded, since its task definition and its catalog entry remain. It may have been left out by mistake, so its executions
+//! wait: ECS has no capacity for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

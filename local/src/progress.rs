@@ -1,7 +1,7 @@
-//! Tells the person at the terminal what becomes of executions: a line when one is accepted, one for each attempt, one for its
-//! end. It is told by what is written into their table, whoever writes it.
+//! Prints the progress of executions on the terminal: a line when one is accepted, for each attempt, and when it ends. It reads
+//! what is written into their table, whoever writes it.
 //!
-//! **Invariant**: no line has a payload in it: neither input, result, tags nor what a job printed.
+//! **Invariant**: no line contains a payload: no input, result, tag, or output of a job.
 
 use std::{collections::HashMap, io::Write as _};
 
@@ -11,20 +11,23 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+/// Writes that wait to be printed. Beyond them, writes are skipped: the next write of the same execution tells what they did.
+const WAITING: usize = 256;
+
 /// Longest error message of a line, in characters.
 const MESSAGE_CHARS: usize = 160;
 
 /// Where writes of the table are told. Clones tell the same listener; without one nothing is told.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Option<mpsc::UnboundedSender<Bytes>>);
+pub(crate) struct Progress(Option<mpsc::Sender<Bytes>>);
 
 impl Progress {
-    /// Prints lines from now on, in a task of its own.
+    /// Prints lines from now on, in a thread of its own: a terminal may block.
     pub(crate) fn printed(now: Timestamp) -> Self {
-        let (sender, mut written) = mpsc::unbounded_channel::<Bytes>();
-        tokio::spawn(async move {
+        let (sender, mut written) = mpsc::channel::<Bytes>(WAITING);
+        std::thread::spawn(move || {
             let mut teller = Teller::new(now);
-            while let Some(body) = written.recv().await {
+            while let Some(body) = written.blocking_recv() {
                 for line in teller.lines(&body) {
                     // A terminal that is gone reads no more.
                     let _ = writeln!(std::io::stdout(), "{line}");
@@ -37,8 +40,8 @@ impl Progress {
     /// Tells of a `PutItem` that has worked.
     pub(crate) fn written(&self, body: &Bytes) {
         if let Some(sender) = &self.0 {
-            // Whoever does not listen any more need not be told.
-            let _ = sender.send(body.clone());
+            // A terminal that is stopped must not hold up the stack, nor fill its memory.
+            let _ = sender.try_send(body.clone());
         }
     }
 

@@ -173,7 +173,7 @@ impl Attendant {
 
     /// Records what the workflow did not: what its task came to, if that is over, or else why nobody waits for it any more.
     async fn stand_in(&self, execution: &Execution, why: String) -> Result<(), Error> {
-        // What ECS told of a task may be all that is known of it: its start could not be recorded.
+        // If the task's start could not be recorded, ECS's event is all that is known of it.
         let task = match execution.state.run() {
             Some(run) => execution.told_of(&run.task_arn),
             None => execution.stopped.as_deref(),
@@ -184,15 +184,15 @@ impl Attendant {
         }
     }
 
-    /// What a task came to: its worker's report tells, or else its log. Where AWS shows neither, the exit code tells, but for a
-    /// result: that is lost.
+    /// The outcome of a task, by its worker's report or else by its log. If AWS shows neither, the exit code tells, and the result is
+    /// lost.
     async fn ending(&self, execution: &Execution, task: Option<&Task>) -> Result<Ending, Error> {
         let job = self.config.catalog.get(&execution.request.task);
         let arn = execution.state.run().map(|run| run.task_arn.as_str()).or(task.map(|task| task.arn.as_str()));
         let container = job.map_or("", |job| job.container.as_str());
         let lines = match arn {
             Some(arn) => match self.reports.of(execution, arn).await {
-                Ok(Some(report)) => return Ok(judge::reported(execution, task, container, &report)),
+                Ok(Some(report)) => return Ok(judge::reported(execution, task, container, &report, clock::now())),
                 Ok(None) => match job {
                     Some(job) => self.last_lines(&job.log_stream(arn), task).await,
                     None => Ok(Vec::new()),

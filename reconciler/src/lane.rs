@@ -1,10 +1,10 @@
-//! The lane of a sweep's questions for workflows. Lambda answers 30 `GetDurableExecution` a second for a whole account
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), and there may be far more executions to ask for.
+//! A rate limit for a sweep's `GetDurableExecution` calls. Lambda answers 30 of them a second for a whole account
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), and a sweep may have far more to make.
 //!
-//! A sweep looks after every execution that is due, and leaves here what it would ask Lambda. Questions are asked one after the
-//! other at a fixed pace while the sweep goes on. First come executions of which no working task can tell, then the others in
-//! an order that is another one in each sweep, so that none is always the last. What is not asked in time is dropped: the
-//! execution's next visit asks again. Once Lambda throttles, nothing more is asked in this sweep.
+//! A sweep visits every execution that is due, and queues its calls here. They are made one after the other at a fixed rate while
+//! the sweep continues. Executions without a running task come first, since nothing else tells that their workflow is over. The
+//! others come in an order that changes with each sweep, so that none is always the last. A call that is not made in time is
+//! dropped: the execution's next visit queues it again. Once Lambda throttles, no more calls are made in this sweep.
 
 use std::{
     collections::BTreeMap,
@@ -20,21 +20,20 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-/// Questions in a second. A sweep has 40 s of each minute to ask in, so that is 10 a second in the mean, a third of what Lambda
-/// answers.
+/// Calls a second. A sweep has 40 s of each minute, so this is 10 a second on average, a third of what Lambda answers.
 const A_SECOND: u32 = 15;
 
-/// Questions that are kept, the best ones: what can be asked in a sweep.
+/// How many calls are queued, by rank: as many as a sweep can make.
 const KEPT: usize = 600;
 
-/// What a durable execution is to be asked: whether it still lives.
+/// A call to be made: whether a durable execution is still running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     /// ARN of the durable execution.
     pub(crate) arn: String,
-    /// Whether a start of it was answered with it, and may have found it there.
+    /// Whether the ARN comes from a repeated start, which may have found a durable execution that is over.
     pub(crate) restarted: bool,
-    /// Whether nothing but the answer tells of its end: it has no task that works.
+    /// Whether only this call can tell that it is over: it has no running task.
     pub(crate) urgent: bool,
 }
 

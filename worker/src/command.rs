@@ -47,7 +47,7 @@ const ENVIRONMENT_STRING_BYTES: usize = 128 * 1024;
 
 /// How long before the end of the stop timeout the rest of a stopped job is killed: what the job came to has to be recorded
 /// before the task is killed.
-const MARGIN: Duration = Duration::from_secs(2);
+pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
 /// How often is looked whether anything of a stopped job still runs.
 const LOOK: Duration = Duration::from_millis(50);

@@ -81,12 +81,12 @@ impl Finished {
         }
     }
 
-    /// The worker's own exit code: the job's. Where nobody was `told` of the end, the 0 of a job that was told to end would tell
-    /// whoever judges by the exit code alone that it had completed: ECS sends a signal also when another container of the task
-    /// has ended, and says no more of it.
-    pub(crate) fn exit_code(&self, told: bool) -> u8 {
+    /// The worker's own exit code, which is the job's. If the end is not recorded or reported (`is_known`), only the exit code tells
+    /// how the job ended, and a job that was told to stop must not look completed: ECS sends a signal also when another
+    /// container of the task has ended, and its description of the task does not mention that.
+    pub(crate) fn exit_code(&self, is_known: bool) -> u8 {
         let code = match (self.exit.code(), self.stop) {
-            (Some(code), _) if told => Some(code),
+            (Some(code), _) if is_known => Some(code),
             (Some(0) | None, Some(Stop::Deadline)) => Some(DEADLINE_PASSED),
             (Some(0) | None, Some(Stop::Signal(signal))) => Exit::Signal(signal.as_raw()).code(),
             (code, _) => code,
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_exit_code_is_the_job_s_unless_that_would_hide_a_stop() {
         let term = Some(Stop::Signal(Signal::TERM));
-        for (exit, stop, alone, told) in [
+        for (exit, stop, unknown, known) in [
             (Exit::Code(3), None, 3, 3),
             (Exit::Signal(9), Some(Stop::Deadline), 137, 137),
             (Exit::Code(0), Some(Stop::Deadline), 124, 0),
@@ -139,7 +139,7 @@ mod tests {
             (Exit::Lost("gone".into()), None, 125, 125),
         ] {
             let finished = finished(exit, stop);
-            assert_eq!([finished.exit_code(false), finished.exit_code(true)], [alone, told], "{finished:?}");
+            assert_eq!([finished.exit_code(false), finished.exit_code(true)], [unknown, known], "{finished:?}");
         }
     }
 }

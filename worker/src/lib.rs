@@ -179,28 +179,32 @@ async fn attempt(
         }
         None => Ended::Left,
     };
-    let told = match &place {
-        _ if ended == Ended::Recorded => true,
-        Some(place) => report::store(place, &finished).await,
-        None => false,
+    let is_known = match (ended, &place) {
+        (Ended::Recorded, _) => true,
+        (Ended::Left, Some(place)) => tokio::select! {
+            stored = report::store(place, &finished) => stored,
+            () = no_more_time(&mut stops) => false,
+        },
+        // A report goes into the same table as the record that failed.
+        (Ended::Left, None) | (Ended::Failed, _) => false,
     };
-    if ended == Ended::Failed && !told {
+    if ended == Ended::Failed {
         tracing::error!(
             "the end could not be recorded: the reconciler takes the exit code from ECS, the result from the log"
         );
         finished.print_result()?;
-    } else if !told && record.is_none() && finished.source == ResultSource::File {
+    } else if !is_known && record.is_none() && finished.source == ResultSource::File {
         finished.print_result()?;
     }
-    Ok(finished.exit_code(told))
+    Ok(finished.exit_code(is_known))
 }
 
-/// How long the end is still tried to be recorded once the task is being stopped: SIGKILL follows after its stop timeout, 30 s
-/// by default, and would replace the exit code.
+/// How long the worker keeps trying to record or report the end once the task is being stopped. SIGKILL follows after the stop
+/// timeout, 30 s by default, and would replace the exit code.
 const LAST_TRIES: Duration = Duration::from_secs(10);
 
-/// Until there is no more time to record the end. At the deadline at once: whoever stops the task then would make a job that
-/// completed in time one that timed out.
+/// Returns when the time to record or report the end is up: at the deadline at once, since a task that is stopped then counts as
+/// timed out even if its job completed in time.
 async fn no_more_time(stops: &mut Stops) {
     if let Stop::Signal(_) = stops.next().await {
         tokio::time::sleep(LAST_TRIES).await;

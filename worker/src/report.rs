@@ -1,26 +1,29 @@
-//! Reports what the job came to, for somebody else to record: the sync pattern's workflow, or the reconciler.
+//! Reports how the job ended to whoever records that: the workflow of the sync pattern, or the reconciler.
 
 use std::time::Duration;
 
-use aws::{CallFailed, Connection, Reports, clock};
+use aws::{CallFailed, Cause, Connection, Reports, clock};
 
-use crate::{config::ReportPlace, finished::Finished, retry::Backoff};
+use crate::{command::MARGIN, config::ReportPlace, finished::Finished, retry::Backoff};
 
-/// How long a report is tried. ECS and the log tell almost as much, so nobody's end is delayed for it.
+/// How long storing a report is retried. Without a report, ECS and the log tell almost as much, so it must not delay the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Stores the report of an end, and says whether that could be done.
+/// Stores the report, and returns whether that succeeded.
 ///
-/// Dies before it is stored, or it cannot be: ECS tells the exit code, the log the result. Dies after it: ECS tells that the task
-/// is over, and the report how.
+/// If the worker crashes before that, or cannot store it, the exit code comes from ECS and the result from the log. If it crashes
+/// afterwards, ECS tells that the task has stopped, and the report tells how.
 pub(crate) async fn store(place: &ReportPlace, finished: &Finished) -> bool {
-    let stored = tokio::time::timeout(PATIENCE, async {
+    // A job that was stopped may have used its stop timeout up to this margin.
+    let patience = if finished.stop.is_some() { MARGIN * 3 / 4 } else { PATIENCE };
+    let stored = tokio::time::timeout(patience, async {
         let reports = Reports::new(&Connection::from_env().await, &place.table);
+        let report = finished.report();
         let mut backoff = Backoff::default();
         loop {
-            match reports.put(&place.key, &finished.report(), clock::now()).await {
+            match reports.put(&place.key, &report, clock::now()).await {
                 Ok(()) => return Ok(()),
-                Err(why) if may_pass(&why) => backoff.wait().await,
+                Err(why) if is_transient(&why) => backoff.wait().await,
                 Err(why) => return Err(why),
             }
         }
@@ -38,7 +41,7 @@ pub(crate) async fn store(place: &ReportPlace, finished: &Finished) -> bool {
     }
 }
 
-/// A denial may pass too. But a job whose role may write no reports ends well without one, and so without delay.
-fn may_pass(why: &CallFailed) -> bool {
-    why.retryable() && why.cause != aws::Cause::Denied
+/// A denial is not retried here: a role without the permission is a valid configuration, and must not delay each of its jobs.
+fn is_transient(why: &CallFailed) -> bool {
+    why.retryable() && why.cause != Cause::Denied
 }

@@ -67,7 +67,7 @@ fn example(code: Code) -> Problem {
             rule: "timeout-out-of-range",
         }]),
         Code::QuotaExceeded => {
-            let detail = "you have read logs 30 times in 10 seconds, which is the most that is allowed; repeat the request in 7 s";
+            let detail = "you have read logs 30 times in 10 seconds, which is the limit; repeat the request in 7 s";
             Problem::new(code, detail).beyond("logs", rate::Left::none(30, 7))
         }
         other => Problem::new(other, other.title()),
@@ -164,7 +164,7 @@ impl IntoResponses for GatewayAnswer {
             ),
             (
                 too_many,
-                "API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`",
+                "API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`",
                 "Too Many Requests",
             ),
         ];

@@ -301,7 +301,7 @@ fn a_worker_s_report_tells_what_an_exit_code_does_not() {
         (execution(), Some(Told::ByDeadline), 59, "TimedOut(timed-out: timed out after 1 min)"),
         (cancelling(), Some(Told::ByDeadline), 61, "Cancelled(cancelled: cancelled)"),
     ] {
-        let ending = reported(&execution, Some(&stopped), "job", &report(0, told, second));
+        let ending = reported(&execution, Some(&stopped), "job", &report(0, told, second), at(99));
         let (name, error) = match &ending.verdict {
             Verdict::Completed => ("Completed", None),
             Verdict::Failed(error) => ("Failed", Some(error)),
@@ -322,12 +322,17 @@ fn a_report_does_not_hide_what_the_platform_did() {
         Some(&task(Some(143), "SpotInterruption")),
         "job",
         &report(143, Some(Told::BySignal), 30),
+        at(99),
     );
     assert!(excused(&interrupted));
     let Verdict::Failed(error) = &interrupted.verdict else { panic!("{interrupted:?}") };
     assert_eq!(error.log_tail.as_deref(), Some("last words"));
     // Without the task there is the report.
-    let forgotten = reported(&execution(), None, "job", &report(3, None, 30));
+    let forgotten = reported(&execution(), None, "job", &report(3, None, 30), at(99));
     let Verdict::Failed(error) = &forgotten.verdict else { panic!("{forgotten:?}") };
     assert_eq!((&*error.kind, forgotten.exit_code), (kinds::EXIT_CODE, Some(3)));
+    for (said, finished) in [(-5, 0), (500, 99)] {
+        let ending = reported(&execution(), None, "job", &report(0, None, said), at(99));
+        assert_eq!(ending.finished_at, at(finished), "the worker's clock is wrong");
+    }
 }
