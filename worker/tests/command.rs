@@ -5,6 +5,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
     os::unix::ffi::OsStrExt as _,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -241,6 +242,32 @@ fn a_command_that_does_nothing_about_sigterm_dies_of_it() {
 fn the_deadline_is_a_sigterm() {
     let (code, said) = at_its_deadline("trap 'echo late; exit 0' TERM; echo up; while :; do sleep 0.05; done");
     assert_eq!((code, &*said), (Some(124), "late\n"), "0 would look like success");
+}
+
+/// SIGKILL would replace the exit code, and after the deadline a job that completed in time counts as timed out.
+#[test]
+fn a_report_that_cannot_be_stored_is_abandoned_in_time() {
+    // It accepts connections and never answers.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let reporting = |script: &str| {
+        let mut worker = shell(script);
+        worker.envs([("REPORT_TABLE", "t"), ("REPORT_KEY", "report/c/1"), ("AWS_ENDPOINT_URL", &url)]);
+        worker.envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any")]);
+        worker
+    };
+    let started = Instant::now();
+    let mut completed = reporting("echo '[1]'");
+    completed.env("EXECUTION_DEADLINE", in_seconds(2));
+    assert_eq!(end(completed).status.code(), Some(0));
+    assert!(started.elapsed() < STOP_TIMEOUT, "{:?} for a deadline of 2 s", started.elapsed());
+
+    let mut stopped = reporting("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done").spawn().unwrap();
+    assert_eq!(first_line(&mut stopped), "up");
+    let signalled = Instant::now();
+    signal(&stopped, Signal::TERM);
+    assert_eq!(finish(stopped).status.code(), Some(143), "0 would look like success");
+    assert!(signalled.elapsed() < STOP_TIMEOUT, "{:?} after SIGTERM", signalled.elapsed());
 }
 
 #[test]
