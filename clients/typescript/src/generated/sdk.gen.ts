@@ -61,7 +61,7 @@ export const getExecution = <ThrowOnError extends boolean = false>(options: Opti
  * List your executions, newest first.
  *
  * Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
- * says that the list goes on. So may a page with `include`, since an answer holds about 5 MB. An execution that was just
+ * says that the list goes on. So may a page with `include`, since a response holds about 5 MB. An execution that was just
  * accepted may be missing for a moment.
  */
 export const listExecutions = <ThrowOnError extends boolean = false>(options?: Options<ListExecutionsData, ThrowOnError>) => (options?.client ?? client).get<ListExecutionsResponses, ListExecutionsErrors, ThrowOnError>({ url: '/executions', ...options });
@@ -86,8 +86,8 @@ export const rerunExecution = <ThrowOnError extends boolean = false>(options: Op
  * Read what an execution's task printed.
  *
  * Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
- * shows a line some seconds after it was printed. A caller may read logs 30 times in 10 seconds, unless the installation says
- * otherwise: `RateLimit-Policy` does.
+ * shows a line some seconds after it was printed. The rate of these requests is limited for each caller, by default to 30 in 10
+ * seconds: `RateLimit-Policy` has the limit.
  */
 export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: Options<GetExecutionLogsData, ThrowOnError>) => (options.client ?? client).get<GetExecutionLogsResponses, GetExecutionLogsErrors, ThrowOnError>({ url: '/executions/{executionId}/logs', ...options });
 

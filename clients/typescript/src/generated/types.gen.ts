@@ -16,7 +16,7 @@ export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid
  */
 export type Execution = {
     /**
-     * Which try its newest task works on, from 1. It may be larger than `maxAttempts`, by `uncountedAttempts`.
+     * The newest attempt, from 1. It may exceed `maxAttempts` by `uncountedAttempts`.
      */
     attempt?: number;
     createdAt: string;
@@ -59,7 +59,7 @@ export type Execution = {
     input: unknown;
     links: Links;
     /**
-     * How often the job may be tried in all, without `uncountedAttempts`.
+     * How many attempts the job may have, not counting `uncountedAttempts`.
      */
     maxAttempts: number;
     /**
@@ -102,9 +102,9 @@ export type Execution = {
      */
     timeline: Array<TimelineEntry>;
     /**
-     * How many attempts the platform ended, and not the job: AWS lost or reclaimed the host, or could not start the task, or
-     * the local stack was stopped. Up to three of them do not count against `maxAttempts`, and 100 more that AWS retired.
-     * Absent if there are none.
+     * Attempts that the platform ended, not the job: AWS lost or reclaimed the host, could not start the task or retired what it
+     * ran on, or the local stack was stopped. They do not count against `maxAttempts`: up to 100 for retirements and up to
+     * three for the other reasons. Absent if there are none.
      */
     uncountedAttempts?: number;
 };
@@ -133,9 +133,9 @@ export type ExecutionError = {
      * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
      * `result-too-deep`, `result-not-json`: it exited with 0, and its result has more than 200 KB or 64 levels, or its result
      * file is not valid JSON. `result-unreadable`: it exited with 0, and its result could not be read. `stopped`, `cancelled`,
-     * `timed-out`: it was stopped, by somebody unknown, by a caller or at its deadline. `task-retired`: AWS retired what it
-     * ran on. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: it
-     * never ran. `task-lost`, `workflow-failed`: nobody can tell how it ended. There may be more.
+     * `timed-out`: it was stopped, by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired what it
+     * ran on. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: no task was started for the last attempt.
+     * `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
      */
     type: string;
 };
@@ -155,8 +155,8 @@ export type ExecutionPage = {
 };
 
 /**
- * What a list shows of an execution. Its input and timeline are where its link leads, and so are its result and error unless
- * `include` asks for them.
+ * What a list shows of an execution. `links.self` has its input and timeline, and its result and error unless `include` asks for
+ * them here.
  */
 export type ExecutionSummary = {
     /**
@@ -204,8 +204,8 @@ export type ExecutionSummary = {
      */
     rerunOf?: string;
     /**
-     * With `include=result`: the job's result, or `null` if there is none. Absent until the job has ended, and if the
-     * execution was deleted in the moment of the request.
+     * With `include=result`: the job's result, or `null` if there is none. Absent until the execution is over, and if it expired
+     * during the request.
      */
     result?: unknown;
     /**
@@ -323,9 +323,9 @@ export type LogLines = {
      */
     lines: Array<LogLine>;
     /**
-     * Goes on behind these lines. While the attempt goes on there is always one: the same one again, with no lines, says that
-     * there are no new ones yet. A page without lines but with another token means that looking for more lines took too long:
-     * go on with it. Absent at the end, which for the last lines' sake may be 10 s after the execution's.
+     * Token of the next page. While the attempt runs there is always one: if it is the same as before and the page has no lines,
+     * there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
+     * at the end of the log, which may be 10 s after the execution's, as the last lines arrive late.
      */
     nextToken?: string;
 };
@@ -528,7 +528,7 @@ export type StartSyncExecutionData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -571,7 +571,7 @@ export type StartSyncExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -610,7 +610,7 @@ export type StartCallbackExecutionData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -653,7 +653,7 @@ export type StartCallbackExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -685,7 +685,7 @@ export type GetExecutionData = {
     body?: never;
     headers?: {
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
         /**
@@ -725,7 +725,7 @@ export type GetExecutionErrors = {
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -807,7 +807,7 @@ export type ListExecutionsErrors = {
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -835,7 +835,7 @@ export type CancelExecutionData = {
     body?: never;
     headers?: {
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -887,7 +887,7 @@ export type CancelExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -923,7 +923,7 @@ export type RerunExecutionData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was done: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -979,7 +979,7 @@ export type RerunExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1054,7 +1054,7 @@ export type GetExecutionLogsErrors = {
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1125,7 +1125,7 @@ export type GetExecutionHistoryErrors = {
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1199,7 +1199,7 @@ export type ValidateSyncExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1273,7 +1273,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1318,7 +1318,7 @@ export type ListTasksErrors = {
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
@@ -1355,7 +1355,7 @@ export type GetHealthErrors = {
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has read logs as often as it may: `quota-exceeded`
+     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
 };
