@@ -20,8 +20,6 @@ pub struct Config {
     pub reconciler_function: String,
     /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
     pub catalog: Catalog,
-    /// `LOG_GROUP`: name of the log group that tasks print into.
-    pub log_group: String,
     /// `CORS_ORIGINS`: web origins whose pages may use the API, comma-separated; none if absent.
     pub cors_origins: Vec<Origin>,
     /// `HELD_REQUESTS`: how many requests of one caller may be held at a time (`Prefer: wait`).
@@ -52,7 +50,6 @@ impl Config {
             callback_function: env.required("CALLBACK_FUNCTION"),
             reconciler_function: env.required("RECONCILER_FUNCTION"),
             catalog: env.json("TASKS"),
-            log_group: env.required("LOG_GROUP"),
             cors_origins: env.parsed_list("CORS_ORIGINS"),
             held_requests: env.parsed_or("HELD_REQUESTS", HELD_REQUESTS),
             log_reads: env.parsed_or("LOG_READS", LOG_READS),

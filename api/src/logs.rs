@@ -1,6 +1,6 @@
 //! What an execution's task printed.
 
-use aws::{LogError, LogPage, ReadFrom, clock};
+use aws::{LogError, LogPage, ReadFrom, Stream, clock};
 use axum::{Json, extract::State, http::HeaderMap};
 use domain::{Attempt, Execution, judge, task::Line};
 use serde::Serialize;
@@ -29,7 +29,7 @@ const LARGEST_PAGE: i32 = 1_000;
 pub(crate) struct LogLines {
     #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
     execution_id: String,
-    /// Whose task printed them: which try it was, from 1.
+    /// Whose task printed them: which attempt it was, from 1.
     attempt: u32,
     /// Oldest first. None, if the task has printed nothing yet.
     lines: Vec<LogLine>,
@@ -60,7 +60,7 @@ pub(crate) struct LogLine {
     params(
         Id,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "Which try's task; the newest if absent"),
+            description = "Which attempt's task, of the last 16; the newest if absent"),
         ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Only so many of the newest lines"),
         ("nextToken" = Option<String>, Query, nullable = false,
@@ -126,16 +126,14 @@ async fn read(
 ) -> Result<LogPage, Problem> {
     let Reading { from, mut limit } = from.clone();
     let run = execution.run_of(attempt);
-    // A job that is not in the catalog any more: nobody knows where it printed to.
-    let job = app.catalog.get(&execution.request.task);
-    let Some((run, job)) = run.zip(job) else {
+    let Some(stream) = run.and_then(|run| Some(Stream::of(execution.log_of(&run.task_arn)?, &run.task_arn))) else {
         return Ok(LogPage { lines: Vec::new(), next: from, at_end: true });
     };
     if let Some(left) = rate::log_read(app, &execution.owner).await? {
         left.tell(headers);
     }
     loop {
-        let page = app.logs.page(&job.log_stream(&run.task_arn), from.clone(), limit).await;
+        let page = app.logs.page(&stream, from.clone(), limit).await;
         let page = page.map_err(|why| match why {
             LogError::Token => page_token::invalid(),
             LogError::Call(failed) => failed.into(),

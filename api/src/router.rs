@@ -55,7 +55,7 @@ impl App {
             allowances: Allowances::new(connection, config.table.clone()),
             executions: Executions::new(connection, config.table),
             histories: Histories::new(connection, &config.sync_function, &config.callback_function),
-            logs: Logs::new(connection, config.log_group),
+            logs: Logs::new(connection),
             workflows: Workflows::new(connection, config.sync_function, config.callback_function),
             reconciler: Reconciler::new(connection, config.reconciler_function),
             catalog: config.catalog,

@@ -24,7 +24,7 @@ pub use error::{CallFailed, Cause, Phase, with_causes};
 pub use executions::{AdvanceError, Created, Executions, NextPage, PARTS};
 pub use function_log::{log_as_json, log_filter};
 pub use history::{Histories, HistoryError, HistoryPage};
-pub use logs::{LogError, LogPage, Logs, ReadFrom};
+pub use logs::{LogError, LogPage, Logs, ReadFrom, Stream};
 pub use reconciler::{Attend, Reconciler};
 pub use reports::Reports;
 pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks, offered};

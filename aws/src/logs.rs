@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_cloudwatchlogs::{Client, operation::get_log_events::GetLogEventsError, types::OutputLogEvent};
-use domain::task::Line;
+use domain::{JobLog, task::Line};
 use jiff::Timestamp;
 
 use crate::{CallFailed, Connection};
@@ -26,11 +26,25 @@ const PAGE_BYTES: usize = 1024 * 1024;
 /// What CloudWatch says of a token that it never gave, or has forgotten.
 const INVALID: &str = "InvalidParameterException";
 
-/// The log group that tasks print into.
+/// The logs of an account.
 #[derive(Debug, Clone)]
 pub struct Logs {
     client: Client,
+}
+
+/// A stream of a log group: what one task printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
     group: String,
+    name: String,
+}
+
+impl Stream {
+    /// The stream of a task.
+    #[must_use]
+    pub fn of(log: &JobLog, task_arn: &str) -> Self {
+        Self { group: log.group.clone(), name: log.stream(task_arn) }
+    }
 }
 
 /// Where reading a stream begins.
@@ -75,10 +89,10 @@ pub enum LogError {
 }
 
 impl Logs {
-    /// The log group with that name.
+    /// The logs that a connection leads to.
     #[must_use]
-    pub fn new(connection: &Connection, group: impl Into<String>) -> Self {
-        Self { client: Client::new(&connection.0), group: group.into() }
+    pub fn new(connection: &Connection) -> Self {
+        Self { client: Client::new(&connection.0) }
     }
 
     /// The newest lines of a stream, oldest first: at most `limit`, or as few as are `enough`. A stream that is not there (yet)
@@ -89,7 +103,7 @@ impl Logs {
     /// [`CallFailed`] when CloudWatch did not answer or refused.
     pub async fn tail(
         &self,
-        stream: &str,
+        stream: &Stream,
         limit: usize,
         enough: impl Fn(&[Line]) -> bool,
     ) -> Result<Vec<Line>, CallFailed> {
@@ -119,7 +133,7 @@ impl Logs {
     /// # Errors
     ///
     /// [`LogError`].
-    pub async fn page(&self, stream: &str, from: ReadFrom, limit: i32) -> Result<LogPage, LogError> {
+    pub async fn page(&self, stream: &Stream, from: ReadFrom, limit: i32) -> Result<LogPage, LogError> {
         let goes_on = matches!(from, ReadFrom::Token(_) | ReadFrom::Before { .. });
         let most = usize::try_from(limit).unwrap_or_default().max(1);
         let page = match from.clone() {
@@ -137,7 +151,7 @@ impl Logs {
     }
 
     /// The first page with lines, from a token on.
-    async fn forward(&self, stream: &str, token: Option<String>, limit: i32) -> Result<Option<LogPage>, CallFailed> {
+    async fn forward(&self, stream: &Stream, token: Option<String>, limit: i32) -> Result<Option<LogPage>, CallFailed> {
         let mut bound = Bound::new();
         let mut token = token;
         loop {
@@ -154,7 +168,7 @@ impl Logs {
     /// The newest lines, or those before the older of two tokens.
     async fn backward(
         &self,
-        stream: &str,
+        stream: &Stream,
         tokens: (Option<String>, Option<String>),
         limit: usize,
     ) -> Result<Option<LogPage>, CallFailed> {
@@ -189,12 +203,13 @@ impl Logs {
     /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
     async fn ask(
         &self,
-        stream: &str,
+        stream: &Stream,
         towards: Towards,
         token: Option<String>,
         limit: i32,
     ) -> Result<Option<Answer>, CallFailed> {
-        let request = self.client.get_log_events().log_group_name(&self.group).log_stream_name(stream).limit(limit);
+        let request =
+            self.client.get_log_events().log_group_name(&stream.group).log_stream_name(&stream.name).limit(limit);
         match request.start_from_head(towards == Towards::Newer).set_next_token(token).send().await {
             Ok(answer) => Ok(Some(Answer {
                 lines: lines(answer.events),

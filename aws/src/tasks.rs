@@ -11,7 +11,7 @@ use aws_sdk_ecs::{
     },
 };
 use domain::{
-    limits,
+    JobLog, Unknown, limits,
     task::{Container, Task},
 };
 use jiff::Timestamp;
@@ -43,13 +43,13 @@ pub struct Job {
     pub timeout_seconds: Option<u64>,
     /// Whether it accepts no new executions. Existing ones continue, and their logs can be read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub retired: bool,
+    pub disabled: bool,
 }
 
 /// The names of the jobs that accept new executions.
 #[must_use]
 pub fn offered(catalog: &Catalog) -> Vec<&str> {
-    catalog.iter().filter(|(_, job)| !job.retired).map(|(name, _)| name.as_str()).collect()
+    catalog.iter().filter(|(_, job)| !job.disabled).map(|(name, _)| name.as_str()).collect()
 }
 
 fn within_limits<'de, D: Deserializer<'de>>(seconds: D) -> Result<Option<u64>, D::Error> {
@@ -77,12 +77,15 @@ impl Job {
         self.timeout_seconds.map_or(limits::DEFAULT_TIMEOUT, Duration::from_secs)
     }
 
-    /// Name of the log stream of a task: `prefix/container/task-id`
-    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specify-log-config.html>).
+    /// Where its tasks print to, in a log group.
     #[must_use]
-    pub fn log_stream(&self, task_arn: &str) -> String {
-        let task_id = task_arn.rsplit('/').next().unwrap_or(task_arn);
-        format!("{}/{}/{task_id}", self.log_stream_prefix, self.container)
+    pub fn log(&self, group: &str) -> JobLog {
+        JobLog {
+            group: group.to_owned(),
+            stream_prefix: self.log_stream_prefix.clone(),
+            container: self.container.clone(),
+            unknown: Unknown::default(),
+        }
     }
 
     /// Name of the task definition, of whatever revision.
@@ -425,11 +428,11 @@ mod tests {
     }
 
     #[test]
-    fn a_retired_job_is_in_the_catalog_and_not_offered() {
-        let text = r#"{"new":{"taskDefinition":"n"},"old":{"taskDefinition":"o","retired":true}}"#;
+    fn a_disabled_job_is_in_the_catalog_and_not_offered() {
+        let text = r#"{"new":{"taskDefinition":"n"},"old":{"taskDefinition":"o","disabled":true}}"#;
         let catalog: Catalog = serde_json::from_str(text).unwrap();
         assert_eq!(offered(&catalog), ["new"]);
-        assert!(serde_json::to_string(&catalog).unwrap().matches("retired").count() == 1);
+        assert!(serde_json::to_string(&catalog).unwrap().matches("disabled").count() == 1);
     }
 
     const NETWORK: &str = "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: \

@@ -6,8 +6,8 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Ending, Event, ExecutionId, JobError, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
-    Unknown, Verdict, Waiting, limits, output::kinds, task::Task, waiting::backoff_before,
+    Attempt, Ending, Event, ExecutionId, JobError, JobLog, Moment, Owner, Refused, Request, Run, State, Status,
+    Timeline, Unknown, Verdict, Waiting, limits, output::kinds, task::Task, waiting::backoff_before,
 };
 
 /// How an execution learns of its job's end.
@@ -82,9 +82,11 @@ pub struct Execution {
     pub expires_at: Timestamp,
     /// ARN of the durable execution that sees it through, once it has begun.
     pub durable_execution_arn: Option<String>,
+    /// Where its tasks print to, once a workflow that knows its job has begun. The job may have left the catalog since.
+    pub log: Option<JobLog>,
     /// Where it is.
     pub state: State,
-    /// The tasks of earlier attempts, oldest first: what they printed can still be read.
+    /// The tasks of earlier attempts, oldest first, at most [`limits::EARLIER_TASKS`]: what they printed can still be read.
     pub earlier: Vec<Run>,
     /// The task that is over, as ECS told by itself: who waits for it need not ask. Only while the execution is not over.
     pub stopped: Option<Box<Task>>,
@@ -123,6 +125,7 @@ impl Execution {
             deadline,
             expires_at: NEVER,
             durable_execution_arn: None,
+            log: None,
             state: State::Pending,
             earlier: Vec::new(),
             stopped: None,
@@ -150,7 +153,9 @@ impl Execution {
     /// [`Refused`] when the event cannot be true of its state, or comes after its end.
     pub fn after(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         match event {
-            Event::WorkflowStarted { durable_execution_arn } => Ok(self.accepted_by(durable_execution_arn, at)),
+            Event::WorkflowStarted { durable_execution_arn, log } => {
+                Ok(self.accepted_by(durable_execution_arn, log.as_ref(), at))
+            }
             Event::TaskStopped { task } => Ok(self.task_stopped(task)),
             Event::Attended => Ok(self.attended(at)),
             Event::Postponed => Ok(self.postponed(at)),
@@ -187,6 +192,8 @@ impl Execution {
                     next.state = next.state.with_start_of(stopped);
                 }
                 next.earlier.extend(self.state.run().cloned());
+                let too_many = next.earlier.len().saturating_sub(limits::EARLIER_TASKS);
+                next.earlier.drain(..too_many);
                 let detail = match self.uncounted_attempts() {
                     0 => format!("attempt {attempt}"),
                     uncounted => format!("attempt {attempt} ({uncounted} not counted: ended by the platform)"),
@@ -267,17 +274,21 @@ impl Execution {
         Some(Self { state, stopped, version: self.version + 1, ..self.clone() })
     }
 
-    /// The attempt that a task works on, if that was recorded.
+    /// The attempt that a task works on, if that was recorded and is remembered.
     #[must_use]
     pub fn attempt_of(&self, task_arn: &str) -> Option<Attempt> {
-        let run = self.state.run().into_iter().chain(&self.earlier).find(|run| run.task_arn == task_arn);
-        run.map(|run| run.attempt)
+        self.runs().find(|run| run.task_arn == task_arn).map(|run| run.attempt)
     }
 
-    /// The task of an attempt, if one was recorded.
+    /// The task of an attempt, if one was recorded and is remembered.
     #[must_use]
     pub fn run_of(&self, attempt: Attempt) -> Option<&Run> {
-        self.earlier.iter().chain(self.state.run()).find(|run| run.attempt == attempt)
+        self.runs().find(|run| run.attempt == attempt)
+    }
+
+    /// The tasks that are remembered, oldest first.
+    pub(crate) fn runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
+        self.earlier.iter().chain(self.state.run())
     }
 
     /// Whether there was an attempt of which no task was recorded, among those that failed and the one that was to follow: it
@@ -375,13 +386,22 @@ impl Execution {
     }
 
     /// The first durable execution stays: one that was started again under the same name, after AWS has forgotten the
-    /// first, sees the same execution through and changes nothing here.
-    fn accepted_by(&self, arn: &str, at: Timestamp) -> Option<Self> {
-        if self.durable_execution_arn.is_some() || self.status().is_final() {
+    /// first, sees the same execution through and changes nothing here. So does that of a later attempt, unless the job prints
+    /// elsewhere since.
+    fn accepted_by(&self, arn: &str, log: Option<&JobLog>, at: Timestamp) -> Option<Self> {
+        let log = log.filter(|log| self.log.as_ref() != Some(*log));
+        let first = self.durable_execution_arn.is_none();
+        if self.status().is_final() || !(first || log.is_some()) {
             return None;
         }
-        let mut next = Self { durable_execution_arn: Some(arn.to_owned()), version: self.version + 1, ..self.clone() };
-        next.timeline.push(at, Moment::WorkflowStarted, None);
+        let mut next = Self { version: self.version + 1, ..self.clone() };
+        if let Some(log) = log {
+            next.print_to(log);
+        }
+        if first {
+            next.durable_execution_arn = Some(arn.to_owned());
+            next.timeline.push(at, Moment::WorkflowStarted, None);
+        }
         Some(next)
     }
 }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     Ending, Execution, JobError, Pattern, Report, Run, State, Told, Verdict,
     output::{Exit, Output, ResultSource, Scanner, StoppedBy, cut_short, judge, kinds},
-    task::{Line, MAX_EVENT_BYTES, Task},
+    task::{Container, Line, MAX_EVENT_BYTES, Task},
 };
 
 /// The reason given to ECS for stopping a task that was cancelled.
@@ -75,42 +75,30 @@ pub fn has_printed_all(execution: &Execution, now: Timestamp) -> bool {
     task_had_stopped || now.duration_since(ending.finished_at) > LAST_LINES
 }
 
-/// What an execution's task came to. `container` does the work; without a `task`, ECS has forgotten it.
+/// What an execution's task came to. Without a `task`, ECS has forgotten it.
 #[must_use]
-pub fn ending(execution: &Execution, task: Option<&Task>, container: &str, lines: &[Line], now: Timestamp) -> Ending {
+pub fn ending(execution: &Execution, task: Option<&Task>, lines: &[Line], now: Timestamp) -> Ending {
     let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
-    let ending = judge(exit(task, container), output(lines), ResultSource::Log, &tail(lines), finished_at);
+    let ending = judge(exit(execution, task), output(lines), ResultSource::Log, &tail(lines), finished_at);
     // Of a task that is forgotten, nobody knows when it ended.
     let by = task.and_then(|task| stopped_by(execution, was_stopped(task), &ending));
-    judged(execution, task, container, by, ending)
+    judged(execution, task, by, ending)
 }
 
 /// How an execution's task ended, by its worker's report. Why it was stopped, ECS tells, if it still knows the task. The time of
 /// the end is within the execution's life, whatever the worker's clock says.
 #[must_use]
-pub fn reported(
-    execution: &Execution,
-    task: Option<&Task>,
-    container: &str,
-    report: &Report,
-    now: Timestamp,
-) -> Ending {
+pub fn reported(execution: &Execution, task: Option<&Task>, report: &Report, now: Timestamp) -> Ending {
     let finished_at = report.ending.finished_at.min(now).max(execution.created_at);
     let ending = Ending { finished_at, ..report.ending.clone() };
     let by = match report.told {
         Some(Told::ByDeadline) if !matches!(execution.state, State::Cancelling { .. }) => Some(StoppedBy::Deadline),
         told => stopped_by(execution, told.is_some(), &ending),
     };
-    judged(execution, task, container, by, ending)
+    judged(execution, task, by, ending)
 }
 
-fn judged(
-    execution: &Execution,
-    task: Option<&Task>,
-    container: &str,
-    by: Option<StoppedBy>,
-    ending: Ending,
-) -> Ending {
+fn judged(execution: &Execution, task: Option<&Task>, by: Option<StoppedBy>, ending: Ending) -> Ending {
     let mut ending = match by {
         Some(by) => cut_short(by, execution.request.timeout, ending),
         None => ending,
@@ -118,7 +106,7 @@ fn judged(
     match &mut ending.verdict {
         Verdict::Completed => {}
         Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
-            explain(error, task, container);
+            explain(error, execution, task);
         }
     }
     ending
@@ -127,14 +115,8 @@ fn judged(
 /// What an execution's task came to where AWS would not show its log: the exit code tells, but for a result. `why` names the
 /// permission.
 #[must_use]
-pub fn ending_without_log(
-    execution: &Execution,
-    task: Option<&Task>,
-    container: &str,
-    why: &str,
-    now: Timestamp,
-) -> Ending {
-    let mut ending = ending(execution, task, container, &[], now);
+pub fn ending_without_log(execution: &Execution, task: Option<&Task>, why: &str, now: Timestamp) -> Ending {
+    let mut ending = ending(execution, task, &[], now);
     match &mut ending.verdict {
         verdict @ Verdict::Completed => {
             let what = format!("exited with code 0, but its result could not be read: {why}");
@@ -149,8 +131,8 @@ pub fn ending_without_log(
 
 /// The exit code of a task's job, if ECS says one.
 #[must_use]
-pub fn exit_code(task: &Task, container: &str) -> Option<i32> {
-    exit(Some(task), container).code()
+pub fn exit_code(execution: &Execution, task: &Task) -> Option<i32> {
+    exit(execution, Some(task)).code()
 }
 
 /// Whether another attempt may do better. A job that has worked is not run again for its result.
@@ -180,15 +162,20 @@ pub fn excused(ending: &Ending) -> bool {
     }
 }
 
-fn exit(task: Option<&Task>, container: &str) -> Exit {
+fn exit(execution: &Execution, task: Option<&Task>) -> Exit {
     let Some(task) = task else {
         return Exit::Lost("ECS does not know the task any more: it forgets one an hour after its end".into());
     };
-    let worked = task.containers.iter().find(|seen| seen.name == container);
-    match worked.and_then(|seen| seen.exit_code) {
+    match working(execution, task).and_then(|seen| seen.exit_code) {
         Some(code) => Exit::Code(code),
         None => Exit::Lost(task.stopped_reason.clone().unwrap_or_else(|| "nobody saw the task's end".into())),
     }
+}
+
+/// The container of a task that does the work.
+fn working<'a>(execution: &Execution, task: &'a Task) -> Option<&'a Container> {
+    let name = execution.container_of(&task.arn);
+    task.containers.iter().find(|seen| seen.name == name)
 }
 
 /// The result that the end of a log holds. It is the whole log if it has fewer lines than were asked for; but reading stops
@@ -244,10 +231,10 @@ fn is_retired(task: &Task) -> bool {
         || task.stopped_reason.as_deref().is_some_and(|reason| reason.contains(MAINTENANCE))
 }
 
-fn explain(error: &mut JobError, task: Option<&Task>, container: &str) {
+fn explain(error: &mut JobError, execution: &Execution, task: Option<&Task>) {
     let Some(task) = task else { return };
     error.stop_code.clone_from(&task.stop_code);
-    let reason = task.containers.iter().find(|seen| seen.name == container).and_then(|seen| seen.reason.clone());
+    let reason = working(execution, task).and_then(|seen| seen.reason.clone());
     if task.stop_code.as_deref() == Some(FAILED_TO_START) {
         let why = reason.or_else(|| task.stopped_reason.clone()).unwrap_or_else(|| error.message.clone());
         *error = JobError { kind: kinds::TASK_FAILED_TO_START.into(), ..error.with_message(why) };

@@ -6,6 +6,7 @@
 mod execution;
 pub mod history;
 mod id;
+mod job_log;
 mod json;
 pub mod judge;
 pub mod limits;
@@ -21,6 +22,7 @@ mod waiting;
 
 pub use execution::{Execution, FailedAttempts, NEVER, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
+pub use job_log::JobLog;
 pub use json::{Json, NotJson};
 pub use report::{Report, Told, Unusable};
 pub use request::{DEFAULT_TASK, Request, Violation, pointer_to};

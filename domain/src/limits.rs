@@ -57,8 +57,11 @@ pub const ATTEMPTS: u32 = 10;
 pub const EXCUSED: u32 = 3;
 
 /// Most attempts that ended because AWS retired what their task ran on. They are expected of a job that runs for weeks, so they
-/// count neither among the job's own attempts nor towards [`EXCUSED`]; a year of weekly retirements stays below.
-pub const RETIRED: u32 = 100;
+/// count neither among the job's own attempts nor towards [`EXCUSED`]; one for each week of the longest deadline.
+pub const RETIRED: u32 = 53;
+
+/// Tasks of earlier attempts that an execution remembers: the newest. All that it stores has to fit into an item of 400 KB.
+pub const EARLIER_TASKS: usize = 15;
 
 /// How long an execution stays readable after its end.
 pub const RETENTION: Duration = Duration::from_hours(30 * 24);

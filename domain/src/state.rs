@@ -19,7 +19,7 @@ use std::{fmt, num::NonZeroU32};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, Unknown, limits, output::ResultSource, task::Task};
+use crate::{JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
 
 /// Which try of a job this is, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ pub struct Run {
     pub task_arn: String,
     /// When it started: as ECS says once it has stopped, and until then when its start was recorded.
     pub started_at: Timestamp,
+    /// Where it prints to, if not where the execution's newest task does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<JobLog>,
     /// What a newer version stored beside it.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -72,7 +75,7 @@ pub struct Run {
 
 impl Run {
     fn new(attempt: Attempt, task_arn: &str, started_at: Timestamp) -> Self {
-        Self { attempt, task_arn: task_arn.to_owned(), started_at, unknown: Unknown::default() }
+        Self { attempt, task_arn: task_arn.to_owned(), started_at, log: None, unknown: Unknown::default() }
     }
 
     /// The same, of a job that ended then: its start may have been recorded after its end.
@@ -214,6 +217,8 @@ pub enum Event {
     WorkflowStarted {
         /// ARN of the durable execution.
         durable_execution_arn: String,
+        /// Where the tasks that it starts print to; `None` if it does not know the job.
+        log: Option<JobLog>,
     },
     /// A task was started for an attempt.
     TaskStarted {
@@ -369,6 +374,14 @@ impl State {
         }
     }
 
+    pub(crate) fn run_mut(&mut self) -> Option<&mut Run> {
+        match self {
+            Self::Pending => None,
+            Self::Running { run, .. } => Some(run),
+            Self::Cancelling { run, .. } | Self::Final { run, .. } => run.as_mut(),
+        }
+    }
+
     /// How it ended, if it has.
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {
@@ -381,11 +394,11 @@ impl State {
     /// The same, with the start of a task as ECS tells it.
     pub(crate) fn with_start_of(&self, task: &Task) -> Self {
         let mut next = self.clone();
-        let run = match &mut next {
-            Self::Running { run, .. } | Self::Cancelling { run: Some(run), .. } => run,
-            Self::Pending | Self::Cancelling { run: None, .. } | Self::Final { .. } => return next,
-        };
-        if let Some(started_at) = task.started_at.filter(|_| run.task_arn == task.arn) {
+        if matches!(next, Self::Final { .. }) {
+            return next;
+        }
+        if let (Some(run), Some(started_at)) = (next.run_mut().filter(|run| run.task_arn == task.arn), task.started_at)
+        {
             run.started_at = started_at;
         }
         next

@@ -4,7 +4,7 @@ mod launch;
 
 use aws::{
     AdvanceError, CallFailed, Cause, Connection, Created, Executions, Logs, Phase, Reports, RunError, Seen,
-    StoredStart, Tasks, clock,
+    StoredStart, Stream, Tasks, clock,
 };
 use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict, judge,
@@ -34,7 +34,7 @@ impl World {
         Self {
             executions: Executions::new(connection, &config.table),
             tasks: Tasks::new(connection, &config.cluster, config.network.clone()),
-            logs: Logs::new(connection, &config.log_group),
+            logs: Logs::new(connection),
             reports: Reports::new(connection, &config.table),
             config,
         }
@@ -82,8 +82,8 @@ impl World {
         let name = name.parse().map_err(EffectFailed::lasting)?;
         let new = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
         // Who sees it through is noted from the first: nobody else is to start it under its name.
-        let begun = Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned() };
-        let wanted = new.after(&begun, now).map_err(EffectFailed::lasting)?.unwrap_or(new);
+        let wanted =
+            new.after(&self.began(&new, durable_execution_arn), now).map_err(EffectFailed::lasting)?.unwrap_or(new);
         match self.executions.create(&wanted, now).await? {
             Created::New(made) => Ok((*made, Attempt::FIRST)),
             // This step ran before.
@@ -98,6 +98,14 @@ impl World {
                 Err(EffectFailed::lasting(format!("another execution is named {} already", seen.id)))
             }
         }
+    }
+
+    /// A durable execution began to see an execution through. The tasks that it starts print to where its own version of the
+    /// catalog says.
+    fn began(&self, execution: &Execution, durable_execution_arn: &str) -> Event {
+        let job = self.config.catalog.get(&execution.request.task);
+        let log = job.map(|job| job.log(&self.config.log_group));
+        Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned(), log }
     }
 
     /// The task of an attempt, if it runs.
@@ -142,13 +150,12 @@ impl World {
     /// The exit code of an execution's job, if ECS has told of it.
     async fn exit_code(&self, id: &ExecutionId) -> Option<i32> {
         let execution = self.read(id).await.ok()?;
-        let task = execution.told_of(&execution.state.run()?.task_arn)?;
-        judge::exit_code(task, &self.config.catalog.get(&execution.request.task)?.container)
+        judge::exit_code(&execution, execution.told_of(&execution.state.run()?.task_arn)?)
     }
 
     async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, CallFailed> {
-        let Some(job) = self.config.catalog.get(&execution.request.task) else { return Ok(Vec::new()) };
-        self.logs.tail(&job.log_stream(task_arn), judge::LINES, judge::holds_result).await
+        let Some(log) = execution.log_of(task_arn) else { return Ok(Vec::new()) };
+        self.logs.tail(&Stream::of(log, task_arn), judge::LINES, judge::holds_result).await
     }
 }
 
@@ -160,7 +167,7 @@ impl Activities for World {
         durable_execution_arn: &str,
     ) -> Result<Accepted, EffectFailed> {
         let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
-        let event = Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned() };
+        let event = self.began(&execution, durable_execution_arn);
         let execution = advanced(self.executions.advance_seen(execution, &event, clock::now()).await)?;
         tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
         if execution.status().is_final() {
@@ -281,11 +288,10 @@ impl Activities for World {
                 Seen::Missing => None,
             },
         };
-        let container = self.config.catalog.get(&execution.request.task).map_or("", |job| job.container.as_str());
         match self.reports.of(&execution, task_arn).await {
             Ok(Some(report)) => {
                 let now = clock::now();
-                return Ok(Some(judge::reported(&execution, task.as_deref(), container, &report, now)));
+                return Ok(Some(judge::reported(&execution, task.as_deref(), &report, now)));
             }
             Ok(None) => {}
             Err(why) if why.retryable() && patience != Patience::None => return Err(why.into()),
@@ -295,13 +301,13 @@ impl Activities for World {
         if patient && lines.as_ref().is_ok_and(Vec::is_empty) {
             return Err(EffectFailed::passing("the task's log is not there yet"));
         }
-        let ending = |lines: &[Line]| judge::ending(&execution, task.as_deref(), container, lines, clock::now());
+        let ending = |lines: &[Line]| judge::ending(&execution, task.as_deref(), lines, clock::now());
         match lines {
             Ok(lines) => Ok(Some(ending(&lines))),
             Err(why) if why.retryable() && patience != Patience::None => Err(why.into()),
             Err(why) => {
                 let why = why.to_string();
-                Ok(Some(judge::ending_without_log(&execution, task.as_deref(), container, &why, clock::now())))
+                Ok(Some(judge::ending_without_log(&execution, task.as_deref(), &why, clock::now())))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The jobs of the local stack: what the command line configures, and what an earlier start did.
 //!
-//! A job that was configured before and is not now is *retired*: it accepts no new executions, and the outcomes of existing ones are
+//! A job that was configured before and is not now is *disabled*: it accepts no new executions, and the outcomes of existing ones are
 //! still recorded, since its task definition and its catalog entry remain. It may have been left out by mistake, so its executions
 //! wait: ECS has no capacity for it.
 
@@ -25,7 +25,7 @@ const IMAGE: &str = "longhaul/worker";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Jobs {
     offered: BTreeSet<String>,
-    retired: BTreeSet<String>,
+    disabled: BTreeSet<String>,
 }
 
 impl Jobs {
@@ -35,27 +35,27 @@ impl Jobs {
             tasks.iter().map(|task| task.name.clone()).chain([DEFAULT_TASK.to_owned()]).collect();
         let registered = ecs.families_of_image(IMAGE)?;
         let registered = registered.iter().filter_map(|family| Some(family.strip_prefix(PREFIX)?.to_owned()));
-        let retired = registered.filter(|name| !offered.contains(name)).collect();
-        Ok(Self { offered, retired })
+        let disabled = registered.filter(|name| !offered.contains(name)).collect();
+        Ok(Self { offered, disabled })
     }
 
     /// The catalog of the API and of the functions.
     pub(crate) fn catalog(&self) -> Result<Catalog, serde_json::Error> {
-        let job = |name: &String, retired| {
-            let job: Job = serde_json::from_value(json!({ "taskDefinition": family(name), "retired": retired }))?;
+        let job = |name: &String, disabled| {
+            let job: Job = serde_json::from_value(json!({ "taskDefinition": family(name), "disabled": disabled }))?;
             Ok((name.clone(), job))
         };
         let offered = self.offered.iter().map(|name| job(name, false));
-        offered.chain(self.retired.iter().map(|name| job(name, true))).collect()
+        offered.chain(self.disabled.iter().map(|name| job(name, true))).collect()
     }
 
     /// The task definitions that ECS has no capacity for, and why.
     pub(crate) fn without_capacity(&self) -> BTreeMap<String, String> {
         let why = |name| format!("the local stack was started without --task {name}");
-        self.retired.iter().map(|name| (family(name), why(name))).collect()
+        self.disabled.iter().map(|name| (family(name), why(name))).collect()
     }
 
-    /// What to warn of: the retired jobs that executions wait for. `unfinished` counts by job the executions that are not over.
+    /// What to warn of: the disabled jobs that executions wait for. `unfinished` counts by job the executions that are not over.
     pub(crate) fn warnings(&self, unfinished: &BTreeMap<String, usize>) -> Vec<String> {
         let waits = |name: &String| {
             let (executions, they) = match unfinished.get(name)? {
@@ -67,12 +67,12 @@ impl Jobs {
                  go on; without it, nothing of the job runs until {they} cancelled or past the deadline"
             ))
         };
-        self.retired.iter().filter_map(waits).collect()
+        self.disabled.iter().filter_map(waits).collect()
     }
 
     /// Whether every job that was ever configured is.
-    pub(crate) fn none_retired(&self) -> bool {
-        self.retired.is_empty()
+    pub(crate) fn none_disabled(&self) -> bool {
+        self.disabled.is_empty()
     }
 }
 

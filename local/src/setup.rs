@@ -61,7 +61,6 @@ pub(crate) fn api_config(catalog: Catalog, options: &Options) -> api::config::Co
         sync_function: live(SYNC),
         callback_function: live(CALLBACK),
         reconciler_function: RECONCILER.to_owned(),
-        log_group: LOG_GROUP.to_owned(),
         catalog,
         cors_origins: options.cors_origins.clone(),
         held_requests: options.held_requests,

@@ -133,7 +133,7 @@ impl Stack {
         jobs::register(&ecs, &this, &options.tasks).await?;
         let jobs = Jobs::new(&ecs, &options.tasks)?;
         ecs.set_without_capacity(jobs.without_capacity());
-        if !jobs.none_retired() {
+        if !jobs.none_disabled() {
             let unfinished = dynamodb.unfinished(setup::TABLE).map_err(other)?;
             for warning in jobs.warnings(&unfinished) {
                 tracing::warn!("{warning}");

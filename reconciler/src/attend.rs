@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use aws::{
-    AdvanceError, CallFailed, Connection, Executions, Logs, Phase, Reports, Seen, StartError, Tasks, WakeUp,
+    AdvanceError, CallFailed, Connection, Executions, Logs, Phase, Reports, Seen, StartError, Stream, Tasks, WakeUp,
     WorkflowStatus, Workflows, clock,
 };
 use domain::{
@@ -38,18 +38,16 @@ pub(crate) struct Attendant {
     pub(crate) tasks: Tasks,
     logs: Logs,
     reports: Reports,
-    config: Config,
 }
 
 impl Attendant {
-    pub(crate) fn new(connection: &Connection, config: Config) -> Self {
+    pub(crate) fn new(connection: &Connection, config: &Config) -> Self {
         Self {
             executions: Executions::new(connection, &config.table),
             workflows: Workflows::new(connection, &config.sync_function, &config.callback_function),
             tasks: Tasks::new(connection, &config.cluster, aws::Network::default()),
-            logs: Logs::new(connection, &config.log_group),
+            logs: Logs::new(connection),
             reports: Reports::new(connection, &config.table),
-            config,
         }
     }
 
@@ -187,21 +185,19 @@ impl Attendant {
     /// The outcome of a task, by its worker's report or else by its log. If AWS shows neither, the exit code tells, and the result is
     /// lost.
     async fn ending(&self, execution: &Execution, task: Option<&Task>) -> Result<Ending, Error> {
-        let job = self.config.catalog.get(&execution.request.task);
         let arn = execution.state.run().map(|run| run.task_arn.as_str()).or(task.map(|task| task.arn.as_str()));
-        let container = job.map_or("", |job| job.container.as_str());
         let lines = match arn {
             Some(arn) => match self.reports.of(execution, arn).await {
-                Ok(Some(report)) => return Ok(judge::reported(execution, task, container, &report, clock::now())),
-                Ok(None) => match job {
-                    Some(job) => self.last_lines(&job.log_stream(arn), task).await,
+                Ok(Some(report)) => return Ok(judge::reported(execution, task, &report, clock::now())),
+                Ok(None) => match execution.log_of(arn) {
+                    Some(log) => self.last_lines(&Stream::of(log, arn), task).await,
                     None => Ok(Vec::new()),
                 },
                 Err(why) => Err(why),
             },
             None => Ok(Vec::new()),
         };
-        let ending = |lines: &[Line]| judge::ending(execution, task, container, lines, clock::now());
+        let ending = |lines: &[Line]| judge::ending(execution, task, lines, clock::now());
         let stopped_at = task.and_then(|task| task.stopped_at).unwrap_or(execution.created_at);
         let waited = clock::now().duration_since(stopped_at);
         match lines {
@@ -209,12 +205,12 @@ impl Attendant {
             Err(why) if waited < jiff::SignedDuration::try_from(why.cause.patience(Phase::TaskStarted))? => {
                 Err(why.into())
             }
-            Err(why) => Ok(judge::ending_without_log(execution, task, container, &why.to_string(), clock::now())),
+            Err(why) => Ok(judge::ending_without_log(execution, task, &why.to_string(), clock::now())),
         }
     }
 
     /// The end of a task's log. CloudWatch may show it a moment after the task's end.
-    async fn last_lines(&self, stream: &str, task: Option<&Task>) -> Result<Vec<Line>, CallFailed> {
+    async fn last_lines(&self, stream: &Stream, task: Option<&Task>) -> Result<Vec<Line>, CallFailed> {
         let stopped_at = task.and_then(|task| task.stopped_at);
         let just_stopped = stopped_at.is_some_and(|at| clock::now().duration_since(at) < LOG_IS_LATE);
         let waits = if just_stopped { &[1, 2][..] } else { &[] };

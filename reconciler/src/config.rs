@@ -1,9 +1,6 @@
 //! What the reconciler reads from its environment.
 
-use aws::{
-    Catalog,
-    config::{Environment, Misconfigured},
-};
+use aws::config::{Environment, Misconfigured};
 
 /// The reconciler's configuration.
 #[derive(Debug, Clone)]
@@ -15,10 +12,6 @@ pub(crate) struct Config {
     pub(crate) callback_function: String,
     /// `ECS_CLUSTER`: name or ARN of the cluster.
     pub(crate) cluster: String,
-    /// `TASKS`: the jobs that may be run, as JSON.
-    pub(crate) catalog: Catalog,
-    /// `LOG_GROUP`: the log group that tasks print into.
-    pub(crate) log_group: String,
 }
 
 impl Config {
@@ -34,8 +27,6 @@ impl Config {
             sync_function: env.required("SYNC_FUNCTION"),
             callback_function: env.required("CALLBACK_FUNCTION"),
             cluster: env.required("ECS_CLUSTER"),
-            catalog: env.json("TASKS"),
-            log_group: env.required("LOG_GROUP"),
         };
         env.finish(config)
     }

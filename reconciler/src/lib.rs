@@ -32,7 +32,7 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(20);
 pub async fn run() -> Result<(), Error> {
     aws::log_as_json();
     let config = config::Config::from_env()?;
-    let attendant = Arc::new(Attendant::new(&aws::Connection::from_env().await, config));
+    let attendant = Arc::new(Attendant::new(&aws::Connection::from_env().await, &config));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let attendant = attendant.clone();
         // Boxed, so that the compiler need not look through all of it at once.

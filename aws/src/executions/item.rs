@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::listing;
 use domain::{
-    Ending, Execution, ExecutionId, FailedAttempts, JobError, Json, NEVER, Owner, Pattern, Request, Run, State, Status,
-    Timeline, Unknown, Verdict, Waiting, output::ResultSource, task::Task,
+    Ending, Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Owner, Pattern, Request, Run, State,
+    Status, Timeline, Unknown, Verdict, Waiting, output::ResultSource, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,8 @@ pub(super) struct Item {
     failed: FailedAttempts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     durable_execution_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<JobLog>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<Run>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -160,6 +162,7 @@ impl Item {
             rerun_of: execution.rerun_of.clone(),
             failed: execution.failed.clone(),
             durable_execution_arn: execution.durable_execution_arn.clone(),
+            log: execution.log.clone(),
             run: execution.state.run().cloned(),
             earlier: execution.earlier.clone(),
             stopped: execution.stopped.clone(),
@@ -224,6 +227,7 @@ impl Item {
             rerun_of: self.rerun_of,
             failed: self.failed,
             durable_execution_arn: self.durable_execution_arn,
+            log: self.log,
             state,
             earlier: self.earlier,
             stopped: self.stopped,

@@ -19,7 +19,7 @@ fn execution() -> Execution {
 #[test]
 fn a_life_is_told_by_its_timeline() {
     let events = [
-        (Event::WorkflowStarted { durable_execution_arn: "arn:d".into() }, 1_001),
+        (Event::WorkflowStarted { durable_execution_arn: "arn:d".into(), log: None }, 1_001),
         (Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:t".into() }, 1_002),
         (Event::Watching { callback_id: "cb".into() }, 1_003),
         (Event::CancelRequested, 1_004),
@@ -253,6 +253,18 @@ fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
     let seen = [started(Attempt::FIRST, "t1"), failed(Attempt::FIRST), started(second, "t2")];
     assert_eq!(due(&seen), None);
     assert_eq!(due(&[&seen[..], &[failed(second)]].concat()), None, "there is no third");
+}
+
+#[test]
+fn the_newest_of_many_tasks_are_remembered() {
+    let attempt = |number| Attempt::new(number).unwrap();
+    let start = |now: Execution, number| {
+        let started = Event::TaskStarted { attempt: attempt(number), task_arn: format!("t{number}") };
+        now.after(&started, at(1_005)).unwrap().unwrap()
+    };
+    let ran = (1..=20).fold(execution(), start);
+    assert_eq!(ran.earlier.len(), limits::EARLIER_TASKS);
+    assert_eq!([4, 5, 20].map(|number| ran.run_of(attempt(number)).is_some()), [false, true, true]);
 }
 
 #[test]

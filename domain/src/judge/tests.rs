@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Attempt, Event, Json, Owner, Pattern, Request, limits, task::Container};
+use crate::{Attempt, Event, JobLog, Json, Owner, Pattern, Request, Unknown, limits};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -13,8 +13,18 @@ fn at(second: i64) -> Timestamp {
 fn execution() -> Execution {
     let request = Request { timeout: Duration::from_mins(1), ..Request::of(Json::null()) };
     let new = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
+    let new = Execution { log: Some(log_of("job")), ..new };
     let started = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn".into() };
     new.after(&started, at(0)).unwrap().unwrap()
+}
+
+fn log_of(container: &str) -> JobLog {
+    JobLog {
+        group: "group".into(),
+        stream_prefix: "task".into(),
+        container: container.into(),
+        unknown: Unknown::default(),
+    }
 }
 
 fn cancelling() -> Execution {
@@ -41,7 +51,7 @@ fn lines(texts: &[&str]) -> Vec<Line> {
 }
 
 fn judged(execution: &Execution, task: &Task, log: &[&str]) -> (Ending, String) {
-    let ending = ending(execution, Some(task), "job", &lines(log), at(99));
+    let ending = ending(execution, Some(task), &lines(log), at(99));
     let told = match &ending.verdict {
         Verdict::Completed => "completed".to_owned(),
         Verdict::Failed(error) => format!("failed: {}: {}", error.kind, error.message),
@@ -63,9 +73,13 @@ fn a_task_that_exits_with_0_completes_with_its_last_json_line() {
 
 #[test]
 fn an_exit_code_is_that_of_the_container_that_works() {
-    assert_eq!([Some(0), Some(3), None].map(|code| exit_code(&task(code, EXITED), "job")), [Some(0), Some(3), None]);
-    assert_eq!(exit_code(&task(Some(3), EXITED), "sidecar"), Some(143));
-    assert_eq!(exit_code(&task(Some(3), EXITED), "no such container"), None);
+    let codes = [Some(0), Some(3), None];
+    assert_eq!(codes.map(|code| exit_code(&execution(), &task(code, EXITED))), codes);
+    for (container, code) in [("sidecar", Some(143)), ("no such container", None)] {
+        let prints = Execution { log: Some(log_of(container)), ..execution() };
+        assert_eq!(exit_code(&prints, &task(Some(3), EXITED)), code);
+    }
+    assert_eq!(exit_code(&Execution { log: None, ..execution() }, &task(Some(3), EXITED)), None);
 }
 
 #[test]
@@ -98,7 +112,7 @@ fn a_task_is_stopped_for_a_cancel_a_deadline_or_an_end() {
     let reasons = |execution: &Execution| [59, 60].map(|now| reason_to_stop(execution, at(now)));
     assert_eq!(reasons(&execution()), [None, Some("the execution's deadline has passed")]);
     assert_eq!(reasons(&cancelling()), [Some("the execution was cancelled"); 2]);
-    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), "job", &[], at(30)));
+    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), &[], at(30)));
     assert_eq!(reasons(&execution().after(&ended, at(30)).unwrap().unwrap()), [Some("the execution is over"); 2]);
 }
 
@@ -186,7 +200,7 @@ fn a_reason_of_the_containers_stands_in_front() {
 
 #[test]
 fn a_task_that_ecs_has_forgotten_is_lost() {
-    let ending = ending(&execution(), None, "job", &lines(&["1"]), at(99));
+    let ending = ending(&execution(), None, &lines(&["1"]), at(99));
     let Verdict::Failed(error) = ending.verdict else { panic!("{ending:?}") };
     assert_eq!(error.kind, kinds::TASK_LOST);
     assert_eq!(ending.finished_at, at(99));
@@ -254,7 +268,7 @@ fn a_result_out_of_reach_is_told() {
 
 #[test]
 fn a_callback_s_last_lines_come_after_its_end() {
-    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), "job", &[], at(99)));
+    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), &[], at(99)));
     let ended = execution().after(&ended, at(30)).unwrap().unwrap();
     let callback = Execution { pattern: Pattern::Callback, ..ended.clone() };
     assert!(!has_printed_all(&execution(), at(50)));
@@ -267,7 +281,7 @@ fn a_callback_s_last_lines_come_after_its_end() {
 #[test]
 fn a_log_that_may_not_be_read_costs_the_result_and_not_the_exit_code() {
     const WHY: &str = "logs:GetLogEvents was denied";
-    let without = |exit_code, code| ending_without_log(&execution(), Some(&task(exit_code, code)), "job", WHY, at(5));
+    let without = |exit_code, code| ending_without_log(&execution(), Some(&task(exit_code, code)), WHY, at(5));
     let error = |ending: &Ending| match &ending.verdict {
         Verdict::Failed(error) => (error.kind.clone(), error.message.clone()),
         other => panic!("{other:?}"),
@@ -301,7 +315,7 @@ fn a_worker_s_report_tells_what_an_exit_code_does_not() {
         (execution(), Some(Told::ByDeadline), 59, "TimedOut(timed-out: timed out after 1 min)"),
         (cancelling(), Some(Told::ByDeadline), 61, "Cancelled(cancelled: cancelled)"),
     ] {
-        let ending = reported(&execution, Some(&stopped), "job", &report(0, told, second), at(99));
+        let ending = reported(&execution, Some(&stopped), &report(0, told, second), at(99));
         let (name, error) = match &ending.verdict {
             Verdict::Completed => ("Completed", None),
             Verdict::Failed(error) => ("Failed", Some(error)),
@@ -320,7 +334,6 @@ fn a_report_does_not_hide_what_the_platform_did() {
     let interrupted = reported(
         &execution(),
         Some(&task(Some(143), "SpotInterruption")),
-        "job",
         &report(143, Some(Told::BySignal), 30),
         at(99),
     );
@@ -328,11 +341,11 @@ fn a_report_does_not_hide_what_the_platform_did() {
     let Verdict::Failed(error) = &interrupted.verdict else { panic!("{interrupted:?}") };
     assert_eq!(error.log_tail.as_deref(), Some("last words"));
     // Without the task there is the report.
-    let forgotten = reported(&execution(), None, "job", &report(3, None, 30), at(99));
+    let forgotten = reported(&execution(), None, &report(3, None, 30), at(99));
     let Verdict::Failed(error) = &forgotten.verdict else { panic!("{forgotten:?}") };
     assert_eq!((&*error.kind, forgotten.exit_code), (kinds::EXIT_CODE, Some(3)));
     for (said, finished) in [(-5, 0), (500, 99)] {
-        let ending = reported(&execution(), None, "job", &report(0, None, said), at(99));
+        let ending = reported(&execution(), None, &report(0, None, said), at(99));
         assert_eq!(ending.finished_at, at(finished), "the worker's clock is wrong");
     }
 }

@@ -55,7 +55,7 @@ fn events() -> Vec<Event> {
     let started =
         |attempt, task: &str| Event::TaskStarted { attempt: Attempt::new(attempt).unwrap(), task_arn: task.into() };
     let mut events = vec![
-        Event::WorkflowStarted { durable_execution_arn: "arn".into() },
+        Event::WorkflowStarted { durable_execution_arn: "arn".into(), log: None },
         started(1, "t1"),
         started(2, "t2"),
         started(2, "other"),

@@ -18,7 +18,7 @@ fn step(from: &Execution, event: &Event, millisecond: i64) -> Execution {
 }
 
 fn accepted(pattern: Pattern) -> Execution {
-    step(&new(pattern), &Event::WorkflowStarted { durable_execution_arn: "arn:d".into() }, 100)
+    step(&new(pattern), &Event::WorkflowStarted { durable_execution_arn: "arn:d".into(), log: None }, 100)
 }
 
 fn failed(attempt: Attempt, exit_code: Option<i32>) -> Event {

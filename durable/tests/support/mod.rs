@@ -125,7 +125,7 @@ impl World {
         let mut execution = Execution::new(id(), pattern, Owner::new("ada"), request, now());
         if script.cancelled_before {
             // Somebody cancels just after the workflow has accepted it: before, there would be nothing for it to do.
-            let accepted = Event::WorkflowStarted { durable_execution_arn: "arn:earlier".into() };
+            let accepted = Event::WorkflowStarted { durable_execution_arn: "arn:earlier".into(), log: None };
             execution = execution.after(&accepted, now()).unwrap().unwrap();
             execution = execution.after(&Event::CancelRequested, now()).unwrap().unwrap();
         }
@@ -210,7 +210,7 @@ impl Activities for World {
     async fn accept(&self, _: &Json, pattern: Pattern, arn: &str) -> Result<Accepted, EffectFailed> {
         assert_eq!(pattern, self.pattern);
         self.effect(|facts| {
-            let execution = facts.apply(&Event::WorkflowStarted { durable_execution_arn: arn.to_owned() });
+            let execution = facts.apply(&Event::WorkflowStarted { durable_execution_arn: arn.to_owned(), log: None });
             Ok(Accepted::Job(Job {
                 id: execution.id,
                 max_attempts: execution.request.max_attempts,

@@ -188,7 +188,7 @@ async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) ->
             ("EXECUTIONS_TABLE", "longhaul-executions"),
         ])
         .envs([("SYNC_FUNCTION", "longhaul-sync:live"), ("CALLBACK_FUNCTION", "longhaul-callback:live")])
-        .envs([("RECONCILER_FUNCTION", "longhaul-reconciler"), ("LOG_GROUP", "/ecs/longhaul")])
+        .env("RECONCILER_FUNCTION", "longhaul-reconciler")
         .envs([("TASKS", r#"{"demo":{"taskDefinition":"longhaul-demo"}}"#), ("AWS_LAMBDA_FUNCTION_NAME", "api")])
         .envs([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"), ("AWS_LAMBDA_FUNCTION_VERSION", "1")])
         .env("AWS_LAMBDA_RUNTIME_API", address.to_string())

@@ -157,6 +157,33 @@ async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
     }
 }
 
+/// The catalog knows nothing of the job any more, and neither does ECS.
+#[tokio::test]
+async fn what_a_job_printed_can_be_read_when_it_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Stack::start_over(directory.path(), &["--task", "words=echo began"]).await;
+    let mut ids = Vec::new();
+    for pattern in ["sync", "callback"] {
+        let started = first.start_execution(pattern, &json!({ "task": "words", "input": null })).await;
+        ids.push(started["executionId"].as_str().unwrap().to_owned());
+    }
+    for id in &ids {
+        first.wait_for(id, |execution| execution["done"] == true).await;
+    }
+    let gone = json!({ "taskDefinition": "longhaul-words:1" });
+    first.call("AmazonEC2ContainerServiceV20141113.DeregisterTaskDefinition", gone).await;
+    interrupt(first).await;
+    let second = Stack::start_over(directory.path(), &[]).await;
+    let call = json!({ "familyPrefix": "longhaul-words", "status": "ACTIVE" });
+    let families = second.call("AmazonEC2ContainerServiceV20141113.ListTaskDefinitions", call).await;
+    assert_eq!(families["taskDefinitionArns"], json!([]));
+    for id in ids {
+        let logs = second.get(&format!("/executions/{id}/logs")).send().await.unwrap();
+        let logs: Value = logs.json().await.unwrap();
+        assert_eq!(logs["lines"][0]["text"], "began", "{logs:#}");
+    }
+}
+
 /// The attempt that a stop of the stack ended does not count, and every place that names it says so.
 #[tokio::test]
 async fn a_stop_of_the_stack_costs_an_attempt_that_does_not_count() {

@@ -28,7 +28,7 @@ fn after(execution: &Execution, event: &Event) -> Execution {
 
 fn lives(pattern: Pattern) -> Vec<(&'static str, Execution)> {
     let pending = pending(pattern);
-    let begun = after(&pending, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
+    let begun = after(&pending, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into(), log: None });
     let running = after(&begun, &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = after(&running, &Event::Watching { callback_id: "cb".into() });
     let ended = Ending { exit_code: Some(0), ..Ending::without_job(Verdict::Completed, at(2)) };

@@ -14,6 +14,15 @@ fn at(second: i64, fraction: Fraction) -> Timestamp {
     Timestamp::from_millisecond(second * 1_000 + fraction).unwrap()
 }
 
+fn log(container: &str) -> JobLog {
+    JobLog {
+        group: "/ecs/longhaul".into(),
+        stream_prefix: "task".into(),
+        container: container.into(),
+        unknown: Unknown::default(),
+    }
+}
+
 fn pending(fraction: Fraction) -> Execution {
     let request = Request {
         input: Json::parse(r#"{"b":1.10,"a":[12345678901234567890123]}"#).unwrap(),
@@ -38,7 +47,10 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
         stop_code: Some("EssentialContainerExited".into()),
         ..JobError::new("kind", "why").with_log_tail("last words")
     };
-    let accepted = step(&pending(fraction), Event::WorkflowStarted { durable_execution_arn: "arn:durable".into() });
+    let accepted = step(
+        &pending(fraction),
+        Event::WorkflowStarted { durable_execution_arn: "arn:durable".into(), log: Some(log("job")) },
+    );
     let running = step(&accepted, Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = step(&running, Event::Watching { callback_id: "cb".into() });
     let cancelling = step(&watched, Event::CancelRequested);
@@ -226,15 +238,24 @@ fn the_largest_execution_fits_into_an_item() {
     let owner = Owner::new(format!("iam:arn:aws:sts::123456789012:assumed-role/{}", "x".repeat(64 + 64)));
     let mut execution = Execution::new(id, Pattern::Sync, owner, request, at(1_000, 999));
     let mut step = |event| execution = execution.after(&event, at(1_001, 999)).unwrap().unwrap();
-    // Both begin with the stack's name, which has 53 characters at most: a function's name has 64.
-    let arn = |what: &str| format!("arn:aws-us-gov:{what}:ap-southeast-1:123456789012:{}", "x".repeat(200));
-    step(Event::WorkflowStarted { durable_execution_arn: arn("lambda") });
-    for number in 1..=limits::ATTEMPTS + limits::EXCUSED {
+    // Names begin with the stack's, which has 53 characters at most: a function's name has 64.
+    let arn = |what: &str, chars| format!("arn:aws-us-gov:{what}:ap-southeast-1:123456789012:{}", "x".repeat(chars));
+    let began = |container: &str| Event::WorkflowStarted {
+        durable_execution_arn: arn("lambda", 200),
+        log: Some(JobLog { group: "x".repeat(200), ..log(container) }),
+    };
+    step(began("first"));
+    let excused = limits::EXCUSED + limits::RETIRED;
+    for number in 1..=limits::ATTEMPTS + excused {
         let attempt = Attempt::new(number).unwrap();
         step(Event::NoCapacity { attempt, why: "x".repeat(1_000), until: at(1_001, 999) });
-        step(Event::TaskStarted { attempt, task_arn: format!("{}{number}", arn("ecs")) });
-        let error = JobError::new("task-failed-to-start", "x");
-        step(Event::AttemptFailed { attempt, error, excused: number <= limits::EXCUSED, exit_code: None });
+        step(Event::TaskStarted { attempt, task_arn: format!("{}{number}", arn("ecs", 53 + 40)) });
+        let kind = if number <= limits::RETIRED { "task-retired" } else { "task-failed-to-start" };
+        let error = JobError::new(kind, "x");
+        step(Event::AttemptFailed { attempt, error, excused: number <= excused, exit_code: None });
+        if number == limits::ATTEMPTS {
+            step(began("second"));
+        }
     }
     step(Event::CancelRequested);
     let error = JobError {

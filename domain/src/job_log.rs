@@ -1,0 +1,116 @@
+//! Where the tasks of an execution print to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Execution, Run, Unknown};
+
+/// The log of a job's tasks, and the container that prints into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobLog {
+    /// The log group.
+    pub group: String,
+    /// `awslogs-stream-prefix` of the container.
+    pub stream_prefix: String,
+    /// Name of the container that does the work: its exit code is the job's.
+    pub container: String,
+    /// What a newer version stored beside it.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl JobLog {
+    /// Name of the log stream of a task: `prefix/container/task-id`
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specify-log-config.html>).
+    #[must_use]
+    pub fn stream(&self, task_arn: &str) -> String {
+        let task_id = task_arn.rsplit('/').next().unwrap_or(task_arn);
+        format!("{}/{}/{task_id}", self.stream_prefix, self.container)
+    }
+}
+
+impl Execution {
+    /// Where a task of it prints to; `None` if no workflow has said.
+    #[must_use]
+    pub fn log_of(&self, task_arn: &str) -> Option<&JobLog> {
+        let run = self.runs().find(|run| run.task_arn == task_arn);
+        run.and_then(|run| run.log.as_ref()).or(self.log.as_ref())
+    }
+
+    /// Name of the container of a task that does the work; empty if no workflow has said.
+    pub(crate) fn container_of(&self, task_arn: &str) -> &str {
+        self.log_of(task_arn).map_or("", |log| &log.container)
+    }
+
+    /// Tasks print elsewhere from now on: those that there are keep where they print to.
+    pub(crate) fn print_to(&mut self, log: &JobLog) {
+        let before = self.log.replace(log.clone());
+        let keep = |run: &mut Run| {
+            if run.log.is_none() {
+                run.log.clone_from(&before);
+            }
+        };
+        self.earlier.iter_mut().for_each(keep);
+        self.state.run_mut().into_iter().for_each(keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{Attempt, Event, Json, Owner, Pattern, Request};
+
+    fn log(container: &str) -> JobLog {
+        JobLog {
+            group: "/ecs/jobs".into(),
+            stream_prefix: "task".into(),
+            container: container.into(),
+            unknown: Unknown::default(),
+        }
+    }
+
+    #[test]
+    fn a_stream_has_the_name_that_ecs_gives_it() {
+        let arn = "arn:aws:ecs:eu-west-1:123456789012:task/longhaul/0f9de17a6465404e8b1b2356dc13c2f8";
+        assert_eq!(log("job").stream(arn), "task/job/0f9de17a6465404e8b1b2356dc13c2f8");
+    }
+
+    #[test]
+    fn a_task_keeps_where_it_printed_to() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let began = |arn: &str, container: Option<&str>| Event::WorkflowStarted {
+            durable_execution_arn: arn.into(),
+            log: container.map(log),
+        };
+        let started =
+            |number| Event::TaskStarted { attempt: Attempt::new(number).unwrap(), task_arn: format!("t{number}") };
+        let request = Request { max_attempts: 3, ..Request::of(Json::null()) };
+        let mut execution = Execution::new("e1".parse().unwrap(), Pattern::Callback, Owner::new("ada"), request, at(0));
+        assert_eq!((execution.log_of("t1"), execution.container_of("t1")), (None, ""));
+        let events = [
+            began("d1", Some("old")),
+            started(1),
+            started(2),
+            // The workflow of the third attempt knows another version of the job, and the next does not know it any more.
+            began("d2", Some("new")),
+            started(3),
+            began("d3", None),
+        ];
+        let mut recorded = 0;
+        for (second, event) in (1..).zip(events) {
+            for again in [false, true] {
+                match execution.after(&event, at(second)).unwrap() {
+                    Some(next) => execution = next,
+                    None => assert!(again || recorded == 5, "{event:?}"),
+                }
+            }
+            recorded += 1;
+        }
+        assert_eq!(["t1", "t2", "t3"].map(|arn| execution.container_of(arn)), ["old", "old", "new"]);
+        assert_eq!(execution.durable_execution_arn.as_deref(), Some("d1"));
+        let begun = execution.timeline.entries().iter().filter(|entry| entry.what == crate::Moment::WorkflowStarted);
+        assert_eq!(begun.count(), 1);
+    }
+}
