@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Ending, Event, ExecutionId, JobError, JobLog, Moment, Owner, Refused, Request, Run, State, Status,
-    Timeline, Unknown, Verdict, Waiting, limits, output::kinds, task::Task, waiting::backoff_before,
+    Timeline, Unknown, Verdict, Waiting, limits,
+    output::kinds,
+    task::Task,
+    waiting::{backoff_before, shortened},
 };
 
 /// How an execution learns of its job's end.
@@ -160,6 +163,7 @@ impl Execution {
             Event::Attended => Ok(self.attended(at)),
             Event::Postponed => Ok(self.postponed(at)),
             Event::NoCapacity { attempt, why, until } => Ok(self.no_capacity(*attempt, why, *until, at)),
+            Event::StartDenied { attempt, why, until } => Ok(self.start_denied(*attempt, why, *until, at)),
             Event::AttemptFailed { attempt, error, excused, exit_code } => {
                 Ok(self.attempt_failed(*attempt, error, *excused, *exit_code, at))
             }
@@ -224,6 +228,7 @@ impl Execution {
             | Event::Attended
             | Event::Postponed
             | Event::NoCapacity { .. }
+            | Event::StartDenied { .. }
             | Event::AttemptFailed { .. } => {}
         }
         next.due = Some(look(at, FIRST_LOOK));
@@ -336,10 +341,8 @@ impl Execution {
         if self.status().is_final() || self.run_of(attempt).is_some() {
             return None;
         }
-        let mut why = why.to_owned();
-        why.truncate(why.floor_char_boundary(limits::DETAIL_BYTES));
-        let waiting =
-            Some(Waiting { attempt, until: until.min(self.deadline), why: Some(why), unknown: Unknown::default() });
+        let waits = Waiting::until(attempt, until.min(self.deadline));
+        let waiting = Some(Waiting { why: Some(shortened(why)), ..waits });
         let told = self.timeline.entries().iter().any(|entry| entry.tells_of_capacity(attempt));
         if told && self.waiting == waiting {
             return None;
@@ -349,6 +352,14 @@ impl Execution {
             next.timeline.push(at, Moment::WaitingForCapacity, Some(detail));
         }
         Some(next)
+    }
+
+    fn start_denied(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Option<Self> {
+        if self.status().is_final() || self.run_of(attempt).is_some() {
+            return None;
+        }
+        let waiting = Some(self.waits_for_permission(attempt, why, until, at));
+        (waiting != self.waiting).then(|| Self { waiting, version: self.version + 1, ..self.clone() })
     }
 
     fn attempt_failed(
@@ -377,7 +388,7 @@ impl Execution {
         if wanted && next.may_try_again(attempt) {
             let backoff = SignedDuration::try_from(backoff_before(attempt.next())).unwrap_or(SignedDuration::MAX);
             let until = later(at, backoff).min(self.deadline);
-            next.waiting = Some(Waiting { attempt: attempt.next(), until, why: None, unknown: Unknown::default() });
+            next.waiting = Some(Waiting::until(attempt.next(), until));
         }
         let uncounted = next.uncounted_attempts() > self.uncounted_attempts();
         let counted = if uncounted { " (not counted: ended by the platform)" } else { "" };

@@ -29,4 +29,4 @@ pub use request::{DEFAULT_TASK, Request, Violation, pointer_to};
 pub use state::{Attempt, Ending, Event, JobError, Refused, Run, State, Status, Verdict};
 pub use timeline::{Entry, Moment, Timeline};
 pub use unknown::Unknown;
-pub use waiting::{Waiting, backoff_before};
+pub use waiting::{Denied, Waiting, backoff_before};

@@ -246,6 +246,15 @@ pub enum Event {
         /// When it is asked again.
         until: Timestamp,
     },
+    /// AWS denied the start of an attempt's task; it is tried again.
+    StartDenied {
+        /// Which try it is.
+        attempt: Attempt,
+        /// What AWS says.
+        why: String,
+        /// When it is tried again.
+        until: Timestamp,
+    },
     /// An attempt failed, and is not yet the end.
     AttemptFailed {
         /// Which try it was.
@@ -275,6 +284,7 @@ impl Event {
             Self::TaskStopped { .. } => "TaskStopped",
             Self::Watching { .. } => "Watching",
             Self::NoCapacity { .. } => "NoCapacity",
+            Self::StartDenied { .. } => "StartDenied",
             Self::AttemptFailed { .. } => "AttemptFailed",
             Self::CancelRequested => "CancelRequested",
             Self::Attended => "Attended",
@@ -422,6 +432,7 @@ impl State {
                 | Event::Attended
                 | Event::Postponed
                 | Event::NoCapacity { .. }
+                | Event::StartDenied { .. }
                 | Event::AttemptFailed { .. },
             ) => Ok(None),
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, judge, output::kinds};
+use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, judge, limits, output::kinds};
 
 /// No task is being started: the workflow sleeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,9 +17,31 @@ pub struct Waiting {
     /// What ECS said, if it had no capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// The denial, if AWS denied the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denied>,
     /// What a newer version stored beside it.
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+/// AWS denies the start of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// Since when.
+    pub since: Timestamp,
+    /// What AWS said last.
+    pub why: String,
+    /// What a newer version stored beside it.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Waiting {
+    /// A wait before `attempt` for nothing but the time.
+    pub(crate) fn until(attempt: Attempt, until: Timestamp) -> Self {
+        Self { attempt, until, why: None, denied: None, unknown: Unknown::default() }
+    }
 }
 
 /// How far apart the clocks of two functions may be.
@@ -49,6 +71,29 @@ impl Execution {
         let by_age = now.duration_since(self.created_at) / 100;
         let wait = waited.clamp(second, most).max(by_age).min(LONGEST_FOR_CAPACITY);
         self.until_deadline(Duration::from_secs(wait.as_secs().unsigned_abs()), now)
+    }
+
+    /// How long to wait before `attempt` is started again whose start AWS denies: as long as it has been denied, from 1 s to 5
+    /// min. Not past the deadline.
+    #[must_use]
+    pub fn wait_for_permission(&self, attempt: Attempt, now: Timestamp) -> Duration {
+        let (second, most) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
+        let wait = now.duration_since(self.denied_since(attempt).unwrap_or(now)).clamp(second, most);
+        self.until_deadline(Duration::from_secs(wait.as_secs().unsigned_abs()), now)
+    }
+
+    /// Since when AWS has denied every start of `attempt`, if it denied the last one.
+    #[must_use]
+    pub fn denied_since(&self, attempt: Attempt) -> Option<Timestamp> {
+        let waiting = self.waiting.as_ref().filter(|waiting| waiting.attempt == attempt)?;
+        waiting.denied.as_ref().map(|denied| denied.since)
+    }
+
+    /// The wait that follows a denied start.
+    pub(crate) fn waits_for_permission(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Waiting {
+        let since = self.denied_since(attempt).unwrap_or(at);
+        let denied = Denied { since, why: shortened(why), unknown: Unknown::default() };
+        Waiting { denied: Some(denied), ..Waiting::until(attempt, until.min(self.deadline)) }
     }
 
     /// How much longer `attempt` is to wait: whoever would start its task before that could start one of an execution that
@@ -101,22 +146,30 @@ impl Execution {
     /// How it ends at `now` if no task of it runs: cancelled, or at its deadline. It tells what the last attempt came to.
     #[must_use]
     pub fn ending_without_task(&self, now: Timestamp) -> Option<Ending> {
-        let capacity = self.waiting.as_ref().and_then(|waiting| waiting.why.as_deref());
+        let waiting = self.waiting.as_ref();
+        let capacity = waiting.and_then(|waiting| waiting.why.as_deref());
+        let denied = waiting.and_then(|waiting| waiting.denied.as_ref()).map(|denied| denied.why.as_str());
         let verdict = match &self.state {
             State::Final { ending, .. } => return Some(ending.clone()),
             State::Cancelling { .. } => {
-                let what = match (capacity, self.failed.last) {
-                    (Some(why), _) => format!("cancelled while waiting for capacity ({why})"),
-                    (None, Some(_)) => "cancelled while waiting to retry".to_owned(),
-                    (None, None) => "cancelled before its task was started".to_owned(),
+                let what = match (capacity, denied, self.failed.last) {
+                    (Some(why), ..) => format!("cancelled while waiting for capacity ({why})"),
+                    (None, Some(why), _) => format!("cancelled while the start of its task was denied ({why})"),
+                    (None, None, Some(_)) => "cancelled while waiting to retry".to_owned(),
+                    (None, None, None) => "cancelled before its task was started".to_owned(),
                 };
                 Verdict::Cancelled(self.with_last_attempt(kinds::CANCELLED, what))
             }
             State::Pending | State::Running { .. } if now >= self.deadline => {
-                let (kind, what) = match (capacity, self.failed.last) {
-                    (Some(why), _) => (kinds::NO_CAPACITY, format!("ECS had no capacity until the deadline ({why})")),
-                    (None, Some(_)) => (kinds::TIMED_OUT, "the deadline passed while waiting to retry".to_owned()),
-                    (None, None) => (kinds::TIMED_OUT, "no task could be started before the deadline".to_owned()),
+                let (kind, what) = match (capacity, denied, self.failed.last) {
+                    (None, Some(why), _) => {
+                        (kinds::TASK_REFUSED, format!("the start of its task was denied until the deadline ({why})"))
+                    }
+                    (Some(why), ..) => (kinds::NO_CAPACITY, format!("ECS had no capacity until the deadline ({why})")),
+                    (None, None, Some(_)) => {
+                        (kinds::TIMED_OUT, "the deadline passed while waiting to retry".to_owned())
+                    }
+                    (None, None, None) => (kinds::TIMED_OUT, "no task could be started before the deadline".to_owned()),
                 };
                 Verdict::TimedOut(self.with_last_attempt(kind, what))
             }
@@ -159,6 +212,11 @@ impl Execution {
             None => format!("attempt {attempt} of {of}{uncounted} failed: {}: {}", error.kind, error.message),
         }
     }
+}
+
+/// What AWS says, with the beginning of a long text.
+pub(crate) fn shortened(why: &str) -> String {
+    why.get(..why.floor_char_boundary(limits::DETAIL_BYTES)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -122,6 +122,23 @@ impl World {
         Ok(launch::task_of_attempt(&self.tasks.stopped_of(execution.id.as_str(), job).await?, attempt))
     }
 
+    /// AWS denied the start of a task: nothing runs. The start is tried again for minutes, and the wait is recorded before it
+    /// begins, so that a cancel need not wait for its end.
+    async fn denied(&self, execution: &Execution, attempt: Attempt, why: CallFailed) -> Result<Started, EffectFailed> {
+        let now = clock::now();
+        let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask)).unwrap_or(SignedDuration::MAX);
+        if execution.denied_since(attempt).is_some_and(|since| now.duration_since(since) >= patience) {
+            return Ok(Started::Not(failed_by_us(kinds::TASK_REFUSED, told(&why), now)));
+        }
+        let wait = execution.wait_for_permission(attempt, now);
+        let event = Event::StartDenied { attempt, why: told(&why), until: now.checked_add(wait).unwrap_or(now) };
+        let execution = self.advance(&execution.id, &event).await?;
+        match execution.ending_without_task(clock::now()) {
+            Some(ending) => Ok(Started::Not(ending)),
+            None => Err(EffectFailed::from(why).again_in(wait)),
+        }
+    }
+
     async fn look(&self, id: &ExecutionId, task_arn: &str, callback_id: &str, ask: bool) -> Result<Look, EffectFailed> {
         let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
         let now = clock::now();
@@ -237,6 +254,7 @@ impl Activities for World {
                 Err(why) => again_or_refused(why),
             },
             Err(why @ RunError::Refused(_)) => failed(kinds::TASK_REFUSED, why.to_string()),
+            Err(RunError::Call(why)) if why.cause == Cause::Denied => self.denied(&execution, attempt, why).await,
             Err(RunError::Call(why)) => again_or_refused(why),
             // Waited for until the deadline. That is recorded before the wait, so that a cancel need not wait for its end.
             Err(RunError::Busy(why)) => {

@@ -67,6 +67,7 @@ fn events() -> Vec<Event> {
         Event::Attended,
         Event::Postponed,
         Event::NoCapacity { attempt: Attempt::new(2).unwrap(), why: "any".into(), until: at(9) },
+        Event::StartDenied { attempt: Attempt::new(2).unwrap(), why: "any".into(), until: at(9) },
         Event::AttemptFailed {
             attempt: Attempt::new(2).unwrap(),
             error: JobError::new("any", "any"),

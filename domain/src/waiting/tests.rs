@@ -41,6 +41,10 @@ fn no_capacity(until: i64) -> Event {
     Event::NoCapacity { attempt: Attempt::FIRST, why: "RESOURCE:CPU".into(), until: at(until) }
 }
 
+fn denied(until: i64) -> Event {
+    Event::StartDenied { attempt: Attempt::FIRST, why: "AccessDenied".into(), until: at(until) }
+}
+
 fn told(execution: &Execution) -> (Status, String, Option<i32>) {
     let ending = execution.state.ending().unwrap();
     let message = match &ending.verdict {
@@ -55,10 +59,12 @@ fn a_cancel_takes_effect_at_once_where_no_task_runs_and_none_is_being_started() 
     for pattern in [Pattern::Sync, Pattern::Callback] {
         let before_anything = new(pattern);
         let waits_for_capacity = step(&accepted(pattern), &no_capacity(20_000), 10_000);
+        let denied_start = step(&accepted(pattern), &denied(20_000), 10_000);
         let between = between_attempts(pattern);
         let cases = [
             (before_anything, "cancelled before its task was started", None),
             (waits_for_capacity, "cancelled while waiting for capacity (RESOURCE:CPU)", None),
+            (denied_start, "cancelled while the start of its task was denied (AccessDenied)", None),
             (between, "cancelled while waiting to retry; attempt 2 of 3 exited with code 1", Some(1)),
         ];
         for (execution, message, exit_code) in cases {
@@ -83,6 +89,7 @@ fn a_cancel_waits_where_a_task_may_be_on_its_way() {
     let runs = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let cases = [
         (accepted(Pattern::Sync), 12_000),
+        (step(&accepted(Pattern::Sync), &denied(20_000), 10_000), 19_000),
         (waits_for_capacity.clone(), 19_000),
         (waits_for_capacity, 25_000),
         (between_attempts(Pattern::Sync), 20_500),
@@ -126,6 +133,12 @@ fn a_deadline_tells_what_it_cut_short() {
     assert_eq!(waits_for_capacity.waiting.as_ref().unwrap().until, at(60_000), "no wait outlasts the deadline");
     let cases = [
         (accepted(Pattern::Sync), kinds::TIMED_OUT, "no task could be started before the deadline", None),
+        (
+            step(&accepted(Pattern::Sync), &denied(90_000), 10_000),
+            kinds::TASK_REFUSED,
+            "the start of its task was denied until the deadline (AccessDenied)",
+            None,
+        ),
         (waits_for_capacity, kinds::NO_CAPACITY, "ECS had no capacity until the deadline (RESOURCE:CPU)", None),
         (
             between_attempts(Pattern::Callback),
@@ -191,6 +204,24 @@ fn capacity_is_asked_for_less_often_the_longer_it_is_missing() {
     let seconds = [10, 11, 50, 309, 311, 36_000, 360_000].map(|second| wait(&waits, second).as_secs());
     assert_eq!(seconds, [1, 1, 40, 299, 300, 360, 3_600], "as long as it has waited, or a hundredth of its age");
     assert_eq!(wait(&waits, 300 * 86_400), Duration::from_hours(12));
+}
+
+#[test]
+fn a_denied_start_is_tried_less_often_the_longer_it_is_denied() {
+    let request = Request { timeout: limits::TIMEOUT, ..Request::of(Json::null()) };
+    let young = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
+    let wait = |execution: &Execution, second: i64| execution.wait_for_permission(Attempt::FIRST, at(second * 1_000));
+    assert_eq!(wait(&young, 10), Duration::from_secs(1), "it was not denied yet");
+    let first = step(&young, &denied(11_000), 10_000);
+    let second = step(&first, &denied(12_000), 11_000);
+    assert_eq!(second.denied_since(Attempt::FIRST), Some(at(10_000)), "the first time");
+    assert_eq!(second.denied_since(Attempt::FIRST.next()), None);
+    assert_eq!([11, 50, 400].map(|at| wait(&second, at).as_secs()), [1, 40, 300]);
+    assert_eq!(second.after(&denied(12_000), at(11_000)), Ok(None), "recorded already");
+    let has_room = step(&second, &no_capacity(13_000), 12_000);
+    assert_eq!(has_room.denied_since(Attempt::FIRST), None, "ECS answered");
+    let runs = step(&second, &started(Attempt::FIRST), 12_000);
+    assert_eq!(runs.after(&denied(14_000), at(13_000)), Ok(None), "a late word");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stack::Stack;
+use crate::stack::{Stack, eventually};
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
@@ -75,6 +75,39 @@ async fn capacity_is_waited_for_until_a_cancel_or_the_deadline() {
         let over = stack.run(pattern, json!({ "task": "works", "input": null, "timeoutSeconds": 8 })).await;
         assert_eq!((&over["status"], &over["error"]["type"]), (&json!("TIMED_OUT"), &json!("no-capacity")), "{over:#}");
         assert_eq!(stack.tasks_of(id).await.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_denied_start_is_tried_again_until_a_cancel_or_the_deadline() {
+    let stack = Stack::start(&["--task", "works=true", "--movable-clock"]).await;
+    let refuse = json!({ "refuse": "AccessDeniedException" });
+    for pattern in PATTERNS {
+        let denied = stack.arm(&json!({ "on": "ecs:RunTask", "does": refuse, "times": "all" })).await;
+        let started = stack.start_execution(pattern, &json!({ "task": "works", "input": null })).await;
+        let id = started["executionId"].as_str().unwrap();
+        let denials = async |least: u64| {
+            eventually("a denial", async || (stack.fault(denied).await["hit"].as_u64()? >= least).then_some(())).await;
+        };
+        denials(1).await;
+        // The next wait is as long as it has been denied.
+        stack.forward(Duration::from_mins(2)).await;
+        denials(2).await;
+        let over = cancelled(&stack, id).await;
+        assert_eq!((&over["status"], &over["error"]["type"]), (&json!("CANCELLED"), &json!("cancelled")), "{over:#}");
+        let message = over["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("cancelled while the start of its task was denied (ecs:RunTask"), "{over:#}");
+        let over = stack.run(pattern, json!({ "task": "works", "input": null, "timeoutSeconds": 10 })).await;
+        assert_eq!(
+            (&over["status"], &over["error"]["type"]),
+            (&json!("TIMED_OUT"), &json!("task-refused")),
+            "{over:#}"
+        );
+        let [end, deadline] = ["finishedAt", "deadline"].map(|name| over[name].as_str().unwrap().parse().unwrap());
+        let late: jiff::SignedDuration = jiff::Timestamp::duration_since(end, deadline);
+        assert!(late < jiff::SignedDuration::from_secs(4), "{late}: {over:#}");
+        stack.disarm(denied).await;
+        assert_eq!(stack.run(pattern, json!({ "task": "works", "input": null })).await["status"], "COMPLETED");
     }
 }
 
