@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::stack::{Stack, eventually};
 
@@ -82,4 +84,39 @@ async fn clearing_a_fault_frees_the_calls_that_it_holds() {
         let response = tokio::time::timeout(SOON, call).await.expect("it is freed").unwrap();
         assert_eq!(response.is_ok_and(|response| response.status() == 200), answered, "{does}");
     }
+}
+
+/// API Gateway gives up after 30 s, and Lambda ends the function after 29 s, both without a word.
+#[tokio::test]
+async fn a_call_that_hangs_is_answered_before_the_api_s_function_is_ended() {
+    let stack = Stack::start(&[]).await;
+    let started = stack.start_execution("sync", &json!({ "input": null })).await;
+    let id = started["executionId"].as_str().unwrap();
+    let all = |call: &str| json!({ "on": call, "by": "api", "does": "hang", "times": "all" });
+    for call in ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query", "lambda:Invoke"] {
+        stack.arm(&all(call)).await;
+    }
+    let start = || stack.post("/executions/callback").json(&json!({ "input": null }));
+    let requests = [
+        (stack.get(&format!("/executions/{id}")), "repeat the request"),
+        (stack.get("/executions"), "repeat the request"),
+        (stack.post(&format!("/executions/{id}/cancel")), "repeat the request"),
+        (start().header("idempotency-key", "k"), "repeat the request"),
+        (start(), "may have been accepted"),
+    ];
+    let mut answers = JoinSet::new();
+    for (request, told) in requests {
+        answers.spawn(answers_with_a_problem(request, told));
+    }
+    answers.join_all().await;
+}
+
+async fn answers_with_a_problem(request: RequestBuilder, told: &str) {
+    let began = Instant::now();
+    let response = request.send().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(29), "{:?}", began.elapsed());
+    let status = response.status().as_u16();
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!((status, &problem["code"]), (503, &json!("aws-unavailable")), "{problem:#}");
+    assert!(problem["detail"].as_str().unwrap().contains(told), "{problem:#}");
 }
