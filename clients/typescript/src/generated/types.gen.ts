@@ -314,7 +314,7 @@ export type LogLine = {
  */
 export type LogLines = {
     /**
-     * Whose task printed them: which try it was, from 1.
+     * Whose task printed them: which attempt it was, from 1.
      */
     attempt: number;
     executionId: string;
@@ -1017,7 +1017,7 @@ export type GetExecutionLogsData = {
     };
     query?: {
         /**
-         * Which try's task; the newest if absent
+         * Which attempt's task, of the last 16; the newest if absent
          */
         attempt?: number;
         /**
