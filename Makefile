@@ -166,7 +166,9 @@ destroy: $(DEPLOY)/.made ## Take everything off AWS again
 template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policies and the scripts that deploy
 	sam validate --lint
 	sam validate --lint --template contract/template.yaml
-	cfn-lint template.yaml
+	python deploy/image_template.py > target/image-template.json
+	sam validate --lint --template target/image-template.json
+	cfn-lint template.yaml target/image-template.json
 	$(SCAN)/bin/checkov --skip-download --compact --file template.yaml --output json > target/checkov.json \
 		|| { $(SCAN)/bin/checkov --skip-download --compact --quiet --file template.yaml; exit 1; }
 	shellcheck --external-sources deploy/*.sh

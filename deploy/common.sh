@@ -30,7 +30,7 @@ there() {
     return 1
 }
 
-# The function and the role that deploy.sh makes to ask Lambda something. Deletes what is there of them.
+# The function, its role and its image's repository, which deploy.sh makes to ask Lambda something. Deletes what is there of them.
 PROBE=$STACK-probe
 forget_probe() {
     if there "$PROBE" ResourceNotFoundException aws lambda get-function --function-name "$PROBE"; then
@@ -38,6 +38,9 @@ forget_probe() {
     fi
     if there "the role $PROBE" NoSuchEntity aws iam get-role --role-name "$PROBE"; then
         aws iam delete-role --role-name "$PROBE"
+    fi
+    if there "the repository $PROBE" RepositoryNotFoundException aws ecr describe-repositories --repository-names "$PROBE"; then
+        aws ecr delete-repository --repository-name "$PROBE" --force >/dev/null
     fi
 }
 

@@ -4,6 +4,7 @@
 #   STACK         name of the stack, longhaul if not given; images, functions and logs are named after it
 #   AWS_REGION    where; or what `aws configure` says
 #   ARCHITECTURE  arm64 or x86_64; the stack's own if not given, arm64 for a new one
+#   PACKAGE       zip or image: how the functions are packaged; the stack's own if not given, zip for a new one. It cannot be changed
 #   JWT_ISSUER, JWT_AUDIENCE
 #                 whose tokens the API takes; without them, callers sign with IAM
 #   PARAMETERS    more parameters of template.yaml, as in "InternetEgress=true LogRetentionDays=90"
@@ -27,7 +28,12 @@ case ${ARCHITECTURE:-} in
     "" | arm64 | x86_64) ;;
     *) die "ARCHITECTURE is \"$ARCHITECTURE\", but has to be arm64 or x86_64. Nothing has been changed." ;;
 esac
+case ${PACKAGE:-} in
+    "" | zip | image) ;;
+    *) die "PACKAGE is \"$PACKAGE\", but must be zip or image. Nothing has been changed." ;;
+esac
 for more in ${PARAMETERS:-}; do
+    [[ $more != FunctionImage=* ]] || die "PARAMETERS has a FunctionImage: give PACKAGE=image instead. Nothing has been changed."
     [[ $more != Architecture=* ]] || die "PARAMETERS has an Architecture: give it as ARCHITECTURE. Nothing has been changed."
 done
 if [ "${JWT_ISSUER:+given}" != "${JWT_AUDIENCE:+given}" ]; then
@@ -103,6 +109,24 @@ case $ARCHITECTURE in
 esac
 [ -z "$had" ] || [ "$had" = "$ARCHITECTURE" ] || say "The stack $STACK changes from $had to $ARCHITECTURE"
 
+# How the functions are packaged. Only a stack of images has a FunctionImage.
+# "You cannot change the deployment package type (.zip or container image) for an existing function":
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-function-zip.html
+packaged=""
+if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then
+    packaged=zip
+    [ -z "$(parameter FunctionImage)" ] || packaged=image
+fi
+PACKAGE=${PACKAGE:-${packaged:-zip}}
+[ "${packaged:-$PACKAGE}" = "$PACKAGE" ] ||
+    die "PACKAGE is $PACKAGE, but the functions of $STACK are packaged as $packaged, which Lambda does not change. Deploy another" \
+        "stack, with another STACK, or take this one off with \`STACK=$STACK CONFIRM=$STACK make destroy\`, which deletes its" \
+        "executions, and deploy it again. Nothing has been changed."
+if [ "$PACKAGE" = image ]; then
+    python3 -c "import yaml" 2>/dev/null ||
+        die "python3 does not have PyYAML: \`make deploy\` installs it; or see deploy/requirements.txt. Nothing has been changed."
+fi
+
 chosen=() # parameters that are chosen here
 
 # Two Availability Zones that have everything. A subnet cannot move, so a stack that is there keeps its own.
@@ -163,37 +187,79 @@ for function in Reconciler=$RECONCILER_CONCURRENCY Api=$API_CONCURRENCY; do
     chosen+=("$name=$wanted")
 done
 
-# AWS's list of runtimes for durable functions does not have `provided.al2023`
+registry=$ACCOUNT.dkr.ecr.$REGION.amazonaws.com
+[[ $REGION != cn-* ]] || registry=$registry.cn
+
+# build_image ARGUMENTS…. Without the attestations that Docker adds by default: with them an image is an index of several, which
+# Lambda refuses (https://github.com/docker/buildx/issues/1533).
+build_image() { BUILDX_NO_DEFAULT_ATTESTATIONS=1 "$engine" build --platform "$platform" "$@"; }
+
+# build_functions TAG FOLDER: their image, of the programs in FOLDER.
+build_functions() { build_image --file deploy/functions.Dockerfile --tag "$1" "$2"; }
+
+# make_repository NAME
+make_repository() {
+    aws ecr create-repository --repository-name "$1" --image-tag-mutability IMMUTABLE \
+        --image-scanning-configuration scanOnPush=true --tags "Key=stack,Value=$STACK" >/dev/null
+}
+
+log_in_to_registry() {
+    local password
+    password=$(aws ecr get-login-password) && "$engine" login --username AWS --password-stdin "$registry" <<<"$password"
+}
+
+# AWS's list of runtimes for durable functions has container images, and does not have `provided.al2023`
 # (https://docs.aws.amazon.com/lambda/latest/dg/durable-supported-runtimes.html), though the SDK for Rust is deployed on it. So
-# Lambda is asked, with a function that nobody invokes, before anything is built. A stack that is there has asked already.
+# Lambda is asked, with a function that nobody invokes and that is packaged as the stack's will be, before anything is built. A
+# stack that is there has asked already.
 probe() {
-    local folder made trust
+    local advice asked code folder made="" name trust
     trust='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
     folder=$(mktemp -d)
-    python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "w").writestr("bootstrap", "#!/bin/sh\n")' \
-        "$folder/probe.zip" || die "cannot write $folder/probe.zip. Nothing has been changed."
+    if [ "$PACKAGE" = image ]; then
+        asked="container images"
+        advice="Try another Region (AWS_REGION), where durable functions are offered, or the other ARCHITECTURE"
+        code=(--package-type Image --code "ImageUri=$registry/$PROBE:probe")
+        for name in Api Sync Callback Reconciler; do
+            mkdir "$folder/${name}Function"
+            printf '#!/bin/sh\n' >"$folder/${name}Function/bootstrap"
+        done
+        build_functions "$registry/$PROBE:probe" "$folder" ||
+            die "cannot build the functions' image: see above. Nothing has been changed."
+    else
+        asked="the runtime provided.al2023"
+        advice="Package the functions as container images, with PACKAGE=image, or try another Region (AWS_REGION)"
+        code=(--runtime provided.al2023 --handler bootstrap --zip-file "fileb://$folder/probe.zip")
+        python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "w").writestr("bootstrap", "#!/bin/sh\n")' \
+            "$folder/probe.zip" || die "cannot write $folder/probe.zip. Nothing has been changed."
+    fi
     forget_probe # of a run that was killed
-    if ! made=$(aws iam create-role --role-name "$PROBE" --assume-role-policy-document "$trust" 2>&1); then
-        say "Cannot ask Lambda whether it takes durable functions of provided.al2023: going on as if it did. AWS says: $made"
+    if ! made=$(aws iam create-role --role-name "$PROBE" --assume-role-policy-document "$trust" 2>&1) ||
+        { [ "$PACKAGE" = image ] && ! made=$(push_probe 2>&1); }; then
+        say "Cannot ask Lambda whether it takes durable functions of $asked: going on as if it did. AWS says: $made"
+        made=""
     else
         # A role takes some seconds until Lambda can assume it.
         for _ in {1..12}; do
-            if made=$(aws lambda create-function --function-name "$PROBE" --runtime provided.al2023 --handler bootstrap \
+            if made=$(aws lambda create-function --function-name "$PROBE" "${code[@]}" \
                 --architectures "$ARCHITECTURE" --role "arn:$partition:iam::$ACCOUNT:role/$PROBE" \
-                --durable-config ExecutionTimeout=60,RetentionPeriodInDays=1 --zip-file "fileb://$folder/probe.zip" 2>&1); then
+                --durable-config ExecutionTimeout=60,RetentionPeriodInDays=1 2>&1); then
                 made=""
+                # "Any invocations or other API actions that operate on the function" fail while it is pending
+                # (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html), and it is to be deleted.
+                aws lambda wait function-active-v2 --function-name "$PROBE" || true
                 break
             fi
             [[ $made == *"cannot be assumed"* ]] || break
             sleep "${PROBE_PAUSE:-5}"
         done
-        forget_probe
-        [ -z "$made" ] || die "Lambda makes no durable function of the runtime provided.al2023 in $REGION with $ARCHITECTURE: try" \
-            "another Region (AWS_REGION), where durable functions are offered, or the other ARCHITECTURE. Nothing has been" \
-            "changed. AWS says: $made"
     fi
+    forget_probe
     rm -r "$folder"
+    [ -z "$made" ] || die "Lambda refuses durable functions of $asked in $REGION with $ARCHITECTURE. $advice. Nothing has been" \
+        "changed. AWS says: $made"
 }
+push_probe() { make_repository "$PROBE" && log_in_to_registry && "$engine" push "$registry/$PROBE:probe"; }
 case $REGION in
     cn-*) partition=aws-cn ;;
     us-gov-*) partition=aws-us-gov ;;
@@ -203,19 +269,25 @@ if [ -z "$status" ] || [ "$status" = REVIEW_IN_PROGRESS ]; then probe; fi
 
 # -------------------------------------------------------------------------------------------------------------- Build
 
-registry=$ACCOUNT.dkr.ecr.$REGION.amazonaws.com
-[[ $REGION != cn-* ]] || registry=$registry.cn
 tag=$(date -u +%Y%m%dT%H%M%SZ) # tags are immutable: each push has its own
 image=$registry/$REPOSITORY:$tag
 
 say "Building the worker's image for $platform with $engine"
-build=("$engine" build --platform "$platform" --file worker/Dockerfile --tag "$image")
+build=(build_image --file worker/Dockerfile --tag "$image")
 # Docker finds that file by itself.
 [ "$engine" = docker ] || build+=(--ignorefile worker/Dockerfile.dockerignore)
 "${build[@]}" .
 
 say "Building the functions for $ARCHITECTURE"
 sam build --parameter-overrides "Architecture=$ARCHITECTURE"
+deployed=() # which template, if it is not the one that `sam build` left
+if [ "$PACKAGE" = image ]; then
+    functions=$registry/$REPOSITORY:functions-$tag
+    build_functions "$functions" .aws-sam/build
+    python3 deploy/image_template.py >.aws-sam/image.json
+    # SAM wants a repository for what it would push. It pushes nothing: the image is a parameter.
+    deployed=(--template-file .aws-sam/image.json --image-repository "$registry/$REPOSITORY")
+fi
 
 # ------------------------------------------------------------------------------------------------------------- Deploy
 
@@ -247,23 +319,34 @@ if ! seen=$(aws iam get-role --role-name AWSServiceRoleForECS 2>&1); then
     fi
 fi
 
-say "Pushing the image to $registry/$REPOSITORY"
+say "Pushing to $registry/$REPOSITORY"
 if ! seen=$(aws ecr describe-repositories --repository-names "$REPOSITORY" 2>&1); then
     [[ $seen == *RepositoryNotFoundException* ]] || die "cannot look for the image repository: $seen"
-    aws ecr create-repository --repository-name "$REPOSITORY" --image-tag-mutability IMMUTABLE \
-        --image-scanning-configuration scanOnPush=true --tags "Key=stack,Value=$STACK" >/dev/null
+    make_repository "$REPOSITORY"
 fi
-password=$(aws ecr get-login-password)
-"$engine" login --username AWS --password-stdin "$registry" <<<"$password"
-"$engine" push "$image"
-digest=$(aws ecr describe-images --repository-name "$REPOSITORY" --image-ids "imageTag=$tag" \
-    --query "imageDetails[0].imageDigest" --output text)
-[[ $digest == sha256:* ]] || die "$image was pushed, but ECR does not tell its digest: $digest"
+log_in_to_registry
+
+# push IMAGE: sets `pushed` to its name by its digest.
+push() {
+    local digest
+    "$engine" push "$1"
+    digest=$(aws ecr describe-images --repository-name "$REPOSITORY" --image-ids "imageTag=${1##*:}" \
+        --query "imageDetails[0].imageDigest" --output text)
+    [[ $digest == sha256:* ]] || die "$1 was pushed, but ECR does not tell its digest: $digest"
+    pushed=$registry/$REPOSITORY@$digest
+}
+push "$image"
+chosen+=("WorkerImage=$pushed")
+if [ "$PACKAGE" = image ]; then
+    # Lambda lets itself read the repository, if who deploys may use ecr:GetRepositoryPolicy and ecr:SetRepositoryPolicy
+    # (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions).
+    push "$functions"
+    chosen+=("FunctionImage=$pushed")
+fi
 
 say "Deploying the stack $STACK in $REGION"
 parameters=(
     "Architecture=$ARCHITECTURE"
-    "WorkerImage=$registry/$REPOSITORY@$digest"
     "S3PrefixList=$s3"
     "DynamoDBPrefixList=$dynamodb"
     "${chosen[@]}"
@@ -279,7 +362,7 @@ everything=("${parameters[@]}")
 changed=$( (printf '%s\n' "${everything[@]}" && cat template.yaml .aws-sam/build/*/bootstrap) | git hash-object --stdin)
 parameters+=("Deployment=$changed")
 # Under a prefix of its own in the bucket that SAM shares between stacks, so that `sam delete` finds all of it.
-sam deploy --stack-name "$STACK" --region "$REGION" --s3-prefix "$STACK" --parameter-overrides "${parameters[@]}"
+sam deploy "${deployed[@]}" --stack-name "$STACK" --region "$REGION" --s3-prefix "$STACK" --parameter-overrides "${parameters[@]}"
 
 # `make destroy` that was interrupted has changed what the template says, without CloudFormation's knowing.
 lift() {

@@ -41,10 +41,11 @@ class Account:
     def __init__(self, unreserved=1000):
         self.unreserved = unreserved
         self.stack, self.functions, self.table, self.roles = None, {}, None, set()
-        self.repositories, self.tasks, self.executions, self.backups, self.objects = set(), [], [], [], set()
+        self.repositories, self.images, self.tasks, self.executions, self.backups, self.objects = set(), set(), [], [], [], set()
         self.zones = {"eu-west-1a": "euw1-az1", "eu-west-1b": "euw1-az2", "eu-west-1c": "euw1-az3"}
         self.offered = {service: list(self.zones) for service in ("ecr.api", "ecr.dkr", "logs")}
-        self.refuses_durable = self.assumable_after = None
+        self.refuses_durable, self.assumable_after = {}, None # what Lambda says to durable functions, by package type
+        self.tree = None # where the scripts run
         self.calls, self.changes, self.fails_at, self.after, self.kill = [], 0, None, False, None
 
     def snapshot(self):
@@ -60,7 +61,7 @@ class Account:
             if tool == "sam":
                 return 0, self.sam(*words)
             if tool != "aws":
-                return 0, ""
+                return 0, self.engine(*words)
             return 0, self.aws(*words)
         except Refused as refusal:
             return 254, f"An error occurred ({refusal}) when calling an operation"
@@ -77,8 +78,15 @@ class Account:
         self.kill()
         raise Refused("the script is dead")
 
+    def engine(self, command, *words):
+        if command == "push":
+            repository, tag = words[-1].split("/")[1].split(":")
+            self.repository(repository)
+            self.changing(lambda: self.images.add((repository, tag)))
+        return ""
+
     def aws(self, service, command, *words):
-        if f"{service} {command}" in ("ecs wait", "ecr get-login-password"):
+        if f"{service} {command}" in ("ecs wait", "lambda wait", "ecr get-login-password"):
             return ""
         model = SESSION.get_service_model(service)
         (name,) = [it for it in model.operation_names if botocore.xform_name(it, "-") == command]
@@ -194,17 +202,20 @@ class Account:
     def delete_function_concurrency(self, FunctionName):
         self.changing(lambda: self.function(FunctionName).update(reserved=None))
 
-    def create_function(self, FunctionName, Role, DurableConfig, Code, **_):
+    def create_function(self, FunctionName, Role, DurableConfig, Code, PackageType="Zip", Runtime=None, **_):
+        assert (Runtime is None) == (PackageType == "Image"), "Lambda wants a runtime for archives, and none for images"
         if Role.rsplit("/", 1)[1] not in self.roles:
             raise Refused("InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.")
         if self.assumable_after:
             self.assumable_after -= 1
             raise Refused("InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.")
-        if self.refuses_durable:
-            raise Refused(self.refuses_durable)
+        if PackageType == "Image":
+            self.assert_image(Code["ImageUri"])
+        if PackageType in self.refuses_durable:
+            raise Refused(self.refuses_durable[PackageType])
         if FunctionName in self.functions:
             raise Refused("ResourceConflictException")
-        self.changing(lambda: self.functions.update({FunctionName: {"reserved": None}}))
+        self.changing(lambda: self.functions.update({FunctionName: {"reserved": None, "package": PackageType}}))
 
     def delete_function(self, FunctionName):
         self.changing(lambda: self.functions.pop(FunctionName))
@@ -236,17 +247,32 @@ class Account:
     def delete_role(self, RoleName):
         self.changing(lambda: self.roles.discard(RoleName))
 
-    def describe_repositories(self, repositoryNames):
-        if repositoryNames[0] not in self.repositories:
+    def repository(self, name):
+        if name not in self.repositories:
             raise Refused("RepositoryNotFoundException")
+
+    def assert_image(self, name):
+        """There is an image of that name, by its tag or by its digest."""
+        repository, tag = name.split("/")[1].replace("@sha256:", ":sha256-").split(":")
+        found = {one for it, one in self.images if it == repository}
+        assert tag in found or (found and tag == DIGEST.replace(":", "-")), f"no image {name} in {self.images}"
+
+    def describe_repositories(self, repositoryNames):
+        self.repository(repositoryNames[0])
 
     def create_repository(self, repositoryName, **_):
         self.changing(lambda: self.repositories.add(repositoryName))
 
     def delete_repository(self, repositoryName, force):
-        self.changing(lambda: self.repositories.discard(repositoryName))
+        def delete():
+            self.repositories.discard(repositoryName)
+            self.images = {it for it in self.images if it[0] != repositoryName}
 
-    def describe_images(self, **_):
+        self.changing(delete)
+
+    def describe_images(self, repositoryName, imageIds):
+        if (repositoryName, imageIds[0]["imageTag"]) not in self.images:
+            raise Refused("ImageNotFoundException")
         return {"imageDetails": [{"imageDigest": DIGEST}]}
 
     def list_tasks(self, cluster):
@@ -291,8 +317,18 @@ class Account:
     def deploy(self, options):
         """Parameters that are not given keep their value, as with SAM (samcli/commands/deploy/deploy_context.py)."""
         given = dict(it.split("=", 1) for it in options["parameter-overrides"])
-        template = yaml.load((ROOT / "template.yaml").read_text(), Loader)["Parameters"]
+        file = self.tree / options["template-file"][0] if "template-file" in options else ROOT / "template.yaml"
+        whole = yaml.load(file.read_text(), Loader)
+        (package,) = {
+            it["Properties"].get("PackageType", "Zip") for it in whole["Resources"].values() if it["Type"] == "AWS::Serverless::Function"
+        }
+        assert ("image-repository" in options) == (package == "Image"), "SAM insists on it for images"
+        if any(it["package"] != package for it in self.functions.values()):
+            raise Refused("ValidationError: a function's package type cannot be changed")
+        template = whole["Parameters"]
         assert set(given) <= set(template), given
+        for name in {"WorkerImage", "FunctionImage"} & set(given):
+            self.assert_image(given[name])
         before = self.stack["parameters"] if self.stack else {}
         parameters = {name: given.get(name, before.get(name, str(it.get("Default", "")))) for name, it in template.items()}
         for name, spec in template.items():
@@ -305,7 +341,7 @@ class Account:
             wanted = int(parameters.get(name, 0)) or None
             # CloudFormation touches what has changed in the template, and nothing else.
             if f"longhaul-{function}" not in self.functions or before.get(name) != parameters.get(name):
-                self.functions[f"longhaul-{function}"] = {"reserved": wanted}
+                self.functions[f"longhaul-{function}"] = {"reserved": wanted, "package": package}
 
     def delete(self):
         if self.table["protected"] or self.tasks or self.executions:

@@ -1,8 +1,8 @@
 """The images, built and run without a Docker engine: `make image-test`.
 
 Where this differs from `docker build`: what worker/Dockerfile's first stage does in an image of Rust's, deploy/static-worker.sh
-has done on this machine before, and Debian's own Python stands in for the image `python:3.13-slim`. Everything else is
-the Dockerfiles as they are.
+has done on this machine before, Debian's own Python stands in for the image `python:3.13-slim`, and an image with nothing
+but an entry point for AWS's `provided:al2023`. Everything else is the Dockerfiles as they are.
 """
 
 import json
@@ -15,6 +15,10 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "deploy"))
+
+from image_template import image_template  # noqa: E402
+
 BUILT = ROOT / "target/image/worker"
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -127,6 +131,34 @@ class Images(unittest.TestCase):
         wrong = self.run_image("example", EXECUTION_INPUT="[]")
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("the input has to be an object", wrong.stderr)
+
+    def test_the_functions_image_has_every_program_where_its_function_looks_for_it(self):
+        base = self.folder / "lambda"
+        base.mkdir()
+        stand_in = self.folder / "Dockerfile.lambda"
+        stand_in.write_text('FROM scratch\nWORKDIR /var/task\nENTRYPOINT ["/lambda-entrypoint.sh"]\n')
+        self.build("lambda-stand-in", stand_in, base)
+        functions = {
+            name: resource["Properties"]["ImageConfig"]["EntryPoint"][0]
+            for name, resource in image_template()["Resources"].items()
+            if resource["Type"] == "AWS::Serverless::Function"
+        }
+        built = self.folder / "functions" # as `sam build` leaves it
+        for name in functions:
+            (built / name).mkdir(parents=True)
+            (built / name / "bootstrap").write_text(name)
+            (built / name / "bootstrap").chmod(0o755)
+        self.build(
+            "functions",
+            ROOT / "deploy/functions.Dockerfile",
+            built,
+            "--build-context=public.ecr.aws/lambda/provided:al2023=container-image://localhost/lambda-stand-in",
+        )
+        root = self.rootfs("functions")
+        for name, program in functions.items():
+            self.assertEqual((root / program[1:]).read_text(), name)
+            self.assertEqual((root / program[1:]).stat().st_mode & 0o777, 0o755, "Lambda's user must be able to run it")
+        self.assertEqual(len(list((root / "var/task").iterdir())), len(functions))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import unittest
 
-from account import CLIENT, Account, serve
+from account import CLIENT, DIGEST, Account, serve
 from test_scripts import Scripts
 
 
@@ -18,6 +18,7 @@ class Orders(Scripts):
 
     def use(self, account):
         self.account = account
+        account.tree = self.tree
         server = serve(account)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
@@ -51,14 +52,14 @@ class Orders(Scripts):
     def parameters(self):
         return self.account.stack["parameters"]
 
-    def dies_everywhere(self, script, start):
+    def dies_everywhere(self, script, start, **environment):
         """The script, run on that account, dead at each change that it makes, before and after it."""
         number = 0
         while True:
             for after in (False, True):
                 self.use(copy.deepcopy(start))
                 self.account.fails_at, self.account.after = number, after
-                done = self.run_once(script)
+                done = self.run_once(script, **environment)
                 if self.account.changes <= number:
                     self.assertEqual(done.returncode, 0, done.stderr)
                     return
@@ -119,16 +120,18 @@ class Orders(Scripts):
         self.assertGreaterEqual(died, 20)
 
     def test_a_deployment_that_died_anywhere_is_finished_by_another_or_destroyed(self):
-        start = copy.deepcopy(self.account)
-        self.deploy()
-        expected = self.account.snapshot()
-        for _ in self.dies_everywhere("deploy.sh", start):
-            here = copy.deepcopy(self.account)
-            self.deploy()
-            self.assertEqual(self.account.snapshot(), expected)
-            self.use(here)
-            self.destroy()
-            self.assert_nothing_is_left()
+        for package in ("zip", "image"):
+            start = Account()
+            self.use(copy.deepcopy(start))
+            self.deploy(PACKAGE=package)
+            expected = self.account.snapshot()
+            for _ in self.dies_everywhere("deploy.sh", start, PACKAGE=package):
+                here = copy.deepcopy(self.account)
+                self.deploy(PACKAGE=package)
+                self.assertEqual(self.account.snapshot(), expected)
+                self.use(here)
+                self.destroy()
+                self.assert_nothing_is_left()
 
     # -------------------------------------------------------------------------------------------------------- zones
 
@@ -161,25 +164,74 @@ class Orders(Scripts):
         self.order(
             "aws iam create-role --role-name longhaul-probe",
             "aws lambda create-function --function-name longhaul-probe --runtime provided.al2023",
+            "aws lambda wait function-active-v2 --function-name longhaul-probe",
             "aws lambda delete-function --function-name longhaul-probe",
             "aws iam delete-role --role-name longhaul-probe",
             "docker build",
         )
         self.assertNotIn("longhaul-probe", self.account.functions)
 
-    def test_a_refused_probe_stops_it_and_leaves_nothing(self):
-        self.account.refuses_durable = "InvalidParameterValueException: DurableConfig is not supported for provided.al2023"
-        done = self.run_once("deploy.sh")
+    def assert_refused(self, *words, **environment):
+        """It stops before it builds anything, says so, and leaves nothing."""
+        done = self.run_once("deploy.sh", **environment)
         self.assertNotEqual(done.returncode, 0)
-        for word in ("is not supported", "AWS_REGION", "Nothing has been changed"):
+        for word in (*words, "Nothing has been changed"):
             self.assertIn(word, done.stderr)
+        self.assertFalse([call for call in self.account.calls if call.startswith("sam build") or "worker/Dockerfile" in call])
+        return done
+
+    def test_a_refused_archive_stops_it_and_leads_to_images(self):
+        self.account.refuses_durable = {"Zip": "InvalidParameterValueException: DurableConfig is not supported for provided.al2023"}
+        self.assert_refused("is not supported", "PACKAGE=image", "AWS_REGION")
         self.assert_nothing_is_left()
-        self.assertFalse([call for call in self.account.calls if "build" in call])
+        self.deploy(PACKAGE="image")
+
+    def test_a_refused_image_stops_it_and_leaves_nothing(self):
+        self.account.refuses_durable = {"Image": "InvalidParameterValueException: DurableConfig is not supported"}
+        done = self.assert_refused("is not supported", "AWS_REGION", "container images", PACKAGE="image")
+        self.assertNotIn("PACKAGE=image", done.stderr)
+        self.assert_nothing_is_left()
 
     def test_a_stack_that_is_there_is_not_probed(self):
         self.deploy()
         self.deploy()
         self.assertFalse([call for call in self.account.calls if "create-function" in call])
+
+    # ---------------------------------------------------------------------------------------------------- packaging
+
+    def test_functions_are_packaged_as_an_image(self):
+        self.deploy(PACKAGE="image")
+        self.calls = self.account.calls
+        registry = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
+        self.order(
+            f"docker build --platform linux/arm64 --file deploy/functions.Dockerfile --tag {registry}/longhaul-probe:probe",
+            "aws ecr create-repository --repository-name longhaul-probe",
+            f"docker push {registry}/longhaul-probe:probe",
+            "aws lambda create-function --function-name longhaul-probe --package-type Image",
+            "aws ecr delete-repository --repository-name longhaul-probe",
+            f"docker build --platform linux/arm64 --file worker/Dockerfile --tag {registry}/longhaul-worker:2",
+            "sam build",
+            f"docker build --platform linux/arm64 --file deploy/functions.Dockerfile --tag {registry}/longhaul-worker:functions-2",
+            f"docker push {registry}/longhaul-worker:2",
+            f"docker push {registry}/longhaul-worker:functions-2",
+            f"sam deploy --template-file .aws-sam/image.json --image-repository {registry}/longhaul-worker",
+        )
+        self.assertEqual(self.parameters()["FunctionImage"], f"{registry}/longhaul-worker@{DIGEST}")
+        self.assertEqual({it["package"] for it in self.account.functions.values()}, {"Image"})
+        self.destroy()
+        self.assert_nothing_is_left()
+
+    def test_a_stack_keeps_its_packaging(self):
+        for package, other in (("zip", "image"), ("image", "zip")):
+            with self.subTest(package):
+                self.use(Account())
+                self.deploy(PACKAGE=package)
+                first = self.account.snapshot()
+                self.deploy()
+                self.deploy(PACKAGE=package)
+                self.assertEqual(self.account.snapshot(), first)
+                self.assert_refused(f"PACKAGE is {other}", f"packaged as {package}", "STACK", "make destroy", PACKAGE=other)
+                self.assertEqual((self.account.changes, self.account.snapshot()), (0, first))
 
     # -------------------------------------------------------------------------------------------------- concurrency
 

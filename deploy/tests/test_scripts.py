@@ -1,6 +1,5 @@
 """deploy.sh and destroy.sh, run against tools that only note how they were called."""
 
-import os
 import pathlib
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SESSION = botocore.session.get_session()
 
 # What a system has anyway, of which the scripts use some.
-SYSTEM = ("bash", "cat", "date", "dirname", "env", "git", "grep", "mktemp", "printf", "python3", "rm", "sed", "sleep", "tr")
+SYSTEM = ("bash", "cat", "date", "dirname", "env", "git", "grep", "mkdir", "mktemp", "printf", "rm", "sed", "sleep", "tr")
 
 # Each tool notes its arguments, then looks for an answer: a file named after what its arguments begin with.
 STUB = """#!/usr/bin/env bash
@@ -49,6 +48,7 @@ ANSWERS = {
     "aws lambda get-function --function-name longhaul-probe": (254, "ResourceNotFoundException"),
     "aws iam get-role --role-name longhaul-probe": (254, "NoSuchEntity"),
     "aws ecr describe-repositories": (0, "{}"),
+    "aws ecr describe-repositories --repository-names longhaul-probe": (254, "RepositoryNotFoundException"),
     "aws ecr get-login-password": (0, "secret"),
     "aws ecr describe-images": (0, DIGEST),
     "aws ec2 describe-managed-prefix-lists --filters Name=prefix-list-name,Values=com.amazonaws.eu-west-1.s3": (0, "pl-53"),
@@ -96,9 +96,9 @@ class Scripts(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.stubs)
         (self.stubs / "bin").mkdir()
         for program in SYSTEM:
-            # Not a version manager's shim, which needs more than this.
-            found = os.path.realpath(sys.executable) if program == "python3" else shutil.which(program)
-            (self.stubs / "bin" / program).symlink_to(found)
+            (self.stubs / "bin" / program).symlink_to(shutil.which(program))
+        # The one that runs this, which has what deploy/requirements.txt installs.
+        self.write("python3", f'#!/usr/bin/env bash\nexec "{sys.executable}" "$@"\n')
         for tool in ("aws", "sam", "cargo", "cargo-lambda", "docker"):
             self.install(tool)
         # The tree, as far as the scripts read it, with something built.
@@ -107,13 +107,17 @@ class Scripts(unittest.TestCase):
         (self.tree / ".aws-sam/build/ApiFunction/bootstrap").write_text("program")
         shutil.copy(ROOT / "template.yaml", self.tree)
         (self.tree / "deploy").mkdir()
-        for path in (ROOT / "deploy").glob("*.sh"):
-            shutil.copy(path, self.tree / "deploy")
+        for path in (ROOT / "deploy").iterdir():
+            if path.is_file():
+                shutil.copy(path, self.tree / "deploy")
+
+    def write(self, tool, text):
+        path = self.stubs / "bin" / tool
+        path.write_text(text)
+        path.chmod(0o755)
 
     def install(self, tool):
-        path = self.stubs / "bin" / tool
-        path.write_text(STUB.format(tool=tool))
-        path.chmod(0o755)
+        self.write(tool, STUB.format(tool=tool))
 
     def remove(self, tool):
         (self.stubs / "bin" / tool).unlink()
@@ -186,10 +190,26 @@ class Deploy(Scripts):
         self.assert_stopped(self.run_script("deploy.sh", AWS_REGION=None), "Region")
 
     def test_nonsense_stops_it(self):
-        for wrong in ({"ARCHITECTURE": "mips"}, {"JWT_ISSUER": "https://i"}, {"JWT_AUDIENCE": "a"}, {"STACK": "My_Stack"}):
+        for wrong in ({"ARCHITECTURE": "mips"}, {"PACKAGE": "tar"}, {"JWT_ISSUER": "https://i"}, {"JWT_AUDIENCE": "a"}, {"STACK": "My_Stack"}):
             with self.subTest(wrong):
                 self.setUp()
                 self.assert_stopped(self.run_script("deploy.sh", **wrong), *wrong)
+
+    def test_the_image_of_the_functions_is_no_parameter_to_give(self):
+        self.assert_stopped(self.run_script("deploy.sh", PARAMETERS=f"FunctionImage={REPOSITORY}@{DIGEST}"), "PACKAGE=image")
+
+    def test_an_image_of_the_functions_that_cannot_be_built_stops_it(self):
+        """Such as one whose base cannot be pulled. It is tried with the probe, before the rest is built."""
+        failing = {STATUS: (0, "REVIEW_IN_PROGRESS\tNone"), "docker build": (1, "it broke")}
+        done = self.run_script("deploy.sh", failing, PACKAGE="image")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, "cannot build the functions' image.*Nothing has been changed")
+        self.assertEqual(self.changes, [])
+
+    def test_images_need_a_python_that_reads_the_template(self):
+        self.write("python3", "#!/usr/bin/env bash\nexit 1\n")
+        answers = {STATUS: (0, "REVIEW_IN_PROGRESS\tNone")}
+        self.assert_stopped(self.run_script("deploy.sh", answers, PACKAGE="image"), "PyYAML")
 
     def test_a_stack_that_cannot_be_updated_stops_it(self):
         for status, word in {
@@ -455,7 +475,7 @@ class Destroy(Scripts):
 
 class Calls(Scripts):
     # What the client does with a service's API instead of passing it through, and what it takes with every call.
-    OWN = {"ecr get-login-password", "ecs wait", "configure get"}
+    OWN = {"ecr get-login-password", "ecs wait", "lambda wait", "configure get"}
     EVERYWHERE = {"query", "output", "generate-cli-skeleton"}
 
     def known(self, call):

@@ -8,6 +8,7 @@ import unittest
 
 import boto3
 from cloudformation import ROOT, Template
+from image_template import image_template
 from samcli.yamlhelper import yaml_parse
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
@@ -16,12 +17,13 @@ FUNCTIONS = {"ApiFunction": "api", "SyncFunction": "durable", "CallbackFunction"
 SCAN = ROOT / "target/checkov.json"
 
 
-def transformed(**parameters):
-    """The resources that SAM makes of the template."""
-    raw = yaml_parse((ROOT / "template.yaml").read_text())
-    for resource in raw["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+def transformed(raw=None, **parameters):
+    """The resources that SAM makes of a template, which is template.yaml if none is given."""
+    if raw is None:
+        raw = yaml_parse((ROOT / "template.yaml").read_text())
+        for resource in raw["Resources"].values():
+            if resource["Type"] == "AWS::Serverless::Function":
+                resource["Properties"]["CodeUri"] = "s3://bucket/key"
     values = Template(**parameters).parameters
     session = boto3.Session(region_name="us-east-1")
     with contextlib.redirect_stderr(io.StringIO()):  # it wants to send metrics
@@ -245,6 +247,57 @@ class Durable(unittest.TestCase):
         for name in FUNCTIONS:
             self.assertEqual(first[name + "Aliaslive"]["Type"], "AWS::Lambda::Alias")
             self.assertIn("a" * 40, str(first[name]["Properties"]["Description"]))
+
+
+class Packaging(unittest.TestCase):
+    """image_template.py's template is template.yaml but for the packaging."""
+
+    PACKAGED = {"Code", "Handler", "ImageConfig", "PackageType", "Runtime"}
+
+    def rest(self, resources):
+        """The resources without what packages the functions. SAM hands on to others how a function is built."""
+        found = json.loads(json.dumps(resources))
+        for resource in found.values():
+            if "BuildMethod" in resource.get("Metadata", {}):
+                del resource["Metadata"]
+            if resource["Type"] == "AWS::Lambda::Function":
+                resource["Properties"] = {name: it for name, it in resource["Properties"].items() if name not in self.PACKAGED}
+        return found
+
+    def test_nothing_else_differs(self):
+        deployment = "a" * 40
+        archives = transformed(Deployment=deployment)
+        images = transformed(image_template(), Deployment=deployment, FunctionImage="image")
+        self.assertEqual(self.rest(archives), self.rest(images))
+        functions = [it["Properties"] for it in images.values() if it["Type"] == "AWS::Lambda::Function"]
+        self.assertEqual(len(functions), len(FUNCTIONS))
+        for function in functions:
+            self.assertEqual(function["Code"], {"ImageUri": "image"})
+            self.assertEqual(function["PackageType"], "Image")
+            self.assertFalse({"Runtime", "Handler"} & set(function))
+
+    def test_no_other_section_differs(self):
+        image, archive = (json.loads(json.dumps(it)) for it in (image_template(), Template().raw))
+        del image["Parameters"]["FunctionImage"]
+        image["Globals"]["Function"] |= {"Runtime": "provided.al2023", "Handler": "bootstrap"}
+        for template in (image, archive):
+            del template["Resources"]
+        self.assertEqual(image, archive)
+
+    def test_the_image_has_the_program_of_each_function(self):
+        lines = (ROOT / "deploy/functions.Dockerfile").read_text().splitlines()
+        copied = {line for line in lines if line.startswith("COPY")}
+        wanted = set()
+        for name, resource in image_template()["Resources"].items():
+            if resource["Type"] == "AWS::Serverless::Function":
+                (program,) = resource["Properties"]["ImageConfig"]["EntryPoint"]
+                binary = Template().raw["Resources"][name]["Metadata"]["BuildProperties"]["Binary"]
+                self.assertEqual(program, f"/var/task/{binary}")
+                wanted.add(f"COPY {name}/bootstrap {program}")
+        self.assertEqual(copied, wanted)
+        # What the programs are built for: their runtime is the base's system.
+        runtime = Template().raw["Globals"]["Function"]["Runtime"]
+        self.assertIn(f"FROM public.ecr.aws/lambda/{runtime.replace('.', ':')}", lines)
 
 
 class Callers(unittest.TestCase):

@@ -1,0 +1,57 @@
+"""Prints template.yaml, as JSON, with its functions packaged as one container image: the template of `PACKAGE=image make deploy`.
+
+SAM takes no condition in PackageType, so that one template cannot be both (samtranslator/model/sam_resources.py). Everything
+but the packaging stays as it is in template.yaml. The image is deploy/functions.Dockerfile's, which has every function's
+program; the parameter FunctionImage names it, and its presence tells deploy.sh how a stack is packaged.
+"""
+
+import json
+import pathlib
+
+import yaml
+
+TEMPLATE = pathlib.Path(__file__).resolve().parents[1] / "template.yaml"
+
+
+class Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms, such as !Ref, as the long ones."""
+
+
+def _tag(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+Loader.add_multi_constructor("!", _tag)
+
+
+def image_template():
+    template = yaml.load(TEMPLATE.read_text(), Loader)
+    template["Parameters"]["FunctionImage"] = template["Parameters"]["WorkerImage"] | {
+        "Description": "Image of the functions, by digest. `make deploy` builds it."
+    }
+    for name in ("Runtime", "Handler"):
+        del template["Globals"]["Function"][name]
+    for resource in template["Resources"].values():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        program = resource.pop("Metadata")["BuildProperties"]["Binary"]
+        properties = resource["Properties"]
+        del properties["CodeUri"]
+        properties |= {
+            "PackageType": "Image",
+            "ImageUri": {"Ref": "FunctionImage"},
+            "ImageConfig": {"EntryPoint": [f"/var/task/{program}"]},
+        }
+    return template
+
+
+if __name__ == "__main__":
+    print(json.dumps(image_template(), indent=1))
