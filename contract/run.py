@@ -14,6 +14,8 @@ import boto3
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FUNCTIONS = ROOT / "local/tests/python"
 HANDLERS = ("steps", "retries", "fails", "callback", "wait_for_callback", "wait_for_condition", "child", "parallel", "mapped")
+# The function whose versions the tests publish. Functions of the command line have one version, so this one is made through the API.
+DEPLOYED = "deployed"
 STACK = "longhaul-contract"
 
 
@@ -22,15 +24,31 @@ def test(**environment):
     return subprocess.run(command, cwd=ROOT / "contract", env=os.environ | environment).returncode
 
 
+def program(handler):
+    return f"env PYTHONPATH={FUNCTIONS} {sys.executable} -m awslambdaric durable_functions.{handler}"
+
+
+def make_deployed(aws):
+    anything = {"region_name": "us-east-1", "aws_access_key_id": "any", "aws_secret_access_key": "any"}
+    boto3.client("lambda", endpoint_url=aws, **anything).create_function(
+        FunctionName=DEPLOYED,
+        PackageType="Image",
+        Code={"ImageUri": f"local:{program('callback')}"},
+        Role="arn:aws:iam::000000000000:role/any",
+        Timeout=30,
+        DurableConfig={"ExecutionTimeout": 900, "RetentionPeriodInDays": 1},
+    )
+
+
 def against_the_local_stack():
     with tempfile.TemporaryDirectory() as data:
         command = [ROOT / "target/debug/longhaul", "--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--json", "--data", data]
         for handler in HANDLERS:
-            runtime = f"env PYTHONPATH={FUNCTIONS} {sys.executable} -m awslambdaric durable_functions.{handler}"
-            command += ["--durable-function", f"{handler}={runtime}"]
+            command += ["--durable-function", f"{handler}={program(handler)}"]
         stack = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
         try:
             aws = json.loads(stack.stdout.readline())["aws"]
+            make_deployed(aws)
             return test(CONTRACT_ENDPOINT=aws, CONTRACT_QUALIFIER="1")
         finally:
             stack.terminate()

@@ -21,10 +21,10 @@ PREFIX, QUALIFIER = os.environ.get("CONTRACT_PREFIX", ""), os.environ["CONTRACT_
 lam = client("lambda", os.environ.get("CONTRACT_ENDPOINT"))
 
 
-def start(function, payload, name=None):
+def start(function, payload, name=None, qualifier=QUALIFIER):
     name = name or str(uuid.uuid4())
     arguments = dict(InvocationType="Event", DurableExecutionName=name, Payload=json.dumps(payload))
-    answer = lam.invoke(FunctionName=f"{PREFIX}{function}:{QUALIFIER}", **arguments)
+    answer = lam.invoke(FunctionName=f"{PREFIX}{function}:{qualifier}", **arguments)
     assert answer["StatusCode"] == 202, answer
     return answer["DurableExecutionArn"]
 
@@ -36,6 +36,22 @@ def ended(arn):
 def history(arn):
     events = lam.get_durable_execution_history(DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=1000)
     return events["Events"]
+
+
+def publish(function):
+    """Publishes a version that differs from the last one, as each deployment does: Lambda publishes none that equals it."""
+    name = f"{PREFIX}{function}"
+    lam.update_function_configuration(FunctionName=name, Description=f"Deployed by {uuid.uuid4()}")
+    until(lambda: lam.get_function_configuration(FunctionName=name)["LastUpdateStatus"] == "Successful")
+    version = lam.publish_version(FunctionName=name)["Version"]
+    until(lambda: lam.get_function_configuration(FunctionName=name, Qualifier=version)["State"] == "Active")
+    return version
+
+
+def named(function, name, **qualifier):
+    """The ARNs of a function's durable executions of that name."""
+    found = lam.list_durable_executions_by_function(FunctionName=f"{PREFIX}{function}", DurableExecutionName=name, **qualifier)
+    return [execution["DurableExecutionArn"] for execution in found["DurableExecutions"]]
 
 
 def callback_of(arn):
@@ -122,6 +138,36 @@ class Rules(unittest.TestCase):
         self.assertIn(f"/durable-execution/{name}/", arn)
         lam.stop_durable_execution(DurableExecutionArn=arn)
         self.assertEqual(start("callback", {"timeout": 60}, name), arn, "it is over, and has its name still")
+
+    def test_a_repeated_start_after_a_deployment_starts_no_second_execution(self):
+        """It answers with the first, or is refused, and the first is found without naming a version: `Workflows::start` in
+        aws/src/workflows.rs takes both as its own start. AWS documents that names are unique in an account and Region
+        (https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html), or in a function
+        (DurableExecutionAlreadyStartedException), and does not say what another version changes."""
+        function, alias, name, payload = "deployed", f"live-{uuid.uuid4()}", str(uuid.uuid4()), {"timeout": 60}
+        versions = [publish(function)]
+        lam.create_alias(FunctionName=f"{PREFIX}{function}", Name=alias, FunctionVersion=versions[0])
+        self.addCleanup(lam.delete_alias, FunctionName=f"{PREFIX}{function}", Name=alias)
+        arn = start(function, payload, name, alias)
+        versions.append(publish(function))
+        self.assertNotEqual(*versions)
+        lam.update_alias(FunctionName=f"{PREFIX}{function}", Name=alias, FunctionVersion=versions[1])
+
+        def check():
+            try:
+                self.assertEqual(start(function, payload, name, alias), arn)
+            except lam.exceptions.DurableExecutionAlreadyStartedException:
+                pass
+            self.assertEqual(until(lambda: named(function, name)), [arn], "found by name, without a version")
+            self.assertEqual([named(function, name, Qualifier=version) for version in versions], [[arn], []])
+            self.assertEqual(json.loads(lam.get_durable_execution(DurableExecutionArn=arn)["InputPayload"]), payload)
+            foreign = {"function": function, "payload": {"timeout": 61}, "name": name, "qualifier": alias}
+            refused("DurableExecutionAlreadyStartedException", start, **foreign)
+
+        callback_of(arn)
+        check()
+        lam.stop_durable_execution(DurableExecutionArn=arn)
+        check()  # it is over, and has its name still
 
     def test_a_callback_is_answered_once(self):
         arn = start("callback", {})
