@@ -218,7 +218,7 @@ year: ## Live a year in minutes, on a clock that is put forward; the gate lives 
 .PHONY: sweep
 sweep: ## Crash at every call of AWS in every life of an execution; the gate does so at every fifth
 	cargo build --workspace --bins
-	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e sweep -- --nocapture
+	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e nothing_that_dies_at_a_call -- --nocapture
 
 .PHONY: refusals
 refusals: ## Refuse every call of AWS once, in every life of an execution and in every way; the gate does so to one in twenty
@@ -233,8 +233,14 @@ sam-build: $(DEPLOY)/.made ## Build the functions as they are deployed (ARCHITEC
 	cd deploy/tests && ARCHITECTURE=$(ARCHITECTURE) python -m unittest --verbose test_functions
 
 .PHONY: nightly
-nightly: mutants refusals sweep ## Build the functions for arm64, the default architecture (the gate builds and runs them for x86_64), try the mutants and every fault
-	$(MAKE) sam-build ARCHITECTURE=arm64
+nightly: mutants refusals sweep ## Try the mutants and every fault, and build what is deployed for arm64 (the gate builds and runs it for x86_64)
+	$(MAKE) sam-build worker ARCHITECTURE=arm64
+
+# As the first stage of worker/Dockerfile builds it.
+.PHONY: worker
+worker: $(if $(filter arm64,$(ARCHITECTURE)),/usr/bin/aarch64-linux-gnu-gcc) ## Build the worker as it is deployed (ARCHITECTURE=x86_64 or arm64)
+	deploy/static-worker.sh $(ARCHITECTURE:x86_64=amd64) target/image/$(ARCHITECTURE)/worker
+	cd deploy/tests && ARCHITECTURE=$(ARCHITECTURE) python3 -m unittest --verbose test_worker
 
 CARGO_MUTANTS := 27.1.0
 
@@ -245,8 +251,8 @@ mutants: ## Change the pure code in every small way, and see that its fast tests
 	tests/mutants.sh
 
 .PHONY: image-test
-image-test: $(DEPLOY)/.made /usr/bin/buildah ## Build the worker's image and the example's, without Docker, and run them
-	deploy/static-worker.sh "$$(dpkg --print-architecture)" target/image/worker
+image-test: $(DEPLOY)/.made /usr/bin/buildah ## Build the images, without Docker, and run the worker's and the example's
+	$(MAKE) worker ARCHITECTURE=$$(uname -m | sed s/aarch64/arm64/)
 	cd deploy/tests && python -m unittest --verbose test_image
 
 $(DEPLOY)/.made: deploy/requirements.txt
@@ -258,6 +264,10 @@ $(SCAN)/.made: deploy/requirements-scan.txt
 	python3 -m venv $(SCAN)
 	$(SCAN)/bin/pip install --quiet --requirement $<
 	touch $@
+
+/usr/bin/aarch64-linux-gnu-gcc:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 /usr/bin/buildah:
 	$(SUDO) apt-get update --quiet --quiet

@@ -4,7 +4,7 @@
 #   STACK         name of the stack, longhaul if not given; images, functions and logs are named after it
 #   AWS_REGION    where; or what `aws configure` says
 #   ARCHITECTURE  arm64 or x86_64; the stack's own if not given, arm64 for a new one
-#   PACKAGE       zip or image: how the functions are packaged; the stack's own if not given, zip for a new one. It cannot be changed
+#   PACKAGE       zip or image: how the functions are packaged; the stack's own if not given, zip for a new one. A stack keeps it
 #   JWT_ISSUER, JWT_AUDIENCE
 #                 whose tokens the API takes; without them, callers sign with IAM
 #   PARAMETERS    more parameters of template.yaml, as in "InternetEgress=true LogRetentionDays=90"
