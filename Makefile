@@ -175,11 +175,11 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 	cargo build --quiet
 	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts test_orders test_emulator
 
-# The slow ones: both compile everything for release.
+# The slow ones: both compile everything for release. What `make test` explores is not explored again.
 .PHONY: ship-test
 ship-test: sam-build image-test $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Build what is deployed, and run it
 	cargo build --workspace --bins
-	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e
+	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e -- --skip soak:: --skip sweep:: --skip year::
 
 .PHONY: soak
 soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare every POST with its end

@@ -60,8 +60,10 @@ class Environment(unittest.TestCase):
     def test_tasks_name_the_definitions_that_are_there(self):
         template = Template()
         definitions = {it["Family"]: it for it in map(template.properties, template.of_type("AWS::ECS::TaskDefinition"))}
-        for name in FUNCTIONS:
-            tasks = json.loads(template.properties(name)["Environment"]["Variables"]["TASKS"])
+        variables = [template.properties(name)["Environment"]["Variables"] for name in FUNCTIONS]
+        catalogs = [of_function["TASKS"] for of_function in variables if "TASKS" in of_function]
+        self.assertEqual(len(catalogs), 3, "the API's and the workflows'")
+        for tasks in map(json.loads, catalogs):
             self.assertEqual(tasks["demo"], {"taskDefinition": "STACK-demo", "tableRole": "<TableTaskRole.Arn>"})
             self.assertEqual(sorted(task["taskDefinition"] for task in tasks.values()), sorted(definitions))
             for task in tasks.values():
