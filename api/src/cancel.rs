@@ -81,12 +81,11 @@ pub(crate) async fn cancel(
     let now = clock::now();
     let execution = owned(&app, &owner, &id, now).await?;
     let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, now).await {
-        Ok(cancelling) => cancelling,
-        Err(AdvanceError::Refused { now: over, .. }) => *over,
+        Ok(execution) => execution,
         Err(AdvanceError::Call(failed)) => return Err(failed.into()),
         // It expired between the reading and the writing.
         Err(AdvanceError::NotFound(_)) => return Err(executions::not_found()),
-        Err(why @ AdvanceError::Contended(_)) => {
+        Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
             tracing::warn!(error = %why, "a cancel was not recorded");
             let detail = "other writers changed the execution at the same time; repeat the request";
             return Err(Problem::new(Code::ConcurrentUpdates, detail));

@@ -50,14 +50,9 @@ pub enum AdvanceError {
     /// There is no such execution.
     #[error("there is no execution {0}")]
     NotFound(ExecutionId),
-    /// Its state does not take the event; it is this execution now.
-    #[error("{refused}")]
-    Refused {
-        /// What was refused, and why.
-        refused: Refused,
-        /// The execution that refused it.
-        now: Box<Execution>,
-    },
+    /// The event contradicts what is recorded.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// Other writers were faster, again and again.
     #[error("too many concurrent updates to execution {0}")]
     Contended(ExecutionId),
@@ -146,7 +141,8 @@ impl Executions {
         }
     }
 
-    /// Applies an event, seen at `at`, and returns what the execution is then. Safe to repeat.
+    /// Applies an event, seen at `at`, and returns what the execution is then. Safe to repeat. One that is over stays as it is,
+    /// whatever the event.
     ///
     /// # Errors
     ///
@@ -168,11 +164,7 @@ impl Executions {
         at: Timestamp,
     ) -> Result<Execution, AdvanceError> {
         for _ in 0..MAX_RACES {
-            let next = match seen.after(event, at) {
-                Ok(Some(next)) => next,
-                Ok(None) => return Ok(seen),
-                Err(refused) => return Err(AdvanceError::Refused { refused, now: Box::new(seen) }),
-            };
+            let Some(next) = after(&seen, event, at)? else { return Ok(seen) };
             match self.replace(&next, seen.version).await? {
                 Written::Done => return Ok(next),
                 Written::LostTo(winner) => seen = *winner, // ALL_OLD: no second read
@@ -194,11 +186,7 @@ impl Executions {
         event: &Event,
         at: Timestamp,
     ) -> Result<Option<Execution>, AdvanceError> {
-        let next = match seen.after(event, at) {
-            Ok(Some(next)) => next,
-            Ok(None) => return Ok(Some(seen.clone())),
-            Err(refused) => return Err(AdvanceError::Refused { refused, now: Box::new(seen.clone()) }),
-        };
+        let Some(next) = after(seen, event, at)? else { return Ok(Some(seen.clone())) };
         match self.replace(&next, seen.version).await? {
             Written::Done => Ok(Some(next)),
             // The reply to our own write got lost, and the SDK wrote again.
@@ -256,6 +244,14 @@ impl Executions {
             .table_name(&self.table)
             .set_item(Some(attributes))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld))
+    }
+}
+
+/// What an event makes of an execution; `None` if it stays as it is.
+fn after(seen: &Execution, event: &Event, at: Timestamp) -> Result<Option<Execution>, Refused> {
+    match seen.after(event, at) {
+        Err(_) if seen.status().is_final() => Ok(None),
+        after => after,
     }
 }
 

@@ -6,11 +6,8 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Ending, Event, ExecutionId, JobError, JobLog, Moment, Owner, Refused, Request, Run, State, Status,
-    Timeline, Unknown, Verdict, Waiting, limits,
-    output::kinds,
-    task::Task,
-    waiting::{backoff_before, shortened},
+    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
+    Unknown, Verdict, Waiting, limits, task::Task, waiting::shortened,
 };
 
 /// How an execution learns of its job's end.
@@ -38,32 +35,6 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// Attempts that failed and were not the end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailedAttempts {
-    /// The last of them.
-    pub last: Option<Attempt>,
-    /// How many of them the platform ended, except for those in `retired`.
-    pub excused: u32,
-    /// How many of them ended because AWS retired what their task ran on. Absent from what older versions wrote.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub retired: u32,
-    /// Why the last of them failed. Absent from what older versions wrote.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<JobError>,
-    /// Exit code of the last of them.
-    #[serde(default, rename = "exitCode", skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    /// What a newer version stored beside it.
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// One job's execution, from the request to its end.
@@ -169,7 +140,7 @@ impl Execution {
             }
             Event::CancelRequested if self.is_idle(at) => self.cancelled_at_once(at),
             Event::Ended(ending) => {
-                let instead = self.cancelled_instead(ending).map(Event::Ended);
+                let instead = self.cancelled_instead(ending, at).map(Event::Ended);
                 self.with_state_after(instead.as_ref().unwrap_or(event), at)
             }
             Event::TaskStarted { .. } | Event::Watching { .. } | Event::CancelRequested => {
@@ -296,39 +267,6 @@ impl Execution {
         self.earlier.iter().chain(self.state.run())
     }
 
-    /// Whether there was an attempt of which no task was recorded, among those that failed and the one that was to follow: it
-    /// may have one all the same, where the reply to its start got lost, or whoever started it died.
-    fn has_unseen_attempts(&self) -> bool {
-        let Some(last) = self.failed.last else { return false };
-        let begun = if self.may_try_again(last) { last.next() } else { last };
-        (1..=begun.get()).filter_map(Attempt::new).any(|attempt| self.run_of(attempt).is_none())
-    }
-
-    /// Whether `attempt` may be followed by another.
-    #[must_use]
-    pub fn may_try_again(&self, attempt: Attempt) -> bool {
-        attempt.get() < self.attempts()
-    }
-
-    /// The attempt whose failure ends the execution, if it is one of several that were allowed and nobody has told of it yet.
-    fn last_attempt_to_tell(&self, ending: &Ending) -> Option<Attempt> {
-        let last = self.state.run()?.attempt;
-        let several = self.request.max_attempts > 1 || self.failed.last.is_some();
-        let untold = self.failed.last.is_none_or(|told| told < last);
-        (several && untold && ending.exit_code.is_some()).then_some(last)
-    }
-
-    /// How many attempts there may be, with those that are not counted.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.request.max_attempts + self.uncounted_attempts()
-    }
-
-    /// How many of its attempts do not count, since the platform ended them.
-    #[must_use]
-    pub fn uncounted_attempts(&self) -> u32 {
-        self.failed.excused.min(limits::EXCUSED) + self.failed.retired.min(limits::RETIRED)
-    }
-
     /// When it is forgotten, as far as that is known: while it is not over, as if it ended at its deadline.
     #[must_use]
     pub fn kept_until(&self) -> Timestamp {
@@ -362,38 +300,9 @@ impl Execution {
         (waiting != self.waiting).then(|| Self { waiting, version: self.version + 1, ..self.clone() })
     }
 
-    fn attempt_failed(
-        &self,
-        attempt: Attempt,
-        error: &JobError,
-        excused: bool,
-        exit_code: Option<i32>,
-        at: Timestamp,
-    ) -> Option<Self> {
-        if self.status().is_final() || self.failed.last.is_some_and(|last| last >= attempt) {
-            return None;
-        }
-        let retired = excused && error.kind == kinds::TASK_RETIRED;
-        let failed = FailedAttempts {
-            last: Some(attempt),
-            excused: self.failed.excused + u32::from(excused && !retired),
-            retired: self.failed.retired + u32::from(retired),
-            error: Some(error.shortened(LAST_ERROR_BYTES)),
-            exit_code,
-            ..self.failed.clone()
-        };
-        let due = Some(look(at, FIRST_LOOK));
-        let mut next = Self { failed, due, waiting: None, version: self.version + 1, ..self.clone() };
-        let wanted = matches!(self.state, State::Pending | State::Running { .. }) && at < self.deadline;
-        if wanted && next.may_try_again(attempt) {
-            let backoff = SignedDuration::try_from(backoff_before(attempt.next())).unwrap_or(SignedDuration::MAX);
-            let until = later(at, backoff).min(self.deadline);
-            next.waiting = Some(Waiting::until(attempt.next(), until));
-        }
-        let uncounted = next.uncounted_attempts() > self.uncounted_attempts();
-        let counted = if uncounted { " (not counted: ended by the platform)" } else { "" };
-        next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
-        Some(next)
+    /// Somebody looks after it a while after `at`.
+    pub(crate) fn look_again(&mut self, at: Timestamp) {
+        self.due = Some(look(at, FIRST_LOOK));
     }
 
     /// The first durable execution stays: one that was started again under the same name, after AWS has forgotten the
@@ -419,9 +328,6 @@ impl Execution {
 
 /// When what is not over expires: it is never forgotten. A time that older versions can read, too.
 pub const NEVER: Timestamp = Timestamp::constant(253_370_764_800, 0);
-
-/// What is kept of the error of an attempt that was not the last, in bytes.
-const LAST_ERROR_BYTES: usize = 500;
 
 pub(crate) fn kept_until(expires_at: Timestamp, deadline: Timestamp) -> Timestamp {
     if expires_at == NEVER { retained(deadline) } else { expires_at }

@@ -3,6 +3,7 @@
 //! **Invariant**: pure. No async, no AWS, no HTTP, no clock and no randomness: the time of an event is a value that is
 //! passed in, so the same calls give the same answers for ever.
 
+mod attempts;
 mod execution;
 pub mod history;
 mod id;
@@ -20,7 +21,8 @@ mod timeline;
 mod unknown;
 mod waiting;
 
-pub use execution::{Execution, FailedAttempts, NEVER, Pattern};
+pub use attempts::{FailedAttempts, Next, Retry, may_retry};
+pub use execution::{Execution, NEVER, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
 pub use job_log::JobLog;
 pub use json::{Json, NotJson};

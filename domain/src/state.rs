@@ -192,6 +192,12 @@ impl Ending {
     pub fn without_job(verdict: Verdict, finished_at: Timestamp) -> Self {
         Self { verdict, result: None, result_source: ResultSource::None, exit_code: None, finished_at }
     }
+
+    /// The end of an execution that the platform failed, not its job.
+    #[must_use]
+    pub fn failed(kind: &str, why: impl Into<String>, finished_at: Timestamp) -> Self {
+        Self::without_job(Verdict::Failed(JobError::new(kind, why)), finished_at)
+    }
 }
 
 impl JobError {

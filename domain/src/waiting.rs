@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, judge, limits, output::kinds};
+use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, limits, output::kinds};
 
 /// No task is being started: the workflow sleeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,39 +178,12 @@ impl Execution {
         Some(Ending { exit_code: self.failed.exit_code, ..Ending::without_job(verdict, now) })
     }
 
-    /// The end of an execution of which an attempt failed while it was being cancelled: it would have been tried again, so it
-    /// was the cancel that ended it.
-    pub(crate) fn cancelled_instead(&self, ending: &Ending) -> Option<Ending> {
-        let (State::Cancelling { run, .. }, Verdict::Failed(error)) = (&self.state, &ending.verdict) else {
-            return None;
-        };
-        let newest = run.as_ref().map(|run| run.attempt).max(self.failed.last)?;
-        if !judge::worth_another(ending) || !self.may_try_again(newest) {
-            return None;
-        }
-        let what = format!("cancelled; {}", self.told(newest, error, ending.exit_code));
-        let error = JobError { stop_code: error.stop_code.clone(), ..JobError::new(kinds::CANCELLED, what) };
-        Some(Ending { verdict: Verdict::Cancelled(error), ..ending.clone() })
-    }
-
     fn with_last_attempt(&self, kind: &str, what: String) -> JobError {
         let (Some(attempt), Some(error)) = (self.failed.last, &self.failed.error) else {
             return JobError::new(kind, what);
         };
         let what = format!("{what}; {}", self.told(attempt, error, self.failed.exit_code));
         JobError { stop_code: error.stop_code.clone(), ..JobError::new(kind, what) }
-    }
-
-    fn told(&self, attempt: Attempt, error: &JobError, exit_code: Option<i32>) -> String {
-        let of = self.attempts().max(attempt.get());
-        let uncounted = match self.uncounted_attempts() {
-            0 => String::new(),
-            uncounted => format!(" ({uncounted} not counted)"),
-        };
-        match exit_code {
-            Some(code) => format!("attempt {attempt} of {of}{uncounted} exited with code {code}"),
-            None => format!("attempt {attempt} of {of}{uncounted} failed: {}: {}", error.kind, error.message),
-        }
     }
 }
 

@@ -18,7 +18,7 @@ use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
-use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, judge};
+use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status};
 
 use crate::{
     activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try},
@@ -105,7 +105,7 @@ async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableCo
     let mut attempt = job.attempt;
     loop {
         let ending = attempt_once(world, job, attempt, ctx).await?;
-        let again = if worth_another(job, &ending) {
+        let again = if domain::may_retry(job.max_attempts, &ending) {
             let asked = fail_attempt(world, &job.id, attempt, &ending, ctx).await;
             asked.map_err(|why| Failed { why, known: Some(ending.clone()) })?
         } else {
@@ -208,11 +208,6 @@ fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, Opera
         Err(error) if matches!(error.kind(), OperationErrorKind::Callback(_)) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Whether it is worth asking for another attempt: the job may be tried again, or it was the platform that failed.
-fn worth_another(job: &Job, ending: &Ending) -> bool {
-    judge::worth_another(ending) && (job.max_attempts > 1 || judge::excused(ending))
 }
 
 /// The durable execution's own end: a job that did not complete fails it.

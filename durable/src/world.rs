@@ -7,8 +7,8 @@ use aws::{
     StoredStart, Stream, Tasks, clock,
 };
 use domain::{
-    Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Pattern, Request, State, Verdict, judge,
-    output::kinds, task::Line,
+    Attempt, Ending, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict, judge, output::kinds,
+    task::Line,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -128,7 +128,7 @@ impl World {
         let now = clock::now();
         let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask)).unwrap_or(SignedDuration::MAX);
         if execution.denied_since(attempt).is_some_and(|since| now.duration_since(since) >= patience) {
-            return Ok(Started::Not(failed_by_us(kinds::TASK_REFUSED, told(&why), now)));
+            return Ok(Started::Not(Ending::failed(kinds::TASK_REFUSED, told(&why), now)));
         }
         let wait = execution.wait_for_permission(attempt, now);
         let event = Event::StartDenied { attempt, why: told(&why), until: now.checked_add(wait).unwrap_or(now) };
@@ -225,9 +225,9 @@ impl Activities for World {
             if worth_another_try(&why, tried, waited_until, clock::now()) {
                 return Err(EffectFailed::passing(why));
             }
-            Ok(Started::Not(failed_by_us(kinds::TASK_REFUSED, told(&why), clock::now())))
+            Ok(Started::Not(Ending::failed(kinds::TASK_REFUSED, told(&why), clock::now())))
         };
-        let failed = |kind: &str, why: String| Ok(Started::Not(failed_by_us(kind, why, clock::now())));
+        let failed = |kind: &str, why: String| Ok(Started::Not(Ending::failed(kind, why, clock::now())));
         if tried != Try::First && !execution.token_is_alive(attempt, clock::now()) {
             match self.running(id, attempt).await {
                 Ok(Some(arn)) => return Ok(Started::Task(arn)),
@@ -331,22 +331,16 @@ impl Activities for World {
     }
 
     async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
-        let Verdict::Failed(error) = &ending.verdict else { return Ok(Again::Said(false)) };
-        let event = Event::AttemptFailed {
-            attempt,
-            error: error.clone(),
-            excused: judge::excused(ending),
-            exit_code: ending.exit_code,
-        };
-        let execution = self.advance(id, &event).await?;
-        let wanted = matches!(execution.state, State::Pending | State::Running { .. });
-        let now = clock::now();
-        if !wanted || now >= execution.deadline || !execution.may_try_again(attempt) {
-            return Ok(Again::Said(false));
-        }
-        let backoff = domain::backoff_before(attempt.next());
-        let wait = execution.until_deadline(backoff, now);
-        Ok(if wait < backoff { Again::In { seconds: wait.as_secs() } } else { Again::Said(true) })
+        let execution = self.read(id).await?;
+        let Next::Retry(retry) = execution.next(attempt, ending, clock::now()) else { return Ok(Again::Said(false)) };
+        let execution = advanced(self.executions.advance_seen(execution, &retry.failed, clock::now()).await)?;
+        Ok(match execution.next(attempt, ending, clock::now()) {
+            Next::Retry(retry) if retry.wait < domain::backoff_before(retry.attempt) => {
+                Again::In { seconds: retry.wait.as_secs() }
+            }
+            Next::Retry(_) => Again::Said(true),
+            Next::Cancelled | Next::End => Again::Said(false),
+        })
     }
 
     async fn record(&self, id: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
@@ -365,7 +359,7 @@ impl Activities for World {
             Some(known) => known.clone(),
             None => Ending {
                 exit_code: self.exit_code(id).await,
-                ..failed_by_us(kinds::WORKFLOW_FAILED, why.to_owned(), clock::now())
+                ..Ending::failed(kinds::WORKFLOW_FAILED, why.to_owned(), clock::now())
             },
         };
         // It is recorded first: AWS may be refusing to stop tasks. And if there is nothing to record it in any more, the
@@ -383,11 +377,6 @@ impl Activities for World {
 fn name_of(durable_execution_arn: &str) -> &str {
     let name = durable_execution_arn.split("/durable-execution/").nth(1).and_then(|rest| rest.split('/').next());
     name.unwrap_or_default()
-}
-
-/// An end without a job's own: it never ran, or nobody can tell any more.
-fn failed_by_us(kind: &str, why: String, now: Timestamp) -> Ending {
-    Ending::without_job(Verdict::Failed(JobError::new(kind, why)), now)
 }
 
 /// Whether to retry the start of a task after a call that failed.
@@ -417,11 +406,10 @@ fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
     u64::try_from(execution.deadline.duration_since(now).as_secs()).unwrap_or_default()
 }
 
-/// The execution after an event, or as it is if it is over and refuses the event for that.
+/// The execution after an event, or why the next try may fare better.
 fn advanced(advanced: Result<Execution, AdvanceError>) -> Result<Execution, EffectFailed> {
     match advanced {
         Ok(execution) => Ok(execution),
-        Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => Ok(*now),
         Err(AdvanceError::Call(failed)) => Err(failed.into()),
         Err(contended @ AdvanceError::Contended(_)) => Err(EffectFailed::passing(contended)),
         Err(why) => Err(EffectFailed::lasting(why)),

@@ -10,7 +10,7 @@ use aws::{
     WorkflowStatus, Workflows, clock,
 };
 use domain::{
-    Attempt, Ending, Event, Execution, ExecutionId, JobError, Run, State, Verdict, judge,
+    Attempt, Ending, Event, Execution, ExecutionId, JobError, Next, Run, Verdict, judge,
     output::kinds,
     task::{Line, Task},
 };
@@ -134,7 +134,7 @@ impl Attendant {
             Err(StartError::Call(why)) if clock::now() >= execution.deadline => {
                 let why = format!("no workflow could be started before the deadline: {why}");
                 let error = JobError::new(kinds::TIMED_OUT, why);
-                self.end(execution, without_job(Verdict::TimedOut(error))).await.map(|()| None)
+                self.end(execution, Ending::without_job(Verdict::TimedOut(error), clock::now())).await.map(|()| None)
             }
             Err(StartError::Call(failed)) => Err(failed.into()),
         }
@@ -240,20 +240,10 @@ impl Attendant {
     /// the next look finds the failure recorded and starts the workflow. The workflow dies before it recorded a task: the
     /// next look finds it over.
     async fn another_attempt(&self, execution: &Execution, ending: &Ending) -> Result<bool, Error> {
-        let (State::Running { run, .. }, Verdict::Failed(error)) = (&execution.state, &ending.verdict) else {
-            return Ok(false);
-        };
-        if !judge::worth_another(ending) {
-            return Ok(false);
-        }
-        let excused = judge::excused(ending);
-        if clock::now() >= execution.deadline || !(excused || execution.may_try_again(run.attempt)) {
-            return Ok(false);
-        }
+        let Some(run) = execution.state.run() else { return Ok(false) };
+        let Next::Retry(retry) = execution.next(run.attempt, ending, clock::now()) else { return Ok(false) };
         let asked_before = execution.failed.last == Some(run.attempt);
-        let event =
-            Event::AttemptFailed { attempt: run.attempt, error: error.clone(), excused, exit_code: ending.exit_code };
-        let execution = match self.executions.advance_seen(execution.clone(), &event, clock::now()).await {
+        let execution = match self.executions.advance_seen(execution.clone(), &retry.failed, clock::now()).await {
             Ok(execution) => execution,
             failed => return settled(failed).map(|()| true),
         };
@@ -261,12 +251,11 @@ impl Attendant {
         if execution.state.run() != Some(run) {
             return Ok(true);
         }
-        // Cancelled meanwhile: no task of it runs, and none is to.
-        let cancelled = matches!(execution.state, State::Cancelling { .. });
-        if cancelled || !execution.may_try_again(run.attempt) {
-            return Ok(false);
+        match execution.next(run.attempt, ending, clock::now()) {
+            Next::Retry(retry) => self.start_attempt(&execution, retry.attempt, asked_before).await,
+            // Cancelled meanwhile, or its deadline has passed.
+            Next::Cancelled | Next::End => Ok(false),
         }
-        self.start_attempt(&execution, run.attempt.next(), asked_before).await
     }
 
     async fn start_attempt(&self, execution: &Execution, attempt: Attempt, asked_before: bool) -> Result<bool, Error> {
@@ -283,7 +272,7 @@ impl Attendant {
     }
 
     async fn give_up(&self, seen: &Execution, why: String) -> Result<(), Error> {
-        self.end(seen, workflow_failed(why)).await
+        self.end(seen, Ending::failed(kinds::WORKFLOW_FAILED, why, clock::now())).await
     }
 
     /// Records an end that follows from how the execution was seen, and stops what it left running. If it has changed since,
@@ -313,15 +302,6 @@ impl Attendant {
     }
 }
 
-/// An end that no job came to.
-fn without_job(verdict: Verdict) -> Ending {
-    Ending::without_job(verdict, clock::now())
-}
-
-fn workflow_failed(why: String) -> Ending {
-    without_job(Verdict::Failed(JobError::new(kinds::WORKFLOW_FAILED, why)))
-}
-
 /// What a durable execution failed with begins with what happened; an SDK's own error goes on with its inside.
 const TOLD_CHARS: usize = 300;
 
@@ -330,11 +310,10 @@ fn over(how: &str) -> String {
     format!("its durable execution is over and recorded nothing: {told}")
 }
 
-/// Somebody else was first, or it is gone: both are well.
+/// It may be gone: there is nothing to record then.
 fn settled(advanced: Result<Execution, AdvanceError>) -> Result<(), Error> {
     match advanced {
         Ok(_) | Err(AdvanceError::NotFound(_)) => Ok(()),
-        Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => Ok(()),
         Err(why) => Err(why.into()),
     }
 }

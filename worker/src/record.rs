@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws::{AdvanceError, Cause, Connection, Executions, Phase, clock};
-use domain::{Attempt, Event, Execution, ExecutionId, Status, Verdict};
+use domain::{Attempt, Event, Execution, ExecutionId, Next, Status, Verdict};
 use jiff::Timestamp;
 
 use crate::{
@@ -73,8 +73,7 @@ impl Record {
         loop {
             match self.note_start(task_arn.clone()).await {
                 Ok(execution) => return Ok(standing(execution.status())),
-                Err(AdvanceError::Refused { now, .. }) if now.status().is_final() => return Ok(standing(now.status())),
-                Err(AdvanceError::Refused { refused, .. }) => return Err(NotStarted::Taken(refused)),
+                Err(AdvanceError::Refused(refused)) => return Err(NotStarted::Taken(refused)),
                 Err(error) if may_pass(&error, since) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot record the start yet");
                     backoff.wait().await;
@@ -112,18 +111,14 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// Only that there is no such item.
+    /// That there is no such item, or that it contradicts this end.
     pub(crate) async fn ended(&self, finished: &Finished) -> Result<Ended, AdvanceError> {
         let mut backoff = Backoff::default();
         let since = clock::now();
         loop {
             match self.try_ended(finished).await {
                 Ok(ended) => return Ok(ended),
-                Err(AdvanceError::Refused { refused, .. }) => {
-                    tracing::warn!(%refused, "another end is recorded already; it stays");
-                    return Ok(Ended::Recorded);
-                }
-                Err(error @ AdvanceError::NotFound(_)) => return Err(error),
+                Err(error @ (AdvanceError::NotFound(_) | AdvanceError::Refused(_))) => return Err(error),
                 Err(error) if lasts(since, Cause::Denied.patience(Phase::TaskStarted)) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "cannot record the end");
                     return Ok(Ended::Failed);
@@ -155,13 +150,16 @@ impl Record {
             // reconciler hears of that.
             Verdict::Failed(_) if matches!(finished.stop, Some(Stop::Signal(_))) => return Ok(Ended::Left),
             // The reconciler sees how the task ended, and starts the next attempt.
-            Verdict::Failed(_) if now.may_try_again(self.attempt) && clock::now() < now.deadline => {
-                tracing::warn!("the attempt failed; another one follows");
+            Verdict::Failed(_) if now.next(self.attempt, &ending, clock::now()) != Next::End => {
+                tracing::warn!("the attempt failed; another one follows, or a cancel is under way");
                 return Ok(Ended::Left);
             }
             Verdict::Completed | Verdict::Failed(_) | Verdict::TimedOut(_) => {}
         }
-        self.executions.advance(&self.id, &Event::Ended(ending), clock::now()).await?;
+        let ended = self.executions.advance(&self.id, &Event::Ended(ending.clone()), clock::now()).await?;
+        if ended.state.ending() != Some(&ending) {
+            tracing::warn!(status = %ended.status(), "another end is recorded already; it stays");
+        }
         Ok(Ended::Recorded)
     }
 }
@@ -188,6 +186,6 @@ fn may_pass(error: &AdvanceError, since: Timestamp) -> bool {
         }
         AdvanceError::Call(failed) => failed.retryable(),
         AdvanceError::Contended(_) => true,
-        AdvanceError::NotFound(_) | AdvanceError::Refused { .. } => false,
+        AdvanceError::NotFound(_) | AdvanceError::Refused(_) => false,
     }
 }

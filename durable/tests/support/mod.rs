@@ -8,7 +8,8 @@ use std::{
 };
 
 use domain::{
-    Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Owner, Pattern, Request, State, Status, Verdict,
+    Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Next, Owner, Pattern, Request, State, Status,
+    Verdict,
     output::{Exit, Output, ResultSource, judge},
 };
 use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try};
@@ -295,19 +296,14 @@ impl Activities for World {
     }
 
     async fn fail_attempt(&self, _: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
-        let Verdict::Failed(error) = &ending.verdict else { return Ok(Again::Said(false)) };
         self.effect(|facts| {
             if self.script.cancel_at_failure {
                 facts.apply(&Event::CancelRequested);
             }
-            let execution = facts.apply(&Event::AttemptFailed {
-                attempt,
-                error: error.clone(),
-                excused: false,
-                exit_code: ending.exit_code,
-            });
-            let wanted = matches!(execution.state, State::Pending | State::Running { .. });
-            Ok(Again::Said(wanted && execution.may_try_again(attempt)))
+            let execution = facts.execution.clone().unwrap();
+            let Next::Retry(retry) = execution.next(attempt, ending, now()) else { return Ok(Again::Said(false)) };
+            facts.apply(&retry.failed);
+            Ok(Again::Said(true))
         })
     }
 

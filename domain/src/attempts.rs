@@ -1,0 +1,225 @@
+//! What follows the end of an attempt. It is decided here and nowhere else: workflows, the reconciler and workers ask.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Attempt, Ending, Event, Execution, JobError, Moment, State, Unknown, Verdict, Waiting, judge, limits,
+    output::kinds, waiting::backoff_before,
+};
+
+/// What follows the end of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The execution ends as the attempt did.
+    End,
+    /// The execution is being cancelled, and ends so: the attempt failed, and another would have followed.
+    Cancelled,
+    /// Another attempt.
+    Retry(Retry),
+}
+
+/// Another attempt follows one that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The failure, an [`Event::AttemptFailed`]. Record it, then ask again: the execution may have changed meanwhile.
+    pub failed: Event,
+    /// Which attempt follows.
+    pub attempt: Attempt,
+    /// How long to wait before it: [`backoff_before`] it, but not past the deadline.
+    pub wait: Duration,
+}
+
+/// Whether another attempt may follow one that ended like that, of a job that may have `max_attempts`. It depends on nothing else,
+/// so a workflow that is replayed decides as it did before.
+#[must_use]
+pub fn may_retry(max_attempts: u32, ending: &Ending) -> bool {
+    judge::worth_another(ending) && (max_attempts > 1 || judge::excused(ending))
+}
+
+/// Attempts that failed and were not the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempts {
+    /// The last of them.
+    pub last: Option<Attempt>,
+    /// How many of them the platform ended, except for those in `retired`.
+    pub excused: u32,
+    /// How many of them ended because AWS retired what their task ran on. Absent from what older versions wrote.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retired: u32,
+    /// Why the last of them failed. Absent from what older versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    /// Exit code of the last of them.
+    #[serde(default, rename = "exitCode", skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// What a newer version stored beside it.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What is kept of the error of an attempt that was not the last, in bytes.
+const LAST_ERROR_BYTES: usize = 500;
+
+impl FailedAttempts {
+    /// How many of them do not count.
+    fn uncounted(&self) -> u32 {
+        self.excused.min(limits::EXCUSED) + self.retired.min(limits::RETIRED)
+    }
+
+    fn has(&self, attempt: Attempt) -> bool {
+        self.last.is_some_and(|last| last >= attempt)
+    }
+
+    /// With one more.
+    fn and(&self, attempt: Attempt, error: &JobError, excused: bool, exit_code: Option<i32>) -> Self {
+        let retired = excused && error.kind == kinds::TASK_RETIRED;
+        Self {
+            last: Some(attempt),
+            excused: self.excused + u32::from(excused && !retired),
+            retired: self.retired + u32::from(retired),
+            error: Some(error.shortened(LAST_ERROR_BYTES)),
+            exit_code,
+            ..self.clone()
+        }
+    }
+}
+
+/// Whether another attempt follows, whatever its failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    No,
+    ButCancelled,
+    Yes,
+}
+
+impl Execution {
+    /// What follows the end of `attempt` at `now`. The answer is the same whether its failure is recorded already or not.
+    #[must_use]
+    pub fn next(&self, attempt: Attempt, ending: &Ending, now: Timestamp) -> Next {
+        let Verdict::Failed(error) = &ending.verdict else { return Next::End };
+        if !judge::worth_another(ending) {
+            return Next::End;
+        }
+        let (excused, exit_code) = (judge::excused(ending), ending.exit_code);
+        let recorded = self.failed.has(attempt);
+        let uncounted = if recorded {
+            self.failed.uncounted()
+        } else {
+            self.failed.and(attempt, error, excused, exit_code).uncounted()
+        };
+        match self.follows(attempt, uncounted, now) {
+            Follows::No => Next::End,
+            Follows::ButCancelled => Next::Cancelled,
+            Follows::Yes => Next::Retry(Retry {
+                failed: Event::AttemptFailed { attempt, error: error.clone(), excused, exit_code },
+                attempt: attempt.next(),
+                wait: self.until_deadline(backoff_before(attempt.next()), now),
+            }),
+        }
+    }
+
+    fn follows(&self, attempt: Attempt, uncounted: u32, now: Timestamp) -> Follows {
+        if attempt.get() >= self.request.max_attempts + uncounted {
+            return Follows::No;
+        }
+        match &self.state {
+            State::Final { .. } => Follows::No,
+            State::Cancelling { .. } => Follows::ButCancelled,
+            State::Pending | State::Running { .. } if now >= self.deadline => Follows::No,
+            State::Pending | State::Running { .. } => Follows::Yes,
+        }
+    }
+
+    pub(crate) fn attempt_failed(
+        &self,
+        attempt: Attempt,
+        error: &JobError,
+        excused: bool,
+        exit_code: Option<i32>,
+        at: Timestamp,
+    ) -> Option<Self> {
+        if self.status().is_final() || self.failed.has(attempt) {
+            return None;
+        }
+        let failed = self.failed.and(attempt, error, excused, exit_code);
+        let uncounted = failed.uncounted();
+        let waiting = (self.follows(attempt, uncounted, at) == Follows::Yes).then(|| {
+            let backoff = SignedDuration::try_from(backoff_before(attempt.next())).unwrap_or(SignedDuration::MAX);
+            let until = at.checked_add(backoff).unwrap_or(self.deadline).min(self.deadline);
+            Waiting::until(attempt.next(), until)
+        });
+        let mut next = Self { failed, waiting, version: self.version + 1, ..self.clone() };
+        next.look_again(at);
+        let counted = if uncounted > self.failed.uncounted() { " (not counted: ended by the platform)" } else { "" };
+        next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
+        Some(next)
+    }
+
+    /// The end of an execution whose attempt failed while it was being cancelled, if another attempt would have followed: the
+    /// cancel ended it.
+    pub(crate) fn cancelled_instead(&self, ending: &Ending, at: Timestamp) -> Option<Ending> {
+        let Verdict::Failed(error) = &ending.verdict else { return None };
+        let newest = self.state.run().map(|run| run.attempt).max(self.failed.last)?;
+        if self.next(newest, ending, at) != Next::Cancelled {
+            return None;
+        }
+        let what = format!("cancelled; {}", self.told(newest, error, ending.exit_code));
+        let error = JobError { stop_code: error.stop_code.clone(), ..JobError::new(kinds::CANCELLED, what) };
+        Some(Ending { verdict: Verdict::Cancelled(error), ..ending.clone() })
+    }
+
+    /// The attempt whose failure ends the execution, if it is one of several that were allowed and the timeline does not tell of it
+    /// yet.
+    pub(crate) fn last_attempt_to_tell(&self, ending: &Ending) -> Option<Attempt> {
+        let several = self.request.max_attempts > 1 || self.failed.last.is_some();
+        let failed_by_itself = ending.exit_code.is_some() || judge::worth_another(ending);
+        if !(several && failed_by_itself) {
+            return None;
+        }
+        let ran = self.state.run().map(|run| run.attempt).filter(|ran| !self.failed.has(*ran));
+        ran.or_else(|| self.failed.last.filter(|last| last.get() < self.attempts()).map(Attempt::next))
+    }
+
+    /// Whether there was an attempt of which no task was recorded, among those that failed and the one that was to follow: it
+    /// may have one all the same, where the reply to its start got lost, or whoever started it died.
+    pub(crate) fn has_unseen_attempts(&self) -> bool {
+        let Some(last) = self.failed.last else { return false };
+        let begun = if last.get() < self.attempts() { last.next() } else { last };
+        (1..=begun.get()).filter_map(Attempt::new).any(|attempt| self.run_of(attempt).is_none())
+    }
+
+    /// How many attempts there may be, with those that are not counted.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.request.max_attempts + self.uncounted_attempts()
+    }
+
+    /// How many of its attempts do not count, since the platform ended them.
+    #[must_use]
+    pub fn uncounted_attempts(&self) -> u32 {
+        self.failed.uncounted()
+    }
+
+    /// How an attempt failed, for people.
+    pub(crate) fn told(&self, attempt: Attempt, error: &JobError, exit_code: Option<i32>) -> String {
+        let of = self.attempts().max(attempt.get());
+        let uncounted = match self.uncounted_attempts() {
+            0 => String::new(),
+            uncounted => format!(" ({uncounted} not counted)"),
+        };
+        match exit_code {
+            Some(code) => format!("attempt {attempt} of {of}{uncounted} exited with code {code}"),
+            None => format!("attempt {attempt} of {of}{uncounted} failed: {}: {}", error.kind, error.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

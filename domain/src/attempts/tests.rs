@@ -1,0 +1,142 @@
+//! What follows an attempt: every state, outcome, number of attempts, deadline, and whether the failure is recorded already.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use super::*;
+use crate::{Json, Owner, Pattern, Request, output::ResultSource};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+const DEADLINE: i64 = 60;
+
+fn step(from: &Execution, event: &Event) -> Execution {
+    from.after(event, at(1)).unwrap().unwrap()
+}
+
+fn pending(max_attempts: u32) -> Execution {
+    let timeout = Duration::from_secs(DEADLINE.unsigned_abs());
+    let request = Request { timeout, max_attempts, ..Request::of(Json::null()) };
+    Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0))
+}
+
+fn running(max_attempts: u32) -> Execution {
+    step(&pending(max_attempts), &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "t1".into() })
+}
+
+fn ended(verdict: Verdict, exit_code: Option<i32>) -> Ending {
+    Ending { verdict, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1) }
+}
+
+fn failed(kind: &str, stop_code: Option<&str>, exit_code: Option<i32>) -> Ending {
+    let error = JobError { stop_code: stop_code.map(str::to_owned), ..JobError::new(kind, "why") };
+    ended(Verdict::Failed(error), exit_code)
+}
+
+fn outcomes() -> [(&'static str, Ending); 9] {
+    [
+        ("completed", ended(Verdict::Completed, Some(0))),
+        ("timed out", ended(Verdict::TimedOut(JobError::new(kinds::TIMED_OUT, "why")), Some(143))),
+        ("cancelled", ended(Verdict::Cancelled(JobError::new(kinds::CANCELLED, "why")), Some(143))),
+        ("exited with 1", failed(kinds::EXIT_CODE, None, Some(1))),
+        ("lost its host", failed(kinds::STOPPED, Some("InfrastructureHealth"), None)),
+        ("did not start", failed(kinds::TASK_FAILED_TO_START, Some("TaskFailedToStart"), None)),
+        ("was retired", failed(kinds::TASK_RETIRED, Some("TerminationNotice"), None)),
+        ("left its result unreadable", failed(kinds::RESULT_UNREADABLE, None, Some(0))),
+        ("was given up", failed(kinds::WORKFLOW_FAILED, None, None)),
+    ]
+}
+
+fn states(max_attempts: u32) -> [(&'static str, Execution); 4] {
+    let running = running(max_attempts);
+    let over = step(&running, &Event::Ended(ended(Verdict::Completed, Some(0))));
+    [
+        ("PENDING", pending(max_attempts)),
+        ("RUNNING", running.clone()),
+        ("CANCELLING", step(&running, &Event::CancelRequested)),
+        ("COMPLETED", over),
+    ]
+}
+
+fn told(next: &Next) -> String {
+    match next {
+        Next::End => "end".to_owned(),
+        Next::Cancelled => "cancelled".to_owned(),
+        Next::Retry(retry) => format!("attempt {} in {} s", retry.attempt, retry.wait.as_secs()),
+    }
+}
+
+#[test]
+fn what_follows_every_outcome_in_every_state() {
+    let mut table = String::new();
+    let mut seen = BTreeSet::new();
+    for (outcome, ending) in outcomes() {
+        for max_attempts in [1, 2] {
+            for (state, execution) in states(max_attempts) {
+                for (time, now) in [("in time", 30), ("late", DEADLINE)] {
+                    let next = execution.next(Attempt::FIRST, &ending, at(now));
+                    writeln!(table, "{outcome}, 1 of {max_attempts}, {state}, {time}: {}", told(&next)).unwrap();
+                    seen.insert(told(&next));
+                    // Recorded, it is answered as before.
+                    if let Next::Retry(retry) = &next {
+                        let recorded = step(&execution, &retry.failed);
+                        assert_eq!(recorded.next(Attempt::FIRST, &ending, at(now)), next, "{outcome} {state}");
+                    }
+                    let cancels = matches!(next, Next::Cancelled);
+                    assert_eq!(execution.cancelled_instead(&ending, at(now)).is_some(), cancels, "{outcome} {state}");
+                    assert!(may_retry(max_attempts, &ending) || next == Next::End, "{outcome} {state}");
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn attempts_are_limited_and_so_are_those_that_do_not_count() {
+    for (ending, limit) in [
+        (failed(kinds::EXIT_CODE, None, Some(1)), 2),
+        (failed(kinds::STOPPED, Some("SpotInterruption"), None), 2 + limits::EXCUSED),
+        (failed(kinds::TASK_RETIRED, None, None), 2 + limits::RETIRED),
+    ] {
+        let mut execution = running(2);
+        let mut attempt = Attempt::FIRST;
+        while let Next::Retry(retry) = execution.next(attempt, &ending, at(1)) {
+            execution = step(&execution, &retry.failed);
+            attempt = retry.attempt;
+            execution = step(&execution, &Event::TaskStarted { attempt, task_arn: format!("t{attempt}") });
+        }
+        assert_eq!(attempt.get(), limit, "{ending:?}");
+    }
+}
+
+#[test]
+fn the_wait_before_the_next_attempt_does_not_outlast_the_deadline() {
+    let ending = failed(kinds::EXIT_CODE, None, Some(1));
+    let wait = |now| match running(2).next(Attempt::FIRST, &ending, at(now)) {
+        Next::Retry(retry) => retry.wait.as_secs(),
+        next => panic!("{next:?}"),
+    };
+    assert_eq!([wait(1), wait(55), wait(58)], [5, 5, 3]);
+}
+
+/// The timeline has each attempt that failed, also one whose task could not be started.
+#[test]
+fn the_timeline_tells_of_the_last_attempt() {
+    let timeline = |execution: &Execution, ending: &Ending| {
+        let over = step(execution, &Event::Ended(ending.clone()));
+        let entries = over.timeline.entries().iter().filter(|entry| entry.what == Moment::AttemptFailed);
+        entries.filter_map(|entry| entry.detail.clone()).collect::<Vec<_>>()
+    };
+    let exited = failed(kinds::EXIT_CODE, None, Some(1));
+    let refused = failed(kinds::TASK_REFUSED, None, None);
+    let Next::Retry(retry) = running(2).next(Attempt::FIRST, &exited, at(1)) else { panic!("it is retried") };
+    let between = step(&running(2), &retry.failed);
+    let second = step(&between, &Event::TaskStarted { attempt: retry.attempt, task_arn: "t2".into() });
+    assert_eq!(timeline(&second, &exited), ["attempt 1: exit-code", "attempt 2: exit-code"]);
+    assert_eq!(timeline(&between, &refused), ["attempt 1: exit-code", "attempt 2: task-refused"]);
+    assert_eq!(timeline(&second, &failed(kinds::WORKFLOW_FAILED, None, None)), ["attempt 1: exit-code"]);
+    assert_eq!(timeline(&running(1), &exited), [] as [&str; 0], "its end tells");
+}
