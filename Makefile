@@ -1,4 +1,4 @@
-# What a developer types. `make test` is the one gate: it installs what it needs and runs everything that has to pass.
+# Commands for developers. `make test` is the one gate: it installs what it needs and runs everything that has to pass.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 CARGO_TEST := $(shell command -v cargo-nextest >/dev/null && echo "cargo nextest run" || echo "cargo test")
 
 .PHONY: help
-help: ## Say what there is
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
@@ -28,7 +28,7 @@ format: ## Check the formatting
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 clients/generators/rust/src/main.rs
 
-# Here, in doc comments too, a warning fails; in `cargo run` it stays one.
+# A warning fails here, also in doc comments; in `cargo run` it stays a warning.
 .PHONY: lint
 lint: ## Run clippy; a warning fails
 	cargo clippy --workspace --all-targets --features bench/run -- --deny warnings
@@ -38,29 +38,29 @@ docs: ## Build the documentation; a warning fails
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 
 .PHONY: deny
-deny: ## Check licences and sources of what is depended on
+deny: ## Check licences and sources of dependencies
 	command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
 	cargo deny --log-level error check bans licenses sources
 
 .PHONY: rust
-rust: $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Run the Rust tests, end to end included
+rust: $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Run the Rust tests, including end to end
 	cargo build --workspace --bins
 	$(CARGO_TEST) --workspace
 	cargo test --quiet --workspace --doc
 
-# The clients that others wrote, which the end-to-end tests run against the local stack.
+# Third-party clients, which the end-to-end tests run against the local stack.
 $(VENV)/.made: tests/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement $<
 	touch $@
 
 .PHONY: contract
-contract: $(VENV)/.made $(if $(AWS_CONTRACT),$(DEPLOY)/.made) ## Ask what Longhaul relies on of the local stack, or of AWS (AWS_CONTRACT=1)
+contract: $(VENV)/.made $(if $(AWS_CONTRACT),$(DEPLOY)/.made) ## Test the behaviour that Longhaul relies on, at the local stack or at AWS (AWS_CONTRACT=1)
 	cargo build --quiet
 	PATH=$(CURDIR)/$(DEPLOY)/bin:$$PATH $(VENV)/bin/python contract/run.py
 
 .PHONY: openapi
-openapi: ## Print the OpenAPI document into openapi.yaml
+openapi: ## Write the OpenAPI document to openapi.yaml
 	cargo build --workspace --bins
 	target/debug/openapi > openapi.yaml.new && mv openapi.yaml.new openapi.yaml
 
@@ -70,7 +70,7 @@ openapi-lint: $(CLIENT)/node_modules/.made ## Lint the OpenAPI document; a warni
 	cd $(CLIENT) && npx spectral lint --fail-severity hint ../../openapi.yaml
 
 .PHONY: clients
-clients: $(CLIENT)/node_modules/.made ## Generate the clients out of openapi.yaml
+clients: $(CLIENT)/node_modules/.made ## Generate the clients from openapi.yaml
 	cd $(CLIENT) && npx openapi-ts --silent
 
 .PHONY: client-test
@@ -81,7 +81,7 @@ client-test: client-tests-built ## Run the client's tests
 	cd $(CLIENT) && node --test --test-reporter=spec build/*.test.js
 
 .PHONY: browser-test
-browser-test: client-tests-built /usr/bin/chromium ## Try out the documentation page in Chromium
+browser-test: client-tests-built /usr/bin/chromium ## Test the documentation page in Chromium
 	cd $(CLIENT) && node --test --test-reporter=spec build/browser/*.test.js
 
 GENERATORS := target/venv-generators
@@ -91,7 +91,7 @@ generators-test: $(GENERATORS)/.made clients/generators/node_modules/.made /usr/
 	cargo build --quiet
 	cd clients/generators && PATH="$(CURDIR)/$(GENERATORS)/bin:$$PATH" python -m unittest --verbose
 
-# Of its own: its dependencies and the clients' do not go together.
+# A separate environment: its dependencies conflict with the clients'.
 $(GENERATORS)/.made: clients/generators/requirements.txt
 	python3 -m venv $(GENERATORS)
 	$(GENERATORS)/bin/pip install --quiet --requirement $<
@@ -105,17 +105,17 @@ clients/generators/node_modules/.made: clients/generators/package-lock.json
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends default-jdk-headless
 
-# The annotations of generated Java.
+# The annotations that the generated Java code uses.
 /usr/share/doc/libgeronimo-annotation-1.3-spec-java:
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends libgeronimo-annotation-1.3-spec-java
 
 .PHONY: fuzz-api
-fuzz-api: $(FUZZ)/.made ## Fuzz the API against its own document (FUZZ_SECONDS)
+fuzz-api: $(FUZZ)/.made ## Fuzz the API against its own OpenAPI document (FUZZ_SECONDS)
 	cargo build --quiet
 	PATH="$(CURDIR)/$(FUZZ)/bin:$$PATH" tests/fuzz/run.sh "$${FUZZ_SECONDS:-60}"
 
-# Of its own: its dependencies and the clients' do not go together.
+# A separate environment: its dependencies conflict with the clients'.
 $(FUZZ)/.made: tests/fuzz/requirements.txt
 	python3 -m venv $(FUZZ)
 	$(FUZZ)/bin/pip install --quiet --requirement $<
@@ -132,12 +132,12 @@ $(CLIENT)/node_modules/.made: $(CLIENT)/package-lock.json
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# Puts the clock forward, for the tests that live a year.
+# Moves the clock forward, for the tests that run through a year.
 /usr/share/doc/libfaketime:
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends libfaketime
 
-# Counts instructions, for the tests of what an answer costs.
+# Counts instructions, for the tests of what a response costs.
 /usr/bin/valgrind:
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends valgrind
@@ -149,17 +149,17 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # ---------------------------------------------------------------------------------------------------------------- AWS
 
 SCAN := target/venv-scan
-# Deploying and checking go with the same pinned tools; none of them needs an account to check.
+# Deploying and checking use the same pinned tools. The checks need no account.
 sam-build template-test image-test deploy destroy: export PATH := $(CURDIR)/$(DEPLOY)/bin:$(PATH)
 sam-build template-test: export AWS_DEFAULT_REGION ?= us-east-1
 sam-build template-test deploy destroy: export SAM_CLI_TELEMETRY := 0
 
 .PHONY: deploy
-deploy: $(DEPLOY)/.made ## Build everything and put it on AWS
+deploy: $(DEPLOY)/.made ## Build everything and deploy it to AWS
 	deploy/deploy.sh
 
 .PHONY: destroy
-destroy: $(DEPLOY)/.made ## Take everything off AWS again
+destroy: $(DEPLOY)/.made ## Delete everything from AWS
 	deploy/destroy.sh
 
 .PHONY: template-test
@@ -175,21 +175,21 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 	cargo build --quiet
 	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts test_orders test_emulator
 
-# The slow ones: both compile everything for release. What `make test` explores is not explored again.
+# Slow: both prerequisites compile everything for release. What `make test` explores is not explored again.
 .PHONY: ship-test
 ship-test: sam-build image-test $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Build what is deployed, and run it
 	cargo build --workspace --bins
 	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e -- --skip soak:: --skip sweep:: --skip year::
 
 .PHONY: soak
-soak: ## Break everything for ten minutes (SOAK_SECONDS, SOAK_SEED), and compare every POST with its end
+soak: ## Inject random faults for ten minutes (SOAK_SECONDS, SOAK_SEED), and check the outcome of every POST
 	cargo build --workspace --bins
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} cargo test --workspace --test e2e soak -- --nocapture
 
 BENCH := target/venv-bench
 
 .PHONY: bench
-bench: $(BENCH)/.made /usr/share/doc/libfaketime $(if $(or $(filter start,$(PARTS)),$(if $(PARTS),,all)),sam-build) ## Measure all that costs, beside what people would use instead (PARTS="start bill")
+bench: $(BENCH)/.made /usr/share/doc/libfaketime $(if $(or $(filter start,$(PARTS)),$(if $(PARTS),,all)),sam-build) ## Measure what Longhaul costs, compared with the alternatives (PARTS="start bill")
 	cargo build --release --workspace --bins --features bench/run
 	$(BENCH)/bin/python bench/bench.py $(PARTS)
 
@@ -201,7 +201,7 @@ $(BENCH)/.made: bench/requirements.txt
 ENGINE := target/venv-engine
 
 .PHONY: bench-engine
-bench-engine: $(ENGINE)/.made ## Measure the local durable executions beside AWS's own engine for tests
+bench-engine: $(ENGINE)/.made ## Compare the local durable executions with AWS's own engine for tests
 	cargo build --release --workspace --bins
 	nice $(ENGINE)/bin/python bench/engine.py
 
@@ -211,17 +211,17 @@ $(ENGINE)/.made:
 	touch $@
 
 .PHONY: year
-year: ## Live a year in minutes, on a clock that is put forward; the gate lives a month of it
+year: ## Run through a year in minutes by moving the clock forward; the gate runs through a month
 	cargo build --workspace --bins
 	YEAR_DAYS=365 cargo test --workspace --test e2e a_year -- --nocapture
 
 .PHONY: sweep
-sweep: ## Crash at every call of AWS in every life of an execution; the gate does so at every fifth
+sweep: ## Crash at every AWS call in every kind of execution; the gate does so at every fifth
 	cargo build --workspace --bins
 	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e nothing_that_dies_at_a_call -- --nocapture
 
 .PHONY: refusals
-refusals: ## Refuse every call of AWS once, in every life of an execution and in every way; the gate does so to one in twenty
+refusals: ## Refuse every AWS call once, in every kind of execution and in every way; the gate does so for one in twenty
 	cargo build --workspace --bins
 	REFUSALS_EVERY=$${REFUSALS_EVERY:-1} cargo test --workspace --test e2e a_call_that_is_refused_once -- --nocapture
 
@@ -233,7 +233,7 @@ sam-build: $(DEPLOY)/.made ## Build the functions as they are deployed (ARCHITEC
 	cd deploy/tests && ARCHITECTURE=$(ARCHITECTURE) python -m unittest --verbose test_functions
 
 .PHONY: nightly
-nightly: mutants refusals sweep ## Try the mutants and every fault, and build what is deployed for arm64 (the gate builds and runs it for x86_64)
+nightly: mutants refusals sweep ## Run the mutants and every fault, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
 	$(MAKE) sam-build worker ARCHITECTURE=arm64
 
 # As the first stage of worker/Dockerfile builds it.
@@ -245,7 +245,7 @@ worker: $(if $(filter arm64,$(ARCHITECTURE)),/usr/bin/aarch64-linux-gnu-gcc) ## 
 CARGO_MUTANTS := 27.1.0
 
 .PHONY: mutants
-mutants: ## Change the pure code in every small way, and see that its fast tests notice
+mutants: ## Break the pure code in many small ways, and check that its fast tests notice
 	[ "$$(cargo mutants --version 2>/dev/null)" = "cargo-mutants $(CARGO_MUTANTS)" ] \
 		|| cargo install --quiet --locked cargo-mutants@$(CARGO_MUTANTS)
 	tests/mutants.sh

@@ -1,4 +1,4 @@
-"""Puts the figures where they are read: the tables of docs/performance.md, between its markers, and the plot beside it."""
+"""Writes the figures into docs/performance.md: the tables between its markers, and the plot beside it."""
 
 import re
 
@@ -6,13 +6,13 @@ from common import ROOT
 
 PAGE = ROOT / "docs/performance.md"
 PLOT = ROOT / "docs/performance.svg"
-# Endpoints that make no call of AWS.
+# Endpoints that make no AWS calls.
 NO_CALLS = ("tasks", "document", "health")
 POLLING, CONDITION, OURS = "Python, every 5 s", "Python, wait_for_condition", "Longhaul sync"
 
 
 def put(value, digits=3):
-    """A number in as many digits as it is worth."""
+    """A number, rounded to its significant digits."""
     if value is None:
         return "–"
     if isinstance(value, str):
@@ -37,7 +37,7 @@ def table(head, rows):
 
 def note(part, results):
     about = results[part]["about"]
-    return (f"{about['processors']} × {about['processor']}, load {about['load_before']} before, commit {about['commit']}, {about['date']}; "
+    return (f"{about['processors']} × {about['processor']}, load {about['load_before']} beforehand, commit {about['commit']}, {about['date']}; "
             f"it took {about['took_s']} s.")
 
 
@@ -50,11 +50,11 @@ def start(results):
         faster, smaller, lighter = ((ratio(other[it], figures[it]) if other else None) for it in ("processor_ms", "resident_mb", "zip_mb"))
         rows.append([f"`{name}`" if other else name, times(faster), times(smaller), times(lighter), put(figures["fastest_ms"]), put(figures["init_ms"]), put(figures["init_p99_ms"]),
                      put(figures["processor_ms"]), put(figures["resident_mb"]), f"{figures['zip_mb']:.2f}"])
-    return table(["", "faster", "smaller", "lighter", "ms, fastest", "ms, p50", "ms, p99", "ms of processor", "MB resident", "MB zipped"], rows)
+    return table(["", "faster", "smaller", "lighter", "ms, fastest", "ms, p50", "ms, p99", "ms of CPU time", "MB resident", "MB zipped"], rows)
 
 
 def lived(bill):
-    """How long an execution really lived, if that is less than its job."""
+    """How long the execution lived, if it ended before its job."""
     if bill["status"].upper() == "SUCCEEDED" or bill["lived_s"] >= bill["job_s"]:
         return ""
     hours, why = bill["lived_s"] / 3600, bill["error"] or ""
@@ -75,7 +75,7 @@ def bill(results):
             rows.append([label, variant, more("billed_ms"), more("operations"), put(it["billed_ms"]), put(it["processor_ms"]), put(it["invocations"]),
                          put(it["operations"]), put(it["written"] / 1000), put(it["calls_total"]), put(it["calls"].get("ecs:DescribeTasks", 0)),
                          put(it["at_once"]), lived(it)])
-    return table(["job", "", "billed", "operations", "ms billed", "ms of processor", "invocations", "operations", "KB checkpointed", "calls of AWS",
+    return table(["job", "", "billed", "operations", "ms billed", "ms of CPU time", "invocations", "operations", "KB checkpointed", "AWS calls",
                   "`DescribeTasks`", "at once", ""], rows)
 
 
@@ -104,7 +104,7 @@ def api(results):
                              *[f"{put(side['p50'])} / {put(side['p99'])}" if side else "–" for side in (ours, limit, fastapi)],
                              *[put(side and side["own_us"]) for side in (ours, limit, fastapi)]])
     return table(["through", "endpoint", "connections", "limit ÷ Longhaul", "Longhaul ÷ FastAPI", "Longhaul /s", "in the stack /s", "limit /s", "FastAPI /s",
-                  "Longhaul ms, p50 / p99", "limit", "FastAPI", "Longhaul µs of processor", "limit", "FastAPI"], rows)
+                  "Longhaul ms, p50 / p99", "limit", "FastAPI", "Longhaul µs of CPU time", "limit", "FastAPI"], rows)
 
 
 def latency(results):
@@ -123,7 +123,7 @@ def growth(results):
 
 
 def aims(results):
-    """What the figures come to, beside what was aimed at."""
+    """Compares the figures with the aims."""
     rows = []
 
     def aim(what, wanted, is_now, met):
@@ -136,11 +136,11 @@ def aims(results):
         span = lambda what: f"{put(min(it[what] for it in ours.values()))} to {put(max(it[what] for it in ours.values()))}"
         worst = lambda what: max(it[what] for it in ours.values())
         faster, smaller = python["processor_ms"] / worst("processor_ms"), python["resident_mb"] / worst("resident_mb")
-        aim("function start beside Python's", "30×", f"{times(python['processor_ms'] / min(it['processor_ms'] for it in ours.values()))} to {times(faster)}", faster >= 30)
-        aim("memory beside Python's", "5×", f"{times(python['resident_mb'] / min(it['resident_mb'] for it in ours.values()))} to {times(smaller)}", smaller >= 5)
-        aim("function start, the fastest", "8 ms", f"{span('fastest_ms')} ms", worst("fastest_ms") <= 8)
-        aim("resident at start", "10 MB", f"{span('resident_mb')} MB", worst("resident_mb") <= 10)
-        aim("zip", "5 MB", f"{span('zip_mb')} MB", worst("zip_mb") < 5)
+        aim("function start vs. Python", "30×", f"{times(python['processor_ms'] / min(it['processor_ms'] for it in ours.values()))} to {times(faster)}", faster >= 30)
+        aim("memory vs. Python", "5×", f"{times(python['resident_mb'] / min(it['resident_mb'] for it in ours.values()))} to {times(smaller)}", smaller >= 5)
+        aim("fastest function start", "8 ms", f"{span('fastest_ms')} ms", worst("fastest_ms") <= 8)
+        aim("resident memory at start", "10 MB", f"{span('resident_mb')} MB", worst("resident_mb") <= 10)
+        aim("zip size", "5 MB", f"{span('zip_mb')} MB", worst("zip_mb") < 5)
     if "bill" in results:
         variants = results["bill"]["variants"]
         for label in ("10 min", "10 h", "365 d"):
@@ -150,15 +150,15 @@ def aims(results):
                 if not ours or not it:
                     continue
                 if it["status"].upper() != "SUCCEEDED":
-                    rows.append([f"bill of {label} beside {other}", "10×", f"that one {lived(it).replace('*', '')}", "no ratio"])
+                    rows.append([f"bill for {label} vs. {other}", "10×", f"Python {lived(it).replace('*', '')}", "no ratio"])
                     continue
                 billed, operations = it["billed_ms"] / ours["billed_ms"], it["operations"] / ours["operations"]
-                aim(f"billed time of {label} beside {other}", "10×", times(billed), billed >= 10)
-                aim(f"operations of {label} beside {other}", "10×", times(operations), operations >= 10)
+                aim(f"billed time for {label} vs. {other}", "10×", times(billed), billed >= 10)
+                aim(f"operations for {label} vs. {other}", "10×", times(operations), operations >= 10)
         it = variants[POLLING].get("10 min")
         at_once = {label: variants[OURS][label]["at_once"] for label in variants[OURS]}
         text = ", ".join(f"{put(value) if value else 'any number'} for jobs of {label}" for label, value in at_once.items())
-        aim("at once, until a quota is used up", "10,000", f"{text}; {POLLING}: {put(it and it['at_once'])}",
+        aim("concurrent executions before a quota is used up", "10,000", f"{text}; {POLLING}: {put(it and it['at_once'])}",
             all(value is None or value >= 10_000 for value in at_once.values()))
     if "api" in results:
         for way in ("local", "lambda"):
@@ -166,27 +166,27 @@ def aims(results):
                       for name, figures in results["api"][way].items() for connections, sides in figures.items()}
             calling = sorted(value for (name, _), value in ratios.items() if name not in NO_CALLS)
             within = sum(value <= 1.2 for value in calling)
-            aim(f"API through {way}, requests a second beside the limit", "1.2×",
+            aim(f"API through {way}, requests per second vs. the limit", "1.2×",
                 f"{times(calling[len(calling) // 2])} (median), {times(calling[-1])} (worst), {within} of {len(calling)} within", calling[-1] <= 1.2)
             takes = sorted(sides["Longhaul"]["own_us"] / sides["limit"]["own_us"] for name, figures in results["api"][way].items()
                            for sides in figures.values() if name not in NO_CALLS and sides["limit"]["own_us"])
-            aim(f"API through {way}, processor beside the limit", "1.2×", f"{times(takes[len(takes) // 2])} (median), {times(takes[-1])} (worst)", takes[-1] <= 1.2)
+            aim(f"API through {way}, CPU time vs. the limit", "1.2×", f"{times(takes[len(takes) // 2])} (median), {times(takes[-1])} (worst)", takes[-1] <= 1.2)
         beside = [sides["Longhaul"]["rate"] / sides["FastAPI"]["rate"] for figures in results["api"]["local"].values() for sides in figures.values() if "FastAPI" in sides]
         processor = [sides["FastAPI"]["own_us"] / sides["Longhaul"]["own_us"] for figures in results["api"]["local"].values()
                      for sides in figures.values() if "FastAPI" in sides and sides["Longhaul"]["own_us"]]
         if processor:
-            aim("API's own processor time beside FastAPI's", "10×", f"{times(min(processor))} to {times(max(processor))}", min(processor) >= 10)
-        aim("API beside FastAPI, requests a second", "10×", f"{times(min(beside))} to {times(max(beside))}", min(beside) >= 10)
+            aim("the API's own CPU time vs. FastAPI", "10×", f"{times(min(processor))} to {times(max(processor))}", min(processor) >= 10)
+        aim("API vs. FastAPI, requests per second", "10×", f"{times(min(beside))} to {times(max(beside))}", min(beside) >= 10)
     longest = results["growth"]["items"][-1] if "growth" in results else {}
     if "middle_ms" in longest:
         slower = max(longest["list_ms"], longest["middle_ms"])
-        aim(f"a page of 100 of {put(longest['items'], 9)} executions, first and in the middle", "50 ms",
+        aim(f"a page of 100 of {put(longest['items'], 9)} executions, the first and one in the middle", "50 ms",
             f"{put(longest['list_ms'])} and {put(longest['middle_ms'])} ms", slower <= 50)
-    return table(["", "aim", "is", "so"], rows)
+    return table(["", "aim", "measured", "result"], rows)
 
 
 def headline(results):
-    """The aims as text, for a terminal."""
+    """The aims as text for a terminal."""
     rows = [[cell.strip().replace("**", "") for cell in line.strip("|").split("|")] for line in aims(results).splitlines()]
     rows = [row for number, row in enumerate(rows) if number != 1]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -206,7 +206,7 @@ def plot(results):
         functions = results["start"]["functions"]
         area, names = axes[0][0], list(functions)
         area.barh(names, [functions[name]["fastest_ms"] for name in names], color=[theirs if name.startswith("Python") else ours for name in names])
-        area.set(xscale="log", title="Process start to the first question for work, ms")
+        area.set(xscale="log", title="From process start to the first request for work, ms")
         area.invert_yaxis()
     if "bill" in results:
         area = axes[0][1]
@@ -218,7 +218,7 @@ def plot(results):
                     area.plot([bills[-1]["job_s"], it["lived_s"]], [bills[-1]["operations"], it["operations"]], linestyle=":", color=colour)
                     area.plot([it["lived_s"]], [it["operations"]], marker="x", markersize=9, color=colour)
         area.axhline(3000, color=limit, linewidth=1)
-        area.set(xscale="log", yscale="log", title="Operations of one execution, of 3,000 (×: it ends there)", xlabel="seconds that its job takes")
+        area.set(xscale="log", yscale="log", title="Operations of one execution, of 3,000 (×: it ends there)", xlabel="duration of the job, seconds")
         area.legend()
     if "api" in results:
         area = axes[1][0]
@@ -226,7 +226,7 @@ def plot(results):
         for number, (side, colour) in enumerate((("limit", limit), ("Longhaul", ours), ("FastAPI", theirs))):
             rates = [results["api"]["local"][name].get("32", {}).get(side, {}).get("rate", 0) for name in names]
             area.bar([place + 0.27 * (number - 1) for place in range(len(names))], rates, 0.25, label=side, color=colour)
-        area.set(yscale="log", title="Requests a second, 32 connections, through local", xticks=range(len(names)), xticklabels=names)
+        area.set(yscale="log", title="Requests per second, 32 connections, through local", xticks=range(len(names)), xticklabels=names)
         area.legend()
     if "growth" in results:
         area = axes[1][1]
@@ -241,7 +241,7 @@ def plot(results):
 
 
 def write(results):
-    """Each table in its place; a part that was never run keeps what is there."""
+    """Writes each table between its markers; a part that was never run keeps its old table."""
     text = PAGE.read_text()
     tables = {"aims": aims, "start": start, "bill": bill, "calls": calls, "api": api, "latency": latency, "growth": growth}
     for name, make in tables.items():

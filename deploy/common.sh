@@ -16,12 +16,12 @@ die() {
     exit 1
 }
 
-# need TOOL HOW-TO-GET-IT: stops if it is not there.
+# need TOOL HOW-TO-GET-IT: stops if the tool is not installed.
 need() {
     command -v "$1" >/dev/null || die "$1 is not installed: $2. Nothing has been changed."
 }
 
-# `there WHAT NOT-FOUND COMMAND…`: whether a command finds it. Stops if it fails for any other reason than that.
+# `there WHAT NOT-FOUND COMMAND…`: whether a command finds something. Stops if the command fails for a reason other than NOT-FOUND.
 there() {
     local what=$1 absent=$2 answer
     shift 2
@@ -30,7 +30,7 @@ there() {
     return 1
 }
 
-# The function, its role and its image's repository, which deploy.sh makes to ask Lambda something. Deletes what is there of them.
+# The function, its role and its image's repository, which deploy.sh creates to probe Lambda. Deletes those that exist.
 PROBE=$STACK-probe
 forget_probe() {
     if there "$PROBE" ResourceNotFoundException aws lambda get-function --function-name "$PROBE"; then
@@ -57,8 +57,9 @@ log_in() {
     ACCOUNT=$why
 }
 
-# The name is part of others that AWS bounds: an image repository's is lowercase, a function's has 64 characters.
+# The stack's name is part of other names that AWS limits: an image repository's name is lowercase, a function's has at most 64
+# characters.
 check_stack_name() {
     [[ $STACK =~ ^[a-z][a-z0-9-]{0,31}$ ]] ||
-        die "STACK is \"$STACK\", but has to be 1 to 32 lowercase letters, digits and hyphens. Nothing has been changed."
+        die "STACK is \"$STACK\", but must be 1 to 32 lowercase letters, digits and hyphens, beginning with a letter. Nothing has been changed."
 }

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Builds Longhaul and puts it on AWS: `make deploy`. Run again, it updates what is there.
+# `make deploy`: builds Longhaul and deploys it to AWS. If the stack exists, it is updated.
 #
 #   STACK         name of the stack, longhaul if not given; images, functions and logs are named after it
-#   AWS_REGION    where; or what `aws configure` says
-#   ARCHITECTURE  arm64 or x86_64; the stack's own if not given, arm64 for a new one
-#   PACKAGE       zip or image: how the functions are packaged; the stack's own if not given, zip for a new one. A stack keeps it
+#   AWS_REGION    the Region; without it, the one that `aws configure` set
+#   ARCHITECTURE  arm64 or x86_64; if not given, that of the existing stack, or arm64 for a new one
+#   PACKAGE       zip or image: how the functions are packaged; if not given, that of the existing stack, or zip for a new one. A stack keeps it
 #   JWT_ISSUER, JWT_AUDIENCE
-#                 whose tokens the API takes; without them, callers sign with IAM
-#   PARAMETERS    more parameters of template.yaml, as in "InternetEgress=true LogRetentionDays=90"
+#                 the tokens that the API accepts; without them, callers sign with IAM
+#   PARAMETERS    more parameters of template.yaml, for example "InternetEgress=true LogRetentionDays=90"
 #
-# Parameters that are not given keep the value that the stack has. After `make destroy` was interrupted, it puts back what that
-# had taken. Invariant: nothing that stays in the account is changed before everything that can be missing was looked for, and
-# everything that can fail to build was built.
+# Parameters that are not given keep their values in the stack. If `make destroy` was interrupted, this restores what it has removed.
+# Invariant: before anything permanent is changed in the account, the script has checked everything that could be missing, and has
+# built everything that could fail to build.
 # shellcheck source=deploy/common.sh
 source "$(dirname "$0")/common.sh"
 
-# ------------------------------------------------------------------------------------------------------ What is needed
+# ------------------------------------------------------------------------------------------------------ Requirements
 
-# What is reserved for the reconciler and the API's function, and what Lambda insists on leaving to the account's others
+# Concurrency to reserve for the reconciler and the API's function, and what Lambda requires to stay unreserved in the account
 # (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
 RECONCILER_CONCURRENCY=10
 API_CONCURRENCY=400
@@ -26,18 +26,18 @@ UNRESERVED_CONCURRENCY=100
 check_stack_name
 case ${ARCHITECTURE:-} in
     "" | arm64 | x86_64) ;;
-    *) die "ARCHITECTURE is \"$ARCHITECTURE\", but has to be arm64 or x86_64. Nothing has been changed." ;;
+    *) die "ARCHITECTURE is \"$ARCHITECTURE\", but must be arm64 or x86_64. Nothing has been changed." ;;
 esac
 case ${PACKAGE:-} in
     "" | zip | image) ;;
     *) die "PACKAGE is \"$PACKAGE\", but must be zip or image. Nothing has been changed." ;;
 esac
 for more in ${PARAMETERS:-}; do
-    [[ $more != FunctionImage=* ]] || die "PARAMETERS has a FunctionImage: give PACKAGE=image instead. Nothing has been changed."
-    [[ $more != Architecture=* ]] || die "PARAMETERS has an Architecture: give it as ARCHITECTURE. Nothing has been changed."
+    [[ $more != FunctionImage=* ]] || die "PARAMETERS contains FunctionImage: set PACKAGE=image instead. Nothing has been changed."
+    [[ $more != Architecture=* ]] || die "PARAMETERS contains Architecture: set ARCHITECTURE instead. Nothing has been changed."
 done
 if [ "${JWT_ISSUER:+given}" != "${JWT_AUDIENCE:+given}" ]; then
-    die "JWT_ISSUER and JWT_AUDIENCE have to be given both, or neither. Nothing has been changed."
+    die "JWT_ISSUER and JWT_AUDIENCE must be given together. Nothing has been changed."
 fi
 
 need git "see https://git-scm.com"
@@ -47,7 +47,7 @@ need python3 "see https://www.python.org"
 need cargo "see https://rustup.rs"
 need cargo-lambda "\`make deploy\` installs it; or see deploy/requirements.txt"
 
-# The first of these that works. A Docker whose engine is not running does not.
+# The first of these that works. Docker does not work if its engine is not running.
 engine=""
 for candidate in docker podman buildah; do
     if command -v "$candidate" >/dev/null && "$candidate" info >/dev/null 2>&1; then
@@ -58,11 +58,11 @@ done
 if [ -z "$engine" ] && command -v docker >/dev/null; then
     die "Docker is installed, but its engine does not answer: start it. Nothing has been changed."
 fi
-[ -n "$engine" ] || die "nothing here builds images: install docker, podman or buildah. Nothing has been changed."
+[ -n "$engine" ] || die "no tool to build images was found: install docker, podman or buildah. Nothing has been changed."
 
 log_in
 
-# How the stack is, if there is one. What CloudFormation would not update is said now, before the build.
+# The status of the stack, if it exists. If CloudFormation could not update it, fail now, before the build.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-describing-stacks.html
 status=""
 updated=""
@@ -72,24 +72,24 @@ if there "the stack" "does not exist" aws cloudformation describe-stacks --stack
     read -r status updated <<<"$seen"
 fi
 case $status in
-    REVIEW_IN_PROGRESS) ;; # it has nothing yet: a first change set was made and not carried out, and `sam deploy` makes another
-    *_IN_PROGRESS) die "the stack $STACK is $status: wait for the end of that. Nothing has been changed." ;;
-    # The second where the table's protection kept the rollback from deleting it, which `make destroy` lifts.
+    REVIEW_IN_PROGRESS) ;; # it is empty: a first change set was created but not executed, and `sam deploy` creates another
+    *_IN_PROGRESS) die "the stack $STACK is $status: wait until that has ended. Nothing has been changed." ;;
+    # ROLLBACK_FAILED if the table's protection, which `make destroy` lifts, kept the rollback from deleting the table.
     ROLLBACK_COMPLETE | ROLLBACK_FAILED)
-        die "the first deployment of $STACK failed, and what is left of it ($status) cannot be updated: take it off with" \
+        die "the first deployment of $STACK failed, and what is left of it ($status) cannot be updated: delete it with" \
             "\`STACK=$STACK CONFIRM=$STACK make destroy\`, then deploy again. Nothing has been changed."
         ;;
     DELETE_FAILED)
-        die "$STACK is half deleted ($status): go on with \`STACK=$STACK CONFIRM=$STACK make destroy\`, then deploy again." \
+        die "$STACK is half deleted ($status): continue with \`STACK=$STACK CONFIRM=$STACK make destroy\`, then deploy again." \
             "Nothing has been changed."
         ;;
     UPDATE_ROLLBACK_FAILED)
-        die "an update of $STACK failed, and so did taking it back ($status). The stack's events say why; mend that, then run" \
+        die "an update of $STACK failed, and so did its rollback ($status). The stack's events say why. Fix the cause, then run" \
             "\`aws cloudformation continue-update-rollback --stack-name $STACK\` and deploy again. Nothing has been changed."
         ;;
 esac
 
-# parameter NAME: its value in the stack; nothing if there is no stack, or it had no such parameter when it was last deployed.
+# parameter NAME: its value in the stack; empty if there is no stack, or the stack did not have it when it was last deployed.
 parameter() {
     [ -n "$status" ] || return 0
     local value
@@ -127,9 +127,9 @@ if [ "$PACKAGE" = image ]; then
         die "python3 does not have PyYAML: \`make deploy\` installs it; or see deploy/requirements.txt. Nothing has been changed."
 fi
 
-chosen=() # parameters that are chosen here
+chosen=() # parameters that this script chooses
 
-# Two Availability Zones that have everything. A subnet cannot move, so a stack that is there keeps its own.
+# Two Availability Zones that have everything. A subnet cannot move, so an existing stack keeps its zones.
 zone_of() {
     local found
     found=$(aws ec2 describe-subnets --output text --query "Subnets[0].AvailabilityZone" --filters \
@@ -138,7 +138,7 @@ zone_of() {
 }
 if given ZoneA || given ZoneB; then
     if ! given ZoneA || ! given ZoneB; then
-        die "PARAMETERS has to have both ZoneA and ZoneB, or neither. Nothing has been changed."
+        die "PARAMETERS must contain both ZoneA and ZoneB, or neither. Nothing has been changed."
     fi
 else
     zone_a=$(zone_of SubnetA)
@@ -156,7 +156,7 @@ else
         fit=()
         while read -r name id; do
             # These have no Fargate: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AWS_Fargate-Regions.html.
-            # No API tells. Ids are the same for everybody; which name is which id differs from account to account.
+            # No API reports this. Ids are the same in every account; the names that they have differ between accounts.
             case $id in use1-az3 | usw1-az2 | apne1-az3 | cnn1-az3) continue ;; esac
             for zones in "${offered[@]}"; do [[ $zones == *" $name "* ]] || continue 2; done
             fit+=("$name")
@@ -170,17 +170,17 @@ else
     chosen+=("ZoneA=$zone_a" "ZoneB=$zone_b")
 fi
 
-# Concurrency is reserved only where the account has room for it: Lambda refuses it otherwise, and new accounts have little.
+# Concurrency is reserved only if the account has enough left: Lambda refuses it otherwise, and new accounts have little.
 room=$(aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions --output text)
 for function in Reconciler=$RECONCILER_CONCURRENCY Api=$API_CONCURRENCY; do
     name=${function%=*}Concurrency
     wanted=${function#*=}
     if given "$name"; then continue; fi
-    # Once it was chosen, by whomever, it stays.
+    # An existing choice is kept, whoever made it.
     if [ -n "$(parameter "$name")" ]; then continue; fi
     if [ $((room - wanted)) -lt "$UNRESERVED_CONCURRENCY" ]; then
-        say "This account has too little Lambda concurrency ($room not reserved) to reserve $wanted for $STACK: going on without." \
-            "\`PARAMETERS=\"$name=$wanted\"\` reserves it once AWS has raised the account's quota"
+        say "This account has too little Lambda concurrency ($room not reserved) to reserve $wanted for $STACK: continuing without." \
+            "Once AWS has raised the account's quota, \`PARAMETERS=\"$name=$wanted\"\` reserves it"
         wanted=0
     fi
     room=$((room - wanted))
@@ -209,9 +209,9 @@ log_in_to_registry() {
 }
 
 # AWS's list of runtimes for durable functions has container images, and does not have `provided.al2023`
-# (https://docs.aws.amazon.com/lambda/latest/dg/durable-supported-runtimes.html), though the SDK for Rust is deployed on it. So
-# Lambda is asked, with a function that nobody invokes and that is packaged as the stack's will be, before anything is built. A
-# stack that is there has asked already.
+# (https://docs.aws.amazon.com/lambda/latest/dg/durable-supported-runtimes.html), although the SDK for Rust is deployed on it. So
+# this creates a function that nobody invokes, packaged as the stack's functions will be, before anything is built, to see whether
+# Lambda accepts it. If the stack exists, that has been checked already.
 probe() {
     local advice asked code folder made="" name trust
     trust='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
@@ -233,13 +233,13 @@ probe() {
         python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1], "w").writestr("bootstrap", "#!/bin/sh\n")' \
             "$folder/probe.zip" || die "cannot write $folder/probe.zip. Nothing has been changed."
     fi
-    forget_probe # of a run that was killed
+    forget_probe # in case an earlier deployment was killed
     if ! made=$(aws iam create-role --role-name "$PROBE" --assume-role-policy-document "$trust" 2>&1) ||
         { [ "$PACKAGE" = image ] && ! made=$(push_probe 2>&1); }; then
-        say "Cannot ask Lambda whether it takes durable functions of $asked: going on as if it did. AWS says: $made"
+        say "Cannot check whether Lambda accepts durable functions with $asked: assuming that it does. AWS says: $made"
         made=""
     else
-        # A role takes some seconds until Lambda can assume it.
+        # It takes some seconds until Lambda can assume a new role.
         for _ in {1..12}; do
             if made=$(aws lambda create-function --function-name "$PROBE" "${code[@]}" \
                 --architectures "$ARCHITECTURE" --role "arn:$partition:iam::$ACCOUNT:role/$PROBE" \
@@ -274,7 +274,7 @@ image=$registry/$REPOSITORY:$tag
 
 say "Building the worker's image for $platform with $engine"
 build=(build_image --file worker/Dockerfile --tag "$image")
-# Docker finds that file by itself.
+# Docker finds this ignore file by itself.
 [ "$engine" = docker ] || build+=(--ignorefile worker/Dockerfile.dockerignore)
 "${build[@]}" .
 
@@ -301,21 +301,21 @@ prefix_list() {
 s3=$(prefix_list s3)
 dynamodb=$(prefix_list dynamodb)
 
-# ECS works by a role of the account's. An account's first cluster makes it by itself and then cannot assume it yet: "Unable to
+# ECS uses a service-linked role of the account. An account's first cluster creates it, but cannot assume it yet: "Unable to
 # assume the service linked role" (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/818). A role
-# needs some seconds to spread through IAM, so it is made before the push.
+# needs some seconds to spread through IAM, so it is created before the push.
 if ! seen=$(aws iam get-role --role-name AWSServiceRoleForECS 2>&1); then
     make_role="aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com"
     if made=$($make_role 2>&1); then
-        say "Made ECS's role, AWSServiceRoleForECS, which this account did not have yet"
+        say "Created ECS's role, AWSServiceRoleForECS, which this account did not have yet"
     elif [[ $made == *"has been taken"* ]]; then
-        : # it is there: this caller may not look
+        : # it exists, but this caller may not see it
     elif [[ $seen == *NoSuchEntity* ]]; then
-        die "this account has never used ECS, and you may not make the role that ECS needs. Somebody who may has to run" \
-            "\`$make_role\`, once. Nothing has been changed. AWS says: $made"
+        die "this account has never used ECS, and you may not create the role that ECS needs. Somebody who may has to run" \
+            "\`$make_role\` once. Nothing has been changed. AWS says: $made"
     else
-        # Most accounts have it. Those that have not fail with CloudFormation's own words.
-        say "Cannot tell whether this account has ECS's role, AWSServiceRoleForECS: going on as if it had"
+        # Most accounts have it. In the others, CloudFormation reports the error.
+        say "Cannot check whether this account has ECS's role, AWSServiceRoleForECS: assuming that it does"
     fi
 fi
 
@@ -353,23 +353,23 @@ parameters=(
 )
 [ -z "${JWT_ISSUER:-}" ] || parameters+=("JwtIssuer=$JWT_ISSUER" "JwtAudience=$JWT_AUDIENCE")
 for more in ${PARAMETERS:-}; do parameters+=("$more"); done
-# Everything that can make a function differ from its last version. After an update that was rolled back the functions are as
-# before it, but the versions that it published are retained, and are the last ones: Lambda publishes none that equals the last
-# (https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html), and the same deployment again would fail with "A
-# version for this Lambda function exists". The time of that update makes it another one.
+# Everything that can make a function differ from its last version. After an update was rolled back, the functions are as they were
+# before it, but the versions that it published are retained and are the latest. Lambda publishes no version that equals the latest
+# (https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html), so repeating the deployment would fail with "A
+# version for this Lambda function exists". Including the time of that update makes the new version different.
 everything=("${parameters[@]}")
 [ "$status" != UPDATE_ROLLBACK_COMPLETE ] || everything+=("$updated")
 changed=$( (printf '%s\n' "${everything[@]}" && cat template.yaml .aws-sam/build/*/bootstrap) | git hash-object --stdin)
 parameters+=("Deployment=$changed")
-# Under a prefix of its own in the bucket that SAM shares between stacks, so that `sam delete` finds all of it.
+# With its own prefix in the bucket that SAM shares between stacks, so that `sam delete` finds all of its files.
 sam deploy "${deployed[@]}" --stack-name "$STACK" --region "$REGION" --s3-prefix "$STACK" --parameter-overrides "${parameters[@]}"
 
-# `make destroy` that was interrupted has changed what the template says, without CloudFormation's knowing.
+# An interrupted `make destroy` has changed settings of the template without CloudFormation knowing.
 lift() {
     local function=$1 reserved=$2 now
     now=$(aws lambda get-function-concurrency --function-name "$STACK-$function" --query ReservedConcurrentExecutions --output text)
     [ "$now" = 0 ] || return 0
-    say "$STACK-$function was stopped by an interrupted \`make destroy\`: letting it run again"
+    say "$STACK-$function was stopped by an interrupted \`make destroy\`: enabling it again"
     if [ "${reserved:-0}" = 0 ]; then
         aws lambda delete-function-concurrency --function-name "$STACK-$function"
     else
@@ -377,7 +377,7 @@ lift() {
             --reserved-concurrent-executions "$reserved" >/dev/null
     fi
 }
-status=deployed # so its parameters are those of now
+status=deployed # so that `parameter` reads the new values
 if [ "$(parameter DeletionProtection)" != false ]; then
     protected=$(aws dynamodb describe-table --table-name "$STACK-executions" --query Table.DeletionProtectionEnabled --output text)
     [ "${protected,,}" != false ] ||
@@ -390,7 +390,7 @@ backups=$(aws dynamodb describe-continuous-backups --table-name "$STACK-executio
 lift sync 0
 lift callback 0
 lift reconciler "$(parameter ReconcilerConcurrency)"
-lift api "$(parameter ApiConcurrency)" # last: from here on executions start
+lift api "$(parameter ApiConcurrency)" # last: from here on, executions can start
 
 # --------------------------------------------------------------------------------------------------------- First steps
 
@@ -399,7 +399,7 @@ output() {
         --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
 }
 url=$(output ApiUrl)
-say "Longhaul is at $url. A first execution:"
+say "Longhaul is at $url. To start a first execution:"
 if [ "$(output Authorization)" = JWT ]; then
     cat <<END
 
@@ -417,4 +417,4 @@ else
       --data '{"input": {"message": "Hello", "processingTime": 10}}'
 END
 fi
-printf '\nIts answer has an id: the same, with %s/executions/ID and no --data, tells how it goes.\n' "$url"
+printf '\nThe response contains an id. To poll the execution, send the same request to %s/executions/ID without --data.\n' "$url"

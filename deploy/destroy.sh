@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Undoes `make deploy`: the stack with its table and every record in it, the images, the logs. `make destroy`.
+# `make destroy`: deletes what `make deploy` made: the stack with its table and every record in it, the images and the logs.
 #
 #   STACK, AWS_REGION  as for deploy.sh
-#   CONFIRM            the stack's name, where nobody is there to type it
+#   CONFIRM            the stack's name, if nobody is there to type it
 #
-# Run again, it goes on where it failed; `make deploy` instead puts the stack back to work. No backup of the table is kept. What
-# stays: the bucket that SAM shares between all stacks of the Region, less this stack's files, which have a prefix of their own; the account's role for ECS, which every cluster uses; and the log's key for 7 days, in which AWS would take
-# the deletion back.
+# If it fails, run it again to continue, or run `make deploy` to restore the stack. It keeps no backup of the table. These remain:
+# the bucket that SAM shares between all stacks of the Region, without this stack's files, which have their own prefix; the account's
+# role for ECS, which every cluster uses; and the key of the logs, for the 7 days in which AWS lets you cancel its deletion.
 # shellcheck source=deploy/common.sh
 source "$(dirname "$0")/common.sh"
 
 check_stack_name
 need aws "see https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 need sam "\`make destroy\` installs it; or see deploy/requirements.txt"
-# Asks nobody: it only prints what could be asked.
+# This makes no request: it only prints an empty one.
 aws lambda stop-durable-execution --generate-cli-skeleton >/dev/null 2>&1 ||
     die "this aws client does not know Lambda's durable functions: update it. Nothing has been changed."
 log_in
 
-# Ends the durable executions of a function that have not ended: Lambda deletes the function only once none is left, and one
+# Stops a function's durable executions that have not ended: Lambda deletes the function only when none is left, and one
 # that waits for its task waits for half a day (https://github.com/aws-controllers-k8s/lambda-controller/pull/208).
 # `stop_executions FUNCTION [--qualifier VERSION]`
 stop_executions() {
@@ -26,14 +26,14 @@ stop_executions() {
     list=(aws lambda list-durable-executions-by-function --function-name "$@"
         --query "DurableExecutions[].DurableExecutionArn" --output text)
     running=$("${list[@]}" --statuses RUNNING)
-    # Longhaul pauses none, but people can. A Lambda that knows no pause refuses to look for one.
+    # Longhaul pauses none, but people can. If Lambda does not know these statuses, it refuses the call.
     # https://docs.aws.amazon.com/lambda/latest/dg/durable-pause-resume.html
     paused=$("${list[@]}" --statuses PAUSING PAUSED 2>/dev/null) || paused=""
     for arn in $running $paused; do
         [ "$arn" != None ] || continue
         answer=$(aws lambda stop-durable-execution --durable-execution-arn "$arn" --error "ErrorMessage=make destroy" 2>&1) &&
             continue
-        # One that has ended since is no failure.
+        # If it has ended in the meantime, that is not a failure.
         [[ $answer != *ResourceNotFoundException* ]] || continue
         status=$(aws lambda get-durable-execution --durable-execution-arn "$arn" --query Status --output text) || status=RUNNING
         [[ $status != RUNNING && $status != PAUS* ]] || die "cannot stop $arn: $answer"
@@ -42,13 +42,13 @@ stop_executions() {
 
 if [ -z "${CONFIRM:-}" ]; then
     [ -t 0 ] || die "set CONFIRM=$STACK to delete that stack and its data. Nothing has been changed."
-    read -rp "This deletes $STACK in account $ACCOUNT, $REGION, with every execution in it; no backup is kept. Its name, to go on: " CONFIRM
+    read -rp "This deletes $STACK in account $ACCOUNT, $REGION, with every execution in it; no backup is kept. Type its name to continue: " CONFIRM
 fi
 [ "$CONFIRM" = "$STACK" ] || die "that is not the name of the stack, $STACK. Nothing has been changed."
 
 if there "the stack" "does not exist" aws cloudformation describe-stacks --stack-name "$STACK"; then
-    say "Stopping what runs"
-    # Nobody may start another execution, and none another task while the cluster is emptied: ECS deletes none that has tasks.
+    say "Stopping executions and tasks"
+    # No execution may start, and none may start another task, while the cluster is emptied: ECS deletes no cluster that has tasks.
     for function in "$STACK-api" "$STACK-reconciler" "$STACK-sync" "$STACK-callback"; do
         if there "$function" ResourceNotFoundException aws lambda get-function --function-name "$function"; then
             aws lambda put-function-concurrency --function-name "$function" --reserved-concurrent-executions 0 >/dev/null
@@ -57,8 +57,8 @@ if there "the stack" "does not exist" aws cloudformation describe-stacks --stack
     for function in "$STACK-sync" "$STACK-callback"; do
         if there "$function" ResourceNotFoundException aws lambda get-function --function-name "$function"; then
             stop_executions "$function"
-            # Without a version all should have been listed, but AWS's documentation used to say that it lists $LATEST's:
-            # the qualifier of https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html
+            # Without a version, all should have been listed, but AWS's documentation used to say that only those of $LATEST are:
+            # see the qualifier in https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html
             versions=$(aws lambda list-versions-by-function --function-name "$function" \
                 --query "Versions[].Version" --output text)
             for version in $versions; do
@@ -94,17 +94,17 @@ fi
 
 say "Deleting what services left behind"
 forget_probe
-# The stack's own log groups went with it, unless a last line came after that and its service made the group again.
+# The stack's own log groups were deleted with it, unless a service wrote a last line after that and so created its group again.
 for group in "/ecs/$STACK" "/aws/lambda/$STACK-api" "/aws/lambda/$STACK-sync" "/aws/lambda/$STACK-callback" \
     "/aws/lambda/$STACK-reconciler" "/aws/vendedlogs/$STACK-api" "/aws/vpc/$STACK" "/aws/ecs/containerinsights/$STACK/performance"; do
     found=$(aws logs describe-log-groups --log-group-name-prefix "$group" --output text \
         --query "logGroups[?logGroupName=='$group'].logGroupName")
     [ -z "$found" ] || aws logs delete-log-group --log-group-name "$group"
 done
-# ECS keeps what a task definition was.
+# ECS keeps deregistered task definitions.
 for revision in $(aws ecs list-task-definitions --family-prefix "$STACK-demo" --status INACTIVE \
     --query "taskDefinitionArns[]" --output text); do
     [ "$revision" = None ] || aws ecs delete-task-definitions --task-definitions "$revision" >/dev/null
 done
 
-say "Nothing of $STACK is left, but for its log key, which AWS deletes in 7 days"
+say "Nothing of $STACK is left, except the key of its logs, which AWS deletes in 7 days"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the worker as one static program: static-worker.sh amd64|arm64 OUT
 #
-# Static against glibc: since 2.34 it resolves names in hosts files and DNS without loading anything, which is all that a
-# task needs, and it is the target that every Rust installation has. deploy/tests/test_image.py tries it.
+# Static against glibc: since 2.34, it resolves names in hosts files and DNS without loading libraries, which is all that a
+# task needs, and every Rust installation has this target. deploy/tests/test_image.py tests it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -39,17 +39,17 @@ pub fn may_retry(max_attempts: u32, ending: &Ending) -> bool {
     judge::worth_another(ending) && (max_attempts > 1 || judge::excused(ending))
 }
 
-/// Attempts that failed and were not the end.
+/// Attempts that failed without ending the execution.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempts {
     /// The last of them.
     pub last: Option<Attempt>,
     /// How many of them the platform ended, except for those in `retired`.
     pub excused: u32,
-    /// How many of them ended because AWS retired what their task ran on. Absent from what older versions wrote.
+    /// How many of them ended because AWS retired the platform of their task. Absent in data of older versions.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retired: u32,
-    /// Why the last of them failed. Absent from what older versions wrote.
+    /// Why the last of them failed. Absent in data of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
     /// Exit code of the last of them.
@@ -65,7 +65,7 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// What is kept of the error of an attempt that was not the last, in bytes.
+/// How much of the error of an attempt is kept if it was not the last, in bytes.
 const LAST_ERROR_BYTES: usize = 500;
 
 impl FailedAttempts {
@@ -176,8 +176,7 @@ impl Execution {
         Some(Ending { verdict: Verdict::Cancelled(error), ..ending.clone() })
     }
 
-    /// The attempt whose failure ends the execution, if it is one of several that were allowed and the timeline does not tell of it
-    /// yet.
+    /// The attempt whose failure ends the execution, if several were allowed and the timeline does not have its failure yet.
     pub(crate) fn last_attempt_to_tell(&self, ending: &Ending) -> Option<Attempt> {
         let several = self.request.max_attempts > 1 || self.failed.last.is_some();
         let failed_by_itself = ending.exit_code.is_some() || judge::worth_another(ending);
@@ -188,20 +187,20 @@ impl Execution {
         ran.or_else(|| self.failed.last.filter(|last| last.get() < self.attempts()).map(Attempt::next))
     }
 
-    /// Whether there was an attempt of which no task was recorded, among those that failed and the one that was to follow: it
-    /// may have one all the same, where the reply to its start got lost, or whoever started it died.
+    /// Whether an attempt has no recorded task, among those that failed and the one that was to follow. It may have a task all the
+    /// same, if the reply to its start was lost, or its workflow died before it could record it.
     pub(crate) fn has_unseen_attempts(&self) -> bool {
         let Some(last) = self.failed.last else { return false };
         let begun = if last.get() < self.attempts() { last.next() } else { last };
         (1..=begun.get()).filter_map(Attempt::new).any(|attempt| self.run_of(attempt).is_none())
     }
 
-    /// How many attempts there may be, with those that are not counted.
+    /// How many attempts there may be, including those that are not counted.
     pub(crate) fn attempts(&self) -> u32 {
         self.request.max_attempts + self.uncounted_attempts()
     }
 
-    /// How many of its attempts do not count, since the platform ended them.
+    /// How many of its attempts do not count, because the platform ended them.
     #[must_use]
     pub fn uncounted_attempts(&self) -> u32 {
         self.failed.uncounted()

@@ -1,4 +1,4 @@
-//! An execution: a request, where it is, and what happened on the way.
+//! An execution: a request, its state, and what has happened to it.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use crate::{
     Unknown, Verdict, Waiting, limits, task::Task, waiting::shortened,
 };
 
-/// How an execution learns of its job's end.
+/// How an execution learns that its job has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pattern {
-    /// The workflow waits for the task and records the end.
+    /// The workflow waits for the task and records the outcome.
     Sync,
-    /// The workflow starts the task and returns; the task reports for itself.
+    /// The workflow starts the task and returns; the worker in the task records the outcome.
     Callback,
 }
 
@@ -42,43 +42,44 @@ impl fmt::Display for Pattern {
 pub struct Execution {
     /// Its name.
     pub id: ExecutionId,
-    /// How it learns of its job's end.
+    /// How it learns that its job has ended.
     pub pattern: Pattern,
-    /// Whom it belongs to.
+    /// The caller that it belongs to.
     pub owner: Owner,
-    /// What was asked for.
+    /// What the caller requested.
     pub request: Request,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When its job has to be over.
+    /// When its job must be over.
     pub deadline: Timestamp,
-    /// When it may be forgotten; a read treats it as gone from then on. [`NEVER`] while it is not over.
+    /// When it may be deleted; reads treat it as gone from then on. [`NEVER`] while it is not over.
     pub expires_at: Timestamp,
-    /// ARN of the durable execution that sees it through, once it has begun.
+    /// ARN of the durable execution that drives it, once that has begun.
     pub durable_execution_arn: Option<String>,
     /// Where its tasks print to, once a workflow that knows its job has begun. The job may have left the catalog since.
     pub log: Option<JobLog>,
-    /// Where it is.
+    /// Its state.
     pub state: State,
-    /// The tasks of earlier attempts, oldest first, at most [`limits::EARLIER_TASKS`]: what they printed can still be read.
+    /// The tasks of earlier attempts, oldest first, at most [`limits::EARLIER_TASKS`]. Their logs can still be read.
     pub earlier: Vec<Run>,
-    /// The task that is over, as ECS told by itself: who waits for it need not ask. Only while the execution is not over.
+    /// The task that has ended, as an event of ECS reported it, so that the workflow does not have to ask ECS. Only present while
+    /// the execution is not over.
     pub stopped: Option<Box<Task>>,
-    /// When somebody has to look after it, should nothing else happen; `None` when it is over and nothing of it is left.
+    /// When the sweep has to visit it if nothing else happens; `None` when it is over and nothing of it can still be running.
     pub due: Option<Timestamp>,
-    /// The execution that this one does again.
+    /// The execution that this one repeats.
     pub rerun_of: Option<ExecutionId>,
-    /// The attempts that failed and were not the end.
+    /// The attempts that failed without ending the execution.
     pub failed: FailedAttempts,
-    /// Until when no task is started, and why, if its workflow waits.
+    /// If its workflow waits before it starts a task: until when, and why.
     pub waiting: Option<Waiting>,
-    /// Tells the write that created it from any other request's: a random name.
+    /// A random name that identifies the write that created it, to distinguish it from that of another request.
     pub creation: Option<String>,
-    /// What happened on the way.
+    /// What has happened to it.
     pub timeline: Timeline,
-    /// Counts its changes, from 1: what a conditional write compares.
+    /// Counts its changes, from 1; conditional writes compare it.
     pub version: u64,
-    /// What a newer version stored beside all this.
+    /// Attributes that a newer version of this code stored.
     pub unknown: Unknown,
 }
 
@@ -120,11 +121,11 @@ impl Execution {
         self.state.status()
     }
 
-    /// What `event`, seen at `at`, makes of it; `None` if that is recorded already.
+    /// The execution after `event`, which was observed at `at`; `None` if the event is already recorded.
     ///
     /// # Errors
     ///
-    /// [`Refused`] when the event cannot be true of its state, or comes after its end.
+    /// [`Refused`] if the event is impossible in this state, or the execution is over.
     pub fn after(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         match event {
             Event::WorkflowStarted { durable_execution_arn, log } => {
@@ -149,7 +150,7 @@ impl Execution {
         }
     }
 
-    /// Nothing of it runs, so there is nothing to wait for.
+    /// It is cancelled at once if none of its tasks is running, since there is nothing to wait for.
     fn cancelled_at_once(&self, at: Timestamp) -> Result<Option<Self>, Refused> {
         let Some(cancelling) = self.with_state_after(&Event::CancelRequested, at)? else { return Ok(None) };
         let Some(ending) = cancelling.ending_without_task(at) else { return Ok(Some(cancelling)) };
@@ -187,12 +188,12 @@ impl Execution {
                     next.timeline.push(at, Moment::NoResult, Some(why.to_owned()));
                 }
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
-                // Something of it may run still, and that is looked for once more.
+                // A task of it may still be running, so the sweep visits it once more.
                 let unseen = ending.exit_code.is_none() || self.has_unseen_attempts();
                 next.due = unseen.then(|| look(at, FIRST_LOOK));
                 return Ok(Some(next));
             }
-            // A waiting workflow says so at every look: that is no news.
+            // A waiting workflow reports this each time it looks, so it is not a reason to change `due`.
             Event::Watching { .. } => return Ok(Some(next)),
             Event::WorkflowStarted { .. }
             | Event::TaskStopped { .. }
@@ -206,8 +207,8 @@ impl Execution {
         Ok(Some(next))
     }
 
-    /// Somebody looked after it: the next look is a tenth of its age away. Its deadline is looked at when it passes. One that
-    /// is over needs no other.
+    /// After a visit of the sweep: the next one follows after a tenth of the execution's age, or at its deadline if that is
+    /// earlier. An execution that is over needs no other visit.
     fn attended(&self, at: Timestamp) -> Option<Self> {
         let due = self.due?;
         if self.status().is_final() {
@@ -221,20 +222,20 @@ impl Execution {
         (next > due).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
 
-    /// Somebody could not do what there is to do. It comes again soon, and behind those that have waited for longer.
+    /// After a visit that failed: it is due again soon, but after those that have waited longer.
     fn postponed(&self, at: Timestamp) -> Option<Self> {
         let next = look(at, FIRST_LOOK);
         (next > self.due?).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
 
-    /// What ECS told by itself of the end of a task, if that one is it.
+    /// How this task ended, if an event of ECS reported it.
     #[must_use]
     pub fn told_of(&self, task_arn: &str) -> Option<&Task> {
         self.stopped.as_deref().filter(|task| task.arn == task_arn)
     }
 
-    /// It may be told before the task's start is recorded, twice, or late: of a task whose attempt is over, when the next one's
-    /// may have stopped already. Of a callback execution nobody waits for it.
+    /// The event may arrive before the task's start is recorded, twice, or late: when the task's attempt is over, and the next
+    /// attempt's task may already have stopped. In a callback execution, nothing waits for it.
     fn task_stopped(&self, task: &Task) -> Option<Self> {
         let failed = self.state.run().filter(|run| self.failed.last.is_some_and(|last| run.attempt <= last));
         let late = self.earlier.iter().chain(failed).any(|run| run.task_arn == task.arn);
@@ -250,7 +251,7 @@ impl Execution {
         Some(Self { state, stopped, version: self.version + 1, ..self.clone() })
     }
 
-    /// The attempt that a task works on, if that was recorded and is remembered.
+    /// The attempt that a task belongs to, if that was recorded and is remembered.
     #[must_use]
     pub fn attempt_of(&self, task_arn: &str) -> Option<Attempt> {
         self.runs().find(|run| run.task_arn == task_arn).map(|run| run.attempt)
@@ -267,13 +268,13 @@ impl Execution {
         self.earlier.iter().chain(self.state.run())
     }
 
-    /// When it is forgotten, as far as that is known: while it is not over, as if it ended at its deadline.
+    /// When it is deleted, as far as that is known: while it is not over, this assumes that it ends at its deadline.
     #[must_use]
     pub fn kept_until(&self) -> Timestamp {
         kept_until(self.expires_at, self.deadline)
     }
 
-    /// The timeline tells it once for an attempt, however often ECS is asked.
+    /// The timeline has one entry for each attempt that waits, however often ECS refuses.
     fn no_capacity(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Option<Self> {
         let detail = format!("attempt {attempt}: {why}");
         if self.status().is_final() || self.run_of(attempt).is_some() {
@@ -305,9 +306,9 @@ impl Execution {
         self.due = Some(look(at, FIRST_LOOK));
     }
 
-    /// The first durable execution stays: one that was started again under the same name, after AWS has forgotten the
-    /// first, sees the same execution through and changes nothing here. So does that of a later attempt, unless the job prints
-    /// elsewhere since.
+    /// The first durable execution's ARN is kept. If AWS has forgotten that durable execution and it is started again under the
+    /// same name, the new one drives the same execution and changes nothing here. The same holds for that of a later attempt,
+    /// unless the job's log has moved.
     fn accepted_by(&self, arn: &str, log: Option<&JobLog>, at: Timestamp) -> Option<Self> {
         let log = log.filter(|log| self.log.as_ref() != Some(*log));
         let first = self.durable_execution_arn.is_none();
@@ -326,17 +327,17 @@ impl Execution {
     }
 }
 
-/// When what is not over expires: it is never forgotten. A time that older versions can read, too.
+/// Expiry of an execution that is not over: it is never deleted. Older versions can read this time, too.
 pub const NEVER: Timestamp = Timestamp::constant(253_370_764_800, 0);
 
 pub(crate) fn kept_until(expires_at: Timestamp, deadline: Timestamp) -> Timestamp {
     if expires_at == NEVER { retained(deadline) } else { expires_at }
 }
 
-/// How long after a change somebody looks after an execution, should nothing else have happened.
+/// How long after a change the sweep visits an execution if nothing else has happened.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_mins(1);
 
-/// The longest time between two looks: ECS forgets a stopped task after an hour
+/// The longest time between two visits: ECS forgets a stopped task after an hour
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>).
 const LAST_LOOK: SignedDuration = SignedDuration::from_mins(30);
 
@@ -344,13 +345,13 @@ fn retained(end: Timestamp) -> Timestamp {
     on_the_second(later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX)))
 }
 
-/// When to look, some time from now.
+/// The time of the next visit, this long after `now`.
 fn look(now: Timestamp, by: SignedDuration) -> Timestamp {
     on_the_second(later(now, by))
 }
 
-/// The table keeps times that it sorts and expires by in whole seconds. What is compared with what was read has to be one:
-/// a writer knows by that what it wrote itself. Up, so that what is due at a time is not looked at before it.
+/// Rounds up to a whole second. The table keeps the times that it sorts and expires by in whole seconds, and a writer compares them
+/// with what it reads to recognize its own write. Up, so that an execution is not visited before it is due.
 fn on_the_second(time: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     time.round(up).unwrap_or(time)

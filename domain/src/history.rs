@@ -1,4 +1,4 @@
-//! What a workflow did: its events, as the service keeps them, folded into one entry for each operation.
+//! What a workflow did: the events that Lambda keeps, combined into one entry for each operation.
 
 use std::collections::HashMap;
 
@@ -15,11 +15,11 @@ pub struct Operation {
     pub name: Option<String>,
     /// What it is, in the service's words: `Step`, `Callback`, `Wait`.
     pub kind: String,
-    /// How often it was tried, so far.
+    /// How often it has been tried so far.
     pub attempts: u32,
-    /// When it was started first.
+    /// When it was first started.
     pub started_at: Timestamp,
-    /// When it came to its end; `None` while it has none.
+    /// When it ended; `None` if it has not ended.
     pub ended_at: Option<Timestamp>,
     /// How it ended.
     pub outcome: Outcome,
@@ -31,15 +31,15 @@ pub struct Operation {
 pub enum Outcome {
     /// It has not ended.
     Started,
-    /// It did what it was for.
+    /// It succeeded.
     Succeeded,
-    /// It failed for good.
+    /// It failed permanently.
     Failed,
-    /// Its time ran out: for a callback that is a look that nothing called for.
+    /// It timed out. For a callback, that means that the workflow looks at its task although no event woke it.
     TimedOut,
     /// The durable execution was stopped.
     Stopped,
-    /// The workflow gave it up.
+    /// The workflow cancelled it.
     Cancelled,
 }
 
@@ -54,17 +54,17 @@ pub struct Happened {
     pub kind: String,
     /// When.
     pub at: Timestamp,
-    /// What it came to; `Started` when it began.
+    /// The operation's outcome; `Started` when it began.
     pub outcome: Outcome,
-    /// Which try it was, if the service says.
+    /// Which try it was, if Lambda says so.
     pub attempt: Option<u32>,
     /// Whether another try follows.
     pub again: bool,
 }
 
-/// Folds events, in the order in which they happened, into what they are about. `open` are the operations that earlier
-/// events began and did not end. Returns the operations that have ended, and those that have not, each in the order in which
-/// they began: that says more than their times, since several may begin in one moment.
+/// Combines events, in the order in which they happened, into operations. `open` are the operations that earlier events began and
+/// did not end. Returns the operations that have ended, and those that have not. Each list is in the order in which they began,
+/// which is more precise than their times, since several may begin in the same millisecond.
 #[must_use]
 pub fn fold(open: Vec<Operation>, events: Vec<Happened>) -> (Vec<Operation>, Vec<Operation>) {
     let mut begun = open;
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(ended.iter().map(|operation| operation.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     }
 
-    /// Wherever a history is cut into pages, each operation is told once and the same.
+    /// Wherever a history is cut into pages, each operation appears once and does not differ.
     #[test]
     fn a_page_may_end_anywhere() {
         let events = [

@@ -1,4 +1,4 @@
-//! The one name of an execution, from end to end, and who it belongs to.
+//! The name of an execution, which is used from end to end, and its owner.
 
 use std::{fmt, str::FromStr};
 
@@ -9,30 +9,30 @@ use uuid::Uuid;
 
 use crate::{Attempt, limits};
 
-/// Namespace of the ids that are derived from an idempotency key. Never change it: repeats of a POST find their execution
-/// through it.
+/// Namespace of the ids that are derived from an idempotency key. Never change it: a repeated POST finds its execution through
+/// it.
 const KEYED: Uuid = Uuid::from_u128(0x6c6f_6e67_6861_756c_8000_6964_656d_706f);
 
 /// Name of an execution: its item's key, its durable execution's name, its task's `startedBy`.
 ///
-/// Up to [`limits::ID_CHARS`] of `A-Z a-z 0-9 - _`, which each of those places takes. Ours are UUIDs; somebody who starts
+/// Up to [`limits::ID_CHARS`] of `A-Z a-z 0-9 - _`, which each of these services accepts. Ours are UUIDs; a caller that starts
 /// a durable function directly may choose another name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ExecutionId(String);
 
 impl ExecutionId {
-    /// A new id for an execution that nobody will ask for by key: a `UUIDv7`, from a time and 80 bits of randomness.
+    /// A new id for an execution without an idempotency key: a `UUIDv7`, from a time and 80 bits of randomness.
     #[must_use]
     pub fn fresh(now: Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string())
     }
 
-    /// The id that `owner`'s idempotency key stands for, always the same one. Two owners' equal keys are two ids.
+    /// The id that is derived from `owner`'s idempotency key, always the same one. The same key of two owners gives two ids.
     #[must_use]
     pub fn for_key(owner: &Owner, key: &str) -> Self {
-        // The length in front makes the pair unambiguous: no owner can spell its way into another's keys.
+        // The length in front makes the pair unambiguous, so no owner can construct another owner's ids.
         let name = format!("{}:{owner}{key}", owner.0.len());
         Self(Uuid::new_v5(&KEYED, name.as_bytes()).to_string())
     }
@@ -85,19 +85,19 @@ impl FromStr for ExecutionId {
 #[error("an execution id is 1 to {max} letters, digits, '-' and '_'", max = limits::ID_CHARS)]
 pub struct InvalidId;
 
-/// Whom an execution belongs to: the only one who sees and touches it.
+/// The caller that an execution belongs to. No other caller can see or change it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Owner(String);
 
 impl Owner {
-    /// An owner by the name that an authorizer proved.
+    /// An owner with the name that an authorizer verified.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
-    /// What stands for the owner where it must not be named, as in logs: always the same 12 hexadecimal digits.
+    /// A pseudonym for places where the owner must not be named, such as logs: always the same 12 hexadecimal digits.
     #[must_use]
     pub fn pseudonym(&self) -> String {
         let mut digits = format!("{:x}", Sha256::digest(&self.0));
@@ -156,7 +156,7 @@ mod tests {
         assert!(serde_json::from_str::<ExecutionId>(r#""order 17""#).is_err());
     }
 
-    /// A new version must repeat a start with the token of the version before, or ECS starts a second task.
+    /// A new version must repeat a start with the same token as the previous version, or ECS starts a second task.
     #[test]
     fn a_client_token_is_the_id_and_the_attempt() {
         let id: ExecutionId = "order-17".parse().unwrap();

@@ -12,7 +12,7 @@ pub struct JobLog {
     pub group: String,
     /// `awslogs-stream-prefix` of the container.
     pub stream_prefix: String,
-    /// Name of the container that does the work: its exit code is the job's.
+    /// Name of the container that runs the job; its exit code is the job's.
     pub container: String,
     /// What a newer version stored beside it.
     #[serde(flatten)]
@@ -30,19 +30,19 @@ impl JobLog {
 }
 
 impl Execution {
-    /// Where a task of it prints to; `None` if no workflow has said.
+    /// Where one of its tasks prints to; `None` if no workflow has recorded it.
     #[must_use]
     pub fn log_of(&self, task_arn: &str) -> Option<&JobLog> {
         let run = self.runs().find(|run| run.task_arn == task_arn);
         run.and_then(|run| run.log.as_ref()).or(self.log.as_ref())
     }
 
-    /// Name of the container of a task that does the work; empty if no workflow has said.
+    /// Name of the container that runs the job in a task; empty if no workflow has recorded it.
     pub(crate) fn container_of(&self, task_arn: &str) -> &str {
         self.log_of(task_arn).map_or("", |log| &log.container)
     }
 
-    /// Tasks print elsewhere from now on: those that there are keep where they print to.
+    /// New tasks print to `log` from now on; existing tasks keep their log.
     pub(crate) fn print_to(&mut self, log: &JobLog) {
         let before = self.log.replace(log.clone());
         let keep = |run: &mut Run| {
@@ -95,7 +95,7 @@ mod tests {
             execution = execution.after(event, at(1)).unwrap().unwrap();
             assert_eq!(execution.after(event, at(1)), Ok(None), "{event:?}");
         }
-        assert_eq!(execution.after(&began("d3", None), at(1)), Ok(None), "it does not know the job");
+        assert_eq!(execution.after(&began("d3", None), at(1)), Ok(None), "its workflow does not know the job");
         assert_eq!(["t1", "t2", "t3"].map(|arn| execution.container_of(arn)), ["old", "old", "new"]);
         assert_eq!(execution.durable_execution_arn.as_deref(), Some("d1"));
         let told = execution.timeline.entries().iter().filter(|entry| entry.what == Moment::WorkflowStarted);

@@ -1,4 +1,4 @@
-//! JSON text that stays as it was written.
+//! JSON text that is kept as it was written.
 
 mod value;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::limits;
 
-/// One JSON value, kept as its text: what went in comes out unchanged, big numbers and the order of keys included.
+/// One JSON value, kept as its text. It comes out unchanged, including big numbers and the order of keys.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
@@ -56,8 +56,8 @@ impl Json {
         deepest
     }
 
-    /// Whether both stand for the same value: the order of an object's keys, white space, escapes in strings and the spelling
-    /// of a number (`1`, `1.0`, `10e-1`) do not matter. A document nested deeper than an input may be equals only its own text.
+    /// Whether both have the same value: the order of an object's keys, white space, escapes in strings and the notation of a
+    /// number (`1`, `1.0`, `10e-1`) do not matter. A document that is nested deeper than inputs may be is compared as text.
     #[must_use]
     pub fn same_value(&self, other: &Self) -> bool {
         self == other

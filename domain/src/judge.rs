@@ -1,4 +1,4 @@
-//! What is to be thought of a task, and what it came to, judged by what ECS says and what its log holds.
+//! Classifies how a task ended, from what ECS says, its worker's report and its log, and decides when a task is to be stopped.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,22 +11,22 @@ use crate::{
 /// The reason given to ECS for stopping a task that was cancelled.
 pub const CANCELLED: &str = "the execution was cancelled";
 
-/// The reason given to ECS for stopping a task whose time is over.
+/// The reason given to ECS for stopping a task whose deadline has passed.
 pub const TIMED_OUT: &str = "the execution's deadline has passed";
 
 /// The reason given to ECS for stopping a task of an execution that is over.
 pub const OVER: &str = "the execution is over";
 
-/// Lines of a log's end that are read to find a result, and an error's last words: as many as `GetLogEvents` gives in one call
+/// How many lines at the end of a log are read to find a result and the output for an error: as many as one `GetLogEvents` returns
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
 pub const LINES: usize = 10_000;
 
-/// How long ECS may not know a task that it has just started: it is eventually consistent
+/// How long ECS may not find a task that it has just started: it is eventually consistent
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
 const MISSING_AT_FIRST: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long an execution's lines may come after its end, if that was recorded before its task stopped: a callback's worker
-/// records it before it exits, and the log driver sends what was printed every 5 s (`defaultForceFlushInterval` in
+/// How long lines may still arrive after an execution's end, if the end was recorded before its task stopped. The worker of a
+/// callback execution records it before it exits, and the log driver sends output every 5 s (`defaultForceFlushInterval` in
 /// <https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go>).
 const LAST_LINES: SignedDuration = SignedDuration::from_secs(10);
 
@@ -35,19 +35,19 @@ const LAST_LINES: SignedDuration = SignedDuration::from_secs(10);
 const STOPPED: [&str; 5] =
     ["UserInitiated", "SpotInterruption", "InfrastructureHealth", "TerminationNotice", "ServiceSchedulerInitiated"];
 
-/// The codes with which ECS stops a task to retire what it runs on: the first is documented for tasks of a service, whose
-/// scheduler stops them, and ours have none.
+/// The codes with which ECS stops a task to retire its platform. The first is documented for tasks of a service, whose scheduler
+/// stops them, and our tasks do not belong to a service.
 const RETIRED: [&str; 2] = ["ServiceSchedulerInitiated", "TerminationNotice"];
 
-/// What ECS says of a task that it stops to retire the Fargate platform revision or the host under it, whatever code it says it
-/// with (<https://repost.aws/knowledge-center/ecs-task-stopped>,
+/// The reason that ECS gives for a task that it stops to retire its Fargate platform revision or its host, whatever the stop code
+/// (<https://repost.aws/knowledge-center/ecs-task-stopped>,
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-maintenance.html>).
 const MAINTENANCE: &str = "ECS is performing maintenance on the underlying infrastructure hosting the task";
 
 /// ECS's stop code for a task that could not be started.
 const FAILED_TO_START: &str = "TaskFailedToStart";
 
-/// Why a task of this execution is to be stopped now, if it is.
+/// Why a task of this execution has to be stopped now, if it has to.
 #[must_use]
 pub fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static str> {
     match execution.state {
@@ -57,36 +57,36 @@ pub fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static 
     }
 }
 
-/// Whether a task that ECS does not know is over, and forgotten: a young one it may not know yet.
+/// Whether a task that ECS does not know is over and forgotten, rather than too new for ECS to know.
 #[must_use]
 pub fn is_forgotten(run: &Run, now: Timestamp) -> bool {
     now.duration_since(run.started_at) > MISSING_AT_FIRST
 }
 
-/// Whether no more lines can come of an execution's newest task.
+/// Whether no more lines can come from an execution's newest task.
 #[must_use]
 pub fn has_printed_all(execution: &Execution, now: Timestamp) -> bool {
     let State::Final { ending, .. } = &execution.state else { return false };
     let task_had_stopped = match execution.pattern {
-        // But for one that was given up.
+        // Without an exit code, the workflow gave up, and the task may still be printing.
         Pattern::Sync => ending.exit_code.is_some(),
         Pattern::Callback => false,
     };
     task_had_stopped || now.duration_since(ending.finished_at) > LAST_LINES
 }
 
-/// What an execution's task came to. Without a `task`, ECS has forgotten it.
+/// The outcome of an execution's task. Without a `task`, ECS has forgotten it.
 #[must_use]
 pub fn ending(execution: &Execution, task: Option<&Task>, lines: &[Line], now: Timestamp) -> Ending {
     let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
     let ending = judge(exit(execution, task), output(lines), ResultSource::Log, &tail(lines), finished_at);
-    // Of a task that is forgotten, nobody knows when it ended.
+    // If ECS has forgotten the task, its end time is unknown.
     let by = task.and_then(|task| stopped_by(execution, was_stopped(task), &ending));
     judged(execution, task, by, ending)
 }
 
-/// How an execution's task ended, by its worker's report. Why it was stopped, ECS tells, if it still knows the task. The time of
-/// the end is within the execution's life, whatever the worker's clock says.
+/// The outcome of an execution's task, from its worker's report. ECS says why the task was stopped, if it still knows it. The time of
+/// the end is limited to the execution's lifetime, whatever the worker's clock says.
 #[must_use]
 pub fn reported(execution: &Execution, task: Option<&Task>, report: &Report, now: Timestamp) -> Ending {
     let finished_at = report.ending.finished_at.min(now).max(execution.created_at);
@@ -112,8 +112,8 @@ fn judged(execution: &Execution, task: Option<&Task>, by: Option<StoppedBy>, end
     ending
 }
 
-/// What an execution's task came to where AWS would not show its log: the exit code tells, but for a result. `why` names the
-/// permission.
+/// The outcome of an execution's task if AWS denied access to its log: the exit code decides, but there is no result. `why` names
+/// the permission.
 #[must_use]
 pub fn ending_without_log(execution: &Execution, task: Option<&Task>, why: &str, now: Timestamp) -> Ending {
     let mut ending = ending(execution, task, &[], now);
@@ -129,13 +129,13 @@ pub fn ending_without_log(execution: &Execution, task: Option<&Task>, why: &str,
     ending
 }
 
-/// The exit code of a task's job, if ECS says one.
+/// The exit code of a task's job, if ECS reports one.
 #[must_use]
 pub fn exit_code(execution: &Execution, task: &Task) -> Option<i32> {
     exit(execution, Some(task)).code()
 }
 
-/// Whether another attempt may do better. A job that has worked is not run again for its result.
+/// Whether another attempt may succeed. A job that exited with 0 is not run again to get a result.
 #[must_use]
 pub fn worth_another(ending: &Ending) -> bool {
     match &ending.verdict {
@@ -144,13 +144,13 @@ pub fn worth_another(ending: &Ending) -> bool {
     }
 }
 
-/// Whether the end of a log has the job's result in it: nothing before it matters then.
+/// Whether the end of a log contains the job's result, so that nothing before it matters.
 #[must_use]
 pub fn holds_result(lines: &[Line]) -> bool {
     matches!(scan(lines, true), Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_))
 }
 
-/// Whether the platform failed, not the job: another attempt may well do better.
+/// Whether the platform failed, not the job, so that another attempt is likely to succeed.
 #[must_use]
 pub fn excused(ending: &Ending) -> bool {
     const PLATFORM: [&str; 3] = [FAILED_TO_START, "SpotInterruption", "InfrastructureHealth"];
@@ -164,22 +164,22 @@ pub fn excused(ending: &Ending) -> bool {
 
 fn exit(execution: &Execution, task: Option<&Task>) -> Exit {
     let Some(task) = task else {
-        return Exit::Lost("ECS does not know the task any more: it forgets one an hour after its end".into());
+        return Exit::Lost("ECS no longer knows the task: it forgets a task an hour after its end".into());
     };
     match working(execution, task).and_then(|seen| seen.exit_code) {
         Some(code) => Exit::Code(code),
-        None => Exit::Lost(task.stopped_reason.clone().unwrap_or_else(|| "nobody saw the task's end".into())),
+        None => Exit::Lost(task.stopped_reason.clone().unwrap_or_else(|| "it is not known how the task ended".into())),
     }
 }
 
-/// The container of a task that does the work.
+/// The container of a task that runs the job.
 fn working<'a>(execution: &Execution, task: &'a Task) -> Option<&'a Container> {
     let name = execution.container_of(&task.arn);
     task.containers.iter().find(|seen| seen.name == name)
 }
 
-/// The result that the end of a log holds. It is the whole log if it has fewer lines than were asked for; but reading stops
-/// where a result was found.
+/// The result in the end of a log. `lines` are the whole log if there are fewer than were requested, unless reading stopped early
+/// because it found a result.
 fn output(lines: &[Line]) -> Output {
     match scan(lines, true) {
         found @ (Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_)) => found,
@@ -191,7 +191,7 @@ fn scan(lines: &[Line], cut: bool) -> Output {
     let mut scanner = Scanner::for_log(cut);
     for line in lines {
         scanner.see(line.text.as_bytes());
-        // A line that the log driver had to cut goes on in the next event. It cuts between characters, of up to 4 bytes.
+        // If the log driver had to cut a line, it continues in the next event. It cuts between characters, of up to 4 bytes.
         if line.text.len() + 3 < MAX_EVENT_BYTES {
             scanner.see(b"\n");
         }
@@ -199,25 +199,25 @@ fn scan(lines: &[Line], cut: bool) -> Output {
     scanner.finish()
 }
 
-/// The last lines that the task printed: stdout and stderr are one stream in its log. An error keeps the end of them.
+/// The last lines that the task printed, for an error. stdout and stderr are one stream in the log.
 fn tail(lines: &[Line]) -> String {
     let last = lines.len().saturating_sub(20);
     lines.iter().skip(last).map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether ECS stopped the task, for whatever reason: it did not end by itself.
+/// Whether ECS stopped the task, for any reason, so that it did not end by itself.
 fn was_stopped(task: &Task) -> bool {
     is_retired(task) || task.stop_code.as_deref().is_some_and(|code| STOPPED.contains(&code))
 }
 
-/// Who ended a job, if it did not end by itself. One that was through before anybody stopped it has completed.
+/// Who ended a job, if it did not end by itself. A job that had finished before it was stopped has completed.
 fn stopped_by(execution: &Execution, stopped: bool, ending: &Ending) -> Option<StoppedBy> {
     let incomplete = ending.verdict != Verdict::Completed;
     let late = ending.finished_at >= execution.deadline;
     match execution.state {
-        // Whether it was stopped or saw by itself that nobody wants it any more.
+        // The task was stopped, or its worker noticed the cancel by itself.
         State::Cancelling { .. } => (stopped || incomplete).then_some(StoppedBy::Cancel),
-        // The worker in the task keeps the deadline too.
+        // The worker in the task enforces the deadline too.
         State::Pending | State::Running { .. } | State::Final { .. } if late => {
             (stopped || incomplete).then_some(StoppedBy::Deadline)
         }
@@ -225,7 +225,7 @@ fn stopped_by(execution: &Execution, stopped: bool, ending: &Ending) -> Option<S
     }
 }
 
-/// Whether AWS stopped the task to retire what it runs on.
+/// Whether AWS stopped the task to retire its platform.
 fn is_retired(task: &Task) -> bool {
     task.stop_code.as_deref().is_some_and(|code| RETIRED.contains(&code))
         || task.stopped_reason.as_deref().is_some_and(|reason| reason.contains(MAINTENANCE))
@@ -240,10 +240,10 @@ fn explain(error: &mut JobError, execution: &Execution, task: Option<&Task>) {
         *error = JobError { kind: kinds::TASK_FAILED_TO_START.into(), ..error.with_message(why) };
     } else if error.kind == kinds::STOPPED && is_retired(task) {
         let why = task.stopped_reason.as_deref().unwrap_or(MAINTENANCE);
-        let why = format!("AWS retired what the task ran on: {why}");
+        let why = format!("AWS retired the platform of the task: {why}");
         *error = JobError { kind: kinds::TASK_RETIRED.into(), ..error.with_message(why) };
     } else if let Some(reason) = reason {
-        // Such as OutOfMemoryError: the exit code alone does not tell.
+        // Such as OutOfMemoryError, which the exit code does not show.
         *error = error.with_message(format!("{reason}: {}", error.message));
     }
 }

@@ -1,7 +1,7 @@
 //! What an execution is: its identity, its request, its states and what may change them.
 //!
 //! **Invariant**: pure. No async, no AWS, no HTTP, no clock and no randomness: the time of an event is a value that is
-//! passed in, so the same calls give the same answers for ever.
+//! passed in, so the same calls always return the same results.
 
 mod attempts;
 mod execution;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// Largest request body, in bytes. The input travels into a `DynamoDB` item, which holds 400 KB in all
+/// Largest request body, in bytes. The input is stored in a `DynamoDB` item, which holds 400 KB in all
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>), beside a result of up to
-/// [`RESULT_BYTES`]; DynamoDB counts what is stored, so both at their largest would not fit: see [`INPUT_BYTES`].
+/// [`RESULT_BYTES`]. Both at their largest would not fit: see [`INPUT_BYTES`].
 pub const BODY_BYTES: usize = 256 * 1024;
 
-/// Largest input, in bytes of its JSON text and of all tags: with the largest result and everything else they stay under an
+/// Largest input, in bytes of its JSON text and of all tags. With the largest result and everything else, they stay below an
 /// item's 400 KB.
 pub const INPUT_BYTES: usize = 180 * 1024;
 
@@ -15,10 +15,10 @@ pub const INPUT_BYTES: usize = 180 * 1024;
 /// still holds it.
 pub const RESULT_BYTES: usize = 200 * 1024;
 
-/// Deepest nesting of a result: as of an input, and for the same reason.
+/// Deepest nesting of a result: the same as for an input, for the same reason.
 pub const RESULT_DEPTH: usize = INPUT_DEPTH;
 
-/// Deepest nesting of an input. Parsers that people put behind us recurse; 64 is deeper than any hand-written document.
+/// Deepest nesting of an input. Many parsers of callers and jobs recurse; 64 is deeper than any hand-written document.
 pub const INPUT_DEPTH: usize = 64;
 
 /// Most tags on one execution. ECS allows 50 on a task, some of which are ours.
@@ -36,12 +36,12 @@ pub const IDEMPOTENCY_KEY_CHARS: usize = 255;
 /// Longest task name, in characters.
 pub const TASK_NAME_CHARS: usize = 64;
 
-/// Longest execution id, in characters. A durable execution's name may have 64, ECS's `clientToken` may too, and ours is
-/// the id with `-` and the attempt behind it.
+/// Longest execution id, in characters. A durable execution's name and ECS's `clientToken` may have 64, and ours are the id,
+/// followed by `-` and the attempt.
 pub const ID_CHARS: usize = 60;
 
-/// What a request without `timeoutSeconds` gets, unless the job's catalog entry says otherwise. A job that hangs is stopped
-/// after a day; more has to be asked for.
+/// The timeout of a request without `timeoutSeconds`, unless the job's catalog entry has another. A job that hangs is stopped
+/// after a day; a request that needs more has to say so.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// Longest job. A durable execution may run 366 days
@@ -52,15 +52,16 @@ pub const TIMEOUT: Duration = Duration::from_hours(365 * 24);
 /// Most attempts of one job.
 pub const ATTEMPTS: u32 = 10;
 
-/// Most attempts that failed through the platform and are therefore not counted among a job's own: a Spot interruption, a
-/// host lost, a task that could not be started. More in a row are no accident.
+/// Most attempts that are not counted among a job's own because the platform failed: a Spot interruption, a lost host, a task
+/// that could not be started. More of them are not a coincidence.
 pub const EXCUSED: u32 = 3;
 
-/// Most attempts that ended because AWS retired what their task ran on. They are expected of a job that runs for weeks, so they
-/// count neither among the job's own attempts nor towards [`EXCUSED`]; one for each week of the longest deadline.
+/// Most attempts that are not counted because AWS retired the platform of their task. They are expected for a job that runs for
+/// weeks, so they count neither among the job's own attempts nor towards [`EXCUSED`]. One for each week of the longest deadline.
 pub const RETIRED: u32 = 53;
 
-/// Tasks of earlier attempts that an execution remembers: the newest. All that it stores has to fit into an item of 400 KB.
+/// How many tasks of earlier attempts an execution remembers, the newest ones. Everything that it stores must fit into an item of
+/// 400 KB.
 pub const EARLIER_TASKS: usize = 15;
 
 /// How long an execution stays readable after its end.
@@ -72,10 +73,10 @@ pub const TIMELINE_ENTRIES: usize = 50;
 /// Longest detail of a timeline's entry, in bytes: a longer one is cut.
 pub const DETAIL_BYTES: usize = 200;
 
-/// Longest error message that is kept, in bytes. A longer one keeps its end behind a `…`.
+/// Longest error message that is kept, in bytes. Of a longer one, the end is kept, after a `…`.
 pub const ERROR_MESSAGE_BYTES: usize = 2 * 1024;
 
-/// Longest end of a job's output that is kept with its error, in bytes; what comes before is a `…`.
+/// Longest end of a job's output that is kept with its error, in bytes; the rest is replaced with a `…`.
 pub const LOG_TAIL_BYTES: usize = 4 * 1024;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Lists of executions, newest first: what a line of one shows, which are wanted, and where a list goes on.
+//! Lists of executions, newest first: what an entry shows, how they are filtered, and where a list continues.
 //!
-//! An owner's executions are kept in several parts, so that none of them is hot. A page is merged from all of them.
+//! An owner's executions are kept in several parts, so that no part is hot. A page is merged from all of them.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use jiff::Timestamp;
 
 use crate::{Attempt, ExecutionId, JobError, Json, Pattern, Status, execution::kept_until};
 
-/// What a list shows of an execution: everything but what may be large, and what only a poll is for.
+/// What a list shows of an execution: everything except what may be large and what only a poll returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// Its name.
     pub id: ExecutionId,
-    /// How it learns of its job's end.
+    /// How it learns that its job has ended.
     pub pattern: Pattern,
-    /// Where it is.
+    /// Its state.
     pub status: Status,
     /// Name of its job.
     pub task: String,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// Which try its newest task works on.
+    /// The attempt of its newest task.
     pub attempt: Option<Attempt>,
-    /// How often the job may be tried in all.
+    /// How often the job may be tried in total.
     pub max_attempts: u32,
     /// When its newest task was started.
     pub started_at: Option<Timestamp>,
@@ -31,25 +31,25 @@ pub struct Summary {
     pub finished_at: Option<Timestamp>,
     /// Exit code of its job.
     pub exit_code: Option<i32>,
-    /// When its job has to be over.
+    /// When its job must be over.
     pub deadline: Timestamp,
-    /// When it is forgotten; [`crate::NEVER`] while it is not over.
+    /// When it is deleted; [`crate::NEVER`] while it is not over.
     pub expires_at: Timestamp,
     /// The caller's own labels.
     pub tags: BTreeMap<String, String>,
-    /// The execution that it does again.
+    /// The execution that it repeats.
     pub rerun_of: Option<ExecutionId>,
 }
 
 impl Summary {
-    /// When it is forgotten, as far as that is known: see [`crate::Execution::kept_until`].
+    /// When it is deleted, as far as that is known: see [`crate::Execution::kept_until`].
     #[must_use]
     pub fn kept_until(&self) -> Timestamp {
         kept_until(self.expires_at, self.deadline)
     }
 }
 
-/// What an execution came to, which a list shows if it is asked to.
+/// An execution's outcome, which a list shows on request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     /// The job's result, if it has one.
@@ -58,7 +58,7 @@ pub struct Outcome {
     pub error: Option<JobError>,
 }
 
-/// Which executions are wanted; all, if nothing is said.
+/// Which executions a list contains; all of them by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only those in this state.
@@ -76,14 +76,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether anything but times is asked for: the times are where a list begins and ends, the rest is looked for in it.
+    /// Whether it filters by anything other than times. Times determine where a list begins and ends; the rest is filtered out of it.
     #[must_use]
     pub fn looks_for_something(&self) -> bool {
         self.status.is_some() || self.pattern.is_some() || self.task.is_some() || self.tag.is_some()
     }
 
     fn wants(&self, summary: &Summary) -> bool {
-        // A key may have a `=` in it too.
+        // A key may contain a `=` too.
         let tagged = |(key, value): &(String, Option<String>)| match value {
             None => summary.tags.contains_key(key),
             Some(value) => {
@@ -101,7 +101,7 @@ impl Filter {
     }
 }
 
-/// A place in a list: by time, and by id within a millisecond. A list goes on with what is less.
+/// A place in a list: by time, and by id within a millisecond. A list continues with smaller places.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// When the execution at this place was accepted, to the millisecond.
@@ -128,18 +128,19 @@ pub struct Part {
 /// A page of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// What is on it, newest first. It may be less than was asked for, or nothing, and yet the list goes on: so much was
-    /// looked at, and no more was wanted of it.
+    /// The executions on it, newest first. There may be fewer than were requested, or none, although the list continues: a page
+    /// examines a limited number of executions, and a filter may reject most of them.
     pub found: Vec<Summary>,
-    /// Where the list goes on, if it does.
+    /// Where the list continues, if it does.
     pub next: Option<Place>,
 }
 
 impl Page {
-    /// Merges a page of at most `size` out of what was read of each part. What has expired by `now` is gone.
+    /// Merges a page of at most `size` executions from what was read of each part. Leaves out executions that have expired by `now`.
     #[must_use]
     pub fn merge(parts: Vec<Part>, size: usize, filter: &Filter, now: Timestamp) -> Self {
-        // What one part was not read of is older than this: no part may be told further.
+        // The unread executions of a part are older than its `up_to`. The page ends at the newest of these places, so that it
+        // skips none of them.
         let all_read = parts.iter().filter_map(|part| part.up_to.clone()).max();
         let read = parts.into_iter().flat_map(|part| part.read);
         let told = |summary: &Summary| all_read.as_ref().is_none_or(|up_to| summary.place() >= *up_to);
@@ -160,7 +161,7 @@ impl Page {
         page
     }
 
-    /// Ends the page behind its first `count` executions: the list goes on with the next one.
+    /// Ends the page after its first `count` executions; the list continues with the next one.
     pub fn cut(&mut self, count: usize) {
         if let Some(last) = count.checked_sub(1).and_then(|last| self.found.get(last)).map(Summary::place)
             && count < self.found.len()

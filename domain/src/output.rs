@@ -1,4 +1,5 @@
-//! What a job's exit and its output come to: one judgement for the worker in the task and the workflow that waits for it.
+//! Derives a job's outcome from its exit and its output, in the same way for the worker in the task and the workflow that waits for
+//! it.
 
 mod scan;
 
@@ -10,50 +11,49 @@ use serde::{Deserialize, Serialize};
 pub use self::scan::Scanner;
 use crate::{Ending, JobError, Json, Verdict, limits};
 
-/// The kinds of a job's failure that are judged here: the `type` of a [`JobError`]. They are part of the API: never rename
-/// one.
+/// The kinds of failure of a job: the `type` of a [`JobError`]. They are part of the API: never rename one.
 pub mod kinds {
     /// The job exited with a code other than 0.
     pub const EXIT_CODE: &str = "exit-code";
-    /// A signal killed the job that nobody is known to have sent on purpose; out of memory, for one.
+    /// A signal killed the job, and it is not known that anybody sent it on purpose. One cause is running out of memory.
     pub const SIGNAL: &str = "signal";
-    /// The command is not there, or cannot be executed.
+    /// The command does not exist, or cannot be executed.
     pub const COMMAND_NOT_FOUND: &str = "command-not-found";
-    /// The job succeeded, and its result is larger than what can be kept.
+    /// The job exited with 0, but its result is too large to be kept.
     pub const RESULT_TOO_LARGE: &str = "result-too-large";
-    /// The job succeeded, and its result is nested deeper than what is kept.
+    /// The job exited with 0, but its result is nested too deep to be kept.
     pub const RESULT_TOO_DEEP: &str = "result-too-deep";
-    /// The job succeeded, and its result file is not valid JSON.
+    /// The job exited with 0, but its result file is not valid JSON.
     pub const RESULT_NOT_JSON: &str = "result-not-json";
-    /// The job exited with 0, and AWS would not show its log, where its result is.
+    /// The job exited with 0, but AWS denied access to its log, which has its result.
     pub const RESULT_UNREADABLE: &str = "result-unreadable";
-    /// AWS retired what the task ran on.
+    /// AWS retired the platform of the task.
     pub const TASK_RETIRED: &str = "task-retired";
-    /// Nobody saw how the job ended.
+    /// It is not known how the job ended.
     pub const TASK_LOST: &str = "task-lost";
-    /// The task was stopped, and not because the execution was cancelled.
+    /// The task was stopped for another reason than a cancel.
     pub const STOPPED: &str = "stopped";
     /// The execution was cancelled.
     pub const CANCELLED: &str = "cancelled";
-    /// The job was not over at its deadline.
+    /// The job was still running at its deadline.
     pub const TIMED_OUT: &str = "timed-out";
-    /// This installation knows no job of that name any more.
+    /// This installation no longer has a job of that name.
     pub const UNKNOWN_TASK: &str = "unknown-task";
-    /// ECS had no room for the task for as long as it was tried.
+    /// ECS had no capacity for the task until the deadline.
     pub const NO_CAPACITY: &str = "no-capacity";
-    /// ECS would not start the task.
+    /// ECS refused to start the task.
     pub const TASK_REFUSED: &str = "task-refused";
-    /// The workflow could not see the job through: AWS refused what it has to do, or failed for a day.
+    /// The workflow could not continue: AWS refused its calls, or failed for a day.
     pub const WORKFLOW_FAILED: &str = "workflow-failed";
-    /// ECS began to start the task, and could not: its image, say, or its network.
+    /// ECS began to start the task, but failed, for example because of its image or its network.
     pub const TASK_FAILED_TO_START: &str = "task-failed-to-start";
 }
 
-/// What shells report for a command that is there and cannot be executed
+/// The code that shells report for a command that exists but cannot be executed
 /// (<https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_08_02>).
 pub const NOT_EXECUTABLE: i32 = 126;
 
-/// What shells report for a command that is not there.
+/// The code that shells report for a command that does not exist.
 pub const NOT_FOUND: i32 = 127;
 
 /// What shells add to a signal's number to report it as an exit code.
@@ -64,8 +64,8 @@ const LAST_SIGNAL: i32 = 64;
 
 /// How a job's process ended.
 ///
-/// Where only a code is known, it is read as shells mean it: ECS reports 137 for a container that SIGKILL ended, and the
-/// worker passes its command's end on in the same way.
+/// If only a code is known, it is interpreted as in a shell: ECS reports 137 for a container that SIGKILL ended, and the worker
+/// exits in the same way as its command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
     /// It exited with this code.
@@ -74,17 +74,17 @@ pub enum Exit {
     Signal(i32),
     /// It could not be started.
     NotStarted {
-        /// What shells report then: [`NOT_FOUND`] or [`NOT_EXECUTABLE`].
+        /// The code that shells report: [`NOT_FOUND`] or [`NOT_EXECUTABLE`].
         code: i32,
-        /// Which command, and why not.
+        /// Which command, and why.
         why: String,
     },
-    /// Nobody saw its end; this is known instead.
+    /// It is not known how it ended; this is known instead.
     Lost(String),
 }
 
 impl Exit {
-    /// The exit code that tells of it, as shells do; `None` if it never ran or nobody saw.
+    /// Its exit code, as in a shell; `None` if it never ran or its end is unknown.
     #[must_use]
     pub fn code(&self) -> Option<i32> {
         match self {
@@ -112,9 +112,9 @@ pub enum Output {
     None,
     /// Nothing: the job printed something, and no JSON object or array.
     Text,
-    /// Nothing: what came last looks like broken JSON.
+    /// Nothing: the end of the output looks like broken JSON.
     Broken,
-    /// Nothing among the last lines of the log; there were more.
+    /// Nothing among the last lines of the log, which has more lines.
     OutOfReach,
     /// This value.
     Json(Json),
@@ -122,7 +122,7 @@ pub enum Output {
     TooLarge(usize),
     /// A value with this many levels: more than [`limits::RESULT_DEPTH`].
     TooDeep(usize),
-    /// A result file that cannot be taken, and why.
+    /// A result file that is not valid, and why.
     BadFile(String),
 }
 
@@ -153,14 +153,14 @@ pub enum ResultSource {
     File,
     /// The job's stdout.
     Stdout,
-    /// The task's log, where stdout and stderr are one.
+    /// The task's log, where stdout and stderr are one stream.
     Log,
-    /// There is none: the job printed nothing, or never ran. Also what older versions recorded, whatever there is.
+    /// There is none: the job printed nothing, or never ran. Older versions did not record a source, so their data has this too.
     #[default]
     None,
     /// There is none: the job printed something, and no JSON object or array.
     NoneInText,
-    /// There is none: what came last looks like broken JSON.
+    /// There is none: the end of the output looks like broken JSON.
     NoneButBroken,
     /// There is none among the last lines of the log.
     NoneInReach,
@@ -178,14 +178,14 @@ impl ResultSource {
         }
     }
 
-    /// What people have to know of a job that left no result and was expected to, if `completed`.
+    /// What to tell people about a job that left no result, although one was expected. If it `completed`, a result is expected.
     #[must_use]
     pub fn explanation(self, completed: bool) -> Option<&'static str> {
         match self {
             Self::File | Self::Stdout | Self::Log | Self::None => None,
-            Self::NoneButBroken => Some("the last output looks like broken JSON, so no result was taken"),
-            Self::NoneInText if completed => Some("the job printed no JSON object or array, and wrote no result file"),
-            Self::NoneInReach if completed => Some("the last 10,000 lines of the log hold no JSON object or array"),
+            Self::NoneButBroken => Some("the end of the output looks like broken JSON, so no result was taken"),
+            Self::NoneInText if completed => Some("the job printed no JSON object or array and wrote no result file"),
+            Self::NoneInReach if completed => Some("the last 10,000 lines of the log contain no JSON object or array"),
             Self::NoneInText | Self::NoneInReach => None,
         }
     }
@@ -197,8 +197,7 @@ impl ResultSource {
     }
 }
 
-/// What a job came to that ended by itself. `found` is where its output was looked for, `tail` the end of what it printed
-/// about its errors.
+/// The outcome of a job that ended by itself. `found` is where its output was searched, `tail` the end of its output, for an error.
 #[must_use]
 pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finished_at: Timestamp) -> Ending {
     let exit = exit.read_like_a_shell();
@@ -234,7 +233,7 @@ pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finish
     Ending { verdict, result, result_source, exit_code: exit.code(), finished_at }
 }
 
-/// Who ended a job that had not ended by itself.
+/// Who ended a job that did not end by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoppedBy {
     /// Its deadline passed.
@@ -245,8 +244,8 @@ pub enum StoppedBy {
     Other,
 }
 
-/// What a job came to that was stopped: however it ended then, it did not do what it was started for. A program that
-/// answers SIGTERM with exit code 0 has not completed. `timeout` is how long it was allowed to take.
+/// The outcome of a job that was stopped. Whatever its exit code, it did not complete: a program may exit with 0 on SIGTERM.
+/// `timeout` is how long it was allowed to take.
 #[must_use]
 pub fn cut_short(by: StoppedBy, timeout: Duration, ending: Ending) -> Ending {
     let log_tail = match &ending.verdict {
@@ -264,7 +263,7 @@ pub fn cut_short(by: StoppedBy, timeout: Duration, ending: Ending) -> Ending {
     Ending { verdict, ..ending }
 }
 
-/// A time in the largest unit that it is whole in: `90 s`, `2 min`, `24 h`.
+/// A duration in the largest unit in which it is a whole number: `90 s`, `2 min`, `24 h`.
 fn spoken(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds > 0 && seconds.is_multiple_of(3_600) => format!("{} h", seconds / 3_600),
@@ -273,7 +272,7 @@ fn spoken(time: Duration) -> String {
     }
 }
 
-/// A signal as people know it. Beyond these few, the numbers differ between platforms.
+/// A signal with its usual name. For other signals, the numbers differ between platforms.
 fn named(signal: i32) -> String {
     let name = match signal {
         2 => "SIGINT",
@@ -335,7 +334,7 @@ mod tests {
         for (output, source, told) in [
             (Output::None, ResultSource::None, None),
             (Output::Text, ResultSource::NoneInText, Some("the job printed no JSON object or array")),
-            (Output::Broken, ResultSource::NoneButBroken, Some("the last output looks like broken JSON")),
+            (Output::Broken, ResultSource::NoneButBroken, Some("the end of the output looks like broken JSON")),
             (Output::OutOfReach, ResultSource::NoneInReach, Some("the last 10,000 lines")),
         ] {
             let done = judged(Exit::Code(0), output, "");

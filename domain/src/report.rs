@@ -1,7 +1,7 @@
-//! A worker's report of how its job ended, for whoever records that.
+//! A worker's report of how its job ended, for the workflow or the reconciler, which records the outcome.
 //!
-//! ECS tells how a task ended in one exit code. The log holds what the job printed, but AWS allows only a few reads a second for a
-//! whole account. The worker knows both exactly.
+//! ECS reports only one exit code for a task. The log has what the job printed, but AWS allows only a few reads a second for a whole
+//! account. The worker knows both exactly.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ const KIND_BYTES: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// How the job ended, whoever told it to.
+    /// How the job ended, whether or not it was told to.
     pub ending: Ending,
-    /// Who told it to end, if anybody did: the first who did.
+    /// Who told it to end, if anybody did. If several did, the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
     /// What a newer version stored beside it.
@@ -48,7 +48,7 @@ pub enum Told {
 pub struct Unusable(String);
 
 impl Report {
-    /// A report of an end.
+    /// A report of this outcome.
     #[must_use]
     pub fn new(ending: Ending, told: Option<Told>) -> Self {
         Self { ending, told, unknown: Unknown::default() }
@@ -64,7 +64,7 @@ impl Report {
     pub fn read(text: &str) -> Result<Self, Unusable> {
         let unusable = |why: &str| Err(Unusable(why.to_owned()));
         if text.len() > BYTES {
-            return unusable("it is too large");
+            return unusable("the report is too large");
         }
         let report: Self = serde_json::from_str(text).map_err(|why| Unusable(why.to_string()))?;
         let result = report.ending.result.as_ref();
@@ -89,8 +89,7 @@ impl Report {
         }
     }
 
-    /// How the job ended, for whoever knows only whether the execution is being cancelled. `timeout` is how long the job was
-    /// allowed to take.
+    /// The job's outcome, given whether the execution is being cancelled. `timeout` is how long the job was allowed to take.
     #[must_use]
     pub fn ending(&self, cancelling: bool, timeout: Duration) -> Ending {
         let by = match self.told {
@@ -146,7 +145,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&Report::read(&newer).unwrap()).unwrap(), newer);
     }
 
-    /// A job may write under its worker's key.
+    /// A job could write under its worker's key.
     #[test]
     fn a_report_that_no_worker_writes_is_refused() {
         let error = || JobError::new("exit-code", "exited with code 3");
@@ -162,7 +161,7 @@ mod tests {
         for (read, why) in [
             (with(Verdict::Completed, &large), "its result exceeds the limits"),
             (with(Verdict::Completed, &deep), "its result exceeds the limits"),
-            (with(Verdict::Completed, &format!("[{large},{large}]")), "it is too large"),
+            (with(Verdict::Completed, &format!("[{large},{large}]")), "the report is too large"),
             (with(Verdict::Cancelled(error()), "null"), "a worker reports a success or a failure"),
             (with(Verdict::TimedOut(error()), "null"), "a worker reports a success or a failure"),
             (failed(JobError::new(kinds::TASK_RETIRED, "any")), "only ECS tells why a task was stopped"),

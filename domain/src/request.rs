@@ -1,4 +1,4 @@
-//! What somebody asked for.
+//! A caller's request to run a job.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,19 +7,19 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use crate::{Json, Pattern, limits};
 
-/// The job that a request without a `task` asks for: the demonstration job, which every installation has.
+/// The job of a request without a `task`: the demonstration job, which every installation has.
 pub const DEFAULT_TASK: &str = "demo";
 
 /// A job, as its caller described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What the job gets to work on.
+    /// The job's input.
     pub input: Json,
-    /// Name of the job, one of those that this installation knows.
+    /// Name of the job, one of those that this installation has.
     pub task: String,
-    /// How long it may take, from the moment it is accepted; whole seconds.
+    /// How long it may take from the moment it is accepted, in whole seconds.
     pub timeout: Duration,
-    /// How often it may be tried in all.
+    /// How often it may be tried in total.
     pub max_attempts: u32,
     /// The caller's own labels.
     pub tags: BTreeMap<String, String>,
@@ -30,14 +30,14 @@ pub struct Request {
 pub struct Violation {
     /// JSON Pointer (RFC 6901) into the body.
     pub pointer: String,
-    /// What is wrong there, and what would be right.
+    /// What is wrong there, and what is allowed.
     pub detail: String,
     /// The rule that it breaks, for programs. Part of the API: never rename one.
     pub rule: &'static str,
 }
 
 impl Request {
-    /// A request that says nothing but what there is to work on.
+    /// A request that has only an input.
     #[must_use]
     pub fn of(input: Json) -> Self {
         let (timeout, task) = (limits::DEFAULT_TIMEOUT, DEFAULT_TASK.to_owned());
@@ -105,9 +105,9 @@ impl Request {
         compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
 
-    /// A SHA-256 of the request as it was written, in hex: stored with each execution, for people who search the table for
-    /// repeats. Whether two requests are the same is decided by [`Request::differences`], which reads what is stored. Never
-    /// change what goes into it.
+    /// A SHA-256 of the request as it was written, in hex. It is stored with each execution, for people who search the table for
+    /// repeats. Whether two requests are the same is decided by [`Request::differences`], which compares with the stored request.
+    /// Never change what goes into it.
     #[must_use]
     pub fn fingerprint(&self, pattern: Pattern) -> String {
         let mut hash = Sha256::new();
@@ -134,15 +134,15 @@ fn tag_violations(key: &str, value: &str) -> Vec<Violation> {
         found.push(Violation { pointer: format!("/tags{}", pointer_to(key)), detail, rule });
     };
     if !(1..=limits::TAG_KEY_CHARS).contains(&key.chars().count()) {
-        wrong("tag-key-length", format!("a tag's key has 1 to {} characters", limits::TAG_KEY_CHARS));
+        wrong("tag-key-length", format!("a tag's key must have 1 to {} characters", limits::TAG_KEY_CHARS));
     }
     if value.chars().count() > limits::TAG_VALUE_CHARS {
-        wrong("tag-value-length", format!("a tag's value has at most {} characters", limits::TAG_VALUE_CHARS));
+        wrong("tag-value-length", format!("a tag's value may have at most {} characters", limits::TAG_VALUE_CHARS));
     }
     for (what, text) in [("key", key), ("value", value)] {
         if let Some(refused) = text.chars().find(|character| !may_be_in_a_tag(*character)) {
             let allowed = "letters, numbers, spaces and _ . : / = + - @";
-            wrong("tag-characters", format!("a tag's {what} has {allowed}, but this one has {refused:?}"));
+            wrong("tag-characters", format!("a tag's {what} may contain {allowed}, but this one contains {refused:?}"));
         }
         if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
             wrong("tag-reserved", format!("a tag's {what} may not begin with {:?}", "aws:"));
@@ -151,15 +151,15 @@ fn tag_violations(key: &str, value: &str) -> Vec<Violation> {
     found
 }
 
-/// One step of a JSON Pointer (RFC 6901): to the member of this name.
+/// One step of a JSON Pointer (RFC 6901), to the member with this name.
 #[must_use]
 pub fn pointer_to(member: &str) -> String {
     format!("/{}", member.replace('~', "~0").replace('/', "~1"))
 }
 
-/// What ECS allows in a tag's key or value: `[\p{L}\p{Z}\p{N}_.:/=+\-@]`, and not the beginning `aws:`, in whatever case
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html>). `RunTask` refuses anything else, and with it
-/// the job.
+/// What ECS allows in a tag's key or value: `[\p{L}\p{Z}\p{N}_.:/=+\-@]`, but not the prefix `aws:` in any case
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html>). `RunTask` refuses anything else, so the job could
+/// never start.
 fn may_be_in_a_tag(character: char) -> bool {
     use GeneralCategoryGroup::{Letter, Number, Separator};
     "_.:/=+-@".contains(character) || matches!(character.general_category_group(), Letter | Number | Separator)

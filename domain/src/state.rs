@@ -1,4 +1,4 @@
-//! The states of an execution and the one function that says what an event makes of them.
+//! The states of an execution, and the one function that computes the next state from an event.
 //!
 //! ```text
 //!             TaskStarted            Ended
@@ -7,10 +7,10 @@
 //!    └──────────▶ CANCELLING ◀┘ └────────────────────────────────┘
 //! ```
 //!
-//! A cancelled execution of which no task runs is CANCELLED at once: see `Execution::is_idle`.
+//! If none of its tasks is running, an execution that is cancelled is CANCELLED at once: see `Execution::is_idle`.
 //!
-//! `Ended` is taken in every state that is not final: a job may report before its start was recorded, and a workflow may
-//! fail before it could start anything.
+//! Every state that is not final accepts `Ended`: a job may report before its start was recorded, and a workflow may fail before
+//! it could start anything.
 //!
 //! **Invariant**: a final state never changes.
 
@@ -21,16 +21,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
 
-/// Which try of a job this is, from 1.
+/// Which attempt at running a job this is, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Attempt(NonZeroU32);
 
 impl Attempt {
-    /// The first try.
+    /// The first attempt.
     pub const FIRST: Self = Self(NonZeroU32::MIN);
 
-    /// The `number`th try, counted from 1; `None` for 0.
+    /// The `number`th attempt, counted from 1; `None` for 0.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
         NonZeroU32::new(number).map(Self)
@@ -42,7 +42,7 @@ impl Attempt {
         self.0.get()
     }
 
-    /// The try after this one.
+    /// The attempt after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -63,9 +63,9 @@ pub struct Run {
     pub attempt: Attempt,
     /// ARN of the ECS task.
     pub task_arn: String,
-    /// When it started: as ECS says once it has stopped, and until then when its start was recorded.
+    /// When it started: until it has stopped, the time when its start was recorded; after that, the time that ECS reports.
     pub started_at: Timestamp,
-    /// Where it prints to, if not where the execution's newest task does.
+    /// Where it prints to, if not to the same log as the execution's newest task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<JobLog>,
     /// What a newer version stored beside it.
@@ -78,13 +78,13 @@ impl Run {
         Self { attempt, task_arn: task_arn.to_owned(), started_at, log: None, unknown: Unknown::default() }
     }
 
-    /// The same, of a job that ended then: its start may have been recorded after its end.
+    /// The same for a job that ended at `at`, since its start may have been recorded after its end.
     fn ended(&self, at: Timestamp) -> Self {
         Self { started_at: self.started_at.min(at), ..self.clone() }
     }
 }
 
-/// Where an execution is. Each variant holds only what is true then.
+/// The state of an execution. Each variant has only what applies in that state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Accepted; no task has been recorded.
@@ -96,7 +96,7 @@ pub enum State {
         /// Id of the durable callback that wakes a waiting workflow.
         wake: Option<String>,
     },
-    /// Somebody asked for an end; the task, if there is one, is being stopped.
+    /// A cancel was requested; the task, if there is one, is being stopped.
     Cancelling {
         /// The newest task.
         run: Option<Run>,
@@ -112,24 +112,24 @@ pub enum State {
     },
 }
 
-/// What an execution came to.
+/// An execution's outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ending {
-    /// How it is judged.
+    /// Whether it completed, and if not, why.
     pub verdict: Verdict,
     /// The job's result. A job that failed may have one too.
     pub result: Option<Json>,
     /// Where the result comes from, or why there is none.
     #[serde(default, skip_serializing_if = "ResultSource::is_none")]
     pub result_source: ResultSource,
-    /// Exit code of the job; absent when it never ran or nobody saw it end.
+    /// Exit code of the job; absent if it never ran or its end is unknown.
     pub exit_code: Option<i32>,
     /// When the job ended.
     pub finished_at: Timestamp,
 }
 
-/// How an end is judged.
+/// How an outcome is classified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
@@ -139,7 +139,7 @@ pub enum Verdict {
     Failed(JobError),
     /// The deadline passed first.
     TimedOut(JobError),
-    /// It was stopped because somebody asked for it.
+    /// It was stopped because a cancel was requested.
     Cancelled(JobError),
 }
 
@@ -147,7 +147,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobError {
-    /// Stable, kebab-case kind, for programs.
+    /// Stable kind in kebab case, for programs.
     #[serde(rename = "type")]
     pub kind: String,
     /// What happened, for people; at most [`limits::ERROR_MESSAGE_BYTES`].
@@ -164,7 +164,7 @@ pub struct JobError {
 }
 
 impl JobError {
-    /// An error of a kind. A message that is too long keeps its end, behind a `…`.
+    /// An error of this kind. Of a message that is too long, the end is kept, after a `…`.
     #[must_use]
     pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
         let message = keep_end(message.into(), limits::ERROR_MESSAGE_BYTES);
@@ -177,7 +177,7 @@ impl JobError {
         Self { message: keep_end(message.into(), limits::ERROR_MESSAGE_BYTES), ..self.clone() }
     }
 
-    /// The same, with the end of what the job printed, if that is more than white space.
+    /// The same, with the end of what the job printed, unless that is only white space.
     #[must_use]
     pub fn with_log_tail(self, tail: &str) -> Self {
         let tail = tail.trim();
@@ -187,7 +187,7 @@ impl JobError {
 }
 
 impl Ending {
-    /// An end without a job's own: it never ran, or nobody can tell any more.
+    /// An outcome without the job's own exit: it never ran, or how it ended can no longer be determined.
     #[must_use]
     pub fn without_job(verdict: Verdict, finished_at: Timestamp) -> Self {
         Self { verdict, result: None, result_source: ResultSource::None, exit_code: None, finished_at }
@@ -201,7 +201,7 @@ impl Ending {
 }
 
 impl JobError {
-    /// The same, with a message of so many bytes at most.
+    /// The same, with a message of at most this many bytes.
     pub(crate) fn shortened(&self, bytes: usize) -> Self {
         Self { message: keep_end(self.message.clone(), bytes), ..self.clone() }
     }
@@ -219,11 +219,11 @@ fn keep_end(text: String, limit: usize) -> String {
 /// What can happen to an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Its workflow began: the durable execution with this ARN sees it through.
+    /// Its workflow began: the durable execution with this ARN drives it.
     WorkflowStarted {
         /// ARN of the durable execution.
         durable_execution_arn: String,
-        /// Where the tasks that it starts print to; `None` if it does not know the job.
+        /// Where the tasks that it starts print to; `None` if the workflow does not know the job.
         log: Option<JobLog>,
     },
     /// A task was started for an attempt.
@@ -233,9 +233,9 @@ pub enum Event {
         /// ARN of the ECS task.
         task_arn: String,
     },
-    /// A task of it is over, as ECS told by itself.
+    /// One of its tasks is over, as an event of ECS reported.
     TaskStopped {
-        /// What ECS told.
+        /// What ECS reported.
         task: Box<Task>,
     },
     /// The workflow is about to wait, and this callback wakes it.
@@ -243,40 +243,40 @@ pub enum Event {
         /// Id of the durable callback.
         callback_id: String,
     },
-    /// ECS could not start the task of an attempt now; it is asked again.
+    /// ECS had no capacity for the task of an attempt; the start is retried.
     NoCapacity {
         /// Which try it is.
         attempt: Attempt,
         /// What ECS says.
         why: String,
-        /// When it is asked again.
+        /// When it is retried.
         until: Timestamp,
     },
-    /// AWS denied the start of an attempt's task; it is tried again.
+    /// AWS denied the start of an attempt's task; it is retried.
     StartDenied {
         /// Which try it is.
         attempt: Attempt,
         /// What AWS says.
         why: String,
-        /// When it is tried again.
+        /// When the start is retried.
         until: Timestamp,
     },
-    /// An attempt failed, and is not yet the end.
+    /// An attempt failed, and the execution continues.
     AttemptFailed {
         /// Which try it was.
         attempt: Attempt,
         /// Why it failed.
         error: JobError,
-        /// Whether the platform failed, not the job: then it does not count among the job's attempts.
+        /// Whether the platform failed, not the job, so that it does not count among the job's attempts.
         excused: bool,
-        /// Exit code of the job, if it ran and somebody saw it end.
+        /// Exit code of the job, if it ran and its end is known.
         exit_code: Option<i32>,
     },
-    /// Somebody asked for an end.
+    /// A cancel was requested.
     CancelRequested,
-    /// Somebody looked after it and found that it goes its way.
+    /// The sweep visited it and found that it is making progress.
     Attended,
-    /// Somebody looked after it and could not do what there is to do.
+    /// The sweep visited it but could not do what it should have done.
     Postponed,
     /// It is over.
     Ended(Ending),
@@ -300,7 +300,7 @@ impl Event {
     }
 }
 
-/// A state without what is in it: the API's `status`.
+/// A state without its data: the API's `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -308,7 +308,7 @@ pub enum Status {
     Pending,
     /// A task was started.
     Running,
-    /// Being stopped because somebody asked for it.
+    /// Being stopped because a cancel was requested.
     Cancelling,
     /// The job exited with 0.
     Completed,
@@ -316,7 +316,7 @@ pub enum Status {
     Failed,
     /// The deadline passed first.
     TimedOut,
-    /// Stopped because somebody asked for it.
+    /// Stopped because a cancel was requested.
     Cancelled,
 }
 
@@ -330,7 +330,7 @@ impl Status {
         }
     }
 
-    /// The name it has in the API and in the table.
+    /// Its name in the API and in the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -351,7 +351,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// An event that a state does not take.
+/// An event that a state refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {from} execution refuses {event}: {why}")]
 pub struct Refused {
@@ -407,7 +407,7 @@ impl State {
         }
     }
 
-    /// The same, with the start of a task as ECS tells it.
+    /// The same, with the time at which a task started, as ECS reports it.
     pub(crate) fn with_start_of(&self, task: &Task) -> Self {
         let mut next = self.clone();
         if matches!(next, Self::Final { .. }) {
@@ -420,17 +420,16 @@ impl State {
         next
     }
 
-    /// The state that `event`, seen at `at`, leads to. Steps run at least once: an event that is already recorded is
+    /// The state after `event`, which was observed at `at`. Steps run at least once, so an event that is already recorded gives
     /// `None`, not an error.
     ///
     /// # Errors
     ///
-    /// [`Refused`] when the event cannot be true of this state, or comes after the end.
+    /// [`Refused`] if the event is impossible in this state, or the execution is over.
     pub fn on(&self, event: &Event, at: Timestamp) -> Result<Option<Self>, Refused> {
         let refused = |why| Refused { from: self.status(), event: event.name(), why };
         match (self, event) {
-            // Which durable execution it is, what was told of its task, when it was looked after, what it waits for and which
-            // attempts failed lies beside the state: see `Execution::after`.
+            // These events change what an execution stores outside of its state: see `Execution::after`.
             (
                 Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
                 Event::WorkflowStarted { .. }
@@ -480,7 +479,7 @@ impl State {
             (Self::Final { .. }, Event::CancelRequested) => Err(refused("it is over")),
 
             (Self::Pending | Self::Running { .. }, Event::Ended(Ending { verdict: Verdict::Cancelled(_), .. })) => {
-                Err(refused("nobody asked for it to be cancelled"))
+                Err(refused("no cancel was requested"))
             }
             (Self::Pending, Event::Ended(ending)) => Ok(Some(Self::Final { run: None, ending: ending.clone() })),
             (Self::Running { run, .. }, Event::Ended(ending)) => {
@@ -496,7 +495,7 @@ impl State {
     }
 }
 
-/// The run that a started task makes, `None` if it is known already or was overtaken by a later attempt.
+/// The run of a task that was started; `None` if it is already known or a later attempt has begun.
 fn next_run(
     newest: Option<&Run>,
     attempt: Attempt,

@@ -1,10 +1,10 @@
-//! What is known of a task: what ECS says of it, and what it printed.
+//! What is known about a task: what ECS reports, and what it printed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Longest event that the `awslogs` driver writes, in bytes; it cuts a longer line into several events
-/// (`maximumBytesPerEvent` in moby's `daemon/logger/awslogs/cloudwatchlogs.go`: 262,144 less 26 of overhead).
+/// (`maximumBytesPerEvent` in moby's `daemon/logger/awslogs/cloudwatchlogs.go`: 262,144 minus 26 of overhead).
 pub const MAX_EVENT_BYTES: usize = 262_144 - 26;
 
 /// A task, as ECS describes it.
@@ -29,7 +29,7 @@ pub struct Task {
     pub stopped_at: Option<Timestamp>,
     /// Its containers.
     pub containers: Vec<Container>,
-    /// Variables that it was started with; nobody needs them any more once it is over.
+    /// The environment variables that it was started with. They are not needed once it is over.
     #[serde(skip)]
     pub environment: Vec<(String, String)>,
 }
@@ -40,10 +40,10 @@ pub struct Task {
 pub struct Container {
     /// Its name in the task definition.
     pub name: String,
-    /// Absent when it never ran, or nobody saw it end.
+    /// Absent if it never ran, or its end is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// What ECS says went wrong with it.
+    /// What went wrong with it, as ECS reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What happened to an execution and when, bounded.
+//! What happened to an execution and when, with a limited number of entries.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,27 +11,27 @@ use crate::{Attempt, Unknown, limits};
 pub enum Moment {
     /// The request was accepted and stored.
     Created,
-    /// The workflow began to see it through.
+    /// Its workflow began.
     WorkflowStarted,
     /// A task was started for an attempt.
     TaskStarted,
-    /// ECS has no room for a task, or takes no more calls: it is asked again and again.
+    /// ECS has no capacity for a task, or throttles: the start is retried.
     WaitingForCapacity,
     /// An attempt failed, and may be followed by another.
     AttemptFailed,
-    /// Somebody asked for it to be stopped.
+    /// A cancel was requested.
     CancelRequested,
-    /// The job left no result, and was expected to.
+    /// The job left no result, although one was expected.
     NoResult,
     /// It reached its final state.
     Ended,
-    /// Something that only a newer version of this code knows, by its stored name.
+    /// A moment that only a newer version of this code knows, by its stored name.
     #[serde(untagged)]
     Other(String),
 }
 
 impl Moment {
-    /// The name it has in the API and in the table.
+    /// Its name in the API and in the table.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -55,7 +55,7 @@ pub struct Entry {
     pub at: Timestamp,
     /// What happened.
     pub what: Moment,
-    /// What a reader wants to know of it: the attempt, the final status.
+    /// More about it, for people: the attempt, the final status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What a newer version stored beside it.
@@ -64,7 +64,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether it tells that an attempt waits for capacity.
+    /// Whether it says that this attempt waits for capacity.
     pub(crate) fn tells_of_capacity(&self, attempt: Attempt) -> bool {
         let prefix = format!("attempt {attempt}:");
         self.what == Moment::WaitingForCapacity
@@ -84,7 +84,7 @@ impl Timeline {
         &self.0
     }
 
-    /// Adds an entry. A full timeline forgets its second: how it began and what came last are what people look for.
+    /// Adds an entry. A full timeline drops its second entry: people look for how an execution began and what happened last.
     pub(crate) fn push(&mut self, at: Timestamp, what: Moment, mut detail: Option<String>) {
         if let Some(detail) = &mut detail {
             detail.truncate(detail.floor_char_boundary(limits::DETAIL_BYTES));

@@ -1,15 +1,15 @@
-//! What a newer version of this code stored and this one does not know.
+//! Attributes that a newer version of this code stored and this one does not know.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Stored attributes that this version does not know, by name. They are read, carried along and written back unchanged: a
-/// workflow that runs for a year goes on writing with the version that it started on.
+/// Stored attributes that this version does not know, by name. They are read, carried along and written back unchanged, because a
+/// workflow that runs for a year keeps writing with the version that it started on.
 ///
-/// **Invariant**: what is added to stored data is made of strings, numbers that fit `i64` or `f64`, booleans, null, lists and
-/// maps. `DynamoDB`'s sets and binary values would not come back as they were.
+/// **Invariant**: attributes that are added to stored data consist of strings, numbers that fit `i64` or `f64`, booleans, null,
+/// lists and maps. `DynamoDB`'s sets and binary values would not be written back as they were.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Unknown(BTreeMap<String, Value>);

@@ -1,4 +1,4 @@
-//! An execution that waits to start a task: how long, and how it ends if that is not to be.
+//! An execution that waits to start a task: how long it waits, and how it ends if it cannot start one.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, limits, output::kinds};
 
-/// No task is being started: the workflow sleeps.
+/// No task is being started, because the workflow waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// The attempt that is to be started then.
+    /// The attempt that starts after the wait.
     pub attempt: Attempt,
-    /// When it is to be started; the deadline at the latest. Until then no call of ECS is in flight.
+    /// When it starts; at the deadline at the latest. Until then, no call to ECS is in flight.
     pub until: Timestamp,
     /// What ECS said, if it had no capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ pub struct Waiting {
     pub unknown: Unknown,
 }
 
-/// AWS denies the start of a task.
+/// AWS keeps denying the start of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denied {
     /// Since when.
@@ -38,13 +38,13 @@ pub struct Denied {
 }
 
 impl Waiting {
-    /// A wait before `attempt` for nothing but the time.
+    /// A plain wait before `attempt`.
     pub(crate) fn until(attempt: Attempt, until: Timestamp) -> Self {
         Self { attempt, until, why: None, denied: None, unknown: Unknown::default() }
     }
 }
 
-/// How far apart the clocks of two functions may be.
+/// How much the clocks of two functions may differ.
 const SKEW: SignedDuration = SignedDuration::from_secs(1);
 
 /// The wait before `attempt`, the second or a later one: 5 s, 10 s, 20 s … 5 min.
@@ -55,14 +55,14 @@ pub fn backoff_before(attempt: Attempt) -> Duration {
 
 /// The longest wait for capacity.
 ///
-/// Each try is an operation, of the 3,000 that a durable execution may have. A wait is a hundredth of the execution's age or
-/// more, so a year of waiting costs at most about 1,300 tries however many attempts it is spread over: 100 in the first 8 h, 500
-/// until waits of 12 h are reached after 50 days, and two a day from then on.
+/// Each try is an operation, of the 3,000 that a durable execution may have. A wait is at least a hundredth of the execution's age,
+/// so a year of waiting takes at most about 1,300 tries, however many attempts share it: 100 in the first 8 h, 500 until the waits
+/// reach 12 h after 50 days, and two a day after that.
 const LONGEST_FOR_CAPACITY: SignedDuration = SignedDuration::from_hours(12);
 
 impl Execution {
-    /// How long to wait for capacity before `attempt` is started again: as long as it has waited, from 1 s to 5 min, and a
-    /// hundredth of the execution's age at least. Not past the deadline.
+    /// How long to wait for capacity before the start of `attempt` is retried: as long as it has waited so far, from 1 s to 5 min,
+    /// but at least a hundredth of the execution's age. Not past the deadline.
     #[must_use]
     pub fn wait_for_capacity(&self, attempt: Attempt, now: Timestamp) -> Duration {
         let told = self.timeline.entries().iter().find(|entry| entry.tells_of_capacity(attempt));
@@ -73,8 +73,8 @@ impl Execution {
         self.until_deadline(Duration::from_secs(wait.as_secs().unsigned_abs()), now)
     }
 
-    /// How long to wait before `attempt` is started again whose start AWS denies: as long as it has been denied, from 1 s to 5
-    /// min. Not past the deadline.
+    /// How long to wait before the start of `attempt`, which AWS denies, is retried: as long as it has been denied so far, from 1 s
+    /// to 5 min. Not past the deadline.
     #[must_use]
     pub fn wait_for_permission(&self, attempt: Attempt, now: Timestamp) -> Duration {
         let (second, most) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
@@ -96,43 +96,43 @@ impl Execution {
         Waiting { denied: Some(denied), ..Waiting::until(attempt, until.min(self.deadline)) }
     }
 
-    /// How much longer `attempt` is to wait: whoever would start its task before that could start one of an execution that
-    /// was cancelled because it waits.
+    /// How much longer `attempt` has to wait. Starting its task earlier could start one for an execution that was cancelled because
+    /// it was waiting.
     #[must_use]
     pub fn still_waits(&self, attempt: Attempt, now: Timestamp) -> Option<Duration> {
         let waiting = self.waiting.as_ref().filter(|waiting| waiting.attempt == attempt)?;
         (now < waiting.until - SKEW).then(|| waiting.until.duration_since(now).unsigned_abs())
     }
 
-    /// A wait that does not outlast the deadline: in whole seconds, at least one.
+    /// A wait that does not extend beyond the deadline: in whole seconds, at least one.
     #[must_use]
     pub fn until_deadline(&self, wait: Duration, now: Timestamp) -> Duration {
         let left = u64::try_from(self.deadline.duration_since(now).as_secs()).unwrap_or_default();
-        // One second past the deadline: who looks then has to see it passed.
+        // Until one second past the deadline, so that the workflow then sees that it has passed.
         wait.min(Duration::from_secs(left + 1)).max(Duration::from_secs(1))
     }
 
-    /// Whether ECS still knows the client token of whatever start of `attempt` may have gone unrecorded, so that repeating the
-    /// start finds its task. A token lives for an hour after its task's end, and 24 h at most
-    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ECS_Idempotency.html>). All starts before the end of the
-    /// last wait are known to have started nothing.
+    /// Whether ECS still knows the client token of every start of `attempt` that may not have been recorded, so that repeating the
+    /// start finds its task. A token is valid for an hour after its task's end, and for 24 h at most
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ECS_Idempotency.html>). Starts before the end of the last wait
+    /// are known to have started nothing.
     #[must_use]
     pub fn token_is_alive(&self, attempt: Attempt, now: Timestamp) -> bool {
         self.waited_for_capacity(attempt).is_some_and(|until| now < until + SignedDuration::from_mins(50))
     }
 
-    /// Until when `attempt` waited for capacity last, if it did.
+    /// When the last wait of `attempt` for capacity ended, if there was one.
     #[must_use]
     pub fn waited_for_capacity(&self, attempt: Attempt) -> Option<Timestamp> {
         let refused = |waiting: &&Waiting| waiting.attempt == attempt && waiting.why.is_some();
         self.waiting.as_ref().filter(refused).map(|waiting| waiting.until)
     }
 
-    /// Whether no task of it runs, and none is being started at `at`.
+    /// Whether none of its tasks is running, and none is being started at `at`.
     ///
-    /// Before a workflow has accepted it, nothing can have been started; whichever is recorded first, the acceptance or an
-    /// end, is seen by the other. While its workflow waits, nobody calls ECS: the wait is recorded before it begins. When it is
-    /// about to end, a task may be started.
+    /// Before a workflow has accepted it, nothing can have been started. If an acceptance and an end compete, the second to be
+    /// recorded sees the first. While its workflow waits, nothing calls ECS, because the wait is recorded before it begins. When the
+    /// wait is about to end, a task may be started.
     #[must_use]
     pub fn is_idle(&self, at: Timestamp) -> bool {
         let waits = self.waiting.as_ref().is_some_and(|waiting| at < waiting.until - SKEW);
@@ -143,7 +143,7 @@ impl Execution {
         }
     }
 
-    /// How it ends at `now` if no task of it runs: cancelled, or at its deadline. It tells what the last attempt came to.
+    /// How it ends at `now` if none of its tasks is running: cancelled, or at its deadline. Includes the outcome of the last attempt.
     #[must_use]
     pub fn ending_without_task(&self, now: Timestamp) -> Option<Ending> {
         let waiting = self.waiting.as_ref();
@@ -187,7 +187,7 @@ impl Execution {
     }
 }
 
-/// What AWS says, with the beginning of a long text.
+/// AWS's message; of a long one, only the beginning.
 pub(crate) fn shortened(why: &str) -> String {
     why.get(..why.floor_char_boundary(limits::DETAIL_BYTES)).unwrap_or_default().to_owned()
 }

@@ -1,5 +1,5 @@
-//! What a JSON text stands for, to compare two texts by. Numbers are compared as decimals of any size, since a float would take
-//! two different large ones for equal.
+//! The value of a JSON text, to compare two texts by value. Numbers are compared as decimals of any size, since two different large
+//! numbers can be equal as floats.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The value of a text. Recurses once for each level of nesting: bound the depth first.
+/// The value of a text. Recurses once for each level of nesting, so check the depth first.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Value {
     /// A number with its sign, its digits without zeros at either end, and the power of ten of the last of them.
@@ -22,12 +22,12 @@ pub(super) enum Value {
     List(Vec<Self>),
     /// Sorted by key. Two members with the same key stay in their order.
     Object(Vec<(String, Self)>),
-    /// `true`, `false`, `null`, and what has no value that can be told: a number with an absurd exponent, a string that is not
-    /// valid Unicode. Compared as text.
+    /// `true`, `false`, `null`, and anything whose value cannot be determined: a number with an absurd exponent, a string that is
+    /// not valid Unicode. Compared as text.
     Literal(String),
 }
 
-/// What `text` stands for.
+/// The value of `text`.
 pub(super) fn of(text: &RawValue) -> Value {
     let json = text.get();
     let read = match json.as_bytes().first() {
@@ -46,7 +46,7 @@ pub(super) fn of(text: &RawValue) -> Value {
     read.unwrap_or_else(|| Value::Literal(json.to_owned()))
 }
 
-/// A JSON number; `None` if its exponent is beyond any that is meant.
+/// A JSON number; `None` if its exponent is absurdly large.
 fn number(text: &str) -> Option<Value> {
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
@@ -62,7 +62,7 @@ fn number(text: &str) -> Option<Value> {
     Some(Value::Number { negative, digits: digits.trim_start_matches('0').to_owned(), exponent })
 }
 
-/// An object's members as they come, each value as its text.
+/// An object's members in their order, each value as its text.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

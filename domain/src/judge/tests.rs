@@ -155,7 +155,7 @@ fn what_the_platform_stopped_has_not_completed_and_is_excused() {
         let reason = format!("{MAINTENANCE}.");
         let retired = Task { stopped_reason: Some(reason.clone()), ..task(Some(143), code) };
         let (ending, told) = judged(&execution(), &retired, &[]);
-        assert_eq!(told, format!("failed: task-retired: AWS retired what the task ran on: {reason}"), "{code}");
+        assert_eq!(told, format!("failed: task-retired: AWS retired the platform of the task: {reason}"), "{code}");
         assert!(excused(&ending) && worth_another(&ending), "{code}");
     }
     let cancelled = Task { stopped_reason: Some(MAINTENANCE.into()), ..task(Some(143), "TerminationNotice") };

@@ -1,27 +1,27 @@
-//! Finds the result in what a job prints: the last JSON object or array that stands on lines of its own.
+//! Finds the result in what a job prints: the last JSON object or array on lines of its own.
 //!
 //! A document begins with `{` or `[` as the first character of a line, may span lines, and nothing follows it on its last
-//! line. What looks like broken JSON hides the documents before it: it may be the result that the job meant to print. Plain
-//! text, `[INFO] text` and bare scalars change nothing.
+//! line. Something that looks like broken JSON hides the documents before it, since it may be the result that the job meant to
+//! print. Plain text, `[INFO] text` and bare scalars are ignored.
 //!
 //! **Invariant**: the result is a whole document or nothing. After broken JSON, brackets are counted until they balance, so
-//! that a part of a larger document is never taken for one. Memory is bounded, and each byte is looked at once.
+//! that a part of a larger document is never mistaken for a document. Memory is bounded, and each byte is examined once.
 
 use super::Output;
 use crate::{Json, limits};
 
-/// Deepest nesting that is followed, in levels; one byte of memory for each.
+/// Deepest nesting that is tracked, in levels; one byte of memory for each.
 const FOLLOWED: usize = 1024 * 1024;
 
 /// Longest of [`NOT_QUITE_JSON`], in bytes.
 const WORD_BYTES: usize = 10;
 
-/// Values that programs print where JSON has none, or writes them in another way.
+/// Values that programs print although JSON does not have them, or writes them differently.
 const NOT_QUITE_JSON: [&[u8]; 8] = [b"NaN", b"nan", b"inf", b"Infinity", b"None", b"True", b"False", b"undefined"];
 
 const ESCAPE: u8 = 0x1b;
 
-/// Looks at a stream of bytes, as it comes.
+/// Scans a stream of bytes as it arrives.
 #[derive(Debug)]
 pub struct Scanner {
     mode: Mode,
@@ -32,17 +32,17 @@ pub struct Scanner {
     printed: bool,
     /// The next byte is the first of a line.
     line_begins: bool,
-    /// How far a terminal's escape sequence is.
+    /// The state of a terminal's escape sequence.
     sequence: Sequence,
     from: From,
 }
 
-/// What is looked at.
+/// What is scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
     /// What the job prints.
     Job,
-    /// Its log, where what is not UTF-8 was replaced.
+    /// Its log, in which invalid UTF-8 was replaced.
     Log,
     /// The end of its log.
     EndOfLog,
@@ -60,20 +60,20 @@ enum Mode {
     Document,
     /// In a line that begins with `[` and a word.
     Word,
-    /// Behind a document, on its last line.
+    /// After a document, on its last line.
     Behind,
-    /// In what was broken, until its brackets balance.
+    /// In a broken document, until its brackets balance.
     Broken(Broken),
 }
 
 #[derive(Debug)]
 struct Broken {
     depth: usize,
-    /// It is what a log begins with that was cut: nobody knows how many brackets are open.
+    /// It is the beginning of a log that was cut, so it is not known how many brackets are open.
     unknown: bool,
     quote: Option<u8>,
     escaped: bool,
-    /// What has to close it, if it is still on its first line.
+    /// The bracket that has to close it, if it is still on its first line.
     closer: Option<u8>,
     /// The last byte besides white space.
     last: u8,
@@ -101,8 +101,8 @@ impl Default for Scanner {
 }
 
 impl Scanner {
-    /// For the lines of a log: what was not UTF-8 is U+FFFD there. `cut` if it does not begin with the job's first line; then
-    /// it may begin inside a document.
+    /// For the lines of a log, in which invalid UTF-8 is U+FFFD. `cut` if it does not begin with the job's first line, so that it may
+    /// begin inside a document.
     #[must_use]
     pub fn for_log(cut: bool) -> Self {
         let inside = Broken { depth: usize::MAX, unknown: true, quote: None, escaped: false, closer: None, last: 0 };
@@ -110,7 +110,7 @@ impl Scanner {
         Self { mode, from: if cut { From::EndOfLog } else { From::Log }, ..Self::default() }
     }
 
-    /// Looks at the next bytes; they may end anywhere.
+    /// Scans the next bytes; they may end anywhere.
     pub fn see(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((byte, more)) = rest.split_first() {
@@ -174,7 +174,7 @@ impl Scanner {
         self.sequence = Sequence::None;
     }
 
-    /// Whether the byte belongs to a terminal's escape sequence, as `ESC [ 3 2 m`.
+    /// Whether the byte belongs to a terminal's escape sequence, such as `ESC [ 3 2 m`.
     fn in_sequence(&mut self, byte: u8) -> bool {
         let (next, belongs) = match (self.sequence, byte) {
             _ if ends_line(byte) => (Sequence::None, false),
@@ -208,10 +208,10 @@ impl Scanner {
         }
     }
 
-    /// The document cannot go on with this byte.
+    /// This byte is not valid in the document.
     fn wrong(&mut self, byte: u8, line_begins: bool) {
         if self.document.in_string() && ends_line(byte) {
-            // No document has a line's end in a string: the line was cut off, and the next has nothing to do with it.
+            // A JSON string cannot contain the end of a line: the line was cut off, and the next one is unrelated.
             self.last = Some(Output::Broken);
             self.fresh();
         } else if !self.document.looks_like_json {
@@ -226,7 +226,7 @@ impl Scanner {
         }
     }
 
-    /// What came is broken; so many of its brackets are open.
+    /// The document is broken, and `depth` of its brackets are open.
     fn break_off(&mut self, byte: u8, depth: usize) {
         self.last = Some(Output::Broken);
         let quote = self.document.in_string().then_some(b'"');
@@ -304,21 +304,21 @@ impl Scanner {
     }
 }
 
-/// A carriage return does too: progress bars begin their line again with it.
+/// A carriage return ends a line too: progress bars use it to rewrite their line.
 fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// Whether no line inside a document begins with this byte, which is the first of a line, be the document JSON, Python's or
-/// JavaScript's: their inner lines are indented, or begin with a bracket, a quote, a number or a constant.
+/// Whether a line that begins with this byte cannot be inside a document, be it JSON, Python's or JavaScript's: their inner lines
+/// are indented, or begin with a bracket, a quote, a number or a constant.
 fn begins_text(byte: u8) -> bool {
     byte.is_ascii_alphabetic() && !b"tfnuNITF".contains(&byte)
 }
 
-/// A document that is being read, as strictly as <https://www.rfc-editor.org/rfc/rfc8259> has it.
+/// A document that is being read, strictly as in <https://www.rfc-editor.org/rfc/rfc8259>.
 #[derive(Debug, Default)]
 struct Document {
-    /// All of it so far, while it is not too large.
+    /// Its text so far, unless it is too large.
     text: Vec<u8>,
     bytes: usize,
     /// The brackets that are open.
@@ -327,7 +327,7 @@ struct Document {
     expect: Expect,
     opener: u8,
     on_first_line: bool,
-    /// It is more than a bracket and a word or number, as text begins with.
+    /// It is more than a bracket followed by a word or number, which plain text may begin with.
     looks_like_json: bool,
     tainted: bool,
     word: Vec<u8>,
@@ -398,7 +398,7 @@ impl Document {
         matches!(self.expect, Expect::Text { .. } | Expect::Escaped { .. } | Expect::Hex { .. })
     }
 
-    /// Whether what is wrong may be a word right behind the first bracket.
+    /// Whether the invalid byte may belong to a word right after the first bracket.
     fn may_be_word(&mut self) -> bool {
         let inner = self.text.get(1..).unwrap_or_default().trim_ascii();
         self.word = inner.strip_prefix(b"-").unwrap_or(inner).to_vec();
@@ -449,7 +449,7 @@ impl Document {
             (E::Integer | E::Zero | E::Fraction, b'e' | b'E') => E::E,
             (E::E, b'+' | b'-') => E::Sign,
             (E::E | E::Sign | E::Exponent, b'0'..=b'9') => E::Exponent,
-            // A number ends where something else begins.
+            // The number ends before this byte.
             (E::Zero | E::Integer | E::Fraction | E::Exponent, _) => {
                 self.expect = E::CommaOrEnd;
                 return self.step(byte);
@@ -508,7 +508,7 @@ impl Document {
         if self.stack.is_empty() { Step::Whole } else { Step::More }
     }
 
-    /// What a whole document is as a result.
+    /// The result that a whole document gives.
     fn output(self, replaced: bool) -> Output {
         if self.tainted {
             return Output::Broken;
