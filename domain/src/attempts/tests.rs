@@ -95,6 +95,18 @@ fn what_follows_every_outcome_in_every_state() {
 }
 
 #[test]
+fn a_job_with_one_attempt_is_retried_only_after_a_failure_of_the_platform() {
+    let expected = |outcome: &str| match outcome {
+        "exited with 1" => [false, true],
+        "lost its host" | "did not start" | "was retired" => [true, true],
+        _ => [false, false],
+    };
+    for (outcome, ending) in outcomes() {
+        assert_eq!([1, 2].map(|attempts| may_retry(attempts, &ending)), expected(outcome), "{outcome}");
+    }
+}
+
+#[test]
 fn attempts_are_limited_and_so_are_those_that_do_not_count() {
     for (ending, limit) in [
         (failed(kinds::EXIT_CODE, None, Some(1)), 2),
