@@ -175,7 +175,7 @@ pub(crate) struct ErrorView {
 impl ErrorView {
     pub(crate) fn of(error: JobError, exit_code: Option<i32>) -> Self {
         Self {
-            r#type: error.kind,
+            r#type: error.kind.to_string(),
             message: error.message,
             log_tail: error.log_tail,
             exit_code,

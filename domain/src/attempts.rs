@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Ending, Event, Execution, JobError, Moment, State, Unknown, Verdict, Waiting, judge, limits,
-    output::kinds, waiting::backoff_before,
+    Attempt, Ending, ErrorKind, Event, Execution, JobError, Moment, State, Unknown, Verdict, Waiting, judge, limits,
+    waiting::backoff_before,
 };
 
 /// What follows the end of an attempt.
@@ -80,7 +80,7 @@ impl FailedAttempts {
 
     /// With one more.
     fn and(&self, attempt: Attempt, error: &JobError, excused: bool, exit_code: Option<i32>) -> Self {
-        let retired = excused && error.kind == kinds::TASK_RETIRED;
+        let retired = excused && error.kind == ErrorKind::TaskRetired;
         Self {
             last: Some(attempt),
             excused: self.excused + u32::from(excused && !retired),
@@ -172,7 +172,7 @@ impl Execution {
             return None;
         }
         let what = format!("cancelled; {}", self.told(newest, error, ending.exit_code));
-        let error = JobError { stop_code: error.stop_code.clone(), ..JobError::new(kinds::CANCELLED, what) };
+        let error = JobError { stop_code: error.stop_code.clone(), ..JobError::new(ErrorKind::Cancelled, what) };
         Some(Ending { verdict: Verdict::Cancelled(error), ..ending.clone() })
     }
 

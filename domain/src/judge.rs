@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    Ending, Execution, JobError, Pattern, Report, Run, State, Told, Verdict,
-    output::{Exit, Output, ResultSource, Scanner, StoppedBy, cut_short, judge, kinds},
+    Ending, ErrorKind, Execution, JobError, Pattern, Report, Run, State, Told, Verdict,
+    output::{Exit, Output, ResultSource, Scanner, StoppedBy, cut_short, judge},
     task::{Container, Line, MAX_EVENT_BYTES, Task},
 };
 
@@ -120,7 +120,7 @@ pub fn ending_without_log(execution: &Execution, task: Option<&Task>, why: &str,
     match &mut ending.verdict {
         verdict @ Verdict::Completed => {
             let what = format!("exited with code 0, but its result could not be read: {why}");
-            *verdict = Verdict::Failed(JobError::new(kinds::RESULT_UNREADABLE, what));
+            *verdict = Verdict::Failed(JobError::new(ErrorKind::ResultUnreadable, what));
         }
         Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
             *error = error.with_message(format!("{}; its log could not be read: {why}", error.message));
@@ -139,7 +139,25 @@ pub fn exit_code(execution: &Execution, task: &Task) -> Option<i32> {
 #[must_use]
 pub fn worth_another(ending: &Ending) -> bool {
     match &ending.verdict {
-        Verdict::Failed(error) => ![kinds::RESULT_UNREADABLE, kinds::WORKFLOW_FAILED].contains(&&*error.kind),
+        Verdict::Failed(error) => match error.kind {
+            ErrorKind::ResultUnreadable | ErrorKind::WorkflowFailed => false,
+            ErrorKind::ExitCode
+            | ErrorKind::Signal
+            | ErrorKind::CommandNotFound
+            | ErrorKind::ResultTooLarge
+            | ErrorKind::ResultTooDeep
+            | ErrorKind::ResultNotJson
+            | ErrorKind::TaskRetired
+            | ErrorKind::TaskLost
+            | ErrorKind::Stopped
+            | ErrorKind::Cancelled
+            | ErrorKind::TimedOut
+            | ErrorKind::UnknownTask
+            | ErrorKind::NoCapacity
+            | ErrorKind::TaskRefused
+            | ErrorKind::TaskFailedToStart
+            | ErrorKind::Other(_) => true,
+        },
         Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
     }
 }
@@ -156,7 +174,8 @@ pub fn excused(ending: &Ending) -> bool {
     const PLATFORM: [&str; 3] = [FAILED_TO_START, "SpotInterruption", "InfrastructureHealth"];
     match &ending.verdict {
         Verdict::Failed(error) => {
-            error.kind == kinds::TASK_RETIRED || error.stop_code.as_deref().is_some_and(|code| PLATFORM.contains(&code))
+            error.kind == ErrorKind::TaskRetired
+                || error.stop_code.as_deref().is_some_and(|code| PLATFORM.contains(&code))
         }
         Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
     }
@@ -237,11 +256,11 @@ fn explain(error: &mut JobError, execution: &Execution, task: Option<&Task>) {
     let reason = working(execution, task).and_then(|seen| seen.reason.clone());
     if task.stop_code.as_deref() == Some(FAILED_TO_START) {
         let why = reason.or_else(|| task.stopped_reason.clone()).unwrap_or_else(|| error.message.clone());
-        *error = JobError { kind: kinds::TASK_FAILED_TO_START.into(), ..error.with_message(why) };
-    } else if error.kind == kinds::STOPPED && is_retired(task) {
+        *error = JobError { kind: ErrorKind::TaskFailedToStart.into(), ..error.with_message(why) };
+    } else if error.kind == ErrorKind::Stopped && is_retired(task) {
         let why = task.stopped_reason.as_deref().unwrap_or(MAINTENANCE);
         let why = format!("AWS retired the platform of the task: {why}");
-        *error = JobError { kind: kinds::TASK_RETIRED.into(), ..error.with_message(why) };
+        *error = JobError { kind: ErrorKind::TaskRetired.into(), ..error.with_message(why) };
     } else if let Some(reason) = reason {
         // Such as OutOfMemoryError, which the exit code does not show.
         *error = error.with_message(format!("{reason}: {}", error.message));

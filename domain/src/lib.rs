@@ -4,6 +4,7 @@
 //! passed in, so the same calls always return the same results.
 
 mod attempts;
+mod error_kind;
 mod execution;
 pub mod history;
 mod id;
@@ -22,6 +23,7 @@ mod unknown;
 mod waiting;
 
 pub use attempts::{FailedAttempts, Next, Retry, may_retry};
+pub use error_kind::ErrorKind;
 pub use execution::{Execution, NEVER, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
 pub use job_log::JobLog;

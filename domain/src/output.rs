@@ -9,45 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::scan::Scanner;
-use crate::{Ending, JobError, Json, Verdict, limits};
-
-/// The kinds of failure of a job: the `type` of a [`JobError`]. They are part of the API: never rename one.
-pub mod kinds {
-    /// The job exited with a code other than 0.
-    pub const EXIT_CODE: &str = "exit-code";
-    /// A signal killed the job, and it is not known that anybody sent it on purpose. One cause is running out of memory.
-    pub const SIGNAL: &str = "signal";
-    /// The command does not exist, or cannot be executed.
-    pub const COMMAND_NOT_FOUND: &str = "command-not-found";
-    /// The job exited with 0, but its result is too large to be kept.
-    pub const RESULT_TOO_LARGE: &str = "result-too-large";
-    /// The job exited with 0, but its result is nested too deep to be kept.
-    pub const RESULT_TOO_DEEP: &str = "result-too-deep";
-    /// The job exited with 0, but its result file is not valid JSON.
-    pub const RESULT_NOT_JSON: &str = "result-not-json";
-    /// The job exited with 0, but AWS denied access to its log, which has its result.
-    pub const RESULT_UNREADABLE: &str = "result-unreadable";
-    /// AWS retired the platform of the task.
-    pub const TASK_RETIRED: &str = "task-retired";
-    /// It is not known how the job ended.
-    pub const TASK_LOST: &str = "task-lost";
-    /// The task was stopped for another reason than a cancel.
-    pub const STOPPED: &str = "stopped";
-    /// The execution was cancelled.
-    pub const CANCELLED: &str = "cancelled";
-    /// The job was still running at its deadline.
-    pub const TIMED_OUT: &str = "timed-out";
-    /// This installation no longer has a job of that name.
-    pub const UNKNOWN_TASK: &str = "unknown-task";
-    /// ECS had no capacity for the task until the deadline.
-    pub const NO_CAPACITY: &str = "no-capacity";
-    /// ECS refused to start the task.
-    pub const TASK_REFUSED: &str = "task-refused";
-    /// The workflow could not continue: AWS refused its calls, or failed for a day.
-    pub const WORKFLOW_FAILED: &str = "workflow-failed";
-    /// ECS began to start the task, but failed, for example because of its image or its network.
-    pub const TASK_FAILED_TO_START: &str = "task-failed-to-start";
-}
+use crate::{Ending, ErrorKind, JobError, Json, Verdict, limits};
 
 /// The code that shells report for a command that exists but cannot be executed
 /// (<https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_08_02>).
@@ -208,20 +170,20 @@ pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finish
         }
         (Exit::Code(0), Output::TooLarge(bytes)) => {
             let most = limits::RESULT_BYTES;
-            failed(kinds::RESULT_TOO_LARGE, &format!("the result has {bytes} bytes, at most {most} are kept"), "")
+            failed(ErrorKind::ResultTooLarge, &format!("the result has {bytes} bytes, at most {most} are kept"), "")
         }
         (Exit::Code(0), Output::TooDeep(levels)) => {
             let most = limits::RESULT_DEPTH;
-            failed(kinds::RESULT_TOO_DEEP, &format!("the result has {levels} levels, at most {most} are kept"), "")
+            failed(ErrorKind::ResultTooDeep, &format!("the result has {levels} levels, at most {most} are kept"), "")
         }
-        (Exit::Code(0), Output::BadFile(why)) => failed(kinds::RESULT_NOT_JSON, why, ""),
+        (Exit::Code(0), Output::BadFile(why)) => failed(ErrorKind::ResultNotJson, why, ""),
         (Exit::Code(code @ (NOT_EXECUTABLE | NOT_FOUND)), _) => {
-            failed(kinds::COMMAND_NOT_FOUND, &format!("exited with code {code}"), tail)
+            failed(ErrorKind::CommandNotFound, &format!("exited with code {code}"), tail)
         }
-        (Exit::Code(code), _) => failed(kinds::EXIT_CODE, &format!("exited with code {code}"), tail),
-        (Exit::Signal(signal), _) => failed(kinds::SIGNAL, &format!("killed by signal {}", named(*signal)), tail),
-        (Exit::NotStarted { why, .. }, _) => failed(kinds::COMMAND_NOT_FOUND, why, ""),
-        (Exit::Lost(why), _) => failed(kinds::TASK_LOST, why, tail),
+        (Exit::Code(code), _) => failed(ErrorKind::ExitCode, &format!("exited with code {code}"), tail),
+        (Exit::Signal(signal), _) => failed(ErrorKind::Signal, &format!("killed by signal {}", named(*signal)), tail),
+        (Exit::NotStarted { why, .. }, _) => failed(ErrorKind::CommandNotFound, why, ""),
+        (Exit::Lost(why), _) => failed(ErrorKind::TaskLost, why, tail),
     };
     let (result, result_source) = match output {
         Output::Json(json) => (Some(json), found),
@@ -255,10 +217,10 @@ pub fn cut_short(by: StoppedBy, timeout: Duration, ending: Ending) -> Ending {
     let error = |kind, what: &str| JobError { log_tail, ..JobError::new(kind, what) };
     let verdict = match by {
         StoppedBy::Deadline => {
-            Verdict::TimedOut(error(kinds::TIMED_OUT, &format!("timed out after {}", spoken(timeout))))
+            Verdict::TimedOut(error(ErrorKind::TimedOut, &format!("timed out after {}", spoken(timeout))))
         }
-        StoppedBy::Cancel => Verdict::Cancelled(error(kinds::CANCELLED, "cancelled")),
-        StoppedBy::Other => Verdict::Failed(error(kinds::STOPPED, "the task was stopped")),
+        StoppedBy::Cancel => Verdict::Cancelled(error(ErrorKind::Cancelled, "cancelled")),
+        StoppedBy::Other => Verdict::Failed(error(ErrorKind::Stopped, "the task was stopped")),
     };
     Ending { verdict, ..ending }
 }
@@ -301,11 +263,11 @@ mod tests {
         cut_short(by, Duration::from_secs(3), ending)
     }
 
-    fn error(ending: &Ending) -> (&str, &str, &str) {
+    fn error(ending: &Ending) -> (ErrorKind, &str, &str) {
         match &ending.verdict {
-            Verdict::Completed => ("", "", ""),
+            Verdict::Completed => (ErrorKind::Other(String::new()), "", ""),
             Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
-                (&error.kind, &error.message, error.log_tail.as_deref().unwrap_or_default())
+                (error.kind.clone(), &error.message, error.log_tail.as_deref().unwrap_or_default())
             }
         }
     }
@@ -324,7 +286,7 @@ mod tests {
             (Output::BadFile("the result file is empty".into()), "result-not-json", "the result file is empty"),
         ] {
             let failed = judged(Exit::Code(0), output, "noise");
-            assert_eq!(error(&failed), (kind, message, ""));
+            assert_eq!(error(&failed), (ErrorKind::from(kind), message, ""));
             assert_eq!((failed.result, failed.result_source), (None, ResultSource::None));
         }
     }
@@ -355,14 +317,14 @@ mod tests {
     #[test]
     fn a_failure_says_how_and_keeps_its_result() {
         let failed = judged(Exit::Code(3), json("[1]"), "no disk\n");
-        assert_eq!(error(&failed), (kinds::EXIT_CODE, "exited with code 3", "no disk"));
+        assert_eq!(error(&failed), (ErrorKind::ExitCode, "exited with code 3", "no disk"));
         assert!(failed.result.is_some());
         assert_eq!(error(&judged(Exit::Code(3), Output::TooLarge(300_000), "")).1, "exited with code 3");
         let why = "cannot run x: not there".to_owned();
         let missing = judged(Exit::NotStarted { code: NOT_FOUND, why: why.clone() }, Output::None, "");
-        assert_eq!((error(&missing), missing.exit_code), ((kinds::COMMAND_NOT_FOUND, &*why, ""), Some(127)));
+        assert_eq!((error(&missing), missing.exit_code), ((ErrorKind::CommandNotFound, &*why, ""), Some(127)));
         let lost = judged(Exit::Lost("gone".into()), Output::None, "");
-        assert_eq!((error(&lost), lost.exit_code), ((kinds::TASK_LOST, "gone", ""), None));
+        assert_eq!((error(&lost), lost.exit_code), ((ErrorKind::TaskLost, "gone", ""), None));
     }
 
     #[test]
@@ -370,7 +332,7 @@ mod tests {
         let killed = judged(Exit::Signal(9), Output::None, "");
         assert_eq!(
             (error(&killed), killed.exit_code),
-            ((kinds::SIGNAL, "killed by signal 9 (SIGKILL)", ""), Some(137))
+            ((ErrorKind::Signal, "killed by signal 9 (SIGKILL)", ""), Some(137))
         );
         assert_eq!(judged(Exit::Code(137), Output::None, ""), killed);
         for (code, told) in [
@@ -381,11 +343,11 @@ mod tests {
             (138, "killed by signal 10"),
             (192, "killed by signal 64"),
         ] {
-            assert_eq!(error(&judged(Exit::Code(code), Output::None, "")), (kinds::SIGNAL, told, ""), "{code}");
+            assert_eq!(error(&judged(Exit::Code(code), Output::None, "")), (ErrorKind::Signal, told, ""), "{code}");
         }
-        assert_eq!(error(&judged(Exit::Code(127), Output::None, "")).0, kinds::COMMAND_NOT_FOUND);
+        assert_eq!(error(&judged(Exit::Code(127), Output::None, "")).0, ErrorKind::CommandNotFound);
         for code in [128, 193, 255] {
-            assert_eq!(error(&judged(Exit::Code(code), Output::None, "")).0, kinds::EXIT_CODE, "{code}");
+            assert_eq!(error(&judged(Exit::Code(code), Output::None, "")).0, ErrorKind::ExitCode, "{code}");
         }
     }
 
@@ -404,9 +366,9 @@ mod tests {
     fn a_stopped_job_has_not_completed() {
         let done = judged(Exit::Code(0), json("[1]"), "");
         for (by, kind, message) in [
-            (StoppedBy::Deadline, kinds::TIMED_OUT, "timed out after 3 s"),
-            (StoppedBy::Cancel, kinds::CANCELLED, "cancelled"),
-            (StoppedBy::Other, kinds::STOPPED, "the task was stopped"),
+            (StoppedBy::Deadline, ErrorKind::TimedOut, "timed out after 3 s"),
+            (StoppedBy::Cancel, ErrorKind::Cancelled, "cancelled"),
+            (StoppedBy::Other, ErrorKind::Stopped, "the task was stopped"),
         ] {
             let stopped = stopped(by, done.clone());
             assert_eq!(error(&stopped), (kind, message, ""));

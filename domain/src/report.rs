@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Ending, Execution, Unknown, Verdict, limits,
-    output::{Output, StoppedBy, cut_short, kinds},
+    Attempt, Ending, ErrorKind, Execution, Unknown, Verdict, limits,
+    output::{Output, StoppedBy, cut_short},
 };
 
 /// Most bytes of a stored report: a result, and an error with its log tail, escaped.
@@ -73,11 +73,11 @@ impl Report {
         }
         match &report.ending.verdict {
             Verdict::Completed => Ok(report),
-            Verdict::Failed(error) if error.stop_code.is_some() || error.kind == kinds::TASK_RETIRED => {
+            Verdict::Failed(error) if error.stop_code.is_some() || error.kind == ErrorKind::TaskRetired => {
                 unusable("only ECS tells why a task was stopped")
             }
             Verdict::Failed(error)
-                if error.kind.len() > KIND_BYTES
+                if error.kind.as_str().len() > KIND_BYTES
                     || !error.unknown.is_empty()
                     || error.message.len() > limits::ERROR_MESSAGE_BYTES
                     || error.log_tail.as_ref().is_some_and(|tail| tail.len() > limits::LOG_TAIL_BYTES) =>
@@ -164,12 +164,12 @@ mod tests {
             (with(Verdict::Completed, &format!("[{large},{large}]")), "the report is too large"),
             (with(Verdict::Cancelled(error()), "null"), "a worker reports a success or a failure"),
             (with(Verdict::TimedOut(error()), "null"), "a worker reports a success or a failure"),
-            (failed(JobError::new(kinds::TASK_RETIRED, "any")), "only ECS tells why a task was stopped"),
+            (failed(JobError::new(ErrorKind::TaskRetired, "any")), "only ECS tells why a task was stopped"),
             (
                 failed(JobError { stop_code: Some("SpotInterruption".into()), ..error() }),
                 "only ECS tells why a task was stopped",
             ),
-            (failed(JobError { kind: long.clone(), ..error() }), "its error exceeds the limits"),
+            (failed(JobError { kind: ErrorKind::Other(long.clone()), ..error() }), "its error exceeds the limits"),
             (failed(JobError { message: long.clone(), ..error() }), "its error exceeds the limits"),
             (failed(JobError { log_tail: Some(long.clone()), ..error() }), "its error exceeds the limits"),
         ] {

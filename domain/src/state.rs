@@ -19,7 +19,7 @@ use std::{fmt, num::NonZeroU32};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
+use crate::{ErrorKind, JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
 
 /// Which attempt at running a job this is, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -149,7 +149,7 @@ pub enum Verdict {
 pub struct JobError {
     /// Stable kind in kebab case, for programs.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: ErrorKind,
     /// What happened, for people; at most [`limits::ERROR_MESSAGE_BYTES`].
     pub message: String,
     /// ECS's `stopCode`, when ECS said one.
@@ -166,7 +166,7 @@ pub struct JobError {
 impl JobError {
     /// An error of this kind. Of a message that is too long, the end is kept, after a `…`.
     #[must_use]
-    pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(kind: impl Into<ErrorKind>, message: impl Into<String>) -> Self {
         let message = keep_end(message.into(), limits::ERROR_MESSAGE_BYTES);
         Self { kind: kind.into(), message, stop_code: None, log_tail: None, unknown: Unknown::default() }
     }
@@ -195,7 +195,7 @@ impl Ending {
 
     /// The end of an execution that the platform failed, not its job.
     #[must_use]
-    pub fn failed(kind: &str, why: impl Into<String>, finished_at: Timestamp) -> Self {
+    pub fn failed(kind: ErrorKind, why: impl Into<String>, finished_at: Timestamp) -> Self {
         Self::without_job(Verdict::Failed(JobError::new(kind, why)), finished_at)
     }
 }

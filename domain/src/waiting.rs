@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Ending, Execution, JobError, State, Unknown, Verdict, limits, output::kinds};
+use crate::{Attempt, Ending, ErrorKind, Execution, JobError, State, Unknown, Verdict, limits};
 
 /// No task is being started, because the workflow waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,18 +158,22 @@ impl Execution {
                     (None, None, Some(_)) => "cancelled while waiting to retry".to_owned(),
                     (None, None, None) => "cancelled before its task was started".to_owned(),
                 };
-                Verdict::Cancelled(self.with_last_attempt(kinds::CANCELLED, what))
+                Verdict::Cancelled(self.with_last_attempt(ErrorKind::Cancelled, what))
             }
             State::Pending | State::Running { .. } if now >= self.deadline => {
                 let (kind, what) = match (capacity, denied, self.failed.last) {
                     (None, Some(why), _) => {
-                        (kinds::TASK_REFUSED, format!("the start of its task was denied until the deadline ({why})"))
+                        (ErrorKind::TaskRefused, format!("the start of its task was denied until the deadline ({why})"))
                     }
-                    (Some(why), ..) => (kinds::NO_CAPACITY, format!("ECS had no capacity until the deadline ({why})")),
+                    (Some(why), ..) => {
+                        (ErrorKind::NoCapacity, format!("ECS had no capacity until the deadline ({why})"))
+                    }
                     (None, None, Some(_)) => {
-                        (kinds::TIMED_OUT, "the deadline passed while waiting to retry".to_owned())
+                        (ErrorKind::TimedOut, "the deadline passed while waiting to retry".to_owned())
                     }
-                    (None, None, None) => (kinds::TIMED_OUT, "no task could be started before the deadline".to_owned()),
+                    (None, None, None) => {
+                        (ErrorKind::TimedOut, "no task could be started before the deadline".to_owned())
+                    }
                 };
                 Verdict::TimedOut(self.with_last_attempt(kind, what))
             }
@@ -178,7 +182,7 @@ impl Execution {
         Some(Ending { exit_code: self.failed.exit_code, ..Ending::without_job(verdict, now) })
     }
 
-    fn with_last_attempt(&self, kind: &str, what: String) -> JobError {
+    fn with_last_attempt(&self, kind: ErrorKind, what: String) -> JobError {
         let (Some(attempt), Some(error)) = (self.failed.last, &self.failed.error) else {
             return JobError::new(kind, what);
         };

@@ -214,7 +214,7 @@ fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, Opera
 fn verdict(finished: Finished) -> Result<Finished, BoxError> {
     match &finished.error {
         None => Ok(finished),
-        Some(error) => Err(TypedError::with_type(error.kind.clone(), error.message.clone()).into()),
+        Some(error) => Err(TypedError::with_type(error.kind.to_string(), error.message.clone()).into()),
     }
 }
 

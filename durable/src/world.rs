@@ -7,7 +7,7 @@ use aws::{
     StoredStart, Stream, Tasks, clock,
 };
 use domain::{
-    Attempt, Ending, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict, judge, output::kinds,
+    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict, judge,
     task::Line,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -128,7 +128,7 @@ impl World {
         let now = clock::now();
         let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask)).unwrap_or(SignedDuration::MAX);
         if execution.denied_since(attempt).is_some_and(|since| now.duration_since(since) >= patience) {
-            return Ok(Started::Not(Ending::failed(kinds::TASK_REFUSED, told(&why), now)));
+            return Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, told(&why), now)));
         }
         let wait = execution.wait_for_permission(attempt, now);
         let event = Event::StartDenied { attempt, why: told(&why), until: now.checked_add(wait).unwrap_or(now) };
@@ -225,9 +225,9 @@ impl Activities for World {
             if worth_another_try(&why, tried, waited_until, clock::now()) {
                 return Err(EffectFailed::passing(why));
             }
-            Ok(Started::Not(Ending::failed(kinds::TASK_REFUSED, told(&why), clock::now())))
+            Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, told(&why), clock::now())))
         };
-        let failed = |kind: &str, why: String| Ok(Started::Not(Ending::failed(kind, why, clock::now())));
+        let failed = |kind: ErrorKind, why: String| Ok(Started::Not(Ending::failed(kind, why, clock::now())));
         if tried != Try::First && !execution.token_is_alive(attempt, clock::now()) {
             match self.running(id, attempt).await {
                 Ok(Some(arn)) => return Ok(Started::Task(arn)),
@@ -236,7 +236,7 @@ impl Activities for World {
             }
         }
         let Some(job) = self.config.catalog.get(&execution.request.task) else {
-            return failed(kinds::UNKNOWN_TASK, format!("there is no task named {}", execution.request.task));
+            return failed(ErrorKind::UnknownTask, format!("there is no task named {}", execution.request.task));
         };
         let new = launch::task_for(&execution, job, attempt, self.executions.table());
         match self.tasks.run(&new).await {
@@ -250,10 +250,10 @@ impl Activities for World {
                 Ok(Some(arn)) => Ok(Started::Task(arn)),
                 // ECS does not show it yet.
                 Ok(None) if tried != Try::Last => Err(EffectFailed::passing(why)),
-                Ok(None) => failed(kinds::TASK_REFUSED, why.to_string()),
+                Ok(None) => failed(ErrorKind::TaskRefused, why.to_string()),
                 Err(why) => again_or_refused(why),
             },
-            Err(why @ RunError::Refused(_)) => failed(kinds::TASK_REFUSED, why.to_string()),
+            Err(why @ RunError::Refused(_)) => failed(ErrorKind::TaskRefused, why.to_string()),
             Err(RunError::Call(why)) if why.cause == Cause::Denied => self.denied(&execution, attempt, why).await,
             Err(RunError::Call(why)) => again_or_refused(why),
             // Waited for until the deadline. That is recorded before the wait, so that a cancel need not wait for its end.
@@ -359,7 +359,7 @@ impl Activities for World {
             Some(known) => known.clone(),
             None => Ending {
                 exit_code: self.exit_code(id).await,
-                ..Ending::failed(kinds::WORKFLOW_FAILED, why.to_owned(), clock::now())
+                ..Ending::failed(ErrorKind::WorkflowFailed, why.to_owned(), clock::now())
             },
         };
         // It is recorded first: AWS may be refusing to stop tasks. And if there is nothing to record it in any more, the

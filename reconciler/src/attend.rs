@@ -10,8 +10,7 @@ use aws::{
     WorkflowStatus, Workflows, clock,
 };
 use domain::{
-    Attempt, Ending, Event, Execution, ExecutionId, JobError, Next, Run, Verdict, judge,
-    output::kinds,
+    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Run, Verdict, judge,
     task::{Line, Task},
 };
 use lambda_runtime::Error;
@@ -133,7 +132,7 @@ impl Attendant {
             Err(why @ StartError::NameTaken(_)) => self.give_up(execution, why.to_string()).await.map(|()| None),
             Err(StartError::Call(why)) if clock::now() >= execution.deadline => {
                 let why = format!("no workflow could be started before the deadline: {why}");
-                let error = JobError::new(kinds::TIMED_OUT, why);
+                let error = JobError::new(ErrorKind::TimedOut, why);
                 self.end(execution, Ending::without_job(Verdict::TimedOut(error), clock::now())).await.map(|()| None)
             }
             Err(StartError::Call(failed)) => Err(failed.into()),
@@ -272,7 +271,7 @@ impl Attendant {
     }
 
     async fn give_up(&self, seen: &Execution, why: String) -> Result<(), Error> {
-        self.end(seen, Ending::failed(kinds::WORKFLOW_FAILED, why, clock::now())).await
+        self.end(seen, Ending::failed(ErrorKind::WorkflowFailed, why, clock::now())).await
     }
 
     /// Records an end that follows from how the execution was seen, and stops what it left running. If it has changed since,

@@ -99,7 +99,7 @@ impl Finished {
 mod tests {
     use std::time::Duration;
 
-    use domain::output::kinds;
+    use domain::ErrorKind;
     use rustix::process::Signal;
 
     use super::*;
@@ -114,11 +114,11 @@ mod tests {
         let Verdict::Cancelled(error) = stopped.report().ending(true, Duration::ZERO).verdict else {
             panic!("{stopped:?}")
         };
-        assert_eq!(error.kind, kinds::CANCELLED);
+        assert_eq!(error.kind, ErrorKind::Cancelled);
         let Verdict::Failed(error) = stopped.report().ending(false, Duration::ZERO).verdict else {
             panic!("{stopped:?}")
         };
-        assert_eq!(error.kind, kinds::STOPPED);
+        assert_eq!(error.kind, ErrorKind::Stopped);
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn panic_message(error: JoinError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Verdict, output::kinds};
+    use domain::{ErrorKind, Verdict};
     use jiff::Timestamp;
     use serde_json::{Value, json};
 
@@ -131,7 +131,7 @@ mod tests {
             let Verdict::Failed(error) = finished.report().ending(false, Duration::from_secs(1)).verdict else {
                 panic!("{finished:?}")
             };
-            assert_eq!((finished.exit_code(false), &*error.kind), (code, kinds::EXIT_CODE));
+            assert_eq!((finished.exit_code(false), error.kind.clone()), (code, ErrorKind::ExitCode));
             assert_eq!(error.message, format!("exited with code {code}"));
             assert!(error.log_tail.as_ref().unwrap().starts_with(message), "{error:?}");
         }
@@ -143,6 +143,6 @@ mod tests {
         let Verdict::TimedOut(error) = late.report().ending(false, Duration::from_secs(1)).verdict else {
             panic!("{late:?}")
         };
-        assert_eq!((late.exit_code(false), &*error.kind), (143, kinds::TIMED_OUT));
+        assert_eq!((late.exit_code(false), error.kind), (143, ErrorKind::TimedOut));
     }
 }

@@ -29,7 +29,7 @@ fn ended(verdict: Verdict, exit_code: Option<i32>) -> Ending {
     Ending { verdict, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1) }
 }
 
-fn failed(kind: &str, stop_code: Option<&str>, exit_code: Option<i32>) -> Ending {
+fn failed(kind: ErrorKind, stop_code: Option<&str>, exit_code: Option<i32>) -> Ending {
     let error = JobError { stop_code: stop_code.map(str::to_owned), ..JobError::new(kind, "why") };
     ended(Verdict::Failed(error), exit_code)
 }
@@ -37,14 +37,14 @@ fn failed(kind: &str, stop_code: Option<&str>, exit_code: Option<i32>) -> Ending
 fn outcomes() -> [(&'static str, Ending); 9] {
     [
         ("completed", ended(Verdict::Completed, Some(0))),
-        ("timed out", ended(Verdict::TimedOut(JobError::new(kinds::TIMED_OUT, "why")), Some(143))),
-        ("cancelled", ended(Verdict::Cancelled(JobError::new(kinds::CANCELLED, "why")), Some(143))),
-        ("exited with 1", failed(kinds::EXIT_CODE, None, Some(1))),
-        ("lost its host", failed(kinds::STOPPED, Some("InfrastructureHealth"), None)),
-        ("did not start", failed(kinds::TASK_FAILED_TO_START, Some("TaskFailedToStart"), None)),
-        ("was retired", failed(kinds::TASK_RETIRED, Some("TerminationNotice"), None)),
-        ("left its result unreadable", failed(kinds::RESULT_UNREADABLE, None, Some(0))),
-        ("was given up", failed(kinds::WORKFLOW_FAILED, None, None)),
+        ("timed out", ended(Verdict::TimedOut(JobError::new(ErrorKind::TimedOut, "why")), Some(143))),
+        ("cancelled", ended(Verdict::Cancelled(JobError::new(ErrorKind::Cancelled, "why")), Some(143))),
+        ("exited with 1", failed(ErrorKind::ExitCode, None, Some(1))),
+        ("lost its host", failed(ErrorKind::Stopped, Some("InfrastructureHealth"), None)),
+        ("did not start", failed(ErrorKind::TaskFailedToStart, Some("TaskFailedToStart"), None)),
+        ("was retired", failed(ErrorKind::TaskRetired, Some("TerminationNotice"), None)),
+        ("left its result unreadable", failed(ErrorKind::ResultUnreadable, None, Some(0))),
+        ("was given up", failed(ErrorKind::WorkflowFailed, None, None)),
     ]
 }
 
@@ -109,9 +109,9 @@ fn a_job_with_one_attempt_is_retried_only_after_a_failure_of_the_platform() {
 #[test]
 fn attempts_are_limited_and_so_are_those_that_do_not_count() {
     for (ending, limit) in [
-        (failed(kinds::EXIT_CODE, None, Some(1)), 2),
-        (failed(kinds::STOPPED, Some("SpotInterruption"), None), 2 + limits::EXCUSED),
-        (failed(kinds::TASK_RETIRED, None, None), 2 + limits::RETIRED),
+        (failed(ErrorKind::ExitCode, None, Some(1)), 2),
+        (failed(ErrorKind::Stopped, Some("SpotInterruption"), None), 2 + limits::EXCUSED),
+        (failed(ErrorKind::TaskRetired, None, None), 2 + limits::RETIRED),
     ] {
         let mut execution = running(2);
         let mut attempt = Attempt::FIRST;
@@ -126,7 +126,7 @@ fn attempts_are_limited_and_so_are_those_that_do_not_count() {
 
 #[test]
 fn the_wait_before_the_next_attempt_does_not_outlast_the_deadline() {
-    let ending = failed(kinds::EXIT_CODE, None, Some(1));
+    let ending = failed(ErrorKind::ExitCode, None, Some(1));
     let wait = |now| match running(2).next(Attempt::FIRST, &ending, at(now)) {
         Next::Retry(retry) => retry.wait.as_secs(),
         next => panic!("{next:?}"),
@@ -142,13 +142,13 @@ fn the_timeline_tells_of_the_last_attempt() {
         let entries = over.timeline.entries().iter().filter(|entry| entry.what == Moment::AttemptFailed);
         entries.filter_map(|entry| entry.detail.clone()).collect::<Vec<_>>()
     };
-    let exited = failed(kinds::EXIT_CODE, None, Some(1));
-    let refused = failed(kinds::TASK_REFUSED, None, None);
+    let exited = failed(ErrorKind::ExitCode, None, Some(1));
+    let refused = failed(ErrorKind::TaskRefused, None, None);
     let Next::Retry(retry) = running(2).next(Attempt::FIRST, &exited, at(1)) else { panic!("it is retried") };
     let between = step(&running(2), &retry.failed);
     let second = step(&between, &Event::TaskStarted { attempt: retry.attempt, task_arn: "t2".into() });
     assert_eq!(timeline(&second, &exited), ["attempt 1: exit-code", "attempt 2: exit-code"]);
     assert_eq!(timeline(&between, &refused), ["attempt 1: exit-code", "attempt 2: task-refused"]);
-    assert_eq!(timeline(&second, &failed(kinds::WORKFLOW_FAILED, None, None)), ["attempt 1: exit-code"]);
+    assert_eq!(timeline(&second, &failed(ErrorKind::WorkflowFailed, None, None)), ["attempt 1: exit-code"]);
     assert_eq!(timeline(&running(1), &exited), [] as [&str; 0], "its end tells");
 }

@@ -202,7 +202,7 @@ fn a_reason_of_the_containers_stands_in_front() {
 fn a_task_that_ecs_has_forgotten_is_lost() {
     let ending = ending(&execution(), None, &lines(&["1"]), at(99));
     let Verdict::Failed(error) = ending.verdict else { panic!("{ending:?}") };
-    assert_eq!(error.kind, kinds::TASK_LOST);
+    assert_eq!(error.kind, ErrorKind::TaskLost);
     assert_eq!(ending.finished_at, at(99));
 }
 
@@ -343,7 +343,7 @@ fn a_report_does_not_hide_what_the_platform_did() {
     // Without the task there is the report.
     let forgotten = reported(&execution(), None, &report(3, None, 30), at(99));
     let Verdict::Failed(error) = &forgotten.verdict else { panic!("{forgotten:?}") };
-    assert_eq!((&*error.kind, forgotten.exit_code), (kinds::EXIT_CODE, Some(3)));
+    assert_eq!((error.kind.clone(), forgotten.exit_code), (ErrorKind::ExitCode, Some(3)));
     for (said, finished) in [(-5, 0), (500, 99)] {
         let ending = reported(&execution(), None, &report(0, None, said), at(99));
         assert_eq!(ending.finished_at, at(finished), "the worker's clock is wrong");

@@ -132,17 +132,17 @@ fn a_deadline_tells_what_it_cut_short() {
     let waits_for_capacity = step(&accepted(Pattern::Sync), &no_capacity(90_000), 10_000);
     assert_eq!(waits_for_capacity.waiting.as_ref().unwrap().until, at(60_000), "no wait outlasts the deadline");
     let cases = [
-        (accepted(Pattern::Sync), kinds::TIMED_OUT, "no task could be started before the deadline", None),
+        (accepted(Pattern::Sync), ErrorKind::TimedOut, "no task could be started before the deadline", None),
         (
             step(&accepted(Pattern::Sync), &denied(90_000), 10_000),
-            kinds::TASK_REFUSED,
+            ErrorKind::TaskRefused,
             "the start of its task was denied until the deadline (AccessDenied)",
             None,
         ),
-        (waits_for_capacity, kinds::NO_CAPACITY, "ECS had no capacity until the deadline (RESOURCE:CPU)", None),
+        (waits_for_capacity, ErrorKind::NoCapacity, "ECS had no capacity until the deadline (RESOURCE:CPU)", None),
         (
             between_attempts(Pattern::Callback),
-            kinds::TIMED_OUT,
+            ErrorKind::TimedOut,
             "the deadline passed while waiting to retry; attempt 2 of 3 exited with code 1",
             Some(1),
         ),
@@ -151,7 +151,7 @@ fn a_deadline_tells_what_it_cut_short() {
         assert_eq!(execution.ending_without_task(at(59_999)), None);
         let ending = execution.ending_without_task(at(60_000)).unwrap();
         let Verdict::TimedOut(error) = &ending.verdict else { panic!("{ending:?}") };
-        assert_eq!((&*error.kind, &*error.message, ending.exit_code), (kind, message, exit_code));
+        assert_eq!((error.kind.clone(), &*error.message, ending.exit_code), (kind, message, exit_code));
     }
 }
 
@@ -183,7 +183,7 @@ fn the_end_between_two_attempts_has_the_last_one_s_stop_code() {
 fn a_workflow_that_failed_while_it_was_cancelled_has_failed() {
     let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let cancelling = step(&run, &Event::CancelRequested, 1_500);
-    let error = JobError::new(kinds::WORKFLOW_FAILED, "AWS refused ecs:StopTask");
+    let error = JobError::new(ErrorKind::WorkflowFailed, "AWS refused ecs:StopTask");
     let ended = step(&cancelling, &Event::Ended(Ending::without_job(Verdict::Failed(error), at(2_000))), 2_000);
     assert_eq!(ended.status(), Status::Failed);
 }

@@ -1,0 +1,131 @@
+//! Why an execution did not complete, for programs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The kind of a failure: the `type` of a [`crate::JobError`]. Kinds are part of the API: never rename one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The job exited with a code other than 0.
+    ExitCode,
+    /// A signal killed the job, and it is not known that anybody sent it on purpose. One cause is running out of memory.
+    Signal,
+    /// The command does not exist, or cannot be executed.
+    CommandNotFound,
+    /// The job exited with 0, but its result is too large to be kept.
+    ResultTooLarge,
+    /// The job exited with 0, but its result is nested too deep to be kept.
+    ResultTooDeep,
+    /// The job exited with 0, but its result file is not valid JSON.
+    ResultNotJson,
+    /// The job exited with 0, but AWS denied access to its log, which has its result.
+    ResultUnreadable,
+    /// AWS retired the platform of the task.
+    TaskRetired,
+    /// It is not known how the job ended.
+    TaskLost,
+    /// The task was stopped for another reason than a cancel.
+    Stopped,
+    /// The execution was cancelled.
+    Cancelled,
+    /// The job was still running at its deadline.
+    TimedOut,
+    /// This installation no longer has a job of that name.
+    UnknownTask,
+    /// ECS had no capacity for the task until the deadline.
+    NoCapacity,
+    /// ECS refused to start the task.
+    TaskRefused,
+    /// The workflow could not continue: AWS refused its calls, or failed for a day.
+    WorkflowFailed,
+    /// ECS began to start the task, but failed, for example because of its image or its network.
+    TaskFailedToStart,
+    /// A kind that only a newer version of this code knows, by its name.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl ErrorKind {
+    /// All that this version knows.
+    const KNOWN: [Self; 17] = [
+        Self::ExitCode,
+        Self::Signal,
+        Self::CommandNotFound,
+        Self::ResultTooLarge,
+        Self::ResultTooDeep,
+        Self::ResultNotJson,
+        Self::ResultUnreadable,
+        Self::TaskRetired,
+        Self::TaskLost,
+        Self::Stopped,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::UnknownTask,
+        Self::NoCapacity,
+        Self::TaskRefused,
+        Self::WorkflowFailed,
+        Self::TaskFailedToStart,
+    ];
+
+    /// The name it has in the API and in the table.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::ExitCode => "exit-code",
+            Self::Signal => "signal",
+            Self::CommandNotFound => "command-not-found",
+            Self::ResultTooLarge => "result-too-large",
+            Self::ResultTooDeep => "result-too-deep",
+            Self::ResultNotJson => "result-not-json",
+            Self::ResultUnreadable => "result-unreadable",
+            Self::TaskRetired => "task-retired",
+            Self::TaskLost => "task-lost",
+            Self::Stopped => "stopped",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed-out",
+            Self::UnknownTask => "unknown-task",
+            Self::NoCapacity => "no-capacity",
+            Self::TaskRefused => "task-refused",
+            Self::WorkflowFailed => "workflow-failed",
+            Self::TaskFailedToStart => "task-failed-to-start",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl From<&str> for ErrorKind {
+    fn from(name: &str) -> Self {
+        let known = Self::KNOWN.into_iter().find(|kind| kind.as_str() == name);
+        known.unwrap_or_else(|| Self::Other(name.to_owned()))
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_stored_by_its_name_and_an_unknown_one_as_it_came() {
+        for kind in ErrorKind::KNOWN.into_iter().chain([ErrorKind::Other("queue-expired".into())]) {
+            let stored = serde_json::to_value(&kind).unwrap();
+            assert_eq!(stored, kind.as_str());
+            assert_eq!(ErrorKind::from(kind.as_str()), kind);
+            assert_eq!(serde_json::from_value::<ErrorKind>(stored).unwrap(), kind);
+        }
+    }
+
+    /// They are in the table and in the API.
+    #[test]
+    fn no_kind_is_ever_renamed() {
+        let names = ErrorKind::KNOWN.each_ref().map(ErrorKind::as_str).join(" ");
+        insta::assert_snapshot!(names);
+    }
+}
