@@ -256,11 +256,11 @@ fn explain(error: &mut JobError, execution: &Execution, task: Option<&Task>) {
     let reason = working(execution, task).and_then(|seen| seen.reason.clone());
     if task.stop_code.as_deref() == Some(FAILED_TO_START) {
         let why = reason.or_else(|| task.stopped_reason.clone()).unwrap_or_else(|| error.message.clone());
-        *error = JobError { kind: ErrorKind::TaskFailedToStart.into(), ..error.with_message(why) };
+        *error = JobError { kind: ErrorKind::TaskFailedToStart, ..error.with_message(why) };
     } else if error.kind == ErrorKind::Stopped && is_retired(task) {
         let why = task.stopped_reason.as_deref().unwrap_or(MAINTENANCE);
         let why = format!("AWS retired the platform of the task: {why}");
-        *error = JobError { kind: ErrorKind::TaskRetired.into(), ..error.with_message(why) };
+        *error = JobError { kind: ErrorKind::TaskRetired, ..error.with_message(why) };
     } else if let Some(reason) = reason {
         // Such as OutOfMemoryError, which the exit code does not show.
         *error = error.with_message(format!("{reason}: {}", error.message));

@@ -36,6 +36,7 @@ use tokio::{
 use crate::{
     config,
     finished::Finished,
+    foreground::Foreground,
     result_file::ResultFile,
     scan::Tail,
     stops::{Stop, Stops, Told},
@@ -48,6 +49,9 @@ const ENVIRONMENT_STRING_BYTES: usize = 128 * 1024;
 /// How long before the end of the stop timeout the rest of a stopped job is killed: what the job came to has to be recorded
 /// before the task is killed.
 pub(crate) const MARGIN: Duration = Duration::from_secs(2);
+
+/// How long what was killed may take to be gone.
+const REAPED: Duration = Duration::from_millis(500);
 
 /// How often is looked whether anything of a stopped job still runs.
 const LOOK: Duration = Duration::from_millis(50);
@@ -81,7 +85,7 @@ pub(crate) async fn run(
     let stdin = child.stdin.take().map(ChildStdin::from_std).transpose()?;
     let stdout = child.stdout.take().map(ChildStdout::from_std).transpose()?;
     let stderr = child.stderr.take().map(ChildStderr::from_std).transpose()?;
-    let mut group = Group { leader: Pid::from_child(&child), children, ended: None };
+    let mut group = Group { leader: Pid::from_child(&child), children, ended: None, stopping: None };
     let flow = Flow::default();
     let (exit, stop) = {
         let streams = pin!(async {
@@ -154,6 +158,8 @@ struct Group {
     children: unix::Signal,
     /// How the command ended.
     ended: Option<WaitStatus>,
+    /// The first signal that told it to stop, and what its shells waited for then.
+    stopping: Option<(Signal, Foreground)>,
 }
 
 impl Group {
@@ -174,7 +180,12 @@ impl Group {
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid == self.leader => self.ended = Some(status),
-                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(Some((pid, status))) => {
+                    if let Some((_, foreground)) = &mut self.stopping {
+                        foreground.note(pid, status);
+                    }
+                }
+                Err(Errno::INTR) => {}
                 Ok(None) => return false,
                 Err(_) => return true,
             }
@@ -189,6 +200,28 @@ impl Group {
                 return;
             }
             sleep(LOOK).await;
+        }
+    }
+
+    /// Passes on a signal. SIGTERM tells to stop once: at a deadline, the worker's own and that of whoever stops the task for it
+    /// are one.
+    fn tell(&mut self, told: Told) {
+        let signal = told.signal();
+        if let Told::Stop(_) = told {
+            match &self.stopping {
+                Some((before, _)) if *before == Signal::TERM && signal == Signal::TERM => return,
+                Some(_) => {}
+                None => self.stopping = Some((signal, Foreground::of(self.leader))),
+            }
+        }
+        self.signal(signal);
+    }
+
+    /// How the job ended. If a shell died of the signal that told the job to stop, the program that it waited for says.
+    fn exit(&self, of_leader: Exit) -> Exit {
+        match (&self.stopping, self.ended) {
+            (Some((signal, foreground)), Some(ended)) => exit(foreground.ended(ended, signal.as_raw())),
+            (Some(_) | None, _) => of_leader,
         }
     }
 
@@ -221,7 +254,7 @@ async fn see_off(
         tokio::select! {
             exit = group.ended() => break exit,
             told = stops.told() => {
-                group.signal(told.signal());
+                group.tell(told);
                 if let Told::Stop(stop) = told {
                     let now = Instant::now();
                     stopped = stopped.or(Some((stop, now)));
@@ -245,11 +278,13 @@ async fn see_off(
             tokio::select! {
                 () = group.gone() => patient = false,
                 () = sleep_until(until) => patient = false,
-                told = stops.told() => group.signal(told.signal()),
+                told = stops.told() => group.tell(told),
                 _ = &mut streams, if !drained => drained = true,
             }
         }
         group.signal(Signal::KILL);
+        // What was killed has an end too, which is known in a moment.
+        let _ = tokio::time::timeout(REAPED, group.gone()).await;
     }
     flow.ended.set(true);
     while !drained {
@@ -266,7 +301,7 @@ async fn see_off(
     }
     group.signal(Signal::KILL);
     group.reap();
-    (exit, stopped.map(|(stop, _)| stop))
+    (group.exit(exit), stopped.map(|(stop, _)| stop))
 }
 
 /// Gives the command its input, then the end of it. A command need not read it.

@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod demo;
 mod finished;
+mod foreground;
 mod input;
 mod job;
 mod metadata;

@@ -315,6 +315,45 @@ fn a_program_behind_a_shell_is_told_to_stop_and_has_the_time_to() {
     }
 }
 
+/// The shell dies of the SIGTERM that its program handles.
+#[test]
+fn the_exit_code_of_a_stopped_job_is_that_of_the_program_behind_its_shells() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("exits.py");
+    let script = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n\
+                  print('up', flush=True)\nwhile True: time.sleep(0.05)";
+    std::fs::write(&program, script).unwrap();
+    let program = format!("python3 {}", program.display());
+    for (command, code) in [
+        ("PROGRAM", 5),
+        ("cd / && PROGRAM; true", 5),
+        ("bash -c 'PROGRAM; true'; true", 5),
+        ("sleep 100 & PROGRAM", 5),
+        ("trap 'exit 9' TERM; PROGRAM; true", 9),
+        ("echo up; sleep 100; true", 143),
+    ] {
+        let mut job = shell(&command.replace("PROGRAM", &program)).spawn().unwrap();
+        assert_eq!(first_line(&mut job), "up", "{command}");
+        signal(&job, Signal::TERM);
+        assert_eq!(finish(job).status.code(), Some(code), "{command}");
+    }
+}
+
+/// Whoever stops a task at its deadline sends another SIGTERM, while the program still handles the worker's.
+#[test]
+fn a_program_is_told_once_to_stop_at_its_deadline() {
+    let mut worker = shell(
+        "trap 'echo got TERM; n=$((n + 1))' TERM; echo up; until [ \"$n\" ]; do sleep 0.05; done; sleep 1; exit 3",
+    );
+    worker.env("EXECUTION_DEADLINE", in_seconds(1));
+    let mut job = worker.spawn().unwrap();
+    assert_eq!(first_line(&mut job), "up");
+    assert_eq!(first_line(&mut job), "got TERM");
+    signal(&job, Signal::TERM);
+    let done = finish(job);
+    assert_eq!((done.status.code(), text(&done.stdout)), (Some(3), ""));
+}
+
 /// Whatever of a stopped job does not end is killed in time for the worker to record its end.
 #[test]
 fn what_ignores_its_stop_is_killed_within_the_stop_timeout() {
@@ -324,7 +363,7 @@ fn what_ignores_its_stop_is_killed_within_the_stop_timeout() {
     let asked = Instant::now();
     signal(&child, Signal::TERM);
     let done = finish(child);
-    assert_eq!(done.status.code(), Some(143), "the shell's own");
+    assert_eq!(done.status.code(), Some(137), "what the shell waited for was killed");
     assert!(asked.elapsed() >= STOP_TIMEOUT / 2, "{:?}", asked.elapsed());
     assert!(started.elapsed() < PATIENCE);
 }
