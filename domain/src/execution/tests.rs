@@ -269,6 +269,7 @@ fn the_newest_of_many_tasks_are_remembered() {
     let ran = (1..=20).fold(execution(), start);
     assert_eq!(ran.earlier.len(), limits::EARLIER_TASKS);
     assert_eq!([4, 5, 20].map(|number| ran.run_of(attempt(number)).is_some()), [false, true, true]);
+    assert_eq!(["t4", "t5", "t20"].map(|arn| ran.attempt_of(arn)), [None, Some(attempt(5)), Some(attempt(20))]);
 }
 
 #[test]
