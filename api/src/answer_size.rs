@@ -1,10 +1,10 @@
-//! How large an answer may be: Lambda takes 6 MB, in which the body is a text
+//! How large a response may be: Lambda accepts 6 MB, in which the body is a JSON string
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 
-/// Most bytes of an answer's body as it stands in Lambda's answer. The rest is for its headers and what is around a list.
+/// Most bytes of a response's body, as a string in Lambda's response. The rest is for headers and what surrounds a list.
 pub(crate) const LARGEST_BODY: usize = 5_000_000;
 
-/// Bytes of JSON as a text within JSON: quotes, backslashes and control characters are escaped.
+/// Size of JSON as a string within JSON, in which quotes, backslashes and control characters are escaped.
 pub(crate) fn as_text(json: &[u8]) -> usize {
     json.iter().map(|byte| if matches!(byte, b'"' | b'\\' | 0..b' ') { 2 } else { 1 }).sum()
 }

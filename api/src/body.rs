@@ -1,4 +1,4 @@
-//! Reading a JSON body, with errors that say where; and having none.
+//! Reads a JSON body, with errors that say where they are, or requires that there is none.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::{
     router::App,
 };
 
-/// How long a body may take to arrive. Behind API Gateway it has arrived already.
+/// How long a body may take to arrive. Behind API Gateway, it has already arrived.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
 
-/// What a body says, as far as it can be read, and everything that cannot.
+/// What could be read of a body, and an error for everything that could not.
 #[derive(Debug)]
 struct Read {
     new: NewExecution,
@@ -40,7 +40,7 @@ impl FromRequest<App> for Body {
         if errors.is_empty() {
             return Ok(Self(new));
         }
-        // What could be read is checked too, so that one answer names every mistake.
+        // What could be read is checked too, so that one response names every mistake.
         let named: Vec<_> = errors.iter().map(|error| error.pointer.clone()).collect();
         let more = wrong(&new.into_request(&app.catalog), &app.catalog);
         errors.extend(more.into_iter().filter(|error| !named.contains(&error.pointer)));
@@ -48,7 +48,7 @@ impl FromRequest<App> for Body {
     }
 }
 
-/// Of an operation that takes none: who sends one means something by it, and is not to find out that it was ignored.
+/// For an operation that takes no body. A caller who sends one expects it to have an effect, so it is refused, not ignored.
 pub(crate) struct NoBody;
 
 impl FromRequest<App> for NoBody {
@@ -68,7 +68,7 @@ impl FromRequest<App> for NoBody {
 
 async fn arrived(request: Request, app: &App) -> Result<Bytes, Problem> {
     if let Some(encoding) = encoding(request.headers()) {
-        let detail = format!("the body has Content-Encoding {encoding}; send it as it is, without one");
+        let detail = format!("the body has Content-Encoding {encoding}; send it without any content encoding");
         return Err(Problem::new(Code::UnsupportedContentEncoding, detail));
     }
     let arriving = tokio::time::timeout(ARRIVES_WITHIN, Bytes::from_request(request, app)).await;
@@ -95,7 +95,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn unreadable(why: &BytesRejection) -> Problem {
     if why.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("a body has at most {} bytes", limits::BODY_BYTES);
+        let detail = format!("the body is too large; at most {} bytes are allowed", limits::BODY_BYTES);
         return Problem::new(Code::BodyTooLarge, detail);
     }
     Problem::new(Code::IncompleteBody, "the connection broke before the whole body had arrived; send the request again")

@@ -1,4 +1,4 @@
-//! Who calls: taken from what an authorizer proved, never from a header that the caller can set.
+//! Identifies the caller, from what an authorizer verified, never from a header that the caller can set.
 
 use axum::{
     extract::FromRequestParts,
@@ -12,20 +12,20 @@ use crate::{
     router::App,
 };
 
-/// How callers are known.
+/// How callers are identified.
 #[derive(Debug, Clone)]
 pub enum Callers {
     /// By API Gateway's authorizer: the JWT's subject, or the IAM user or role.
     Authorized,
-    /// All are this one: who can reach a loopback address owns the machine.
+    /// All callers are this one: whoever can reach a loopback address owns the machine.
     Only(Owner),
-    /// By a header that they set themselves, to try out being several; without it they are the other one. Nobody is kept
-    /// from anything by it.
+    /// By a header that they set themselves, to try out several callers; without it, they are this owner. This is not a security
+    /// measure.
     Named(HeaderName, Owner),
 }
 
 impl Callers {
-    /// The header that callers name themselves by, if there is one.
+    /// The header with which callers name themselves, if there is one.
     pub(crate) fn header(&self) -> Option<HeaderName> {
         match self {
             Self::Named(header, _) => Some(header.clone()),
@@ -33,7 +33,7 @@ impl Callers {
         }
     }
 
-    /// Who sends a request, if anybody vouches for it.
+    /// The caller of a request, if it is authenticated.
     pub(crate) fn sender(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Owner> {
         match self {
             Self::Authorized => proven(gateway(extensions)?),
@@ -46,7 +46,7 @@ impl Callers {
     }
 }
 
-/// What API Gateway says of a request, if it came through one.
+/// What API Gateway says about a request, if it came through one.
 pub(crate) fn gateway(extensions: &Extensions) -> Option<&ApiGatewayV2httpRequestContext> {
     match extensions.get::<RequestContext>()? {
         RequestContext::ApiGatewayV2(context) => Some(context),
@@ -63,14 +63,14 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let owner = app.callers.sender(&parts.headers, &parts.extensions);
         let nobody = || match app.callers.header() {
-            Some(header) => format!("{header} names the caller: it has to be ASCII, and not empty"),
-            None => "no authorizer vouches for the caller of this request".to_owned(),
+            Some(header) => format!("the header {header} names the caller; it must be ASCII and not empty"),
+            None => "no authorizer has authenticated this request".to_owned(),
         };
         owner.map(Caller).ok_or_else(|| Problem::new(Code::Unauthenticated, nobody()))
     }
 }
 
-/// Subjects and principals live in spaces of their own, so that no JWT's subject can spell an ARN.
+/// The verified owner. JWT subjects and IAM principals have separate namespaces, so that no JWT's subject can pass for an ARN.
 fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
     let authorizer = context.authorizer.as_ref()?;
     let subject = authorizer.jwt.as_ref().and_then(|jwt| jwt.claims.get("sub"));
@@ -81,10 +81,10 @@ fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
     principal.filter(|arn| !arn.is_empty()).map(|arn| Owner::new(format!("iam:{}", without_session(arn))))
 }
 
-/// A role is one caller, whoever has assumed it. Who does chooses the session's name, and most tools choose another one each
-/// time: it proves nothing, and would hide from a caller what it started an hour ago
-/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center it is the
-/// person's name, and nobody chooses it
+/// Removes the session's name from an ARN. A role is one caller, whoever has assumed it. Whoever assumes it chooses the session's
+/// name, and most tools choose a new one each time. So the name proves nothing, and would hide a caller's own executions from it
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center, it is the person's name,
+/// which cannot be chosen
 /// (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>).
 fn without_session(user_arn: &str) -> &str {
     match user_arn.rsplit_once('/') {

@@ -1,4 +1,4 @@
-//! Stopping an execution.
+//! Cancelling an execution.
 
 use aws::{AdvanceError, clock};
 use axum::{
@@ -21,7 +21,7 @@ use crate::{
     router::App,
 };
 
-/// What is wrong with a request that stops nothing.
+/// The errors of a request that is refused.
 struct Refused;
 
 impl IntoResponses for Refused {
@@ -37,7 +37,7 @@ impl IntoResponses for Refused {
     }
 }
 
-/// What every operation may answer, and the one 503 of its own.
+/// The 503s of every operation, and the one that only this operation has.
 struct Unavailable;
 
 impl IntoResponses for Unavailable {
@@ -50,20 +50,20 @@ impl IntoResponses for Unavailable {
 
 /// Stop an execution.
 ///
-/// Its task is stopped; it is `CANCELLED` once ECS says that the task has stopped, and until then `CANCELLING`. A job that
-/// is through before it can be stopped has completed. Safe to repeat.
+/// Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. A job that
+/// finishes before it can be stopped has completed. Safe to repeat.
 #[utoipa::path(
     post, path = "/executions/{executionId}/cancel", operation_id = "cancelExecution", tag = "executions",
     params(Id, Prefer),
     responses(
-        (status = 202, description = "It is being stopped: poll it", body = ExecutionView, headers(
-            ("ETag" = String, description = "Stands for the execution as it is now"),
-            ("Retry-After" = u64, description = "Seconds until polling is worth it"),
-            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+        (status = 202, description = "The execution is being stopped: poll it", body = ExecutionView, headers(
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Retry-After" = u64, description = "Seconds until the next poll"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 200, description = "It is over: nothing changes any more", body = ExecutionView, headers(
-            ("ETag" = String, description = "Stands for the execution as it is now"),
-            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+        (status = 200, description = "The execution is over and will not change", body = ExecutionView, headers(
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
         Refused,
         NotFound,
@@ -83,7 +83,7 @@ pub(crate) async fn cancel(
     let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, now).await {
         Ok(execution) => execution,
         Err(AdvanceError::Call(failed)) => return Err(failed.into()),
-        // It expired between the reading and the writing.
+        // It expired between the read and the write.
         Err(AdvanceError::NotFound(_)) => return Err(executions::not_found()),
         Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
             tracing::warn!(error = %why, "a cancel was not recorded");
@@ -92,9 +92,9 @@ pub(crate) async fn cancel(
         }
     };
     if !execution.status().is_final() {
-        // Dies before this, or it gets lost: the wish is recorded, and the next sweep sees to it.
+        // If the function crashes before this, or the call is lost, the cancel is already recorded, and the next sweep carries it out.
         if let Err(why) = app.reconciler.attend(&execution.id).await {
-            tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not told of a cancel");
+            tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not notified of a cancel");
         }
     }
     let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;

@@ -14,9 +14,9 @@ pub struct Config {
     pub table: String,
     /// `SYNC_FUNCTION`: qualified name of the durable function of the sync pattern, `name:alias`.
     pub sync_function: String,
-    /// `CALLBACK_FUNCTION`: the same of the callback pattern.
+    /// `CALLBACK_FUNCTION`: the same for the callback pattern.
     pub callback_function: String,
-    /// `RECONCILER_FUNCTION`: name of the function that looks after executions.
+    /// `RECONCILER_FUNCTION`: name of the reconciler's function.
     pub reconciler_function: String,
     /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
     pub catalog: Catalog,

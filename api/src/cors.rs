@@ -1,7 +1,7 @@
-//! Lets web pages of other origins use the API: of none, unless the configuration names them.
+//! Lets web pages of other origins use the API, if the configuration names those origins.
 //!
-//! **Invariant**: never with credentials that a browser adds by itself. Callers send a token or a signature, so a page can do
-//! no more than the secrets that it holds.
+//! **Invariant**: never with credentials that a browser adds by itself. Callers send a token or a signature, so a page can do only what
+//! the secrets that it holds allow.
 
 use std::{str::FromStr, time::Duration};
 
@@ -13,19 +13,21 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{caller::Callers, router::App};
 
-/// A web origin, `https://app.example`, or `*` for every one.
+/// A web origin such as `https://app.example`, or `*` for every origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(HeaderValue);
 
-/// Text that is no web origin.
+/// Text that is not a valid web origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no origin: write it as a browser does, https://app.example without a path, or * for every one")]
+#[error(
+    "`{0}` is not a valid origin; use scheme://host[:port], for example https://app.example, or * for every origin"
+)]
 pub struct InvalidOrigin(String);
 
 const EVERY: &str = "*";
 
 impl Origin {
-    /// Whether it is the one that a browser names.
+    /// Whether it is the origin that a browser names.
     pub(crate) fn is(&self, origin: &HeaderValue) -> bool {
         self.0 == EVERY || self.0 == origin
     }
@@ -41,7 +43,8 @@ impl FromStr for Origin {
     }
 }
 
-/// Browsers compare origins as text, so one that a browser would write otherwise would let nobody in, without a word.
+/// Whether this is an origin as browsers write it. They compare origins as text, so any other notation would never match, and nobody
+/// would notice why.
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
@@ -55,7 +58,7 @@ fn is_origin(text: &str) -> bool {
         && authority.port_u16() != Some(default_port)
 }
 
-/// What our clients send, beside what any page may send.
+/// The headers that our clients send in addition to those that any page may send.
 const REQUEST_HEADERS: [HeaderName; 8] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
@@ -67,7 +70,7 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("x-amz-security-token"),
 ];
 
-/// What a page may read of an answer, beside its body.
+/// The headers of a response that a page may read.
 const ANSWER_HEADERS: [HeaderName; 10] = [
     header::ALLOW,
     header::ETAG,
@@ -81,10 +84,10 @@ const ANSWER_HEADERS: [HeaderName; 10] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Longest that a browser keeps a preflight's answer: Chromium's own limit.
+/// How long a browser may keep a preflight's response: Chromium's own limit.
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(2);
 
-/// The same routes, open to pages of these origins. It answers preflights itself: they carry nothing that proves a caller.
+/// The same routes, open to pages of these origins. This layer answers preflights itself, since they cannot be authenticated.
 pub(crate) fn open_to(origins: &[Origin], callers: &Callers, routes: Router<App>) -> Router<App> {
     if origins.is_empty() {
         return routes;

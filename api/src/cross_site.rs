@@ -1,9 +1,9 @@
-//! Refuses changes that a page of another origin asks for: it may have no more rights than the person who visits it.
+//! Refuses changes requested by a page of another origin, which must not act with the rights of the person who visits it.
 //!
-//! A start has a JSON body, which a browser sends to another origin only after asking (a CORS preflight). A cancel and a rerun
-//! need no body, and any page may send those. The rule is that of Go's `net/http.CrossOriginProtection`
-//! (<https://pkg.go.dev/net/http#CrossOriginProtection>): it needs no token and no knowledge of our own name, so it holds
-//! behind API Gateway and other proxies too.
+//! A start has a JSON body, which a browser sends to another origin only after a CORS preflight. A cancel and a rerun need no body, so
+//! any page could send them. The rule is that of Go's `net/http.CrossOriginProtection`
+//! (<https://pkg.go.dev/net/http#CrossOriginProtection>). It needs no token and does not have to know our own name, so it also works
+//! behind API Gateway and other proxies.
 
 use axum::{
     extract::{Request, State},
@@ -27,7 +27,7 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
     Problem::new(Code::CrossSiteRequest, detail).into_response()
 }
 
-/// Whether a request may change something. What only reads may pass: a page of another origin cannot see the answer.
+/// Whether a request is allowed. Reads always are, since a page of another origin cannot see the response.
 fn allowed(method: &Method, uri: &Uri, headers: &HeaderMap, origins: &[Origin]) -> bool {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
         return true;
@@ -36,11 +36,11 @@ fn allowed(method: &Method, uri: &Uri, headers: &HeaderMap, origins: &[Origin]) 
     if origin.is_some_and(|origin| origins.iter().any(|named| named.is(origin))) {
         return true;
     }
-    // `none` is the person at the address bar.
+    // `none` means that a person entered the address.
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
     }
-    // Browsers send `Sec-Fetch-Site` over HTTPS and to loopback addresses only; `Origin` they always send with a change.
+    // Browsers send `Sec-Fetch-Site` only over HTTPS and to loopback addresses. They always send `Origin` with a change.
     let Some(origin) = origin else { return true };
     let host = uri.authority().map(Authority::as_str).or_else(|| headers.get(header::HOST)?.to_str().ok());
     let from = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, from)| from);

@@ -1,7 +1,6 @@
 //! The documentation page: Swagger UI, and what `docs/` adds to it.
 //!
-//! **Invariant**: no link here begins with `/`. The stage of an API Gateway stands before every path, and only the browser
-//! knows it.
+//! **Invariant**: no link here begins with `/`. API Gateway may put a stage in front of every path, and only the browser knows it.
 
 use std::sync::{Arc, LazyLock};
 
@@ -21,7 +20,7 @@ use crate::{
     security,
 };
 
-/// Our own files: name, type and text.
+/// Our own files: name, content type and text.
 const OWN: [(&str, &str, &str); 4] = [
     ("index.html", "text/html", include_str!("docs/index.html")),
     ("page.js", "text/javascript", include_str!("docs/page.js")),
@@ -29,7 +28,7 @@ const OWN: [(&str, &str, &str); 4] = [
     ("icon.svg", "image/svg+xml", include_str!("docs/icon.svg")),
 ];
 
-/// `page.js` configures Swagger UI; the crate only hands out its files.
+/// `page.js` configures Swagger UI; the crate only serves its files.
 static UNUSED: LazyLock<Arc<Config<'static>>> = LazyLock::new(Arc::default);
 
 pub(crate) fn routes() -> Router<App> {

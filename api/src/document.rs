@@ -1,4 +1,4 @@
-//! The `OpenAPI` document: as the code has it, in JSON and in YAML.
+//! The `OpenAPI` document, generated from the code, in JSON and in YAML.
 
 use std::sync::LazyLock;
 
@@ -54,7 +54,7 @@ pub(crate) fn base() -> Document {
 }
 
 fn jwt() -> SecurityScheme {
-    let words = "A token of the issuer that the installation trusts. The local stack asks for none.";
+    let words = "A token of the issuer that the installation trusts. The local stack needs none.";
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(words));
     SecurityScheme::Http(scheme.build())
 }
@@ -71,10 +71,11 @@ fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answe
     answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
 }
 
-/// Every answer of ours names its request; what API Gateway answers in our place does not.
+/// Every response of ours names its request; responses of API Gateway itself do not.
 pub(crate) fn name_requests(document: &mut Document) {
     let text = ObjectBuilder::new().schema_type(Type::String);
-    let header = HeaderBuilder::new().schema(Some(text)).description(Some("Names this request in our logs")).build();
+    let header =
+        HeaderBuilder::new().schema(Some(text)).description(Some("Identifies this request in the API's logs")).build();
     for (status, answer) in answers(document) {
         if !GatewayAnswer::STATUSES.iter().any(|gateways| gateways.as_str() == status) {
             answer.headers.insert("X-Request-Id".to_owned(), header.clone().into());
@@ -82,16 +83,17 @@ pub(crate) fn name_requests(document: &mut Document) {
     }
 }
 
-/// Where to go from an execution that was just started: the link's name, the operation, and what it does.
+/// Links from an execution that was just started: the link's name, the operation, and what it does.
 const LINKS: [(&str, &str, &str); 5] = [
-    ("execution", "getExecution", "Get the execution as it is now"),
+    ("execution", "getExecution", "Get the execution's current state"),
     ("cancel", "cancelExecution", "Stop the execution"),
     ("logs", "getExecutionLogs", "Read what its task printed"),
     ("history", "getExecutionHistory", "Read what its workflow did"),
     ("rerun", "rerunExecution", "Run the same job again"),
 ];
 
-/// Links every answer with a `Location`, which is what starts an execution, to what takes the execution's id.
+/// Adds links to every response with a `Location`, which means that it started an execution. They lead to the operations that take the
+/// execution's id.
 pub(crate) fn link_executions(document: &mut Document) {
     for (_, answer) in answers(document).filter(|(_, answer)| answer.headers.contains_key("Location")) {
         for (name, ..) in LINKS {
@@ -107,8 +109,8 @@ pub(crate) fn link_executions(document: &mut Document) {
     }
 }
 
-/// The document of the API, for those who read it without an installation. A relative server means nothing to them: generators
-/// of clients complain about it.
+/// The document of the API, for people who read it without an installation. It names an absolute server, because a relative one means
+/// nothing without an installation, and client generators complain about it.
 #[must_use]
 pub fn document() -> Document {
     let words = "The local stack. An installation on AWS has the URL that its deployment prints";
@@ -118,7 +120,7 @@ pub fn document() -> Document {
     document
 }
 
-/// Written out when somebody asks for it, and once: most processes answer other questions only, and start sooner for it.
+/// Serialized on the first request for it, and only once: most processes never serve it, and start sooner this way.
 static JSON: LazyLock<String> = LazyLock::new(|| router::documented().to_json().unwrap_or_default());
 static YAML: LazyLock<String> = LazyLock::new(|| router::documented().to_yaml().unwrap_or_default());
 

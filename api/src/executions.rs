@@ -1,4 +1,4 @@
-//! Following an execution.
+//! Reading and polling an execution.
 
 use aws::clock;
 use axum::{
@@ -27,10 +27,10 @@ use crate::{
     router::App,
 };
 
-/// Bytes of the hash that an `ETag` shows.
+/// Bytes of the hash in an `ETag`.
 const ETAG_BYTES: usize = 12;
 
-/// Why an id leads to nothing.
+/// Why no execution is found for an id.
 pub(crate) struct NotFound;
 
 impl IntoResponses for NotFound {
@@ -39,24 +39,24 @@ impl IntoResponses for NotFound {
     }
 }
 
-/// Which execution a path is about.
+/// The execution id in a path.
 pub(crate) struct Id;
 
 impl IntoParams for Id {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let parameter = ParameterBuilder::new().name("executionId").parameter_in(ParameterIn::Path);
         let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(limits::ID_CHARS));
-        // The parameter's own example, not its schema's: the documentation page fills it in.
+        // An example of the parameter, not of its schema, so that the documentation page fills it in.
         let parameter =
             parameter.example(Some("0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".into())).schema(Some(text.build()));
         vec![parameter.description(Some("Id of the execution")).required(Required::True).build()]
     }
 }
 
-/// Get an execution as it is now.
+/// Get an execution.
 ///
-/// While it is not final, `Retry-After` says when it is worth asking again. `If-None-Match` with the last `ETag` makes an
-/// unchanged execution a 304 without a body; with `Prefer: wait` as well the answer is held until something has changed.
+/// While it is not final, `Retry-After` says when to poll again. With `If-None-Match` and the last `ETag`, an unchanged execution is
+/// a 304 without a body. With `Prefer: wait` as well, the response is held until something has changed.
 #[utoipa::path(
     get, path = "/executions/{executionId}", operation_id = "getExecution", tag = "executions",
     params(
@@ -65,15 +65,15 @@ impl IntoParams for Id {
         ("If-None-Match" = Option<String>, Header, nullable = false, description = "The last `ETag`"),
     ),
     responses(
-        (status = 200, description = "The execution, also when its job failed", body = ExecutionView, headers(
-            ("ETag" = String, description = "Stands for the execution as it is now"),
-            ("Retry-After" = u64, description = "Seconds; absent when it is final"),
-            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+        (status = 200, description = "The execution, even if its job failed", body = ExecutionView, headers(
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 304, description = "It is as `If-None-Match` knows it", headers(
-            ("ETag" = String, description = "Stands for the execution as it is now"),
-            ("Retry-After" = u64, description = "Seconds; absent when it is final"),
-            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+        (status = 304, description = "It has not changed since the `ETag` in `If-None-Match`", headers(
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
         NoParameters,
         NotFound,
@@ -104,7 +104,7 @@ pub(crate) async fn get_execution(
     Ok((telling, axum::Json(ExecutionView::of(execution))).into_response())
 }
 
-/// The execution of that id, if it is the caller's: another's is as if it were not there.
+/// The execution with this id, if it belongs to the caller. That of another caller is treated as if it did not exist.
 pub(crate) async fn owned(app: &App, owner: &Owner, id: &str, now: Timestamp) -> Result<Execution, Problem> {
     let id: ExecutionId = id.parse().map_err(|_| not_found())?;
     let found = app.executions.get(&id).await?;
@@ -115,12 +115,12 @@ pub(crate) async fn owned(app: &App, owner: &Owner, id: &str, now: Timestamp) ->
     Ok(execution)
 }
 
-/// An execution that is not there, or another's.
+/// An execution that does not exist, or belongs to another caller.
 pub(crate) fn not_found() -> Problem {
     Problem::new(Code::ExecutionNotFound, "no such execution, or you do not have access to it")
 }
 
-/// The headers that help to follow an execution: `ETag`, and while it is not final `Retry-After`.
+/// The headers for polling an execution: `ETag`, and `Retry-After` while it is not final.
 pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Ok(etag) = HeaderValue::try_from(etag(execution)) {
@@ -133,8 +133,8 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
     headers
 }
 
-/// Strong: whatever changes in a representation stands in the timeline, but for the start's time, and what is not shown (that somebody looked after
-/// it) does not. A hash of it, since a timeline that is full forgets.
+/// A strong `ETag`: a hash of the timeline, since a full timeline drops entries, and of the start's time. Everything else that changes in
+/// a representation adds an entry to the timeline, and what is not shown (a visit of the sweep) does not.
 fn etag(execution: &Execution) -> String {
     let mut hash = Sha256::new();
     hash.update(execution.status().as_str());
@@ -156,7 +156,7 @@ fn matches(known: &HeaderValue, etag: &str) -> bool {
     known.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
 }
 
-/// Seconds until asking again is worth it: a tenth of the execution's age, from 1 s to 1 min.
+/// Seconds until the next poll is worthwhile: a tenth of the execution's age, from 1 s to 1 min.
 fn retry_after(execution: &Execution, now: Timestamp) -> u64 {
     let age = u64::try_from(now.duration_since(execution.created_at).as_secs()).unwrap_or_default();
     (age / 10).clamp(1, 60)

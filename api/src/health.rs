@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::problem::GatewayAnswer;
 
-/// The API answers.
+/// The API is running.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     /// Always `ok`.
@@ -14,9 +14,9 @@ pub(crate) struct Health {
     status: &'static str,
 }
 
-/// Say that the API answers.
+/// Check that the API is running.
 ///
-/// It asks nothing of AWS: use it to see whether the process lives.
+/// This makes no AWS calls: use it to check whether the process is alive.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "getHealth", tag = "service",
     responses((status = 200, description = "It does", body = Health), GatewayAnswer),

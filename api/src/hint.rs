@@ -1,6 +1,6 @@
-//! Which known name somebody meant who wrote another.
+//! Guesses which known name a caller meant.
 
-/// Names that other APIs have for what ours calls otherwise.
+/// Names that other APIs use for what ours names differently.
 const ALIASES: [(&str, &[&str]); 9] = [
     ("input", &["payload", "body", "data", "args", "arguments", "parameters"]),
     ("task", &["job", "name", "jobname", "taskname"]),
@@ -13,10 +13,10 @@ const ALIASES: [(&str, &[&str]); 9] = [
     ("createdBefore", &["until", "to", "before", "end"]),
 ];
 
-/// How alike two names must be for one to be a misspelling of the other (1 is equal).
+/// How similar two names must be for one to be a misspelling of the other (1 is equal).
 const ALIKE: f64 = 0.7;
 
-/// The known name that was meant: another spelling of it, another word for it, or what it is most like.
+/// The known name that was meant: a different spelling of it, an alias of it, or the most similar name.
 pub(crate) fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = plain(name);
     let spelt = known.iter().copied().find(|known| self::plain(known) == plain);
@@ -35,12 +35,12 @@ pub(crate) fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     spelt.or_else(alias).or_else(alike)
 }
 
-/// Names as a sentence has them.
+/// Names, listed for a sentence.
 pub(crate) fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Without case, `-` and `_`; a long name is cut, as none of ours is as long.
+/// The name in lower case, without `-` and `_`. A long name is cut, since none of ours is that long.
 fn plain(name: &str) -> String {
     let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_')).take(64);
     letters.flat_map(char::to_lowercase).collect()

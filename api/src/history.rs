@@ -21,7 +21,7 @@ use crate::{
     time::Time,
 };
 
-/// Most events that are read for one page: what AWS gives at once
+/// Most events that are read for one page: the most that AWS returns at once
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecutionHistory.html>).
 const LARGEST_PAGE: i32 = 1_000;
 
@@ -31,7 +31,7 @@ const LARGEST_PAGE: i32 = 1_000;
 pub(crate) struct History {
     #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
     execution_id: String,
-    /// Operations that have ended, by their start; on the last page also those that have not.
+    /// Operations that have ended, in the order of their start; the last page also has those that have not ended.
     operations: Vec<OperationView>,
     /// The `pageToken` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,12 +39,12 @@ pub(crate) struct History {
     next_page_token: Option<String>,
 }
 
-/// An operation of a workflow: each is recorded once it is done, and not done again when the workflow goes on elsewhere.
+/// An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes elsewhere.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Operation)]
 pub(crate) struct OperationView {
-    /// What it does; absent if the workflow gave it no name.
+    /// Its name; absent if the workflow gave it none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "run-task")]
     name: Option<String>,
@@ -59,8 +59,8 @@ pub(crate) struct OperationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     ended_at: Option<Time>,
-    /// `STARTED` if it has not ended: it goes on, or the workflow ended without it. `TIMED_OUT` is how a look at the task
-    /// comes about: nothing called for it earlier.
+    /// `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means that no
+    /// event came, so the workflow looked at the task by itself.
     outcome: OutcomeView,
 }
 
@@ -106,7 +106,7 @@ impl IntoResponses for NoHistory {
     }
 }
 
-/// Where a history goes on: AWS's marker, and what was begun before it and had not ended.
+/// Where a history continues: AWS's marker, and the operations that began before it and had not ended.
 #[derive(Serialize, Deserialize)]
 struct Place {
     marker: String,
@@ -115,21 +115,20 @@ struct Place {
 
 /// Read what an execution's workflow did, operation by operation.
 ///
-/// This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks
-/// after its end; the execution's own `timeline` is always there. A later attempt of a callback execution has a workflow of
-/// its own.
+/// This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
+/// The execution's own `timeline` is always available. A later attempt of a callback execution has its own workflow.
 #[utoipa::path(
     get, path = "/executions/{executionId}/history", operation_id = "getExecutionHistory", tag = "executions",
     params(
         Id,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "Which try's workflow, for a callback execution; the first if absent"),
+            description = "Which attempt's workflow, for a callback execution; the first if absent"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "At most so many of the workflow's events, of which an operation has at least two; 1000 if absent"),
-        ("pageToken" = Option<String>, Query, nullable = false, description = "The last page's `nextPageToken`"),
+            description = "The most events of the workflow to read, of which an operation has at least two; 1000 if absent"),
+        ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
     ),
     responses(
-        (status = 200, description = "What it did. Nothing, if it has not begun", body = History),
+        (status = 200, description = "What it did; no operations if it has not begun", body = History),
         QueryRefused,
         NoHistory,
         Problem,
@@ -169,13 +168,13 @@ pub(crate) async fn get_history(
     Ok(Json(history))
 }
 
-/// The durable execution that sees an attempt through, if it has begun and can be found.
+/// The durable execution that drives an attempt, if it has begun and can be found.
 async fn workflow(app: &App, execution: &Execution, attempt: Attempt) -> Result<Option<String>, Problem> {
     match execution.pattern {
         Pattern::Callback if attempt > Attempt::FIRST => {
             Ok(app.histories.of_attempt(&execution.id, execution.pattern, attempt).await?)
         }
-        // The one workflow of a sync execution sees all attempts through.
+        // A sync execution has one workflow for all attempts.
         Pattern::Sync | Pattern::Callback => Ok(execution.durable_execution_arn.clone()),
     }
 }
@@ -188,7 +187,7 @@ fn read_place(text: &str) -> Result<Place, Problem> {
 mod tests {
     use super::*;
 
-    /// Who reads a history while a deployment goes on brings a place of the version before.
+    /// A caller who reads a history during a deployment sends a token of the previous version.
     #[test]
     fn a_place_never_changes() {
         let text = r#"{"marker":"m","open":[{"id":"1","name":"wake","kind":"Callback","attempts":1,"startedAt":"2026-03-02T09:00:00Z","endedAt":null,"outcome":"STARTED"}]}"#;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::router::App;
 
-/// Links are relative, as those of the documentation are: the stage of an API Gateway may stand before them.
+/// Links are relative, like those of the documentation, since API Gateway may put a stage in front of them.
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
 <head>
@@ -57,7 +57,7 @@ async fn index(headers: HeaderMap) -> Response {
     ([(header::VARY, "accept")], answer).into_response()
 }
 
-/// Browsers name HTML; programs take anything.
+/// Whether a browser asks: browsers accept HTML by name, programs accept anything.
 fn wants_page(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)

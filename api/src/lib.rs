@@ -1,6 +1,6 @@
 //! The HTTP API: one router, served by the local stack directly and by Lambda through `lambda_http`.
 //!
-//! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, but for the document itself.
+//! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, except for the document itself.
 
 mod answer_size;
 mod body;

@@ -27,19 +27,19 @@ use crate::{
     time::Time,
 };
 
-/// Largest page, and what a request gets that does not say.
+/// Largest page, and the default.
 const LARGEST_PAGE: usize = 100;
 const PAGE: usize = 50;
 
-/// Executions whose outcomes are read at once: their items have 400 KB at most and so 4 MB in all, which one call reads in its
-/// time. Once an answer is full, no more are read.
+/// How many executions' outcomes are read at once. Their items have at most 400 KB each, so 4 MB in total, which one call can read in
+/// its time. Once a response is full, no more are read.
 const READ_AT_ONCE: usize = 10;
 
 /// A page of executions.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExecutionPage {
-    /// Newest first. A page may be short, or empty, and yet not be the last: see `nextPageToken`.
+    /// Newest first. A page may be short or empty without being the last: see `nextPageToken`.
     executions: Vec<SummaryView>,
     /// The `pageToken` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,16 +57,16 @@ pub(crate) struct SummaryView {
     execution_id: String,
     pattern: PatternView,
     status: StatusView,
-    /// Whether nothing will change any more.
+    /// Whether the execution is over and will not change.
     done: bool,
     /// Name of the job.
     #[schema(example = "demo")]
     task: String,
-    /// Which try its newest task works on, from 1.
+    /// The attempt of its newest task, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     attempt: Option<u32>,
-    /// How often the job may be tried in all.
+    /// How often the job may be tried in total.
     max_attempts: u32,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
@@ -86,14 +86,14 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exit_code: Option<i32>,
-    /// When its job has to be over.
+    /// When its job must be over.
     #[schema(value_type = String, format = DateTime)]
     deadline: Time,
-    /// When it is forgotten.
+    /// When it is deleted.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Time,
     tags: BTreeMap<String, String>,
-    /// The execution that this one does again.
+    /// The execution that this one repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
@@ -110,7 +110,7 @@ pub(crate) struct SummaryView {
 }
 
 impl SummaryView {
-    /// The same with what the execution came to, as far as that is wanted.
+    /// The same with the execution's outcome, as far as `include` says.
     fn with(self, outcome: Outcome, include: Include) -> Self {
         let error = outcome.error.map(|error| ErrorView::of(error, self.exit_code));
         let result = outcome.result.unwrap_or_else(Json::null);
@@ -144,7 +144,7 @@ impl From<Summary> for SummaryView {
     }
 }
 
-/// What is wrong with the query of a list.
+/// The errors of a list's query.
 pub(crate) struct QueryRefused;
 
 impl IntoResponses for QueryRefused {
@@ -155,9 +155,9 @@ impl IntoResponses for QueryRefused {
 
 /// List your executions, newest first.
 ///
-/// Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
-/// says that the list goes on. So may a page with `include`, since a response holds about 5 MB. An execution that was just
-/// accepted may be missing for a moment.
+/// For one page, filters are applied to 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
+/// continues. The same is true with `include`, since a response holds about 5 MB. An execution that was just accepted may be
+/// missing for a moment.
 #[utoipa::path(
     get, path = "/executions", operation_id = "listExecutions", tag = "executions",
     params(
@@ -171,8 +171,8 @@ impl IntoResponses for QueryRefused {
         ("createdBefore" = Option<String>, Query, nullable = false, format = DateTime, example = "2099-03-02T09:00:00Z",
             description = "Only executions that were accepted before this time (RFC 3339)"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
-            description = "At most so many executions; 50 if absent"),
-        ("pageToken" = Option<String>, Query, nullable = false, description = "The last page's `nextPageToken`"),
+            description = "The most executions on a page; 50 if absent"),
+        ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
         ("include" = Option<String>, Query, nullable = false, pattern = "^(result|error)(,(result|error))*$",
             example = "result,error",
             description = "What else to show of executions that are over: `result`, `error` or both, separated by a comma"),
@@ -212,7 +212,7 @@ pub(crate) async fn list_executions(
     Ok((headers, axum::Json(ExecutionPage { executions, next_page_token: next })))
 }
 
-/// What of an execution's outcome a list shows.
+/// Which parts of an execution's outcome a list shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Include {
     result: bool,
@@ -224,13 +224,13 @@ impl Include {
         Self { result: names.contains(&"result"), error: names.contains(&"error") }
     }
 
-    /// Whether there is something to show: nothing of one that is not over, and no error of one that completed.
+    /// Whether there is something to show: an execution that is not over has no outcome, and one that completed has no error.
     fn is_about(self, summary: &Summary) -> bool {
         summary.status.is_final() && (self.result || (self.error && summary.status != Status::Completed))
     }
 }
 
-/// Executions with what they came to, as many as one answer holds: the page is cut before the first that it does not.
+/// Executions with their outcomes, as many as fit into one response: the page ends before the first that does not fit.
 async fn with_outcomes(app: &App, page: &mut Page, include: Include) -> Result<Vec<SummaryView>, Problem> {
     let mut views = Vec::new();
     let mut room = LARGEST_BODY;
@@ -244,7 +244,7 @@ async fn with_outcomes(app: &App, page: &mut Page, include: Include) -> Result<V
                 None => view,
             };
             let size = answer_size::as_text(&serde_json::to_vec(&view).map_err(|why| Problem::inside(&why))?);
-            // One alone always fits: a result has 200 KB at most.
+            // A single one always fits: a result has 200 KB at most.
             let Some(left) = room.checked_sub(size) else { break 'page };
             room = left;
             views.push(view);

@@ -20,7 +20,7 @@ use crate::{
     time::Time,
 };
 
-/// Most lines of one page. CloudWatch bounds a page to 1 MB as well.
+/// Most lines of one page. CloudWatch limits a page to 1 MB as well.
 const LARGEST_PAGE: i32 = 1_000;
 
 /// What a task printed.
@@ -29,13 +29,13 @@ const LARGEST_PAGE: i32 = 1_000;
 pub(crate) struct LogLines {
     #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
     execution_id: String,
-    /// Whose task printed them: which attempt it was, from 1.
+    /// The attempt whose task printed them, from 1.
     attempt: u32,
-    /// Oldest first. None, if the task has printed nothing yet.
+    /// Oldest first. Empty if the task has printed nothing yet.
     lines: Vec<LogLine>,
-    /// Token of the next page. While the attempt runs there is always one: if it is the same as before and the page has no lines,
+    /// Token of the next page. While the attempt runs, there is always one: if it is the same as before and the page has no lines,
     /// there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
-    /// at the end of the log, which may be 10 s after the execution's, as the last lines arrive late.
+    /// at the end of the log, which may come 10 s after the execution's end, because the last lines arrive late.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_token: Option<String>,
@@ -52,9 +52,9 @@ pub(crate) struct LogLine {
 
 /// Read what an execution's task printed.
 ///
-/// Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
-/// shows a line some seconds after it was printed. The rate of these requests is limited for each caller, by default to 30 in 10
-/// seconds: `RateLimit-Policy` has the limit.
+/// Pages go from the oldest line to the newest. `nextToken` leads to the next page, and to new lines of a task that is still running.
+/// CloudWatch shows a line some seconds after it was printed. The rate of these requests is limited for each caller, by default to 30
+/// in 10 seconds: `RateLimit-Policy` has the limit.
 #[utoipa::path(
     get, path = "/executions/{executionId}/logs", operation_id = "getExecutionLogs", tag = "executions",
     params(
@@ -87,7 +87,7 @@ pub(crate) async fn get_logs(
     let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
     parameters.finish()?;
     if token.is_some() && (attempt.is_some() || tail.is_some()) {
-        let detail = "nextToken goes on with its attempt: leave attempt and tail out";
+        let detail = "nextToken cannot be combined with attempt or tail; leave them out";
         return Err(Problem::new(Code::InvalidParameter, detail));
     }
     let now = clock::now();
@@ -116,7 +116,7 @@ struct Reading {
     limit: i32,
 }
 
-/// No lines as long as there is nothing to read: the attempt has no task, or its task has printed nothing.
+/// Reads a page of lines. There are none if the attempt has no task, or its task has printed nothing.
 async fn read(
     app: &App,
     execution: &Execution,
@@ -138,7 +138,7 @@ async fn read(
             LogError::Token => page_token::invalid(),
             LogError::Call(failed) => failed.into(),
         })?;
-        // A line is at most 256 KB: one alone always fits.
+        // A line has at most 256 KB, so a single line always fits.
         if text(&page.lines) <= LARGEST_BODY {
             return Ok(page);
         }
@@ -146,7 +146,7 @@ async fn read(
     }
 }
 
-/// Bytes of lines as JSON in JSON: a control character, which is `\\u0007` there, has seven.
+/// Size of lines as a JSON string within JSON. A control character, which is `\\u0007` there, has seven bytes.
 fn text(lines: &[Line]) -> usize {
     let byte = |byte: u8| match byte {
         b'"' | b'\\' => 4,
@@ -195,7 +195,7 @@ fn read_place(place: &str) -> Option<(Attempt, Reading)> {
 mod tests {
     use super::*;
 
-    /// Who follows a log while a deployment goes on brings a place of the version before.
+    /// A caller who reads a log during a deployment sends a token of the previous version.
     #[test]
     fn a_place_never_changes() {
         let before = ReadFrom::Before { older: "b/1".into(), newer: "f/2".into() };

@@ -1,4 +1,4 @@
-//! What goes in and out: the shapes of the API.
+//! The API's schemas.
 
 pub(crate) mod example;
 mod new;
@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 pub(crate) use self::new::{NewExecution, Retry, wrong};
 use crate::time::Time;
 
-/// What was asked for, where it is, and how it ended. `done` says whether it is over; `status` says how it is or how it ended.
+/// A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
 ///
-/// `result` is there once `done` is true; `error` as well, unless `status` is `COMPLETED`.
+/// `result` is present once `done` is true; so is `error`, unless `status` is `COMPLETED`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Execution, example = example::completed)]
@@ -23,14 +23,14 @@ pub(crate) struct ExecutionView {
     status: StatusView,
     #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
     execution_id: String,
-    /// How it learns of its job's end.
+    /// How it learns that its job has ended.
     pattern: PatternView,
-    /// Whether nothing will change any more.
+    /// Whether the execution is over and will not change.
     done: bool,
     /// Name of the job.
     #[schema(example = "demo")]
     task: String,
-    /// What the job got to work on, as it came in.
+    /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
     /// The newest attempt, from 1. It may exceed `maxAttempts` by `uncountedAttempts`.
@@ -39,8 +39,8 @@ pub(crate) struct ExecutionView {
     attempt: Option<u32>,
     /// How many attempts the job may have, not counting `uncountedAttempts`.
     max_attempts: u32,
-    /// Attempts that the platform ended, not the job: AWS lost or reclaimed the host, could not start the task or retired what it
-    /// ran on, or the local stack was stopped. They do not count against `maxAttempts`: up to 100 for retirements and up to
+    /// Attempts that the platform ended, not the job: AWS lost or reclaimed the host, could not start the task or retired its
+    /// platform, or the local stack was stopped. They do not count against `maxAttempts`: up to 53 for retirements and up to
     /// three for the other reasons. Absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 1)]
@@ -49,7 +49,7 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     task_arn: Option<String>,
-    /// ARN of the durable execution that sees it through.
+    /// ARN of the durable execution that drives it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     durable_execution_arn: Option<String>,
@@ -59,21 +59,22 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     started_at: Option<Time>,
-    /// When its job has to be over.
+    /// When its job must be over.
     #[schema(value_type = String, format = DateTime)]
     deadline: Time,
-    /// When it is forgotten, and its `Idempotency-Key` with it: 30 days after its end, and until then after its deadline.
+    /// When it is deleted, together with its `Idempotency-Key`: 30 days after its end. Until it ends, this is 30 days after its
+    /// deadline.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Time,
     tags: BTreeMap<String, String>,
-    /// The execution that this one does again.
+    /// The execution that this one repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
     /// What happened and when, oldest first.
     timeline: Vec<EntryView>,
     links: Links,
-    /// Exit code of the job; absent while it runs, and when it never ran or nobody saw it end.
+    /// Exit code of the job; absent while it runs, and if it never ran or its end is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 0, nullable = false)]
     exit_code: Option<i32>,
@@ -86,8 +87,8 @@ pub(crate) struct ExecutionView {
     #[schema(nullable = false, example = 30_000)]
     duration_ms: Option<u64>,
     /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
-    /// where stdout and stderr are one) or `none`. The timeline says `noResult` and why, if the job printed something. Absent
-    /// until the job has ended, and if it was not recorded.
+    /// where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
+    /// `noResult` and the reason. Absent until the job has ended, and if it was not recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, example = "stdout", nullable = false)]
     result_source: Option<&'static str>,
@@ -102,7 +103,7 @@ pub(crate) struct ExecutionView {
     error: Option<ErrorView>,
 }
 
-/// Where an execution is.
+/// An execution's state.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = Status)]
@@ -111,7 +112,7 @@ pub(crate) enum StatusView {
     Pending,
     /// Its task was started.
     Running,
-    /// Its end was asked for; its task is being stopped.
+    /// A cancel was requested; its task is being stopped.
     Cancelling,
     /// Its job exited with 0.
     Completed,
@@ -119,7 +120,7 @@ pub(crate) enum StatusView {
     Failed,
     /// Its deadline passed before its job ended.
     TimedOut,
-    /// It was stopped because a caller asked for it.
+    /// It was stopped because a caller cancelled it.
     Cancelled,
 }
 
@@ -148,17 +149,17 @@ pub(crate) fn milliseconds(started_at: Option<Timestamp>, finished_at: Option<Ti
 #[schema(as = ExecutionError)]
 pub(crate) struct ErrorView {
     /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-    /// `result-too-deep`, `result-not-json`: it exited with 0, and its result has more than 200 KB or 64 levels, or its result
-    /// file is not valid JSON. `result-unreadable`: it exited with 0, and its result could not be read. `stopped`, `cancelled`,
-    /// `timed-out`: it was stopped, by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired what it
-    /// ran on. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: no task was started for the last attempt.
+    /// `result-too-deep`, `result-not-json`: it exited with 0, but its result has more than 200 KB or 64 levels, or its result
+    /// file is not valid JSON. `result-unreadable`: it exited with 0, but its result could not be read. `stopped`, `cancelled`,
+    /// `timed-out`: it was stopped by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired its
+    /// platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: no task was started for the last attempt.
     /// `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
     #[schema(example = "exit-code")]
     r#type: String,
     /// What went wrong, for people, in a few words.
     #[schema(example = "exited with code 3")]
     message: String,
-    /// The end of what the job printed: on stderr, or on stdout if that is empty, or in its log. At most 4 KB.
+    /// The end of what the job printed: from stderr, or from stdout if stderr is empty, or from its log. At most 4 KB.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "no such order", nullable = false)]
     log_tail: Option<String>,
@@ -184,7 +185,7 @@ impl ErrorView {
     }
 }
 
-/// How an execution learns of its job's end.
+/// How an execution learns that its job has ended.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Pattern)]
@@ -210,7 +211,7 @@ pub(crate) struct EntryView {
     #[schema(value_type = String, format = DateTime)]
     at: Time,
     /// `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
-    /// or `ended`. There may be more.
+    /// or `ended`. Later versions may add others.
     #[schema(value_type = String, example = "taskStarted")]
     what: domain::Moment,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,7 +219,7 @@ pub(crate) struct EntryView {
     detail: Option<String>,
 }
 
-/// Where else to go from an execution. Each is relative to where the API is.
+/// Links from an execution to related operations, relative to the API's URL.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Links {
     /// The execution itself.

@@ -10,10 +10,10 @@ use serde::{
 
 use crate::{hint, problem::FieldError};
 
-/// The rule that a member of the wrong name or type breaks.
+/// The rule that a member with the wrong name or type breaks.
 const RULE: &str = "invalid-value";
 
-/// The members of an object that were not taken yet, and where the object is.
+/// The members of an object that have not been taken yet, and where the object is.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     at: String,
@@ -26,8 +26,8 @@ pub(crate) fn error(pointer: String, detail: impl Into<String>) -> FieldError {
 }
 
 impl Members {
-    /// The members of the object at a pointer. `None` and an error if it is something else; an error for each member that is
-    /// given more than once, of which the first is kept.
+    /// The members of the object at a pointer. `None` and an error if it is not an object. An error for each member that is given more
+    /// than once, of which the first is kept.
     pub(crate) fn of(json: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let Ok(AsTheyCome(all)) = serde_json::from_str(json.text()) else {
             errors.push(error(at.to_owned(), format!("is {}; it must be an object", kind(json))));
@@ -66,7 +66,7 @@ impl Members {
         self.take(name).filter(|value| value.text() != "null")
     }
 
-    /// An error that this object lacks a member; not of something that is no object, for which there is an error already.
+    /// An error that this object lacks a member. Only for objects: if it is not an object, there is already an error for that.
     pub(crate) fn lacks(&self, what: impl fmt::Display) -> FieldError {
         error(self.at.clone(), format!("has no {what}"))
     }
@@ -88,7 +88,7 @@ impl Members {
     }
 }
 
-/// Reads a value, or says that it is something else than it must be.
+/// Reads a value, or adds an error that says what it must be.
 pub(crate) fn read<T: DeserializeOwned>(
     value: &Json,
     at: String,
@@ -102,8 +102,8 @@ pub(crate) fn read<T: DeserializeOwned>(
     read
 }
 
-/// A whole number, also as `3.0`: JSON and its schemas know no difference. One that is negative or too large is the nearest
-/// there is: out of range all the same, which is for the limits to say.
+/// A whole number, also written as `3.0`, since JSON and its schemas make no difference. If it is negative or too large, the nearest
+/// number of this type is returned, which is out of range too, so that the check of limits reports it.
 pub(crate) fn whole(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<u64> {
     const MUST: &str = "a whole number";
     let number: serde_json::Number = read(value, at.clone(), MUST, errors)?;

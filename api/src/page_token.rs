@@ -1,25 +1,25 @@
-//! Opaque tokens that say where an answer goes on.
+//! Opaque tokens that say where a response continues.
 //!
-//! A token holds a place and a hash over that place and all that it belongs to: whose it is, of which list, under which
-//! filters. Used for anything else it is refused. The hash has no secret: whoever computes one himself has chosen a place
-//! in what is his own anyway, since the owner that is asked for always comes from the authorizer and never from the token.
+//! A token contains a place, and a hash of that place and everything that it belongs to: its owner, list and filters. Used for
+//! anything else, it is refused. The hash has no secret. Whoever forges a token only chooses a place among their own executions, since
+//! the owner always comes from the authorizer and never from the token.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 use crate::problem::{Code, Problem};
 
-/// Bytes of the hash that a token carries: enough that none is right by accident.
+/// Bytes of the hash in a token: enough that none is right by accident.
 const CHECK: usize = 12;
 
-/// A token for a place in what these texts name.
+/// A token for a place in the list that these texts identify.
 pub(crate) fn seal(of: &[&str], place: &str) -> String {
     let mut bytes = check(of, place);
     bytes.extend(place.bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The place that a token was made for, if it was made for what these texts name.
+/// The place in a token, if the token was made for what these texts identify.
 pub(crate) fn open(of: &[&str], token: &str) -> Result<String, Problem> {
     let place = || {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
@@ -30,7 +30,7 @@ pub(crate) fn open(of: &[&str], token: &str) -> Result<String, Problem> {
     place().ok_or_else(invalid)
 }
 
-/// A token that was not given for this.
+/// The error for a token that does not belong to this request.
 pub(crate) fn invalid() -> Problem {
     Problem::new(Code::InvalidPageToken, "use this token only with the same path and query parameters")
 }
@@ -48,7 +48,7 @@ fn check(of: &[&str], place: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Who follows a list while a deployment goes on brings a token of the version before.
+    /// A caller who reads a list during a deployment sends a token of the previous version.
     #[test]
     fn a_token_never_changes() {
         assert_eq!(seal(&["ada", "FAILED"], "1772442000000#e1"), "GJcEAp0fiFOo3C0eMTc3MjQ0MjAwMDAwMCNlMQ");

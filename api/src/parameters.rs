@@ -1,5 +1,5 @@
-//! The parameters of a request: those of its query, each known, given once and understood, or the request is refused. A
-//! misspelt filter that is ignored would list everything.
+//! The query parameters of a request. Each must be known, given once and valid, or the request is refused: if a misspelled filter were
+//! ignored, a list would contain everything.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -17,10 +17,10 @@ use crate::{
     time,
 };
 
-/// Latest attempt that can be asked about: far later than any that an execution comes to.
+/// Highest attempt that a request may name: far more than any execution has.
 pub(crate) const LATEST_ATTEMPT: u32 = 1_000;
 
-/// What stands in the query and was not taken yet, and what the operation takes.
+/// The parameters in the query that have not been taken yet, and those that the operation takes.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     given: BTreeMap<String, String>,
@@ -43,7 +43,7 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     }
 }
 
-/// Of an operation that has none.
+/// For an operation that has no parameters.
 pub(crate) struct NoParameters;
 
 impl<S: Sync> FromRequestParts<S> for NoParameters {
@@ -61,7 +61,7 @@ impl IntoResponses for NoParameters {
 }
 
 impl Parameters {
-    /// Takes a parameter, if it is there; `must` says what it has to be.
+    /// Takes a parameter, if it is present; `must` says what it must be.
     pub(crate) fn take<T>(
         &mut self,
         name: &'static str,
@@ -85,7 +85,7 @@ impl Parameters {
         })
     }
 
-    /// Takes a list, separated by commas, of names out of these; none if it is not there.
+    /// Takes a comma-separated list of these names; empty if the parameter is absent.
     pub(crate) fn names(&mut self, name: &'static str, all: &[&'static str]) -> Result<Vec<&'static str>, Problem> {
         let known = |text: &str| all.iter().copied().find(|known| *known == text);
         let read = |text: &str| text.split(',').map(known).collect::<Option<Vec<_>>>();
@@ -131,7 +131,7 @@ impl Parameters {
         })
     }
 
-    /// Nothing may be left.
+    /// Refuses parameters that were not taken.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         let Some(unknown) = self.given.into_keys().next() else { return Ok(()) };
         let instead = match (hint::meant(&unknown, &self.known), self.known.as_slice()) {

@@ -1,10 +1,10 @@
-//! What stands in a path where the document has a name in braces.
+//! The variable part of a path, which the document names in braces.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use crate::problem::{Code, Problem};
 
-/// The text that stands there. Bytes that are no text name nothing, so nothing is found by them.
+/// Its text. If it is not valid UTF-8, it cannot name anything, so nothing is found.
 pub(crate) struct Path(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Path {
@@ -12,7 +12,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = axum::extract::Path::from_request_parts(parts, state).await;
-        let unreadable = |_| Problem::new(Code::ExecutionNotFound, "what stands for its id in the path is no UTF-8");
+        let unreadable = |_| Problem::new(Code::ExecutionNotFound, "the execution id in the path is not valid UTF-8");
         read.map(|axum::extract::Path(text)| Self(text)).map_err(unreadable)
     }
 }

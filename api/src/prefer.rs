@@ -1,4 +1,4 @@
-//! `Prefer: wait`: how long a caller would have its answer held (RFC 7240).
+//! `Prefer: wait`: how long a caller wants its response to be held (RFC 7240).
 
 use std::{convert::Infallible, time::Duration};
 
@@ -21,22 +21,22 @@ use crate::{held::Held, router::App};
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Longest wait, in seconds. API Gateway waits 30 s for an answer
-/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>), and there is something to do
-/// before and after the wait.
+/// Longest wait, in seconds. API Gateway waits 30 s for a response
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>), and there is work to do before and after the
+/// wait.
 const LONGEST: u64 = 25;
 
-/// The first pause between two looks. Each is longer than the one before, up to [`LONGEST_PAUSE`]: 25 s come to 29 looks.
+/// The first pause between two reads. Each is longer than the previous one, up to [`LONGEST_PAUSE`]: 25 s take 29 reads.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Longest look: one that hangs must not hold the answer beyond what API Gateway waits.
+/// Timeout of a read: if one hangs, the response must not be held for longer than API Gateway waits.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// The longest wait, in seconds, that takes no place: an ordinary request may take as long.
+/// The longest wait, in seconds, that takes no place: an ordinary request may take just as long.
 const SHORT: u64 = 1;
 
-/// What a request says about waiting, and since when it counts.
+/// How long a request wants to wait, and since when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prefer {
     wait: Option<u64>,
@@ -52,12 +52,12 @@ impl<S: Sync> FromRequestParts<S> for Prefer {
 }
 
 impl Prefer {
-    /// Looks at an execution again and again, until it is `enough` or the time is up, and returns it as it was seen last.
+    /// Reads an execution repeatedly, until it is `enough` or the time is up, and returns the last state that was read.
     ///
-    /// Somebody else changes it, in another process: nothing but looking tells. A look that fails is followed by another,
-    /// for there is an answer already.
+    /// Other processes change it, so reading is the only way to notice. If a read fails, another one follows, since there is already
+    /// a response to send.
     ///
-    /// Where as many of the caller's requests are held as may be, it is not held, and that is what [`Prefer::tell`] says.
+    /// If too many of the caller's requests are already held, this one is not, and [`Prefer::tell`] says so.
     pub(crate) async fn hold(
         &mut self,
         app: &App,
@@ -79,10 +79,12 @@ impl Prefer {
             sleep_until(until.min(Instant::now() + pause)).await;
             pause = LONGEST_PAUSE.min(pause * 3 / 2);
             match timeout(LOOK, app.executions.glance(&seen.id)).await {
-                // A glance may be older than what was seen before.
+                // An eventually consistent read may be older than what was read before.
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(why)) => tracing::warn!(executionId = %seen.id, error = %why, "a look at an execution failed"),
+                Ok(Err(why)) => {
+                    tracing::warn!(executionId = %seen.id, error = %why, "reading a waited-for execution failed")
+                }
             }
         }
         if let Some(place) = place {
@@ -91,7 +93,7 @@ impl Prefer {
         seen
     }
 
-    /// Says what was done about it, if it was asked for.
+    /// Adds the header that says which wait was granted, if one was requested.
     pub(crate) fn tell(self, headers: &mut HeaderMap) {
         if let Some(Ok(applied)) = self.wait.map(|wait| HeaderValue::try_from(format!("wait={wait}"))) {
             headers.insert(APPLIED, applied);
@@ -111,7 +113,7 @@ impl IntoParams for Prefer {
     }
 }
 
-/// The wait that is asked for, as far as it is granted. What cannot be understood is no preference (RFC 7240, 2).
+/// The wait that is requested, as far as it is granted. A preference that cannot be parsed is ignored (RFC 7240, 2).
 fn wait(headers: &HeaderMap) -> Option<u64> {
     let texts = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut preferences = texts.flat_map(|text| split(text, ',')).filter_map(|preference| {
@@ -119,14 +121,14 @@ fn wait(headers: &HeaderMap) -> Option<u64> {
         let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
         Some((name.trim(), value.trim()))
     });
-    // Of a preference that is given more than once only the first counts.
+    // If a preference is given more than once, only the first counts.
     let (_, value) = preferences.find(|(name, _)| name.eq_ignore_ascii_case("wait"))?;
     let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| value.parse().map_or(LONGEST, |wait: u64| wait.min(LONGEST)))
 }
 
-/// Parts of a header's text; what is in quotes is not looked into.
+/// Parts of a header's text; quoted strings are not split.
 fn split(text: &str, at: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let mut escaped = false;

@@ -1,6 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457).
 //!
-//! One type is the response and its documentation, so the two can't drift. What went wrong inside is logged, never sent.
+//! One type is both the response and its documentation, so the two cannot drift apart. Internal causes are logged, never sent.
 
 mod documented;
 
@@ -23,27 +23,27 @@ pub(crate) enum Code {
     InvalidJson,
     /// The body does not validate; `errors` says where.
     InvalidBody,
-    /// A header cannot be used as it is.
+    /// A header is not valid.
     InvalidHeader,
-    /// A parameter in the query is unknown, or cannot be used as it is.
+    /// A query parameter is unknown or not valid.
     InvalidParameter,
-    /// A token does not say where this request goes on.
+    /// A page token does not belong to this request.
     InvalidPageToken,
-    /// No authorizer vouches for the caller.
+    /// The request is not authenticated.
     Unauthenticated,
-    /// A web page of another origin asks for a change.
+    /// A web page of another origin requests a change.
     CrossSiteRequest,
     /// There is no such path.
     PathNotFound,
-    /// There is no such execution, or not any more, or it is somebody else's.
+    /// No such execution, or the caller does not have access to it.
     ExecutionNotFound,
     /// The execution has expired.
     ExecutionExpired,
     /// AWS has forgotten what the workflow did.
     HistoryExpired,
-    /// The path does not have this method; `Allow` says which it has.
+    /// The path does not support this method; `Allow` lists those that it supports.
     MethodNotAllowed,
-    /// A durable execution of this name was started by somebody else.
+    /// Another caller started a durable execution with this name.
     ExecutionIdTaken,
     /// The body did not arrive in time.
     RequestTimeout,
@@ -55,15 +55,15 @@ pub(crate) enum Code {
     UnsupportedMediaType,
     /// The body has a `Content-Encoding`, such as `gzip`.
     UnsupportedContentEncoding,
-    /// The same idempotency key came with another body before.
+    /// The same idempotency key was used for a different request.
     IdempotencyKeyReused,
     /// The caller has reached a rate limit: the same request succeeds after `Retry-After`.
     QuotaExceeded,
-    /// Our fault.
+    /// An internal error.
     Internal,
-    /// AWS has no room or no answer for us now: the same request later can succeed.
+    /// AWS is temporarily unavailable: the same request can succeed later.
     AwsUnavailable,
-    /// Other writers changed the execution at the same time, again and again: the same request later can succeed.
+    /// Too many concurrent updates of the execution: the same request can succeed later.
     ConcurrentUpdates,
 }
 
@@ -91,13 +91,13 @@ impl Code {
         }
     }
 
-    /// As it stands in a body.
+    /// The code as text, as in a body.
     fn name(self) -> String {
         let name = serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned));
         name.unwrap_or_default()
     }
 
-    /// The URI that stands for it: what is registered with IANA where there is such, else one of our own
+    /// The URI that identifies it: one that is registered with IANA if there is one, or else our own
     /// (<https://www.iana.org/assignments/http-problem-types>).
     fn r#type(self) -> String {
         match self {
@@ -109,32 +109,32 @@ impl Code {
     fn title(self) -> &'static str {
         match self {
             Self::InvalidJson => "The body is not JSON",
-            Self::InvalidBody => "The body does not validate",
-            Self::InvalidHeader => "A header cannot be used as it is",
-            Self::InvalidParameter => "A parameter cannot be used as it is",
-            Self::InvalidPageToken => "The token is not one of this request's",
+            Self::InvalidBody => "The body is not valid",
+            Self::InvalidHeader => "A header is not valid",
+            Self::InvalidParameter => "A query parameter is not valid",
+            Self::InvalidPageToken => "The page token is not valid for this request",
             Self::Unauthenticated => "The request is not authenticated",
-            Self::CrossSiteRequest => "A page of another origin may not do this",
-            Self::PathNotFound => "There is no such path",
-            Self::ExecutionNotFound => "There is no such execution",
+            Self::CrossSiteRequest => "Pages of other origins may not make changes",
+            Self::PathNotFound => "No such path",
+            Self::ExecutionNotFound => "No such execution",
             Self::ExecutionExpired => "The execution has expired",
-            Self::HistoryExpired => "What the workflow did is forgotten",
-            Self::MethodNotAllowed => "The path does not have this method",
-            Self::ExecutionIdTaken => "The execution's id is taken",
+            Self::HistoryExpired => "The workflow's history has expired",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::ExecutionIdTaken => "The execution id is already in use",
             Self::RequestTimeout => "The body did not arrive in time",
-            Self::IncompleteBody => "The body did not arrive whole",
+            Self::IncompleteBody => "The body is incomplete",
             Self::BodyTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "The body has to be JSON",
+            Self::UnsupportedMediaType => "The body must be JSON",
             Self::UnsupportedContentEncoding => "The body's encoding is not supported",
-            Self::IdempotencyKeyReused => "The idempotency key came with another body before",
+            Self::IdempotencyKeyReused => "The idempotency key was used for a different request",
             Self::QuotaExceeded => "Too many requests of this kind",
-            Self::Internal => "Something went wrong on our side",
+            Self::Internal => "Internal error",
             Self::AwsUnavailable => "AWS is temporarily unavailable",
             Self::ConcurrentUpdates => "Too many concurrent updates",
         }
     }
 
-    /// Seconds after which the same request may succeed, for what passes by itself.
+    /// Seconds after which the same request may succeed, for transient errors.
     fn retry_after(self) -> Option<u64> {
         matches!(self, Self::AwsUnavailable | Self::ConcurrentUpdates).then_some(1)
     }
@@ -146,7 +146,7 @@ pub(crate) struct FieldError {
     /// Where, as a JSON Pointer (RFC 6901); empty for the whole body.
     #[schema(example = "/timeoutSeconds")]
     pub(crate) pointer: String,
-    /// What is wrong there.
+    /// What is wrong there, and what is allowed.
     #[schema(example = "must be between 1 and 31536000")]
     pub(crate) detail: String,
     /// The rule that it breaks, for programs: `invalid-value`, `unknown-task`, or the limit that it exceeds.
@@ -154,12 +154,12 @@ pub(crate) struct FieldError {
     pub(crate) rule: &'static str,
 }
 
-/// An error, as RFC 9457 has it.
+/// An error as in RFC 9457.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem, title = "Problem")]
 pub(crate) struct ProblemBody {
-    /// A URI that stands for the code.
+    /// A URI that identifies the code.
     #[schema(format = "uri-reference", example = "urn:longhaul:problem:execution-not-found")]
     r#type: String,
     /// The code in words; the same for every occurrence.
@@ -171,7 +171,7 @@ pub(crate) struct ProblemBody {
     detail: String,
     /// What went wrong, for programs.
     code: Code,
-    /// Names this request in our logs.
+    /// Identifies this request in the API's logs.
     request_id: String,
     /// What is wrong with the body, one entry for each place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -197,18 +197,18 @@ impl Problem {
         Self { code, detail: detail.into(), errors: Vec::new(), beyond: None }
     }
 
-    /// The same, of a request beyond a limit.
+    /// The same, for a request that exceeds a limit.
     pub(crate) fn beyond(self, policy: &'static str, left: Left) -> Self {
         Self { beyond: Some((policy, left)), ..self }
     }
 
-    /// A body that does not validate, with at least one place where.
+    /// A body that is not valid, with at least one place that says where.
     pub(crate) fn invalid_body(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.detail));
         Self { errors, ..Self::new(Code::InvalidBody, detail.trim()) }
     }
 
-    /// The same, of a request that is not safe to repeat: AWS may have done what it did not say.
+    /// The same, for a request that is not safe to repeat: AWS may have carried out the call although it did not answer.
     pub(crate) fn not_safe_to_repeat(mut self) -> Self {
         if self.code == Code::AwsUnavailable {
             "it may have been accepted: see GET /executions before you repeat it; with an Idempotency-Key it is safe to repeat"
@@ -217,9 +217,9 @@ impl Problem {
         self
     }
 
-    /// A failure inside. It is logged here, where it is handled; the caller learns that it was ours, and no more.
+    /// An internal failure. It is logged here, where it is handled; the caller only learns that it was ours.
     pub(crate) fn inside(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = aws::with_causes(error), "a request failed inside");
+        tracing::error!(error = aws::with_causes(error), "a request failed with an internal error");
         Self::new(Code::Internal, "it has been logged under this request's id")
     }
 
@@ -251,7 +251,7 @@ impl From<aws::CallFailed> for Problem {
             if failed.cause == aws::Cause::Denied {
                 tracing::error!(error = aws::with_causes(&failed), "AWS denied a call");
             } else {
-                tracing::warn!(error = aws::with_causes(&failed), "AWS did not take a call");
+                tracing::warn!(error = aws::with_causes(&failed), "an AWS call failed");
             }
             return Self::new(Code::AwsUnavailable, "repeat the request, with the same Idempotency-Key if it has one");
         }
@@ -260,7 +260,7 @@ impl From<aws::CallFailed> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Without its body: that names the request, which only [`crate::request_id`] knows.
+    /// Without its body, which contains the request's id, which only [`crate::request_id`] knows.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         if let Some(seconds) = self.code.retry_after() {
@@ -275,7 +275,7 @@ impl IntoResponse for Problem {
             Code::RequestTimeout => {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            // What would be taken (RFC 9110, section 15.5.16).
+            // The encodings that are accepted (RFC 9110, section 15.5.16).
             Code::UnsupportedContentEncoding => {
                 response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             }

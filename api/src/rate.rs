@@ -34,12 +34,12 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    /// Nothing, for so many seconds.
+    /// Nothing, for this many seconds.
     pub(crate) fn none(most: u32, seconds: u64) -> Self {
         Self { most, requests: 0, seconds }
     }
 
-    /// Says so in an answer's headers.
+    /// Adds the headers that report it.
     pub(crate) fn tell(self, headers: &mut HeaderMap) {
         let Self { most, requests, seconds } = self;
         let policy = HeaderValue::try_from(format!("\"{LOGS}\";q={most};w={WINDOW}"));
@@ -48,7 +48,7 @@ impl Left {
             .extend([(POLICY, policy), (LEFT, left)].into_iter().filter_map(|(name, value)| Some((name, value.ok()?))));
     }
 
-    /// Seconds until there is something left again.
+    /// Seconds until the next window begins.
     pub(crate) fn seconds(self) -> u64 {
         self.seconds
     }
@@ -73,11 +73,11 @@ pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Left>, P
             Err(Problem::new(Code::QuotaExceeded, detail).beyond(LOGS, Left::none(most, seconds)))
         }
         Ok(Err(why)) => {
-            tracing::warn!(error = aws::with_causes(&why), "the reading of a log was not counted");
+            tracing::warn!(error = aws::with_causes(&why), "a read of a log could not be counted");
             Ok(None)
         }
         Err(_) => {
-            tracing::warn!("counting the reading of a log took too long");
+            tracing::warn!("counting a read of a log took too long");
             Ok(None)
         }
     }
@@ -90,7 +90,7 @@ fn window(now: Timestamp) -> (Timestamp, u64) {
     (until, seconds.unsigned_abs())
 }
 
-/// The headers as the document has them.
+/// The headers for the document.
 pub(crate) fn documented() -> [(&'static str, Header); 2] {
     let header = |words: &str, example: &str| {
         let text = ObjectBuilder::new().schema_type(Type::String).examples([example]);

@@ -1,4 +1,4 @@
-//! Gives every request an id, its answer's errors their body, and the access log its line.
+//! Gives every request an id, errors their body, and the access log its line.
 
 use std::time::Instant;
 
@@ -21,13 +21,13 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let owner = app.callers.sender(request.headers(), request.extensions());
-    // Whatever is logged on the way carries the id.
+    // Everything that is logged while the request is processed has the id.
     let answering = tracing::info_span!("request", requestId = id);
     let mut response = next.run(request).instrument(answering).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = with_body(response, &problem, &id);
     }
-    // Neither the path nor a header: they may name executions and carry keys. Nor the owner's name: logs get around.
+    // Neither the path nor headers, which may name executions and contain keys, nor the owner's name, since logs are shared.
     tracing::info!(
         requestId = id,
         %method,
@@ -56,11 +56,11 @@ fn with_body(bare: Response, problem: &Problem, id: &str) -> Response {
     response
 }
 
-/// API Gateway's own id of the request, by which its access log has it too, else a new one.
+/// API Gateway's id of the request, which is also in its access log, or else a new one.
 fn request_id(request: &Request) -> String {
     let given = gateway(request.extensions()).and_then(|context| context.request_id.clone());
     let fresh = || {
-        // Without randomness, an id that names nothing is better than no answer.
+        // Without randomness, an id that is not unique is better than no response.
         let random = random::bytes().unwrap_or_default();
         format!("{:020x}", random.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte)))
     };

@@ -1,4 +1,4 @@
-//! What is served where, and with what.
+//! The routes, and the layers around them.
 
 use std::{any::Any, ops::Deref, sync::Arc};
 
@@ -28,7 +28,7 @@ use crate::{
     request_id, security, start, tasks,
 };
 
-/// What every handler shares: cloned for each request, several times.
+/// What all handlers share. It is cloned several times for each request.
 #[derive(Debug, Clone)]
 pub struct App(Arc<Services>);
 
@@ -81,7 +81,7 @@ pub fn router(app: App) -> Router {
         .merge(document::routes())
         .merge(docs::routes())
         .merge(index::routes())
-        .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists what there is") })
+        .fallback(|| async { Problem::new(Code::PathNotFound, "the document at /openapi.json lists all paths") })
         .method_not_allowed_fallback(|method: Method, path: Option<MatchedPath>| async move {
             Problem::new(Code::MethodNotAllowed, instead(&method, path.as_ref().map_or("", MatchedPath::as_str)))
         })
@@ -95,7 +95,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// What to send instead of a method that a path does not have.
+/// What to send instead of a method that a path does not support.
 fn instead(method: &Method, path: &str) -> &'static str {
     match (method.as_str(), path) {
         ("POST" | "PUT", "/executions") => {
@@ -105,21 +105,21 @@ fn instead(method: &Method, path: &str) -> &'static str {
             "this path starts executions, with POST; list them with GET /executions"
         }
         ("DELETE", "/executions/{executionId}") => "to stop an execution, POST /executions/{executionId}/cancel",
-        _ => "the Allow header lists the methods of this path",
+        _ => "the Allow header lists the methods that this path supports",
     }
 }
 
-/// A mistake of ours in one request is that request's problem, and nobody else's.
+/// Turns a panic in one request into a 500 for that request, without affecting others.
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn panicked(what: Box<dyn Any + Send>) -> Response {
     let said = what.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let said = said.or_else(|| what.downcast_ref::<String>().cloned()).unwrap_or_default();
     tracing::error!(said, "a handler panicked");
-    Problem::new(Code::Internal, "it has been logged under this request's id").into_response()
+    Problem::new(Code::Internal, "the error was logged under this request's id").into_response()
 }
 
-/// Each route once, in the order of use, to be served and to be documented. What documents it is put together only when the
-/// document is asked for: that would be a third of a function's start, and most processes are never asked.
+/// Each route once, in the order of use, both to serve and to document it. The documentation is built only when the document is
+/// requested: building it would take a third of a function's start, and most processes never need it.
 macro_rules! routes {
     ($($room:ident::$handler:ident),+ $(,)?) => { paste! {
         fn served() -> Router<App> {
@@ -153,7 +153,7 @@ routes![
     health::get_health,
 ];
 
-/// A handler, where its attribute says.
+/// A handler at the path that its attribute names.
 fn route<P: Path, H: Handler<T, App>, T: 'static>(handler: H) -> Router<App> {
     let methods = P::methods().iter().map(PathItemExt::to_method_filter).reduce(MethodFilter::or);
     Router::new().route(&P::path(), on(methods.unwrap_or(MethodFilter::GET), handler))

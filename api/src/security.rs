@@ -1,4 +1,4 @@
-//! Tells browsers to make of an answer what it is, and nothing more.
+//! Headers that keep browsers from doing anything unexpected with a response.
 
 use axum::{
     extract::Request,
@@ -9,31 +9,31 @@ use axum::{
 
 use crate::caller::gateway;
 
-/// What a page of ours may do, unless it says more: nothing. Programs read these answers; a browser that is led to show one
-/// loads nothing, runs nothing, and shows it in no frame.
+/// The default policy of our responses allows nothing. Programs read them; if a browser is made to show one, it loads nothing, runs
+/// nothing, and does not show it in a frame.
 const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What the documentation page may do. All of it comes from here; Swagger UI sets styles of single elements, and its icons
-/// are `data:` URLs.
+/// The policy of the documentation page. All of its files come from here; Swagger UI sets styles of single elements, and its icons are
+/// `data:` URLs.
 pub(crate) const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                                img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                                frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, NOTHING),
-    // An answer is what its Content-Type says, also for a browser that thinks it knows better.
+    // Browsers must not guess another type than the Content-Type.
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // A path names an execution: no other site gets to hear of it.
+    // A path names an execution, which no other site may learn.
     (header::REFERRER_POLICY, "no-referrer"),
     // For browsers that do not know `frame-ancestors`.
     (header::X_FRAME_OPTIONS, "DENY"),
-    // No other site's page loads an answer as an image or a script. What CORS lets through is not affected.
+    // No page of another site may load a response as an image or a script. This does not affect what CORS allows.
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    // A 404 may be an execution a moment later: without this, a cache may keep it.
+    // The same path may be an execution a moment after a 404. Without this header, a cache could keep the 404.
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Two years, the least that browsers' own lists of such sites take.
+/// Two years, the value that browsers' preload lists recommend.
 const HTTPS_ONLY: &str = "max-age=63072000";
 
 pub(crate) async fn layer(request: Request, next: Next) -> Response {

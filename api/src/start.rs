@@ -29,7 +29,7 @@ use crate::{
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// What is wrong with a request to run something again.
+/// The errors of a rerun.
 struct RerunRefused;
 
 impl RerunRefused {
@@ -52,7 +52,7 @@ impl IntoResponses for RerunRefused {
     }
 }
 
-/// What is wrong with a request that starts nothing: that, and its body's type.
+/// The errors of a start: those of a rerun, and those of a body.
 struct Refused;
 
 impl IntoResponses for Refused {
@@ -61,7 +61,7 @@ impl IntoResponses for Refused {
     }
 }
 
-/// The two patterns differ in who sees the task through, not in how they are started.
+/// The two patterns differ in who follows the task, not in how they are started.
 macro_rules! start {
     ($(#[$doc:meta])* $name:ident, $path:literal, $id:literal, $pattern:expr) => {
         $(#[$doc])*
@@ -69,14 +69,14 @@ macro_rules! start {
             post, path = $path, operation_id = $id, tag = "executions",
             params(
                 ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-                    description = "Makes the request safe to repeat: the same key and body again, compared by value, answers with the \
-                                   execution as it is then, and starts nothing, for as long as the execution is kept"),
+                    description = "Makes the request idempotent: the same key and body again, compared by value, returns the existing \
+                                   execution and starts nothing, for as long as the execution is kept"),
                 Prefer,
             ),
-            request_body(content = NewExecution, description = "What to run, and on what", examples(
+            request_body(content = NewExecution, description = "The job to run, and its input", examples(
                 ("greeting" = (summary = "The demonstration job: takes three seconds, then greets",
                     value = json!({"input": {"message": "Hello", "processingTime": 3}}))),
-                ("with-everything" = (summary = "The same, with everything that can be said",
+                ("with-everything" = (summary = "The same, with every member",
                     value = json!({
                         "input": {"message": "Hello", "processingTime": 3},
                         "task": "demo",
@@ -87,18 +87,18 @@ macro_rules! start {
             )),
             responses(
                 (status = 202, description = "Accepted: poll `Location`", body = ExecutionView, headers(
-                    ("Location" = String, description = "Where the execution is"),
-                    ("ETag" = String, description = "Stands for the execution as it is now"),
-                    ("Retry-After" = u64, description = "Seconds; absent when it is final"),
-                    ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
-                    ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+                    ("Location" = String, description = "Path of the execution"),
+                    ("ETag" = String, description = "Identifies this version of the execution"),
+                    ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
+                    ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing, because it repeats another"),
+                    ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
                 ), example = example::pending),
-                (status = 200, description = "It is final already: `Prefer: wait` saw it end, or the request is a repeat",
+                (status = 200, description = "The execution is already final: `Prefer: wait` saw it end, or the request is a repeat",
                     body = ExecutionView, headers(
-                    ("Location" = String, description = "Where the execution is"),
-                    ("ETag" = String, description = "Stands for the execution as it is now"),
-                    ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
-                    ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+                    ("Location" = String, description = "Path of the execution"),
+                    ("ETag" = String, description = "Identifies this version of the execution"),
+                    ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing, because it repeats another"),
+                    ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
                 )),
                 Refused,
                 Problem,
@@ -118,22 +118,22 @@ macro_rules! start {
 }
 
 start!(
-    /// Start a job whose workflow waits for it and holds the result.
+    /// Start a job whose workflow waits for it and records the result.
     ///
-    /// The task knows nothing of Longhaul: any image will do that reads `EXECUTION_INPUT`, which holds an input of up to 4 KB.
-    /// For larger ones it needs the worker too. Its result is the last JSON object or array among the last 10,000 lines of its
-    /// log, on stdout or stderr.
+    /// The image does not need the worker: `EXECUTION_INPUT` has inputs of up to 4 KB. For larger inputs, it needs the worker too.
+    /// Without the worker, the result is the last JSON object or array among the last 10,000 lines of the task's log, on stdout or
+    /// stderr.
     start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
 );
 start!(
-    /// Start a job that reports for itself.
+    /// Start a job whose worker records the result.
     ///
     /// The workflow starts the task and ends; the worker in the task records the result: the file that
     /// `EXECUTION_RESULT_FILE` names, or else the last JSON object or array on the job's stdout.
     start_callback, "/executions/callback", "startCallbackExecution", Pattern::Callback
 );
 
-/// Checking a request is the same for both patterns, too.
+/// A request is checked in the same way for both patterns.
 macro_rules! validate {
     ($(#[$doc:meta])* $name:ident, $path:literal, $id:literal, $pattern:expr) => {
         $(#[$doc])*
@@ -141,11 +141,11 @@ macro_rules! validate {
             post, path = $path, operation_id = $id, tag = "executions",
             params(
                 ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-                    description = "The key that the start would have"),
+                    description = "The key with which the execution would be started"),
             ),
-            request_body(content = NewExecution, description = "What would be run, and on what"),
+            request_body(content = NewExecution, description = "The job that would be run, and its input"),
             responses(
-                (status = 200, description = "It can be started: this is what would be", body = Validated),
+                (status = 200, description = "The request is valid: this is what would be started", body = Validated),
                 Refused,
                 Problem,
             ),
@@ -202,12 +202,12 @@ async fn start(
     start_wanted(&app, wanted, now, prefer).await
 }
 
-/// What a request asks for.
+/// What a request wants to start.
 struct Wanted {
     execution: Execution,
     /// Whether it has an `Idempotency-Key`.
     keyed: bool,
-    /// Whether it says how long the job may take. If not, a repeat is the same request also where the default has changed.
+    /// Whether it says how long the job may take. If not, a repeat is the same request even if the default has changed.
     says_timeout: bool,
 }
 
@@ -227,7 +227,7 @@ impl Wanted {
     }
 }
 
-/// The id for a request: what its idempotency key stands for, or a new one.
+/// The id for a request: the one that is derived from its idempotency key, or a new one.
 fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<ExecutionId, Problem> {
     match idempotency_key(headers)? {
         Some(key) => Ok(ExecutionId::for_key(owner, key)),
@@ -235,8 +235,9 @@ fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<Executio
     }
 }
 
-/// Dies before the item: nothing is left behind. Dies between the item and the workflow: the same request again finds the
-/// item PENDING and starts its workflow, and so does the reconciler. Dies after it: a second start changes nothing.
+/// If the function crashes before the item is written, nothing is left behind. If it crashes between the item and the workflow, the same
+/// request again finds the PENDING item and starts its workflow, and so does the reconciler. If it crashes after that, a second start
+/// changes nothing.
 async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
     let created = app.executions.create(&wanted.execution, now).await.map_err(|why| {
         let problem = Problem::from(why);
@@ -255,8 +256,8 @@ async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Pre
     Ok(answer)
 }
 
-/// Refuses what may not be started. A request that was accepted before is answered all the same, also where it would be
-/// refused by now, since its job is not offered any more.
+/// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
+/// refused because its job is no longer offered.
 async fn startable(app: &App, wanted: &Wanted, now: Timestamp) -> Result<(), Problem> {
     let errors = wrong(&wanted.execution.request, &app.catalog);
     if errors.is_empty() || (wanted.keyed && was_accepted(app, wanted, now).await?) {
@@ -270,14 +271,14 @@ async fn was_accepted(app: &App, wanted: &Wanted, now: Timestamp) -> Result<bool
     Ok(seen.is_some_and(|seen| repeated(seen, wanted).is_ok()))
 }
 
-/// The execution that is there under an id, if it is the one that is wanted.
+/// The execution that already has this id, if its request is the same.
 fn repeated(seen: Execution, wanted: &Wanted) -> Result<Execution, Problem> {
     let Wanted { execution, says_timeout, .. } = wanted;
     if seen.owner != execution.owner {
-        // Somebody chose this id when they started a durable function directly: what they run is nobody else's business.
+        // Another caller chose this id by starting a durable function directly. What they run must not be revealed.
         return Err(Problem::new(
             Code::IdempotencyKeyReused,
-            "the id of this key is taken; use another Idempotency-Key",
+            "the id of this key is already in use; use another Idempotency-Key",
         ));
     }
     let different = differences(&seen, execution, *says_timeout);
@@ -292,8 +293,8 @@ fn repeated(seen: Execution, wanted: &Wanted) -> Result<Execution, Problem> {
     Err(Problem::new(Code::IdempotencyKeyReused, detail))
 }
 
-/// In what two requests with the same key differ. A rerun is another request than the start that it repeats, and than a rerun
-/// of another execution.
+/// What differs between two requests with the same key. A rerun differs from the start that it repeats, and from a rerun of another
+/// execution.
 fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<&'static str> {
     let mut different = seen.request.differences(&wanted.request);
     different.retain(|name| says_timeout || *name != "timeoutSeconds");
@@ -308,30 +309,30 @@ fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<
 
 /// Run the same job again, as a new execution.
 ///
-/// The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own. It is refused as the
-/// request would be: `invalid-body` where its job is not offered any more.
+/// The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused like the request
+/// would be: with `invalid-body` if its job is no longer offered.
 #[utoipa::path(
     post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
     params(
         Id,
         ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-            description = "Makes the request safe to repeat"),
+            description = "Makes the request idempotent"),
         Prefer,
     ),
     responses(
         (status = 202, description = "Accepted: poll `Location`", body = ExecutionView, headers(
-            ("Location" = String, description = "Where the new execution is"),
-            ("ETag" = String, description = "Stands for the execution as it is now"),
-            ("Retry-After" = u64, description = "Seconds; absent when it is final"),
-            ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
-            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+            ("Location" = String, description = "Path of the new execution"),
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
+            ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing, because it repeats another"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 200, description = "It is final already: `Prefer: wait` saw it end, or the request is a repeat",
+        (status = 200, description = "The execution is already final: `Prefer: wait` saw it end, or the request is a repeat",
             body = ExecutionView, headers(
-            ("Location" = String, description = "Where the new execution is"),
-            ("ETag" = String, description = "Stands for the execution as it is now"),
-            ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing"),
-            ("Preference-Applied" = String, description = "The wait that was granted, if one was asked for"),
+            ("Location" = String, description = "Path of the new execution"),
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing, because it repeats another"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
         RerunRefused,
         NotFound,
@@ -360,11 +361,11 @@ async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
     match app.workflows.start(&execution.id, execution.pattern).await {
         Ok(_) => Ok(()),
         Err(StartError::NameTaken(id)) => {
-            let detail = format!("a durable execution named {id} was started directly: use another Idempotency-Key");
+            let detail = format!("a durable execution named {id} was started directly; use another Idempotency-Key");
             Err(Problem::new(Code::ExecutionIdTaken, detail))
         }
-        // It is stored, so it is accepted, whatever the reason: the reconciler starts what was not started. An error would ask
-        // for a second POST, and without a key for a second job.
+        // The item is stored, so the request is accepted, whatever the failure: the reconciler will start the workflow. An error would
+        // cause a second POST, and without a key a second job.
         Err(StartError::Call(failed)) => {
             tracing::error!(executionId = %execution.id, error = %failed, "the workflow was not started yet");
             Ok(())

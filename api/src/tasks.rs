@@ -11,7 +11,7 @@ use crate::{caller::Caller, parameters::NoParameters, problem::Problem, router::
 /// The jobs that may be run.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TaskList {
-    /// In the order of their names.
+    /// Sorted by name.
     tasks: Vec<TaskView>,
 }
 
@@ -19,16 +19,16 @@ pub(crate) struct TaskList {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Task)]
 pub(crate) struct TaskView {
-    /// What a request's `task` says.
+    /// Its name, as in a request's `task`.
     #[schema(example = "demo")]
     name: String,
-    /// Whether it is what a request without a `task` runs.
+    /// Whether a request without a `task` runs it.
     default: bool,
 }
 
 /// List the jobs that may be run.
 ///
-/// Whoever runs the installation says which there are.
+/// The operator of the installation configures them.
 #[utoipa::path(
     get, path = "/tasks", operation_id = "listTasks", tag = "tasks",
     responses((status = 200, description = "The jobs that may be run", body = TaskList), NoParameters, Problem),

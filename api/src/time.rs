@@ -1,9 +1,9 @@
-//! Times in questions and answers.
+//! Times in requests and responses.
 
 use jiff::{Timestamp, fmt::temporal::Pieces};
 use serde::{Serialize, Serializer};
 
-/// A time with its milliseconds, also when they are 0: all are of one length, and sort as text.
+/// A time with milliseconds, even if they are 0, so that all times have the same length and sort as text.
 #[derive(Debug)]
 pub(crate) struct Time(Timestamp);
 
@@ -19,11 +19,11 @@ impl Serialize for Time {
     }
 }
 
-/// Digits of a second's fraction that a time can hold.
+/// Digits of the fraction of a second that a time can hold.
 const FRACTION_DIGITS: usize = 9;
 
-/// A time as RFC 3339 has it. Digits beyond a nanosecond are dropped, and a time beyond what can be held, such as
-/// `9999-12-31T23:59:59Z`, is the nearest that can: it means "for ever".
+/// Reads an RFC 3339 time. Digits beyond a nanosecond are dropped. A time that is too late to be represented, such as
+/// `9999-12-31T23:59:59Z`, which means "for ever", becomes the latest that can be.
 pub(crate) fn read(text: &str) -> Option<Timestamp> {
     let text = without_finer_digits(text);
     if let Ok(time) = text.parse() {

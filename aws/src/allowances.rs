@@ -1,6 +1,6 @@
 //! Per-caller limits: places for held requests, and counters of requests. Both are items of the table of executions.
 //!
-//! **Invariant**: no such item can be taken for an execution. Its key is not a valid execution id, and it is in no index, so no
+//! **Invariant**: no such item can be mistaken for an execution. Its key is not a valid execution id, and it is in no index, so no
 //! poll, list or sweep finds it. Each has the table's TTL attribute, and is ignored once it has expired, deleted or not.
 
 use std::collections::HashMap;
@@ -25,20 +25,20 @@ pub struct Allowances {
     table: String,
 }
 
-/// One of an owner's places, for whom it is taken.
+/// One of an owner's places, and who takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Whose it is.
+    /// The owner.
     pub owner: Owner,
-    /// Which of the owner's it is.
+    /// The number of the place among the owner's.
     pub number: u32,
-    /// Who is in it: a name that nobody else has.
+    /// A unique name of the request that takes it.
     pub holder: String,
 }
 
 impl Place {
     fn key(&self) -> AttributeValue {
-        // `/` is in no execution's id.
+        // No execution id contains a `/`.
         AttributeValue::S(format!("place/{}/{}", self.number, self.owner))
     }
 }
@@ -50,22 +50,22 @@ impl Allowances {
         Self { client: Client::new(&connection.0), table: table.into() }
     }
 
-    /// Takes a place until a time, if it is free: then it is free by itself. Says whether it was. Safe to repeat.
+    /// Takes a place, if it is free, until a time at which the lease expires. Returns whether the place was free. Idempotent.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused. The place may be taken all the same.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call. The place may be taken all the same.
     pub async fn take(&self, place: &Place, until: Timestamp, now: Timestamp) -> Result<bool, CallFailed> {
-        // Ours already: the reply to our own write got lost, and the SDK wrote again.
+        // If the holder is already this one, the reply to our own write was lost, and the SDK wrote again.
         let free = "attribute_not_exists(#key) OR #until <= :now OR #holder = :holder";
         self.put(place, until, free, Some(now)).await
     }
 
-    /// Gives a place back. One that another has by now stays taken.
+    /// Gives a place back, unless another request has taken it in the meantime.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn give_back(&self, place: &Place, now: Timestamp) -> Result<(), CallFailed> {
         // A write, since the API may delete nothing.
         self.put(place, now, "#holder = :holder", None).await.map(|_| ())
@@ -106,12 +106,12 @@ impl Allowances {
         }
     }
 
-    /// Counts one of an owner's requests in a time that ends at `until`, if fewer than `most` were counted in it. Says how many
-    /// were, this one included; `None` if it is one too many. A repeat counts again.
+    /// Counts one of an owner's requests in the window that ends at `until`, if fewer than `most` were counted in it. Returns their
+    /// number, including this one; `None` if there are too many. Not idempotent: a repeat counts again.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused. It may be counted all the same.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call. It may be counted all the same.
     pub async fn count(
         &self,
         owner: &Owner,

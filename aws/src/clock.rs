@@ -1,8 +1,8 @@
-//! The wall clock: the one place that reads it. Whoever decides gets the time as a value.
+//! The wall clock, which is read only here. Code that decides gets the time as a value.
 
 use jiff::{Timestamp, Unit};
 
-/// The time now, to the millisecond: what is recorded and shown need not be finer.
+/// The current time, to the millisecond: recorded and displayed times need no more precision.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub fn now() -> Timestamp {

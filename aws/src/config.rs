@@ -1,10 +1,10 @@
-//! Reads the environment: the one place that does.
+//! Reads the environment, which is read only here.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, str::FromStr};
 
 use serde::de::DeserializeOwned;
 
-/// The environment, with every complaint about it collected, so that all are reported at once.
+/// The environment. It collects everything that is wrong with it, so that all of it is reported at once.
 #[derive(Debug, Default)]
 pub struct Environment {
     values: BTreeMap<String, String>,
@@ -12,8 +12,8 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// This process's environment. Variables that are empty, or no Unicode, count as absent: in somebody else's image there
-    /// may be any.
+    /// This process's environment. Variables that are empty or not valid Unicode count as absent, since a third party's image may set
+    /// anything.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
     pub fn of_process() -> Self {
@@ -33,7 +33,7 @@ impl Environment {
         self.values.get(name).cloned()
     }
 
-    /// A variable that must be there; empty here, and complained about at the end, if it is not.
+    /// A required variable. If it is absent, the value is empty, and `finish` reports it.
     pub fn required(&mut self, name: &str) -> String {
         self.optional(name).unwrap_or_else(|| {
             self.complaints.push(format!("{name} is not set"));
@@ -41,7 +41,7 @@ impl Environment {
         })
     }
 
-    /// A variable that must be there and read as a `T`.
+    /// A required variable, parsed as a `T`.
     pub fn parsed<T: Default>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         let Some(text) = self.optional(name) else {
             self.complaints.push(format!("{name} is not set"));
@@ -53,7 +53,7 @@ impl Environment {
         })
     }
 
-    /// A variable that reads as a `T`, or this if it is absent.
+    /// A variable parsed as a `T`, or this value if it is absent.
     pub fn parsed_or<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, absent: T) -> T {
         match self.optional(name).map(|text| text.parse()) {
             None => absent,
@@ -65,7 +65,7 @@ impl Environment {
         }
     }
 
-    /// A variable that must be there and hold a `T` as JSON.
+    /// A required variable that contains a `T` as JSON.
     pub fn json<T: Default + DeserializeOwned>(&mut self, name: &str) -> T {
         self.parsed(name, |text| serde_json::from_str(text).map_err(|why| why.to_string()))
     }
@@ -77,7 +77,7 @@ impl Environment {
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Comma-separated values that read as `T`s; none if the variable is absent.
+    /// Comma-separated values, parsed as `T`s; none if the variable is absent.
     pub fn parsed_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Vec<T> {
         let (good, bad): (Vec<_>, Vec<_>) =
             self.list(name).iter().map(|part| part.parse::<T>()).partition(Result::is_ok);
@@ -86,11 +86,11 @@ impl Environment {
         good.into_iter().filter_map(Result::ok).collect()
     }
 
-    /// `config` if nothing was wrong with any variable it was read from.
+    /// `config`, if nothing was wrong with any variable that it was read from.
     ///
     /// # Errors
     ///
-    /// Every complaint at once.
+    /// Everything that was wrong, at once.
     pub fn finish<C>(self, config: C) -> Result<C, Misconfigured> {
         if self.complaints.is_empty() { Ok(config) } else { Err(Misconfigured(self.complaints)) }
     }
@@ -100,7 +100,7 @@ impl Environment {
 #[derive(PartialEq, Eq)]
 pub struct Misconfigured(Vec<String>);
 
-/// In words: it is what a `main` that returns it prints.
+/// Plain text, since a `main` that returns this error prints its `Debug` form.
 impl fmt::Debug for Misconfigured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

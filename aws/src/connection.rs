@@ -1,4 +1,4 @@
-//! How AWS is reached: credentials, region, endpoint, timeouts, retries.
+//! The connection to AWS: credentials, region, endpoint, timeouts, retries.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::http::OneClient;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The way to AWS that all clients of a process share.
+/// The connection to AWS that all clients of a process share.
 #[derive(Debug, Clone)]
 pub struct Connection(pub(crate) SdkConfig);
 
 impl Connection {
-    /// As the environment says: `AWS_REGION`, the credentials of the Lambda or the task, `AWS_ENDPOINT_URL`.
+    /// A connection from the environment: `AWS_REGION`, the credentials of the Lambda function or the task, `AWS_ENDPOINT_URL`.
     pub async fn from_env() -> Self {
         let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(OneClient::new(CONNECT_TIMEOUT));
         Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
     }
 
-    /// The same for whoever has a client waiting: three calls that hang are over before API Gateway stops waiting.
+    /// The same, for a process that has a client waiting: three calls that hang time out before API Gateway does.
     #[must_use]
     pub fn for_requests(self) -> Self {
         let timeouts = TimeoutConfig::builder()
@@ -31,13 +31,13 @@ impl Connection {
         Self(self.0.into_builder().timeout_config(timeouts).build())
     }
 
-    /// For the durable execution SDK, which makes a Lambda client of its own: else it would load the configuration again.
+    /// The configuration for the durable execution SDK, which creates its own Lambda client and would otherwise load it again.
     #[must_use]
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.0
     }
 
-    /// To something that speaks AWS's protocols at `endpoint`, with credentials that are made up but for their name.
+    /// A connection to an emulator of AWS at `endpoint`, with this access key and an invented secret.
     pub async fn to_endpoint(endpoint: &str, region: &str, access_key: &str) -> Self {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(OneClient::new(CONNECT_TIMEOUT))
@@ -48,7 +48,7 @@ impl Connection {
     }
 }
 
-/// A call that hangs is worth less than one that fails: everything that we do is safe to repeat.
+/// Short timeouts: everything that we do is idempotent, so it is better to fail and retry than to hang.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)

@@ -4,26 +4,26 @@ use std::{error::Error, fmt, time::Duration};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// What a failed call means for whoever made it.
+/// The kind of a failed call, which decides whether it can be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// AWS asks for fewer calls, or has no room now: the same call later can succeed.
+    /// AWS throttles, or has no capacity now: the same call can succeed later.
     Throttled,
-    /// No answer, or AWS's own fault. The call may have worked all the same: repeat only what is safe to repeat.
+    /// No answer, or an error of AWS itself. The call may have taken effect all the same: repeat only idempotent calls.
     Unavailable,
-    /// AWS refused the caller: its permissions or its credentials. The same call works once somebody fixes its permissions, once
-    /// a new policy has reached all of AWS, or with the next credentials.
+    /// AWS refused the caller's permissions or credentials. The same call succeeds once somebody fixes the permissions, once a new
+    /// policy has reached all of AWS, or with new credentials.
     Denied,
-    /// AWS understood and refused: the same call will be refused again.
+    /// AWS refused the request itself: the same call will be refused again.
     Rejected,
 }
 
 /// How far an execution has come when a call for it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Its task does not run yet: only time is lost, and the caller should learn of a missing permission soon.
+    /// Its task is not running yet: giving up loses only time, and the caller should learn of a missing permission soon.
     BeforeTask,
-    /// Its task runs or has stopped: giving up would lose the job's work.
+    /// Its task is running or has stopped: giving up would lose the job's work.
     TaskStarted,
 }
 
@@ -49,7 +49,7 @@ impl Cause {
 pub struct CallFailed {
     /// The call, as `service:Operation`.
     pub call: &'static str,
-    /// What it means.
+    /// The kind of failure.
     pub cause: Cause,
     /// AWS's error code, if AWS answered.
     pub code: Option<String>,
@@ -90,13 +90,13 @@ impl CallFailed {
             (SdkError::ServiceError(_), Some(code)) if DENIALS.contains(&code) => Cause::Denied,
             (SdkError::ServiceError(_), Some(_)) => Cause::Rejected,
             (SdkError::ConstructionFailure(_), _) => Cause::Rejected,
-            // An answer without a code is no answer of AWS's.
+            // A response without a code does not come from AWS.
             _ => Cause::Unavailable,
         };
         Self { call, cause, code, message, source: error.into() }
     }
 
-    /// Something that AWS answered and only a newer version of this code can read.
+    /// A response of AWS that only a newer version of this code can read, or that is not complete yet.
     pub(crate) fn not_yet(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { call, cause: Cause::Unavailable, code: None, message: None, source: source.into() }
     }
@@ -106,7 +106,7 @@ impl CallFailed {
     }
 }
 
-/// An error and what it came from, in one line.
+/// An error and its causes, in one line.
 #[must_use]
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
@@ -154,7 +154,7 @@ const DENIALS: [&str; 22] = [
     "OptInRequired",
     "SubscriptionRequiredException",
     "UnauthorizedOperation",
-    // Credentials that have expired, or are not known, or not known yet.
+    // Credentials that have expired, or that AWS does not know, or does not know yet.
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidAccessKeyId",

@@ -1,7 +1,7 @@
 //! Executions in their table: `DynamoDB`.
 //!
-//! **Invariant**: every change is one conditional write of the next state on the version that was read. The domain decides,
-//! `DynamoDB` arbitrates.
+//! **Invariant**: every change is one write of the next state, on the condition that the item still has the version that was read. The
+//! domain decides, `DynamoDB` arbitrates.
 
 mod item;
 mod listing;
@@ -22,10 +22,10 @@ use crate::{CallFailed, Connection};
 pub(crate) use item::{EXPIRES, KEY};
 use item::{Item, Unreadable, VERSION};
 
-/// The sparse index of executions that are not over, or of which something may be left, by when somebody has to look after them.
+/// The sparse index of executions that are not over, or that may have left something running, by when the sweep has to visit them.
 const ACTIVE: &str = "active";
 
-/// How often a change is tried again because another writer was faster. Each execution has a handful of writers.
+/// How often a change is retried because another writer was faster. Each execution has only a few writers.
 const MAX_RACES: usize = 16;
 
 /// The table of executions.
@@ -35,12 +35,12 @@ pub struct Executions {
     table: String,
 }
 
-/// What came of creating an execution.
+/// The result of creating an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// It is there now, as it was given, with a name for its creation.
+    /// It was created, with a name for its creation.
     New(Box<Execution>),
-    /// One with its id was there already: this one.
+    /// An execution with this id already exists: this one.
     Existing(Box<Execution>),
 }
 
@@ -53,19 +53,19 @@ pub enum AdvanceError {
     /// The event contradicts what is recorded.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// Other writers were faster, again and again.
+    /// Other writers were faster every time.
     #[error("too many concurrent updates to execution {0}")]
     Contended(ExecutionId),
-    /// `DynamoDB` did not answer, or refused.
+    /// `DynamoDB` did not answer, or refused the call.
     #[error(transparent)]
     Call(#[from] CallFailed),
 }
 
-/// Where a page of what is due ends and the next one begins.
+/// Where a page of due executions ends and the next one begins.
 #[derive(Debug, Clone)]
 pub struct NextPage(HashMap<String, AttributeValue>);
 
-/// Parts of the index of what is due, counted from 0.
+/// Number of parts of the index of due executions; they are counted from 0.
 pub const PARTS: u8 = item::SHARDS;
 
 enum Written {
@@ -87,22 +87,21 @@ impl Executions {
         &self.table
     }
 
-    /// The execution as it is now, also one that has expired but was not deleted yet: see `Execution::expires_at`. One
-    /// strongly consistent `GetItem`.
+    /// The current state of an execution, even if it has expired and was not deleted yet: see `Execution::expires_at`. One strongly
+    /// consistent `GetItem`.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub fn get(&self, id: &ExecutionId) -> impl Future<Output = Result<Option<Execution>, CallFailed>> + Send {
         self.look(id, true)
     }
 
-    /// The execution as it was a moment ago, or now: an eventually consistent `GetItem`, at half the price. For whoever
-    /// looks again and again.
+    /// A recent state of an execution: an eventually consistent `GetItem`, at half the price. For repeated reads.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub fn glance(&self, id: &ExecutionId) -> impl Future<Output = Result<Option<Execution>, CallFailed>> + Send {
         self.look(id, false)
     }
@@ -115,18 +114,17 @@ impl Executions {
         found.map(|attributes| read(CALL, attributes)).transpose()
     }
 
-    /// Stores a new execution. Safe to repeat: an execution that is there stays as it is. One that has expired by `now`
-    /// makes way.
+    /// Stores a new execution. Idempotent: an existing execution is not changed, unless it has expired by `now`; then it is replaced.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn create(&self, execution: &Execution, now: Timestamp) -> Result<Created, CallFailed> {
-        // Two requests with one key may come within one millisecond, and make equal executions.
+        // Two requests with the same key within the same millisecond would create equal executions.
         let named = Execution { creation: Some(Uuid::new_v4().to_string()), ..execution.clone() };
         let put = self
             .put(&named)?
-            // One that is not over never makes way: what an older version wrote has a time to expire all the same.
+            // One that is not over is never replaced. Items of older versions have an expiry even if they are not over.
             .condition_expression("attribute_not_exists(#key) OR (#expires <= :now AND attribute_exists(#finished))")
             .expression_attribute_names("#key", KEY)
             .expression_attribute_names("#finished", item::FINISHED)
@@ -134,15 +132,15 @@ impl Executions {
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
         match written(put.send().await)? {
             Written::Done => Ok(Created::New(Box::new(named))),
-            // The reply to our own write got lost, and the SDK wrote again.
+            // The reply to our own write was lost, and the SDK wrote again.
             Written::LostTo(winner) if winner.creation == named.creation => Ok(Created::New(winner)),
             Written::LostTo(winner) => Ok(Created::Existing(winner)),
             Written::Gone => Err(CallFailed::rejected("dynamodb:PutItem", "a condition failed without its item")),
         }
     }
 
-    /// Applies an event, seen at `at`, and returns what the execution is then. Safe to repeat. One that is over stays as it is,
-    /// whatever the event.
+    /// Applies an event that was observed at `at`, and returns the execution after it. Idempotent. An execution that is over stays as
+    /// it is, whatever the event.
     ///
     /// # Errors
     ///
@@ -152,7 +150,7 @@ impl Executions {
         self.advance_seen(seen, event, at).await
     }
 
-    /// As [`Executions::advance`], for one that was read a moment ago: it is not read again unless it has changed since.
+    /// Like [`Executions::advance`], for an execution that was just read: it is only read again if it has changed since.
     ///
     /// # Errors
     ///
@@ -174,8 +172,8 @@ impl Executions {
         Err(AdvanceError::Contended(seen.id))
     }
 
-    /// Applies an event to an execution as it was `seen`, and returns what it is then; `None` if it has changed since, and
-    /// what was concluded from how it was may be wrong. Safe to repeat.
+    /// Applies an event to an execution as it was `seen`, and returns the execution after it; `None` if it has changed since then, so
+    /// that the conclusion may be wrong. Idempotent.
     ///
     /// # Errors
     ///
@@ -189,7 +187,7 @@ impl Executions {
         let Some(next) = after(seen, event, at)? else { return Ok(Some(seen.clone())) };
         match self.replace(&next, seen.version).await? {
             Written::Done => Ok(Some(next)),
-            // The reply to our own write got lost, and the SDK wrote again.
+            // The reply to our own write was lost, and the SDK wrote again.
             Written::LostTo(winner) if *winner == next => Ok(Some(next)),
             Written::LostTo(_) => Ok(None),
             Written::Gone => Err(AdvanceError::NotFound(seen.id.clone())),
@@ -201,7 +199,7 @@ impl Executions {
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn due(
         &self,
         part: u8,

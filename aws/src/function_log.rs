@@ -1,4 +1,4 @@
-//! What the parts log: how much, and what functions print for CloudWatch.
+//! What the components log, and the format of functions' logs for CloudWatch.
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
@@ -9,25 +9,25 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// The crates whose lines are written here. They never log payloads, at any level.
+/// Our own crates. They never log payloads, at any level.
 const OURS: [&str; 7] = ["api", "aws", "domain", "durable", "local", "reconciler", "worker"];
 
-/// Has this process log as JSON lines on stdout, where Lambda picks them up: what [`log_filter`] lets pass, `info` if
-/// `RUST_LOG` is not set.
+/// Makes this process log JSON lines to stdout, where Lambda picks them up: what passes [`log_filter`], with `info` if `RUST_LOG` is
+/// not set.
 ///
-/// A line names the innermost span alone. The list of all of them would repeat it, and make half of a line; CloudWatch takes
-/// money by the byte (<https://aws.amazon.com/cloudwatch/pricing/>).
+/// A line names only the innermost span. A list of all spans would repeat it and be half of a line, and CloudWatch charges by the byte
+/// (<https://aws.amazon.com/cloudwatch/pricing/>).
 ///
 /// # Panics
 ///
-/// When the process logs already.
+/// If the process already logs.
 pub fn log_as_json() {
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
     tracing_subscriber::registry().with(log_filter("info")).with(lines).init();
 }
 
-/// Lets pass what `RUST_LOG` says, or `default` if it is not set or not valid; of other people's crates never more than
-/// `info`. Below that, the SDKs, the Lambda runtime and HTTP libraries log requests and answers: inputs, results and tokens.
+/// Lets through what `RUST_LOG` says, or `default` if it is not set or not valid, but from third-party crates never more than `info`.
+/// Below `info`, the SDKs, the Lambda runtime and HTTP libraries log requests and responses: inputs, results and tokens.
 pub fn log_filter<S>(default: &str) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,

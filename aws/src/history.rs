@@ -26,20 +26,20 @@ pub struct Histories {
 pub struct HistoryPage {
     /// What happened, oldest first.
     pub events: Vec<Happened>,
-    /// Where the history goes on, if it does.
+    /// Where the history continues, if it does.
     pub marker: Option<String>,
 }
 
 /// Why there is no history.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// AWS does not know the durable execution any more: its retention has passed.
+    /// AWS no longer knows the durable execution, because its retention has passed.
     #[error("AWS has forgotten the durable execution")]
     Forgotten,
-    /// AWS never gave this marker.
-    #[error("the marker is not one of AWS's")]
+    /// AWS does not know this marker.
+    #[error("the marker is not valid")]
     Marker,
-    /// Lambda did not answer, or refused.
+    /// Lambda did not answer, or refused the call.
     #[error(transparent)]
     Call(#[from] CallFailed),
 }
@@ -51,7 +51,7 @@ impl Histories {
         Self { client: Client::new(&connection.0), sync: sync.into(), callback: callback.into() }
     }
 
-    /// Events of a durable execution from a marker on, at most `limit` (1 to 1,000), without what was passed in and out.
+    /// Events of a durable execution from a marker on, at most `limit` (1 to 1,000), without inputs and results.
     ///
     /// # Errors
     ///
@@ -73,16 +73,16 @@ impl Histories {
         Ok(HistoryPage { events: answer.events.into_iter().filter_map(happened).collect(), marker })
     }
 
-    /// The durable execution that sees a later attempt of an execution through, if AWS knows one. Callback executions have one
-    /// for each attempt.
+    /// The durable execution that drives a later attempt of an execution, if AWS knows one. Callback executions have one for each
+    /// attempt.
     ///
-    /// An execution that was started before a deployment is of another version than the alias points to by now. AWS says that
-    /// it lists those of every version where none is named, and has said that it lists `$LATEST`'s
-    /// (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>): so both are asked for.
+    /// An execution that was started before a deployment belongs to another version than the one that the alias points to now. AWS's
+    /// documentation says that it lists those of every version if none is named, but used to say that it lists those of `$LATEST`
+    /// (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>). So both are requested.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when Lambda did not answer or refused.
+    /// [`CallFailed`] if Lambda did not answer or refused the call.
     pub async fn of_attempt(
         &self,
         id: &ExecutionId,
@@ -94,7 +94,7 @@ impl Histories {
             Pattern::Sync => &self.sync,
             Pattern::Callback => &self.callback,
         };
-        // An ARN has colons of its own; the qualifier is behind the last.
+        // An ARN contains colons too; the qualifier comes after the last one.
         let (function, qualifier) = function.rsplit_once(':').unwrap_or((function, "$LATEST"));
         let name = StoredStart::of(id.clone(), attempt).name();
         for version in [Some(qualifier), None] {
@@ -109,7 +109,7 @@ impl Histories {
     }
 }
 
-/// What an event says of an operation; `None` for what is of the execution as a whole.
+/// What an event says about an operation; `None` if it is about the execution as a whole.
 fn happened(event: Event) -> Option<Happened> {
     let (kind, outcome) = read(event.event_type.as_ref()?.as_str())?;
     let kind = kind.to_owned();
@@ -127,7 +127,7 @@ fn happened(event: Event) -> Option<Happened> {
     })
 }
 
-/// An event's type is what it is about, and what happened to that
+/// Splits an event's type into what it is about and what happened to it
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_Event.html>).
 fn read(event_type: &str) -> Option<(&str, Outcome)> {
     let ends = [

@@ -1,8 +1,7 @@
-//! The one HTTP client for all of AWS: made when the process starts, and shared by all clients of services.
+//! The one HTTP client for all of AWS, created when the process starts and shared by the clients of all services.
 //!
-//! Left to itself each client of a service makes an HTTP client of its own, parses the machine's root certificates for it when
-//! it is made and throws that away, and parses them again for its first call
-//! (`aws-smithy-http-client`, `validate_base_client_config`).
+//! By default, the client of each service creates its own HTTP client. It parses the machine's root certificates when it is created,
+//! discards them, and parses them again for its first call (`aws-smithy-http-client`, `validate_base_client_config`).
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
-/// Hands out one connector, whoever asks: all of ours have the same timeouts.
+/// Always returns the same connector, since all of our clients have the same timeouts.
 #[derive(Debug)]
 pub(crate) struct OneClient(SharedHttpConnector);
 
@@ -28,7 +27,7 @@ impl OneClient {
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .connector_settings(HttpConnectorSettings::builder().connect_timeout(connect_timeout).build())
             .sleep_impl(TokioSleep::new())
-            // As the SDK's own client does.
+            // Like the SDK's own client.
             .proxy_config(ProxyConfig::from_env());
         Self(SharedHttpConnector::new(connector.build()))
     }

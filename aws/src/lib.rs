@@ -1,7 +1,7 @@
 //! Every AWS call of the project, one file per concern.
 //!
-//! **Invariant**: no type of an AWS SDK leaves this crate, but for the configuration that the durable execution SDK shares; and
-//! nothing here decides: `domain` does.
+//! **Invariant**: no type of an AWS SDK leaves this crate, except for the configuration that the durable execution SDK shares. Nothing
+//! here makes decisions: `domain` does.
 
 mod allowances;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! What tasks printed: CloudWatch Logs.
+//! The output of tasks: CloudWatch Logs.
 
 use std::time::{Duration, Instant};
 
@@ -8,22 +8,22 @@ use jiff::Timestamp;
 
 use crate::{CallFailed, Connection};
 
-/// Pages with lines that are looked through for the end of a log. Each has 1 MB at most.
+/// How many pages with lines are read to find the end of a log. Each has at most 1 MB.
 const TAIL_PAGES: usize = 10;
 
-/// Empty pages that are followed for the end of a log, between those with lines.
+/// How many empty pages, between those with lines, are followed to find the end of a log.
 const EMPTY_PAGES: usize = 40;
 
-/// Calls that one page of lines may take, and how long the first ones may take for another to follow. A caller waits for it, and
-/// CloudWatch answers ten calls a second for a whole account
+/// How many calls one page of lines may take, and the time after which no further call is made. A caller waits for it, and CloudWatch
+/// answers ten calls a second for a whole account
 /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
 const PAGE_CALLS: usize = 10;
 const PAGE_TIME: Duration = Duration::from_secs(5);
 
-/// Bytes that a page of a tail is not filled up beyond: what one of CloudWatch's has at most.
+/// A page of a tail is not filled beyond this many bytes, the most that a page of CloudWatch has.
 const PAGE_BYTES: usize = 1024 * 1024;
 
-/// What CloudWatch says of a token that it never gave, or has forgotten.
+/// CloudWatch's error for a token that is not valid or has expired.
 const INVALID: &str = "InvalidParameterException";
 
 /// The logs of an account.
@@ -56,7 +56,7 @@ pub enum ReadFrom {
     Tail,
     /// Where the page with this token ended.
     Token(String),
-    /// Its newest lines, of which none was found so far: they are before `older`. What is printed from now on is behind
+    /// Its newest lines, none of which has been found so far. They are before `older`. Lines that are printed from now on come after
     /// `newer`.
     Before {
         /// Leads to older lines.
@@ -71,36 +71,36 @@ pub enum ReadFrom {
 pub struct LogPage {
     /// The lines, oldest first.
     pub lines: Vec<Line>,
-    /// Goes on behind them.
+    /// Where reading continues.
     pub next: ReadFrom,
-    /// Whether this is the end of what is there now. Without it, there may be more even where there are no lines here.
+    /// Whether this is the current end of the stream. If not, there may be more lines even if this page has none.
     pub at_end: bool,
 }
 
 /// Why lines could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// CloudWatch never gave this token, or has forgotten it: they live for a day.
-    #[error("the token is not one of CloudWatch's")]
+    /// The token is not valid, or has expired: tokens are valid for a day.
+    #[error("the token is not valid or has expired")]
     Token,
-    /// CloudWatch did not answer, or refused.
+    /// CloudWatch did not answer, or refused the call.
     #[error(transparent)]
     Call(#[from] CallFailed),
 }
 
 impl Logs {
-    /// The logs that a connection leads to.
+    /// The logs of a connection's account.
     #[must_use]
     pub fn new(connection: &Connection) -> Self {
         Self { client: Client::new(&connection.0) }
     }
 
-    /// The newest lines of a stream, oldest first: at most `limit`, or as few as are `enough`. A stream that is not there (yet)
-    /// has none.
+    /// The newest lines of a stream, oldest first: at most `limit`, or as few as are `enough`. None if the stream does not exist
+    /// (yet).
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when CloudWatch did not answer or refused.
+    /// [`CallFailed`] if CloudWatch did not answer or refused the call.
     pub async fn tail(
         &self,
         stream: &Stream,
@@ -127,8 +127,8 @@ impl Logs {
         Ok(newest)
     }
 
-    /// At most `limit` lines of a stream (1 to 10,000), fewer if they are long or if looking for them takes too long. A stream
-    /// that is not there (yet) is at its end.
+    /// At most `limit` lines of a stream (1 to 10,000), fewer if they are long or if finding them takes too long. A stream that does
+    /// not exist (yet) is at its end.
     ///
     /// # Errors
     ///
@@ -196,10 +196,9 @@ impl Logs {
         Ok(Some(LogPage { at_end: at_end && lines.is_empty(), lines, next }))
     }
 
-    /// One call. `None` if the stream is not there (yet).
+    /// One call. `None` if the stream does not exist (yet).
     ///
-    /// A page may be partly full or empty while there are more lines; that it is the last one is told by its token, which is
-    /// the one that was given
+    /// A page may be partly full or empty although there are more lines. On the last one, the returned token is the one that was sent
     /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
     async fn ask(
         &self,
@@ -224,21 +223,21 @@ impl Logs {
     }
 }
 
-/// Which way a stream is read.
+/// The direction in which a stream is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Towards {
     Newer,
     Older,
 }
 
-/// What CloudWatch answers.
+/// CloudWatch's response.
 struct Answer {
     lines: Vec<Line>,
     newer: Option<String>,
     older: Option<String>,
 }
 
-/// How far one page of lines is looked for.
+/// Limits the search for one page of lines.
 struct Bound {
     calls: usize,
     until: Instant,
@@ -249,7 +248,7 @@ impl Bound {
         Self { calls: 0, until: Instant::now() + PAGE_TIME }
     }
 
-    /// Counts a call, and says whether it was the last one.
+    /// Counts a call. Returns whether it was the last one.
     fn is_reached(&mut self) -> bool {
         self.calls += 1;
         self.calls == PAGE_CALLS || Instant::now() >= self.until

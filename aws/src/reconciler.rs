@@ -1,4 +1,4 @@
-//! Asking the reconciler to look after an execution now.
+//! Asks the reconciler to visit an execution now.
 
 use aws_sdk_lambda::{Client, primitives::Blob, types::InvocationType};
 use domain::ExecutionId;
@@ -13,10 +13,10 @@ pub struct Reconciler {
     function: String,
 }
 
-/// What the reconciler is asked with.
+/// The payload with which the reconciler is invoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attend {
-    /// The execution that is to be looked after.
+    /// The execution to visit.
     pub attend: ExecutionId,
 }
 
@@ -27,11 +27,11 @@ impl Reconciler {
         Self { client: Client::new(&connection.0), function: function.into() }
     }
 
-    /// Asks for an execution to be looked after soon. If this gets lost, the next sweep looks after it.
+    /// Asks the reconciler to visit an execution soon. If the call is lost, the next sweep visits it.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when Lambda did not answer or refused.
+    /// [`CallFailed`] if Lambda did not answer or refused the call.
     pub async fn attend(&self, id: &ExecutionId) -> Result<(), CallFailed> {
         const CALL: &str = "lambda:Invoke";
         let payload = serde_json::to_vec(&Attend { attend: id.clone() });

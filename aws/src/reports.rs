@@ -16,7 +16,7 @@ use crate::{
 /// The attribute that holds a report, as JSON text.
 const REPORT: &str = "report";
 
-/// The table, as far as it holds reports.
+/// The reports in the table.
 #[derive(Debug, Clone)]
 pub struct Reports {
     client: Client,
@@ -24,17 +24,17 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Those in the table with that name.
+    /// The reports in the table with this name.
     #[must_use]
     pub fn new(connection: &Connection, table: impl Into<String>) -> Self {
         Self { client: Client::new(&connection.0), table: table.into() }
     }
 
-    /// Stores a report under its key. Safe to repeat.
+    /// Stores a report under its key. Idempotent.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn put(&self, key: &str, report: &Report, now: Timestamp) -> Result<(), CallFailed> {
         const CALL: &str = "dynamodb:PutItem";
         let text = serde_json::to_string(report).map_err(|why| CallFailed::rejected(CALL, why))?;
@@ -53,7 +53,7 @@ impl Reports {
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn of(&self, execution: &Execution, task_arn: &str) -> Result<Option<Report>, CallFailed> {
         const CALL: &str = "dynamodb:GetItem";
         let Some(key) = execution.attempt_of(task_arn).and_then(|attempt| execution.report_key(attempt)) else {
@@ -63,7 +63,7 @@ impl Reports {
         let answer = get.key(KEY, AttributeValue::S(key)).send().await;
         let found = answer.map_err(|error| CallFailed::new(CALL, error))?.item;
         let text = found.and_then(|mut item| item.remove(REPORT)?.as_s().ok().cloned());
-        // Without a usable report, ECS and the log tell.
+        // Without a usable report, ECS and the log are used.
         let unusable =
             |why: &Unusable| tracing::warn!(executionId = %execution.id, %why, "cannot use a worker's report");
         Ok(text.and_then(|text| Report::read(&text).inspect_err(unusable).ok()))

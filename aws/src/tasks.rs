@@ -22,23 +22,23 @@ use crate::{CallFailed, Cause, Connection};
 /// The jobs that may be run, by name.
 pub type Catalog = BTreeMap<String, Job>;
 
-/// A job that may be run: what ECS starts for it.
+/// A job that may be run, and what ECS starts for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Job {
     /// Family, `family:revision` or ARN of the task definition.
     pub task_definition: String,
-    /// Name of the container that does the work: overrides go to it, and its output is the job's.
+    /// Name of the container that runs the job: overrides go to it, and its output is the job's.
     #[serde(default = "default_container")]
     pub container: String,
     /// `awslogs-stream-prefix` of that container.
     #[serde(default = "default_stream_prefix")]
     pub log_stream_prefix: String,
-    /// ARN of the task role that tasks get which use the table of executions, instead of their definition's own. Without it
-    /// every task has its definition's role, which then needs access to the table.
+    /// ARN of the task role for tasks that use the table of executions, instead of their definition's own. Without it, every task has
+    /// its definition's role, which then needs access to the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_role: Option<String>,
-    /// How long a request that does not say may take, in seconds; a day if absent. From 1 to [`limits::TIMEOUT`].
+    /// The default timeout, in seconds; a day if absent. From 1 to [`limits::TIMEOUT`].
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "within_limits")]
     pub timeout_seconds: Option<u64>,
     /// Whether it accepts no new executions. Existing ones continue, and their logs can be read.
@@ -71,7 +71,7 @@ fn default_stream_prefix() -> String {
 }
 
 impl Job {
-    /// How long an execution of it may take if its request does not say.
+    /// How long an execution of it may take if its request does not say so.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout_seconds.map_or(limits::DEFAULT_TIMEOUT, Duration::from_secs)
@@ -88,7 +88,7 @@ impl Job {
         }
     }
 
-    /// Name of the task definition, of whatever revision.
+    /// Name of the task definition, without a revision.
     fn family(&self) -> &str {
         let named = self.task_definition.rsplit('/').next().unwrap_or_default();
         named.split(':').next().unwrap_or_default()
@@ -114,21 +114,21 @@ pub struct Tasks {
     network: Network,
 }
 
-/// For whom a task is started. ECS keeps it, so a task can be found again.
+/// Identifies what a task is started for. ECS keeps it, so that the task can be found again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskOwner {
     /// `startedBy`, at most 128 characters.
     pub started_by: String,
-    /// `clientToken`, at most 64 characters: a repeated call with it starts no second task, for 24 hours at most.
+    /// `clientToken`, at most 64 characters: for up to 24 hours, a repeated call with it does not start a second task.
     pub client_token: String,
 }
 
-/// A task that is to be started.
+/// A task to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTask<'a> {
     /// What to start.
     pub job: &'a Job,
-    /// For whom.
+    /// What it is started for.
     pub owner: TaskOwner,
     /// Variables for the job's container. All overrides together may have 8,192 characters
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html>).
@@ -142,13 +142,13 @@ pub struct NewTask<'a> {
 /// Why a task could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// No capacity now, or too many calls: worth trying again.
+    /// No capacity now, or too many calls: the start can be retried.
     #[error("ECS cannot start a task now: {0}")]
     Busy(String),
-    /// The `clientToken` was used with other parameters; this task it started, if ECS says.
-    #[error("a task was started under this token before")]
+    /// The `clientToken` was used with other parameters, and started this task, if ECS says so.
+    #[error("a task was already started with this client token")]
     Taken(Option<String>),
-    /// ECS will not start it.
+    /// ECS refuses to start it.
     #[error("ECS refused to start the task: {0}")]
     Refused(String),
     /// ECS did not answer, or refused the call.
@@ -156,10 +156,10 @@ pub enum RunError {
     Call(#[from] CallFailed),
 }
 
-/// What ECS says of a task.
+/// What ECS says about a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// ECS does not know it: not yet (it is eventually consistent), or not any more (an hour after its end).
+    /// ECS does not know it yet (it is eventually consistent), or no longer (an hour after its end).
     Missing,
     /// ECS knows it.
     Task(Box<Task>),
@@ -172,8 +172,8 @@ impl Tasks {
         Self { client: Client::new(&connection.0), cluster: cluster.into(), network }
     }
 
-    /// Starts a task. Safe to repeat while ECS remembers the client token: up to 24 hours
-    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>); after that, look with
+    /// Starts a task. Idempotent while ECS remembers the client token, for up to 24 hours
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>). After that, check with
     /// [`Tasks::started_by`] first.
     ///
     /// # Errors
@@ -205,56 +205,56 @@ impl Tasks {
             Ok(answer) => answer,
             Err(error) => {
                 if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error() {
-                    // One is all that such a call starts.
+                    // Such a call starts only one task.
                     return Err(RunError::Taken(conflict.resource_ids().first().cloned()));
                 }
                 return Err(busy_or_failed(CallFailed::new("ecs:RunTask", error)));
             }
         };
-        // A failure can stand beside a task; then the task is what counts.
+        // A response can have both a task and a failure; then the task counts.
         if let Some(arn) = answer.tasks().first().and_then(|task| task.task_arn()) {
             return Ok(arn.to_owned());
         }
         Err(not_started(answer.failures()))
     }
 
-    /// What ECS says of a task now.
+    /// What ECS says about a task now.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when ECS did not answer or refused.
+    /// [`CallFailed`] if ECS did not answer or refused the call.
     pub async fn describe(&self, arn: &str) -> Result<Seen, CallFailed> {
         let found = self.describe_all(vec![arn.to_owned()]).await?;
         Ok(found.into_iter().next().map_or(Seen::Missing, |task| Seen::Task(Box::new(task))))
     }
 
-    /// What ECS says of up to 100 tasks now, in one call; those that it does not know are not among them.
+    /// What ECS says about up to 100 tasks now, in one call. Tasks that it does not know are left out.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when ECS did not answer or refused.
+    /// [`CallFailed`] if ECS did not answer or refused the call.
     pub async fn describe_many(&self, arns: Vec<String>) -> Result<Vec<Task>, CallFailed> {
         if arns.is_empty() { Ok(Vec::new()) } else { self.describe_all(arns).await }
     }
 
-    /// The tasks that were started under this name and are to go on running. ECS cannot list stopped ones by it.
+    /// The tasks that were started with this `startedBy` and that should be running. ECS cannot list stopped tasks by it.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when ECS did not answer or refused.
+    /// [`CallFailed`] if ECS did not answer or refused the call.
     pub async fn started_by(&self, name: &str) -> Result<Vec<Task>, CallFailed> {
         let answer = self.client.list_tasks().cluster(&self.cluster).started_by(name).send().await;
         let arns = answer.map_err(|error| CallFailed::new("ecs:ListTasks", error))?.task_arns.unwrap_or_default();
         if arns.is_empty() { Ok(Vec::new()) } else { self.describe_all(arns).await }
     }
 
-    /// The tasks of a job that were started under this name and have stopped, for as long as ECS shows them: an hour at
-    /// least. It cannot list stopped tasks by a name, so all that stopped of the job's family are looked through, up to
-    /// 100 a call: for rare moments only.
+    /// The tasks of a job that were started with this `startedBy` and have stopped, for as long as ECS shows them, which is at least an
+    /// hour. ECS cannot list stopped tasks by `startedBy`, so this examines all stopped tasks of the job's family, up to 100 per call:
+    /// use it rarely.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when ECS did not answer or refused.
+    /// [`CallFailed`] if ECS did not answer or refused the call.
     pub async fn stopped_of(&self, name: &str, job: &Job) -> Result<Vec<Task>, CallFailed> {
         let list = self.client.list_tasks().cluster(&self.cluster).family(job.family());
         let mut pages = list.desired_status(DesiredStatus::Stopped).into_paginator().send();
@@ -268,12 +268,12 @@ impl Tasks {
         Ok(stopped)
     }
 
-    /// Asks ECS to stop a task: `SIGTERM`, then `SIGKILL` after its `stopTimeout`. Safe to repeat; a task that is over or
-    /// unknown is left alone.
+    /// Asks ECS to stop a task: `SIGTERM`, then `SIGKILL` after its `stopTimeout`. Idempotent; a task that is over or unknown is not an
+    /// error.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when ECS did not answer or refused.
+    /// [`CallFailed`] if ECS did not answer or refused the call.
     pub async fn stop(&self, arn: &str, reason: &str) -> Result<(), CallFailed> {
         let sent = self.client.stop_task().cluster(&self.cluster).task(arn).reason(reason).send().await;
         match sent {
@@ -320,9 +320,9 @@ impl Tasks {
 enum Says {
     /// The whole message.
     Is(&'static str),
-    /// Its beginning; what it is about follows.
+    /// Its beginning; details follow.
     Begins(&'static str),
-    /// A part of it: ECS passes on a message of another service.
+    /// A part of it, because ECS passes on a message of another service.
     Has(&'static str),
 }
 
@@ -359,13 +359,14 @@ fn is_transient(message: &str) -> bool {
     })
 }
 
-/// Why `RunTask` started nothing, as its `failures[]` say: a reason, and a detail.
+/// Why `RunTask` started nothing, from its `failures[]`: a reason, and a detail.
 fn not_started(failures: &[aws_sdk_ecs::types::Failure]) -> RunError {
     let told = |failure: &aws_sdk_ecs::types::Failure| {
         [failure.reason(), failure.detail()].into_iter().flatten().collect::<Vec<_>>().join(": ")
     };
     let reasons: Vec<_> = failures.iter().map(told).collect();
-    let reason = if reasons.is_empty() { "no task and no reason".to_owned() } else { reasons.join("; ") };
+    let reason =
+        if reasons.is_empty() { "ECS started no task and gave no reason".to_owned() } else { reasons.join("; ") };
     let mut said = failures.iter().flat_map(|failure| [failure.reason(), failure.detail()]).flatten();
     if said.any(is_transient) { RunError::Busy(reason) } else { RunError::Refused(reason) }
 }

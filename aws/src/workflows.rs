@@ -18,8 +18,8 @@ pub struct Workflows {
     callback: String,
 }
 
-/// What a durable function is invoked with for an execution that is stored. It says which, and nothing else: a repeated
-/// start has to carry the same bytes, or AWS takes it for another one.
+/// The payload with which a durable function is invoked for a stored execution. It only identifies the execution: a repeated start must
+/// have the same bytes, or AWS treats it as a different one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredStart {
@@ -35,21 +35,21 @@ struct Stored {
 }
 
 impl StoredStart {
-    /// The payload for an attempt at an execution. Of the first it says nothing.
+    /// The payload for an attempt of an execution. It does not mention the first attempt.
     #[must_use]
     pub fn of(execution_id: ExecutionId, attempt: Attempt) -> Self {
         let attempt = (attempt != Attempt::FIRST).then_some(attempt);
         Self { longhaul: Stored { execution_id, attempt } }
     }
 
-    /// The execution that is to be started.
+    /// The execution to start.
     #[must_use]
     pub fn execution_id(&self) -> &ExecutionId {
         &self.longhaul.execution_id
     }
 
-    /// The executions that a durable execution of this name may see through: the one of that very name, or a later attempt
-    /// at the one whose id comes before the attempt's number.
+    /// The executions that a durable execution of this name may drive: the one with the same name, or a later attempt of the one whose
+    /// id precedes the attempt's number.
     #[must_use]
     pub fn executions_of(name: &str) -> Vec<ExecutionId> {
         let later = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok_and(|number| number > 1));
@@ -62,7 +62,7 @@ impl StoredStart {
         self.longhaul.attempt.unwrap_or(Attempt::FIRST)
     }
 
-    /// The name of its durable execution: the execution's id, with the attempt behind it for a later one.
+    /// The name of its durable execution: the execution's id, followed by the attempt if it is a later one.
     #[must_use]
     pub fn name(&self) -> String {
         match self.longhaul.attempt {
@@ -72,10 +72,10 @@ impl StoredStart {
     }
 }
 
-/// What a workflow is woken with: the result of the callback that it waits for. Older versions sent nothing.
+/// The payload that wakes a workflow: the result of the callback that it waits for. Older versions sent nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WakeUp {
-    /// Whether its task has stopped, and the execution's item says how: there is nothing to look for.
+    /// Whether its task has stopped and the execution's item says how, so that the workflow does not have to look.
     #[serde(default)]
     pub stopped: bool,
 }
@@ -83,26 +83,26 @@ pub struct WakeUp {
 /// Why a workflow could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A durable execution of this name runs with another payload: somebody started one directly under our id.
-    #[error("a durable execution named {0} exists already, with another payload")]
+    /// A durable execution of this name has another payload: a caller started one directly with our id.
+    #[error("a durable execution named {0} already exists with another payload")]
     NameTaken(ExecutionId),
-    /// Lambda did not answer, or refused.
+    /// Lambda did not answer, or refused the call.
     #[error(transparent)]
     Call(#[from] CallFailed),
 }
 
 impl Workflows {
-    /// The durable functions by their qualified names (`name:alias`): AWS refuses to start a durable execution by an
-    /// unqualified one.
+    /// The durable functions by their qualified names (`name:alias`): AWS refuses to start a durable execution with an unqualified
+    /// name.
     #[must_use]
     pub fn new(connection: &Connection, sync: impl Into<String>, callback: impl Into<String>) -> Self {
         Self { client: Client::new(&connection.0), sync: sync.into(), callback: callback.into() }
     }
 
-    /// Starts the workflow of a stored execution. Safe to repeat: the execution's id is the durable execution's name, and
-    /// Lambda attaches a second start with the same name and payload to the first
-    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html>). That one may be over by then:
-    /// its ARN is returned, if AWS tells it, and [`Workflows::status`] says.
+    /// Starts the workflow of a stored execution. Idempotent: the execution's id is the durable execution's name, and a second start with
+    /// the same name and payload returns the first
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html>). That one may be over by then. If AWS returns
+    /// its ARN, so does this, and [`Workflows::status`] shows its status.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Workflows {
         self.start_attempt(id, pattern, Attempt::FIRST).await
     }
 
-    /// Starts a workflow that begins with a later attempt. Safe to repeat.
+    /// Starts a workflow that begins with a later attempt. Idempotent.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Workflows {
                     aws_sdk_lambda::operation::invoke::InvokeError::is_durable_execution_already_started_exception,
                 ) =>
             {
-                // AWS may count names by version, and then this is what it says of our own start on an earlier one.
+                // If names are separate for each version, this may be our own start on an earlier version.
                 let ours = self.started(function, &start).await?;
                 ours.map(Some).ok_or_else(|| StartError::NameTaken(id.clone()))
             }
@@ -155,8 +155,8 @@ impl Workflows {
 }
 
 impl Workflows {
-    /// The durable execution that was started in this way on any version of a function: its ARN. One of its name with another
-    /// payload is somebody else's.
+    /// The ARN of the durable execution that was started with this name and payload on any version of a function. One with another
+    /// payload was started by another caller.
     async fn started(&self, function: &str, start: &StoredStart) -> Result<Option<String>, CallFailed> {
         let list = self.client.list_durable_executions_by_function().function_name(unqualified(function));
         let found = list.durable_execution_name(start.name()).send().await;
@@ -183,26 +183,26 @@ fn unqualified(function: &str) -> &str {
     function.match_indices(':').nth(parts - 1).and_then(|(at, _)| function.get(..at)).unwrap_or(function)
 }
 
-/// What became of a durable execution.
+/// The status of a durable execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkflowStatus {
-    /// It goes on, or will: an operator may pause it.
+    /// It is running, or will be: an operator may have paused it.
     Running,
-    /// It is over; AWS's name for how, and why if it says.
+    /// It is over: AWS's status, and the reason, if AWS gives one.
     Over(String),
-    /// AWS does not know it any more: its retention has passed.
+    /// AWS no longer knows it, because its retention has passed.
     Forgotten,
 }
 
 impl Workflows {
-    /// Ends the wait of a workflow, and says whether one was waiting. Safe to repeat, and at any time: a callback that was
-    /// completed or has timed out is left as it is, and whoever waited looks by itself then, unless it is gone. AWS's model
-    /// has three ways to refuse such a callback, and no word on which it takes
+    /// Ends the wait of a workflow, and returns whether it was waiting. Idempotent, and safe at any time: a callback that was completed or
+    /// has timed out is not changed, and a workflow that waited for it then looks by itself, unless it is over. AWS's model has three
+    /// errors for such a callback, and does not say which one is used
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_SendDurableExecutionCallbackSuccess.html>).
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when Lambda did not answer or refused.
+    /// [`CallFailed`] if Lambda did not answer or refused the call.
     pub async fn wake(&self, callback_id: &str, wake_up: WakeUp) -> Result<bool, CallFailed> {
         const CALL: &str = "lambda:SendDurableExecutionCallbackSuccess";
         let result = serde_json::to_vec(&wake_up).map_err(|why| CallFailed::rejected(CALL, why))?;
@@ -223,11 +223,11 @@ impl Workflows {
         }
     }
 
-    /// What became of a durable execution. AWS answers 30 such calls a second for the whole account.
+    /// The status of a durable execution. AWS answers 30 such calls a second for the whole account.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when Lambda did not answer or refused.
+    /// [`CallFailed`] if Lambda did not answer or refused the call.
     pub async fn status(&self, durable_execution_arn: &str) -> Result<WorkflowStatus, CallFailed> {
         let sent = self.client.get_durable_execution().durable_execution_arn(durable_execution_arn).send().await;
         match sent {
@@ -246,8 +246,8 @@ impl Workflows {
     }
 }
 
-/// What else AWS may say of one is that it goes on, is paused, or something that is new since this was written
-/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>): nothing to give it up for.
+/// Whether a status means that a durable execution is over. Other statuses mean that it is running or paused, or are newer than this code
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>), which is no reason to abandon it.
 fn is_over(status: &str) -> bool {
     ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"].contains(&status)
 }
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(second.name(), "e1-2");
     }
 
-    /// Workflows in flight are woken by another version than theirs, newer or older.
+    /// Workflows in flight may be woken by a newer or older version than their own.
     #[test]
     fn a_wake_up_never_changes() {
         for (stopped, text) in [(false, r#"{"stopped":false}"#), (true, r#"{"stopped":true}"#)] {

@@ -1,14 +1,14 @@
-//! What a workflow does to the world, and what it records of each deed.
+//! The activities of a workflow, and what it records about each.
 //!
-//! Each deed is safe to repeat. What it returns is a checkpoint: it outlives a deployment, so variants and fields are only
-//! ever added, and it is small, because every checkpoint is paid for and read again at each replay.
+//! Each activity is idempotent. What it returns is a checkpoint, which outlives a deployment, so variants and fields are only ever
+//! added. Checkpoints are small, because every one is billed, and read again at each replay.
 
 use std::{fmt, future::Future, time::Duration};
 
 use domain::{Attempt, Ending, ExecutionId, JobError, Json, Pattern, Status};
 use serde::{Deserialize, Serialize};
 
-/// What the workflow does to the world. Each is safe to repeat: before, after and instead of its record.
+/// A workflow's effects on the outside world. Each activity is idempotent: it may run again whether or not its result was recorded.
 pub trait Activities: Send + Sync + 'static {
     /// Reads the execution that a durable execution was started for, or creates it if it was started directly.
     fn accept(
@@ -18,7 +18,7 @@ pub trait Activities: Send + Sync + 'static {
         durable_execution_arn: &str,
     ) -> impl Future<Output = Result<Accepted, EffectFailed>> + Send;
 
-    /// Starts the task of an attempt, unless nobody wants it any more.
+    /// Starts the task of an attempt, unless it is no longer needed.
     fn run_task(
         &self,
         id: &ExecutionId,
@@ -34,8 +34,9 @@ pub trait Activities: Send + Sync + 'static {
         task_arn: &str,
     ) -> impl Future<Output = Result<Recorded, EffectFailed>> + Send;
 
-    /// Notes the callback that wakes the workflow, then looks for the task's end, in this order: an end that is told after the
-    /// look finds the callback. ECS is asked only if nobody told, and if `ask`. Stops a task that is not wanted any more.
+    /// Notes the callback that wakes the workflow, then checks whether the task has ended. The order matters: if the end is reported
+    /// after the check, the reconciler finds the callback. Asks ECS only if no end is noted and `ask` is set. Stops a task that is no
+    /// longer needed.
     fn check_task(
         &self,
         id: &ExecutionId,
@@ -61,7 +62,7 @@ pub trait Activities: Send + Sync + 'static {
         ending: &Ending,
     ) -> impl Future<Output = Result<Again, EffectFailed>> + Send;
 
-    /// Records the end. If another one is recorded already, that one stays and is returned.
+    /// Records the outcome. If another one is already recorded, that one is kept and returned.
     fn record(&self, id: &ExecutionId, ending: &Ending) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
 
     /// Asks for a task to be stopped.
@@ -77,14 +78,14 @@ pub trait Activities: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
 }
 
-/// How long to retry what AWS does not show.
+/// What to retry if AWS does not show how a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// AWS may be a moment behind: what is missing and what is denied is retried.
+    /// Retry missing data, because AWS may be a moment behind, and permission errors.
     Late,
-    /// What is still missing does not exist; what is denied is retried.
+    /// Retry only permission errors. Data that is still missing does not exist.
     Denied,
-    /// The last attempt: what is denied now stays unknown.
+    /// Retry nothing: this is the last try, and what is denied now stays unknown.
     None,
 }
 
@@ -93,26 +94,26 @@ pub enum Patience {
 pub enum Try {
     /// The first.
     First,
-    /// A later one: a task may be running whose start nobody remembers.
+    /// A later one: a task may be running whose start was not recorded.
     Again,
     /// A later one, and the last for a permission error, which is reported within minutes.
     LastDenial,
-    /// The last one: what fails now is how the attempt ends.
+    /// The last one: if it fails, the attempt ends with this error.
     Last,
 }
 
-/// What a workflow needs to know of its execution.
+/// What a workflow needs to know about its execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     /// The execution.
     pub id: ExecutionId,
-    /// How often it may be tried in all.
+    /// How often it may be tried in total.
     pub max_attempts: u32,
-    /// The attempt to begin with.
+    /// The first attempt of this workflow.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub attempt: Attempt,
-    /// Seconds to wait before it. Absent from what older versions recorded: they began at once.
+    /// Seconds to wait before it. Absent in records of older versions, which began at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<u64>,
 }
@@ -126,27 +127,27 @@ fn is_first(attempt: &Attempt) -> bool {
     *attempt == Attempt::FIRST
 }
 
-/// What came of accepting an execution.
+/// The result of accepting an execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Accepted {
-    /// There is something to do.
+    /// There is a job to run.
     Job(Job),
-    /// It is over already.
+    /// The execution is already over.
     Over(Finished),
 }
 
-/// What came of starting a task.
+/// The result of starting a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Started {
-    /// This task works on the attempt.
+    /// The ARN of the attempt's task.
     Task(String),
-    /// There is none, and there will be none: this is how the attempt ends.
+    /// There is no task, and there will be none: the attempt's outcome.
     Not(Ending),
 }
 
-/// What came of recording a started task.
+/// The result of recording a started task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recorded {
@@ -160,20 +161,20 @@ pub struct Recorded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Again {
-    /// It does, after the usual backoff, or it does not.
+    /// Whether it does, after the usual backoff.
     Said(bool),
-    /// It would come after so many seconds: the deadline is nearer than the backoff is long.
+    /// It does, after this shorter wait, because the deadline comes before the end of the backoff.
     In {
         /// Seconds until just past the deadline.
         seconds: u64,
     },
 }
 
-/// What a look at a task showed.
+/// What a check of a task showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Look {
-    /// It works, or will.
+    /// It is running, or is about to.
     Running {
         /// Seconds until the execution's deadline.
         #[serde(rename = "secondsLeft")]
@@ -191,9 +192,9 @@ pub enum Look {
 pub struct Finished {
     /// The execution.
     pub execution_id: ExecutionId,
-    /// What it came to; RUNNING when the task reports for itself.
+    /// Its status; RUNNING if the worker in the task records the outcome.
     pub status: Status,
-    /// The job's output.
+    /// The job's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Json>,
     /// Why it did not complete.
@@ -204,18 +205,18 @@ pub struct Finished {
     pub task_arn: Option<String>,
 }
 
-/// A deed that failed.
+/// An activity that failed.
 #[derive(Debug)]
 pub struct EffectFailed {
-    /// What it means for the next try.
+    /// The kind of failure, which decides about retries.
     pub cause: aws::Cause,
-    /// When to try again, if that is not for the usual cadence to say: then for as long as it says so.
+    /// When to retry, if not after the usual backoff. Such retries have no limit.
     pub again_in: Option<Duration>,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl EffectFailed {
-    /// A failure that may pass.
+    /// A transient failure.
     pub fn passing(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: aws::Cause::Unavailable, again_in: None, source: source.into() }
     }
@@ -225,13 +226,13 @@ impl EffectFailed {
         Self { cause: aws::Cause::Denied, again_in: None, source: source.into() }
     }
 
-    /// The same, to be tried again after a time, however often it was tried before.
+    /// The same, to be retried after this time, however often it was tried before.
     #[must_use]
     pub fn again_in(self, wait: Duration) -> Self {
         Self { again_in: Some(wait), ..self }
     }
 
-    /// A failure that stays.
+    /// A permanent failure.
     pub fn lasting(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: aws::Cause::Rejected, again_in: None, source: source.into() }
     }
@@ -239,7 +240,7 @@ impl EffectFailed {
 
 impl fmt::Display for EffectFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.cause == aws::Cause::Rejected { "failed for good" } else { "failed for now" })
+        f.write_str(if self.cause == aws::Cause::Rejected { "permanent failure" } else { "transient failure" })
     }
 }
 

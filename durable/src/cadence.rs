@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use aws::{Cause, Phase};
 
-/// The first wait for a task that works. ECS tells of its end, and should that get lost the reconciler's sweep sees it, of a
-/// hundred tasks in one call: these looks are there in case neither does.
+/// The first wait for a running task. An event of ECS reports its end. If the event is lost, the reconciler's sweep sees the end,
+/// with one call for a hundred tasks. The workflow's own looks are only needed if both fail.
 pub(crate) const WORKING: Duration = Duration::from_mins(5);
 
-/// The first wait for a task that is being stopped: the end is near.
+/// The first wait for a task that is being stopped, whose end is near.
 pub(crate) const STOPPING: Duration = Duration::from_secs(5);
 
-/// The longest wait. At twice the one before, a year of waiting costs about 740 looks of two operations, of the 3,000 that an
-/// execution may have
+/// The longest wait. Since each wait is twice the previous one, a year of waiting takes about 740 looks of two operations, of the
+/// 3,000 that a durable execution may have
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const LONGEST: Duration = Duration::from_hours(12);
 
-/// The waits for the end of one task: twice as long each time, at most 12 h, and not past the deadline. Whole seconds, at
+/// The waits for the end of one task: twice as long each time, at most 12 h, and not past the deadline, in whole seconds and at
 /// least one. An event ends a wait at once.
 #[derive(Debug)]
 pub(crate) struct Waits {
@@ -24,14 +24,14 @@ pub(crate) struct Waits {
     /// How many have begun.
     begun: u32,
     last: Duration,
-    /// What remained until the deadline when somebody last looked.
+    /// How much time remained until the deadline at the last look.
     left: Duration,
-    /// Whether somebody has just ended a wait, and not because the task is over.
+    /// Whether the last wait was ended by a wake-up that did not say that the task is over.
     cut_short: bool,
 }
 
 impl Waits {
-    /// For a task that works, with as much left until the deadline.
+    /// For a running task, with this much time left until the deadline.
     pub(crate) fn new(left: Duration) -> Self {
         Self { first: WORKING, begun: 0, last: Duration::ZERO, left, cut_short: false }
     }
@@ -41,12 +41,12 @@ impl Waits {
         self.begun == 0 && self.first == WORKING
     }
 
-    /// As much is left until the deadline.
+    /// Sets how much time is left until the deadline.
     pub(crate) fn left(&mut self, left: Duration) {
         self.left = left;
     }
 
-    /// The task is being stopped: look often now, and let no deadline shorten the wait. Whether the wait that has begun is too
+    /// The task is being stopped: look often from now on, and ignore the deadline. Returns whether the wait that has begun is too
     /// long for that.
     pub(crate) fn stopping(&mut self) -> bool {
         if self.first == STOPPING {
@@ -57,19 +57,19 @@ impl Waits {
         too_long
     }
 
-    /// A wake-up ended the last wait. Mostly that is a cancel, and the next look stops the task: its end is near.
+    /// A wake-up ended the last wait. That is usually a cancel, so the next look stops the task, and its end is near.
     pub(crate) fn cut_short(&mut self) {
         self.cut_short = true;
     }
 
-    /// Begins the next one: how long it lasts. Whoever begins it looks at the task then.
+    /// Begins the next wait and returns its length. The workflow looks at the task when a wait begins.
     pub(crate) fn begin(&mut self) -> Duration {
-        // The last one has passed since then, or an event has cut it short: then the look comes early, and sees what is left.
+        // Assumes that the last wait has passed in full. If an event cut it short, the next look comes early and corrects this.
         self.left = self.left.saturating_sub(self.last);
         let wait = self.first.saturating_mul(2_u32.saturating_pow(self.begun)).min(LONGEST);
         let wait = if std::mem::take(&mut self.cut_short) { wait.min(STOPPING) } else { wait };
         self.begun = self.begun.saturating_add(1);
-        // One second past the deadline: the look that comes then has to see it passed.
+        // Until one second past the deadline, so that the next look sees that it has passed.
         self.last = wait.min(Duration::from_secs(self.left.as_secs().saturating_add(1)));
         self.last
     }
@@ -81,7 +81,7 @@ pub(crate) fn retry(attempt: u32) -> Duration {
 }
 
 /// How many attempts of a step, with the waits of [`retry`] between them, take at least that long. They count as operations: a day
-/// is 300 of them, and the limit leaves room for several such days beside a year's looks.
+/// is 300 of them, and the limit leaves enough for several such days in addition to a year's looks.
 pub(crate) fn tries(patience: Duration) -> u32 {
     let (mut tries, mut waited) = (1, Duration::ZERO);
     while waited < patience {
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// A wait that was cut short is taken for a whole one: the next is too short at most.
+    /// A wait that was cut short is treated as a whole one, so the next wait can only be too short.
     #[test]
     fn after_an_early_end_the_next_wait_is_no_longer_than_what_is_left() {
         let mut waits = Waits::new(DAY);
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn tries_last_for_as_long_as_there_is_patience_and_hardly_longer() {
-        assert_eq!(tries(Duration::ZERO), 1, "what stays is tried once");
+        assert_eq!(tries(Duration::ZERO), 1, "a permanent failure is tried once");
         for patience in [1, 8, 60, 24 * 60].map(Duration::from_mins) {
             let waited: Duration = (1..tries(patience)).map(retry).sum();
             assert!(waited >= patience && waited <= patience + Duration::from_mins(5), "{patience:?}: {waited:?}");

@@ -19,7 +19,7 @@ pub struct Config {
     pub log_group: String,
     /// `SUBNETS`, `SECURITY_GROUPS` (comma-separated) and `PUBLIC_IP` (`true`): where tasks are placed in a VPC.
     pub network: Network,
-    /// `DIRECT_OWNER`: whom executions belong to that are started by invoking a function directly; `direct` if absent.
+    /// `DIRECT_OWNER`: the owner of executions that are started by invoking a function directly; `direct` if absent.
     pub direct_owner: Owner,
 }
 

@@ -1,7 +1,7 @@
 //! The two durable functions: what happens to an execution, checkpoint by checkpoint.
 //!
-//! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with the
-//! executions in flight. `tests/` has them as snapshots; a change there needs an alias that old executions stay on.
+//! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with executions in
+//! flight. `tests/` has them as snapshots. After a change there, old executions must stay on the previous version of the function.
 
 mod activities;
 mod cadence;

@@ -1,4 +1,4 @@
-//! The two workflows: `sync` waits for its task and holds the result, `callback` starts it and returns.
+//! The two workflows: `sync` waits for its task and returns the result, `callback` starts the task and returns.
 //!
 //! ```text
 //! sync      accept → (run-task → record-task → (wake → check-task → wait → [collect])+ → [fail-attempt → backoff])* → record
@@ -7,9 +7,9 @@
 //!
 //! If an activity fails permanently, both run `give-up`: it stops what was started and records why.
 //!
-//! **Invariant**: one branch at a time, no race between a callback and a timer. With this version of the SDK an invocation
-//! can end while a branch of a `race` or a `parallel` is still to be driven, and nothing wakes the execution then. A
-//! callback with a timeout is a wait that an event can cut short, in one operation.
+//! **Invariant**: one branch at a time, and no race between a callback and a timer. With this version of the SDK, an invocation can
+//! end while a branch of a `race` or a `parallel` still has to be driven, and then nothing wakes the execution. A callback with a
+//! timeout is a wait that an event can cut short, in one operation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,12 +25,12 @@ use crate::{
     cadence::{self, Waits},
 };
 
-/// Starts the job's task, waits for its end without being charged for the wait, and records what it came to.
+/// Starts the job's task, waits for its end without being billed for the wait, and records the outcome.
 ///
 /// # Errors
 ///
-/// A job that did not complete makes the durable execution fail too, after it was recorded: the service's own status is
-/// true as well. Otherwise only what no retry could mend.
+/// If the job did not complete, the durable execution fails too, after the outcome was recorded, so that Lambda's own status is
+/// correct as well. Otherwise only permanent failures.
 pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
     let job = match accept(&world, ACCEPT, Pattern::Sync, input, &ctx).await? {
         Accepted::Job(job) => job,
@@ -42,11 +42,11 @@ pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext
     }
 }
 
-/// Starts the job's task and returns at once; the task reports for itself.
+/// Starts the job's task and returns at once; the worker in the task records the outcome.
 ///
 /// # Errors
 ///
-/// A job whose task could not be started makes the durable execution fail too, after it was recorded.
+/// If the job's task could not be started, the durable execution fails too, after the outcome was recorded.
 pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
     let job = match accept(&world, CREATE_RECORD, Pattern::Callback, input, &ctx).await? {
         Accepted::Job(job) => job,
@@ -58,7 +58,7 @@ pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableCon
     }
 }
 
-/// Why a workflow cannot go on, and how its job ended, if that is known: it is never dropped.
+/// Why a workflow cannot continue, and its job's outcome, if it is known: it is never dropped.
 struct Failed {
     why: BoxError,
     known: Option<Ending>,
@@ -70,7 +70,7 @@ impl From<BoxError> for Failed {
     }
 }
 
-/// Records an end that is lost if it cannot be.
+/// Records an outcome. If that fails, the error carries the outcome, so that it is not lost.
 async fn record_known<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
@@ -92,7 +92,7 @@ async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -
     };
     let recorded = record_task(world, id, attempt, &task_arn, ctx).await?;
     if recorded.status == Status::Cancelling || recorded.status.is_final() {
-        // Cancelled or ended between RunTask and its record: nobody else knew which task to stop.
+        // Cancelled or ended between RunTask and its record: nothing else knew which task to stop.
         let (world, arn) = (world.clone(), task_arn.clone());
         step(ctx, "stop-task", move |_| async move { world.stop_task(&arn).await }).await?;
     }
@@ -100,7 +100,7 @@ async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -
     Ok(Finished { execution_id, status, result: None, error: None, task_arn })
 }
 
-/// Attempts, one after the other, until one says how the job ends; then that is recorded.
+/// Runs attempts, one after the other, until one of them decides the job's outcome, and records it.
 async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, Failed> {
     let mut attempt = job.attempt;
     loop {
@@ -121,7 +121,7 @@ async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableCo
     }
 }
 
-/// One attempt, from the start of its task to what it came to.
+/// One attempt, from the start of its task to its outcome.
 async fn attempt_once<A: Activities>(
     world: &Arc<A>,
     job: &Job,
@@ -136,23 +136,23 @@ async fn attempt_once<A: Activities>(
     end_of(world, &job.id, &task_arn, Duration::from_secs(recorded.seconds_left), ctx).await
 }
 
-/// Waits for the end of a task, and finds out what it came to.
+/// Waits for the end of a task, and determines its outcome.
 ///
-/// Registering the callback before looking means that no wake-up is lost: an end that is told after the look finds the
-/// callback. A wake-up for a callback that has just timed out is refused and harmless: the next look sees the task.
+/// The callback is registered before the look, so that no wake-up is lost: if the end is reported after the look, the reconciler
+/// finds the callback. A wake-up for a callback that has just timed out is refused, which is harmless: the next look sees the task.
 ///
-/// A callback that is answered during the look is not looked at before the next invocation: this version of the SDK goes to
-/// sleep over one that it has just created, whatever it was told meanwhile. The service invokes once more for it; or else it
-/// refuses a sleep with nothing to wait for, and repeats the invocation. Only beside the open callback of an earlier attempt
-/// could it sleep on, and then until that one times out. A wait that is ended by the word that the task has stopped leaves no
-/// callback open, and spares a look.
+/// If a callback is completed during the look, this is not noticed before the next invocation: this version of the SDK suspends on a
+/// callback that it has just created, whatever it has received in the meantime. Lambda then invokes the function once more for it, or
+/// else refuses to suspend an execution that has nothing to wait for, and repeats the invocation. Only if the callback of an earlier
+/// attempt is still open could the execution stay suspended, until that callback times out. A wait that is ended by a wake-up that
+/// says that the task has stopped leaves no callback open, and saves a look.
 ///
-/// The first look does not ask ECS. It answers 20 questions a second for a whole account, and starts as many tasks
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>): asked at each start, it would have
-/// no room for anybody else. What is not told by then is told later, or seen by a look after a wait.
+/// The first look does not ask ECS. ECS answers 20 such calls a second for a whole account, and starts as many tasks
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>), so asking at each start would use up the
+/// quota. An end that is not noted by then is reported later, or seen by a look after a wait.
 ///
-/// A task that has stopped as was said or seen, and works as ECS shows it then, is waited for as before: the word was false,
-/// or ECS, which is eventually consistent, was behind.
+/// If the task was reported or seen to have stopped, but ECS then shows it as running, the workflow keeps waiting: the report was
+/// wrong, or ECS, which is eventually consistent, was behind.
 async fn end_of<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
@@ -171,7 +171,7 @@ async fn end_of<A: Activities>(
                 }
             }
             Look::Running { seconds_left } => waits.left(Duration::from_secs(seconds_left)),
-            // The wait that has begun is one for a task that works. Its callback is left open, and times out some day.
+            // The wait that has begun is for a running task, and too long. Its callback stays open, and times out eventually.
             Look::Stopping if waits.stopping() => continue,
             Look::Stopping => {}
         }
@@ -187,8 +187,8 @@ async fn end_of<A: Activities>(
     }
 }
 
-/// Reads the answer to a callback, whatever it is: who may give one may write anything, and older versions wrote nothing. What
-/// is no [`WakeUp`] says nothing, and the next look tells.
+/// Reads the payload of a completed callback, whatever it is: whoever may complete one may write anything, and older versions wrote
+/// nothing. A payload that is not a [`WakeUp`] is ignored, and the next look shows what happened.
 struct AnyWord;
 
 impl Serdes<WakeUp> for AnyWord {
@@ -201,7 +201,7 @@ impl Serdes<WakeUp> for AnyWord {
     }
 }
 
-/// How a wait ended. By its timeout, or by a failure that somebody sent, which is nothing: the next look tells.
+/// How a wait ended. A timeout, and a failure that was sent to the callback, give `None`: the next look shows what happened.
 fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, OperationError> {
     match result {
         Ok(said) => Ok(Some(said)),
@@ -210,7 +210,7 @@ fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, Opera
     }
 }
 
-/// The durable execution's own end: a job that did not complete fails it.
+/// The durable execution's own outcome: it fails if the job did not complete.
 fn verdict(finished: Finished) -> Result<Finished, BoxError> {
     match &finished.error {
         None => Ok(finished),
@@ -293,7 +293,7 @@ async fn collect<A: Activities>(
     step(ctx, "collect", activity).await
 }
 
-/// Tries at what ECS and the log do not show yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
+/// How often to retry if ECS or the log does not show the end yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
 const LATE: u32 = 2;
 
 async fn fail_attempt<A: Activities>(
@@ -329,8 +329,8 @@ async fn give_up<A: Activities>(
 
 const GIVE_UP: &str = "give-up";
 
-/// A checkpointed activity, retried for as long as [`Cause::patience`] says. A job that has run for weeks is not given up because
-/// its service is away for an hour.
+/// A checkpointed activity, retried for as long as [`Cause::patience`] says. A job that has run for weeks is not abandoned because
+/// a service is unavailable for an hour.
 async fn step<O, F, Fut>(ctx: &DurableContext, name: &str, activity: F) -> Result<O, BoxError>
 where
     O: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
@@ -351,37 +351,37 @@ where
     Ok(tried.await?)
 }
 
-/// The start of a task. Which try is the last, the start itself says: for capacity it waits until the deadline. What it does not
-/// judge is a denied read or write of the item, and that it may not do without for longer than any other step.
+/// Retries the start of a task. The activity itself decides which try is the last: for capacity, it waits until the deadline. The
+/// exception is a denied read or write of the item, which is retried for as long as in any other step.
 fn retry_start(error: &StepError, attempt: u32) -> RetryDecision {
     if let Some(delay) = again_in(error) {
         return RetryDecision::Retry { delay };
     }
     let again = match cause(error) {
         Cause::Throttled | Cause::Unavailable => true,
-        // Not for one denial after hours of waiting for capacity.
+        // One denial after hours of waiting for capacity does not end the execution.
         cause @ Cause::Denied => !attempt.is_multiple_of(cadence::tries(cause.patience(Phase::TaskStarted))),
         Cause::Rejected => false,
     };
     retry(again, attempt)
 }
 
-/// What comes before it.
+/// Retries a step before the start of a task.
 fn retry_accept(error: &StepError, attempt: u32) -> RetryDecision {
     let patience = match cause(error) {
-        // As long as ever: nothing can be recorded before this.
+        // As long as after the start: nothing can be recorded before this step.
         Cause::Throttled | Cause::Unavailable => Cause::Unavailable.patience(Phase::TaskStarted),
         cause @ (Cause::Denied | Cause::Rejected) => cause.patience(Phase::BeforeTask),
     };
     retry(attempt < cadence::tries(patience), attempt)
 }
 
-/// What comes after it.
+/// Retries a step after the start of a task.
 fn retry_started(error: &StepError, attempt: u32) -> RetryDecision {
     retry(attempt < cadence::tries(cause(error).patience(Phase::TaskStarted)), attempt)
 }
 
-/// Why a step failed. Where the SDK does not say, it may pass.
+/// Why a step failed. If the SDK does not say, it is treated as transient.
 fn cause(error: &StepError) -> Cause {
     failed(error).map_or(Cause::Unavailable, |failed| failed.cause)
 }

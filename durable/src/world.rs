@@ -1,4 +1,4 @@
-//! The world as it is: what the workflows do, done with AWS.
+//! The activities of the workflows, implemented with AWS.
 
 mod launch;
 
@@ -17,7 +17,7 @@ use crate::{
     config::Config,
 };
 
-/// What the workflows do, done with AWS.
+/// The activities of the workflows, implemented with AWS.
 #[derive(Debug, Clone)]
 pub struct World {
     executions: Executions,
@@ -49,8 +49,7 @@ impl World {
         advanced(self.executions.advance(id, event, clock::now()).await)
     }
 
-    /// The execution that a function was invoked for: stored by the API, or created here when somebody invoked the
-    /// function directly.
+    /// The execution that a function was invoked for: stored by the API, or created here if the function was invoked directly.
     async fn called_for(
         &self,
         input: &Json,
@@ -61,8 +60,10 @@ impl World {
         if let Ok(start) = serde_json::from_str::<StoredStart>(input.text()) {
             let id = start.execution_id();
             if start.name() != name {
-                // Two durable executions for one attempt would be two workflows over it.
-                return Err(EffectFailed::lasting(format!("execution {id} is seen through under its own name only")));
+                // Two durable executions for one attempt would be two workflows for it.
+                return Err(EffectFailed::lasting(format!(
+                    "execution {id} can only be driven by a durable execution of the same name"
+                )));
             }
             let execution = self.read(id).await?;
             if execution.pattern != pattern {
@@ -81,13 +82,13 @@ impl World {
         let now = clock::now();
         let name = name.parse().map_err(EffectFailed::lasting)?;
         let new = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
-        // Who sees it through is noted from the first: nobody else is to start it under its name.
+        // Its durable execution is noted from the start, so that nothing else starts it under its name.
         let wanted =
             new.after(&self.began(&new, durable_execution_arn), now).map_err(EffectFailed::lasting)?.unwrap_or(new);
         match self.executions.create(&wanted, now).await? {
             Created::New(made) => Ok((*made, Attempt::FIRST)),
             // This step ran before.
-            // Another version of the catalog may have given it another timeout.
+            // With another version of the catalog, it may have got another timeout.
             Created::Existing(seen)
                 if seen.pattern == pattern
                     && seen.request.differences(&wanted.request).into_iter().all(|name| name == "timeoutSeconds") =>
@@ -100,20 +101,20 @@ impl World {
         }
     }
 
-    /// A durable execution began to see an execution through. The tasks that it starts print to where its own version of the
-    /// catalog says.
+    /// The event that a durable execution has begun to drive an execution. Its tasks print to the log that its own version of the
+    /// catalog names.
     fn began(&self, execution: &Execution, durable_execution_arn: &str) -> Event {
         let job = self.config.catalog.get(&execution.request.task);
         let log = job.map(|job| job.log(&self.config.log_group));
         Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned(), log }
     }
 
-    /// The task of an attempt, if it runs.
+    /// The task of an attempt, if it is running.
     async fn running(&self, id: &ExecutionId, attempt: Attempt) -> Result<Option<String>, CallFailed> {
         Ok(launch::task_of_attempt(&self.tasks.started_by(id.as_str()).await?, attempt))
     }
 
-    /// The task of an attempt, if it runs or has stopped lately.
+    /// The task of an attempt, if it is running or has recently stopped.
     async fn started_before(&self, execution: &Execution, attempt: Attempt) -> Result<Option<String>, CallFailed> {
         let running = self.running(&execution.id, attempt).await?;
         let (None, Some(job)) = (&running, self.config.catalog.get(&execution.request.task)) else {
@@ -122,8 +123,8 @@ impl World {
         Ok(launch::task_of_attempt(&self.tasks.stopped_of(execution.id.as_str(), job).await?, attempt))
     }
 
-    /// AWS denied the start of a task: nothing runs. The start is tried again for minutes, and the wait is recorded before it
-    /// begins, so that a cancel need not wait for its end.
+    /// AWS denied the start of a task, so nothing is running. The start is retried for minutes. Each wait is recorded before it
+    /// begins, so that a cancel does not have to wait for its end.
     async fn denied(&self, execution: &Execution, attempt: Attempt, why: CallFailed) -> Result<Started, EffectFailed> {
         let now = clock::now();
         let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask)).unwrap_or(SignedDuration::MAX);
@@ -164,7 +165,7 @@ impl World {
         Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
     }
 
-    /// The exit code of an execution's job, if ECS has told of it.
+    /// The exit code of an execution's job, if ECS has reported it.
     async fn exit_code(&self, id: &ExecutionId) -> Option<i32> {
         let execution = self.read(id).await.ok()?;
         judge::exit_code(&execution, execution.told_of(&execution.state.run()?.task_arn)?)
@@ -195,29 +196,30 @@ impl Activities for World {
         Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt, backoff }))
     }
 
-    /// Dies before `RunTask`: the step runs again. Dies after it, or its reply gets lost: the same client token gets the
-    /// same task. Tried again much later: `ListTasks` knows it.
+    /// If the function crashes before `RunTask`, the step runs again. If it crashes after it, or the reply is lost, the same client
+    /// token returns the same task. If it is retried much later, `ListTasks` finds the task.
     async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, EffectFailed> {
         let execution = self.read(id).await?;
-        // This step ran before, and its task has said so for itself: ECS may have forgotten the token, and the task.
+        // This step ran before, and the worker in its task recorded the start. ECS may have forgotten the token and the task.
         if let Some(run) = execution.run_of(attempt) {
             return Ok(Started::Task(run.task_arn.clone()));
         }
         if let Some(ending) = execution.ending_without_task(clock::now()) {
-            // This step may have run before: its task may run, or have ended since, and then it counts what that came to.
+            // This step may have run before. Its task may be running, or may have ended since; then its outcome counts.
             return match self.started_before(&execution, attempt).await {
                 Ok(started) => Ok(started.map_or(Started::Not(ending), Started::Task)),
                 Err(why) if worth_another_try(&why, tried, None, clock::now()) => Err(EffectFailed::passing(why)),
                 Err(why) => {
-                    // That nobody wants it is known. What may run of it is looked for after an end that nobody saw.
+                    // It is known that the task is not needed. A task that may still be running is looked for after an end without
+                    // an exit code.
                     tracing::warn!(executionId = %id, error = %why, "cannot look for a task that was started before");
                     Ok(Started::Not(ending))
                 }
             };
         }
-        // This step ran before, and died between the record of its wait and the wait.
+        // This step ran before, and crashed between recording its wait and waiting.
         if let Some(wait) = execution.still_waits(attempt, clock::now()) {
-            return Err(EffectFailed::passing("it waits for capacity").again_in(wait));
+            return Err(EffectFailed::passing("waiting for capacity").again_in(wait));
         }
         let waited_until = execution.waited_for_capacity(attempt);
         // Decided here, so the step's retry strategy must not see it as a denial.
@@ -244,7 +246,7 @@ impl Activities for World {
                 tracing::info!(executionId = %id, %attempt, taskArn = arn, "started a task");
                 Ok(Started::Task(arn))
             }
-            // The token is taken by the same attempt, started with another configuration of ours: that task is it.
+            // The same attempt already used the token, with another configuration. That task is the attempt's.
             Err(RunError::Taken(Some(arn))) => Ok(Started::Task(arn)),
             Err(why @ RunError::Taken(None)) => match self.started_before(&execution, attempt).await {
                 Ok(Some(arn)) => Ok(Started::Task(arn)),
@@ -256,7 +258,7 @@ impl Activities for World {
             Err(why @ RunError::Refused(_)) => failed(ErrorKind::TaskRefused, why.to_string()),
             Err(RunError::Call(why)) if why.cause == Cause::Denied => self.denied(&execution, attempt, why).await,
             Err(RunError::Call(why)) => again_or_refused(why),
-            // Waited for until the deadline. That is recorded before the wait, so that a cancel need not wait for its end.
+            // Retried until the deadline. Each wait is recorded before it begins, so that a cancel does not have to wait for its end.
             Err(RunError::Busy(why)) => {
                 let now = clock::now();
                 let wait = execution.wait_for_capacity(attempt, now);
@@ -297,7 +299,7 @@ impl Activities for World {
         let task = match execution.told_of(task_arn) {
             Some(told) => Some(Box::new(told.clone())),
             None => match self.tasks.describe(task_arn).await? {
-                // ECS is eventually consistent: it may forget for a moment what it has just said.
+                // ECS is eventually consistent: it may temporarily show an older state than before.
                 Seen::Task(task) if !task.stopped && patient => {
                     return Err(EffectFailed::passing("the task has not stopped"));
                 }
@@ -313,7 +315,7 @@ impl Activities for World {
             }
             Ok(None) => {}
             Err(why) if why.retryable() && patience != Patience::None => return Err(why.into()),
-            Err(why) => tracing::warn!(executionId = %id, error = %why, "cannot read a report: the log has to do"),
+            Err(why) => tracing::warn!(executionId = %id, error = %why, "cannot read a report; using the log"),
         }
         let lines = self.lines(&execution, task_arn).await;
         if patient && lines.as_ref().is_ok_and(Vec::is_empty) {
@@ -345,7 +347,7 @@ impl Activities for World {
 
     async fn record(&self, id: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
         let execution = self.advance(id, &Event::Ended(ending.clone())).await?;
-        tracing::info!(executionId = %id, status = %execution.status(), "recorded the end");
+        tracing::info!(executionId = %id, status = %execution.status(), "recorded the outcome");
         Ok(finished(execution))
     }
 
@@ -362,8 +364,8 @@ impl Activities for World {
                 ..Ending::failed(ErrorKind::WorkflowFailed, why.to_owned(), clock::now())
             },
         };
-        // It is recorded first: AWS may be refusing to stop tasks. And if there is nothing to record it in any more, the
-        // tasks are stopped all the same.
+        // The outcome is recorded first, because AWS may be refusing to stop tasks. If the item no longer exists, the tasks are
+        // stopped all the same.
         let recorded = self.record(id, &ending).await;
         for task in self.tasks.started_by(id.as_str()).await? {
             self.tasks.stop(&task.arn, "the workflow of the execution failed").await?;
@@ -372,7 +374,8 @@ impl Activities for World {
     }
 }
 
-/// The name of a durable execution, which is its execution's id, and for a later attempt that too: `…/durable-execution/NAME/ID`
+/// The name of a durable execution: the execution's id, followed by the attempt if it is a later one. It is NAME in
+/// `…/durable-execution/NAME/ID`
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>).
 fn name_of(durable_execution_arn: &str) -> &str {
     let name = durable_execution_arn.split("/durable-execution/").nth(1).and_then(|rest| rest.split('/').next());
@@ -406,7 +409,7 @@ fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
     u64::try_from(execution.deadline.duration_since(now).as_secs()).unwrap_or_default()
 }
 
-/// The execution after an event, or why the next try may fare better.
+/// The execution after an event, or whether to try again.
 fn advanced(advanced: Result<Execution, AdvanceError>) -> Result<Execution, EffectFailed> {
     match advanced {
         Ok(execution) => Ok(execution),

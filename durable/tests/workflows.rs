@@ -1,11 +1,11 @@
-//! The workflows as they are, driven by the SDK's own runner through everything that can go wrong with an effect.
+//! The real workflows, driven by the SDK's own runner through everything that can go wrong with an effect.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops at the first thing that is not as it must be"
+    reason = "a test stops at the first failure"
 )]
 
 mod support;
@@ -29,7 +29,7 @@ enum Wake {
     Says(&'static str),
 }
 
-/// As the reconciler says it: golden, like everything that a workflow in flight is told.
+/// The reconciler's payload. It must never change, because workflows in flight receive it.
 const STOPPED: Wake = Wake::Says(r#"{"stopped":true}"#);
 
 fn runner(wake: Wake) -> LocalRunner {
@@ -53,7 +53,7 @@ async fn run(world: &World, life: &Life) -> TestResult<Finished> {
     run_on(runner(life.wake), world, life.pattern).await
 }
 
-/// What a life is to come to, whatever goes wrong on the way.
+/// A scenario and its expected outcome, whatever goes wrong.
 #[derive(Debug, Clone)]
 struct Life {
     name: &'static str,
@@ -126,7 +126,8 @@ fn lives() -> Vec<Life> {
     ]
 }
 
-/// Exactly one task for each attempt, one final state, the right one, and the durable execution's own status agrees.
+/// Checks that each attempt has exactly one task, that the final state is the expected one, and that the durable execution's own
+/// status agrees.
 fn check(life: &Life, world: &World, run: &TestResult<Finished>, what: &str) {
     let name = life.name;
     let final_states = usize::from(life.status.is_final());
@@ -148,7 +149,7 @@ async fn every_life_ends_as_it_should() {
     }
 }
 
-/// The effect did not happen; AWS denied it; it happened and its reply got lost; it happened twice: at every effect of every life.
+/// At every effect of every scenario: it does not happen, AWS denies it, its reply is lost, or it happens twice.
 #[tokio::test]
 async fn survives_every_fault_at_every_effect() {
     for life in lives() {
@@ -163,7 +164,7 @@ async fn survives_every_fault_at_every_effect() {
     }
 }
 
-/// The process dies between an effect and its record: the checkpoint never arrives, and the next invocation replays.
+/// The process crashes between an effect and its record: the checkpoint never arrives, and the next invocation replays.
 #[tokio::test]
 async fn survives_the_loss_of_every_checkpoint() {
     for life in lives() {
@@ -178,25 +179,25 @@ async fn survives_the_loss_of_every_checkpoint() {
     }
 }
 
-/// AWS refuses what the workflow has to do, from some effect on: that is recorded, and nothing is left running.
+/// From some effect on, AWS refuses everything that the workflow does: that is recorded, and nothing is left running.
 #[tokio::test]
 async fn what_cannot_be_mended_is_recorded() {
     let mut kept = 0;
     for life in lives() {
         let undisturbed = World::new(life.pattern, life.script.clone(), Fault::None);
         run(&undisturbed, &life).await;
-        // The first effect is accepting the execution: without it there is nothing to record anything in.
+        // The first effect is accepting the execution. Without it, there is no item to record anything in.
         for nth in 2..=undisturbed.effects() {
             let world = World::new(life.pattern, life.script.clone(), Fault::RefuseFrom(nth));
             let run = run(&world, &life).await;
             assert_eq!(world.tasks_running(), 0, "{}, refused from {nth}", life.name);
-            // How the job ended is known by then, and is not dropped.
+            // The job's outcome is known by then, and must not be dropped.
             if let Some(known) = world.known_at_the_end() {
                 kept += 1;
                 let mut recorded = world.ending().unwrap();
                 let failed = matches!(known.verdict, Verdict::Failed(_));
                 if life.script.cancel_at_failure && failed && world.status() == Status::Cancelled {
-                    // It was the cancel that kept another attempt from following: the record says so, and keeps the rest.
+                    // The cancel kept another attempt from following: the record says so, and keeps the rest.
                     recorded.verdict = known.verdict.clone();
                 }
                 assert_eq!(recorded, known, "{}, refused from {nth}", life.name);
@@ -215,7 +216,7 @@ async fn what_cannot_be_mended_is_recorded() {
     assert!(kept >= 10, "only {kept} ends were known");
 }
 
-/// Somebody ended the execution between the start of its task and the record of that: nobody else knows of the task.
+/// The execution ends between the start of its task and the record of it, so nothing else knows the task.
 #[tokio::test]
 async fn a_task_of_an_execution_that_ended_meanwhile_is_stopped() {
     for pattern in [Pattern::Sync, Pattern::Callback] {
@@ -225,8 +226,8 @@ async fn a_task_of_an_execution_that_ended_meanwhile_is_stopped() {
     }
 }
 
-/// A wake-up that says nothing of the task's end ends the wait, and the next look sees why: somebody cancelled, say, or an
-/// older version woke it.
+/// A wake-up that does not say that the task has ended ends the wait, and the next look sees why: a cancel, for example, or an
+/// older version that woke it.
 #[tokio::test]
 async fn a_wake_up_ends_a_wait() {
     for said in ["null", r#"{"stopped":false}"#, r#""come and see""#, r#"{"stopped":"yes"}"#] {
@@ -238,7 +239,7 @@ async fn a_wake_up_ends_a_wait() {
     }
 }
 
-/// What a run records, in order. A change here breaks executions in flight: publish it under an alias that they stay off.
+/// What a workflow records, in order. A change here breaks executions in flight, unless they stay on the old version.
 #[tokio::test]
 async fn the_operations_of_a_run_are_a_contract() {
     let mut contract = String::new();

@@ -1,7 +1,8 @@
-//! Does what there is to do for an execution.
+//! Carries out the deeds for an execution.
 //!
-//! What is read here may have changed before it is acted on. A deed that is right for an execution as it was is repeatable
-//! and harmless for one that has gone on; an end that is concluded from how it was is recorded only if it still is so.
+//! An execution may change between being read and being acted on. A deed that was right when the execution was read is idempotent, and
+//! harmless if the execution has changed since. An outcome that is inferred from the execution's state is recorded only if the
+//! execution has not changed.
 
 use std::time::Duration;
 
@@ -21,15 +22,15 @@ use crate::{
     lane::Question,
 };
 
-/// AWS keeps a durable execution for a day at least after its end
+/// AWS keeps a durable execution for at least a day after its end
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>).
 const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
-/// How long after a task's end its log may still be empty for CloudWatch's sake. What a sweep finds has mostly stopped before,
-/// and is not waited for: there may be thousands of it.
+/// How long after a task's end its log may still be empty because CloudWatch is behind. Most tasks that a sweep finds stopped
+/// earlier, so it does not wait for their logs: there may be thousands of them.
 const LOG_IS_LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
-/// Looks after executions.
+/// Repairs executions.
 #[derive(Debug)]
 pub(crate) struct Attendant {
     pub(crate) executions: Executions,
@@ -50,18 +51,18 @@ impl Attendant {
         }
     }
 
-    /// Notes that a task has stopped, as ECS told or showed: a workflow that waits for it need not ask what it finds noted when
-    /// it is woken, or when it says how it is to be woken. And ECS forgets the task, the note stays.
+    /// Notes that a task has stopped, as an event or a call of ECS showed. A workflow that waits for the task finds the note when it
+    /// is woken, or when it notes its callback, and does not have to ask ECS. ECS forgets the task, but the note stays.
     ///
-    /// Dies before the note, or between it and what follows from it: the event comes again, and so does the sweep.
+    /// If the function crashes before the note, or between it and what follows, the event comes again, and so does the sweep.
     async fn note_end(&self, execution: &mut Execution, stopped: &Task) -> Result<(), Error> {
         let event = Event::TaskStopped { task: Box::new(stopped.clone()) };
         *execution = self.executions.advance_seen(execution.clone(), &event, clock::now()).await?;
         Ok(())
     }
 
-    /// Looks after one execution, unless it is gone. What an event `told` of its task is taken for how it is: a stopped task
-    /// stays stopped.
+    /// Repairs one execution, unless it no longer exists. `told` is its task as an event reported it. It is taken as current, since a
+    /// stopped task stays stopped.
     pub(crate) async fn attend(&self, id: &ExecutionId, told: Option<Task>) -> Result<(), Error> {
         let Some(mut execution) = self.executions.get(id).await? else { return Ok(()) };
         if let Some(told) = &told {
@@ -86,8 +87,8 @@ impl Attendant {
         })
     }
 
-    /// Notes the end of its task, if that has stopped, and does every deed: one that fails does not keep the others from being
-    /// done. What is left to be asked of its workflow is returned: Lambda answers few such questions.
+    /// Notes the end of its task, if that has stopped, and carries out every deed, even if another one fails. Returns the question
+    /// whether its workflow is running, if there is one, because Lambda answers only a limited number of such calls.
     pub(crate) async fn look_after(
         &self,
         execution: &mut Execution,
@@ -101,12 +102,12 @@ impl Attendant {
         let question = |arn: String| Question { arn, restarted: false, urgent };
         let (mut failed, mut asks) = (None, None);
         for deed in deeds(execution, task, clock::now(), occasion) {
-            tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "looking after");
+            tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "carrying out a deed");
             let done = match deed {
                 Deed::StartWorkflow => self.start_workflow(execution).await,
                 Deed::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(question)),
-                // A callback that nobody waits for has timed out, and its workflow looks by itself, or it is the last word of one
-                // that is over.
+                // If nothing waits for the callback, either it has timed out and the workflow looks by itself, or the workflow is
+                // over.
                 Deed::Wake(callback_id) => self.wake(execution, &callback_id).await.map(|waited| {
                     let arn = execution.durable_execution_arn.clone().filter(|_| !waited);
                     arn.map(question)
@@ -125,7 +126,7 @@ impl Attendant {
         failed.map_or(Ok(asks), Err)
     }
 
-    /// Starts the workflow, or finds the one that was started. It may be over, and have died before it noted anything.
+    /// Starts the workflow, or finds the one that was started. That one may be over: it may have died before it noted anything.
     async fn start_workflow(&self, execution: &Execution) -> Result<Option<Question>, Error> {
         match self.workflows.start(&execution.id, execution.pattern).await {
             Ok(arn) => Ok(arn.map(|arn| Question { arn, restarted: true, urgent: true })),
@@ -139,38 +140,38 @@ impl Attendant {
         }
     }
 
-    /// Ends the wait of a workflow, and says whether it was waiting.
+    /// Ends the wait of a workflow. Returns whether it was waiting.
     async fn wake(&self, execution: &Execution, callback_id: &str) -> Result<bool, Error> {
         let told = |run: &Run| execution.told_of(&run.task_arn).is_some();
         let wake_up = WakeUp { stopped: execution.state.run().is_some_and(told) };
         Ok(self.workflows.wake(callback_id, wake_up).await?)
     }
 
-    /// A workflow that ended without recording an end never will: then this does, also of a task whose end it did not live to
-    /// see.
+    /// Asks whether a workflow is running. If it has ended without recording an outcome, it never will, so this records one, also for
+    /// a task whose end the workflow did not see.
     ///
-    /// Starting a workflow by its name finds the one that was started before, whose ARN only that answer tells. If that one
-    /// is over and nothing has changed, it never noted what it was started for, and never will.
+    /// Starting a workflow by its name finds the one that was started before, and only that response has its ARN. If that workflow is
+    /// over and nothing has changed, it recorded nothing, and never will.
     pub(crate) async fn ask(&self, execution: Execution, question: Question) -> Result<(), Error> {
         let Question { arn, restarted, urgent: _ } = question;
         let execution = &execution;
         match self.workflows.status(&arn).await? {
             WorkflowStatus::Running => Ok(()),
-            // Not known is not known yet: it was named a moment ago.
+            // Lambda does not know it yet: it returned this ARN a moment ago.
             WorkflowStatus::Forgotten if restarted => Ok(()),
             WorkflowStatus::Over(how) if restarted => self.give_up(execution, over(&how)).await,
             WorkflowStatus::Over(how) => self.stand_in(execution, over(&how)).await,
-            // It was there when it noted its ARN: so young, it is AWS that is behind.
+            // It existed when it noted its ARN, and Lambda keeps it for longer than this, so Lambda is behind.
             WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => Ok(()),
             WorkflowStatus::Forgotten => {
-                self.stand_in(execution, "its durable execution is not there any more".to_owned()).await
+                self.stand_in(execution, "its durable execution no longer exists".to_owned()).await
             }
         }
     }
 
-    /// Records what the workflow did not: what its task came to, if that is over, or else why nobody waits for it any more.
+    /// Records what the workflow did not: the outcome of its task, if that is over, or else why nothing waits for it any more.
     async fn stand_in(&self, execution: &Execution, why: String) -> Result<(), Error> {
-        // If the task's start could not be recorded, ECS's event is all that is known of it.
+        // If the task's start could not be recorded, ECS's event is all that is known about it.
         let task = match execution.state.run() {
             Some(run) => execution.told_of(&run.task_arn),
             None => execution.stopped.as_deref(),
@@ -181,8 +182,8 @@ impl Attendant {
         }
     }
 
-    /// The outcome of a task, by its worker's report or else by its log. If AWS shows neither, the exit code tells, and the result is
-    /// lost.
+    /// The outcome of a task, from its worker's report or else from its log. If AWS denies access to both, the exit code decides, and
+    /// the result is lost.
     async fn ending(&self, execution: &Execution, task: Option<&Task>) -> Result<Ending, Error> {
         let arn = execution.state.run().map(|run| run.task_arn.as_str()).or(task.map(|task| task.arn.as_str()));
         let lines = match arn {
@@ -232,12 +233,12 @@ impl Attendant {
         settled(self.executions.advance_seen(execution.clone(), &Event::Ended(ending), clock::now()).await)
     }
 
-    /// Starts another attempt if this one failed and one may follow: a workflow that begins with it. Safe to repeat: the
-    /// workflow's name says which attempt it is.
+    /// Starts another attempt, with its own workflow, if this one failed and another may follow. Idempotent: the workflow's name
+    /// contains the attempt.
     ///
-    /// Dies before the failed attempt is recorded: the next look does all of it. Dies between that and the workflow's start:
-    /// the next look finds the failure recorded and starts the workflow. The workflow dies before it recorded a task: the
-    /// next look finds it over.
+    /// If the function crashes before the failed attempt is recorded, the next visit does all of it. If it crashes between that and
+    /// the workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow dies before it
+    /// records a task, the next visit finds that it is over.
     async fn another_attempt(&self, execution: &Execution, ending: &Ending) -> Result<bool, Error> {
         let Some(run) = execution.state.run() else { return Ok(false) };
         let Next::Retry(retry) = execution.next(run.attempt, ending, clock::now()) else { return Ok(false) };
@@ -246,13 +247,13 @@ impl Attendant {
             Ok(execution) => execution,
             failed => return settled(failed).map(|()| true),
         };
-        // Another look was faster, and its attempt runs: what is to be said of that one's workflow does not follow from this.
+        // Another visit was faster, and its attempt is running: nothing about that attempt's workflow follows from this one.
         if execution.state.run() != Some(run) {
             return Ok(true);
         }
         match execution.next(run.attempt, ending, clock::now()) {
             Next::Retry(retry) => self.start_attempt(&execution, retry.attempt, asked_before).await,
-            // Cancelled meanwhile, or its deadline has passed.
+            // Cancelled in the meantime, or its deadline has passed.
             Next::Cancelled | Next::End => Ok(false),
         }
     }
@@ -260,7 +261,7 @@ impl Attendant {
     async fn start_attempt(&self, execution: &Execution, attempt: Attempt, asked_before: bool) -> Result<bool, Error> {
         match self.workflows.start_attempt(&execution.id, execution.pattern, attempt).await {
             Ok(Some(arn)) if asked_before => {
-                // Seldom, so not in the lane: only where a failure was recorded and its next attempt not started.
+                // Rare, so not rate-limited: only if a failure was recorded but the next attempt was not started.
                 self.ask(execution.clone(), Question { arn, restarted: true, urgent: true }).await?;
             }
             Ok(_) => {}
@@ -274,22 +275,22 @@ impl Attendant {
         self.end(seen, Ending::failed(ErrorKind::WorkflowFailed, why, clock::now())).await
     }
 
-    /// Records an end that follows from how the execution was seen, and stops what it left running. If it has changed since,
-    /// the next look tells.
+    /// Records an outcome that was inferred from the execution as `seen`, and stops what it left running. If it has changed since
+    /// then, nothing is recorded, and the next visit decides.
     ///
-    /// Dies between the two, or cannot stop it: what may have left something running is looked after once more.
+    /// If the function crashes between the two, or cannot stop the task, the sweep visits the execution once more.
     async fn end(&self, seen: &Execution, ending: Ending) -> Result<(), Error> {
         match self.executions.advance_from(seen, &Event::Ended(ending), clock::now()).await {
             Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
             Ok(None) => {
-                tracing::info!(executionId = %seen.id, "it has changed since it was looked at");
+                tracing::info!(executionId = %seen.id, "the execution has changed since it was read");
                 Ok(())
             }
             Err(why) => settled(Err(why)),
         }
     }
 
-    /// Stops every task that an execution which is over has left running, whoever started it and whoever knows of it.
+    /// Stops every task that an execution left running, whether or not its start was recorded.
     async fn stop_leftovers(&self, id: &ExecutionId) -> Result<(), Error> {
         for task in self.tasks.started_by(id.as_str()).await? {
             if !task.stopped {
@@ -301,7 +302,7 @@ impl Attendant {
     }
 }
 
-/// What a durable execution failed with begins with what happened; an SDK's own error goes on with its inside.
+/// How much of a durable execution's error is kept. It begins with what happened; an error of the SDK continues with internals.
 const TOLD_CHARS: usize = 300;
 
 fn over(how: &str) -> String {
@@ -309,7 +310,7 @@ fn over(how: &str) -> String {
     format!("its durable execution is over and recorded nothing: {told}")
 }
 
-/// It may be gone: there is nothing to record then.
+/// The item may have expired: then there is nothing to record.
 fn settled(advanced: Result<Execution, AdvanceError>) -> Result<(), Error> {
     match advanced {
         Ok(_) | Err(AdvanceError::NotFound(_)) => Ok(()),

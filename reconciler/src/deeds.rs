@@ -1,18 +1,18 @@
-//! What there is to do for an execution, given how it is and what its task does.
+//! Decides what to do for an execution, from its state and the state of its task.
 //!
-//! **Invariant**: pure, and every state against everything a task can do is written out.
+//! **Invariant**: pure. Every combination of a state and what a task can do is written out.
 
 use domain::{Execution, Pattern, Run, State, judge, task::Task};
 use jiff::{SignedDuration, Timestamp};
 
-/// Something to be done. Each is safe to repeat.
+/// Something to do for an execution. Each is idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deed {
-    /// Start its workflow, which nobody is known to have begun.
+    /// Start its workflow, which is not known to have begun.
     StartWorkflow,
-    /// See whether its workflow still lives, and record its end if it does not.
+    /// Check whether its workflow is running, and record an outcome if it is not.
     CheckWorkflow,
-    /// End the wait of its workflow: there is something to see. If nobody waits, see whether the workflow still lives.
+    /// End the wait of its workflow, because something has happened. If it is not waiting, check whether it is running.
     Wake(String),
     /// Stop its task.
     StopTask {
@@ -21,35 +21,35 @@ pub(crate) enum Deed {
         /// The reason that ECS keeps.
         reason: &'static str,
     },
-    /// Stop whatever of it still runs: it is over, and may have left something running.
+    /// Stop all of its tasks that are still running: it is over, but may have left something running.
     StopLeftovers,
-    /// Find out what its task came to, and record that.
+    /// Determine its task's outcome, and record it.
     Collect,
 }
 
-/// Why somebody looks after an execution.
+/// Why the reconciler visits an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {
-    /// Something was told of it: of its task or its workflow, or by a caller.
+    /// An event about its task or its workflow, or a request by a caller.
     Told,
-    /// It was time to.
+    /// It was due in a sweep.
     Sweep,
 }
 
-/// How old an execution is before a sweep asks for the workflow of a task that works. Lambda tells of a workflow that ends,
-/// and one that ended without a word is found when its task ends. It answers 30 such questions a second for a whole account
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>): ten thousand young executions, of each of
-/// which a sweep asks every few minutes, would use them up.
+/// From this age of an execution on, a sweep checks the workflow of a running task. Lambda sends an event when a workflow ends, and
+/// if that is lost, the end of the workflow is found when its task ends. Lambda answers 30 such calls a second for a whole account
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). Ten thousand young executions would use them up if a
+/// sweep checked each of them every few minutes.
 const ASKED_FROM: SignedDuration = SignedDuration::from_hours(1);
 
-/// What an execution's task does.
+/// The state of an execution's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doing {
     Working,
     Over,
 }
 
-/// What there is to do for an execution now. `task` is what ECS says of its newest task, if it knows it.
+/// What to do for an execution now. `task` is its newest task as ECS describes it, if ECS knows it.
 pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp, occasion: Occasion) -> Vec<Deed> {
     let stop = |run: &Run, reason| Deed::StopTask { arn: run.task_arn.clone(), reason };
     match (&execution.state, execution.pattern) {

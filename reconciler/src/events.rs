@@ -1,4 +1,4 @@
-//! What comes in: AWS's events, one at a time or in a queue's batches, and requests to look after an execution.
+//! The reconciler's input: AWS's events, one at a time or in a queue's batches, and requests to visit an execution.
 
 use aws::{Attend, StoredStart};
 use domain::{
@@ -9,24 +9,24 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What an event asks for.
+/// What an event requires.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// A task of this execution has stopped.
     TaskStopped {
         /// The execution that started it.
         execution: ExecutionId,
-        /// What the event says of it.
+        /// The task as the event describes it.
         task: Box<Task>,
     },
     /// Something may have happened to one of these executions.
     Attend(Vec<ExecutionId>),
-    /// It is time to look for what was missed.
+    /// It is time to sweep.
     Sweep,
 }
 
 impl Notice {
-    /// What an event means; `None` for one that means nothing to us: other people's tasks, states that say nothing new.
+    /// What an event means; `None` if it is irrelevant: tasks that are not ours, states that need no action.
     pub(crate) fn of(event: &Value) -> Option<Self> {
         if let Ok(Attend { attend }) = Attend::deserialize(event) {
             return Some(Self::Attend(vec![attend]));
@@ -39,7 +39,7 @@ impl Notice {
                 let executions = StoredStart::executions_of(detail["durableExecutionName"].as_str()?);
                 (over && !executions.is_empty()).then_some(Self::Attend(executions))
             }
-            // EventBridge's rules say the first, its scheduler whatever it is told to.
+            // EventBridge's rules send the first, its scheduler sends what it is configured to send.
             ("aws.events" | "aws.scheduler", _) => Some(Self::Sweep),
             _ => None,
         }
@@ -68,7 +68,7 @@ fn task_stopped(detail: &Value) -> Option<Notice> {
         exit_code: Option<i32>,
         reason: Option<String>,
     }
-    // `startedBy` of other people's tasks need not be an id.
+    // `startedBy` of tasks that are not ours may not be an id.
     let detail = Detail::deserialize(detail).ok().filter(|detail| detail.last_status == "STOPPED")?;
     let container =
         |seen: DetailContainer| Container { name: seen.name, exit_code: seen.exit_code, reason: seen.reason };
@@ -88,12 +88,12 @@ fn task_stopped(detail: &Value) -> Option<Notice> {
 /// Messages of a queue, each with an event in its body
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
 pub(crate) struct Batch {
-    /// Id and event of each message. A body that is no event means nothing, and need not come again.
+    /// Id and event of each message. A body that is not an event is ignored, and does not have to come again.
     pub(crate) records: Vec<(String, Value)>,
 }
 
 impl Batch {
-    /// The messages, if that is what it is.
+    /// The batch, if the event is one.
     pub(crate) fn of(event: &Value) -> Option<Self> {
         let records = event["Records"].as_array()?.iter().filter_map(|record| {
             let body = serde_json::from_str(record["body"].as_str()?).unwrap_or_default();
@@ -102,7 +102,7 @@ impl Batch {
         Some(Self { records: records.collect() })
     }
 
-    /// Which messages have to come again.
+    /// The response that names the messages that have to come again.
     pub(crate) fn answer(failed: Vec<String>) -> Value {
         let failures: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
         json!({ "batchItemFailures": failures })

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-/// Calls a second. A sweep has 40 s of each minute, so this is 10 a second on average, a third of what Lambda answers.
+/// Calls per second. A sweep has 40 s of each minute, so this is 10 a second on average, a third of what Lambda answers.
 const A_SECOND: u32 = 15;
 
 /// How many calls are queued, by rank: as many as a sweep can make.
@@ -33,7 +33,7 @@ pub(crate) struct Question {
     pub(crate) arn: String,
     /// Whether the ARN comes from a repeated start, which may have found a durable execution that is over.
     pub(crate) restarted: bool,
-    /// Whether only this call can tell that it is over: it has no running task.
+    /// Whether only this call can show that it is over, because it has no running task.
     pub(crate) urgent: bool,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Lane {
     changed: Notify,
 }
 
-/// What became of a sweep's questions.
+/// How many of a sweep's questions were asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) asked: usize,
@@ -54,24 +54,24 @@ pub(crate) struct Asked {
 }
 
 impl Lane {
-    /// A lane in which nothing is asked from `until` on. The seed makes the order.
+    /// A lane in which nothing is asked from `until` on. The seed determines the order.
     pub(crate) fn new(seed: i64, until: Instant) -> Self {
         Self { questions: Mutex::new(Questions::new(seed, until)), until, changed: Notify::new() }
     }
 
-    /// Leaves a question about an execution as it was seen.
+    /// Queues a question about an execution as it was read.
     pub(crate) fn add(&self, execution: Execution, question: Question) {
         self.questions().add(execution.id.clone(), question.urgent, (execution, question));
         self.changed.notify_one();
     }
 
-    /// Says that there are no more questions to come.
+    /// Marks that no more questions will be added.
     pub(crate) fn complete(&self) {
         self.questions().complete = true;
         self.changed.notify_one();
     }
 
-    /// Asks until there are no more questions to come, or it is time. A question that fails is its execution's alone, unless it
+    /// Asks until no more questions will be added, or it is `until`. A question that fails affects only its own execution, unless it
     /// was throttled.
     pub(crate) async fn ask<F>(&self, ask: impl Fn(Execution, Question) -> F) -> Asked
     where
@@ -83,12 +83,12 @@ impl Lane {
                 Turn::Ask((execution, question)) => {
                     let id = execution.id.clone();
                     if let Err(why) = ask(execution, question).await {
-                        tracing::warn!(executionId = %id, error = %why, "its workflow was not asked for");
+                        tracing::warn!(executionId = %id, error = %why, "its workflow could not be checked");
                         self.questions().closed |= is_throttled(&why);
                     }
                 }
                 Turn::At(time) => sleep_until(time).await,
-                // Woken or late: the next turn tells.
+                // A new question or the time limit: the next turn decides.
                 Turn::WhenAdded => drop(timeout_at(self.until, self.changed.notified()).await),
                 Turn::Over(asked) => return asked,
             }
@@ -105,20 +105,20 @@ fn is_throttled(why: &Error) -> bool {
     failed.is_some_and(|failed| failed.cause == aws::Cause::Throttled)
 }
 
-/// Which question comes when: pure, the time is given.
+/// Decides which question is asked when. Pure: the time is a parameter.
 #[derive(Debug)]
 struct Questions<Q = (Execution, Question)> {
     seed: i64,
     until: Instant,
     /// When the next one may be asked.
     next: Option<Instant>,
-    /// By rank: the first is asked first.
+    /// By rank: the lowest is asked first.
     waiting: BTreeMap<Rank, Q>,
     asked: usize,
     dropped: usize,
-    /// Nobody adds any more.
+    /// No more questions will be added.
     complete: bool,
-    /// Lambda throttles.
+    /// Lambda has throttled.
     closed: bool,
 }
 

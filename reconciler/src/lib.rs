@@ -1,8 +1,8 @@
-//! Looks after executions that nobody else looks after: hears what AWS tells of tasks and durable executions, and sweeps for
-//! what it did not tell.
+//! Repairs executions that would otherwise be stuck: receives AWS's events about tasks and durable executions, and sweeps for what they
+//! missed.
 //!
-//! Everything here may be late, doubled, out of order or missing: whatever comes in only says which execution to look at.
-//! What is done is decided by how things are then, and each deed is safe to repeat.
+//! Every event may be late, duplicated, out of order or missing. An event only says which execution to visit. What to do is decided
+//! from the current state, and each deed is idempotent.
 
 mod attend;
 mod config;
@@ -21,7 +21,7 @@ use serde_json::Value;
 use attend::Attendant;
 use events::{Batch, Notice};
 
-/// How long before its time is over an invocation begins nothing new.
+/// How long before its timeout an invocation stops beginning anything new.
 const MARGIN: SignedDuration = SignedDuration::from_secs(20);
 
 /// Runs the reconciler on Lambda's Runtime API until the process ends.
@@ -35,9 +35,9 @@ pub async fn run() -> Result<(), Error> {
     let attendant = Arc::new(Attendant::new(&aws::Connection::from_env().await, &config));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let attendant = attendant.clone();
-        // Boxed, so that the compiler need not look through all of it at once.
+        // Boxed, so that the compiler does not have to process all of it at once.
         Box::pin(async move {
-            // What is begun then can be ended: the next sweep goes on where this one stopped.
+            // Anything begun before this time can be finished. The next sweep continues where this one stopped.
             let until = timestamp(event.context.deadline).checked_sub(MARGIN).unwrap_or_default();
             handle(&attendant, event.payload, until).await
         })
@@ -45,8 +45,8 @@ pub async fn run() -> Result<(), Error> {
     .await
 }
 
-/// A batch is answered record by record, so that one bad record does not hold up the rest; anything else as a whole. Its
-/// records are taken up at once: the last of ten tasks that ended is not told ten times later than the first.
+/// Reports failures of a batch by record, so that one bad record does not delay the rest; anything else fails as a whole. The records
+/// of a batch are processed concurrently, so that the last of ten ended tasks does not wait for the other nine.
 async fn handle(attendant: &Attendant, event: Value, until: Timestamp) -> Result<Value, Error> {
     let Some(batch) = Batch::of(&event) else {
         notice(attendant, &event, until).await?;
@@ -54,7 +54,7 @@ async fn handle(attendant: &Attendant, event: Value, until: Timestamp) -> Result
     };
     let taken_up = batch.records.into_iter().map(async |(message_id, body)| {
         let why = notice(attendant, &body, until).await.err()?;
-        tracing::warn!(message_id, error = %why, "a notice could not be taken up");
+        tracing::warn!(message_id, error = %why, "an event could not be processed");
         Some(message_id)
     });
     Ok(Batch::answer(join_all(taken_up).await.into_iter().flatten().collect()))
@@ -74,7 +74,7 @@ async fn notice(attendant: &Attendant, event: &Value, until: Timestamp) -> Resul
     }
 }
 
-/// The time of a deadline as Lambda gives it: milliseconds since 1970.
+/// The deadline that Lambda gives in milliseconds since 1970.
 fn timestamp(deadline: u64) -> Timestamp {
     i64::try_from(deadline).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX)
 }

@@ -1,7 +1,7 @@
-//! Looks for what nobody told of: executions that are due, a page at a time.
+//! Finds what events missed: visits the executions that are due, a page at a time.
 //!
-//! One that cannot be looked after is put off, a page or a part of the index that cannot be read is left to the next sweep:
-//! nothing that fails again and again holds up the rest.
+//! If an execution cannot be processed, its visit is postponed. A page or a part of the index that cannot be read is left to the next
+//! sweep. So nothing that keeps failing delays the rest.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 /// Executions in a page: as many tasks as one `DescribeTasks` takes.
 const PAGE: i32 = 100;
 
-/// Executions that are taken up at once: a call of AWS takes some milliseconds, and ten thousand executions may be due in a
+/// Executions that are processed concurrently: an AWS call takes some milliseconds, and ten thousand executions may be due in a
 /// minute.
 const AT_ONCE: usize = 8;
 
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 8;
 const LONGEST: Duration = Duration::from_hours(1);
 
 impl Attendant {
-    /// Looks after everything that is due, until that is done or it is `until`.
+    /// Visits everything that is due, until all is done or it is `until`.
     pub(crate) async fn sweep(&self, until: Timestamp) -> Result<(), Error> {
         let now = clock::now();
         let left = Duration::try_from(until.duration_since(now)).unwrap_or_default().min(LONGEST);
@@ -39,17 +39,17 @@ impl Attendant {
             lane.complete();
             swept
         };
-        // Boxed, so that the compiler need not look through all of it at once.
+        // Boxed, so that the compiler does not have to process all of it at once.
         let asks = lane.ask(|execution, question| Box::pin(self.ask(execution, question)));
         let (swept, asked) = tokio::join!(swept, asks);
         if asked.dropped > 0 {
-            tracing::warn!(asked.asked, asked.dropped, "not every workflow was asked for in this sweep");
+            tracing::warn!(asked.asked, asked.dropped, "not every workflow could be checked in this sweep");
         }
         swept
     }
 
     async fn sweep_parts(&self, now: Timestamp, until: Timestamp, lane: &Lane) -> Result<(), Error> {
-        // Each sweep begins with another part: should there be more to do than there is time, no part is always the last.
+        // Each sweep begins with another part, so that no part is always the last if there is not enough time for all.
         let first = u8::try_from(now.as_second() / 60 % i64::from(PARTS)).unwrap_or_default();
         let mut failed = None;
         for part in (0..PARTS).map(|n| (first + n) % PARTS) {
@@ -64,7 +64,7 @@ impl Attendant {
         while clock::now() < until {
             let (ids, next) = self.executions.due(part, now, PAGE, page).await?;
             if let Err(why) = self.sweep_page(ids, lane).await {
-                tracing::warn!(part, error = %why, "a page of executions cannot be looked after now");
+                tracing::warn!(part, error = %why, "a page of executions cannot be processed now");
                 failed = Some(why);
             }
             match next {
@@ -81,14 +81,14 @@ impl Attendant {
         let tasks = self.tasks_of(&executions).await?;
         tracing::info!(executions = executions.len(), "sweeping");
         let look = |execution| {
-            // Boxed, so that the compiler need not look through all of it at once.
+            // Boxed, so that the compiler does not have to process all of it at once.
             Box::pin(self.take_up(execution, tasks.as_ref(), lane))
         };
         stream::iter(executions).for_each_concurrent(AT_ONCE, look).await;
         Ok(())
     }
 
-    /// One that is due, if it still is: the index is a moment behind.
+    /// Reads an execution that is due, if it still is: the index is a moment behind.
     async fn read_due(&self, id: ExecutionId) -> Option<Execution> {
         match self.executions.get(&id).await {
             Ok(execution) => execution.filter(|execution| execution.due.is_some()),
@@ -103,13 +103,13 @@ impl Attendant {
         let (event, question) = match self.look_at(&mut execution, tasks).await {
             Ok(question) => (Event::Attended, question),
             Err(why) => {
-                tracing::warn!(executionId = %execution.id, error = %why, "cannot be looked after now");
+                tracing::warn!(executionId = %execution.id, error = %why, "an execution cannot be processed now");
                 (Event::Postponed, None)
             }
         };
-        // One that has changed meanwhile is due as that change left it: that it was looked at is no longer true.
+        // If the execution has changed in the meantime, it stays due as that change left it, since the visit did not see the change.
         match self.executions.advance_from(&execution, &event, clock::now()).await {
-            // What is concluded from the answer is recorded only if the execution is as it is now.
+            // What is inferred from the answer is recorded only if the execution has not changed since now.
             Ok(Some(attended)) => {
                 if let Some(question) = question {
                     lane.add(attended, question);
@@ -137,15 +137,15 @@ impl Attendant {
         self.look_after(execution, task, Occasion::Sweep).await
     }
 
-    /// The newest tasks of all of them, by ARN, in one call. `None` where ECS refuses that: it may be for one of them, and each
-    /// is to be asked for by itself.
+    /// The newest tasks of all of these executions, by ARN, in one call. `None` if ECS refuses the call: the reason may be one of the
+    /// tasks, so each has to be requested separately.
     async fn tasks_of(&self, executions: &[Execution]) -> Result<Option<HashMap<String, Task>>, Error> {
         let arns = executions.iter().filter_map(|one| Some(one.state.run()?.task_arn.clone()));
         match self.tasks.describe_many(arns.collect()).await {
             Ok(tasks) => Ok(Some(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())),
             Err(why) if why.retryable() && why.cause != aws::Cause::Denied => Err(why.into()),
             Err(why) => {
-                tracing::warn!(error = %why, "asking for each task by itself");
+                tracing::warn!(error = %why, "requesting each task separately");
                 Ok(None)
             }
         }

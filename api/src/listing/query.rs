@@ -1,4 +1,4 @@
-//! What a list's query says, and what a page token belongs to.
+//! The query of a list, and what a page token belongs to.
 
 use domain::{
     Owner, Pattern, Status,
@@ -21,7 +21,7 @@ const STATUSES: [(&str, Status); 7] = [
 
 const PATTERNS: [(&str, Pattern); 2] = [("sync", Pattern::Sync), ("callback", Pattern::Callback)];
 
-/// Takes the filters.
+/// Takes the filters from the query.
 pub(super) fn filter(parameters: &mut Parameters) -> Result<Filter, Problem> {
     let text = |text: &str| Some(text.to_owned());
     let tag = |text: &str| match text.split_once('=') {
@@ -38,8 +38,8 @@ pub(super) fn filter(parameters: &mut Parameters) -> Result<Filter, Problem> {
     })
 }
 
-/// What a page token belongs to: whose list, and what is looked for in it. Only ever add members that are left out when
-/// nothing is said: tokens that were given out stay valid.
+/// What a page token belongs to: the owner of the list, and its filters. Only ever add members that are left out by default, so that
+/// existing tokens stay valid.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct List<'a> {
@@ -74,9 +74,9 @@ pub(super) fn named(owner: &Owner, filter: &Filter) -> String {
     serde_json::to_string(&list).unwrap_or_default()
 }
 
-/// The same list as versions before 0.2 named it. Their tokens are followed while a deployment goes on.
+/// The same list as versions before 0.2 named it. Their tokens are accepted during a deployment.
 fn named_before(owner: &Owner, filter: &Filter) -> [String; 2] {
-    /// Its `Debug` text is what stood in those tokens.
+    /// Those tokens contained its `Debug` text.
     #[derive(Debug)]
     #[expect(dead_code, reason = "it is read by Debug")]
     struct Filter<'a> {
@@ -93,7 +93,7 @@ fn named_before(owner: &Owner, filter: &Filter) -> [String; 2] {
     [owner.to_string(), format!("{filter:?}")]
 }
 
-/// The place that a token of this list stands for.
+/// The place that a token of this list contains.
 pub(super) fn place(owner: &Owner, filter: &Filter, token: &str) -> Result<Place, Problem> {
     let place = page_token::open(&[&named(owner, filter)], token).or_else(|problem| {
         let [owner, filter] = named_before(owner, filter);
@@ -102,7 +102,7 @@ pub(super) fn place(owner: &Owner, filter: &Filter, token: &str) -> Result<Place
     read(&place).ok_or_else(page_token::invalid)
 }
 
-/// A place in a list, as a token has it.
+/// A place in a list, as tokens contain it.
 pub(super) fn written(place: &Place) -> String {
     format!("{}#{}", place.at.as_millisecond(), place.id)
 }
@@ -127,7 +127,7 @@ mod tests {
         (Owner::new("ada"), filter, place)
     }
 
-    /// Who follows a list while a deployment goes on brings a token of the version before, which belongs to this.
+    /// A caller who reads a list during a deployment sends a token of the previous version, which belongs to this.
     #[test]
     fn what_a_token_belongs_to_never_changes() {
         let (owner, filter, place) = some();

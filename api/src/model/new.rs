@@ -22,17 +22,17 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
-    /// What the job gets to work on: any JSON, at most 180 KB with the tags, nested 64 deep. Up to 4 KB stand in
-    /// `EXECUTION_INPUT`; under the worker up to 128 KB do, and all of it is on the job's stdin.
+    /// The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. `EXECUTION_INPUT` has inputs of up to
+    /// 4 KB; with the worker up to 128 KB, and the job gets the whole input on stdin.
     #[schema(value_type = Value)]
     pub(crate) input: Json,
-    /// Name of the job, one of those that this installation knows; the demonstration job if absent.
+    /// Name of the job, one of those that this installation has; the demonstration job if absent.
     #[schema(example = "demo")]
     task: Option<String>,
-    /// How long it may take, from now. If absent, what the job's catalog entry says, or else 24 hours. A year at most.
+    /// How long it may take, in seconds from now, at most a year. If absent, the job's catalog entry decides, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
-    /// How often a job that fails is tried. Once if absent.
+    /// How often a job that fails is tried; once if absent.
     retry: Option<Retry>,
     /// Your own labels, at most 20; the task gets them too.
     #[serde(default)]
@@ -40,8 +40,8 @@ pub(crate) struct NewExecution {
     tags: BTreeMap<String, String>,
 }
 
-/// Labels, within their limits: what the derived schema cannot say. Which characters they may have is said in words: a
-/// pattern of Unicode's categories is another one to a validator that does not know them.
+/// The schema of labels, with the limits that a derived schema cannot express. The characters that they may have are described in
+/// words, because validators that do not know Unicode's categories would misread a pattern with them.
 fn tags() -> Object {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let key = text().min_length(Some(1)).max_length(Some(limits::TAG_KEY_CHARS));
@@ -63,13 +63,13 @@ fn tags() -> Object {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Retry {
-    /// Tries in all.
+    /// Attempts in total.
     #[schema(minimum = 1, maximum = 10, example = 3)]
     pub(crate) max_attempts: u32,
 }
 
 impl NewExecution {
-    /// Reads a body. What is wrong is added to `errors` and left out, so that the rest can be checked all the same.
+    /// Reads a body. What is wrong is left out and added to `errors`, so that the rest can still be checked.
     pub(crate) fn read(body: &mut Members, errors: &mut Vec<FieldError>) -> Self {
         let mut body = std::mem::take(body);
         let no_object = !errors.is_empty() && body.is_empty();
@@ -86,12 +86,12 @@ impl NewExecution {
         Self { input: input.unwrap_or_else(Json::null), task, timeout_seconds, retry, tags }
     }
 
-    /// Whether it says how long it may take.
+    /// Whether it has a timeout.
     pub(crate) fn says_timeout(&self) -> bool {
         self.timeout_seconds.is_some()
     }
 
-    /// The request that it is, with everything said that it leaves out. Whether it may be started as it is, [`wrong`] tells.
+    /// The request, with every default filled in. [`wrong`] checks whether it may be started.
     pub(crate) fn into_request(self, catalog: &Catalog) -> Request {
         let unsaid = Request::of(self.input);
         let task = self.task.unwrap_or(unsaid.task);

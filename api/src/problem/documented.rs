@@ -1,4 +1,4 @@
-//! Problems as the document has them: with the bodies that are really sent, so that the two can't drift.
+//! Problems in the document. Their examples are bodies as they are really sent, so that the two cannot drift apart.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -17,10 +17,10 @@ use utoipa::{
 use super::{Code, FieldError, Problem};
 use crate::rate;
 
-/// What an operation can answer, by its status.
+/// An operation's responses, by status.
 pub(crate) type Answers = BTreeMap<String, RefOr<Response>>;
 
-/// The answers with these codes: one for each status, with an example for each code.
+/// The responses with these codes: one for each status, with an example for each code.
 pub(crate) fn answers(codes: &[Code]) -> Answers {
     let mut by_status = BTreeMap::<_, Vec<Code>>::new();
     for code in codes {
@@ -48,7 +48,7 @@ fn problems(codes: &[Code]) -> Content {
     ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).examples_from_iter(examples).build()
 }
 
-/// What an answer's problems are called, and what each means.
+/// A description that lists the codes of a response's problems, and what each means.
 fn words<Title: AsRef<str>>(problems: impl Iterator<Item = (String, Title)>) -> String {
     let word = |(code, title): (String, Title)| format!("`{code}`: {}", title.as_ref());
     problems.map(word).collect::<Vec<_>>().join(". ")
@@ -74,7 +74,7 @@ fn example(code: Code) -> Problem {
     }
 }
 
-/// The problems that every operation can answer. What one of them adds stands with it.
+/// The problems of every operation. An operation lists its additional ones itself.
 impl IntoResponses for Problem {
     fn responses() -> Answers {
         let mut answers = answers(&[Code::Unauthenticated, Code::Internal, Code::AwsUnavailable]);
@@ -83,8 +83,8 @@ impl IntoResponses for Problem {
     }
 }
 
-/// Makes one response of all that have the same error status, for every operation to refer to: a client that is generated then
-/// has one type of error. What an operation says of its own codes stands beside the reference.
+/// Merges all responses with the same error status into one, to which every operation refers, so that a generated client has one error
+/// type. The description of an operation's own codes stays beside the reference.
 pub(crate) fn share(document: &mut OpenApi) {
     let mut shared = BTreeMap::<String, Response>::new();
     let operations = document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post]).flatten();
@@ -103,7 +103,7 @@ pub(crate) fn share(document: &mut OpenApi) {
     }
 }
 
-/// What a response with this status is called in the document, if it is an error.
+/// The name of the response with this status in the document, if it is an error.
 fn shared_name(status: &str) -> Option<String> {
     let status: StatusCode = status.parse().ok()?;
     let is_error = status.is_client_error() || status.is_server_error();
@@ -114,7 +114,7 @@ fn reference(name: &str, description: &str) -> Ref {
     RefBuilder::new().ref_location(format!("#/components/responses/{name}")).description(Some(description)).build()
 }
 
-/// Adds the examples that a response does not have yet, and says what all of them are.
+/// Adds the examples that a response does not have yet, and describes all of them.
 fn add(known: &mut Response, more: Response) {
     known.headers.extend(more.headers);
     for (media_type, content) in more.content {
@@ -139,17 +139,17 @@ fn add(known: &mut Response, more: Response) {
     }
 }
 
-/// What API Gateway answers in our place, before we hear of the request: `application/json`, not a problem.
+/// An error of API Gateway itself, which it sends before the request reaches the API: `application/json`, not a problem.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "API Gateway makes it; it is here to be documented")]
 pub(crate) struct GatewayAnswer {
-    /// What it has to say.
+    /// What went wrong.
     #[schema(example = "Forbidden")]
     message: String,
 }
 
 impl GatewayAnswer {
-    /// Its statuses. We have an answer of our own with each as well.
+    /// Its statuses. The API has its own response with each of them as well.
     pub(crate) const STATUSES: [StatusCode; 2] = [StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
 }
 
@@ -159,12 +159,12 @@ impl IntoResponses for GatewayAnswer {
         let answers = [
             (
                 forbidden,
-                "API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`",
+                "API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`",
                 "Forbidden",
             ),
             (
                 too_many,
-                "API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`",
+                "API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`",
                 "Too Many Requests",
             ),
         ];
@@ -173,7 +173,7 @@ impl IntoResponses for GatewayAnswer {
             let gateways = Ref::from_schema_name("GatewayAnswer");
             let content = ContentBuilder::new().schema(Some(gateways)).example(Some(body)).build();
             let response = ResponseBuilder::new().description(words).content("application/json", content);
-            // Our own answers with a status of API Gateway's.
+            // Our own responses with a status that API Gateway uses too.
             let ours = [Code::CrossSiteRequest, Code::QuotaExceeded].into_iter().filter(|code| code.status() == status);
             let response =
                 ours.fold(response, |response, code| response.content("application/problem+json", problems(&[code])));

@@ -1,4 +1,4 @@
-//! What a request would start, and nothing started.
+//! What a request would start. Nothing is started.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
     router::App,
 };
 
-/// A request that can be started as it is, with everything said that it leaves out. Nothing was started.
+/// A valid request, with every default filled in. Nothing was started.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ValidatedRequest)]
@@ -23,24 +23,24 @@ pub(crate) struct Validated {
     /// Name of the job.
     #[schema(example = "demo")]
     task: String,
-    /// What the job would get to work on, as it came in.
+    /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
-    /// How long it might take.
+    /// How long it may take, in seconds.
     #[schema(example = 3600)]
     timeout_seconds: u64,
     retry: Retry,
     tags: BTreeMap<String, String>,
-    /// The id that stands for the request's `Idempotency-Key`; absent without one.
+    /// The execution id that is derived from the request's `Idempotency-Key`; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "62c4fb25-77ca-5a92-b17c-3ee4c569e2fd")]
     execution_id: Option<String>,
-    /// Whether the request would only repeat one that was accepted under its `Idempotency-Key`.
+    /// Whether the request would only repeat one that was already accepted with its `Idempotency-Key`.
     replay: bool,
 }
 
 impl Validated {
-    /// What would be started. A key that came with another body before is refused here too.
+    /// What would be started. A key that was used for a different request is refused here too.
     pub(super) async fn of(app: &App, wanted: Wanted, now: Timestamp) -> Result<Self, Problem> {
         let seen = if wanted.keyed { app.executions.get(&wanted.execution.id).await? } else { None };
         let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| repeated(seen, &wanted)).transpose()?;

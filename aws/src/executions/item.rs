@@ -1,9 +1,9 @@
-//! The item of an execution. It outlives a deployment, and older versions go on working on it: a workflow stays on the
-//! version that it started on.
+//! The item of an execution. It outlives a deployment, and older versions keep working on it: a workflow stays on the version that it
+//! started on.
 //!
 //! **Invariant**: what an older version wrote stays readable, so fields are only ever added, with a default. What a newer
-//! version wrote survives a write by this one: see [`Unknown`]. An item in a status or of a pattern that this version does not
-//! know is neither changed nor taken for damaged.
+//! version wrote survives a write by this one: see [`Unknown`]. An item with a status or pattern that this version does not know is
+//! neither changed nor treated as damaged.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,13 +20,13 @@ pub(super) const VERSION: &str = "version";
 pub(crate) const EXPIRES: &str = "expiresAt";
 pub(super) const FINISHED: &str = "finishedAt";
 
-/// `input` and `result` are JSON text, so what went in comes out unchanged; `expiresAt` is the table's TTL attribute, in
-/// seconds since 1970, as `DynamoDB` wants it.
+/// `input` and `result` are JSON text, so they come out unchanged. `expiresAt` is the table's TTL attribute, in seconds since 1970, as
+/// `DynamoDB` requires.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Item {
     execution_id: ExecutionId,
-    /// Both keys of the index of an owner's executions: which part of it, and where in that.
+    /// Both keys of the index of an owner's executions: the part, and the place in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub(super) struct Item {
     owner: Owner,
     task: String,
     input: String,
-    /// What tells a repeated POST from another one; derived, and kept for people who look at the table.
+    /// A hash of the request; derived, and kept for people who look at the table.
     fingerprint: String,
     timeout_seconds: u64,
     max_attempts: u32,
@@ -46,8 +46,7 @@ pub(super) struct Item {
     created_at: Timestamp,
     deadline: Timestamp,
     expires_at: i64,
-    /// Both keys of the sparse index of what somebody has to look after: which part of it, and when to look, in seconds since
-    /// 1970.
+    /// Both keys of the sparse index of executions that the sweep has to visit: the part, and when to visit, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     active_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +79,7 @@ pub(super) struct Item {
     finished_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting: Option<Waiting>,
-    /// Tells the write that created it from another request's.
+    /// A random name that identifies the write that created it, to distinguish it from that of another request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     creation: Option<String>,
     timeline: Timeline,
@@ -109,23 +108,23 @@ fn is_none(failed: &FailedAttempts) -> bool {
     *failed == FailedAttempts::default()
 }
 
-/// Parts of the index of what is not over: one part of an index takes 1,000 writes a second
+/// Parts of the index of executions that are not over: one part of an index takes 1,000 writes a second
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>).
 pub(super) const SHARDS: u8 = 8;
 
-/// The part of an index that an execution is in. Never change it: what is in the table stays where it is.
+/// The part of an index that an execution is in. Never change it, because existing items stay where they are.
 fn shard(id: &ExecutionId, shards: u8) -> u8 {
     id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % shards
 }
 
-/// Why an item is not readable.
+/// Why an item cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     /// No version of this code can have written it.
     #[error("the item of {id} is damaged: {what}")]
     Damaged { id: ExecutionId, what: &'static str },
-    /// A newer version wrote it, and that one has to go on with it.
-    #[error("`{0}` is known to a newer version of this code only")]
+    /// A newer version wrote it, and has to continue with it.
+    #[error("`{0}` is known only to a newer version of this code")]
     Newer(String),
 }
 
@@ -241,7 +240,7 @@ impl Item {
     }
 }
 
-/// When an item expires. Older versions let one expire that was not over.
+/// When an item expires. Older versions stored an expiry even while it was not over, which is ignored.
 pub(super) fn expires_at(status: Status, second: i64) -> Option<Timestamp> {
     if status.is_final() { Timestamp::from_second(second).ok() } else { Some(NEVER) }
 }

@@ -1,10 +1,10 @@
 //! The index `byOwner`: an owner's executions, newest first.
 //!
-//! A change of an execution that a list shows is a write into the index too, about three in an execution's life. One part
-//! of an index takes 1,000 a second and Lambda starts 300 durable executions a second, so one owner alone could fill one
-//! part: hence four. A page costs one `Query` of each, of small entries, whatever the executions' inputs and results are.
+//! A change that a list shows is also a write to the index, about three in an execution's life. One part of an index takes 1,000
+//! writes a second, and Lambda starts 300 durable executions a second. A single owner could use up one part, so there are four. A page
+//! costs one `Query` of each part, of small entries, whatever the size of inputs and results.
 //!
-//! Executions that were last written before there was this index are not in it until something changes them.
+//! Executions that were last written before this index existed are not in it until something changes them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,18 +27,18 @@ const INDEX: &str = "byOwner";
 const SORT: &str = "created";
 const CALL: &str = "dynamodb:Query";
 
-/// Parts of an owner's list. Never change it: what is in the table stays where it is.
+/// Parts of an owner's list. Never change it, because existing items stay where they are.
 pub(super) const SHARDS: u8 = 4;
 
-/// Entries of each part that are looked at for one page of a filtered list: 2,000 in all, about 1 MB. A filter that little
-/// passes so costs many pages, not one endless request.
+/// How many entries of each part are examined for one page of a filtered list: 2,000 in total, about 1 MB. So a filter that matches
+/// little takes many pages, not one endless request.
 const LOOKED_AT: usize = 500;
 
-/// Looks at all parts for one page.
+/// How often all parts are read for one page.
 const LOOKS: usize = 4;
 
-/// What is read of each part beyond its share of a page. Executions are spread at random: of the largest page, 100, a part
-/// has 25, and 41 or more so seldom (binomially) that one page in a thousand takes a second look.
+/// How many entries are read of each part beyond its share of a page. Executions are spread at random: of the largest page, 100, a
+/// part has 25 on average, and 41 or more so rarely (binomial distribution) that one page in a thousand takes a second read.
 const SLACK: usize = 15;
 
 /// Hash key of a part of an owner's list.
@@ -46,12 +46,12 @@ pub(super) fn shard(owner: &Owner, shard: u8) -> String {
     format!("{shard}:{owner}")
 }
 
-/// Sort key of an execution: texts that sort by time, and no two that are equal.
+/// Sort key of an execution: unique, and sorted by time.
 pub(super) fn place(at: Timestamp, id: &ExecutionId) -> String {
     format!("{}#{id}", moment(at))
 }
 
-/// A time to the millisecond, always as long. What comes before `moment(t)` was accepted before `t`.
+/// A time to the millisecond, of fixed length. Keys before `moment(t)` belong to executions that were accepted before `t`.
 fn moment(at: Timestamp) -> String {
     let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
     format!("{at:.3}")
@@ -62,10 +62,10 @@ fn read_place(text: &str) -> Option<Place> {
     Some(Place { at: at.parse().ok()?, id: id.parse().ok()? })
 }
 
-/// From where to where a list is read, both ends included.
+/// The range of keys in which a list is read, both ends included.
 fn range(filter: &Filter, after: Option<&Place>) -> (String, String) {
     let millisecond = SignedDuration::from_millis(1);
-    // The first millisecond that is wholly behind the time.
+    // The first millisecond that begins after the time.
     let behind = |at: Timestamp| moment(at.checked_add(millisecond).unwrap_or(at));
     let low = filter.created_after.map_or_else(|| "0".to_owned(), behind);
     let before = filter.created_before.map(|at| {
@@ -77,7 +77,7 @@ fn range(filter: &Filter, after: Option<&Place>) -> (String, String) {
     (low, high)
 }
 
-/// What the index holds of an execution.
+/// What the index contains of an execution.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
@@ -122,12 +122,12 @@ impl TryFrom<Entry> for Summary {
 }
 
 impl Executions {
-    /// A page of an owner's executions, at most `size`, from behind a place on. The index is a moment behind the table: an
-    /// execution that was just accepted may be missing from it.
+    /// A page of an owner's executions, at most `size`, after a place. The index is a moment behind the table, so an execution that was
+    /// just accepted may be missing.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn list(
         &self,
         owner: &Owner,
@@ -137,7 +137,7 @@ impl Executions {
         now: Timestamp,
     ) -> Result<Page, CallFailed> {
         let mut page = self.read_page(owner, filter, after, size, now).await?;
-        // One that looks for something is done when it has looked, and one of what has expired ends somewhere.
+        // A filtered list is read once for a page. Another list is read again if most of what was read has expired, but not forever.
         let looks = if filter.looks_for_something() { 1 } else { LOOKS };
         for _ in 1..looks {
             let Some(next) = page.next.take_if(|_| page.found.len() < size) else { break };
@@ -148,7 +148,7 @@ impl Executions {
         Ok(page)
     }
 
-    /// Looks once at every part.
+    /// Reads every part once.
     async fn read_page(
         &self,
         owner: &Owner,
@@ -172,7 +172,7 @@ impl Executions {
         Ok(Page::merge(parts, size, filter, now))
     }
 
-    /// The newest `most` of a part in a range, and one more: the first may be the one that the list goes on behind.
+    /// The newest `most` entries of a part in a range, and one more, since the first may be the one after which the list continues.
     async fn part(&self, shard: String, (low, high): (&str, &str), most: usize) -> Result<Part, CallFailed> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let query = self.client.query().table_name(&self.table).index_name(INDEX).scan_index_forward(false);
@@ -187,7 +187,7 @@ impl Executions {
         let up_to = answer.last_evaluated_key.as_ref().and_then(|key| read_place(key.get(SORT)?.as_s().ok()?));
         let entry = |attributes: HashMap<String, AttributeValue>| serde_dynamo::from_item::<_, Entry>(attributes);
         let read: Result<Vec<_>, _> = answer.items.unwrap_or_default().into_iter().map(entry).collect();
-        // A list leaves out what only a newer version can read: one such execution does not hide all others.
+        // A list leaves out executions that only a newer version can read, so that one of them does not hide all others.
         let read = read.map_err(|why| CallFailed::rejected(CALL, why))?;
         Ok(Part { read: read.into_iter().filter_map(|entry| Summary::try_from(entry).ok()).collect(), up_to })
     }
@@ -201,7 +201,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// What is in the table was written so.
+    /// Existing items were written in this way.
     #[test]
     fn keys_are_the_same_for_ever() {
         let id: ExecutionId = "e1".parse().unwrap();

@@ -1,4 +1,4 @@
-//! What executions came to, for a page of a list: the index that lists are read from does not hold results and errors.
+//! The outcomes of executions, for a page of a list: the index from which lists are read does not contain results and errors.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,8 +14,8 @@ const CALL: &str = "dynamodb:BatchGetItem";
 /// Most keys of one call (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
 const KEYS: usize = 100;
 
-/// How often keys are asked for that `DynamoDB` left out, and the first pause before that. It leaves keys out where a call would
-/// read more than 16 MB, or where it has no capacity at the moment; each pause is twice as long as the one before.
+/// How often keys that `DynamoDB` left out are requested, and the first pause before that. It leaves keys out if a call would read more
+/// than 16 MB, or if it has no capacity at the moment. Each pause is twice as long as the previous one.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -29,12 +29,12 @@ struct Read {
 }
 
 impl Executions {
-    /// What these executions came to. One that is not there any more is left out. The read is consistent: one that a list shows
-    /// as over has its outcome here.
+    /// The outcomes of these executions. One that no longer exists is left out. The read is consistent, so an execution that a list
+    /// shows as over has its outcome here.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] when `DynamoDB` did not answer or refused, or left out keys again and again.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call, or left out keys every time.
     pub async fn outcomes(&self, ids: &[ExecutionId]) -> Result<HashMap<ExecutionId, Outcome>, CallFailed> {
         let mut outcomes = HashMap::new();
         for ids in ids.chunks(KEYS) {
@@ -50,7 +50,7 @@ impl Executions {
                 match answer.unprocessed_keys.unwrap_or_default().remove(&self.table) {
                     None => break,
                     Some(_) if attempt + 1 == TRIES => {
-                        return Err(CallFailed::not_yet(CALL, "some keys were left out again and again"));
+                        return Err(CallFailed::not_yet(CALL, "some keys were left out every time"));
                     }
                     Some(left) => wanted = left,
                 }

@@ -1,16 +1,16 @@
-//! What a task is started with.
+//! The parameters with which a task is started.
 
 use aws::{Job, NewTask, TaskOwner};
 use domain::{Attempt, Execution, Pattern, task::Task};
 
-/// The variable that tells which attempt a task works on.
+/// The environment variable that has the task's attempt.
 const ATTEMPT: &str = "EXECUTION_ATTEMPT";
 
-/// Longest input that travels with the start, in characters of a JSON string: `RunTask` takes 8,192 characters of overrides
-/// in all. A longer one is read from the item by the worker.
+/// Longest input that is passed to `RunTask`, in characters of a JSON string: it takes 8,192 characters of overrides in total. The
+/// worker reads a longer one from the item.
 const INLINE_INPUT: usize = 4_096;
 
-/// The task for an attempt. The same execution and attempt always give the same one: ECS compares it when a start is
+/// The task for an attempt. The same execution and attempt always give the same parameters, because ECS compares them when a start is
 /// repeated.
 pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt, table: &str) -> NewTask<'a> {
     let mut environment = vec![
@@ -18,7 +18,7 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
         (ATTEMPT.to_owned(), attempt.to_string()),
         ("EXECUTION_DEADLINE".to_owned(), execution.deadline.to_string()),
     ];
-    // The table is named in the environment of exactly those tasks that have a role for it.
+    // Exactly those tasks that have a role for the table have its name in their environment.
     let mut uses_table = false;
     let input = execution.request.input.text();
     if serde_json::to_string(input).is_ok_and(|quoted| quoted.len() <= INLINE_INPUT) {
@@ -29,14 +29,14 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
     }
     match execution.pattern {
         Pattern::Sync => {}
-        // The task reports for itself.
+        // The worker in the task records the outcome.
         Pattern::Callback => {
             environment.push(("EXECUTIONS_TABLE".to_owned(), table.to_owned()));
             uses_table = true;
         }
     }
-    // Whoever records the end reads what the worker reports of it. This needs no role for the table's items, only one to write
-    // reports.
+    // The workflow or the reconciler reads the worker's report when it records the outcome. The task needs no role for the table's
+    // items for this, only permission to write reports.
     if let Some(key) = execution.report_key(attempt) {
         environment.push(("REPORT_TABLE".to_owned(), table.to_owned()));
         environment.push(("REPORT_KEY".to_owned(), key));
@@ -50,7 +50,7 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
     }
 }
 
-/// Of the tasks that an execution started, the one that works on `attempt`.
+/// The task of `attempt`, among the tasks that an execution started.
 pub(super) fn task_of_attempt(tasks: &[Task], attempt: Attempt) -> Option<String> {
     let works_on_it =
         |task: &&Task| task.environment.iter().any(|(name, value)| name == ATTEMPT && *value == attempt.to_string());
@@ -123,7 +123,7 @@ mod tests {
         assert!(reports(Pattern::Callback) && !reports(Pattern::Sync));
     }
 
-    /// ECS refuses a repeated start with other parameters: old and new versions of the workflow name the same key.
+    /// ECS refuses a repeated start with other parameters, so old and new versions of the workflow must name the same key.
     #[test]
     fn every_attempt_has_a_place_for_its_report() {
         let key = |attempt| {

@@ -1,4 +1,4 @@
-//! A world in memory that the real workflows run in: the domain's own state machine, tasks that end after some looks, and
+//! Activities in memory, with which the real workflows run: the domain's own state machine, tasks that end after some looks, and
 //! one fault, which is data.
 
 use std::{
@@ -15,23 +15,23 @@ use domain::{
 use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try};
 use jiff::Timestamp;
 
-/// What goes wrong, and at which of the world's effects, counted from 1.
+/// What goes wrong, and at which effect, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// The effect does not happen, and the caller learns so.
+    /// The effect does not happen, and the caller gets an error.
     FailBefore(usize),
     /// AWS denies it, once.
     DenyOnce(usize),
-    /// The effect happens, and the caller thinks that it did not.
+    /// The effect happens, but the caller gets an error.
     LoseReply(usize),
     /// The effect happens twice.
     Repeat(usize),
-    /// From this effect on nothing works, and nothing will: but for the last thing that a workflow can do.
+    /// From this effect on, every effect fails permanently, except for the last activity of a workflow.
     RefuseFrom(usize),
 }
 
-/// How the tasks of a world behave.
+/// How the tasks behave.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that a test may switch on")]
 pub(crate) struct Script {
@@ -43,18 +43,18 @@ pub(crate) struct Script {
     pub(crate) busy: usize,
     /// Whether the deadline passes after those.
     pub(crate) never_room: bool,
-    /// Whether somebody cancels while the first attempt fails.
+    /// Whether the execution is cancelled while the first attempt fails.
     pub(crate) cancel_at_failure: bool,
-    /// The look at which somebody cancels.
+    /// The look at which the execution is cancelled.
     pub(crate) cancel_at_look: Option<usize>,
-    /// The look that shows a stopped task, whatever its task does: ECS was behind, and is not any more.
+    /// The look that shows a stopped task, whatever the task does, because ECS is wrong for a moment.
     pub(crate) wrong_look: Option<usize>,
-    /// Whether somebody cancelled before the workflow began.
+    /// Whether the execution was cancelled before the workflow began.
     pub(crate) cancelled_before: bool,
     pub(crate) max_attempts: u32,
     /// The attempt that the workflow begins with.
     pub(crate) begin_with: Attempt,
-    /// Whether the execution ends while its task is being started: the reconciler gives it up, say.
+    /// Whether the execution ends while its task is being started, for example because the reconciler ends it.
     pub(crate) ends_at_start: bool,
 }
 
@@ -85,7 +85,7 @@ struct Facts {
     looks: usize,
     busy: usize,
     final_states: usize,
-    /// What a workflow that gave up knew of its job's end.
+    /// What a workflow that gave up knew about its job's outcome.
     known_at_the_end: Option<Ending>,
 }
 
@@ -125,7 +125,8 @@ impl World {
         };
         let mut execution = Execution::new(id(), pattern, Owner::new("ada"), request, now());
         if script.cancelled_before {
-            // Somebody cancels just after the workflow has accepted it: before, there would be nothing for it to do.
+            // Cancelled just after a workflow has accepted it. Before that, the cancel would end it, and the workflow would have
+            // nothing to do.
             let accepted = Event::WorkflowStarted { durable_execution_arn: "arn:earlier".into(), log: None };
             execution = execution.after(&accepted, now()).unwrap().unwrap();
             execution = execution.after(&Event::CancelRequested, now()).unwrap().unwrap();
@@ -166,7 +167,7 @@ impl World {
         self.facts().execution.as_ref().unwrap().status()
     }
 
-    /// Does an effect, and what the fault makes of it.
+    /// Carries out an effect, with the fault.
     fn effect<T>(&self, deed: impl Fn(&mut Facts) -> Result<T, EffectFailed>) -> Result<T, EffectFailed> {
         let mut facts = self.facts();
         facts.effects += 1;
@@ -177,7 +178,7 @@ impl World {
             Fault::RefuseFrom(at) if nth >= at => Err(EffectFailed::lasting("access denied")),
             Fault::LoseReply(at) if at == nth => {
                 let _ = deed(&mut facts);
-                Err(EffectFailed::passing("the reply got lost"))
+                Err(EffectFailed::passing("the reply was lost"))
             }
             Fault::Repeat(at) if at == nth => {
                 let _ = deed(&mut facts);
@@ -197,7 +198,7 @@ impl Facts {
                 self.execution = Some(next.clone());
                 next
             }
-            // Recorded already, or refused because it is over: what is, stays.
+            // Already recorded, or refused because it is over: nothing changes.
             Ok(None) | Err(_) => seen,
         }
     }

@@ -1,4 +1,4 @@
-//! Every state against everything that a task can do.
+//! Every combination of a state and what a task can do.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A sweep's questions under a clock of the test's own.
+//! A sweep's questions, with the test's own clock.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ fn id(number: usize) -> ExecutionId {
     format!("e{number}").parse().unwrap()
 }
 
-/// Asks all that can be asked, at once whenever it may be, and says what in which order.
+/// Asks every question as early as possible, and returns them in their order.
 fn ask_all(questions: &mut Questions<usize>, mut now: Instant) -> (Vec<usize>, Asked) {
     let mut order = Vec::new();
     loop {
@@ -26,7 +26,7 @@ fn ask_all(questions: &mut Questions<usize>, mut now: Instant) -> (Vec<usize>, A
     }
 }
 
-/// A sweep that wants to ask for so many, of which the first ones are urgent.
+/// A sweep with `count` questions, of which the first `urgent` ones are urgent.
 fn sweep(seed: i64, count: usize, urgent: usize) -> (Vec<usize>, Asked) {
     let began = Instant::now();
     let mut questions = Questions::new(seed, began + SWEEP);
@@ -82,7 +82,7 @@ fn urgent_questions_come_first_whenever_they_are_added() {
     assert_eq!(questions.turn(began + Duration::from_secs(1)), Turn::Ask(77));
 }
 
-/// What is beyond the lane in one sweep has the same chance as everything else in the next.
+/// A question that does not fit into one sweep has the same chance as every other in the next.
 #[test]
 fn no_question_is_always_left_to_a_later_sweep() {
     const COUNT: usize = 3_000;
@@ -93,7 +93,7 @@ fn no_question_is_always_left_to_a_later_sweep() {
         }
     }
     assert_eq!(times.len(), COUNT, "each is asked in an hour");
-    // A fifth in each of sixty sweeps: 12 in the mean, with a deviation of about 3.
+    // A fifth in each of sixty sweeps: 12 on average, with a standard deviation of about 3.
     assert!(times.values().all(|times| *times <= 30), "{:?}", times.values().max());
 }
 

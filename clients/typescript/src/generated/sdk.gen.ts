@@ -19,11 +19,11 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 };
 
 /**
- * Start a job whose workflow waits for it and holds the result.
+ * Start a job whose workflow waits for it and records the result.
  *
- * The task knows nothing of Longhaul: any image will do that reads `EXECUTION_INPUT`, which holds an input of up to 4 KB.
- * For larger ones it needs the worker too. Its result is the last JSON object or array among the last 10,000 lines of its
- * log, on stdout or stderr.
+ * The image does not need the worker: `EXECUTION_INPUT` has inputs of up to 4 KB. For larger inputs, it needs the worker too.
+ * Without the worker, the result is the last JSON object or array among the last 10,000 lines of the task's log, on stdout or
+ * stderr.
  */
 export const startSyncExecution = <ThrowOnError extends boolean = false>(options: Options<StartSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<StartSyncExecutionResponses, StartSyncExecutionErrors, ThrowOnError>({
     url: '/executions/sync',
@@ -35,7 +35,7 @@ export const startSyncExecution = <ThrowOnError extends boolean = false>(options
 });
 
 /**
- * Start a job that reports for itself.
+ * Start a job whose worker records the result.
  *
  * The workflow starts the task and ends; the worker in the task records the result: the file that
  * `EXECUTION_RESULT_FILE` names, or else the last JSON object or array on the job's stdout.
@@ -50,53 +50,52 @@ export const startCallbackExecution = <ThrowOnError extends boolean = false>(opt
 });
 
 /**
- * Get an execution as it is now.
+ * Get an execution.
  *
- * While it is not final, `Retry-After` says when it is worth asking again. `If-None-Match` with the last `ETag` makes an
- * unchanged execution a 304 without a body; with `Prefer: wait` as well the answer is held until something has changed.
+ * While it is not final, `Retry-After` says when to poll again. With `If-None-Match` and the last `ETag`, an unchanged execution is
+ * a 304 without a body. With `Prefer: wait` as well, the response is held until something has changed.
  */
 export const getExecution = <ThrowOnError extends boolean = false>(options: Options<GetExecutionData, ThrowOnError>) => (options.client ?? client).get<GetExecutionResponses, GetExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}', ...options });
 
 /**
  * List your executions, newest first.
  *
- * Filters are looked for among 2,000 executions for one page: a page may then be short, or empty, while `nextPageToken`
- * says that the list goes on. So may a page with `include`, since a response holds about 5 MB. An execution that was just
- * accepted may be missing for a moment.
+ * For one page, filters are applied to 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
+ * continues. The same is true with `include`, since a response holds about 5 MB. An execution that was just accepted may be
+ * missing for a moment.
  */
 export const listExecutions = <ThrowOnError extends boolean = false>(options?: Options<ListExecutionsData, ThrowOnError>) => (options?.client ?? client).get<ListExecutionsResponses, ListExecutionsErrors, ThrowOnError>({ url: '/executions', ...options });
 
 /**
  * Stop an execution.
  *
- * Its task is stopped; it is `CANCELLED` once ECS says that the task has stopped, and until then `CANCELLING`. A job that
- * is through before it can be stopped has completed. Safe to repeat.
+ * Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. A job that
+ * finishes before it can be stopped has completed. Safe to repeat.
  */
 export const cancelExecution = <ThrowOnError extends boolean = false>(options: Options<CancelExecutionData, ThrowOnError>) => (options.client ?? client).post<CancelExecutionResponses, CancelExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/cancel', ...options });
 
 /**
  * Run the same job again, as a new execution.
  *
- * The new execution has the request of the old one, its id in `rerunOf`, and a deadline of its own. It is refused as the
- * request would be: `invalid-body` where its job is not offered any more.
+ * The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused like the request
+ * would be: with `invalid-body` if its job is no longer offered.
  */
 export const rerunExecution = <ThrowOnError extends boolean = false>(options: Options<RerunExecutionData, ThrowOnError>) => (options.client ?? client).post<RerunExecutionResponses, RerunExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/rerun', ...options });
 
 /**
  * Read what an execution's task printed.
  *
- * Pages go from the oldest line to the newest; `nextToken` leads on, and follows a task that still prints. CloudWatch
- * shows a line some seconds after it was printed. The rate of these requests is limited for each caller, by default to 30 in 10
- * seconds: `RateLimit-Policy` has the limit.
+ * Pages go from the oldest line to the newest. `nextToken` leads to the next page, and to new lines of a task that is still running.
+ * CloudWatch shows a line some seconds after it was printed. The rate of these requests is limited for each caller, by default to 30
+ * in 10 seconds: `RateLimit-Policy` has the limit.
  */
 export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: Options<GetExecutionLogsData, ThrowOnError>) => (options.client ?? client).get<GetExecutionLogsResponses, GetExecutionLogsErrors, ThrowOnError>({ url: '/executions/{executionId}/logs', ...options });
 
 /**
  * Read what an execution's workflow did, operation by operation.
  *
- * This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks
- * after its end; the execution's own `timeline` is always there. A later attempt of a callback execution has a workflow of
- * its own.
+ * This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
+ * The execution's own `timeline` is always available. A later attempt of a callback execution has its own workflow.
  */
 export const getExecutionHistory = <ThrowOnError extends boolean = false>(options: Options<GetExecutionHistoryData, ThrowOnError>) => (options.client ?? client).get<GetExecutionHistoryResponses, GetExecutionHistoryErrors, ThrowOnError>({ url: '/executions/{executionId}/history', ...options });
 
@@ -131,13 +130,13 @@ export const validateCallbackExecution = <ThrowOnError extends boolean = false>(
 /**
  * List the jobs that may be run.
  *
- * Whoever runs the installation says which there are.
+ * The operator of the installation configures them.
  */
 export const listTasks = <ThrowOnError extends boolean = false>(options?: Options<ListTasksData, ThrowOnError>) => (options?.client ?? client).get<ListTasksResponses, ListTasksErrors, ThrowOnError>({ url: '/tasks', ...options });
 
 /**
- * Say that the API answers.
+ * Check that the API is running.
  *
- * It asks nothing of AWS: use it to see whether the process lives.
+ * This makes no AWS calls: use it to check whether the process is alive.
  */
 export const getHealth = <ThrowOnError extends boolean = false>(options?: Options<GetHealthData, ThrowOnError>) => (options?.client ?? client).get<GetHealthResponses, GetHealthErrors, ThrowOnError>({ url: '/healthz', ...options });

@@ -10,9 +10,9 @@ export type ClientOptions = {
 export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
 /**
- * What was asked for, where it is, and how it ended. `done` says whether it is over; `status` says how it is or how it ended.
+ * A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
  *
- * `result` is there once `done` is true; `error` as well, unless `status` is `COMPLETED`.
+ * `result` is present once `done` is true; so is `error`, unless `status` is `COMPLETED`.
  */
 export type Execution = {
     /**
@@ -21,15 +21,15 @@ export type Execution = {
     attempt?: number;
     createdAt: string;
     /**
-     * When its job has to be over.
+     * When its job must be over.
      */
     deadline: string;
     /**
-     * Whether nothing will change any more.
+     * Whether the execution is over and will not change.
      */
     done: boolean;
     /**
-     * ARN of the durable execution that sees it through.
+     * ARN of the durable execution that drives it.
      */
     durableExecutionArn?: string;
     /**
@@ -42,11 +42,12 @@ export type Execution = {
     error?: ExecutionError;
     executionId: string;
     /**
-     * Exit code of the job; absent while it runs, and when it never ran or nobody saw it end.
+     * Exit code of the job; absent while it runs, and if it never ran or its end is unknown.
      */
     exitCode?: number;
     /**
-     * When it is forgotten, and its `Idempotency-Key` with it: 30 days after its end, and until then after its deadline.
+     * When it is deleted, together with its `Idempotency-Key`: 30 days after its end. Until it ends, this is 30 days after its
+     * deadline.
      */
     expiresAt: string;
     /**
@@ -54,7 +55,7 @@ export type Execution = {
      */
     finishedAt?: string;
     /**
-     * What the job got to work on, as it came in.
+     * The job's input, as it was received.
      */
     input: unknown;
     links: Links;
@@ -63,11 +64,11 @@ export type Execution = {
      */
     maxAttempts: number;
     /**
-     * How it learns of its job's end.
+     * How it learns that its job has ended.
      */
     pattern: Pattern;
     /**
-     * The execution that this one does again.
+     * The execution that this one repeats.
      */
     rerunOf?: string;
     /**
@@ -77,8 +78,8 @@ export type Execution = {
     result?: unknown;
     /**
      * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
-     * where stdout and stderr are one) or `none`. The timeline says `noResult` and why, if the job printed something. Absent
-     * until the job has ended, and if it was not recorded.
+     * where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
+     * `noResult` and the reason. Absent until the job has ended, and if it was not recorded.
      */
     resultSource?: string;
     /**
@@ -102,8 +103,8 @@ export type Execution = {
      */
     timeline: Array<TimelineEntry>;
     /**
-     * Attempts that the platform ended, not the job: AWS lost or reclaimed the host, could not start the task or retired what it
-     * ran on, or the local stack was stopped. They do not count against `maxAttempts`: up to 100 for retirements and up to
+     * Attempts that the platform ended, not the job: AWS lost or reclaimed the host, could not start the task or retired its
+     * platform, or the local stack was stopped. They do not count against `maxAttempts`: up to 53 for retirements and up to
      * three for the other reasons. Absent if there are none.
      */
     uncountedAttempts?: number;
@@ -118,7 +119,7 @@ export type ExecutionError = {
      */
     exitCode?: number;
     /**
-     * The end of what the job printed: on stderr, or on stdout if that is empty, or in its log. At most 4 KB.
+     * The end of what the job printed: from stderr, or from stdout if stderr is empty, or from its log. At most 4 KB.
      */
     logTail?: string;
     /**
@@ -131,10 +132,10 @@ export type ExecutionError = {
     stopCode?: string;
     /**
      * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-     * `result-too-deep`, `result-not-json`: it exited with 0, and its result has more than 200 KB or 64 levels, or its result
-     * file is not valid JSON. `result-unreadable`: it exited with 0, and its result could not be read. `stopped`, `cancelled`,
-     * `timed-out`: it was stopped, by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired what it
-     * ran on. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: no task was started for the last attempt.
+     * `result-too-deep`, `result-not-json`: it exited with 0, but its result has more than 200 KB or 64 levels, or its result
+     * file is not valid JSON. `result-unreadable`: it exited with 0, but its result could not be read. `stopped`, `cancelled`,
+     * `timed-out`: it was stopped by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired its
+     * platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: no task was started for the last attempt.
      * `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
      */
     type: string;
@@ -145,7 +146,7 @@ export type ExecutionError = {
  */
 export type ExecutionPage = {
     /**
-     * Newest first. A page may be short, or empty, and yet not be the last: see `nextPageToken`.
+     * Newest first. A page may be short or empty without being the last: see `nextPageToken`.
      */
     executions: Array<ExecutionSummary>;
     /**
@@ -160,16 +161,16 @@ export type ExecutionPage = {
  */
 export type ExecutionSummary = {
     /**
-     * Which try its newest task works on, from 1.
+     * The attempt of its newest task, from 1.
      */
     attempt?: number;
     createdAt: string;
     /**
-     * When its job has to be over.
+     * When its job must be over.
      */
     deadline: string;
     /**
-     * Whether nothing will change any more.
+     * Whether the execution is over and will not change.
      */
     done: boolean;
     /**
@@ -186,7 +187,7 @@ export type ExecutionSummary = {
      */
     exitCode?: number;
     /**
-     * When it is forgotten.
+     * When it is deleted.
      */
     expiresAt: string;
     /**
@@ -195,12 +196,12 @@ export type ExecutionSummary = {
     finishedAt?: string;
     links: Links;
     /**
-     * How often the job may be tried in all.
+     * How often the job may be tried in total.
      */
     maxAttempts: number;
     pattern: Pattern;
     /**
-     * The execution that this one does again.
+     * The execution that this one repeats.
      */
     rerunOf?: string;
     /**
@@ -227,7 +228,7 @@ export type ExecutionSummary = {
  */
 export type FieldError = {
     /**
-     * What is wrong there.
+     * What is wrong there, and what is allowed.
      */
     detail: string;
     /**
@@ -241,17 +242,17 @@ export type FieldError = {
 };
 
 /**
- * What API Gateway answers in our place, before we hear of the request: `application/json`, not a problem.
+ * An error of API Gateway itself, which it sends before the request reaches the API: `application/json`, not a problem.
  */
 export type GatewayAnswer = {
     /**
-     * What it has to say.
+     * What went wrong.
      */
     message: string;
 };
 
 /**
- * The API answers.
+ * The API is running.
  */
 export type Health = {
     /**
@@ -270,13 +271,13 @@ export type History = {
      */
     nextPageToken?: string;
     /**
-     * Operations that have ended, by their start; on the last page also those that have not.
+     * Operations that have ended, in the order of their start; the last page also has those that have not ended.
      */
     operations: Array<Operation>;
 };
 
 /**
- * Where else to go from an execution. Each is relative to where the API is.
+ * Links from an execution to related operations, relative to the API's URL.
  */
 export type Links = {
     /**
@@ -314,18 +315,18 @@ export type LogLine = {
  */
 export type LogLines = {
     /**
-     * Whose task printed them: which attempt it was, from 1.
+     * The attempt whose task printed them, from 1.
      */
     attempt: number;
     executionId: string;
     /**
-     * Oldest first. None, if the task has printed nothing yet.
+     * Oldest first. Empty if the task has printed nothing yet.
      */
     lines: Array<LogLine>;
     /**
-     * Token of the next page. While the attempt runs there is always one: if it is the same as before and the page has no lines,
+     * Token of the next page. While the attempt runs, there is always one: if it is the same as before and the page has no lines,
      * there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
-     * at the end of the log, which may be 10 s after the execution's, as the last lines arrive late.
+     * at the end of the log, which may come 10 s after the execution's end, because the last lines arrive late.
      */
     nextToken?: string;
 };
@@ -335,8 +336,8 @@ export type LogLines = {
  */
 export type NewExecution = {
     /**
-     * What the job gets to work on: any JSON, at most 180 KB with the tags, nested 64 deep. Up to 4 KB stand in
-     * `EXECUTION_INPUT`; under the worker up to 128 KB do, and all of it is on the job's stdin.
+     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. `EXECUTION_INPUT` has inputs of up to
+     * 4 KB; with the worker up to 128 KB, and the job gets the whole input on stdin.
      */
     input: unknown;
     retry?: Retry | null;
@@ -347,17 +348,17 @@ export type NewExecution = {
         [key: string]: string;
     } | null;
     /**
-     * Name of the job, one of those that this installation knows; the demonstration job if absent.
+     * Name of the job, one of those that this installation has; the demonstration job if absent.
      */
     task?: string | null;
     /**
-     * How long it may take, from now. If absent, what the job's catalog entry says, or else 24 hours. A year at most.
+     * How long it may take, in seconds from now, at most a year. If absent, the job's catalog entry decides, or else 24 hours.
      */
     timeoutSeconds?: number | null;
 };
 
 /**
- * An operation of a workflow: each is recorded once it is done, and not done again when the workflow goes on elsewhere.
+ * An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes elsewhere.
  */
 export type Operation = {
     /**
@@ -373,12 +374,12 @@ export type Operation = {
      */
     kind: string;
     /**
-     * What it does; absent if the workflow gave it no name.
+     * Its name; absent if the workflow gave it none.
      */
     name?: string;
     /**
-     * `STARTED` if it has not ended: it goes on, or the workflow ended without it. `TIMED_OUT` is how a look at the task
-     * comes about: nothing called for it earlier.
+     * `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means that no
+     * event came, so the workflow looked at the task by itself.
      */
     outcome: Outcome;
     startedAt: string;
@@ -390,14 +391,14 @@ export type Operation = {
 export type Outcome = 'STARTED' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPED' | 'CANCELLED';
 
 /**
- * How an execution learns of its job's end.
+ * How an execution learns that its job has ended.
  */
 export type Pattern = 'sync' | 'callback';
 
 /**
  * Problem
  *
- * An error, as RFC 9457 has it.
+ * An error as in RFC 9457.
  */
 export type Problem = {
     /**
@@ -413,7 +414,7 @@ export type Problem = {
      */
     errors?: Array<FieldError>;
     /**
-     * Names this request in our logs.
+     * Identifies this request in the API's logs.
      */
     requestId: string;
     /**
@@ -425,7 +426,7 @@ export type Problem = {
      */
     title: string;
     /**
-     * A URI that stands for the code.
+     * A URI that identifies the code.
      */
     type: string;
     /**
@@ -439,13 +440,13 @@ export type Problem = {
  */
 export type Retry = {
     /**
-     * Tries in all.
+     * Attempts in total.
      */
     maxAttempts: number;
 };
 
 /**
- * Where an execution is.
+ * An execution's state.
  */
 export type Status = 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'TIMED_OUT' | 'CANCELLED';
 
@@ -454,11 +455,11 @@ export type Status = 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILE
  */
 export type Task = {
     /**
-     * Whether it is what a request without a `task` runs.
+     * Whether a request without a `task` runs it.
      */
     default: boolean;
     /**
-     * What a request's `task` says.
+     * Its name, as in a request's `task`.
      */
     name: string;
 };
@@ -468,7 +469,7 @@ export type Task = {
  */
 export type TaskList = {
     /**
-     * In the order of their names.
+     * Sorted by name.
      */
     tasks: Array<Task>;
 };
@@ -481,26 +482,26 @@ export type TimelineEntry = {
     detail?: string;
     /**
      * `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
-     * or `ended`. There may be more.
+     * or `ended`. Later versions may add others.
      */
     what: string;
 };
 
 /**
- * A request that can be started as it is, with everything said that it leaves out. Nothing was started.
+ * A valid request, with every default filled in. Nothing was started.
  */
 export type ValidatedRequest = {
     /**
-     * The id that stands for the request's `Idempotency-Key`; absent without one.
+     * The execution id that is derived from the request's `Idempotency-Key`; absent without one.
      */
     executionId?: string;
     /**
-     * What the job would get to work on, as it came in.
+     * The job's input, as it was received.
      */
     input: unknown;
     pattern: Pattern;
     /**
-     * Whether the request would only repeat one that was accepted under its `Idempotency-Key`.
+     * Whether the request would only repeat one that was already accepted with its `Idempotency-Key`.
      */
     replay: boolean;
     retry: Retry;
@@ -512,19 +513,19 @@ export type ValidatedRequest = {
      */
     task: string;
     /**
-     * How long it might take.
+     * How long it may take, in seconds.
      */
     timeoutSeconds: number;
 };
 
 export type StartSyncExecutionData = {
     /**
-     * What to run, and on what
+     * The job to run, and its input
      */
     body: NewExecution;
     headers?: {
         /**
-         * Makes the request safe to repeat: the same key and body again, compared by value, answers with the execution as it is then, and starts nothing, for as long as the execution is kept
+         * Makes the request idempotent: the same key and body again, compared by value, returns the existing execution and starts nothing, for as long as the execution is kept
          */
         'Idempotency-Key'?: string;
         /**
@@ -539,7 +540,7 @@ export type StartSyncExecutionData = {
 
 export type StartSyncExecutionErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -547,7 +548,7 @@ export type StartSyncExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -555,7 +556,7 @@ export type StartSyncExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution's id is taken
+     * `execution-id-taken`: The execution id is already in use
      */
     409: Problem;
     /**
@@ -563,19 +564,19 @@ export type StartSyncExecutionErrors = {
      */
     413: Problem;
     /**
-     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
      */
     415: Problem;
     /**
-     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -588,7 +589,7 @@ export type StartSyncExecutionError = StartSyncExecutionErrors[keyof StartSyncEx
 
 export type StartSyncExecutionResponses = {
     /**
-     * It is final already: `Prefer: wait` saw it end, or the request is a repeat
+     * The execution is already final: `Prefer: wait` saw it end, or the request is a repeat
      */
     200: Execution;
     /**
@@ -601,12 +602,12 @@ export type StartSyncExecutionResponse = StartSyncExecutionResponses[keyof Start
 
 export type StartCallbackExecutionData = {
     /**
-     * What to run, and on what
+     * The job to run, and its input
      */
     body: NewExecution;
     headers?: {
         /**
-         * Makes the request safe to repeat: the same key and body again, compared by value, answers with the execution as it is then, and starts nothing, for as long as the execution is kept
+         * Makes the request idempotent: the same key and body again, compared by value, returns the existing execution and starts nothing, for as long as the execution is kept
          */
         'Idempotency-Key'?: string;
         /**
@@ -621,7 +622,7 @@ export type StartCallbackExecutionData = {
 
 export type StartCallbackExecutionErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -629,7 +630,7 @@ export type StartCallbackExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -637,7 +638,7 @@ export type StartCallbackExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution's id is taken
+     * `execution-id-taken`: The execution id is already in use
      */
     409: Problem;
     /**
@@ -645,19 +646,19 @@ export type StartCallbackExecutionErrors = {
      */
     413: Problem;
     /**
-     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
      */
     415: Problem;
     /**
-     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -670,7 +671,7 @@ export type StartCallbackExecutionError = StartCallbackExecutionErrors[keyof Sta
 
 export type StartCallbackExecutionResponses = {
     /**
-     * It is final already: `Prefer: wait` saw it end, or the request is a repeat
+     * The execution is already final: `Prefer: wait` saw it end, or the request is a repeat
      */
     200: Execution;
     /**
@@ -705,7 +706,7 @@ export type GetExecutionData = {
 
 export type GetExecutionErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -713,23 +714,23 @@ export type GetExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: There is no such execution
+     * `execution-not-found`: No such execution
      */
     404: Problem;
     /**
-     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
+     * `execution-expired`: The execution has expired. `history-expired`: The workflow's history has expired
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -742,7 +743,7 @@ export type GetExecutionError = GetExecutionErrors[keyof GetExecutionErrors];
 
 export type GetExecutionResponses = {
     /**
-     * The execution, also when its job failed
+     * The execution, even if its job failed
      */
     200: Execution;
 };
@@ -778,11 +779,11 @@ export type ListExecutionsData = {
          */
         createdBefore?: string;
         /**
-         * At most so many executions; 50 if absent
+         * The most executions on a page; 50 if absent
          */
         pageSize?: number;
         /**
-         * The last page's `nextPageToken`
+         * `nextPageToken` of the previous page
          */
         pageToken?: string;
         /**
@@ -795,7 +796,7 @@ export type ListExecutionsData = {
 
 export type ListExecutionsErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -803,15 +804,15 @@ export type ListExecutionsErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -851,7 +852,7 @@ export type CancelExecutionData = {
 
 export type CancelExecutionErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -859,11 +860,11 @@ export type CancelExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: There is no such execution
+     * `execution-not-found`: No such execution
      */
     404: Problem;
     /**
@@ -871,7 +872,7 @@ export type CancelExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
+     * `execution-expired`: The execution has expired. `history-expired`: The workflow's history has expired
      */
     410: Problem;
     /**
@@ -879,19 +880,19 @@ export type CancelExecutionErrors = {
      */
     413: Problem;
     /**
-     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
      */
     415: Problem;
     /**
-     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -904,11 +905,11 @@ export type CancelExecutionError = CancelExecutionErrors[keyof CancelExecutionEr
 
 export type CancelExecutionResponses = {
     /**
-     * It is over: nothing changes any more
+     * The execution is over and will not change
      */
     200: Execution;
     /**
-     * It is being stopped: poll it
+     * The execution is being stopped: poll it
      */
     202: Execution;
 };
@@ -919,7 +920,7 @@ export type RerunExecutionData = {
     body?: never;
     headers?: {
         /**
-         * Makes the request safe to repeat
+         * Makes the request idempotent
          */
         'Idempotency-Key'?: string;
         /**
@@ -939,7 +940,7 @@ export type RerunExecutionData = {
 
 export type RerunExecutionErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -947,11 +948,11 @@ export type RerunExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: There is no such execution
+     * `execution-not-found`: No such execution
      */
     404: Problem;
     /**
@@ -959,11 +960,11 @@ export type RerunExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution's id is taken
+     * `execution-id-taken`: The execution id is already in use
      */
     409: Problem;
     /**
-     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
+     * `execution-expired`: The execution has expired. `history-expired`: The workflow's history has expired
      */
     410: Problem;
     /**
@@ -971,19 +972,19 @@ export type RerunExecutionErrors = {
      */
     413: Problem;
     /**
-     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
      */
     415: Problem;
     /**
-     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -996,7 +997,7 @@ export type RerunExecutionError = RerunExecutionErrors[keyof RerunExecutionError
 
 export type RerunExecutionResponses = {
     /**
-     * It is final already: `Prefer: wait` saw it end, or the request is a repeat
+     * The execution is already final: `Prefer: wait` saw it end, or the request is a repeat
      */
     200: Execution;
     /**
@@ -1034,7 +1035,7 @@ export type GetExecutionLogsData = {
 
 export type GetExecutionLogsErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -1042,23 +1043,23 @@ export type GetExecutionLogsErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: There is no such execution
+     * `execution-not-found`: No such execution
      */
     404: Problem;
     /**
-     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
+     * `execution-expired`: The execution has expired. `history-expired`: The workflow's history has expired
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -1088,15 +1089,15 @@ export type GetExecutionHistoryData = {
     };
     query?: {
         /**
-         * Which try's workflow, for a callback execution; the first if absent
+         * Which attempt's workflow, for a callback execution; the first if absent
          */
         attempt?: number;
         /**
-         * At most so many of the workflow's events, of which an operation has at least two; 1000 if absent
+         * The most events of the workflow to read, of which an operation has at least two; 1000 if absent
          */
         pageSize?: number;
         /**
-         * The last page's `nextPageToken`
+         * `nextPageToken` of the previous page
          */
         pageToken?: string;
     };
@@ -1105,7 +1106,7 @@ export type GetExecutionHistoryData = {
 
 export type GetExecutionHistoryErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -1113,23 +1114,23 @@ export type GetExecutionHistoryErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: There is no such execution
+     * `execution-not-found`: No such execution
      */
     404: Problem;
     /**
-     * `execution-expired`: The execution has expired. `history-expired`: What the workflow did is forgotten
+     * `execution-expired`: The execution has expired. `history-expired`: The workflow's history has expired
      */
     410: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -1142,7 +1143,7 @@ export type GetExecutionHistoryError = GetExecutionHistoryErrors[keyof GetExecut
 
 export type GetExecutionHistoryResponses = {
     /**
-     * What it did. Nothing, if it has not begun
+     * What it did; no operations if it has not begun
      */
     200: History;
 };
@@ -1151,12 +1152,12 @@ export type GetExecutionHistoryResponse = GetExecutionHistoryResponses[keyof Get
 
 export type ValidateSyncExecutionData = {
     /**
-     * What would be run, and on what
+     * The job that would be run, and its input
      */
     body: NewExecution;
     headers?: {
         /**
-         * The key that the start would have
+         * The key with which the execution would be started
          */
         'Idempotency-Key'?: string;
     };
@@ -1167,7 +1168,7 @@ export type ValidateSyncExecutionData = {
 
 export type ValidateSyncExecutionErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -1175,7 +1176,7 @@ export type ValidateSyncExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -1183,7 +1184,7 @@ export type ValidateSyncExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution's id is taken
+     * `execution-id-taken`: The execution id is already in use
      */
     409: Problem;
     /**
@@ -1191,19 +1192,19 @@ export type ValidateSyncExecutionErrors = {
      */
     413: Problem;
     /**
-     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
      */
     415: Problem;
     /**
-     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -1216,7 +1217,7 @@ export type ValidateSyncExecutionError = ValidateSyncExecutionErrors[keyof Valid
 
 export type ValidateSyncExecutionResponses = {
     /**
-     * It can be started: this is what would be
+     * The request is valid: this is what would be started
      */
     200: ValidatedRequest;
 };
@@ -1225,12 +1226,12 @@ export type ValidateSyncExecutionResponse = ValidateSyncExecutionResponses[keyof
 
 export type ValidateCallbackExecutionData = {
     /**
-     * What would be run, and on what
+     * The job that would be run, and its input
      */
     body: NewExecution;
     headers?: {
         /**
-         * The key that the start would have
+         * The key with which the execution would be started
          */
         'Idempotency-Key'?: string;
     };
@@ -1241,7 +1242,7 @@ export type ValidateCallbackExecutionData = {
 
 export type ValidateCallbackExecutionErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -1249,7 +1250,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
@@ -1257,7 +1258,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution's id is taken
+     * `execution-id-taken`: The execution id is already in use
      */
     409: Problem;
     /**
@@ -1265,19 +1266,19 @@ export type ValidateCallbackExecutionErrors = {
      */
     413: Problem;
     /**
-     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body has to be JSON
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
      */
     415: Problem;
     /**
-     * `idempotency-key-reused`: The idempotency key came with another body before. `invalid-body`: The body does not validate
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
      */
     422: Problem;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -1290,7 +1291,7 @@ export type ValidateCallbackExecutionError = ValidateCallbackExecutionErrors[key
 
 export type ValidateCallbackExecutionResponses = {
     /**
-     * It can be started: this is what would be
+     * The request is valid: this is what would be started
      */
     200: ValidatedRequest;
 };
@@ -1306,7 +1307,7 @@ export type ListTasksData = {
 
 export type ListTasksErrors = {
     /**
-     * `incomplete-body`: The body did not arrive whole. `invalid-header`: A header cannot be used as it is. `invalid-json`: The body is not JSON. `invalid-page-token`: The token is not one of this request's. `invalid-parameter`: A parameter cannot be used as it is
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -1314,15 +1315,15 @@ export type ListTasksErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
     /**
-     * `internal`: Something went wrong on our side
+     * `internal`: Internal error
      */
     500: Problem;
     /**
@@ -1351,11 +1352,11 @@ export type GetHealthData = {
 
 export type GetHealthErrors = {
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin asks for a change: `cross-site-request`
+     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
      */
     403: GatewayAnswer;
     /**
-     * API Gateway takes no more requests at this rate, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
      */
     429: GatewayAnswer;
 };
