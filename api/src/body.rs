@@ -95,7 +95,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn unreadable(why: &BytesRejection) -> Problem {
     if why.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("the body is too large; at most {} bytes are allowed", limits::BODY_BYTES);
+        let (body, input) = (limits::BODY_BYTES, limits::INPUT_BYTES);
+        let detail = format!("the body is too large: at most {body} bytes are allowed, and {input} for the input");
         return Problem::new(Code::BodyTooLarge, detail);
     }
     Problem::new(Code::IncompleteBody, "the connection broke before the whole body had arrived; send the request again")

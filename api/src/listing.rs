@@ -62,11 +62,11 @@ pub(crate) struct SummaryView {
     /// Name of the job.
     #[schema(example = "demo")]
     task: String,
-    /// The attempt of its newest task, from 1.
+    /// The attempt of its newest task, from 1. It may exceed `maxAttempts`: attempts that the platform ended do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     attempt: Option<u32>,
-    /// How often the job may be tried in total.
+    /// How many attempts the job may have, not counting those that the platform ended.
     max_attempts: u32,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,

@@ -204,8 +204,15 @@ impl Problem {
 
     /// A body that is not valid, with at least one place that says where.
     pub(crate) fn invalid_body(errors: Vec<FieldError>) -> Self {
-        let detail = errors.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.detail));
-        Self { errors, ..Self::new(Code::InvalidBody, detail.trim()) }
+        let detail = errors.first().map_or_else(String::new, |first| match first.pointer.as_str() {
+            "" => format!("the body {}", first.detail),
+            pointer => format!("{pointer} {}", first.detail),
+        });
+        let detail = match errors.len() {
+            0 | 1 => detail,
+            all => format!("{detail} (and {} more: see errors)", all - 1),
+        };
+        Self { errors, ..Self::new(Code::InvalidBody, detail) }
     }
 
     /// The same, for a request that is not safe to repeat: AWS may have carried out the call although it did not answer.

@@ -98,8 +98,8 @@ pub fn router(app: App) -> Router {
 /// What to send instead of a method that a path does not support.
 fn instead(method: &Method, path: &str) -> &'static str {
     match (method.as_str(), path) {
-        ("POST" | "PUT", "/executions") => {
-            "POST /executions does not exist; start an execution with POST /executions/sync or POST /executions/callback"
+        ("POST" | "PUT", "/executions" | "/executions/{executionId}") => {
+            "nothing is started here; start an execution with POST /executions/sync or POST /executions/callback"
         }
         ("GET" | "HEAD", "/executions/sync" | "/executions/callback") => {
             "this path starts executions, with POST; list them with GET /executions"

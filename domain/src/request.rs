@@ -56,7 +56,10 @@ impl Request {
             wrong(
                 "input-too-large",
                 "/input".into(),
-                format!("has {bytes} bytes{with_tags}, at most {} are allowed", limits::INPUT_BYTES),
+                format!(
+                    "has {bytes} bytes{with_tags}, at most {} are allowed; store larger data elsewhere and send its address",
+                    limits::INPUT_BYTES
+                ),
             );
         }
         let depth = self.input.depth();
@@ -271,9 +274,11 @@ mod tests {
             let found = Request { input: input.clone(), tags, ..request() }.violations();
             found.into_iter().map(|violation| violation.detail).collect::<Vec<_>>()
         };
-        assert_eq!(details(BTreeMap::new()), ["has 184322 bytes, at most 184320 are allowed"]);
+        let advice = "store larger data elsewhere and send its address";
+        assert_eq!(details(BTreeMap::new()), [format!("has 184322 bytes, at most 184320 are allowed; {advice}")]);
         let tags = BTreeMap::from([("team".into(), "blue".into())]);
-        assert_eq!(details(tags), ["has 184330 bytes with the tags, at most 184320 are allowed"]);
+        let told = format!("has 184330 bytes with the tags, at most 184320 are allowed; {advice}");
+        assert_eq!(details(tags), [told]);
     }
 
     #[test]

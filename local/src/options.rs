@@ -40,13 +40,13 @@ pub struct Options {
     #[arg(long)]
     pub json: bool,
 
-    /// A job that may be run, and its command, which a shell runs: its input on stdin, its last line of JSON the result.
+    /// A job and its command, which `sh -c` runs. It gets its input on stdin; the last JSON object or array that it prints is its result.
     /// May be given several times.
     #[arg(long = "task", value_name = "NAME='COMMAND'")]
     pub tasks: Vec<Named>,
 
-    /// A variable for jobs, which get nothing else of this shell but PATH, HOME, LANG and TMPDIR; without a value, that of this
-    /// shell. May be given several times.
+    /// A variable for all jobs; without a value, that of this shell. From this shell, jobs otherwise get only PATH, HOME, LANG, TMPDIR
+    /// and RUST_LOG. May be given several times.
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = clap::builder::StringValueParser::new().map(Variable::from))]
     pub env: Vec<Variable>,
 

@@ -63,7 +63,7 @@ fn tags() -> Object {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Retry {
-    /// Attempts in total.
+    /// Attempts in total. They follow one another after 5 s, 10 s, 20 s and so on, at most 5 minutes.
     #[schema(minimum = 1, maximum = 10, example = 3)]
     pub(crate) max_attempts: u32,
 }

@@ -215,6 +215,7 @@ fn a_denied_start_is_tried_less_often_the_longer_it_is_denied() {
     let first = step(&young, &denied(11_000), 10_000);
     let second = step(&first, &denied(12_000), 11_000);
     assert_eq!(second.denied_since(Attempt::FIRST), Some(at(10_000)), "the first time");
+    assert_eq!(second.version, young.version + 2);
     assert_eq!(second.denied_since(Attempt::FIRST.next()), None);
     assert_eq!([11, 50, 400].map(|at| wait(&second, at).as_secs()), [1, 40, 300]);
     assert_eq!(second.after(&denied(12_000), at(11_000)), Ok(None), "recorded already");

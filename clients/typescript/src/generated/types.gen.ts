@@ -161,7 +161,7 @@ export type ExecutionPage = {
  */
 export type ExecutionSummary = {
     /**
-     * The attempt of its newest task, from 1.
+     * The attempt of its newest task, from 1. It may exceed `maxAttempts`: attempts that the platform ended do not count.
      */
     attempt?: number;
     createdAt: string;
@@ -196,7 +196,7 @@ export type ExecutionSummary = {
     finishedAt?: string;
     links: Links;
     /**
-     * How often the job may be tried in total.
+     * How many attempts the job may have, not counting those that the platform ended.
      */
     maxAttempts: number;
     pattern: Pattern;
@@ -440,7 +440,7 @@ export type Problem = {
  */
 export type Retry = {
     /**
-     * Attempts in total.
+     * Attempts in total. They follow one another after 5 s, 10 s, 20 s and so on, at most 5 minutes.
      */
     maxAttempts: number;
 };
