@@ -27,7 +27,7 @@ def main():
         print(f'the input has to be an object with a "text": {error!r}', file=sys.stderr)
         return 2
 
-    # Progress goes to the log like everything that is printed; it is no JSON, so it is no result either.
+    # Progress goes to the log like everything that is printed; it is not JSON, so it is not a result.
     print(f"counting {len(text)} characters", flush=True)
     print(json.dumps(count(text), ensure_ascii=False))
     return 0

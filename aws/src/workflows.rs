@@ -145,7 +145,7 @@ impl Workflows {
                     aws_sdk_lambda::operation::invoke::InvokeError::is_durable_execution_already_started_exception,
                 ) =>
             {
-                // If names are separate for each version, this may be our own start on an earlier version.
+                // AWS may refuse a repeat on a newer version in this way, so this may be our own start on an earlier version.
                 let ours = self.started(function, &start).await?;
                 ours.map(Some).ok_or_else(|| StartError::NameTaken(id.clone()))
             }

@@ -1,8 +1,7 @@
-//! Who calls: each process that the stack starts has an access key of its own, which the signature of its calls shows.
+//! Identifies callers: each process that the stack starts has its own access key, which the signature of its calls contains.
 //!
-//! On AWS each function and each task has credentials of its own too. Here a key is `NAME.ID`: the function's name and its
-//! instance, or `task` and the task's id; the API's is `api`, and what
-//! brings events to functions is `events`. Nothing is allowed or refused by it.
+//! On AWS, each function and each task has its own credentials too. Here, a key is `NAME.ID`: the function's name and its instance, or
+//! `task` and the task's id. The API's key is `api`, and that of event deliveries is `events`. Keys do not grant or deny anything.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use crate::identity::REGION;
 
-/// The variable that a process finds its key in.
+/// The environment variable with a process's key.
 pub(crate) const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 
 /// The API's key.
@@ -32,7 +31,7 @@ pub struct Callers(Arc<Mutex<BTreeMap<String, Caller>>>);
 struct Caller {
     /// Its process groups: a task has one for each container.
     groups: Vec<Pid>,
-    /// The durable execution that it works for now, if it does.
+    /// The durable execution that it currently works for, if any.
     execution: Option<String>,
 }
 
@@ -47,7 +46,7 @@ pub(crate) fn key_of_task(id: &str) -> String {
     format!("task.{id}")
 }
 
-/// Whether a caller is meant by `name`: it is its key, or what is before the dot in it.
+/// Whether `name` identifies a caller: it is its key, or the part of the key before the dot.
 pub(crate) fn is_called(key: &str, name: &str) -> bool {
     key == name || key.split_once('.').is_some_and(|(before, _)| before == name)
 }
@@ -60,46 +59,46 @@ pub(crate) fn key_of_request(headers: &HeaderMap) -> Option<&str> {
     credential.split_once('/').map(|(key, _)| key)
 }
 
-/// What a call of the stack's own says who it is with. Nobody checks signatures here, so there is none.
+/// The `Authorization` header of the stack's own calls. It has no signature, since nothing here checks signatures.
 pub(crate) fn signature(key: &str) -> String {
     let scope = format!("20260101/{REGION}/lambda/aws4_request");
     format!("AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders=host, Signature=0")
 }
 
 impl Callers {
-    /// A process group of this caller runs from now on.
+    /// Records that a process group of this caller has started.
     pub(crate) fn started(&self, key: &str, leader: Option<u32>) {
         if let Some(group) = leader.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
             self.all().entry(key.to_owned()).or_default().groups.push(group);
         }
     }
 
-    /// Nothing of this caller runs any more.
+    /// Records that this caller has ended.
     pub(crate) fn ended(&self, key: &str) {
         self.all().remove(key);
     }
 
-    /// What a caller works for from now on.
+    /// Records which execution a caller works for from now on.
     pub(crate) fn works_for(&self, key: &str, execution: Option<&str>) {
         if let Some(caller) = self.all().get_mut(key) {
             caller.execution = execution.map(str::to_owned);
         }
     }
 
-    /// What a caller works for now.
+    /// The execution that a caller currently works for.
     pub(crate) fn execution_of(&self, key: &str) -> Option<String> {
         self.all().get(key)?.execution.clone()
     }
 
-    /// The keys of those that run now.
+    /// The keys of the callers that are running.
     pub(crate) fn running(&self) -> Vec<String> {
         self.all().keys().cloned().collect()
     }
 
-    /// Kills all processes of a caller, as the loss of its machine would. One without processes of its own is left alone.
+    /// Kills all processes of a caller, like the loss of its machine. Does nothing for a caller without its own processes.
     pub(crate) fn kill(&self, key: &str) {
         for group in self.all().get(key).map(|caller| caller.groups.clone()).unwrap_or_default() {
-            // One that has ended meanwhile is as good as killed.
+            // If it has ended in the meantime, that is fine.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

@@ -1,13 +1,13 @@
-//! The clock of the local stack: the machine's wall clock, which a stack that was started so can put forward.
+//! The clock of the local stack: the machine's wall clock. With `--movable-clock`, the stack can move it forward.
 //!
-//! Functions, tasks, the API and the services read the wall clock as any program does, and must agree on it, or a deadline
-//! would have passed for one and not for the other. So it is not this type that is put forward, but what they all read: with
-//! `--movable-clock` the stack, and so every process that it starts, runs under libfaketime
-//! (<https://github.com/wolfcw/libfaketime>), which adds to the wall clock what a file says. No program knows of it, not even
-//! the commands of jobs. The file is in the data directory: time does not go back when the stack is started again.
+//! Functions, tasks, the API and the services all read the wall clock, and must agree on it; otherwise a deadline could have passed for
+//! one and not for another. So the stack does not move this type, but the clock that they all read: with `--movable-clock`, the stack
+//! and every process that it starts run under libfaketime (<https://github.com/wolfcw/libfaketime>), which adds an offset from a file to
+//! the wall clock. No program notices, not even the commands of jobs. The file is in the data directory, so that time does not go back
+//! when the stack is started again.
 //!
-//! Monotonic clocks go on as they are: a timeout of two seconds takes two seconds, whatever the date. A program that is linked
-//! statically is not reached. Of one in Python, from 3.11 on, `time.sleep` fails under libfaketime up to 0.9.10
+//! Monotonic clocks do not change: a timeout of two seconds takes two seconds, whatever the date. Statically linked programs are not
+//! affected. In Python from 3.11 on, `time.sleep` fails under libfaketime up to 0.9.10
 //! (<https://github.com/wolfcw/libfaketime/issues/426>); `threading.Event().wait` does not.
 
 use std::{
@@ -22,34 +22,34 @@ use aws::config::Environment;
 use jiff::Timestamp;
 use tokio::{process::Command, sync::watch, time::timeout};
 
-/// Tells the time.
+/// The clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock;
 
-/// A process has one wall clock, and so one place to hear of its moves.
+/// Notifies of moves. A process has one wall clock, so this is global.
 static MOVES: LazyLock<watch::Sender<()>> = LazyLock::new(watch::Sender::default);
 
 /// libfaketime's own names, and the one of the dynamic linker (ld.so(8)).
 const SHIFT_FILE: &str = "FAKETIME_TIMESTAMP_FILE";
 const PRELOAD: &str = "LD_PRELOAD";
 
-/// The file beside the stack's other state.
+/// The name of the file, in the data directory.
 const FILE: &str = "clock";
 
-/// Where Debian and others put the library, `{arch}` being the machine's.
+/// Where Debian and other distributions install the library; `{arch}` is the machine's.
 const LIBRARIES: [&str; 3] = [
     "/usr/lib/{arch}-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib64/faketime/libfaketimeMT.so.1",
     "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
-/// Why the clock cannot be put forward.
+/// Why the clock cannot be moved forward.
 #[derive(Debug, thiserror::Error)]
 pub enum Immovable {
-    /// The stack was started without.
-    #[error("the clock of this stack cannot be put forward: start it with --movable-clock")]
+    /// The stack was started without `--movable-clock`.
+    #[error("the clock of this stack cannot be moved; start it with --movable-clock")]
     NotAsked,
-    /// The library is not there.
+    /// The library is not installed.
     #[error("a movable clock needs libfaketime: apt-get install libfaketime")]
     NoLibrary,
     /// The file cannot be used.
@@ -58,13 +58,13 @@ pub enum Immovable {
 }
 
 impl Clock {
-    /// The time now.
+    /// The current time.
     #[must_use]
     pub fn now(self) -> Timestamp {
         aws::clock::now()
     }
 
-    /// Puts it forward, for every process of the stack, and wakes whoever waits for a time here.
+    /// Moves the clock forward for every process of the stack, and wakes everything in this process that waits for a time.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Clock {
         Ok(moved?)
     }
 
-    /// Hears of every move from now on.
+    /// Notifies of every move from now on.
     pub(crate) fn moves() -> watch::Receiver<()> {
         MOVES.subscribe()
     }
@@ -87,7 +87,7 @@ fn shift_file() -> Option<PathBuf> {
     Environment::of_process().optional(SHIFT_FILE).map(PathBuf::from)
 }
 
-/// The variables that a program has to be started with to be under a movable clock; `None` if this one was already.
+/// The environment variables with which a program has a movable clock; `None` if this process already has one.
 ///
 /// # Errors
 ///
@@ -107,7 +107,7 @@ pub fn movable(data: &Path) -> Result<Option<Vec<(&'static str, String)>>, Immov
     Ok(Some(vec![
         (PRELOAD, library),
         (SHIFT_FILE, file.display().to_string()),
-        // The file is read each time, the monotonic clocks and the times of files stay, and nothing is left in /dev/shm.
+        // Read the file each time, do not change monotonic clocks and the times of files, and leave nothing in /dev/shm.
         ("FAKETIME_NO_CACHE", on()),
         ("FAKETIME_DONT_FAKE_MONOTONIC", on()),
         ("NO_FAKE_STAT", on()),
@@ -115,8 +115,8 @@ pub fn movable(data: &Path) -> Result<Option<Vec<(&'static str, String)>>, Immov
     ]))
 }
 
-/// Warns if this clock breaks Python's sleep, which a job would only find out in the middle. For a process that is under a
-/// movable clock; without a `python3` there is nothing to warn of.
+/// Warns if this clock breaks Python's sleep, which a job would otherwise notice only while it runs. For a process with a movable clock.
+/// Without a `python3`, there is nothing to warn about.
 pub(crate) async fn warn_of_python() {
     let mut python = Command::new("python3");
     python.args(["-c", "import time; time.sleep(0.001)"]).stdin(Stdio::null()).kill_on_drop(true);
@@ -126,13 +126,13 @@ pub(crate) async fn warn_of_python() {
         let said = String::from_utf8_lossy(&tried.stderr);
         let why = said.lines().last().unwrap_or_default();
         tracing::warn!(
-            "--movable-clock breaks time.sleep of the python3 on this machine ({why}): jobs in Python that sleep will fail. \
+            "--movable-clock breaks time.sleep of this machine's python3 ({why}): Python jobs that sleep will fail. \
              Use threading.Event().wait(SECONDS) in them, or a libfaketime later than 0.9.10"
         );
     }
 }
 
-/// Names of the variables that a process inherits to be under the same clock.
+/// Names of the environment variables that a process inherits to have the same clock.
 pub(crate) const INHERITED: [&str; 6] =
     [PRELOAD, SHIFT_FILE, "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT", "FAKETIME_DISABLE_SHM"];
 
@@ -141,7 +141,7 @@ fn shift(file: &Path, by: Duration) -> io::Result<()> {
     write(file, before + by.as_secs_f64())
 }
 
-/// Whole or not at all: it is read at any moment.
+/// Writes the file atomically, since it may be read at any moment.
 fn write(file: &Path, seconds: f64) -> io::Result<()> {
     let new = file.with_extension("new");
     fs::write(&new, format!("{seconds:+.3}\n"))?;

@@ -1,7 +1,7 @@
 //! The local stack's own state, on disk: one `SQLite` file for Lambda, ECS and logs.
 //!
-//! **Invariant**: an answer is given only after what it says is committed. A killed process loses nothing; a machine that
-//! loses power may lose the last moments (`synchronous = NORMAL`), which a development machine can bear.
+//! **Invariant**: a response is sent only after what it says is committed. A killed process loses nothing. A machine that loses power
+//! may lose the last moments (`synchronous = NORMAL`), which is acceptable on a development machine.
 
 use std::{
     path::Path,
@@ -10,11 +10,11 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// Statements that are kept prepared: more than there are, since each is used again and again.
+/// How many statements are kept prepared: more than there are, since all of them are reused.
 const STATEMENTS: usize = 256;
 
-/// Pages of 4 KB that the log may have before they are written into the file: with `SQLite`'s own 1,000, what many small
-/// transactions change is written again and again.
+/// How many pages of 4 KB the log may have before they are written into the file. With `SQLite`'s default of 1,000, pages that many
+/// small transactions change are written repeatedly.
 const LOG_PAGES: u32 = 16_000;
 
 /// The database. Clones share it.
@@ -22,7 +22,7 @@ const LOG_PAGES: u32 = 16_000;
 pub struct Db(Arc<Mutex<Connection>>);
 
 impl Db {
-    /// Opens the file, makes it if it is not there, and brings the tables of each `schema` into it.
+    /// Opens the file, creates it if it does not exist, and creates the tables of each `schema`.
     ///
     /// # Errors
     ///
@@ -40,7 +40,8 @@ impl Db {
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Runs `work` in a transaction: committed if it is `Ok`, undone if not. It must be short: everything waits for it.
+    /// Runs `work` in a transaction, which is committed if it returns `Ok` and rolled back if not. It must be short, because everything
+    /// else waits for it.
     ///
     /// # Errors
     ///
@@ -49,7 +50,7 @@ impl Db {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        // A panic in `work` dropped its transaction, which undid it: the connection is as good as before.
+        // A panic in `work` dropped its transaction and so rolled it back: the connection can still be used.
         let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = work(&transaction)?;
@@ -58,7 +59,7 @@ impl Db {
     }
 }
 
-/// Refuses a damaged file: with one, some calls would work and others fail for no visible reason.
+/// Refuses a damaged file, with which some calls would work and others would fail for no visible reason.
 ///
 /// # Errors
 ///

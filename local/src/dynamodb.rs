@@ -1,6 +1,6 @@
-//! DynamoDB: `dynoxide`, embedded. It has no port of its own: its server would answer every web page (it allows every origin).
+//! DynamoDB: `dynoxide`, embedded. Its own server is not used, because it would answer every web page (it allows every origin).
 //!
-//! Known differences from AWS: those of the crate, and how a request that cannot be read is worded.
+//! Known differences from AWS: those of the crate, and the wording of errors for requests that cannot be parsed.
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
@@ -13,7 +13,7 @@ use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-/// How often expired items are deleted. AWS does it within days; nobody may rely on either.
+/// How often expired items are deleted. AWS deletes them within days; nothing may rely on either.
 const TTL_SWEEP: Duration = Duration::from_mins(1);
 
 use crate::{clock::Clock, db, wire::AwsError};
@@ -61,7 +61,7 @@ impl DynamoDb {
         Ok(Self(database))
     }
 
-    /// Answers a call by the name that `x-amz-target` gives after the service's. What is answered is on disk.
+    /// Answers a call by the operation's name, which follows the service's in `x-amz-target`. Changes are on disk before the response.
     pub(crate) async fn answer(&self, operation: String, body: Bytes) -> Response {
         let database = self.0.clone();
         match tokio::task::spawn_blocking(move || dispatch(&database, &operation, &body)).await {
@@ -98,7 +98,7 @@ impl DynamoDb {
         }
     }
 
-    /// Deletes expired items, for as long as it is polled.
+    /// Deletes expired items as long as it is polled.
     pub(crate) async fn sweep_expired(self) {
         sweep_expired(self.0).await;
     }
@@ -106,7 +106,7 @@ impl DynamoDb {
 
 const CONTENT_TYPE: (HeaderName, &str) = (header::CONTENT_TYPE, "application/x-amz-json-1.0");
 
-/// The operations of DynamoDB that the table engine has, by the name that the service gives each.
+/// The operations of DynamoDB that the table engine supports, by their names in the service.
 macro_rules! operations {
     ($($name:literal => $method:ident),+ $(,)?) => {
         /// Their names.
@@ -174,7 +174,7 @@ fn written(answer: &impl Serialize) -> dynoxide::Result<Vec<u8>> {
     serde_json::to_vec(answer).map_err(|why| DynoxideError::InternalServerError(why.to_string()))
 }
 
-/// The same table as the one in `template.yaml`. One that an earlier version made gets the index that it lacks.
+/// Creates the same table as in `template.yaml`. If an earlier version created it, this adds the index that it lacks.
 fn ensure_table(database: &Database, table: &str) -> Result<(), Error> {
     let attributes = json!([
         { "AttributeName": "executionId", "AttributeType": "S" },

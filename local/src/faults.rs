@@ -1,29 +1,29 @@
-//! Faults are data: what is to go wrong with the calls of AWS, armed, listed and cleared at `/_local/faults` on the AWS port.
+//! Faults in AWS calls. A fault is data, which is armed, listed and cleared at `/_local/faults` on the AWS port.
 //!
 //! ```json
 //! {"on": "dynamodb:PutItem", "does": "cutAfter", "by": "longhaul-sync", "execution": "ID", "skip": 1, "times": 2}
 //! ```
 //!
-//! - `on` says which calls: `service:Operation`, `service:*` or `*`, the services being `dynamodb`, `ecs`, `lambda`, `logs`
-//!   and `events`. An operation that this machine does not have is refused. The operation of an event is its detail type, as in `events:ECS Task State Change`; `*` alone means calls.
-//! - `does` says what becomes of them: `throttle`, `fail` (500), `{"refuse": CODE}` (400), `{"answer": BODY}` (200, whatever
+//! - `on` selects operations: `service:Operation`, `service:*` or `*`. The services are `dynamodb`, `ecs`, `lambda`, `logs` and
+//!   `events`. An operation that this machine does not have is refused. The operation of an event is its detail type, as in
+//!   `events:ECS Task State Change`; `*` alone means calls, not events.
+//! - `does` says what happens to them: `throttle`, `fail` (500), `{"refuse": CODE}` (400), `{"answer": BODY}` (200, whatever
 //!   the service would have done), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the connection is closed before
-//!   the call works, or after it: the reply gets lost), `repeat` (it works twice), `killBefore` and `killAfter` (its caller
-//!   is killed), `watch` (nothing). An event is lost by `cutBefore`, doubled by `repeat`.
-//! - `by` says whose calls: a function's name, `task`, `api`, or one access key of [`crate::callers`].
-//! - `execution` says about what: calls of its durable function or its task, and calls that name it or its task.
-//! - The first `skip` such calls pass; the next `times` (1, or `"all"`) are hit, each with the probability `chance`, chosen by
+//!   or after the call takes effect, so that the reply is lost), `repeat` (the call takes effect twice), `killBefore` and `killAfter`
+//!   (its caller is killed), `watch` (nothing). `cutBefore` loses an event, `repeat` duplicates it.
+//! - `by` selects callers: a function's name, `task`, `api`, or one access key of [`crate::callers`].
+//! - `execution` selects an execution: calls of its durable function or its task, and calls that name it or its task.
+//! - The first `skip` matching calls pass. The next `times` (1, or `"all"`) are hit, each with the probability `chance`, determined by
 //!   `seed`: the same seed makes the same choices.
 //!
-//! `POST /_local/faults` arms one and answers with its id. `GET /_local/faults` lists them, with how many calls each has
-//! `seen`, how many it has `hit`, and which the last ones were; `DELETE /_local/faults` clears them all, and
-//! `/_local/faults/ID` is one of them. `POST /_local/kill` with `by` and `execution` kills such callers now
-//! (404 if none runs), and
-//! `POST /_local/clock` with `{"forward": SECONDS}` moves the time: [`crate::clock`] says how.
+//! `POST /_local/faults` arms a fault and returns its id. `GET /_local/faults` lists them, with how many calls each has `seen`, how many
+//! it has `hit`, and the most recent ones. `DELETE /_local/faults` clears them all; `/_local/faults/ID` is a single one.
+//! `POST /_local/kill` with `by` and `execution` kills matching callers now (404 if none is running), and `POST /_local/clock` with
+//! `{"forward": SECONDS}` moves the clock: see [`crate::clock`].
 //!
-//! Every fault that a call fits counts it. The first one armed whose turn it is then decides; faults that watch leave the
-//! decision to others. Clearing a fault frees the calls that it holds: what it delays works now, and the connection of what
-//! hangs is closed. Faults are kept in memory: after a restart of the stack there are none.
+//! Every fault that matches a call counts it. Of those whose turn it is, the one that was armed first decides; faults that only watch
+//! leave the decision to others. Clearing a fault releases the calls that it holds: delayed calls continue, and the connections of
+//! calls that hang are closed. Faults are kept in memory, so a restart of the stack clears them.
 
 mod admin;
 mod call;
@@ -49,17 +49,17 @@ use crate::callers;
 
 pub(crate) use serve::Front;
 
-/// The last calls that a fault has seen, so many of them.
+/// How many of the most recent calls that a fault matched are kept.
 const CALLS_KEPT: usize = 2_000;
 
-/// What is armed. Clones share it.
+/// The armed faults. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<Armory>>);
 
 #[derive(Debug, Default)]
 struct Armory {
     armed: Vec<Armed>,
-    /// How many there ever were.
+    /// How many have ever been armed.
     count: u64,
 }
 
@@ -80,7 +80,7 @@ struct Armed {
     cleared: watch::Sender<bool>,
 }
 
-/// What becomes of a call, and by which fault.
+/// What happens to a call, and which fault decided that.
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub(crate) does: Does,
@@ -95,7 +95,7 @@ impl Decision {
     }
 }
 
-/// A call that a fault fits.
+/// A call that a fault matches.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Seen {
@@ -118,7 +118,7 @@ impl Armed {
             && execution.as_ref().is_none_or(|execution| about(execution))
     }
 
-    /// Counts a call that it fits; whether it is its turn.
+    /// Counts a matching call. Returns whether the fault hits it.
     fn counts(&mut self) -> bool {
         self.seen += 1;
         if self.seen <= self.fault.skip || matches!(self.fault.times, Times::Some(times) if self.hit >= times) {
@@ -137,7 +137,7 @@ impl Armed {
 }
 
 impl Faults {
-    /// What becomes of a call; `None` if nothing. `about` says whether it is about an execution.
+    /// What happens to a call; `None` if no fault hits it. `about` says whether the call is about an execution.
     pub(crate) fn meet(&self, call: &Call, about: impl Fn(&str) -> bool, now: Timestamp) -> Option<Decision> {
         let mut decision = None;
         for armed in &mut self.armory().armed {
@@ -155,7 +155,7 @@ impl Faults {
         decision
     }
 
-    /// When an event arrives that is sent now: never, late, once or twice.
+    /// When an event that is sent now arrives: never, late, once or twice.
     pub(crate) fn arrivals(&self, event: &Value, now: Timestamp) -> Vec<Timestamp> {
         if self.is_empty() {
             return vec![now];

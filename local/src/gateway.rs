@@ -1,4 +1,4 @@
-//! One port for all of AWS: says which service a request is for, by what the services' protocols put into it.
+//! One port for all of AWS: recognizes the service of a request by its protocol.
 
 use axum::{
     Json, Router,
@@ -14,7 +14,7 @@ use crate::{
     dynamodb::DynamoDb, ecs::Ecs, events::Events, lambda::Lambda, logs::Logs, progress::Progress, wire::AwsError,
 };
 
-/// Most bytes of a request: as many as DynamoDB takes, which takes the most
+/// Most bytes of a request: as many as DynamoDB accepts, which accepts the most
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
 const BODY_BYTES: usize = 16 * 1024 * 1024;
 

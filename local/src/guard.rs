@@ -1,21 +1,21 @@
-//! Keeps web pages away from the servers of the local stack, which know nobody and do what they are told: a page that the
+//! Keeps web pages away from the servers of the local stack, which authenticate nobody and do what they are told: a page that the
 //! developer happens to visit must not run commands on the machine.
 //!
-//! A browser says where a request comes from, and a page cannot prevent it. So three things are looked at:
+//! A browser says where a request comes from, and a page cannot prevent that. So three things are checked:
 //!
-//! - **`Host`**. A page of `evil.example` whose name is pointed at 127.0.0.1 (DNS rebinding) is same-origin with the server,
-//!   and reads its answers too. Its requests still carry its own name. Loopback names, the address that is listened on and
-//!   the names of `--allow-host` are answered; any other is a 421.
-//! - **`Origin` and `Sec-Fetch-Site`** (<https://www.w3.org/TR/fetch-metadata/>). No AWS client sends either. What carries
-//!   them is refused, but for what a person has typed into the address bar.
-//! - **The signature**. Every AWS client signs, and a page cannot add `Authorization` without asking first (a CORS preflight,
-//!   which is refused). Signatures are not verified: here every key is as good as another. A presigned query is not taken for
-//!   one, since a page can write it, and no client presigns a call of these services.
+//! - **`Host`**. If the name of a page's host is pointed at 127.0.0.1 (DNS rebinding), the page has the same origin as the server, and
+//!   can read its responses. Its requests still contain its own name. Loopback names, the address that the server listens on and the
+//!   names of `--allow-host` are answered; any other is a 421.
+//! - **`Origin` and `Sec-Fetch-Site`** (<https://www.w3.org/TR/fetch-metadata/>). No AWS client sends either. Requests with them are
+//!   refused, except those that a person has typed into the address bar.
+//! - **The signature**. Every AWS client signs, and a page cannot add `Authorization` without a CORS preflight, which is refused.
+//!   Signatures are not verified: every key is accepted. A presigned query does not count as a signature, since a page can write one,
+//!   and no client presigns calls of these services.
 //!
-//! Not signed on AWS, and so not here: the Runtime API (each process has its own) and the task metadata endpoint. `/_local`
-//! takes JSON only, whose content type needs a preflight as well.
+//! The Runtime API (each process has its own) and the task metadata endpoint are not signed on AWS, and so not here. `/_local` accepts
+//! only JSON, whose content type needs a preflight as well.
 //!
-//! The API has a check of its own in [`api`], which works behind API Gateway too; here only its `Host` is looked at.
+//! The API has its own check in [`api`], which works behind API Gateway too; here, only its `Host` is checked.
 
 use std::net::IpAddr;
 
@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 use crate::wire;
 
-/// The names that a server answers to.
+/// The host names for which a server answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
     listen: IpAddr,
@@ -43,12 +43,14 @@ pub(crate) struct Hosts {
 pub(crate) enum Refused {
     /// It is for another server.
     #[error(
-        "the Host header is `{0}`; localhost, loopback addresses and the address listened on are answered. \
+        "the Host header is `{0}`; only localhost, loopback addresses and the address that the stack listens on are allowed. \
          Start the stack with --allow-host NAME to allow another name"
     )]
     Host(String),
     /// A web page sent it.
-    #[error("the `{0}` header says that a web page sent this request; only programs may. Use the API for web pages")]
+    #[error(
+        "the `{0}` header says that a web page sent this request; only programs may use AWS here. Web pages can use the API"
+    )]
     Page(&'static str),
     /// It is not signed.
     #[error(
@@ -70,7 +72,7 @@ impl Refused {
         }
     }
 
-    /// The name of the exception, AWS's own where there is one
+    /// The name of the exception: AWS's own if there is one
     /// (<https://docs.aws.amazon.com/awssupport/latest/APIReference/CommonErrors.html>).
     fn code(&self) -> &'static str {
         match self {
@@ -81,7 +83,7 @@ impl Refused {
         }
     }
 
-    /// The refusal as the AWS endpoints answer it at this path.
+    /// The response of the AWS endpoints for this path.
     pub(crate) fn at_aws(&self, path: &str) -> Response {
         if is_local(path) {
             return (self.status(), Json(json!({ "error": self.to_string() }))).into_response();
@@ -89,12 +91,12 @@ impl Refused {
         wire::refusal(self.status(), self.code(), &self.to_string())
     }
 
-    /// As the Runtime API answers it.
+    /// The response of the Runtime API.
     fn at_runtime_api(&self) -> Response {
         (self.status(), Json(json!({ "errorType": self.code(), "errorMessage": self.to_string() }))).into_response()
     }
 
-    /// As the API answers it: a problem. Behind API Gateway there is no such answer, so the document does not have it.
+    /// The response of the API: a problem. Behind API Gateway it does not occur, so the document does not have it.
     fn at_api(&self) -> Response {
         let request_id = Uuid::new_v4().simple().to_string();
         let problem = json!({
@@ -116,12 +118,12 @@ impl Refused {
 }
 
 impl Hosts {
-    /// The names of a server that listens on this address, and these more.
+    /// The names of a server that listens on this address, and additional names.
     pub(crate) fn new(listen: IpAddr, allowed: &[String]) -> Self {
         Self { listen, allowed: allowed.to_vec() }
     }
 
-    /// Whether a request names this server. One that names none is not a browser's.
+    /// Whether a request names this server. A request that names none does not come from a browser.
     ///
     /// # Errors
     ///
@@ -139,7 +141,7 @@ impl Hosts {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let name = authority.host();
         if let Ok(address) = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            // DNS cannot point an address elsewhere. A server that listens on all addresses answers to each.
+            // DNS cannot redirect an address. A server that listens on all addresses answers for each of them.
             return address.is_loopback() || address == self.listen || self.listen.is_unspecified();
         }
         let is = |other: &str| name.trim_end_matches('.').eq_ignore_ascii_case(other);
@@ -172,7 +174,7 @@ fn check_runtime_api(hosts: &Hosts, request: &Parts) -> Result<(), Refused> {
     no_page(request)
 }
 
-/// Whether a path is one of the stack's own, which no AWS client asks for.
+/// Whether a path is one of the stack's own, which no AWS client uses.
 fn is_local(path: &str) -> bool {
     path == "/_local" || path.starts_with("/_local/")
 }
@@ -205,7 +207,7 @@ fn no_page(request: &Parts) -> Result<(), Refused> {
     if headers.contains_key("sec-fetch-site") && !(typed && reads) {
         return Err(Refused::Page("Sec-Fetch-Site"));
     }
-    // A form that is submitted at the top of a window, by a browser that sends nothing else.
+    // A form that is submitted in the top-level window, by a browser that sends none of the headers above.
     if !reads && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate") {
         return Err(Refused::Page("Sec-Fetch-Mode"));
     }
@@ -217,7 +219,8 @@ fn signed(headers: &HeaderMap) -> Result<(), Refused> {
     if signature.starts_with(b"AWS4-HMAC-SHA256 ") { Ok(()) } else { Err(Refused::Unsigned) }
 }
 
-/// What only asks or clears has no body; a page may send neither a DELETE nor a JSON body without asking first.
+/// Whether a request has the JSON content type, if it needs one. Reads and DELETEs have no body; a page may send neither a DELETE nor a
+/// JSON body without a preflight.
 fn json(request: &Parts) -> Result<(), Refused> {
     if [Method::GET, Method::HEAD, Method::DELETE].contains(&request.method) {
         return Ok(());

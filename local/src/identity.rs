@@ -1,6 +1,6 @@
-//! Whose AWS this pretends to be.
+//! The account and the Region of the local AWS.
 
-/// The account that every ARN names. Tools that imitate AWS use this one, and AWS gave it to nobody.
+/// The account in every ARN. Emulators of AWS usually use this one, and AWS has not assigned it to anybody.
 pub const ACCOUNT: &str = "000000000000";
 
 /// The one Region there is.

@@ -9,7 +9,7 @@ use std::{
 
 use aws::config::Environment;
 
-/// Variables that say how a worker reaches this stack, and what it works on: with others it could not report.
+/// Variables that say how a worker reaches this stack, and what it works on. With other values, it could not report.
 const RESERVED: [&str; 9] = [
     "AWS_",
     "EXECUTION_",
@@ -22,7 +22,7 @@ const RESERVED: [&str; 9] = [
     "FAKETIME_",
 ];
 
-/// What of those a job's owner may set all the same.
+/// The only one of those that may be set all the same.
 const ALLOWED: &str = "EXECUTION_STOP_TIMEOUT";
 
 /// `NAME=VALUE`, or `NAME` for the value that this program has.
@@ -32,14 +32,14 @@ pub struct Variable {
     value: Option<String>,
 }
 
-/// Without its value.
+/// Does not show the value.
 impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Variable").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-/// Anything can be read, so that no message of the command line's parser holds a value. What it must be is checked at the start.
+/// Accepts any text, so that no message of the command line's parser contains a value. The text is checked when the stack starts.
 impl From<String> for Variable {
     fn from(text: String) -> Self {
         match text.split_once('=') {
@@ -61,7 +61,7 @@ pub enum Refused {
         why: io::Error,
     },
     /// It has no valid name.
-    #[error("{place}: a variable is written NAME=VALUE or NAME, and a name has letters, digits and `_`")]
+    #[error("{place}: write a variable as NAME=VALUE or NAME; a name has letters, digits and `_`")]
     Name {
         /// Where it stands.
         place: String,
@@ -86,7 +86,7 @@ pub enum Refused {
     },
 }
 
-/// The variables of the files, and those of the options, which come last and so win.
+/// The variables of the files, and those of the options, which come last and so take precedence.
 ///
 /// # Errors
 ///
@@ -106,8 +106,8 @@ pub(crate) fn read(files: &[PathBuf], given: &[Variable]) -> Result<Vec<(String,
     Ok(all)
 }
 
-/// One variable a line, as in Docker's files: the value goes on to the end of the line, and quotes are part of it. Empty lines
-/// and those that begin with `#` are left out.
+/// One variable per line, as in Docker's files: the value extends to the end of the line, and quotes are part of it. Empty lines and
+/// those that begin with `#` are ignored.
 fn lines(path: &Path, text: &str) -> Vec<(String, Variable)> {
     let numbered = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim_start()));
     let variables = numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));

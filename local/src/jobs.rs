@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 
 use crate::{ecs::Ecs, identity::REGION, options::Named, setup::LOG_GROUP, wire::AwsError};
 
-/// What every job's task definition is named, before the job's own name.
+/// The prefix of the name of every job's task definition, before the job's own name.
 const PREFIX: &str = "longhaul-";
 
-/// The image of every job's task definition: what tells it from a definition that somebody else registered.
+/// The image of every job's task definition, which distinguishes it from definitions that callers registered.
 const IMAGE: &str = "longhaul/worker";
 
-/// The jobs that there are.
+/// All jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Jobs {
     offered: BTreeSet<String>,
@@ -55,7 +55,7 @@ impl Jobs {
         self.disabled.iter().map(|name| (family(name), why(name))).collect()
     }
 
-    /// What to warn of: the disabled jobs that executions wait for. `unfinished` counts by job the executions that are not over.
+    /// Warnings about disabled jobs that executions wait for. `unfinished` counts by job the executions that are not over.
     pub(crate) fn warnings(&self, unfinished: &BTreeMap<String, usize>) -> Vec<String> {
         let waits = |name: &String| {
             let (executions, they) = match unfinished.get(name)? {
@@ -70,7 +70,7 @@ impl Jobs {
         self.disabled.iter().filter_map(waits).collect()
     }
 
-    /// Whether every job that was ever configured is.
+    /// Whether every job that was ever configured is configured now.
     pub(crate) fn none_disabled(&self) -> bool {
         self.disabled.is_empty()
     }
@@ -83,7 +83,7 @@ fn family(job: &str) -> String {
 /// Registers a task definition for each job: this program as the worker, around the job's command.
 pub(crate) async fn register(ecs: &Ecs, this: &Path, tasks: &[Named]) -> Result<(), AwsError> {
     let this = this.to_string_lossy();
-    // A task of the command line stands in for the demonstration if it takes its name.
+    // A job of the command line replaces the demonstration if it has its name.
     if !tasks.iter().any(|task| task.name == DEFAULT_TASK) {
         register_one(ecs, DEFAULT_TASK, json!([this, "worker"]), json!([])).await?;
     }
@@ -94,7 +94,7 @@ pub(crate) async fn register(ecs: &Ecs, this: &Path, tasks: &[Named]) -> Result<
     Ok(())
 }
 
-/// A definition that is as it was gets no new revision: revisions would grow with every start.
+/// Registers a definition, unless it is unchanged: otherwise, every start would add a revision.
 async fn register_one(ecs: &Ecs, job: &str, entry_point: Value, command: Value) -> Result<(), AwsError> {
     let definition = json!({
         "family": family(job),

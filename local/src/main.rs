@@ -1,4 +1,4 @@
-//! `cargo run`: Longhaul on one machine. The same program is each function and each task of it, started again.
+//! `cargo run`: Longhaul on one machine. Each function and each task is a separate process of this same program.
 
 use std::{
     error::Error,
@@ -12,7 +12,7 @@ use domain::{DEFAULT_TASK, Pattern};
 use local::{Stack, clock, options::Options};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Longhaul on one machine: the API, and the AWS that it needs, without an account and without Docker.
+/// Longhaul on one machine: the API, and the AWS services that it needs, without an account and without Docker.
 #[derive(Debug, Parser)]
 #[command(name = "longhaul", version)]
 struct Cli {
@@ -22,14 +22,14 @@ struct Cli {
     part: Option<Part>,
 }
 
-/// What the stack starts this program again for.
+/// What the stack starts further processes of this program for.
 #[derive(Debug, Subcommand)]
 #[command(subcommand_help_heading = "Parts that the stack starts itself")]
 enum Part {
-    /// Is a Lambda function.
+    /// Runs a Lambda function.
     #[command(hide = true)]
     Function { name: FunctionName },
-    /// Is the worker of a task.
+    /// Runs the worker of a task.
     #[command(hide = true)]
     Worker(worker::Args),
 }
@@ -54,12 +54,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Becomes this program on a clock that can be moved, if that is asked for and it is not yet.
+/// Executes this program again with a movable clock, if that is requested and it does not have one yet.
 fn on_its_clock(options: &Options) -> Result<(), Box<dyn Error>> {
     if options.movable_clock
         && let Some(variables) = clock::movable(&options.data)?
     {
-        // What comes back has failed.
+        // `exec` returns only if it has failed.
         return Err(Command::new(std::env::current_exe()?)
             .args(std::env::args_os().skip(1))
             .envs(variables)
@@ -93,7 +93,7 @@ async fn worker(args: worker::Args) -> ExitCode {
     }
 }
 
-/// What is said unless `RUST_LOG` says otherwise. DynamoDB's refusals are no news: a lost race is one.
+/// What is logged unless `RUST_LOG` says otherwise. DynamoDB's refusals are normal, for example if another writer was faster.
 const QUIET: &str = "warn,dynoxide=error";
 
 async fn serve(options: Options) -> ExitCode {
@@ -112,7 +112,7 @@ async fn serve(options: Options) -> ExitCode {
     }
     if !options.json {
         eprintln!(
-            "Stopping, and the running jobs too. After the next start with the same --data, each of them runs again from its \
+            "Stopping the stack and the running jobs. After the next start with the same --data, each of them runs again from its \
              beginning. The attempt that was stopped does not count, up to three times for an execution."
         );
     }
@@ -147,7 +147,7 @@ Ctrl-C stops it.",
     );
 }
 
-/// The jobs that may be run. One of the command line takes the place of the demonstration if it takes its name.
+/// The jobs that may be run. A job of the command line replaces the demonstration if it has its name.
 fn jobs(options: &Options) -> String {
     let named: Vec<_> = options.tasks.iter().map(|task| task.name.as_str()).collect();
     let demo = if named.contains(&DEFAULT_TASK) {

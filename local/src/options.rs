@@ -1,4 +1,4 @@
-//! What the local stack is told on its command line.
+//! The command line of the local stack.
 
 use std::{
     collections::HashSet,
@@ -16,7 +16,7 @@ use clap::builder::TypedValueParser as _;
 
 use crate::job_environment::Variable;
 
-/// Starts the API and the AWS that it needs, on this machine.
+/// Starts the API, and the AWS services that it needs, on this machine.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Where the API listens: a port, or a host and a port; port 0 takes a free one.
@@ -27,42 +27,43 @@ pub struct Options {
     #[arg(long, default_value = "127.0.0.1:4566", value_name = "[HOST:]PORT")]
     pub aws_listen: Listen,
 
-    /// A name that the API and the AWS endpoints may be called by, beside localhost and the addresses they listen on:
-    /// `host.docker.internal`. May be given several times.
+    /// An additional host name for which the API and the AWS endpoints answer, for example `host.docker.internal`. They always answer
+    /// to localhost and the addresses they listen on. May be given several times.
     #[arg(long = "allow-host", value_name = "NAME", value_parser = host_name)]
     pub allowed_hosts: Vec<String>,
 
-    /// Where everything is kept. Start again with the same one, and every execution goes on.
+    /// The directory where everything is kept. If the stack is started again with the same directory, every execution resumes.
     #[arg(long, default_value = ".local", value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Says that it is ready in one line of JSON.
+    /// Prints one line of JSON when the stack is ready, and nothing about executions.
     #[arg(long)]
     pub json: bool,
 
-    /// A job and its command, which `sh -c` runs. It gets its input on stdin; the last JSON object or array that it prints is its result.
-    /// May be given several times.
+    /// A job that may be run, and its command, which a shell runs. It gets its input on stdin; its result is the JSON in the file
+    /// `EXECUTION_RESULT_FILE`, or else the last JSON object or array on its stdout. May be given several times.
     #[arg(long = "task", value_name = "NAME='COMMAND'")]
     pub tasks: Vec<Named>,
 
-    /// A variable for all jobs; without a value, that of this shell. From this shell, jobs otherwise get only PATH, HOME, LANG, TMPDIR
-    /// and RUST_LOG. May be given several times.
+    /// An environment variable for jobs, which otherwise get only PATH, HOME, LANG, TMPDIR and `RUST_LOG` from this shell. Without
+    /// =VALUE, the value comes from this shell. May be given several times.
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = clap::builder::StringValueParser::new().map(Variable::from))]
     pub env: Vec<Variable>,
 
-    /// A file of such variables, one a line. May be given several times; --env wins.
+    /// A file of such variables, one per line. May be given several times; --env takes precedence.
     #[arg(long = "env-file", value_name = "PATH")]
     pub env_files: Vec<PathBuf>,
 
-    /// Lets the clock be put forward at /_local/clock, for everything that runs here. It needs libfaketime.
+    /// Lets the clock be moved forward at /_local/clock, for everything that runs here. Needs libfaketime.
     #[arg(long)]
     pub movable_clock: bool,
 
-    /// Functions of one's own.
+    /// Your own functions.
     #[command(flatten)]
     pub functions: Functions,
 
-    /// A web origin whose pages may use the API, `http://localhost:5173`, or `*` for every one. May be given several times.
+    /// A web origin whose pages may use the API, for example `http://localhost:5173`, or `*` for every origin. May be given several
+    /// times.
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
     pub cors_origins: Vec<Origin>,
 
@@ -70,32 +71,32 @@ pub struct Options {
     #[arg(long, default_value_t = HELD_REQUESTS, value_name = "NUMBER")]
     pub held_requests: u32,
 
-    /// How often one caller may read a log in 10 seconds.
+    /// How often one caller may read logs in 10 seconds.
     #[arg(long, default_value_t = LOG_READS, value_name = "NUMBER")]
     pub log_reads: u32,
 
-    /// Takes callers' names from this header, to try out being several: each sees its own executions only. Requests
-    /// without it go on being one and the same other caller's.
+    /// Takes the caller's name from this header, to try out several callers: each sees only its own executions. All requests without
+    /// the header belong to one other caller.
     #[arg(long, value_name = "NAME")]
     pub owner_header: Option<HeaderName>,
 }
 
 impl Options {
-    /// A name that two jobs are given, if there is one.
+    /// A name that is given to two jobs, if there is one.
     pub(crate) fn task_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
         self.tasks.iter().map(|task| task.name.as_str()).find(|name| !seen.insert(*name))
     }
 }
 
-/// Functions of one's own, each a program that speaks Lambda's Runtime API.
+/// Your own functions, each a program that speaks Lambda's Runtime API.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Functions {
-    /// A Lambda function and the program that is it: anything that speaks the Runtime API. May be given several times.
+    /// A Lambda function and its program: anything that speaks the Runtime API. May be given several times.
     #[arg(long = "function", value_name = "NAME='COMMAND'")]
     pub plain: Vec<Named>,
 
-    /// A durable Lambda function and its program: anything on a durable execution SDK. May be given several times.
+    /// A durable Lambda function and its program: anything that uses a durable execution SDK. May be given several times.
     #[arg(long = "durable-function", value_name = "NAME='COMMAND'")]
     pub durable: Vec<Named>,
 }
@@ -107,7 +108,7 @@ pub struct Listen(pub SocketAddr);
 impl FromStr for Listen {
     type Err = String;
 
-    /// A port alone is one of 127.0.0.1. Of a name with several addresses it is the first one, IPv4 before IPv6.
+    /// A port alone means 127.0.0.1. If a name has several addresses, the first one is used, IPv4 before IPv6.
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(port) = text.parse::<u16>() {
             return Ok(Self((Ipv4Addr::LOCALHOST, port).into()));
@@ -128,16 +129,16 @@ impl FromStr for Listen {
     }
 }
 
-/// The name of a host, without a port: any may be used.
+/// A host name, without a port: the name allows every port.
 fn host_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.is_empty() || !text.chars().all(plain) {
-        return Err("use a host name without a scheme and a port, for example host.docker.internal".to_owned());
+        return Err("use a host name without scheme and port, for example host.docker.internal".to_owned());
     }
     Ok(text.to_owned())
 }
 
-/// A command and the name it goes by.
+/// A named command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// The name.
@@ -153,7 +154,7 @@ impl FromStr for Named {
         let (name, command) = text.split_once('=').ok_or("write it as NAME='COMMAND'")?;
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if name.is_empty() || name.len() > domain::limits::TASK_NAME_CHARS || !plain {
-            return Err("a name has 1 to 64 letters, digits, '-' and '_'");
+            return Err("a name must have 1 to 64 letters, digits, '-' and '_'");
         }
         if command.trim().is_empty() {
             return Err("the command is missing");

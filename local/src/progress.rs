@@ -1,5 +1,5 @@
-//! Prints the progress of executions on the terminal: a line when one is accepted, for each attempt, and when it ends. It reads
-//! what is written into their table, whoever writes it.
+//! Prints the progress of executions on the terminal: a line when one is accepted, for each attempt, and when it ends. It reads every
+//! write to their table.
 //!
 //! **Invariant**: no line contains a payload: no input, result, tag, or output of a job.
 
@@ -11,25 +11,25 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-/// Writes that wait to be printed. Beyond them, writes are skipped: the next write of the same execution tells what they did.
+/// How many writes may wait to be printed. Further ones are skipped; the next write of the same execution shows what they did.
 const WAITING: usize = 256;
 
 /// Longest error message of a line, in characters.
 const MESSAGE_CHARS: usize = 160;
 
-/// Where writes of the table are told. Clones tell the same listener; without one nothing is told.
+/// Receives writes of the table. Clones share the same listener; without one, nothing is printed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Progress(Option<mpsc::Sender<Bytes>>);
 
 impl Progress {
-    /// Prints lines from now on, in a thread of its own: a terminal may block.
+    /// Prints lines from now on, in a separate thread, because a terminal may block.
     pub(crate) fn printed(now: Timestamp) -> Self {
         let (sender, mut written) = mpsc::channel::<Bytes>(WAITING);
         std::thread::spawn(move || {
             let mut teller = Teller::new(now);
             while let Some(body) = written.blocking_recv() {
                 for line in teller.lines(&body) {
-                    // A terminal that is gone reads no more.
+                    // An error means that the terminal is gone.
                     let _ = writeln!(std::io::stdout(), "{line}");
                 }
             }
@@ -37,24 +37,24 @@ impl Progress {
         Self(Some(sender))
     }
 
-    /// Tells of a `PutItem` that has worked.
+    /// Reports a `PutItem` that has succeeded.
     pub(crate) fn written(&self, body: &Bytes) {
         if let Some(sender) = &self.0 {
-            // A terminal that is stopped must not hold up the stack, nor fill its memory.
+            // A terminal that is stopped must neither block the stack nor fill its memory.
             let _ = sender.try_send(body.clone());
         }
     }
 
-    /// Whether anybody listens.
+    /// Whether there is a listener.
     pub(crate) fn is_heard(&self) -> bool {
         self.0.is_some()
     }
 }
 
-/// What was told of each execution that is not over.
+/// What was printed for each execution that is not over.
 #[derive(Debug)]
 struct Teller {
-    /// When it began to listen: what happened before is no news.
+    /// When it began to listen. What happened before is not printed.
     began: Timestamp,
     told: HashMap<String, Told>,
 }
@@ -70,11 +70,11 @@ impl Teller {
         Self { began, told: HashMap::new() }
     }
 
-    /// The lines that the write of an item is worth.
+    /// The lines to print for the write of an item.
     fn lines(&mut self, body: &[u8]) -> Vec<String> {
         let Some(item) = item(body) else { return Vec::new() };
         let before = self.told.get(&item.execution_id);
-        // Writes come in the order in which they were answered, which need not be that in which they were made.
+        // Writes come in the order in which they were answered, which may differ from the order in which they were made.
         if before.is_some_and(|before| item.version <= before.version) {
             return Vec::new();
         }
@@ -83,7 +83,7 @@ impl Teller {
         let new = item.timeline.iter().skip(seen.map_or(0, |place| place + 1));
         let new = new.filter(|entry| seen.is_some() || entry.at >= self.began);
         let lines = new.filter_map(|entry| item.line(entry)).collect();
-        // What is over, and need not be looked after, does not change any more.
+        // An execution that is over and not due does not change any more.
         if item.finished_at.is_some() && item.due.is_none() {
             self.told.remove(&item.execution_id);
         } else {
@@ -94,14 +94,14 @@ impl Teller {
     }
 }
 
-/// The body of a `PutItem`, as far as it is told of.
+/// The body of a `PutItem`, as far as it matters here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Put {
     item: serde_dynamo::Item,
 }
 
-/// The item of an execution, as far as it is told of.
+/// The item of an execution, as far as it matters here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Item {
@@ -123,7 +123,7 @@ fn item(body: &[u8]) -> Option<Item> {
 }
 
 impl Item {
-    /// A line for something that happened; `None` if it is not worth one.
+    /// A line for a timeline entry; `None` if it is not printed.
     fn line(&self, entry: &Entry) -> Option<String> {
         let detail = entry.detail.as_deref().unwrap_or_default();
         let (attempt, rest) = detail.split_once(": ").unwrap_or((detail, ""));

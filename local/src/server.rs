@@ -1,7 +1,7 @@
-//! Serves the API to whoever connects: no client can take what the others need, however slow, silent or many they are.
+//! Serves the API, with limits so that slow, silent or numerous clients cannot exhaust what the others need.
 //!
-//! On AWS this is API Gateway's work. The AWS endpoints beside it are for this machine's own SDKs, which keep connections for
-//! long, and are served without limits.
+//! On AWS, API Gateway does this. The AWS endpoints are for SDKs on this machine, which keep connections open for a long time, and are
+//! served without limits.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,8 +17,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// How long a client may take to send a request's head, or to think of the next request: as long as API Gateway takes to
-/// answer one.
+/// How long a client may take to send a request's head, or to begin the next request: as long as API Gateway may take to answer one.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 
 /// Most bytes of a request's head; API Gateway takes 10,240
@@ -32,7 +31,7 @@ const FILES: u64 = 65_536;
 /// How long to wait when there are no files left for a new connection.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
-/// Takes as many open files as the machine gives: what is usual at first, 1,024, is soon used up by connections.
+/// Raises the limit of open files as far as the machine allows: connections soon use up the usual default of 1,024.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = limit.maximum.unwrap_or(FILES).min(FILES);
@@ -53,12 +52,12 @@ fn most_connections() -> usize {
 /// Most connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Listens. Each connection sends what it has at once: answers are small and awaited, and a part of one that is held back until
-/// the part before it is acknowledged comes 40 ms late. The kernel hands this on from a listener to its connections.
+/// Listens, with `TCP_NODELAY`: responses are small and awaited, and a part that is held back until the previous part is acknowledged
+/// comes 40 ms late. Connections inherit this option from the listener.
 ///
 /// # Errors
 ///
-/// The address is taken, or is none of this machine's.
+/// If the address is in use, or does not belong to this machine.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -87,7 +86,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             Ok((stream, _)) => return stream,
             Err(why) if gone(&why) => {}
             Err(why) => {
-                tracing::error!(%why, "no connection can be taken");
+                tracing::error!(%why, "connections cannot be accepted");
                 tokio::time::sleep(OUT_OF_FILES).await;
             }
         }
@@ -107,7 +106,7 @@ async fn converse(stream: TcpStream, router: Router) -> Result<(), hyper::Error>
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES)
-        // Who says that nothing more will come still wants its answer, as `nc -N` does.
+        // A client that has closed its sending side still wants its response, for example `nc -N`.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await

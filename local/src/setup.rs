@@ -26,10 +26,10 @@ const CALLBACK: &str = "longhaul-callback";
 const RECONCILER: &str = "longhaul-reconciler";
 const ALIAS: &str = "live";
 
-/// Whom everything belongs to here.
+/// The owner of everything in the local stack.
 const OWNER: &str = "local";
 
-/// What every function and every task gets: the way to this stack, its mark, and enough of the machine to find programs.
+/// The environment of every function and every task: how to reach this stack, its mark, and enough of the shell's to find programs.
 pub(crate) fn base_environment(aws_url: &str, data: &Path) -> Vec<(String, String)> {
     let machine = Environment::of_process();
     let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_LOG"]
@@ -48,8 +48,8 @@ pub(crate) fn base_environment(aws_url: &str, data: &Path) -> Vec<(String, Strin
     inherited.chain(aws).chain([leftovers::mark(data)]).collect()
 }
 
-/// What every task gets beside that, and the variables of the command line, which come last. Python holds back what it prints to a pipe until there are 8 KB of it, and the log of a
-/// job would stay empty for as long; a job that wants that sets the variable to nothing.
+/// The environment of every task: `base`, its own variables, and those of the command line, which come last. Python buffers up to 8 KB
+/// of what it prints to a pipe, and the log of a job would stay empty for as long. A job that wants that can empty the variable.
 pub(crate) fn task_environment(base: &[(String, String)], given: Vec<(String, String)>) -> Vec<(String, String)> {
     base.iter().cloned().chain([("PYTHONUNBUFFERED".to_owned(), "1".to_owned())]).chain(given).collect()
 }
@@ -73,7 +73,7 @@ fn live(function: &str) -> String {
     format!("{function}:{ALIAS}")
 }
 
-/// The API's callers: the machine's owner, or whoever they say they are.
+/// How the API identifies callers: all as the machine's owner, or by the name in their header.
 pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
     let owner = Owner::new(OWNER);
     match owner_header {
@@ -82,7 +82,7 @@ pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
     }
 }
 
-/// Longhaul's own functions, which are this program started again, and those of the command line.
+/// Longhaul's own functions, which are further processes of this program, and those of the command line.
 pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Functions) -> Vec<Function> {
     let tasks = serde_json::to_string(catalog).unwrap_or_default();
     let own = [
@@ -114,7 +114,7 @@ pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Function
     };
     let plain = more.plain.iter().map(|named| shell(named, None));
     let more_durable = more.durable.iter().map(|named| {
-        // One that takes the place of the stack's own is configured as that is.
+        // A function that replaces one of the stack's own has the same configuration.
         let own = [SYNC, CALLBACK].contains(&named.name.as_str());
         shell(named, Some(durable_for(if own { LONGEST } else { SYNCHRONOUS })))
     });
@@ -126,12 +126,12 @@ pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Function
     own.into_iter().chain(plain).chain(more_durable).collect()
 }
 
-/// The queue of what the reconciler is told.
+/// The queue of the reconciler's events.
 pub(crate) fn notices() -> Queue {
     Queue { arn: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:longhaul-notices"), function: RECONCILER.to_owned() }
 }
 
-/// Whom AWS tells what: the rules of `template.yaml`.
+/// The event rules of `template.yaml`.
 pub(crate) fn rules() -> Vec<Rule> {
     let to = |id: &str, arn: String| {
         vec![Target { id: id.to_owned(), arn, input: None, input_path: None, more: serde_json::Map::new() }]
@@ -172,7 +172,7 @@ pub(crate) fn rules() -> Vec<Rule> {
 /// The longest that a durable execution may take: an execution's own deadline comes before.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
-/// Short enough for a synchronous invoke, so that both ways to start one can be tried.
+/// Short enough for a synchronous invoke, so that both ways of starting one can be tried.
 const SYNCHRONOUS: Duration = Duration::from_mins(15);
 
 fn durable_for(execution_timeout: Duration) -> DurableConfig {

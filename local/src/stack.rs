@@ -1,4 +1,4 @@
-//! The whole stack: starts its parts in the order in which they need each other, and stops them in the other.
+//! The whole stack: starts its components in the order of their dependencies, and stops them in reverse.
 
 use std::{
     fs::File,
@@ -34,7 +34,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// How long the stack before may take to be gone.
+/// How long a previous stack may take to exit.
 const LEAVING: Duration = Duration::from_secs(2);
 
 /// A running stack.
@@ -47,19 +47,19 @@ pub struct Stack {
     ecs: Ecs,
     lambda: Lambda,
     running: Vec<JoinHandle<()>>,
-    /// Held for as long as the stack runs: two stacks over one directory would undo each other's work.
+    /// Held for as long as the stack runs: two stacks with the same directory would destroy each other's work.
     _lock: File,
 }
 
 /// Why a stack could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address is taken, or is not this machine's.
+    /// An address is in use, or does not belong to this machine.
     #[error("cannot listen on {address}: {why}; choose another with {option}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What chooses another one.
+        /// The option for another one.
         option: &'static str,
         /// What the operating system says.
         why: io::Error,
@@ -73,7 +73,7 @@ pub enum StartError {
         why: String,
     },
     /// A name is given to two programs.
-    #[error("{option} gives the name `{name}` twice; give each program a name of its own")]
+    #[error("{option} gives the name `{name}` twice; give each program its own name")]
     Twice {
         /// The option.
         option: &'static str,

@@ -1,10 +1,10 @@
-//! A job that is a command: a process group of its own below the worker.
+//! A job that is a command: a separate process group, started by the worker.
 //!
-//! Signals go to the whole group, so that they reach the program behind a shell, a pipe or a fork. The worker alone waits for
-//! processes, and for all that become its children: as the first process of a container it inherits every orphan.
+//! Signals go to the whole group, so that they reach the program behind a shell, a pipe or a fork. Only the worker reaps processes,
+//! including orphaned ones, which it inherits as the first process of a container.
 //!
-//! **Invariant**: the worker outlives its command and nothing else. What the command leaves running is not waited for, unless
-//! the job is being stopped: then all of the group has the time until the task is killed. After that it is killed.
+//! **Invariant**: the worker waits for its command and nothing else. It does not wait for processes that the command leaves running,
+//! unless the job is being stopped: then the whole group has time until shortly before the task is killed, and is killed after that.
 
 use std::{
     cell::Cell,
@@ -42,35 +42,35 @@ use crate::{
     stops::{Stop, Stops, Told},
 };
 
-/// Longest single string of a program's environment on Linux, its NUL included: `MAX_ARG_STRLEN`
-/// (<https://man7.org/linux/man-pages/man2/execve.2.html>). One that is longer makes the program impossible to start.
+/// Longest single string of a program's environment on Linux, including its NUL: `MAX_ARG_STRLEN`
+/// (<https://man7.org/linux/man-pages/man2/execve.2.html>). With a longer one, the program cannot be started.
 const ENVIRONMENT_STRING_BYTES: usize = 128 * 1024;
 
-/// How long before the end of the stop timeout the rest of a stopped job is killed: what the job came to has to be recorded
-/// before the task is killed.
+/// How long before the end of the stop timeout the rest of a stopped job is killed, so that its outcome can be recorded before the
+/// task is killed.
 pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
-/// How long what was killed may take to be gone.
+/// How long killed processes may take to be gone.
 const REAPED: Duration = Duration::from_millis(500);
 
-/// How often is looked whether anything of a stopped job still runs.
+/// How often to check whether any process of a stopped job is still running.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long the pipes may be silent after the command's end. What the command itself printed is in them by then, and is waited
-/// for as long as the log takes no more of it; otherwise only a grandchild that holds them open makes this wait long.
+/// How long the pipes may be silent after the command's end. Everything that the command itself printed is in them by then, and the
+/// worker waits for it as long as the log is slow. Otherwise, only a grandchild that holds the pipes open makes this wait long.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// How much is read at once: all that a pipe holds on Linux, and so all that a command has left in one that has ended.
+/// How much is read at once: the capacity of a pipe on Linux, and so everything that a command that has ended can have left in it.
 const CHUNK: usize = 64 * 1024;
 
-/// Runs a command to its end, and passes on what it prints. A stopped one may take `stop_timeout`.
+/// Runs a command to its end, and passes on its output. If it is stopped, it has `stop_timeout`.
 pub(crate) async fn run(
     command: &[OsString],
     input: &Json,
     stops: &mut Stops,
     stop_timeout: Duration,
 ) -> io::Result<Finished> {
-    // Before there is a child: none may end unseen.
+    // Before there is a child, so that the end of none is missed.
     let children = signal(SignalKind::child())?;
     adopt_orphans();
     let file = ResultFile::prepare();
@@ -110,24 +110,24 @@ pub(crate) async fn run(
     Ok(Finished { output, source, tail, stop, ..Finished::of(exit, clock::now()) })
 }
 
-/// Makes orphans below the worker its children, as they are where it is the first process of a container.
+/// Makes orphaned descendants children of the worker, as they are if it is the first process of a container.
 fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     {
-        // Without it they are somebody else's, who reaps them.
+        // If this fails, another process reaps them.
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     }
 }
 
-/// The command's process, or the exit code that shells have for its not starting, and why.
+/// Starts the command. If that fails: the exit code that shells would report, and why.
 fn start(command: &[OsString], input: &Json, file: Option<&ResultFile>) -> Result<Child, (i32, String)> {
     let Some((program, arguments)) = command.split_first() else {
         return Err((NOT_FOUND, "there is no command to run".to_owned()));
     };
     let mut start = Command::new(program);
     start.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    // The rest of the environment is the command's too: EXECUTION_ID, the task's role, and what its image sets. Where the
-    // worker reads and records is the worker's business.
+    // The command gets the rest of the environment: EXECUTION_ID, the task's role, and what its image sets. Only the worker needs to
+    // know where it reads and records.
     for name in [config::EXECUTIONS_TABLE, config::INPUT_TABLE, config::REPORT_TABLE, config::REPORT_KEY] {
         start.env_remove(name);
     }
@@ -150,11 +150,11 @@ fn fits_environment(input: &Json) -> bool {
     config::INPUT.len() + "=".len() + input.text().len() < ENVIRONMENT_STRING_BYTES
 }
 
-/// The command's process group, and whatever else becomes a child of the worker.
+/// The command's process group, and other processes that become children of the worker.
 #[derive(Debug)]
 struct Group {
     leader: Pid,
-    /// Tells that a child has ended: one or several.
+    /// Signals that one or several children have ended.
     children: unix::Signal,
     /// How the command ended.
     ended: Option<WaitStatus>,
@@ -163,19 +163,19 @@ struct Group {
 }
 
 impl Group {
-    /// Waits for the command's end, and reaps whatever ends before. Cancel safe.
+    /// Waits for the command's end, and reaps other children that end before. Cancel safe.
     async fn ended(&mut self) -> Exit {
         loop {
             let none_left = self.reap();
             match self.ended {
                 Some(status) => return exit(status),
-                None if none_left => return Exit::Lost("somebody else waited for the command".to_owned()),
+                None if none_left => return Exit::Lost("another process reaped the command".to_owned()),
                 None => self.children.recv().await,
             };
         }
     }
 
-    /// Reaps all that has ended; whether no child is left.
+    /// Reaps all children that have ended. Returns whether no child is left.
     fn reap(&mut self) -> bool {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -192,7 +192,7 @@ impl Group {
         }
     }
 
-    /// Waits until nothing of the group runs.
+    /// Waits until no process of the group is running.
     async fn gone(&mut self) {
         loop {
             self.reap();
@@ -203,8 +203,7 @@ impl Group {
         }
     }
 
-    /// Passes on a signal. SIGTERM tells to stop once: at a deadline, the worker's own and that of whoever stops the task for it
-    /// are one.
+    /// Passes on a signal, but SIGTERM only once: at a deadline, the worker sends one itself, and ECS another when it stops the task.
     fn tell(&mut self, told: Told) {
         let signal = told.signal();
         if let Told::Stop(_) = told {
@@ -217,7 +216,7 @@ impl Group {
         self.signal(signal);
     }
 
-    /// How the job ended. If a shell died of the signal that told the job to stop, the program that it waited for says.
+    /// How the job ended. If a shell died of the signal that stopped the job, the program that it was waiting for decides.
     fn exit(&self, of_leader: Exit) -> Exit {
         match (&self.stopping, self.ended) {
             (Some((signal, foreground)), Some(ended)) => exit(foreground.ended(ended, signal.as_raw())),
@@ -225,7 +224,7 @@ impl Group {
         }
     }
 
-    /// A group that is gone needs no signal.
+    /// Signals the group, if it still exists.
     fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.leader, signal);
     }
@@ -239,9 +238,9 @@ fn exit(status: WaitStatus) -> Exit {
     }
 }
 
-/// Waits for the command's end; if the job is being stopped, for the rest of its group; then for what is still in its pipes.
-/// While something is being written, it is the log that is slow: the rest of the output may hold the result, and is waited
-/// for until somebody wants the task to stop.
+/// Waits for the command's end; if the job is being stopped, for the rest of its group; then for what is still in its pipes. If
+/// output is still being written then, the log is slow. The rest of the output may contain the result, so the worker waits for it until
+/// the task is to stop.
 async fn see_off(
     group: &mut Group,
     stops: &mut Stops,
@@ -258,7 +257,7 @@ async fn see_off(
                 if let Told::Stop(stop) = told {
                     let now = Instant::now();
                     stopped = stopped.or(Some((stop, now)));
-                    // Whoever sends a signal kills the task if it takes too long. The deadline is the worker's.
+                    // Whoever sent a signal kills the task if it takes too long. Only at the deadline, the worker has to do that.
                     if stop == Stop::Deadline {
                         kill_at = Some(now + stop_timeout);
                     }
@@ -293,7 +292,7 @@ async fn see_off(
             () = sleep(DRAIN) => if flow.writing.get() == 0 || stopped.is_some() {
                 break;
             },
-            // It is no longer the command's business.
+            // The command has ended, so it does not get this signal.
             told = stops.told() => if matches!(told, Told::Stop(_)) {
                 break;
             },
@@ -304,15 +303,15 @@ async fn see_off(
     (group.exit(exit), stopped.map(|(stop, _)| stop))
 }
 
-/// Gives the command its input, then the end of it. A command need not read it.
+/// Writes the command's input to its stdin and closes it. A command does not have to read it.
 async fn feed(stdin: Option<ChildStdin>, input: &Json) {
     if let Some(mut stdin) = stdin {
-        // An error says that nobody reads any more.
+        // An error means that the command no longer reads.
         let _ = stdin.write_all(input.text().as_bytes()).await;
     }
 }
 
-/// How far a command's output is.
+/// The state of a command's output.
 #[derive(Debug, Default)]
 struct Flow {
     /// The command has ended.
@@ -321,7 +320,7 @@ struct Flow {
     writing: Cell<u32>,
 }
 
-/// Passes on what comes, until nothing of the command's can come any more.
+/// Passes on output until no more can come from the command.
 async fn pass_on(
     from: Option<impl AsyncRead + Unpin>,
     mut to: impl AsyncWrite + Unpin,
@@ -340,7 +339,7 @@ async fn pass_on(
         }
         let bytes = buffer.get(..length).unwrap_or_default();
         see(bytes);
-        // A log that is closed is no reason to lose the result.
+        // If the log is closed, the result must still not be lost.
         flow.writing.set(flow.writing.get() + 1);
         open = open && to.write_all(bytes).await.is_ok() && to.flush().await.is_ok();
         flow.writing.set(flow.writing.get() - 1);

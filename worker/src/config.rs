@@ -1,4 +1,4 @@
-//! What the worker reads from its environment: what the workflow that started the task put there.
+//! What the worker reads from its environment. The workflow that started the task set it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use aws::config::{Environment, Misconfigured};
 use domain::{Attempt, ExecutionId, Json};
 use jiff::Timestamp;
 
-/// The variable that carries the input, to the worker and on to its command.
+/// The variable with the input, for the worker and its command.
 pub(crate) const INPUT: &str = "EXECUTION_INPUT";
 /// The variable that names the file that a job may write its result to.
 pub(crate) const RESULT_FILE: &str = "EXECUTION_RESULT_FILE";
@@ -19,35 +19,35 @@ pub(crate) const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
 pub(crate) const REPORT_TABLE: &str = "REPORT_TABLE";
 pub(crate) const REPORT_KEY: &str = "REPORT_KEY";
 
-/// What this task was started for. All of it may be absent: then somebody runs the image by hand.
+/// The worker's configuration. If all of it is absent, somebody is running the image by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// `EXECUTION_ID`: the execution.
     pub(crate) id: Option<ExecutionId>,
-    /// `EXECUTION_ATTEMPT`: which try of it this is; the first if absent.
+    /// `EXECUTION_ATTEMPT`: the attempt; the first if absent.
     pub(crate) attempt: Attempt,
-    /// `EXECUTION_DEADLINE`: when the job has to be over, in RFC 3339.
+    /// `EXECUTION_DEADLINE`: when the job must be over, in RFC 3339.
     pub(crate) deadline: Option<Timestamp>,
-    /// `EXECUTION_STOP_TIMEOUT`: how many seconds the task has to end once it is stopped, as its `stopTimeout`; 30 if absent, as
+    /// `EXECUTION_STOP_TIMEOUT`: how many seconds the task has once it is stopped, the same as its `stopTimeout`; 30 if absent, as
     /// in ECS (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>).
     pub(crate) stop_timeout: Duration,
     /// `EXECUTION_INPUT` or `INPUT_TABLE`: where the input is.
     pub(crate) input: Source,
-    /// `EXECUTIONS_TABLE`: where the outcome is to be recorded. Absent if somebody else looks after that.
+    /// `EXECUTIONS_TABLE`: where to record the outcome. Absent if the workflow records it.
     pub(crate) record: Option<Item>,
-    /// `REPORT_TABLE` and `REPORT_KEY`: where to report the outcome for somebody else to record. Absent if nobody reads reports:
-    /// an older version started the task, or somebody by hand.
+    /// `REPORT_TABLE` and `REPORT_KEY`: where to report the outcome, for the workflow or the reconciler. Absent if nobody reads
+    /// reports, because an older version started the task, or somebody started it by hand.
     pub(crate) report: Option<ReportPlace>,
-    /// `ECS_CONTAINER_METADATA_URI_V4`: where the ECS agent tells of the task.
+    /// `ECS_CONTAINER_METADATA_URI_V4`: the endpoint of the ECS agent that describes the task.
     pub(crate) metadata: Option<String>,
 }
 
 /// Where the input is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Here.
+    /// This value.
     Given(Json),
-    /// In the execution's item: it is too large for a variable.
+    /// In the execution's item, because it is too large for a variable.
     Item(Item),
     /// On the worker's own stdin.
     Stdin,
@@ -113,7 +113,7 @@ impl Config {
     }
 }
 
-/// A variable that may be absent, but not unreadable.
+/// A variable that may be absent, but must be valid.
 fn given<T, E: ToString>(env: &mut Environment, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
     env.optional(name)?;
     env.parsed(name, |text| parse(text).map(Some).map_err(|why| why.to_string()))

@@ -1,6 +1,6 @@
-//! The demonstration job of the pattern: takes a message, works on it for as long as it is told, and says so.
+//! The demonstration job: takes a message, works on it for as long as it is told, and prints its progress.
 //!
-//! **Invariant**: it knows nothing of the worker. The worker runs it as it runs any command.
+//! **Invariant**: it knows nothing about the worker. The worker runs it like any command.
 
 use std::{
     io::{self, Write as _},
@@ -16,7 +16,7 @@ use serde_json::Number;
 
 use crate::job::BAD_INPUT;
 
-/// Progress is told so many times.
+/// How many times progress is printed.
 const PARTS: u32 = 4;
 
 #[derive(Debug, Deserialize)]
@@ -24,7 +24,7 @@ const PARTS: u32 = 4;
 struct Input {
     #[serde(default)]
     message: String,
-    /// In seconds. Kept as it is written: it is part of the result.
+    /// In seconds. Kept as it was written, because it is part of the result.
     #[serde(default = "zero")]
     processing_time: Number,
 }
@@ -41,14 +41,14 @@ struct Output {
 enum BadInput {
     #[error("cannot read stdin: {0}")]
     Stdin(#[from] io::Error),
-    #[error("the input has to be like {{\"message\": \"hello\", \"processingTime\": 10}}: {0}")]
+    #[error("the input must be like {{\"message\": \"hello\", \"processingTime\": 10}}: {0}")]
     Shape(#[from] serde_json::Error),
-    #[error("processingTime has to be a number of seconds from 0 to {}", limits::TIMEOUT.as_secs())]
+    #[error("processingTime must be a number of seconds from 0 to {}", limits::TIMEOUT.as_secs())]
     Time,
 }
 
-/// Runs the demonstration job in this process: input on stdin, progress and result on stdout. A signal ends it as it ends
-/// any program that does nothing about signals.
+/// Runs the demonstration job in this process: input on stdin, progress and result on stdout. It does not handle signals, so a
+/// signal ends it.
 pub async fn demo() -> ExitCode {
     let read = io::read_to_string(io::stdin()).map_err(BadInput::from).and_then(|text| read(&text));
     let (input, time) = match read {
@@ -60,7 +60,7 @@ pub async fn demo() -> ExitCode {
     };
     match work(input, time).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Nobody listens: nothing is left to be said.
+        // stdout is closed, so there is nothing left to do.
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -76,7 +76,7 @@ async fn work(input: Input, time: Duration) -> io::Result<()> {
     writeln!(stdout, "{}", serde_json::to_string(&output)?)
 }
 
-/// `null` is the input of somebody who gave none.
+/// Reads the input; `null` means that there is none.
 fn read(text: &str) -> Result<(Input, Duration), BadInput> {
     let input: Option<Input> = serde_json::from_str(text)?;
     let input = input.unwrap_or_else(|| Input { message: String::new(), processing_time: zero() });

@@ -10,20 +10,20 @@ use jiff::Timestamp;
 
 use crate::stops::Stop;
 
-/// Exit code of a worker that failed itself, as `env`, `timeout` and `docker run` have it.
+/// Exit code of a worker that failed itself, as in `env`, `timeout` and `docker run`.
 pub(crate) const OWN_FAILURE: u8 = 125;
 
-/// Exit code for a job that ended with 0 only because its deadline passed, as `timeout` has it.
+/// Exit code for a job that exited with 0 only because its deadline passed, as in `timeout`.
 const DEADLINE_PASSED: i32 = 124;
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finished {
-    /// How its process, or what stands for it, ended.
+    /// How its process ended, or its future.
     pub(crate) exit: Exit,
     /// Its result.
     pub(crate) output: Output,
-    /// Where that was looked for.
+    /// Where the result comes from.
     pub(crate) source: ResultSource,
     /// The end of what it printed on stderr, or on stdout if that is empty.
     pub(crate) tail: String,
@@ -34,7 +34,7 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    /// An end of which nothing else is known.
+    /// An end without output, of which only the exit is known.
     pub(crate) fn of(exit: Exit, at: Timestamp) -> Self {
         let (output, source) = (Output::None, ResultSource::None);
         Self { exit, output, source, tail: String::new(), stop: None, at }
@@ -46,8 +46,8 @@ impl Finished {
         Self { stop: Some(stop), ..Self::of(exit, at) }
     }
 
-    /// What is to be said of it. A signal says that the task was stopped, and not why: only the execution's state tells
-    /// whether it was cancelled.
+    /// The report of it. A signal means that the task was stopped, but not why: only the execution's state says whether it was
+    /// cancelled.
     pub(crate) fn report(&self) -> Report {
         let ending = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
         let told = self.stop.map(|stop| match stop {
@@ -57,11 +57,11 @@ impl Finished {
         Report::new(ending, told)
     }
 
-    /// Prints the result as the last line of stdout: where nobody records it, the log is where it is looked for.
+    /// Prints the result as the last line of stdout. If it is not recorded, it is read from the log.
     ///
     /// # Errors
     ///
-    /// The job exited with 0, and its result file cannot be taken: an older document in the log would pass for its result.
+    /// If the job exited with 0 and its result file is not valid: otherwise, an earlier document in the log would be taken as its result.
     pub(crate) fn print_result(&self) -> io::Result<()> {
         match &self.output {
             Output::Json(json) => {
@@ -81,9 +81,9 @@ impl Finished {
         }
     }
 
-    /// The worker's own exit code, which is the job's. If the end is not recorded or reported (`is_known`), only the exit code tells
-    /// how the job ended, and a job that was told to stop must not look completed: ECS sends a signal also when another
-    /// container of the task has ended, and its description of the task does not mention that.
+    /// The worker's own exit code, which is the job's. If the outcome is not recorded or reported (`is_known`), only the exit code says
+    /// how the job ended, and a job that was told to stop must not look completed: ECS also sends a signal when another container of the
+    /// task has ended, and its description of the task does not mention that.
     pub(crate) fn exit_code(&self, is_known: bool) -> u8 {
         let code = match (self.exit.code(), self.stop) {
             (Some(code), _) if is_known => Some(code),

@@ -1,4 +1,4 @@
-//! The job's input, from wherever it is.
+//! Reads the job's input from its source.
 
 use std::io::{self, IsTerminal as _, Read as _};
 
@@ -14,13 +14,13 @@ use crate::{
 /// Why there is no input.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoInput {
-    /// The worker's stdin has something else.
+    /// The worker's stdin is not a valid input.
     #[error("stdin is not one JSON value of at most {} bytes", limits::INPUT_BYTES)]
     NotJson,
     /// The worker's stdin cannot be read.
     #[error("cannot read stdin")]
     Stdin(#[source] io::Error),
-    /// The item is not there.
+    /// The item does not exist.
     #[error("there is no execution {0}")]
     NotFound(ExecutionId),
     /// The item cannot be read.
@@ -29,8 +29,8 @@ pub(crate) enum NoInput {
 }
 
 impl Source {
-    /// Reads stdin, if the input is there, and leaves other sources as they are. This blocks, and has to come before
-    /// signals are caught: whoever waits at a terminal wants Ctrl-C to work.
+    /// Reads stdin, if the input is there, and leaves other sources as they are. This blocks, and must come before signals are
+    /// caught, so that Ctrl-C works while a person at a terminal is waiting.
     pub(crate) fn without_stdin(self) -> Result<Self, NoInput> {
         match self {
             Self::Given(_) | Self::Item(_) => Ok(self),
@@ -48,7 +48,7 @@ impl Source {
     }
 }
 
-/// Nothing is `null`: an ECS task has an empty stdin.
+/// Reads stdin. An empty one means `null`, because an ECS task has an empty stdin.
 fn from_stdin() -> Result<Json, NoInput> {
     let stdin = io::stdin();
     if stdin.is_terminal() {

@@ -1,4 +1,4 @@
-//! A job that is a future of this process: it ends as a command that did the same would.
+//! A job that is a future in this process. It ends in the same way as a command that does the same.
 
 use std::{fmt::Display, future::Future, io::Write as _, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{finished::Finished, stops::Stops};
 
-/// How long a job that never awaits may take to notice that it is to end.
+/// How long a job that never awaits may take to notice that it has to end.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Exit code for an error that the job returned.
@@ -43,7 +43,7 @@ where
     let mut running = JoinSet::new();
     running.spawn(async move {
         let result = future.await.map_err(|error| error.to_string())?;
-        serde_json::to_string(&result).map_err(|why| format!("the result is no JSON: {why}"))
+        serde_json::to_string(&result).map_err(|why| format!("the result is not valid JSON: {why}"))
     });
     let (mut stop, mut give_up_at) = (None, None);
     let joined = loop {
@@ -54,7 +54,7 @@ where
                 running.abort_all();
                 give_up_at = give_up_at.or_else(|| Some(Instant::now() + GRACE));
             }
-            // A job that never awaits does not notice that it is cancelled. It ends with the process.
+            // A job that never awaits does not notice that it is cancelled; it ends with the process.
             () = sleep_until(give_up_at.unwrap_or_else(Instant::now)), if give_up_at.is_some() => break None,
         }
     };
@@ -72,9 +72,9 @@ where
 }
 
 fn completed(result: &str) -> Finished {
-    // A log that takes no more is no reason to lose the result.
+    // If the log is closed, the result must still not be lost.
     let _ = writeln!(std::io::stdout(), "{result}");
-    // It is known to be the result: any value will do, as in a file.
+    // It is known to be the result, so any JSON value is allowed, as in a file.
     ended(Exit::Code(0), Output::of_file(result.as_bytes()), String::new())
 }
 

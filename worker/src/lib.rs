@@ -1,8 +1,8 @@
 //! Runs a job inside an ECS task: any command, or a future of a Rust program.
 //!
-//! The job gets its input, what it prints is passed on, the file that it writes or the last JSON document that it prints is its
-//! result, and its end is the worker's end.
-//! Signals reach it, its deadline ends it. In the callback pattern the worker also records what the job came to.
+//! The worker gives the job its input, passes on what it prints, and takes its result from the file that it writes or from the last JSON
+//! document that it prints. It passes on signals, stops the job at its deadline, and exits with the job's exit code. In the callback
+//! pattern, it also records the outcome.
 //!
 //! **Invariant**: what the worker itself logs is never a JSON value; see [`init_logs`].
 
@@ -40,16 +40,16 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// The worker's command line.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Runs the demonstration job in this very process.
+    /// Runs the demonstration job in this process.
     #[arg(long, hide = true, conflicts_with = "command")]
     demo: bool,
-    /// The command to run and its arguments, or else a demonstration job.
+    /// The command to run and its arguments; the demonstration job if absent.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
-/// The whole program `worker`. `demo` is the command that runs its demonstration job: this program again, with `--demo`,
-/// so that signals, the deadline and the output of the demonstration go the way that any command's go.
+/// The whole program `worker`. `demo` is the command that runs its demonstration job: this program again, with `--demo`, so that
+/// signals, the deadline and the output work as for any other command.
 pub async fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
     if args.demo {
         return self::demo().await;
@@ -61,16 +61,16 @@ pub async fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Runs a command to its end, and returns its exit code: 128 and the signal for one that was killed, 126 or 127 for one
-/// that could not be started, 125 if the worker itself failed.
+/// Runs a command to its end, and returns its exit code: 128 plus the signal's number if it was killed, 126 or 127 if it could not be
+/// started, 125 if the worker itself failed.
 pub async fn run_command(config: Config, command: Vec<OsString>) -> ExitCode {
     let stop_timeout = config.stop_timeout;
     see_through(config, Signals::All, async |input, stops| command::run(&command, &input, stops, stop_timeout).await)
         .await
 }
 
-/// Runs a Rust program's job to its end, in the same way: what it returns is the result, its error is the failure. At the
-/// deadline, and when the task is stopped, the future is dropped.
+/// Runs a job in a Rust program to its end, in the same way. The value that it returns is the result; if it returns an error, the job has
+/// failed. At the deadline, and when the task is stopped, the future is dropped.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;
@@ -101,17 +101,16 @@ where
     };
     let code = runtime
         .block_on(see_through(config, Signals::ToStop, async |input, stops| Ok(job::run(job, &input, stops).await)));
-    // A job that never awaits cannot be cancelled: it must not keep the process from ending.
+    // A job that never awaits cannot be cancelled, and must not keep the process from ending.
     runtime.shutdown_background();
     code
 }
 
-/// Plain lines on stderr, not the JSON of our other programs: the `sync` workflow reads stdout and stderr from one log
-/// stream and looks for the job's result in it. It is the job's log: the worker says something there only if what the job came
-/// to is at risk.
+/// Logs plain lines to stderr, not JSON like our other programs: the `sync` workflow reads stdout and stderr from one log stream and
+/// looks for the job's result in it. It is the job's log, so the worker writes to it only if the job's outcome may be lost.
 pub fn init_logs() {
     let logs = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_max_level(LevelFilter::ERROR);
-    // A program that has logs of its own keeps them.
+    // If the program has already set up logging, that is kept.
     let _ = logs.try_init();
 }
 
@@ -124,7 +123,7 @@ fn own_failure(why: &(dyn Error + 'static)) -> ExitCode {
     ExitCode::from(OWN_FAILURE)
 }
 
-/// What the job's end made the worker's exit code, with all that is around a job.
+/// Runs a job with everything around it, and returns the worker's exit code.
 async fn see_through(
     config: Config,
     signals: Signals,
@@ -142,12 +141,12 @@ async fn see_through(
     .await
 }
 
-/// Which signals are the job's.
+/// Which signals are passed to the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signals {
-    /// Every one.
+    /// All of them.
     All,
-    /// Those that ask it to end.
+    /// Those that tell it to end.
     ToStop,
 }
 
@@ -161,7 +160,7 @@ async fn attempt(
     let mut stops = if signals == Signals::All { stops.and_all_signals()? } else { stops };
     let (record, place) = (Record::of(&config).await, config.report.clone());
     let begun = tokio::select! {
-        // A job whose deadline has passed does not begin.
+        // If the deadline has passed, the job does not begin.
         biased;
         stop = stops.next() => Begun::Stopped(stop),
         begun = begin(config, record.as_ref()) => begun?,
@@ -191,7 +190,7 @@ async fn attempt(
     };
     if ended == Ended::Failed {
         tracing::error!(
-            "the end could not be recorded: the reconciler takes the exit code from ECS, the result from the log"
+            "the outcome could not be recorded; the reconciler takes the exit code from ECS and the result from the log"
         );
         finished.print_result()?;
     } else if !is_known && record.is_none() && finished.source == ResultSource::File {
@@ -200,25 +199,25 @@ async fn attempt(
     Ok(finished.exit_code(is_known))
 }
 
-/// How long the worker keeps trying to record or report the end once the task is being stopped. SIGKILL follows after the stop
+/// How long the worker keeps trying to record or report the outcome once the task is being stopped. SIGKILL follows after the stop
 /// timeout, 30 s by default, and would replace the exit code.
 const LAST_TRIES: Duration = Duration::from_secs(10);
 
-/// Returns when the time to record or report the end is up: at the deadline at once, since a task that is stopped then counts as
-/// timed out even if its job completed in time.
+/// Returns when the time to record or report the outcome is up. At the deadline, it returns at once, since a task that is stopped then
+/// counts as timed out even if its job completed in time.
 async fn no_more_time(stops: &mut Stops) {
     if let Stop::Signal(_) = stops.next().await {
         tokio::time::sleep(LAST_TRIES).await;
     }
 }
 
-/// What came of getting ready.
+/// The result of preparing a job.
 enum Begun {
-    /// This is the job's input.
+    /// The job can begin with this input.
     With(Json),
-    /// It has to end before it began.
+    /// The job was stopped before it began.
     Stopped(Stop),
-    /// There is nothing to do, nor to say.
+    /// The execution is over, so there is nothing to do or record.
     Over,
 }
 
@@ -230,11 +229,11 @@ async fn begin(config: Config, record: Option<&Record>) -> Result<Begun, BoxErro
     match standing {
         Standing::Wanted => Ok(Begun::With(config.input.read().await?)),
         Standing::Cancelling => {
-            tracing::info!("the execution is being cancelled: its job does not begin");
+            tracing::info!("the execution is being cancelled, so its job does not begin");
             Ok(Begun::Stopped(Stop::CANCELLED))
         }
         Standing::Over(status) => {
-            tracing::info!(%status, "the execution is over: its job does not begin");
+            tracing::info!(%status, "the execution is over, so its job does not begin");
             Ok(Begun::Over)
         }
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Runs a command as the job of an ECS task: its input on stdin, its last JSON line the result, its exit code the verdict.
+/// Runs a command as the job of an ECS task: with its input on stdin, and its result from `EXECUTION_RESULT_FILE` or its stdout.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -12,7 +12,7 @@ struct Cli {
     args: worker::Args,
 }
 
-/// One thread is enough: the worker mostly waits, and the task's CPU is the job's.
+/// One thread is enough: the worker mostly waits, and the task's CPU is for the job.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let this = std::env::current_exe().unwrap_or_else(|_| "worker".into());

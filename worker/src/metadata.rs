@@ -1,4 +1,4 @@
-//! Which task this is: the ECS agent tells, beside the container
+//! Asks the ECS agent which task this is
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html>).
 
 use std::{error::Error, time::Duration};
@@ -8,10 +8,10 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-/// The agent runs on the same host: an answer that takes longer will not come.
+/// The agent runs on the same host: if a response takes longer, it will not come.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Largest answer that is read, in bytes. A task of ten containers fills a few dozen KB.
+/// Largest response that is read, in bytes. That for a task of ten containers has a few dozen KB.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -44,7 +44,7 @@ mod tests {
 
     use super::*;
 
-    /// An agent that gives one answer; its endpoint.
+    /// Starts an agent that sends one response, and returns its endpoint.
     async fn agent(answer: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/v4/c1", listener.local_addr().unwrap());
@@ -75,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_that_says_nothing_is_not_waited_for() {
-        // It takes the connection, and nobody reads.
+        // It accepts the connection, but nobody reads from it.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let error = task_arn(&format!("http://{}", silent.local_addr().unwrap())).await.unwrap_err();
         assert!(error.is::<tokio::time::error::Elapsed>(), "{error}");

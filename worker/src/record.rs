@@ -1,4 +1,4 @@
-//! Records in the execution's item that the job began and what it came to: the callback pattern.
+//! Records the job's start and outcome in the execution's item, in the callback pattern.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     stops::Stop,
 };
 
-/// The item that this task reports to.
+/// The item in which this task records.
 #[derive(Debug)]
 pub(crate) struct Record {
     executions: Executions,
@@ -23,23 +23,23 @@ pub(crate) struct Record {
     metadata: Option<String>,
 }
 
-/// Whether the job is still to be run.
+/// Whether the job still has to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It is.
+    /// It has to run.
     Wanted,
-    /// Somebody asked for an end before it began.
+    /// The execution was cancelled before the job began.
     Cancelling,
-    /// The execution is over already.
+    /// The execution is already over.
     Over(Status),
 }
 
-/// What came of recording an end.
+/// The result of recording an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// It is recorded, or another one was.
+    /// It is recorded, or another one already was.
     Recorded,
-    /// It is not the worker's to record: why the task was stopped ECS tells, and another attempt may follow.
+    /// The worker must not record it: only ECS knows why the task was stopped, and another attempt may follow.
     Left,
     /// It could not be recorded for a day.
     Failed,
@@ -48,24 +48,24 @@ pub(crate) enum Ended {
 /// Why the start could not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotStarted {
-    /// Two tasks for one attempt: the recorded one does the work.
-    #[error("another task works on this attempt: {0}")]
+    /// There are two tasks for one attempt: the recorded one runs the job.
+    #[error("another task was started for this attempt: {0}")]
     Taken(domain::Refused),
-    /// The item is not there, or the call is refused for good.
-    #[error("cannot record the start, and so could not record the end")]
+    /// The item does not exist, or the call failed permanently.
+    #[error("cannot record the start, so the outcome could not be recorded either")]
     Unrecordable(#[source] AdvanceError),
 }
 
 impl Record {
-    /// The item that the configuration names, if this task is to report for itself.
+    /// The item that the configuration names, if this task has to record its outcome.
     pub(crate) async fn of(config: &Config) -> Option<Self> {
         let Item { table, id } = config.record.clone()?;
         let executions = Executions::new(&Connection::from_env().await, table);
         Some(Self { executions, id, attempt: config.attempt, metadata: config.metadata.clone() })
     }
 
-    /// Records that this task is there, and learns whether its job is still wanted. While the table cannot be reached
-    /// nothing begins: nobody knows then whether something else has the attempt.
+    /// Records the start of this task, and returns whether its job still has to run. While the table cannot be reached,
+    /// nothing begins, because another task may have the attempt.
     pub(crate) async fn started(&self) -> Result<Standing, NotStarted> {
         let task_arn = self.task_arn().await;
         let mut backoff = Backoff::default();
@@ -83,7 +83,7 @@ impl Record {
         }
     }
 
-    /// Without an ARN there is nothing to note, and the job may be unwanted all the same.
+    /// Without an ARN, this only reads the execution, since the job may no longer have to run.
     async fn note_start(&self, task_arn: Option<String>) -> Result<Execution, AdvanceError> {
         let Some(task_arn) = task_arn else {
             return self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()));
@@ -94,20 +94,23 @@ impl Record {
 
     async fn task_arn(&self) -> Option<String> {
         let Some(endpoint) = &self.metadata else {
-            tracing::warn!("there is no ECS agent to ask which task this is: its start is not recorded");
+            tracing::warn!("the start is not recorded: there is no ECS agent that knows the task's ARN");
             return None;
         };
         let arn = metadata::task_arn(endpoint).await;
         arn.inspect_err(|error| {
-            tracing::warn!(error = &**error as &dyn std::error::Error, "no task ARN: its start is not recorded");
+            tracing::warn!(
+                error = &**error as &dyn std::error::Error,
+                "the start is not recorded: the ECS agent did not return the task's ARN"
+            );
         })
         .ok()
     }
 
-    /// Records what the job came to, if that is the worker's to do. It is tried for a day, also when it is denied, since
-    /// permissions can be fixed while the task lives. After that the reconciler has to find out.
+    /// Records the job's outcome, if the worker may do so. It retries for a day, even if it is denied, since permissions can be fixed
+    /// while the task lives. After that, the reconciler has to determine the outcome.
     ///
-    /// An end that is recorded already stays.
+    /// An outcome that is already recorded is kept.
     ///
     /// # Errors
     ///
@@ -120,13 +123,13 @@ impl Record {
                 Ok(ended) => return Ok(ended),
                 Err(error @ (AdvanceError::NotFound(_) | AdvanceError::Refused(_))) => return Err(error),
                 Err(error) if lasts(since, Cause::Denied.patience(Phase::TaskStarted)) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "cannot record the end");
+                    tracing::error!(error = &error as &dyn std::error::Error, "cannot record the outcome");
                     return Ok(Ended::Failed);
                 }
                 Err(error @ (AdvanceError::Call(_) | AdvanceError::Contended(_))) => {
-                    // In the job's log, where an operator looks: if it goes on like this, the result is lost.
+                    // In the job's log, where an operator looks: if this continues, the result is lost.
                     if backoff.is_long() {
-                        tracing::error!(error = &error as &dyn std::error::Error, "cannot record the end yet");
+                        tracing::error!(error = &error as &dyn std::error::Error, "cannot record the outcome yet");
                     }
                     backoff.wait().await;
                 }
@@ -144,10 +147,10 @@ impl Record {
         let now = self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()))?;
         let ending = finished.report().ending(cancelling, now.request.timeout);
         match ending.verdict {
-            // CANCELLED is true once ECS says that the task has stopped: the reconciler hears of that.
+            // CANCELLED is recorded once ECS says that the task has stopped. The reconciler gets that event.
             Verdict::Cancelled(_) => return Ok(Ended::Left),
-            // Why it was stopped only ECS knows: by somebody, or by a platform that failed and owes it another attempt. The
-            // reconciler hears of that.
+            // Only ECS knows why it was stopped: by an operator, or because the platform failed, so that another attempt follows. The
+            // reconciler gets that event.
             Verdict::Failed(_) if matches!(finished.stop, Some(Stop::Signal(_))) => return Ok(Ended::Left),
             // The reconciler sees how the task ended, and starts the next attempt.
             Verdict::Failed(_) if now.next(self.attempt, &ending, clock::now()) != Next::End => {
@@ -158,13 +161,13 @@ impl Record {
         }
         let ended = self.executions.advance(&self.id, &Event::Ended(ending.clone()), clock::now()).await?;
         if ended.state.ending() != Some(&ending) {
-            tracing::warn!(status = %ended.status(), "another end is recorded already; it stays");
+            tracing::warn!(status = %ended.status(), "another outcome is already recorded; it is kept");
         }
         Ok(Ended::Recorded)
     }
 }
 
-/// Whether it has lasted for longer than that.
+/// Whether more time than `patience` has passed.
 pub(crate) fn lasts(since: Timestamp, patience: Duration) -> bool {
     Duration::try_from(clock::now().duration_since(since)).is_ok_and(|lasted| lasted > patience)
 }
@@ -177,8 +180,8 @@ fn standing(status: Status) -> Standing {
     }
 }
 
-/// Whether what is tried since then may yet succeed. Until the start is recorded nothing else ends a wait for AWS than the
-/// deadline; a missing permission is told in minutes.
+/// Whether retrying may still succeed. Until the start is recorded, only the deadline ends the wait for AWS, but a missing permission
+/// is reported within minutes.
 fn may_pass(error: &AdvanceError, since: Timestamp) -> bool {
     match error {
         AdvanceError::Call(failed) if failed.cause == Cause::Denied => {

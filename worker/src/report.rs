@@ -1,4 +1,4 @@
-//! Reports how the job ended to whoever records that: the workflow of the sync pattern, or the reconciler.
+//! Reports how the job ended, for the workflow of the sync pattern or the reconciler, which record the outcome.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use aws::{CallFailed, Cause, Connection, Reports, clock};
 
 use crate::{command::MARGIN, config::ReportPlace, finished::Finished, retry::Backoff};
 
-/// How long storing a report is retried. Without a report, ECS and the log tell almost as much, so it must not delay the end.
+/// How long storing a report is retried. Without a report, ECS and the log show almost as much, so it must not delay the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stores the report, and returns whether that succeeded.
 ///
 /// If the worker crashes before that, or cannot store it, the exit code comes from ECS and the result from the log. If it crashes
-/// afterwards, ECS tells that the task has stopped, and the report tells how.
+/// afterwards, ECS reports that the task has stopped, and the report says how.
 pub(crate) async fn store(place: &ReportPlace, finished: &Finished) -> bool {
     // A job that was stopped may have used its stop timeout up to this margin.
     let patience = if finished.stop.is_some() { MARGIN * 3 / 4 } else { PATIENCE };
@@ -31,11 +31,11 @@ pub(crate) async fn store(place: &ReportPlace, finished: &Finished) -> bool {
     match stored.await {
         Ok(Ok(())) => true,
         Ok(Err(why)) => {
-            tracing::warn!(error = &why as &dyn std::error::Error, "cannot report the end");
+            tracing::warn!(error = &why as &dyn std::error::Error, "cannot report the outcome");
             false
         }
         Err(_) => {
-            tracing::warn!("could not report the end in time");
+            tracing::warn!("could not report the outcome in time");
             false
         }
     }

@@ -10,21 +10,21 @@ use std::{
 use domain::{limits, output::Output};
 use tempfile::TempDir;
 
-/// A place for a result, in a directory of its own, which is deleted with it.
+/// A place for a result, in its own directory, which is deleted with it.
 #[derive(Debug)]
 pub(crate) struct ResultFile(TempDir);
 
 impl ResultFile {
     /// In the directory for temporary files: `TMPDIR`, or `/tmp`. `None` if nothing can be written there.
     pub(crate) fn prepare() -> Option<Self> {
-        // A job that gives up root for another user still has to write here.
+        // A job that drops root privileges must still be able to write here.
         let mode = if rustix::process::geteuid().is_root() { 0o1777 } else { 0o700 };
         let directory = tempfile::Builder::new().prefix("longhaul-result-").tempdir().ok()?;
         fs::set_permissions(directory.path(), Permissions::from_mode(mode)).ok()?;
         Some(Self(directory))
     }
 
-    /// Where the job is to write. Nothing is there yet.
+    /// The path that the job writes to. The file does not exist yet.
     pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("result.json")
     }

@@ -1,4 +1,4 @@
-//! Patience with AWS: a call is repeated for as long as the task lives.
+//! Backoff for AWS calls, which are retried for as long as the task lives.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Whether there were three tries or more: what hinders them does not pass in a moment.
+    /// Whether there were three tries or more, so that the failure does not look short.
     pub(crate) fn is_long(&self) -> bool {
         self.tries >= 2
     }

@@ -1,4 +1,4 @@
-//! What is remembered of a job's output while it passes by.
+//! Remembers the end of a job's output while it is passed on.
 //!
 //! **Invariant**: memory is bounded, whatever the job prints.
 
@@ -13,7 +13,7 @@ impl Tail {
     /// Looks at the next bytes.
     pub(crate) fn see(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
-        // Cutting at twice the size moves each byte once on average, not at every look.
+        // Cutting at twice the size moves each byte once on average, not at every call.
         if self.0.len() > 2 * TAIL_BYTES {
             self.cut();
         }
@@ -27,7 +27,7 @@ impl Tail {
 
     fn cut(&mut self) {
         let over = self.0.len().saturating_sub(TAIL_BYTES);
-        // Not in the middle of a character: those bytes would come out as replacements.
+        // Not in the middle of a character, whose bytes would be replaced.
         let middle =
             self.0.iter().skip(over).take_while(|byte| over > 0 && **byte & 0b1100_0000 == 0b1000_0000).count();
         self.0.drain(..over + middle);

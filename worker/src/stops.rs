@@ -1,4 +1,4 @@
-//! What ends a job from outside: a signal, or its deadline.
+//! What stops a job from outside: a signal, or its deadline.
 
 use std::{future, io, task::Poll, time::Duration};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
 
-/// Longest sleep towards a deadline. A year of sleeping at once would miss what NTP does to the wall clock.
+/// Longest sleep while waiting for a deadline. A single sleep of a year would miss corrections of the wall clock by NTP.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// Why a job has to end.
@@ -20,10 +20,10 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
-    /// A cancelled execution, before any signal of its being stopped came.
+    /// The execution was cancelled, and the signal for that has not arrived yet.
     pub(crate) const CANCELLED: Self = Self::Signal(Signal::TERM);
 
-    /// The signal that tells the job.
+    /// The signal to send to the job.
     pub(crate) fn signal(self) -> Signal {
         match self {
             Self::Signal(signal) => signal,
@@ -32,17 +32,17 @@ impl Stop {
     }
 }
 
-/// What a job is told.
+/// A message to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// To end.
+    /// It has to end.
     Stop(Stop),
-    /// Whatever this signal means to it.
+    /// A signal, whatever it means to the job.
     Signal(Signal),
 }
 
 impl Told {
-    /// The signal that tells it.
+    /// The signal to send.
     pub(crate) fn signal(self) -> Signal {
         match self {
             Self::Stop(stop) => stop.signal(),
@@ -51,11 +51,11 @@ impl Told {
     }
 }
 
-/// The signals that ask a program to end: SIGTERM from ECS, the others from a terminal or as an image's `STOPSIGNAL`.
+/// The signals that tell a program to end: SIGTERM from ECS, the others from a terminal or as an image's `STOPSIGNAL`.
 const STOPPING: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 
-/// The other signals that a job may be sent. Missing are those that cannot be caught, that tell of a fault of the worker's
-/// own (SIGSEGV, SIGPIPE …) or of its children (SIGCHLD), and real-time signals, which have no names.
+/// The other signals that a job may be sent, except those that cannot be caught, those about the worker's own faults (SIGSEGV,
+/// SIGPIPE …) or its children (SIGCHLD), and real-time signals, which have no names.
 const OTHERS: [Signal; 14] = [
     Signal::HUP,
     Signal::ABORT,
@@ -73,7 +73,7 @@ const OTHERS: [Signal; 14] = [
     Signal::IO,
 ];
 
-/// All that can stop this task's job. From its making on, the worker itself no longer dies of these signals.
+/// Everything that can stop this task's job. Once it is created, these signals no longer end the worker itself.
 #[derive(Debug)]
 pub(crate) struct Stops {
     signals: Vec<(Signal, unix::Signal)>,
@@ -86,13 +86,13 @@ impl Stops {
         Ok(Self { signals: caught(&STOPPING)?, deadline })
     }
 
-    /// For a command, which is told of every signal. The first process of a container gets only those that it catches.
+    /// For a command, which gets every signal. The first process of a container gets only signals that it catches.
     pub(crate) fn and_all_signals(mut self) -> io::Result<Self> {
         self.signals.extend(caught(&OTHERS)?);
         Ok(self)
     }
 
-    /// The next reason to stop. A signal may come again and again, the deadline passes once. Cancel safe.
+    /// The next reason to stop. A signal may come several times, the deadline passes once. Cancel safe.
     pub(crate) async fn next(&mut self) -> Stop {
         loop {
             if let Told::Stop(stop) = self.told().await {
@@ -101,7 +101,7 @@ impl Stops {
         }
     }
 
-    /// The next thing to tell the job. Cancel safe.
+    /// The next message to the job. Cancel safe.
     pub(crate) async fn told(&mut self) -> Told {
         let signals = &mut self.signals;
         let signal = future::poll_fn(|context| {
@@ -112,7 +112,7 @@ impl Stops {
             caught.map_or(Poll::Pending, Poll::Ready)
         });
         let told = tokio::select! {
-            // Of two reasons at once, the one that the execution asked for is told.
+            // If both happen at once, the deadline takes precedence.
             biased;
             () = passed(self.deadline) => Told::Stop(Stop::Deadline),
             signal = signal => if STOPPING.contains(&signal) {

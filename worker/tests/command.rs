@@ -494,7 +494,7 @@ fn without_a_command_the_demonstration_runs() {
 fn the_demonstration_refuses_nonsense_and_can_be_stopped() {
     let refused = end(worker("[1]", &[]));
     assert_eq!(refused.status.code(), Some(2));
-    assert!(text(&refused.stderr).starts_with("the input has to be like"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).starts_with("the input must be like"), "{}", text(&refused.stderr));
     let mut child = worker(r#"{"processingTime": 60}"#, &[]).spawn().unwrap();
     assert_eq!(first_line(&mut child), "processing for 60 seconds: ");
     signal(&child, Signal::TERM);

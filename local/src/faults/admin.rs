@@ -1,4 +1,4 @@
-//! `/_local`: the paths on which faults are armed, callers killed and the clock put forward. No AWS client asks for them.
+//! `/_local`: the paths at which faults are armed, callers killed and the clock moved forward. No AWS client uses them.
 
 use axum::{
     Json, Router,
@@ -20,14 +20,14 @@ use crate::{
     clock::{Clock, Immovable},
 };
 
-/// What the paths work on.
+/// What the handlers of these paths share.
 #[derive(Debug, Clone)]
 struct Admin {
     faults: Faults,
     callers: Callers,
 }
 
-/// A request that is refused, in words.
+/// A request that is refused, with a status and an explanation.
 struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
@@ -78,7 +78,7 @@ fn not_armed(id: u64) -> Refused {
     Refused(StatusCode::NOT_FOUND, format!("no fault {id} is armed"))
 }
 
-/// Whom to kill: a caller's name or key, and what it works for.
+/// Which callers to kill: by name or key, and by the execution that they work for.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kill {
@@ -101,7 +101,7 @@ async fn kill(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value>, Re
     if killed.is_empty() {
         let running = admin.callers.running();
         let running = if running.is_empty() { "nothing".to_owned() } else { running.join(", ") };
-        let why = format!("nothing that is meant runs now. What runs: {running}");
+        let why = format!("no matching process is running. Running: {running}");
         return Err(Refused(StatusCode::NOT_FOUND, why));
     }
     for key in &killed {
@@ -110,10 +110,10 @@ async fn kill(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value>, Re
     Ok(Json(json!({ "killed": killed })))
 }
 
-/// How far the clock may be put forward at once: a hundred years, in seconds.
+/// How far the clock may be moved forward at once: a hundred years, in seconds.
 const FARTHEST: f64 = 100.0 * 366.0 * 24.0 * 3_600.0;
 
-/// How far to put the clock forward, in seconds.
+/// How far to move the clock forward, in seconds.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Forward {
@@ -128,7 +128,7 @@ async fn forward(body: Bytes) -> Result<Json<Value>, Refused> {
     let refused = |why| Refused(StatusCode::BAD_REQUEST, format!("{why}. Say {{\"forward\": SECONDS}}."));
     let Forward { forward } = serde_json::from_slice(&body).map_err(|why| refused(why.to_string()))?;
     if !(0.0..=FARTHEST).contains(&forward) {
-        return Err(refused("time goes forward, by a hundred years at most".to_owned()));
+        return Err(refused("forward must be a positive number of seconds, at most a hundred years".to_owned()));
     }
     match Clock::forward(seconds(forward)) {
         Ok(()) => Ok(clock().await),

@@ -1,4 +1,4 @@
-//! What a request is a call of: the service and the operation, by what the services' protocols put into it.
+//! Determines the service and the operation of a request, from the services' protocols.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use crate::{
     wire::{self, AwsError},
 };
 
-/// A service that can be disturbed.
+/// A service in which faults can be injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     DynamoDb,
     Ecs,
     Lambda,
     Logs,
-    /// Not called: what it carries can get lost, doubled and late.
+    /// Not called; its events can be lost, duplicated and delayed.
     Events,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for Call {
 const ARMED: &str = "A fault that was armed at /_local/faults";
 
 impl Call {
-    /// What a request calls; `None` if that is nothing of AWS's.
+    /// The call that a request makes; `None` if it is not an AWS call.
     pub(crate) fn of(request: &Parts) -> Option<Self> {
         let by = callers::key_of_request(&request.headers).unwrap_or_default().to_owned();
         let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
@@ -77,7 +77,7 @@ impl Call {
         Some(Self { service, operation: operation.to_owned(), by })
     }
 
-    /// The service's own way to ask for fewer calls, as its model has it.
+    /// The service's own throttling error, according to its model.
     pub(crate) fn throttled(&self) -> Response {
         let (status, code) = match self.service {
             Service::DynamoDb => (StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
@@ -87,7 +87,7 @@ impl Call {
         AwsError { status, code, message: "Rate exceeded".to_owned() }.into_response()
     }
 
-    /// The service's own way to say that it failed, as its model has it.
+    /// The service's own server error, according to its model.
     pub(crate) fn failed(&self) -> Response {
         let code = match self.service {
             Service::DynamoDb => "InternalServerError",
@@ -99,12 +99,12 @@ impl Call {
         wire::refusal(StatusCode::INTERNAL_SERVER_ERROR, code, ARMED)
     }
 
-    /// A refusal that the service may have, and this machine has no reason for.
+    /// An error with which the service may refuse a call, although this machine has no reason for it.
     pub(crate) fn refused(code: &str) -> Response {
         wire::refusal(StatusCode::BAD_REQUEST, code, ARMED)
     }
 
-    /// An answer of the service, in its protocol.
+    /// A response of the service, in its protocol.
     pub(crate) fn answered(&self, body: &serde_json::Value) -> Response {
         let content_type = match self.service {
             Service::DynamoDb => "application/x-amz-json-1.0",

@@ -1,4 +1,4 @@
-//! A fault, as it is armed: which calls it hits, and what becomes of them.
+//! A fault as it is armed: which calls it hits, and what happens to them.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -9,7 +9,7 @@ use super::call::{Call, Service};
 /// The longest delay: a year.
 const LONGEST_DELAY_SECONDS: f64 = 366.0 * 24.0 * 3_600.0;
 
-/// Which calls are hit, and what becomes of them.
+/// Which calls are hit, and what happens to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Fault {
@@ -21,10 +21,10 @@ pub(crate) struct Fault {
     /// Only calls that are about this execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) execution: Option<String>,
-    /// So many of these calls pass first.
+    /// How many of these calls pass first.
     #[serde(default)]
     pub(crate) skip: u64,
-    /// So many are hit then.
+    /// How many are hit after that.
     #[serde(default)]
     pub(crate) times: Times,
     /// How likely one of those is hit, from 0 to 1.
@@ -35,33 +35,33 @@ pub(crate) struct Fault {
     pub(crate) seed: u64,
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Does {
-    /// Nothing: it is noted.
+    /// Nothing: it is only recorded.
     Watch,
-    /// It is refused as the service refuses too many calls.
+    /// It is refused with the service's throttling error.
     Throttle,
-    /// It is answered 500, and has no effect.
+    /// It is answered with a 500, and has no effect.
     Fail,
-    /// It is refused with this code, as `AccessDeniedException`, and has no effect.
+    /// It is refused with this code, for example `AccessDeniedException`, and has no effect.
     Refuse(String),
-    /// It is answered this with a 200, and has no effect: what AWS may say and this machine never does.
+    /// It is answered with this body and a 200, and has no effect: for responses that AWS may send and this machine never does.
     Answer(serde_json::Value),
-    /// It works so many seconds later, or when the fault is cleared.
+    /// It takes effect this many seconds later, or when the fault is cleared.
     Delay(f64),
     /// It is never answered, and has no effect. When the fault is cleared, its connection is closed.
     Hang,
-    /// Its connection is closed, and it has no effect. An event gets lost.
+    /// Its connection is closed, and it has no effect. An event is lost.
     CutBefore,
-    /// Its connection is closed when it has worked: the reply gets lost.
+    /// Its connection is closed after it has taken effect: the reply is lost.
     CutAfter,
-    /// It works twice; the second answer is given. An event comes twice.
+    /// It takes effect twice; the second response is sent. An event comes twice.
     Repeat,
     /// Its caller is killed, and it has no effect.
     KillBefore,
-    /// Its caller is killed when it has worked.
+    /// Its caller is killed after it has taken effect.
     KillAfter,
 }
 
@@ -83,15 +83,15 @@ pub(crate) enum Times {
 pub(crate) const FORM: &str = "A fault is {\"on\": \"service:Operation\", \"service:*\" or \"*\", \"does\": \"watch\", \
     \"throttle\", \"fail\", {\"refuse\": CODE}, {\"answer\": BODY}, {\"delay\": SECONDS}, \"hang\", \"cutBefore\", \"cutAfter\", \"repeat\", \
     \"killBefore\" or \"killAfter\"}, with \"by\": CALLER, \"execution\": ID, \"skip\": NUMBER, \"times\": NUMBER or \"all\", \"chance\": 0 to \
-    1 and \"seed\": NUMBER if you like. Services are dynamodb, ecs, lambda, logs and events; an event may be watched, \
-    delayed, lost (cutBefore) and doubled (repeat).";
+    1 and \"seed\": NUMBER as options. Services are dynamodb, ecs, lambda, logs and events; an event may be watched, \
+    delayed, lost (cutBefore) or duplicated (repeat).";
 
 impl Fault {
-    /// Reads one.
+    /// Reads a fault.
     ///
     /// # Errors
     ///
-    /// In words: what is wrong with it.
+    /// What is wrong with it.
     pub(crate) fn read(body: &[u8]) -> Result<Self, String> {
         let fault: Self = serde_json::from_slice(body).map_err(|why| why.to_string())?;
         fault.check()?;
@@ -100,16 +100,16 @@ impl Fault {
 
     fn check(&self) -> Result<(), String> {
         if self.chance.is_some_and(|chance| !(0.0..=1.0).contains(&chance)) {
-            return Err("chance is from 0 to 1".to_owned());
+            return Err("chance must be from 0 to 1".to_owned());
         }
         if let Does::Delay(seconds) = self.does
             && !(0.0..=LONGEST_DELAY_SECONDS).contains(&seconds)
         {
-            return Err(format!("a delay is from 0 to {LONGEST_DELAY_SECONDS} seconds"));
+            return Err(format!("delay must be from 0 to {LONGEST_DELAY_SECONDS} seconds"));
         }
         let for_events = matches!(self.does, Does::Watch | Does::Delay(_) | Does::CutBefore | Does::Repeat);
         if self.on.service == Some(Service::Events) && !for_events {
-            return Err("an event is not called, and cannot be answered so".to_owned());
+            return Err("events are not calls; this fault is only for calls".to_owned());
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Fault {
 impl On {
     pub(crate) fn includes(&self, call: &Call) -> bool {
         match self.service {
-            // An event is nobody's call: who means them says so.
+            // Events are not calls, so `*` does not match them.
             None => call.service != Service::Events,
             Some(service) => {
                 service == call.service && self.operation.as_ref().is_none_or(|operation| *operation == call.operation)
@@ -134,11 +134,11 @@ impl FromStr for On {
         if text == "*" {
             return Ok(Self { service: None, operation: None });
         }
-        let form = || "on is written as service:Operation, service:* or *".to_owned();
+        let form = || "on must be service:Operation, service:* or *".to_owned();
         let (service, operation) = text.split_once(':').ok_or_else(form)?;
         let known = || {
             let names = Service::ALL.map(Service::name).join(", ");
-            format!("there is no service {service}: there are {names}")
+            format!("there is no service {service}; the services are {names}")
         };
         let service = Service::ALL.into_iter().find(|known| known.name() == service).ok_or_else(known)?;
         let plain = operation.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
@@ -157,7 +157,7 @@ impl FromStr for On {
     }
 }
 
-/// So many operations are named instead of one that there is not.
+/// How many operations are suggested for one that does not exist.
 const NEAREST: usize = 3;
 
 fn unknown(service: Service, operation: &str, mut known: Vec<&'static str>) -> String {
@@ -208,7 +208,7 @@ impl Serialize for Times {
 
 impl<'de> Deserialize<'de> for Times {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = || D::Error::custom("times is a number or \"all\"");
+        let wrong = || D::Error::custom("times must be a number or \"all\"");
         let value = serde_json::Value::deserialize(deserializer)?;
         match value.as_str() {
             Some("all") => Ok(Self::All),

@@ -1,6 +1,6 @@
-//! Serves the AWS endpoints, and does to a call what a fault says.
+//! Serves the AWS endpoints, and injects faults.
 //!
-//! A connection that is cut is closed without a word: the service that hyper drives fails, and hyper hangs up.
+//! To cut a connection, the service that hyper drives returns an error, and hyper closes the connection without a response.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -30,7 +30,7 @@ use crate::{
 
 type Request<B> = axum::http::Request<B>;
 
-/// The AWS endpoints, with everything that can go wrong in front of them.
+/// The AWS endpoints, with faults injected in front of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Front(Arc<Inner>);
 
@@ -44,9 +44,9 @@ struct Inner {
     clock: Clock,
 }
 
-/// The connection is to be closed.
+/// The connection has to be closed.
 #[derive(Debug, thiserror::Error)]
-#[error("a fault cuts this call off")]
+#[error("a fault cuts this connection")]
 struct Cut;
 
 impl Front {
@@ -61,13 +61,13 @@ impl Front {
         Self(Arc::new(Inner { hosts, endpoints: TowerToHyperService::new(endpoints), faults, callers, ecs, clock }))
     }
 
-    /// Serves for as long as it is polled.
+    /// Serves as long as it is polled.
     pub(crate) async fn serve(self, listener: TcpListener) {
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(why) => {
-                    // Too many open files, most likely: some will be closed.
+                    // Most likely, too many files are open; some will be closed.
                     tracing::error!(%why, "a connection cannot be accepted");
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                     continue;
@@ -79,7 +79,7 @@ impl Front {
                     let front = front.clone();
                     async move { front.answer(request).await }
                 });
-                // Whoever hung up, a client or a fault, knows that.
+                // A client or a fault closed the connection, which needs no report.
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -147,8 +147,7 @@ impl Front {
         Err(Cut)
     }
 
-    /// What says which executions a call is about: what its caller works for, what it names, and whose the tasks are that it
-    /// names.
+    /// What shows which executions a call is about: what its caller works for, what it names, and the owners of the tasks that it names.
     fn subject(&self, call: &Call, parts: &Parts, body: &Bytes) -> Vec<String> {
         let mut subject = vec![parts.uri.to_string(), String::from_utf8_lossy(body).into_owned()];
         subject.extend(self.0.callers.execution_of(&call.by));
