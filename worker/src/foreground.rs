@@ -5,11 +5,14 @@
 
 use rustix::process::{Pid, WaitStatus};
 
-/// A process and those behind it when the group was told to stop: each is the newest child of the one before it, which is what a
-/// shell waits for.
+/// What a shell calls itself. Any other program that dies of a signal has died of it, whatever its children do.
+const SHELLS: [&str; 7] = ["sh", "dash", "bash", "ash", "busybox", "ksh", "zsh"];
+
+/// The processes behind a shell when its group was told to stop: each is the newest child of the shell before it, which is what that
+/// one waits for.
 #[derive(Debug)]
 pub(crate) struct Foreground {
-    /// The processes behind the group's leader, and how each ended.
+    /// The processes, outermost first, and how each ended.
     behind: Vec<(Pid, Option<WaitStatus>)>,
 }
 
@@ -20,7 +23,9 @@ impl Foreground {
         let mut behind = Vec::new();
         let mut last = leader.as_raw_nonzero().get();
         let of_group = |process: &&Process| process.group == leader.as_raw_nonzero().get();
-        while let Some(child) = all.iter().filter(of_group).filter(|it| it.parent == last).max_by_key(|it| it.started) {
+        while all.iter().any(|process| process.pid == last && process.is_shell)
+            && let Some(child) = all.iter().filter(of_group).filter(|it| it.parent == last).max_by_key(|it| it.started)
+        {
             last = child.pid;
             behind.extend(Pid::from_raw(last).map(|pid| (pid, None)));
         }
@@ -53,6 +58,7 @@ struct Process {
     pid: i32,
     parent: i32,
     group: i32,
+    is_shell: bool,
     /// When it started, in clock ticks since the machine did, and its number.
     started: (u64, i32),
 }
@@ -70,10 +76,11 @@ fn processes() -> Vec<Process> {
 /// Reads `/proc/PID/stat`: `pid (comm) state ppid pgrp … starttime`, where the name may contain anything
 /// (<https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>).
 fn process(pid: i32, stat: &str) -> Option<Process> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
+    let (name, fields) = stat.split_once('(')?.1.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(1);
     let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let started = fields.nth(16)?.parse().ok()?;
-    Some(Process { pid, parent, group, started: (started, pid) })
+    Some(Process { pid, parent, group, is_shell: SHELLS.contains(&name), started: (started, pid) })
 }
 
 #[cfg(test)]
@@ -85,5 +92,7 @@ mod tests {
         let stat = "4711 (a) (b c) S 1 4700 4700 0 -1 4194304 85 0 0 0 0 0 0 0 20 0 1 0 987654 8192 200";
         let process = process(4711, stat).unwrap();
         assert_eq!((process.parent, process.group, process.started), (1, 4700, (987_654, 4711)));
+        assert!(!process.is_shell);
+        assert!(super::process(1, &stat.replace("(a) (b c)", "(sh)")).unwrap().is_shell);
     }
 }

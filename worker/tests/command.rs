@@ -331,6 +331,8 @@ fn the_exit_code_of_a_stopped_job_is_that_of_the_program_behind_its_shells() {
         ("sleep 100 & PROGRAM", 5),
         ("trap 'exit 9' TERM; PROGRAM; true", 9),
         ("echo up; sleep 100; true", 143),
+        // Not a shell: what its child does about the signal is none of its own.
+        ("exec python3 -c 'import subprocess, sys; sys.exit(subprocess.call([\"sh\", \"-c\", \"PROGRAM\"]))'", 143),
     ] {
         let mut job = shell(&command.replace("PROGRAM", &program)).spawn().unwrap();
         assert_eq!(first_line(&mut job), "up", "{command}");
