@@ -267,7 +267,7 @@ class Deploy(Scripts):
                 denied = {"aws iam get-role": (254, "AccessDenied"), "aws iam create-service-linked-role": (254, made)}
                 done = self.run_script("deploy.sh", denied)
                 self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertEqual("going on" in done.stdout, made == "AccessDenied")
+                self.assertEqual("assuming" in done.stdout, made == "AccessDenied")
 
     def test_who_may_not_make_a_role_that_is_missing_is_told_how(self):
         answers = {"aws iam get-role": (254, "NoSuchEntity"), "aws iam create-service-linked-role": (254, "AccessDenied")}

@@ -18,7 +18,7 @@ pub(super) struct Backlog {
     lines: VecDeque<Line>,
     bytes: usize,
     dropped: u64,
-    /// Whether somebody is at work to write it.
+    /// Whether it is currently being written.
     pub(super) attended: bool,
 }
 
