@@ -227,7 +227,7 @@ impl Problem {
     /// An internal failure. It is logged here, where it is handled; the caller only learns that it was ours.
     pub(crate) fn inside(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = aws::with_causes(error), "a request failed with an internal error");
-        Self::new(Code::Internal, "it has been logged under this request's id")
+        Self::new(Code::Internal, "the error was logged under this request's id")
     }
 
     /// The body, once the request's id is known.

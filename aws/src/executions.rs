@@ -194,8 +194,8 @@ impl Executions {
         }
     }
 
-    /// A page of the executions that somebody has to look after by `now`, longest overdue first, at most `limit`, of one of
-    /// the [`PARTS`] of the index. The index is a moment behind the table: look at the execution itself before acting on it.
+    /// A page of the executions that are due by `now`, longest overdue first, at most `limit`, from one of the [`PARTS`] of the index.
+    /// The index is a moment behind the table, so read the execution itself before acting on it.
     ///
     /// # Errors
     ///

@@ -119,7 +119,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{JobError, Json, Verdict, output::ResultSource};
+    use crate::{JobError, Json, Owner, Pattern, Request, Verdict, output::ResultSource};
 
     fn report(told: Option<Told>) -> Report {
         let ending = Ending {
@@ -130,6 +130,16 @@ mod tests {
             finished_at: Timestamp::UNIX_EPOCH,
         };
         Report::new(ending, told)
+    }
+
+    #[test]
+    fn the_key_of_a_report_contains_the_name_of_the_creation() {
+        let request = Request::of(Json::null());
+        let id = "e1".parse().unwrap();
+        let unnamed = Execution::new(id, Pattern::Sync, Owner::new("ada"), request, Timestamp::UNIX_EPOCH);
+        let named = Execution { creation: Some("0b9f8a3e".into()), ..unnamed.clone() };
+        assert_eq!(named.report_key(Attempt::FIRST.next()).as_deref(), Some("report/0b9f8a3e/2"));
+        assert_eq!(unnamed.report_key(Attempt::FIRST), None);
     }
 
     /// The worker of one version writes it, the workflow of another reads it.

@@ -2,20 +2,20 @@
 //!
 //! Known differences from AWS:
 //!
-//! - `image` is not looked at: a container is its `entryPoint` and `command`, run here, in the stack's own working
-//!   directory and network, as the stack's own user. What an image would add (its entry point, files, variables) is absent.
+//! - `image` is ignored: a container is its `entryPoint` and `command`, run here, in the stack's own working directory and network,
+//!   as the stack's own user. What an image would add (its entry point, files, variables) is missing.
 //! - A container has no process namespace. When its first process has ended, the rest of its group is killed, and every
-//!   process with its variable `_LONGHAUL_CONTAINER`. Only one that left the group with an emptied environment lives on; what
-//!   it prints is read for a few seconds more and then not. Without `/proc`, the group is all that is found.
+//!   process with its variable `_LONGHAUL_CONTAINER`. Only a process that left the group and emptied its environment survives; its
+//!   output is read for a few more seconds. Without `/proc`, only the group is found.
 //! - All containers of a task start at once: `dependsOn`, `healthCheck`, `secrets`, `environmentFiles`, `volumes`,
-//!   `restartPolicy`, CPU and memory limits and networking are kept and shown, but do nothing. A task has all the room it
-//!   wants: `failures` of `RunTask` is empty unless a fault says otherwise, or its job is not configured any more.
-//! - The states `ACTIVATING`, `DEACTIVATING` and `STOPPING` are skipped. Everything can be read as soon as it is so, where
-//!   ECS is eventually consistent.
+//!   `restartPolicy`, CPU and memory limits and networking are kept and shown, but have no effect. Capacity is unlimited:
+//!   `failures` of `RunTask` is empty unless a fault says otherwise, or the job is no longer configured.
+//! - The states `ACTIVATING`, `DEACTIVATING` and `STOPPING` are skipped. Every change is visible at once, while ECS is eventually
+//!   consistent.
 //! - `stopTimeout` may be shorter than Fargate's 2 seconds, and longer than its 120.
-//! - Logs go to CloudWatch with the `awslogs` driver or nowhere; its multi-line options are not known.
+//! - Logs go to CloudWatch with the `awslogs` driver or nowhere; its multi-line options are not supported.
 //! - There are no services, container instances, task sets, attributes or tagging calls, and no rate limits.
-//! - When the stack ends, its tasks end: they are found `STOPPED` with `InfrastructureHealth`, as after the loss of a host.
+//! - When the stack ends, its tasks end. They are then `STOPPED` with `InfrastructureHealth`, as after the loss of a host.
 
 mod arn;
 mod container;
@@ -62,16 +62,16 @@ use request::DescribeClusters;
 use running::{Order, Running};
 use task::{Event, Task};
 
-/// How long tasks may take to end when the stack does, before they are killed; and to have their output written.
+/// How long tasks may take to end when the stack ends, before they are killed, and to write their output.
 const SHUT_DOWN_GRACE: Duration = Duration::from_secs(3);
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(12);
 
-/// What the cluster is, and what its tasks are given.
+/// The cluster's name, and what its tasks get.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Name of the one cluster.
     pub cluster: String,
-    /// Variables of every container, under those of its definition: nothing else is inherited from the stack.
+    /// Environment variables of every container, which its definition may override. Nothing else is inherited from the stack.
     pub base_environment: Vec<(String, String)>,
     /// Where the gateway serves [`Ecs::metadata`] under `/v4/{task_id}`, for example `http://127.0.0.1:4566/_ecs`.
     pub metadata_base: String,
@@ -90,7 +90,7 @@ struct Inner {
     events: Events,
     callers: Callers,
     running: Running,
-    /// The task definitions that there is no capacity for, by family, and why.
+    /// The task definitions for which there is no capacity, by family, and why.
     without_capacity: OnceLock<BTreeMap<String, String>>,
 }
 
@@ -110,8 +110,8 @@ impl Ecs {
         }))
     }
 
-    /// Ends what a stack that died left behind: kills its tasks' processes and records the tasks as stopped. For the start,
-    /// before anything is asked of the service.
+    /// Cleans up after a stack that died: kills its tasks' processes and records the tasks as stopped. Call it at the start, before the
+    /// service gets requests.
     ///
     /// # Errors
     ///
@@ -146,13 +146,13 @@ impl Ecs {
         self.dispatch(operation, body)
     }
 
-    /// Withholds capacity from these task definitions, each of which is named by its family, for a reason. For the start.
+    /// Withholds capacity from these task definitions, by family, each with a reason. Call it at the start.
     pub(crate) fn set_without_capacity(&self, why: BTreeMap<String, String>) {
         let set = self.0.without_capacity.set(why);
         debug_assert!(set.is_ok(), "it is set once");
     }
 
-    /// Who started a task, if it is there and somebody said so.
+    /// `startedBy` of a task, if the task exists and has one.
     pub(crate) fn started_by(&self, task_id: &str) -> Option<String> {
         self.0.db.transact(|tx| store::task(tx, task_id)).ok()??.started_by
     }
@@ -173,7 +173,7 @@ impl Ecs {
         Ok(view::metadata(&task, self.cluster()))
     }
 
-    /// Ends all tasks: `SIGTERM`, then `SIGKILL` after a short grace. They are recorded as stopped, and no more are started.
+    /// Ends all tasks: `SIGTERM`, then `SIGKILL` after a short grace period. They are recorded as stopped, and no more are started.
     pub async fn shut_down(&self) {
         let ending = self.0.running.close();
         for (id, orders) in &ending {
@@ -184,19 +184,19 @@ impl Ecs {
         }
         let limit = Instant::now() + SHUT_DOWN_LIMIT;
         for (id, orders) in ending {
-            // Nobody listens any more when the task's last state is recorded.
+            // The channel closes when the task's last state has been recorded.
             if timeout_at(limit, orders.closed()).await.is_err() {
                 tracing::warn!(task = id, "a task does not end");
             }
         }
     }
 
-    /// Records what happens to a task now.
+    /// Records an event of a task that happens now.
     fn record(&self, id: &str, event: &Event) -> Result<Task, AwsError> {
         self.record_at(id, event, self.0.clock.now())
     }
 
-    /// Records what happened to a task, if that changes anything. Every change but a task's creation is made here.
+    /// Records an event of a task, if it changes anything. Every change of a task except its creation is made here.
     fn record_at(&self, id: &str, event: &Event, now: Timestamp) -> Result<Task, AwsError> {
         let (task, changed) = self.0.db.transact(|tx| {
             let before = store::task(tx, id)?.ok_or_else(|| AwsError::internal(format!("task {id} is gone")))?;
@@ -211,7 +211,7 @@ impl Ecs {
         Ok(task)
     }
 
-    /// Tells EventBridge of a task's state, in the transaction that records it.
+    /// Sends a task's state to EventBridge, in the transaction that records it.
     fn tell(&self, tx: &Transaction<'_>, task: &Task) -> rusqlite::Result<()> {
         let detail = event::detail(task, self.cluster());
         let resource = event::resource(task, self.cluster());
@@ -235,7 +235,7 @@ impl Ecs {
         &self.0.settings.cluster
     }
 
-    /// Refuses another cluster than the one there is; none named is the one named `default`.
+    /// Refuses any cluster other than the only one. If none is named, `default` is meant.
     fn require_cluster(&self, named: Option<&str>) -> Result<(), AwsError> {
         if arn::is_cluster(named.unwrap_or("default"), self.cluster()) {
             Ok(())

@@ -1,17 +1,18 @@
-//! EventBridge: events are matched against rules, and what goes to a target is kept on disk in the transaction of the change
-//! that the event tells of, until the target has taken it up.
+//! EventBridge: events are matched against rules. What goes to a target is stored in the transaction of the change that the event
+//! reports, and kept on disk until the target has accepted it.
 //!
 //! Known differences from AWS:
 //!
 //! - There is one bus, `default`; no archives, connections, API destinations or pipes. Rules have no tags.
-//! - Targets are Lambda functions that exist when they become one, and the stack's own queue, which feeds its reconciler in batches. Nobody is asked for a
-//!   permission. `Input` and `InputPath` are heeded; an `InputTransformer` is refused; roles, retry policies and dead-letter
-//!   queues are kept and shown, and do nothing: what is not taken up comes again every 5 seconds, 20 times in all.
-//! - Of event patterns, `$or` and `anything-but` of anything but values are refused. Numbers are equal by their value, not by
-//!   how they are written.
-//! - Of schedules, `cron` is refused. An event that came due while nothing ran is missed.
-//! - Events come in the order in which things happened, and a batch waits for nothing.
-//! - The services that tell of changes are ECS (tasks) and Lambda (durable executions).
+//! - Targets are Lambda functions, which must exist when they become targets, and the stack's own queue, which feeds its reconciler in
+//!   batches. Permissions are not checked. `Input` and `InputPath` are supported; an `InputTransformer` is refused. Roles, retry
+//!   policies and dead-letter queues are kept and shown, but have no effect: an event that is not accepted is delivered again every 5
+//!   seconds, 20 times in total.
+//! - In event patterns, `$or`, and `anything-but` with anything other than values, are refused. Numbers are equal if their values are
+//!   equal, however they are written.
+//! - Schedules with `cron` are refused. An event that came due while the stack was not running is missed.
+//! - Events come in the order in which they happened, and a batch does not wait for more events.
+//! - The services that send events are ECS (tasks) and Lambda (durable executions).
 
 mod api;
 mod delivery;
@@ -39,8 +40,8 @@ pub(crate) use rules::{Rule, Target};
 
 use rules::Rules;
 
-/// Times are milliseconds since 1970. What an older stack had not delivered is in another form; the sweep finds what it was
-/// about.
+/// The table. Times are milliseconds since 1970. Events that an older stack did not deliver had another format; the sweep finds what
+/// they were about.
 pub const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS event_rules (
     name TEXT PRIMARY KEY,
@@ -65,7 +66,7 @@ struct Inner {
     db: Db,
     clock: Clock,
     faults: Faults,
-    /// Locked after the database, always: events are matched in the transaction of what they tell of.
+    /// Always locked after the database, because events are matched in the transaction of the change that they report.
     rules: RwLock<Rules>,
     for_queue: Notify,
     for_functions: Notify,
@@ -82,7 +83,8 @@ impl Events {
         Ok(Self(Arc::new(Inner { db, clock, faults, rules, for_queue: Notify::new(), for_functions: Notify::new() })))
     }
 
-    /// Sends an event to whom it concerns, together with the change that it tells of: both are committed, or neither.
+    /// Sends an event to the targets of matching rules, in the transaction of the change that it reports: both are committed, or
+    /// neither.
     ///
     /// # Errors
     ///
@@ -104,7 +106,7 @@ impl Events {
         self.keep(tx, event, &deliveries, now)
     }
 
-    /// Keeps what goes to each target until it has been taken there. Faults may lose it, double it or make it late.
+    /// Stores an event for each target until it has been delivered. Faults may lose, duplicate or delay it.
     fn keep(
         &self,
         tx: &Transaction<'_>,

@@ -2,22 +2,22 @@
 //!
 //! Known differences from AWS:
 //!
-//! - There is no isolation, no memory limit and no freezing: a warm process goes on running between invocations.
-//! - A function of the command line has one version, `1`, beside `$LATEST`, and both are the same program. The code of a
-//!   function that the API makes is a command of this machine, named as `ImageUri` `local:COMMAND`; `CodeSha256` and
-//!   `CodeSize` are made up, and roles, tags, layers, weights of aliases and everything about networks are not looked at.
+//! - There is no isolation, no memory limit and no freezing: a warm process keeps running between invocations.
+//! - A function of the command line has one version, `1`, in addition to `$LATEST`, and both are the same program. The code of a
+//!   function that the API created is a command on this machine, named by the `ImageUri` `local:COMMAND`; `CodeSha256` and `CodeSize`
+//!   are invented, and roles, tags, layers, weights of aliases and everything about networks are ignored.
 //! - At most 16 processes run for one version of a function; further invocations wait, and are never throttled.
-//! - An asynchronous invoke has no dead-letter queue, no destination, and no longest age.
+//! - An asynchronous invoke has no dead-letter queue, no destination, and no maximum age.
 //! - Responses are not streamed, there are no extensions, no `SnapStart` and no tenants; nothing is traced.
-//! - Nobody is asked for a signature or a permission.
-//! - No public source says in which words AWS refuses operation 3,001, byte 100 MB + 1, or a member that its model does not
-//!   allow: here that is an `InvalidParameterValueException`.
-//! - No public source says whether AWS invokes a function again that went to sleep over a callback whose answer a checkpoint
-//!   had told it: here it does, since AWS's SDK for Rust does go to sleep then.
-//! - An execution whose start an older version of this stack recorded has no events from before, and is kept for ever.
-//! - Markers of pages are positions; they do not expire.
-//! - A stack that is killed leaves its functions' processes behind; the next one over the same directory kills them first.
-//! - END and REPORT may come before the last words of a function that printed as it answered.
+//! - Signatures and permissions are not checked.
+//! - No public source documents AWS's error for operation 3,001, for byte 100 MB + 1, or for a member that its model does not allow:
+//!   here it is an `InvalidParameterValueException`.
+//! - No public source documents whether AWS invokes a function again that suspended on a callback although a checkpoint had returned
+//!   the callback's result: here it is invoked again, since AWS's SDK for Rust does suspend in this case.
+//! - An execution whose start was recorded by an older version of this stack has no events from before, and is kept forever.
+//! - Page markers are positions; they do not expire.
+//! - A stack that is killed leaves its functions' processes behind; the next one with the same directory kills them first.
+//! - END and REPORT may come before the last lines of a function that printed while it returned its response.
 
 mod arn;
 mod bell;
@@ -53,8 +53,8 @@ pub struct Lambda {
 }
 
 impl Lambda {
-    /// A service with these functions, those that the API made, and a database that has [`SCHEMA`]. All functions get
-    /// `environment`, under their own variables.
+    /// A service with these functions, those that the API created, and a database that has [`SCHEMA`]. All functions get `environment`,
+    /// which their own variables may override.
     ///
     /// # Errors
     ///
@@ -85,12 +85,12 @@ impl Lambda {
         routes::router(self.clone())
     }
 
-    /// Drives the durable executions and the queue for as long as it is polled: also what an earlier process left behind.
+    /// Drives the durable executions and the queue as long as it is polled, including those that an earlier process left behind.
     pub async fn drive(&self) {
         tokio::join!(self.durable.drive(), self.queue.drive());
     }
 
-    /// Takes no more work and ends the processes that have none. What is under way is repeated after the next start.
+    /// Accepts no more work and ends the processes that have none. Invocations in flight are repeated after the next start.
     pub async fn shut_down(&self) {
         self.functions.shut_down().await;
     }

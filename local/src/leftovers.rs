@@ -57,7 +57,7 @@ fn processes() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |pid| Some(*pid) != this)
 }
 
-/// One that has ended and that nobody waits for has no environment any more.
+/// A process that has ended but has not been reaped no longer has an environment.
 fn carries(pid: i32, mark: &[u8]) -> bool {
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     environment.split(|byte| *byte == 0).any(|variable| variable == mark)

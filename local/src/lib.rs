@@ -1,5 +1,5 @@
-//! One machine's AWS: the wire protocols that Longhaul uses, on loopback, so that the production code runs against them
-//! unchanged; and `cargo run`, which starts all of it.
+//! The local stack: emulates on loopback the AWS protocols that Longhaul uses, so that the production code runs against them unchanged.
+//! `cargo run` starts all of it.
 
 pub mod callers;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! `CloudWatch` Logs: what tasks and functions printed, kept in `SQLite` and read with the real API.
+//! `CloudWatch` Logs: the output of tasks and functions, stored in `SQLite` and read with the real API.
 //!
 //! Known differences from AWS:
 //!
@@ -6,7 +6,7 @@
 //!   (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>).
 //! - Events can be read as soon as they are written, in the order of their times; nothing expires, and sizes are not
 //!   counted (`storedBytes` is 0).
-//! - `\r` ends a line of a container's output as `\n` does; on AWS it stays in the event.
+//! - `\r` ends a line of a container's output, like `\n`; on AWS it stays in the event.
 //! - There are no retention settings, tags, keys, metric filters, subscriptions or queries, and no rate limits.
 
 mod backlog;
@@ -48,7 +48,7 @@ impl Logs {
         Self { db, clock }
     }
 
-    /// Writes lines to a stream; makes the group and the stream if they are missing, even for no lines at all.
+    /// Writes lines to a stream. Creates the group and the stream if they do not exist, even if there are no lines.
     ///
     /// # Errors
     ///

@@ -390,7 +390,7 @@ fn every_signal_is_passed_on() {
     }
 }
 
-/// A signal that a job handles and goes on is no reason to call it stopped.
+/// A job that handles a signal and continues does not count as stopped.
 #[test]
 fn a_job_that_handles_a_signal_completes() {
     let mut child = shell("trap 'echo got it; n=1' USR1; echo up; while [ -z \"$n\" ]; do sleep 0.05; done; exit 0")
@@ -454,7 +454,7 @@ fn a_grandchild_that_goes_on_printing_is_not_waited_for() {
     assert!(text(&done.stdout).lines().any(|line| line == "1"));
 }
 
-/// Whether a process still runs; one that has ended and that nobody has reaped does not.
+/// Whether a process is still running. One that has ended but has not been reaped is not.
 fn lives(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))

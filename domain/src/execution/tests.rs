@@ -72,7 +72,7 @@ fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
     assert_eq!(late.due, Some(at(1_000_000) + LAST_LOOK));
 }
 
-/// An end that nobody saw may leave a task running: somebody looks for it until that went well.
+/// After an end without an exit code, a task may still be running: the sweep looks for it until that has succeeded.
 #[test]
 fn an_end_without_an_exit_code_is_looked_after_once_more() {
     let ended = |exit_code| {
@@ -229,7 +229,8 @@ fn an_execution_that_never_ends_is_kept_past_its_deadline() {
     assert_eq!((execution().expires_at, execution().kept_until()), (NEVER, at(1_060) + limits::RETENTION));
 }
 
-/// The reply to a start got lost, and what failed may run: somebody looks for it, also when the next attempt was seen to end.
+/// If the reply to a start was lost, the task of the failed attempt may be running. The sweep looks for it, even if the next attempt's
+/// end was seen.
 #[test]
 fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
     let failed = |attempt| Event::AttemptFailed {
@@ -337,7 +338,7 @@ fn told(execution: &Execution) -> Vec<(Moment, Option<&str>)> {
     entries.map(|entry| (entry.what.clone(), entry.detail.as_deref())).collect()
 }
 
-/// In the callback pattern nobody tells of the last attempt before the end; in the sync pattern the workflow does.
+/// In the callback pattern, the failure of the last attempt is not recorded before the end; in the sync pattern, the workflow does that.
 #[test]
 fn the_last_of_several_attempts_is_told_as_failed() {
     let started = |from: &Execution, number| {

@@ -72,9 +72,9 @@ fn a_cancel_takes_effect_at_once_where_no_task_runs_and_none_is_being_started() 
             assert_eq!(told(&cancelled), (Status::Cancelled, message.into(), exit_code), "{pattern}");
             assert_eq!(cancelled.version, execution.version + 1, "one write");
             assert_eq!(cancelled.waiting, None);
-            // The task of a start that nobody remembers is looked for once more.
+            // If a start was not recorded, its task is looked for once more.
             assert!(cancelled.due.is_some());
-            // Whoever comes late starts nothing, and changes nothing.
+            // A late workflow starts nothing, and changes nothing.
             let ending = cancelled.ending_without_task(at(30_000)).unwrap();
             assert_eq!(cancelled.after(&Event::Ended(ending), at(30_000)), Ok(None));
             assert!(cancelled.after(&started(Attempt::new(3).unwrap()), at(30_000)).is_err());

@@ -17,8 +17,8 @@ use tokio::{
 use super::{SHUT_DOWN_GRACE, launch::Launch, leftovers, running::Order, task::Process};
 use crate::logs::{LogWriter, Logs};
 
-/// How long output is read after the end of a container's processes. Their pipes close with them; only a process that left
-/// the group can hold one open.
+/// How long output is read after the end of a container's processes. Their pipes close when they end; only a process that left the
+/// group can keep one open.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A container whose process was started.
@@ -75,7 +75,7 @@ impl Started {
         Process { pid, born: leftovers::birth(pid) }
     }
 
-    /// Waits for its end, under orders, and until its output is written. Gives the exit code, if it is known.
+    /// Runs it to its end, following orders, and until its output is written. Returns the exit code, if it is known.
     pub(super) async fn run(mut self, orders: watch::Receiver<Order>) -> Option<i32> {
         let (ended, has_ended) = watch::channel(false);
         let cutoff = || {
@@ -92,10 +92,10 @@ impl Started {
         let writer = writer.as_ref();
         let main = async {
             let status = self.main_process(orders).await;
-            // A container's other processes end with its first one, as in a PID namespace. Its group cannot have got
-            // another owner: the number is taken while the group has a member, and numbers come back only after all others.
+            // A container's other processes end with its first one, as in a PID namespace. The group's number cannot belong to other
+            // processes: it is in use while the group has a member, and numbers are reused only after all others.
             signal(kill_process_group, self.pid, Signal::KILL);
-            // The worker's command, for one, has a group of its own.
+            // The worker's command, for example, has its own group.
             if let Err(why) = tokio::task::spawn_blocking(move || crate::leftovers::kill(&mark)).await {
                 tracing::error!(%why, "what a container left running cannot be killed");
             }
@@ -116,9 +116,9 @@ impl Started {
         status.ok().and_then(exit_code)
     }
 
-    /// Waits for the first process, which alone gets `SIGTERM`, as ECS sends it to PID 1.
+    /// Waits for the first process. Only this process gets `SIGTERM`, as ECS sends it to PID 1.
     async fn main_process(&mut self, mut orders: watch::Receiver<Order>) -> io::Result<ExitStatus> {
-        // What was ordered before is to be heard too.
+        // Also follow an order that was given before.
         orders.mark_changed();
         let mut kill_at: Option<Instant> = None;
         let mut asked = false;
@@ -142,7 +142,7 @@ impl Started {
         }
     }
 
-    /// How long it may take to end under an order; `None` if it need not.
+    /// How long it may take to end after an order; `None` if it does not have to end.
     fn patience(&self, order: Order) -> Option<Duration> {
         match order {
             Order::Run => None,
@@ -159,7 +159,7 @@ async fn reached(at: Option<Instant>) {
     }
 }
 
-/// Sends a signal. A process that is gone needs none.
+/// Sends a signal. It is fine if the process no longer exists.
 fn signal(kill: impl Fn(Pid, Signal) -> rustix::io::Result<()>, pid: Pid, signal: Signal) {
     match kill(pid, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
@@ -167,7 +167,7 @@ fn signal(kill: impl Fn(Pid, Signal) -> rustix::io::Result<()>, pid: Pid, signal
     }
 }
 
-/// The exit code, for a signal as Docker and a shell give it: 128 and its number
+/// The exit code; for a signal 128 plus its number, as in Docker and shells
 /// (<https://docs.docker.com/engine/containers/run/#exit-status>).
 fn exit_code(status: ExitStatus) -> Option<i32> {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal))

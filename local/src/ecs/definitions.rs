@@ -12,7 +12,7 @@ use crate::wire::AwsError;
 /// Longest name of a family or a container.
 const MAX_NAME_CHARS: usize = 255;
 
-/// What a revision is until it is deregistered, and from then on
+/// The status of a revision until it is deregistered, and the one after that
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterTaskDefinition.html>).
 const ACTIVE: &str = "ACTIVE";
 const INACTIVE: &str = "INACTIVE";
@@ -21,7 +21,7 @@ const INACTIVE: &str = "INACTIVE";
 const MAX_LISTED: usize = 100;
 
 impl Ecs {
-    /// Every registration makes a revision, even of the same content.
+    /// Every registration creates a revision, even if the content is the same.
     pub(super) fn register_task_definition(&self, request: &Value) -> Result<Value, AwsError> {
         let mut document = request.as_object().cloned().unwrap_or_default();
         let family = document.get("family").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -91,9 +91,9 @@ impl Ecs {
         Ok(document)
     }
 
-    /// Makes a revision inactive: it runs no new tasks, and its tasks go on. It takes effect at once, where ECS may take ten
-    /// minutes. One that is inactive stays as it is. The refusals are those that
-    /// <https://github.com/getmoto/moto/blob/master/moto/ecs/exceptions.py> has.
+    /// Makes a revision inactive: it runs no new tasks, but its running tasks continue. This takes effect at once; ECS may take ten
+    /// minutes. An inactive revision is not changed. The errors are those of
+    /// <https://github.com/getmoto/moto/blob/master/moto/ecs/exceptions.py>.
     pub(super) fn deregister_task_definition(&self, request: &DescribeTaskDefinition) -> Result<Value, AwsError> {
         let (family, revision) = arn::family_and_revision(&request.task_definition)
             .ok_or_else(|| client(format!("Invalid revision number. Number: {}", request.task_definition)))?;
@@ -135,7 +135,7 @@ impl Ecs {
     }
 }
 
-/// Why a revision runs no new tasks, in the words of ECS (<https://github.com/DefangLabs/defang/pull/775>).
+/// Refuses an inactive revision, with ECS's message (<https://github.com/DefangLabs/defang/pull/775>).
 pub(super) fn check_active(definition: &Value) -> Result<(), AwsError> {
     match definition.get("status").and_then(Value::as_str) {
         Some(INACTIVE) => Err(invalid("TaskDefinition is inactive")),

@@ -1,4 +1,4 @@
-//! What a container is started with: its definition, under the overrides of its task.
+//! How a container is started: from its definition and the overrides of its task.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ pub(super) struct Launch {
     pub(super) name: String,
     /// The program and its arguments.
     pub(super) command: Vec<String>,
-    /// All variables there are; of two of one name, the last counts.
+    /// All environment variables; if a name occurs twice, the last one counts.
     pub(super) environment: Vec<(String, String)>,
-    /// The variable that all of the container's processes have, and no others.
+    /// A variable that all of the container's processes have, and no other processes.
     pub(super) mark: (String, String),
     pub(super) stop_timeout: Duration,
     /// Where its output goes, if anywhere.

@@ -1,10 +1,10 @@
-//! Finds and kills what a dead stack's tasks left running.
+//! Finds and kills processes that the tasks of a dead stack left running.
 //!
-//! **Invariant**: only a process that is certainly a task's is killed. It is the recorded process, born at the recorded
-//! time, or it carries the mark of this stack in its environment, which nothing else has: so are found the children of a
-//! container that has ended, and a container that was started just before its record was to be written.
+//! **Invariant**: only processes that certainly belong to a task are killed. Such a process is the recorded one, which was started at
+//! the recorded time, or it has the mark of this stack in its environment, which nothing else has. The mark finds the children of a
+//! container that has ended, and a container that was started just before it could be recorded.
 //!
-//! It reads Linux's `/proc`; without that it finds nothing.
+//! It reads Linux's `/proc`; without that, it finds nothing.
 
 use std::fs;
 
@@ -16,12 +16,12 @@ use super::{
 };
 use crate::leftovers;
 
-/// Kills all processes of these tasks, and whatever else an earlier stack over the same directory started.
+/// Kills all processes of these tasks, and everything else that an earlier stack with the same directory started.
 pub(super) fn kill(tasks: &[Task], settings: &Settings) {
     let recorded = || tasks.iter().flat_map(|task| &task.containers).filter_map(|container| container.process.as_ref());
     for process in recorded().filter(|process| lives(process)) {
         if let Some(group) = Pid::from_raw(process.pid) {
-            // One that has ended since then is as good as killed.
+            // If it has ended in the meantime, that is fine.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -30,16 +30,16 @@ pub(super) fn kill(tasks: &[Task], settings: &Settings) {
     }
 }
 
-/// When a process was started: the boot of the machine, and the clock ticks since then. Two processes with one number
-/// differ in it.
+/// When a process was started: the boot of the machine, and the clock ticks since then. It distinguishes two processes that have had
+/// the same number.
 pub(super) fn birth(pid: i32) -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(format!("{}/{}", boot.trim(), start_ticks(&stat)?))
 }
 
-/// Field 22 of `/proc/PID/stat`, `starttime` (proc(5)). Field 2 is the program's name in parentheses and may itself hold
-/// spaces and parentheses, so fields are counted from its end.
+/// Field 22 of `/proc/PID/stat`, `starttime` (proc(5)). Field 2 is the program's name in parentheses, and may itself contain spaces
+/// and parentheses, so fields are counted from its end.
 fn start_ticks(stat: &str) -> Option<&str> {
     let (_, from_field_3) = stat.rsplit_once(')')?;
     from_field_3.split_whitespace().nth(22 - 3)

@@ -1,4 +1,4 @@
-//! Why a call is refused, with what an exception of ECS says beside its message.
+//! Why a call is refused, with the additional members of ECS's exceptions.
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use crate::wire::AwsError;
 /// A call that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// The client token was used with other parameters; these tasks it started: `ConflictException` with `resourceIds`
+    /// The client token was used with other parameters, and started these tasks: `ConflictException` with `resourceIds`
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors>).
     Conflict(Vec<String>),
     /// For any other reason.

@@ -1,4 +1,4 @@
-//! What the API is asked: the requests' shapes, and the checks that need no state.
+//! Requests to the API: their members, and the checks that need no state.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const MAX_CLIENT_TOKEN_CHARS: usize = 64;
 const MAX_OVERRIDES_CHARS: usize = 8192;
 const MAX_TAGS: usize = 50;
 
-/// Reads a request, or a part of one, that was read as JSON before.
+/// Reads a request, or a part of one, that was already parsed as JSON.
 pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a Value) -> Result<T, AwsError> {
     T::deserialize(json).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
 }
@@ -40,7 +40,7 @@ pub(super) struct RunTask {
 }
 
 impl RunTask {
-    /// How many tasks to start, once all that can be checked is.
+    /// Checks the request, and returns how many tasks to start.
     pub(super) fn check(&self) -> Result<usize, AwsError> {
         let count = usize::try_from(self.count.unwrap_or(1)).unwrap_or_default();
         if !(1..=MAX_COUNT).contains(&count) {
@@ -69,8 +69,8 @@ fn at_most(what: &str, limit: usize, text: Option<&str>) -> Result<(), AwsError>
     Ok(())
 }
 
-/// What a request with a `clientToken` must have in common with the first one of that token: all of it but the token, and
-/// the cluster, which is the same in whichever way it is named.
+/// What a request with a `clientToken` must have in common with the first one with that token: everything except the token itself and
+/// the cluster, which can be named in different ways.
 pub(super) fn fingerprint(request: &Value) -> Value {
     let mut members = request.as_object().cloned().unwrap_or_default();
     members.remove("clientToken");
@@ -146,7 +146,7 @@ pub(super) struct LogConfiguration {
 }
 
 impl LogConfiguration {
-    /// Group and stream prefix of the `awslogs` driver, which Fargate wants both.
+    /// Group and stream prefix of the `awslogs` driver; Fargate requires both.
     pub(super) fn awslogs(&self) -> Option<(&str, &str)> {
         let option = |name| self.options.get(name).map(String::as_str);
         Some((option("awslogs-group")?, option("awslogs-stream-prefix")?)).filter(|_| self.log_driver == "awslogs")
@@ -177,17 +177,17 @@ pub(super) struct ListTasks {
     pub(super) started_by: Option<String>,
 }
 
-/// What is wanted of a task.
+/// The desired status of a task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum DesiredStatus {
-    /// That it runs.
+    /// It should run.
     #[default]
     Running,
     /// "Amazon ECS never sets the desired status of a task to that value"
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html>).
     Pending,
-    /// That it ends.
+    /// It should end.
     Stopped,
 }
 

@@ -1,4 +1,4 @@
-//! The tasks that are running now, and what their containers are told.
+//! The tasks that are running now, and the orders for their containers.
 
 use std::{
     collections::HashMap,
@@ -7,10 +7,10 @@ use std::{
 
 use tokio::sync::watch;
 
-/// What the containers of a task are to do. A stricter order is never taken back.
+/// What the containers of a task have to do. A stricter order is never withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
-    /// Go on.
+    /// Continue.
     Run,
     /// End: `SIGTERM`, then `SIGKILL` after the container's `stopTimeout`.
     Stop,
@@ -29,7 +29,7 @@ struct Tasks {
 }
 
 impl Running {
-    /// Where a task's supervisor hears its orders, until [`Running::leave`]; `None` if no more tasks are to be started.
+    /// Where a task's supervisor gets its orders, until [`Running::leave`]; `None` if no more tasks may be started.
     pub(super) fn enter(&self, id: &str) -> Option<watch::Receiver<Order>> {
         let mut tasks = self.lock();
         if tasks.closed {
@@ -45,14 +45,14 @@ impl Running {
         self.lock().orders.remove(id);
     }
 
-    /// Tells the containers of a task to end. One that is not running any more needs no telling.
+    /// Tells the containers of a task to end, if it is still running.
     pub(super) fn stop(&self, id: &str) {
         if let Some(orders) = self.lock().orders.get(id) {
             give(orders, Order::Stop);
         }
     }
 
-    /// Takes no more tasks, and gives those that are running.
+    /// Accepts no more tasks, and returns those that are running.
     pub(super) fn close(&self) -> Vec<(String, watch::Sender<Order>)> {
         let mut tasks = self.lock();
         tasks.closed = true;
@@ -60,12 +60,12 @@ impl Running {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tasks> {
-        // Nothing that holds the lock can stop halfway.
+        // Code that holds the lock cannot leave it in an inconsistent state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Gives an order, unless a stricter one stands.
+/// Gives an order, unless a stricter one is in effect.
 pub(super) fn give(orders: &watch::Sender<Order>, order: Order) {
     orders.send_if_modified(|standing| {
         let stricter = order > *standing;

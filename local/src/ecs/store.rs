@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::task::Task;
 use crate::wire::AwsError;
 
-/// The tables. A task is a document; beside it stand the things it is looked for by.
+/// The tables. A task is a document, with additional columns that tasks are looked up by.
 pub const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS ecs_definitions (
     family TEXT NOT NULL,
@@ -44,7 +44,7 @@ const SHOWN_STOPPED: SignedDuration = SignedDuration::from_hours(1);
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>).
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Writes the next revision of a family: the document that `document` makes for its number.
+/// Writes the next revision of a family: the document that `document` creates for its number.
 pub(super) fn add_definition(
     tx: &Transaction<'_>,
     family: &str,
@@ -108,7 +108,7 @@ pub(super) fn replace(tx: &Transaction<'_>, task: &Task) -> Result<(), AwsError>
     Ok(())
 }
 
-/// A task, if it is there; stopped ones go some time after [`SHOWN_STOPPED`].
+/// A task, if it exists; stopped tasks are deleted some time after [`SHOWN_STOPPED`].
 pub(super) fn task(tx: &Transaction<'_>, id: &str) -> Result<Option<Task>, AwsError> {
     let mut found = tx.prepare_cached("SELECT document FROM ecs_tasks WHERE id = ?1")?;
     let document: Option<String> = found.query_row([id], |row| row.get(0)).optional()?;
@@ -133,7 +133,7 @@ pub(super) struct Wanted<'a> {
     pub(super) limit: usize,
 }
 
-/// Numbers and ids of tasks, in the order of their making.
+/// Numbers and ids of tasks, in the order in which they were created.
 pub(super) fn list(tx: &Transaction<'_>, wanted: &Wanted<'_>) -> Result<Vec<(i64, String)>, AwsError> {
     let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
     let mut found = tx.prepare_cached(
@@ -145,7 +145,7 @@ pub(super) fn list(tx: &Transaction<'_>, wanted: &Wanted<'_>) -> Result<Vec<(i64
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Forgets tasks and client tokens whose time is over.
+/// Deletes tasks and client tokens that have expired.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp) -> Result<(), AwsError> {
     let ms_before = |life: SignedDuration| Ok::<_, AwsError>(now.checked_sub(life).map_err(internal)?.as_millisecond());
     tx.execute("DELETE FROM ecs_tasks WHERE stopped_ms < ?1", [ms_before(SHOWN_STOPPED)?])?;

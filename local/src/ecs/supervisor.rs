@@ -1,8 +1,8 @@
-//! Sees one task through: starts its containers, ends them together, and records each step.
+//! Runs one task: starts its containers, ends them together, and records each step.
 //!
-//! **Invariant**: what happened to a task is recorded in the order in which it happened, and nothing is left out. While the
-//! database cannot be written, because the disk is full or somebody holds its lock, the supervisor tries again until it can.
-//! The processes do not wait for it.
+//! **Invariant**: the events of a task are recorded in the order in which they happened, and none is left out. While the database cannot
+//! be written, because the disk is full or another process holds its lock, the supervisor retries until it can. The processes do not
+//! wait for it.
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{callers, retry};
 
-/// A task and what it takes to run it.
+/// A task and what is needed to run it.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     ecs: Ecs,
@@ -37,7 +37,7 @@ impl Supervisor {
             return;
         };
         let task = self.note(Event::Provisioned).await;
-        // A task that was stopped before it began is not begun.
+        // A task that was stopped before it began is not started.
         if task.ending.is_none() {
             let key = callers::key_of_task(&self.id);
             let containers = self.start(&orders, &key, task.started_by.as_deref()).await;
@@ -48,7 +48,7 @@ impl Supervisor {
         self.ecs.0.running.leave(&self.id);
     }
 
-    /// Starts the containers; if one cannot be started, none after it, and those before it are to end.
+    /// Starts the containers. If one cannot be started, the following ones are not started, and the previous ones have to end.
     async fn start(
         &mut self,
         orders: &watch::Receiver<Order>,
@@ -77,7 +77,7 @@ impl Supervisor {
         containers
     }
 
-    /// Waits for the end of every container; the end of an essential one is ordered to the others.
+    /// Waits for the end of every container. If an essential one ends, the others have to end too.
     async fn watch(&self, mut containers: JoinSet<(String, Option<i32>)>, orders: &watch::Receiver<Order>) {
         while let Some(ended) = containers.join_next().await {
             let (name, code) = match ended {
@@ -89,7 +89,7 @@ impl Supervisor {
                 }
             };
             if *orders.borrow() == Order::StopSoon {
-                // Why it ended is recorded before that it did, also where the stack could not record it when it gave the order.
+                // The reason is recorded before the end, also if the stack could not record it when it gave the order.
                 self.note(Event::HostLost).await;
             }
             if self.note(Event::ContainerExited { name, code }).await.ending.is_some() {
@@ -98,8 +98,8 @@ impl Supervisor {
         }
     }
 
-    /// Records an event with the time at which it happened, once that is possible. When the stack ends before that, its next
-    /// start records the task's end.
+    /// Records an event with the time at which it happened, once that is possible. If the stack ends before that, the next start records
+    /// the task's end.
     async fn note(&self, event: Event) -> Task {
         let (ecs, id, now) = (self.ecs.clone(), self.id.clone(), self.ecs.0.clock.now());
         retry::until_done("the state of a task is not recorded", move || ecs.record_at(&id, &event, now)).await

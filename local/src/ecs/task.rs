@@ -1,4 +1,4 @@
-//! What a task is, and what each event makes of it. Pure.
+//! A task, and its next state after each event. Pure.
 //!
 //! `PROVISIONING → PENDING → RUNNING → DEPROVISIONING → STOPPED`
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html>).
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::request::Tag;
 
-/// A task, as it is kept.
+/// A task, as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Task {
     pub(super) id: String,
@@ -22,12 +22,12 @@ pub(super) struct Task {
     pub(super) cpu: Option<String>,
     pub(super) memory: Option<String>,
     pub(super) containers: Vec<Container>,
-    /// One more at each change.
+    /// Increases with each change.
     pub(super) version: u64,
     pub(super) status: Status,
     pub(super) created_at: Timestamp,
     pub(super) started_at: Option<Timestamp>,
-    /// Why it is to end; while there is none, it is to run.
+    /// Why it has to end; `None` as long as it should run.
     pub(super) ending: Option<Ending>,
     /// When its last container ended.
     pub(super) execution_stopped_at: Option<Timestamp>,
@@ -39,7 +39,7 @@ pub(super) struct Task {
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) image: String,
-    /// Its end is the task's.
+    /// If it ends, the task ends.
     pub(super) essential: bool,
     pub(super) status: ContainerStatus,
     /// Its process, once it was started.
@@ -48,11 +48,11 @@ pub(super) struct Container {
     pub(super) reason: Option<String>,
 }
 
-/// A process that was started, told from any other that gets its number later.
+/// A process that was started, distinguishable from others that get its number later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Process {
     pub(super) pid: i32,
-    /// When it was started, in the kernel's words; `None` where the kernel does not say.
+    /// When it was started, as the kernel reports it; `None` if it does not.
     pub(super) born: Option<String>,
 }
 
@@ -64,9 +64,9 @@ pub(super) enum Status {
     Provisioning,
     /// Its containers are being started.
     Pending,
-    /// They were.
+    /// Its containers have been started.
     Running,
-    /// They have ended.
+    /// Its containers have ended.
     Deprovisioning,
     /// It is over, and its output is written.
     Stopped,
@@ -80,11 +80,11 @@ pub(super) enum ContainerStatus {
     Pending,
     /// Started.
     Running,
-    /// Ended, or never to be started.
+    /// Ended, or will never be started.
     Stopped,
 }
 
-/// Why a task is to end: the first reason counts.
+/// Why a task has to end. The first reason counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ending {
     pub(super) code: StopCode,
@@ -92,13 +92,13 @@ pub(super) struct Ending {
     pub(super) at: Timestamp,
 }
 
-/// `stopCode`, those of them that happen here
+/// The values of `stopCode` that occur here
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum StopCode {
     /// An essential container ended.
     EssentialContainerExited,
-    /// What it ran on was lost.
+    /// Its host was lost.
     InfrastructureHealth,
     /// A container could not be started.
     TaskFailedToStart,
@@ -113,15 +113,15 @@ pub(super) enum Event {
     Provisioned,
     /// The process of a container was started.
     ContainerStarted { name: String, process: Process },
-    /// It could not be.
+    /// A container could not be started.
     CannotStart { name: String, reason: String },
-    /// Somebody asked for its end.
+    /// A stop was requested.
     StopRequested { reason: String },
-    /// A container ended; with no code if nobody knows how.
+    /// A container ended; without a code if it is unknown.
     ContainerExited { name: String, code: Option<i32> },
     /// The stack ends, or has ended.
     HostLost,
-    /// Nothing of it runs any more, and its output is written.
+    /// None of its processes is running, and its output is written.
     Ended,
 }
 
@@ -262,7 +262,7 @@ mod tests {
         Event::ContainerExited { name: name.into(), code: Some(code) }
     }
 
-    /// The task after all of it, with the states on the way.
+    /// The task after these events, with the states in between.
     fn after(mut task: Task, events: &[Event]) -> (Task, Vec<Status>) {
         let mut seen = vec![task.status];
         for event in events {

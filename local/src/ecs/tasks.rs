@@ -21,7 +21,7 @@ use crate::wire::AwsError;
 /// Most tasks of an answer.
 const MAX_DESCRIBED: usize = 100;
 
-/// What a task is made of.
+/// What a task is created from.
 #[derive(Debug)]
 struct Plan {
     family: String,
@@ -32,7 +32,7 @@ struct Plan {
     overrides: Vec<ContainerOverride>,
 }
 
-/// What became of a `RunTask`, in one transaction.
+/// The result of a `RunTask`, in one transaction.
 #[derive(Debug)]
 enum Ran {
     New(Vec<(Task, Vec<Launch>)>),
@@ -42,8 +42,8 @@ enum Ran {
 }
 
 impl Ecs {
-    /// On disk before the answer and before a process is started: if the stack dies between, the next one finds a task that
-    /// never ran.
+    /// The task is on disk before the response is sent and before a process is started. If the stack dies in between, the next one finds
+    /// a task that never ran.
     pub(super) fn run_task(&self, body: &Value) -> Result<Value, Refused> {
         let request: RunTask = request::read(body)?;
         let count = request.check()?;
@@ -143,7 +143,7 @@ impl Ecs {
         Ok(view::page("taskArns", &arns, next))
     }
 
-    /// Answers at once; the task ends when its containers do.
+    /// Returns at once; the task ends when its containers do.
     pub(super) fn stop_task(&self, request: &StopTask) -> Result<Value, AwsError> {
         self.require_cluster(request.cluster.as_deref())?;
         let id = arn::task_id(&request.task, self.cluster());
@@ -155,7 +155,7 @@ impl Ecs {
         Ok(json!({ "task": view::task(&task, self.cluster(), true) }))
     }
 
-    /// The tasks that a client token has started before with the same request. A token lives no longer than its tasks.
+    /// The tasks that this client token has already started with the same request. A token expires when its tasks do.
     fn ran_before(
         &self,
         tx: &rusqlite::Transaction<'_>,

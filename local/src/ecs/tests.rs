@@ -147,7 +147,7 @@ fn code(refused: Refused) -> &'static str {
 }
 
 fn is_alive(pid: &str) -> bool {
-    // A process that was killed and that nobody waits for yet is a zombie.
+    // A process that was killed and has not been reaped yet is a zombie.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }

@@ -1,4 +1,4 @@
-//! How the API and the metadata endpoint show things.
+//! The responses of the API and the metadata endpoint.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -132,12 +132,12 @@ pub(super) fn cluster(name: &str, unstopped: &[Task]) -> Value {
     })
 }
 
-/// What is said of a thing that is not there.
+/// The failure for something that does not exist.
 pub(super) fn missing(arn: &str) -> Value {
     json!({ "arn": arn, "reason": "MISSING" })
 }
 
-/// The failure of a `RunTask` for which there is no capacity, in the words of Fargate
+/// The failure of a `RunTask` for which there is no capacity, with Fargate's message
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html>).
 pub(super) fn no_capacity(definition: &str, why: &str) -> Value {
     json!({ "arn": definition, "reason": "Capacity is unavailable at this time", "detail": why })

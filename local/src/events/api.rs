@@ -1,4 +1,4 @@
-//! The API of EventBridge, as far as it takes to subscribe a function: rules, their targets, and events of one's own
+//! The API of EventBridge, as far as it is needed to subscribe a function: rules, their targets, and custom events
 //! (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Operations.html>).
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::{
 /// The one bus.
 const BUS: &str = "default";
 
-/// Rules of a bus, targets of a rule, events of one `PutEvents` and their bytes in all
+/// The most rules of a bus, targets of a rule, and events of one `PutEvents` and their total size
 /// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>).
 const RULES: usize = 300;
 const TARGETS: usize = 5;
@@ -29,7 +29,7 @@ const ENTRIES_BYTES: usize = 1024 * 1024;
 /// Most rules or targets of one page.
 const PAGE: usize = 100;
 
-/// A rule by its name, and what is asked of it.
+/// A rule by its name, and the other members of the request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Named {
@@ -106,9 +106,10 @@ impl Events {
             "ListTargetsByRule" => self.list_targets(&wire::parse(body)?),
             "PutEvents" => self.put_events(wire::parse(body)?),
             "TestEventPattern" => test_event_pattern(&wire::parse(body)?),
-            _ => {
-                Err(AwsError::bad_request("UnknownOperationException", format!("EventBridge has no {operation} here")))
-            }
+            _ => Err(AwsError::bad_request(
+                "UnknownOperationException",
+                format!("the local EventBridge does not support {operation}"),
+            )),
         }
     }
 
@@ -118,7 +119,7 @@ impl Events {
         let plain = |c: u8| c.is_ascii_alphanumeric() || b".-_".contains(&c);
         if !(1..=64).contains(&rule.name.len()) || !rule.name.bytes().all(plain) {
             return Err(validation(format!(
-                "Value '{}' at 'name' is no name of a rule: 1 to 64 of [.-_A-Za-z0-9]",
+                "Value '{}' at 'name' is not a valid rule name: 1 to 64 of [.-_A-Za-z0-9]",
                 rule.name
             )));
         }
@@ -152,7 +153,7 @@ impl Events {
         check_bus(request.event_bus_name.as_deref())?;
         self.change(&request.name, |rules| match changeable(rules, &request.name)? {
             Some(rule) if !rule.targets.is_empty() => Err(validation("Rule can't be deleted since it has targets.")),
-            // One that is not there is deleted already.
+            // Deleting a rule that does not exist is not an error.
             Some(_) | None => Ok(None),
         })?;
         Ok(json!({}))
@@ -171,7 +172,7 @@ impl Events {
         page("Rules", all.map(|rule| Value::Object(shown(rule))).collect(), request)
     }
 
-    /// A target that does not exist is refused: its events would be lost, and nobody would be told.
+    /// A target that does not exist is refused: its events would be lost without any error.
     fn put_targets(&self, request: &Named, lambda: &Lambda) -> Result<Value, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         request.targets.iter().try_for_each(check_target)?;
@@ -247,7 +248,7 @@ impl Events {
         Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
     }
 
-    /// Changes a rule, on disk first: `with` says what it is next, or that it is gone.
+    /// Changes a rule, on disk first: `with` returns its next state, or `None` to delete it.
     fn change(&self, name: &str, with: impl FnOnce(&Rules) -> Result<Option<Rule>, AwsError>) -> Result<(), AwsError> {
         self.0.db.transact(|tx| {
             let mut next = self.rules().clone();
@@ -265,7 +266,7 @@ impl Events {
 }
 
 impl Entry {
-    /// The event that it is, or what is wrong with it.
+    /// The event, or what is wrong with it.
     fn event(&self, now: Timestamp) -> Result<Value, (&'static str, String)> {
         let missing = |what: &str| {
             ("InvalidArgument", format!("Parameter {what} is not valid. Reason: {what} is a required argument."))
@@ -325,7 +326,7 @@ fn found<'a>(rules: &'a Rules, name: &str) -> Result<&'a Rule, AwsError> {
     rules.get(name).ok_or_else(|| not_found(format!("Rule {name} does not exist on EventBusName {BUS}.")))
 }
 
-/// A rule that the API may change, if there is one of that name. Those of the stack can be switched off and on, no more.
+/// A rule that the API may change, if there is one with this name. The stack's own rules can only be disabled and enabled.
 fn changeable<'a>(rules: &'a Rules, name: &str) -> Result<Option<&'a Rule>, AwsError> {
     let rule = rules.get(name);
     if rule.is_some_and(|rule| rule.managed_by.is_some()) {
@@ -352,7 +353,7 @@ fn check_target(target: &Target) -> Result<(), AwsError> {
         )));
     }
     if target.more.contains_key("InputTransformer") {
-        return Err(validation("InputTransformer is not known here: use Input or InputPath."));
+        return Err(validation("InputTransformer is not supported by the local stack: use Input or InputPath."));
     }
     if target.input.is_some() && target.input_path.is_some() {
         return Err(validation("Only one of Input, InputPath, or InputTransformer must be provided."));

@@ -1,8 +1,8 @@
-//! Brings events to their targets: to functions each by itself, as any caller of Lambda invokes them; to the function behind
-//! a queue in the queue's batches, until it has taken them up.
+//! Delivers events to their targets: to functions one by one, like any caller of Lambda; to the function of a queue in batches, until it
+//! has accepted them.
 //!
-//! **Invariant**: an invocation that hangs holds up neither other events nor the schedules. It has a deadline, after which its
-//! events are delivered again.
+//! **Invariant**: an invocation that hangs delays neither other events nor the schedules. It has a deadline, after which its events are
+//! delivered again.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,29 +30,29 @@ use crate::{
 /// Messages in one batch, as a queue gives a function by default.
 const BATCH: usize = 10;
 
-/// A message that was not taken up is hidden for so long, as a queue's visibility timeout does …
+/// How long a message that was not accepted is hidden, like a queue's visibility timeout.
 const HIDDEN: SignedDuration = SignedDuration::from_secs(5);
 
-/// … and dropped after so many tries, where AWS has a dead-letter queue.
+/// After how many tries a message is dropped; AWS has a dead-letter queue.
 const TRIES: u32 = 20;
 
 /// The longest that delivery sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// Batches that are under way at a time
+/// How many batches are in flight at a time
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>: "five concurrent batches" at first) …
 const BATCHES: usize = 5;
 
-/// … though the next one waits for the one before for so long: what comes meanwhile goes into one batch.
+/// How long the next batch waits for the previous one, so that events that come in the meantime go into one batch.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Functions that are being invoked at a time, as targets themselves.
+/// How many functions are invoked at a time as targets themselves.
 const INVOCATIONS: usize = 10;
 
 /// How long the invocation of the queue's function may take: its own timeout, and the start of a process.
 const BATCH_DEADLINE: Duration = Duration::from_secs(75);
 
-/// How long it may take to have an asynchronous invocation accepted.
+/// How long it may take until an asynchronous invocation is accepted.
 const EVENT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A queue that targets may name, and the function that it feeds.
@@ -64,7 +64,7 @@ pub struct Queue {
     pub function: String,
 }
 
-/// Something that waits to be delivered.
+/// An event that waits to be delivered.
 #[derive(Clone)]
 struct Message {
     id: i64,
@@ -74,14 +74,14 @@ struct Message {
 }
 
 impl Events {
-    /// Delivers everything, for as long as it is polled.
+    /// Delivers everything as long as it is polled.
     pub async fn deliver(&self, client: reqwest::Client, aws_url: &str, queue: &Queue) {
         let carrier =
             Arc::new(Carrier { events: self.clone(), client, aws_url: aws_url.to_owned(), queue: queue.clone() });
         tokio::join!(carrier.clone().feed_queue(), carrier.invoke_targets(), self.keep_schedule());
     }
 
-    /// Sends the events of rules that are schedules. One that is missed, because nothing ran then, is missed.
+    /// Sends the events of schedules. Those that came due while the stack was not running are not made up for.
     async fn keep_schedule(&self) {
         let mut next: HashMap<String, Timestamp> = HashMap::new();
         loop {
@@ -112,7 +112,7 @@ impl Events {
         })
     }
 
-    /// The oldest messages that are due, beside those that are under way.
+    /// The oldest messages that are due, except those in flight.
     fn due(&self, which: &str, queue: &str, under_way: &HashSet<i64>) -> Result<Vec<Message>, AwsError> {
         let now = self.0.clock.now().as_millisecond();
         let most = BATCH + under_way.len();
@@ -133,7 +133,7 @@ impl Events {
         })
     }
 
-    /// Forgets what was taken up, and hides what was not until it is tried again.
+    /// Deletes the messages that were accepted, and hides the others until they are delivered again.
     fn settle(&self, messages: &[Message], failed: &[i64]) -> Result<(), AwsError> {
         let again = self.0.clock.now().checked_add(HIDDEN).unwrap_or(Timestamp::MAX).as_millisecond();
         self.0.db.transact(|tx: &Transaction<'_>| {
@@ -145,7 +145,7 @@ impl Events {
                     continue;
                 }
                 if failed {
-                    tracing::error!(event = message.id, target_arn = message.target, "an event was never taken up");
+                    tracing::error!(event = message.id, target_arn = message.target, "an event was never accepted");
                 }
                 tx.prepare_cached("DELETE FROM event_deliveries WHERE id = ?1")?.execute([message.id])?;
             }
@@ -154,7 +154,7 @@ impl Events {
     }
 }
 
-/// Messages on their way, so many at a time.
+/// Messages in flight, a limited number at a time.
 #[derive(Default)]
 struct UnderWay {
     messages: HashSet<i64>,
@@ -172,7 +172,7 @@ impl UnderWay {
         self.loads.insert(task.id(), ids);
     }
 
-    /// Waits for the end of one delivery; for ever if there is none.
+    /// Waits for the end of one delivery; forever if there is none.
     async fn ended(&mut self) {
         let id = match self.deliveries.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
@@ -188,7 +188,7 @@ impl UnderWay {
     }
 }
 
-/// Brings events to functions, as any caller of Lambda would.
+/// Delivers events to functions, like any caller of Lambda.
 struct Carrier {
     events: Events,
     client: reqwest::Client,
@@ -197,7 +197,7 @@ struct Carrier {
 }
 
 impl Carrier {
-    /// Gives the queue's function what is in the queue.
+    /// Delivers the queue's messages to its function.
     async fn feed_queue(self: Arc<Self>) {
         let mut under_way = UnderWay::default();
         let mut next_from = Instant::now();
@@ -275,7 +275,7 @@ impl Carrier {
         let failed = match self.invoke(&self.queue.function, "RequestResponse", batch, BATCH_DEADLINE).await {
             Ok(answer) => failures(&answer),
             Err(why) => {
-                tracing::warn!(why, "a batch of events was not taken up");
+                tracing::warn!(why, "a batch of events was not accepted");
                 messages.iter().map(|message| message.id).collect()
             }
         };
@@ -286,7 +286,7 @@ impl Carrier {
         let invoked = self.invoke(&message.target, "Event", message.body.clone(), EVENT_DEADLINE).await;
         let failed = invoked.is_err().then_some(message.id).into_iter().collect();
         if let Err(why) = invoked {
-            tracing::warn!(target_arn = message.target, why, "an event was not taken up");
+            tracing::warn!(target_arn = message.target, why, "an event was not accepted");
         }
         self.settle(vec![message], failed).await;
     }
@@ -297,7 +297,7 @@ impl Carrier {
         retry::until_done("the delivery of events is not recorded yet", settle).await;
     }
 
-    /// What the function answers; nothing to an `Event`.
+    /// Invokes the function and returns its response, which is empty for an `Event`.
     async fn invoke(&self, function: &str, kind: &str, payload: String, deadline: Duration) -> Result<Value, String> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.aws_url);
         let request = self.client.post(url).header("x-amz-invocation-type", kind).body(payload).timeout(deadline);

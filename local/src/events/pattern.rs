@@ -1,8 +1,7 @@
 //! Event patterns: which events a rule is for
 //! (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html>).
 //!
-//! `quamina` does the matching, in Rust and by the language that EventBridge's own Ruler has; what only one of them knows is
-//! refused here.
+//! `quamina` does the matching. Its language is that of EventBridge's own Ruler; operators that only one of them has are refused here.
 
 use std::fmt;
 
@@ -11,11 +10,11 @@ use serde_json::{Map, Value};
 
 use crate::wire::AwsError;
 
-/// Operators that mean the same to EventBridge and here.
+/// Operators with the same meaning in EventBridge and here.
 const OPERATORS: [&str; 8] =
     ["prefix", "suffix", "equals-ignore-case", "wildcard", "anything-but", "numeric", "exists", "cidr"];
 
-/// The rules' patterns, asked all at once.
+/// The patterns of all rules, which are matched together.
 #[derive(Clone, Default)]
 pub(super) struct Matcher(Quamina<String>);
 
@@ -38,7 +37,7 @@ impl Matcher {
         self.0.add_pattern(rule.to_owned(), &parsed.to_string()).map_err(|why| invalid(why.to_string()))
     }
 
-    /// The rules that an event is for.
+    /// The rules that an event matches.
     pub(super) fn rules_for(&self, event: &str) -> Vec<String> {
         self.0.matches_for_event(event.as_bytes()).unwrap_or_else(|why| {
             tracing::error!(%why, "an event cannot be matched");

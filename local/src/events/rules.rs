@@ -1,4 +1,4 @@
-//! Rules and their targets: those that the stack itself has, and those that the API made, which are kept on disk.
+//! Rules and their targets: the stack's own, and those that the API created, which are kept on disk.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,18 +12,18 @@ use crate::{
     wire::AwsError,
 };
 
-/// Whether a rule is asked.
+/// Whether a rule is active.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum RuleState {
-    /// It is.
+    /// It is active.
     #[default]
     Enabled,
-    /// It is not.
+    /// It is not active.
     Disabled,
 }
 
-/// A rule, as the API shows it and as it is kept; both begin with what `PutRule` is told.
+/// A rule, as the API shows it and as it is stored; both begin with the members of `PutRule`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Rule {
@@ -37,7 +37,7 @@ pub(crate) struct Rule {
     pub(crate) description: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) role_arn: Option<String>,
-    /// Who made it, if not the API.
+    /// What created it, if not the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) managed_by: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -50,13 +50,13 @@ pub(crate) struct Rule {
 pub(crate) struct Target {
     pub(crate) id: String,
     pub(crate) arn: String,
-    /// What is sent in the place of the event.
+    /// What is sent instead of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) input: Option<String>,
     /// Which part of the event is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) input_path: Option<String>,
-    /// What is kept and shown, and does nothing.
+    /// Members that are kept and shown, but have no effect.
     #[serde(flatten)]
     pub(crate) more: Map<String, Value>,
 }
@@ -84,7 +84,7 @@ impl Rule {
 }
 
 impl Target {
-    /// What it is sent of an event.
+    /// What it is sent for an event.
     pub(crate) fn input(&self, event: &Value) -> String {
         if let Some(input) = &self.input {
             return input.clone();
@@ -95,7 +95,7 @@ impl Target {
     }
 }
 
-/// The rules there are.
+/// All rules.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
     all: BTreeMap<String, Rule>,
@@ -103,7 +103,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The rules on disk and those of the stack, which are as it says; but one that was switched off stays off.
+    /// The rules on disk and those of the stack, which are always as declared, except that one that was disabled stays disabled.
     pub(crate) fn load(tx: &Transaction<'_>, declared: Vec<Rule>) -> Result<Self, AwsError> {
         let mut read = tx.prepare_cached("SELECT body FROM event_rules")?;
         let kept = read.query_map([], |row| row.get::<_, String>(0))?;
@@ -123,7 +123,7 @@ impl Rules {
         self.all.get(name)
     }
 
-    /// In the order of their names.
+    /// Sorted by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.all.values()
     }
@@ -134,9 +134,9 @@ impl Rules {
         enabled.filter_map(|rule| Some((rule.name.clone(), rule.every()?))).collect()
     }
 
-    /// Puts a rule in the place of the one with its name.
+    /// Adds a rule, or replaces the one with its name.
     pub(crate) fn insert(&mut self, rule: Rule) -> Result<(), AwsError> {
-        // Checked also if it is disabled: it may be enabled later.
+        // Checked even if it is disabled, because it may be enabled later.
         if let Some(pattern) = &rule.event_pattern {
             Matcher::default().add(&rule.name, pattern)?;
         }

@@ -1,4 +1,4 @@
-//! Who waits for what: rung after a transaction, so that nobody sleeps over news.
+//! Notifications after a transaction, so that no part of Lambda misses a change.
 
 use tokio::sync::{Notify, watch};
 
@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Bell {
     /// A durable execution may have something to do.
     pub(crate) durable: Notify,
-    /// The queue of asynchronous invocations may have.
+    /// The queue of asynchronous invocations may have something to do.
     pub(crate) queue: Notify,
     /// A durable execution may have ended.
     pub(crate) ended: watch::Sender<()>,
@@ -18,7 +18,7 @@ impl Bell {
         Self { durable: Notify::new(), queue: Notify::new(), ended: watch::Sender::new(()) }
     }
 
-    /// Something changed: everybody looks.
+    /// Something changed: wakes all parts.
     pub(crate) fn ring(&self) {
         self.durable.notify_one();
         self.queue.notify_one();

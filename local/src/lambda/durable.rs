@@ -1,8 +1,8 @@
-//! Durable executions: started by name, invoked until they are through, changed by checkpoints, timers and callbacks.
+//! Durable executions: started by name, invoked until they have ended, changed by checkpoints, timers and callbacks.
 //!
-//! Every change is one transaction, with the event that it is in the history. An execution is *owed* an invocation from the
-//! moment that gives it something to do until the invocation that takes it up has ended well, and that debt is on disk:
-//! whoever dies in between leaves it behind, and the next start of the stack pays it.
+//! Every change is one transaction, together with its event in the history. An execution is *owed* an invocation from the moment it has
+//! something to do until an invocation that started afterwards has ended successfully. What is owed is on disk, so if a process dies in
+//! between, the invocation is made after the next start of the stack.
 
 mod callbacks;
 pub(crate) mod chained;
@@ -45,7 +45,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// The longest the driver sleeps: a clock that is set, or a mistake of ours, costs no more than this.
+/// The longest that the driver sleeps: if the clock is changed, or a wake-up is missed by mistake, the delay is no longer than this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// The durable executions of this machine. Clones share them.
@@ -59,7 +59,7 @@ struct Inner {
     functions: Functions,
     events: Events,
     bell: Arc<Bell>,
-    /// Executions with an invocation under way in this process: one at a time each.
+    /// Executions with an invocation in flight in this process: one at a time each.
     active: Mutex<HashSet<String>>,
 }
 
@@ -90,7 +90,7 @@ impl Durable {
         }
     }
 
-    /// Invokes what is owed, when it is owed, for as long as it is polled.
+    /// Makes the invocations that are owed, when they are owed, as long as it is polled.
     pub(crate) async fn drive(&self) {
         let mut backoff = Backoff::default();
         loop {
@@ -120,8 +120,8 @@ impl Durable {
         }
     }
 
-    /// Does what time alone does, and says which executions are owed an invocation, whether one ended, and how long nothing
-    /// else is due.
+    /// Applies the changes that time alone causes. Returns which executions are owed an invocation, whether one ended, and how long
+    /// nothing else is due.
     fn advance(&self, tx: &Transaction<'_>) -> Result<(Vec<String>, bool, Duration), AwsError> {
         let now = self.0.clock.now();
         let overdue = store::timed_out(tx, now)?;
@@ -144,14 +144,14 @@ impl Durable {
         Ok((owed, !overdue.is_empty(), sleep))
     }
 
-    /// Tells EventBridge of an execution's status, in the transaction that records it
+    /// Sends an execution's status to EventBridge, in the transaction that records it
     /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-monitoring.html>).
     fn tell(&self, tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<()> {
         let detail = wire::status_change(execution);
         self.0.events.put(tx, "aws.lambda", "Durable Execution Status Change", &[], &detail)
     }
 
-    /// One at a time: an execution that is being invoked is looked at again when that has ended.
+    /// One invocation at a time: if one is in flight, the execution is examined again when it has ended.
     fn invoke_in_background(&self, arn: String) {
         if !self.active().insert(arn.clone()) {
             return;
@@ -184,7 +184,7 @@ fn load(tx: &Transaction<'_>, arn: &str) -> Result<Execution, AwsError> {
     })
 }
 
-/// What a change is to an operation.
+/// What a change means for an operation.
 #[derive(Debug, Clone, Copy)]
 enum Change<'a> {
     Begins,
@@ -193,7 +193,7 @@ enum Change<'a> {
     GoesOn,
 }
 
-/// Records an operation's next state, and the event that it is. The execution has to be saved after it.
+/// Records an operation's next state and its event. The execution has to be saved afterwards.
 fn change(
     tx: &Transaction<'_>,
     execution: &mut Execution,
@@ -209,7 +209,7 @@ fn change(
     }
 }
 
-/// Owes an execution an invocation now. An earlier debt stays: it is not paid later for this.
+/// Owes an execution an invocation now. If one is owed earlier, that does not change.
 fn owe(execution: &mut Execution, now: Timestamp) {
     if execution.status == ExecutionStatus::Running {
         execution.owed_at = Some(execution.owed_at.map_or(now, |at| at.min(now)));

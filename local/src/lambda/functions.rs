@@ -1,4 +1,4 @@
-//! The functions there are: those of the command line, and those that the API made, which are kept on disk.
+//! All functions: those of the command line, and those that the API created, which are kept on disk.
 
 pub(crate) mod alias;
 pub(crate) mod make;
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{callers::Callers, clock::Clock, db::Db, leftovers::MARK, logs::Logs, wire::AwsError};
 
-/// The version that is not published.
+/// The unpublished version.
 pub(crate) const LATEST: &str = "$LATEST";
 
 /// A function of the command line: a program that speaks Lambda's Runtime API.
@@ -32,11 +32,11 @@ pub struct Function {
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Its environment, beside what Lambda sets.
+    /// Its environment, in addition to what Lambda sets.
     pub environment: Vec<(String, String)>,
     /// How long an invocation may take.
     pub timeout: Duration,
-    /// What it is told about its memory, in MB. Nothing enforces it here.
+    /// Its memory size in MB, as the function sees it. It is not enforced here.
     pub memory: u32,
     /// An alias of its only version.
     pub alias: Option<String>,
@@ -95,15 +95,15 @@ struct Inner {
     clock: Clock,
     logs: Logs,
     callers: Callers,
-    /// What every function gets under its own variables: the way to this stack.
+    /// What every function gets, and its own variables may override: how to reach this stack.
     environment: Vec<(String, String)>,
     registered: Mutex<BTreeMap<String, Registered>>,
-    /// By name and version; started when they are first needed.
+    /// By name and version; created when they are first needed.
     pools: Mutex<HashMap<(String, String), Pool>>,
 }
 
 impl Functions {
-    /// The functions of the command line, and those on disk. One of the command line takes the place of one of the API.
+    /// The functions of the command line, and those on disk. A function of the command line replaces one of the API with the same name.
     pub(crate) fn new(
         declared: Vec<Function>,
         environment: Vec<(String, String)>,
@@ -133,8 +133,7 @@ impl Functions {
         })))
     }
 
-    /// A function by what the API takes for its name, `name`, `name:qualifier` or an ARN with or without one, and a
-    /// qualifier beside it.
+    /// A function by its name in the API (`name`, `name:qualifier`, or an ARN with or without a qualifier) and a separate qualifier.
     pub(crate) fn qualified(&self, text: &str, qualifier: Option<&str>) -> Result<Qualified, AwsError> {
         let target =
             Target::read(text).ok_or_else(|| super::limits::invalid(format!("Invalid function ARN '{text}'")))?;
@@ -156,7 +155,7 @@ impl Functions {
         Ok(Qualified { name: target.name.to_owned(), version, explicit: qualifier.is_some(), durable })
     }
 
-    /// The right to run a version once; `None` if there is no such function any more, or the stack is stopping.
+    /// The right to run a version once; `None` if the function no longer exists, or the stack is stopping.
     pub(crate) async fn slot(&self, of: &Qualified) -> Option<Slot> {
         let pool = self.pool(of)?;
         pool.slot().await
@@ -180,7 +179,7 @@ impl Functions {
         }
     }
 
-    /// Changes a function of the API, on disk first; its processes of before end.
+    /// Changes a function of the API, on disk first, and ends its previous processes.
     fn change<T>(&self, text: &str, with: impl FnOnce(&mut Registered) -> Result<T, AwsError>) -> Result<T, AwsError> {
         let name = Target::read(text).map_or(text, |target| target.name);
         // The database first, here and everywhere: a checkpoint that chains an invoke asks for functions in a transaction.

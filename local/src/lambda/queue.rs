@@ -1,8 +1,8 @@
-//! Asynchronous invocations of functions that are not durable: on disk from the answer to the caller until they are done.
+//! Asynchronous invocations of functions that are not durable. They are on disk from the response to the caller until they are done.
 //!
-//! An `Event` invoke that fails is tried twice more, after one minute and after two, as Lambda does it
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>). A chained invoke is tried once:
-//! its durable function hears what came of it.
+//! An `Event` invoke that fails is retried twice, after one minute and after two, as in Lambda
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>). A chained invoke is tried once: its durable
+//! function gets the outcome.
 
 use std::{
     collections::HashSet,
@@ -29,13 +29,13 @@ use crate::{
     wire::AwsError,
 };
 
-/// How long after its first and its second failure an invocation is tried again.
+/// How long after its first and its second failure an invocation is retried.
 const RETRY_AFTER: [SignedDuration; 2] = [SignedDuration::from_secs(60), SignedDuration::from_secs(120)];
 
-/// The longest the driver sleeps.
+/// The longest that the driver sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// Invocations that are looked at at a time: the others wait on disk.
+/// How many invocations are processed at a time. The others wait on disk.
 const AT_A_TIME: usize = 64;
 
 /// An invocation that has been accepted.
@@ -50,7 +50,7 @@ pub(crate) struct Entry {
     trace: Option<String>,
     /// Tries that have failed.
     failures: usize,
-    /// The chained invoke that it is the answer to.
+    /// The chained invoke that waits for it.
     parent: Option<Parent>,
 }
 
@@ -109,7 +109,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Runs what is due, for as long as it is polled.
+    /// Runs what is due as long as it is polled.
     pub(crate) async fn drive(&self) {
         let mut backoff = Backoff::default();
         loop {
@@ -136,7 +136,7 @@ impl Queue {
         }
     }
 
-    /// What is due and not under way, and how long nothing else is.
+    /// Invocations that are due and not in flight, and how long nothing else is due.
     fn due(&self) -> Result<(Vec<(i64, Entry)>, Duration), AwsError> {
         let now = self.0.clock.now();
         let active = self.active().clone();
@@ -177,7 +177,7 @@ impl Queue {
         });
     }
 
-    /// `None` if the stack is stopping: it is run after the next start.
+    /// Runs an invocation; `None` if the stack is stopping, and the invocation is run after the next start.
     async fn run(&self, entry: &Entry) -> Option<Outcome> {
         let function = match self.0.functions.qualified(&entry.function, Some(&entry.version)) {
             Ok(function) => function,
@@ -221,7 +221,7 @@ impl Queue {
     }
 }
 
-/// What a failed invocation is answered with.
+/// The response to a failed invocation.
 pub(crate) fn error_body(error: &ErrorObject) -> serde_json::Value {
     let mut body = serde_json::json!({ "errorMessage": error.error_message, "errorType": error.error_type });
     if let Some(trace) = &error.stack_trace {

@@ -1,4 +1,4 @@
-//! Runs functions: one process for each invocation under way, kept warm for the next, each with a Runtime API of its own
+//! Runs functions: one process for each invocation in flight, kept warm for the next one, each with its own Runtime API
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>).
 
 mod api;
@@ -20,14 +20,14 @@ use self::instance::Instance;
 use super::{durable::operation::ErrorObject, functions::Spec};
 use crate::{callers::Callers, clock::Clock, logs::Logs};
 
-/// Processes of one version of a function at a time. Further invocations wait: on one machine a thousand processes would
-/// only be in each other's way.
+/// The most processes of one version of a function. Further invocations wait: on one machine, a thousand processes would only slow each
+/// other down.
 const CONCURRENCY: usize = 16;
 
-/// How long a process that has nothing to do is kept.
+/// How long an idle process is kept.
 const KEEP_WARM: Duration = Duration::from_mins(1);
 
-/// What a function is invoked with.
+/// An invocation's input.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) id: String,
@@ -36,21 +36,21 @@ pub(crate) struct Request {
     pub(crate) trace: Option<String>,
     /// JSON about the client.
     pub(crate) client_context: Option<String>,
-    /// Name of the durable execution that it is for, if it is.
+    /// Name of the durable execution that it is for, if any.
     pub(crate) execution: Option<String>,
 }
 
 impl Request {
-    /// A request with an id of its own.
+    /// A request with a new id.
     pub(crate) fn new(payload: Bytes) -> Self {
         Self { id: Uuid::new_v4().to_string(), payload, trace: None, client_context: None, execution: None }
     }
 }
 
-/// What came of an invocation.
+/// The outcome of an invocation.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
-    /// The function answered this.
+    /// The function returned this response.
     Answered(Bytes),
     /// It reported an error, crashed, or took too long.
     Failed(ErrorObject),
@@ -127,7 +127,7 @@ impl Pool {
         Self(Arc::new(Inner { spec, clock, logs, callers, slots, warm, retired }))
     }
 
-    /// Waits until one more invocation may run; `None` once the pool takes no more work.
+    /// Waits until one more invocation may run; `None` once the pool accepts no more work.
     pub(crate) async fn slot(&self) -> Option<Slot> {
         let permit = self.0.slots.clone().acquire_owned().await.ok()?;
         Some(Slot { pool: self.clone(), _permit: permit })
@@ -136,7 +136,7 @@ impl Pool {
     fn take_warm(&self) -> Option<Instance> {
         loop {
             let (mut instance, _) = self.warm().pop()?;
-            // One that has died meanwhile is no loss.
+            // It does not matter if the process has died in the meantime.
             if instance.reusable() {
                 return Some(instance);
             }

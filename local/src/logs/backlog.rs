@@ -1,4 +1,4 @@
-//! Lines of one log stream that could not be written yet: so many bytes of them, the newest.
+//! Lines of one log stream that could not be written yet: the newest, up to a number of bytes.
 //!
 //! **Invariant**: pure.
 
@@ -6,19 +6,19 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-/// Bytes of lines that wait. A job that prints more meanwhile loses the oldest of them: its result comes last.
+/// How many bytes of lines may wait. If a job prints more in the meantime, the oldest lines are lost, because its result comes last.
 const MOST_BYTES: usize = 1024 * 1024;
 
 /// A line, and when it was printed.
 pub(super) type Line = (Timestamp, String);
 
-/// What waits, and how much did not fit.
+/// The lines that wait, and how many were dropped.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     lines: VecDeque<Line>,
     bytes: usize,
     dropped: u64,
-    /// Whether somebody is at work to write it.
+    /// Whether it is currently being written.
     pub(super) attended: bool,
 }
 
@@ -28,12 +28,12 @@ impl Backlog {
         !self.attended && self.lines.is_empty()
     }
 
-    /// Whether nothing waits, whoever is at work.
+    /// Whether nothing waits, even if a write is in progress.
     pub(super) fn is_written(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Adds lines behind those that wait, and drops the oldest that do not fit any more.
+    /// Adds lines after those that wait, and drops the oldest ones that no longer fit.
     pub(super) fn push(&mut self, lines: Vec<Line>) {
         for line in lines {
             self.bytes += line.1.len();
@@ -47,7 +47,7 @@ impl Backlog {
         }
     }
 
-    /// What is to be written next: what waits, behind a line that says what is missing.
+    /// What to write next: the lines that wait, after a line that says how many are missing.
     pub(super) fn batch(&self) -> Batch {
         let missing = self.lines.front().filter(|_| self.dropped > 0).map(|(at, _)| (*at, missing(self.dropped)));
         Batch {
@@ -57,7 +57,7 @@ impl Backlog {
         }
     }
 
-    /// Forgets what was written of a batch. Lines of it may have been dropped meanwhile, to no harm.
+    /// Removes the lines of a batch that was written. It does not matter if some of them have been dropped in the meantime.
     pub(super) fn written(&mut self, batch: &Batch) {
         let dropped_since = self.dropped - batch.dropped;
         let (gone, left) = match usize::try_from(dropped_since) {
@@ -72,7 +72,7 @@ impl Backlog {
     }
 }
 
-/// What is written at once.
+/// Lines that are written at once.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) lines: Vec<Line>,

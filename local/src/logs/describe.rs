@@ -53,7 +53,7 @@ impl Logs {
     }
 }
 
-/// Where a group or stream stands in a list; what a page's token holds.
+/// The place of a group or stream in a list, which a page's token contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Key {
     at_ms: i64,

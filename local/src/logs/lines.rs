@@ -1,21 +1,21 @@
-//! Bytes into lines, as the `awslogs` driver makes events of what a container prints.
+//! Splits bytes into lines, as the `awslogs` driver splits a container's output into events.
 
 use std::mem;
 
 use domain::task::MAX_EVENT_BYTES;
 
-/// Bytes of a character that may still be on their way.
+/// The most bytes of a character that may not have arrived yet.
 const LONGEST_CHARACTER: usize = 4;
 
-/// Cuts a stream of bytes into lines. Between two calls it holds one unfinished line at most, so its memory is bounded.
+/// Splits a stream of bytes into lines. Between two calls, it keeps at most one unfinished line, so its memory is bounded.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     unfinished: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes what was read and gives the events that are complete now. An empty line is no event: the driver writes none,
-    /// and the API takes none.
+    /// Adds what was read, and returns the events that are complete now. An empty line is not an event: the driver does not write it,
+    /// and the API does not accept it.
     pub(super) fn feed(&mut self, read: &[u8]) -> Vec<String> {
         let mut events = Vec::new();
         for piece in read.split_inclusive(|byte| ends_line(*byte)) {
@@ -27,7 +27,7 @@ impl Lines {
                 _ => self.unfinished.extend_from_slice(piece),
             }
         }
-        // What is left over holds at least one whole character more than the event, so none is cut in two here.
+        // The rest contains at least one whole character more than the event, so no character is cut in two here.
         while self.unfinished.len() >= MAX_EVENT_BYTES + LONGEST_CHARACTER {
             let (event, used) = first_event(&self.unfinished);
             self.unfinished.drain(..used);
@@ -50,13 +50,13 @@ impl Lines {
     }
 }
 
-/// A carriage return ends a line too, so that progress bars are told as they come. Of `\r\n` the second ends an empty one.
+/// A carriage return ends a line too, so that progress bars can be followed. In `\r\n`, the `\n` ends an empty line.
 fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// As much of a line as one event may hold, cut between characters, and how many bytes of the line that is. What is not
-/// UTF-8 becomes U+FFFD, which counts with its own three bytes: AWS counts what it is sent.
+/// As much of a line as fits into one event, cut between characters, and how many bytes of the line that is. Invalid UTF-8 becomes
+/// U+FFFD, which counts with its own three bytes, since AWS counts what it receives.
 fn first_event(line: &[u8]) -> (String, usize) {
     let mut event = String::new();
     let mut used = 0;

@@ -1,4 +1,4 @@
-//! Where an event stands among the others: the tokens and event ids of the API.
+//! The position of an event among the others: the tokens and event ids of the API.
 
 use crate::wire::AwsError;
 
@@ -74,7 +74,7 @@ impl Token {
     }
 }
 
-/// A token that this service did not give.
+/// The error for a token that this service did not create.
 pub(super) fn invalid_token() -> AwsError {
     AwsError::bad_request("InvalidParameterException", "The specified nextToken is invalid.")
 }

@@ -18,18 +18,18 @@ use crate::wire::AwsError;
 const MAX_EVENTS: usize = 10_000;
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// What an event counts beside its message, in every limit of Logs
+/// The size of an event in addition to its message, in every limit of CloudWatch Logs
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html>).
 pub(super) const EVENT_OVERHEAD_BYTES: usize = 26;
 
-/// Events looked at for one answer of `FilterLogEvents`. AWS has such a bound too: it answers with few events or none,
-/// and a token to look further.
+/// How many events are examined for one response of `FilterLogEvents`. AWS has such a limit too: it then returns few events or none,
+/// and a token to continue.
 const MAX_SEARCHED: usize = 100_000;
 
-/// Most streams that `FilterLogEvents` takes by name.
+/// Most streams that `FilterLogEvents` accepts by name.
 const MAX_STREAM_NAMES: usize = 100;
 
-/// Events of one answer, as many as it may hold. The first always fits: an event is smaller than an answer.
+/// The events of one response, as many as fit. The first always fits, because an event is smaller than a response may be.
 #[derive(Debug)]
 struct Page {
     events: Vec<Event>,
@@ -46,7 +46,7 @@ impl Page {
         Ok(Self { events: Vec::new(), limit, bytes: 0 })
     }
 
-    /// Whether there was room for it.
+    /// Adds an event, and returns whether it fitted.
     fn take(&mut self, event: Event) -> bool {
         self.bytes += event.message.len() + EVENT_OVERHEAD_BYTES;
         let fits = self.events.len() < self.limit && (self.bytes <= MAX_BYTES || self.events.is_empty());
@@ -137,13 +137,13 @@ struct Searched {
     more: bool,
 }
 
-/// `startTime` is in, `endTime` is out; no event has the number 0.
+/// `startTime` is included, `endTime` is excluded; no event has the number 0.
 fn times(start_ms: Option<i64>, end_ms: Option<i64>) -> Span {
     let edge = |at_ms| Position { at_ms, id: 0 };
     Span { from: start_ms.map_or_else(Position::default, edge), to: end_ms.map_or(Position::END, edge) }
 }
 
-/// What to read of a stream, and whether from the newest event on. A token says the direction itself.
+/// What to read of a stream, and whether to start with the newest event. A token contains the direction.
 fn window(start_ms: Option<i64>, end_ms: Option<i64>, token: Option<Token>, from_head: bool) -> (Span, bool) {
     let span = times(start_ms, end_ms);
     match token {
@@ -153,8 +153,8 @@ fn window(start_ms: Option<i64>, end_ms: Option<i64>, token: Option<Token>, from
     }
 }
 
-/// The tokens that go on from a page. At an end, the token that led there comes back, and the other one leads back over
-/// the event that it was made for.
+/// The tokens that lead on from a page. At an end of the stream, the token that led there is returned again, and the other one leads
+/// back over the event that it was created for.
 fn around(events: &[Event], token: Option<Token>) -> (Token, Token) {
     match (events, token) {
         ([first, .., last], _) => (Token::Forward(last.position), Token::Backward(first.position)),
@@ -165,7 +165,7 @@ fn around(events: &[Event], token: Option<Token>) -> (Token, Token) {
     }
 }
 
-/// The streams a search is about, by number.
+/// The streams of a search, by number.
 fn chosen(request: &FilterLogEvents, streams: Vec<Stream>) -> Result<BTreeMap<i64, String>, AwsError> {
     let wanted = |name: &str| match (&request.log_stream_names, &request.log_stream_name_prefix) {
         (Some(names), _) => names.iter().any(|wanted| wanted == name),

@@ -1,4 +1,4 @@
-//! What the API is asked: the requests' shapes, and the checks that need no database.
+//! Requests to the API: their members, and the checks that need no database.
 
 use serde::Deserialize;
 
@@ -48,7 +48,7 @@ pub(super) struct GetLogEvents {
     pub(super) start_from_head: Option<bool>,
 }
 
-/// `FilterLogEvents`. `interleaved` is not read: AWS interleaves the streams whatever it says.
+/// `FilterLogEvents`. `interleaved` is ignored: AWS interleaves the streams in any case.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FilterLogEvents {

@@ -28,7 +28,7 @@ CREATE INDEX IF NOT EXISTS log_events_of_stream ON log_events (stream, at_ms);
 CREATE INDEX IF NOT EXISTS log_events_in_order ON log_events (at_ms);
 ";
 
-/// An event as it is kept.
+/// An event as it is stored.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) position: Position,
@@ -37,7 +37,7 @@ pub(super) struct Event {
     pub(super) message: String,
 }
 
-/// A stream as it is kept, with the times of its events.
+/// A stream as it is stored, with the times of its events.
 #[derive(Debug, Clone)]
 pub(super) struct Stream {
     pub(super) id: i64,
@@ -55,19 +55,19 @@ pub(super) struct Span {
     pub(super) to: Position,
 }
 
-/// Makes a group; whether it is new.
+/// Creates a group. Returns whether it is new.
 pub(super) fn create_group(tx: &Transaction<'_>, name: &str, now: Timestamp) -> Result<bool, AwsError> {
     let sql = "INSERT OR IGNORE INTO log_groups VALUES (?1, ?2)";
     Ok(tx.prepare_cached(sql)?.execute(params![name, now.as_millisecond()])? > 0)
 }
 
-/// Makes a stream in a group that is there; whether it is new.
+/// Creates a stream in an existing group. Returns whether it is new.
 pub(super) fn create_stream(tx: &Transaction<'_>, group: &str, name: &str, now: Timestamp) -> Result<bool, AwsError> {
     let sql = "INSERT OR IGNORE INTO log_streams (group_name, name, created_ms) VALUES (?1, ?2, ?3)";
     Ok(tx.prepare_cached(sql)?.execute(params![group, name, now.as_millisecond()])? > 0)
 }
 
-/// Refuses a group that is not there.
+/// Refuses a group that does not exist.
 pub(super) fn require_group(tx: &Transaction<'_>, name: &str) -> Result<(), AwsError> {
     let mut found = tx.prepare_cached("SELECT 1 FROM log_groups WHERE name = ?1")?;
     if found.exists([name])? { Ok(()) } else { Err(not_found("The specified log group does not exist.")) }
@@ -96,7 +96,7 @@ pub(super) fn insert<'a>(
     Ok(())
 }
 
-/// Names of the groups, sorted, with the time of their making.
+/// Names of the groups, sorted, with the time of their creation.
 pub(super) fn groups(tx: &Transaction<'_>) -> Result<Vec<(String, i64)>, AwsError> {
     let mut all = tx.prepare_cached("SELECT name, created_ms FROM log_groups ORDER BY name")?;
     let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -75,7 +75,7 @@ impl LogWriter {
             }
         }
         self.write_off_thread(self.logs.clock.now(), lines.finish()).await;
-        // Whoever holds the sender is this.
+        // This cannot fail, because this writer holds the sender.
         let _ = self.waiting.subscribe().wait_for(Backlog::is_empty).await;
     }
 
@@ -103,7 +103,7 @@ impl LogWriter {
         }
         let writer = self.clone();
         let lines = lines.into_iter().map(|line| (at, line)).collect();
-        // SQLite blocks: on a thread of its own it keeps nobody else waiting.
+        // SQLite blocks, so it runs on a separate thread.
         if let Err(why) = task::spawn_blocking(move || writer.write(lines)).await {
             tracing::error!(stream = self.stream, %why, "lines of a log are lost");
         }

@@ -21,7 +21,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops at the first thing that is not as it must be"
+    reason = "a test stops at the first failure"
 )]
 
 #[allow(dead_code, reason = "shared with the end-to-end tests")]

@@ -129,7 +129,7 @@ fn written(execution: &Execution) -> Attributes {
     serde_dynamo::to_item(Item::of(execution)).unwrap()
 }
 
-/// A workflow goes on with the version that it started on, while newer ones write into its item.
+/// A workflow continues with the version that it started on, while newer versions write to its item.
 #[test]
 fn what_a_newer_version_stored_survives_every_change() {
     let newer = newer();
@@ -171,7 +171,7 @@ fn what_a_newer_version_stored_survives_every_change() {
     assert_eq!((text("/timeline/1/what"), text("/timeline/1/detail")), ("queued", "behind 3"));
 }
 
-/// It is not damaged: the version that wrote it goes on with it.
+/// It is not damaged: the version that wrote it continues with it.
 #[test]
 fn a_newer_version_s_status_and_pattern_are_known_for_what_they_are() {
     for (name, value) in [("status", "QUEUED"), ("pattern", "batch")] {

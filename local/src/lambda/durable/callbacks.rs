@@ -48,7 +48,7 @@ impl Durable {
             let Some(alive) = open.alive(now).filter(|_| is_running(&execution)) else {
                 return Err(closed(&execution, &open));
             };
-            // A sign of life is no news to the function.
+            // The function does not have to know about a heartbeat.
             Ok(store::postpone(tx, &execution.arn, &alive)?)
         })?;
         self.0.bell.ring();

@@ -1,7 +1,7 @@
 //! Chained invokes: one durable execution waits for another, or for a function that is not durable.
 //!
-//! What is invoked begins in the transaction that records the operation, and the answer is recorded in the one that ends it:
-//! nobody is left waiting by a crash in between.
+//! The invoked execution begins in the transaction that records the operation, and the response is recorded in the one that ends it, so
+//! that a crash in between leaves nothing waiting.
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
@@ -25,8 +25,8 @@ use crate::{
 };
 
 impl Durable {
-    /// Begins what a chained invoke invokes. A function that is not there fails the operation at once, as the answer to the
-    /// checkpoint says, and its input is not kept.
+    /// Begins a chained invoke. If the function does not exist, the operation fails at once, which the response to the checkpoint shows,
+    /// and its input is not kept.
     pub(super) fn chain(
         &self,
         tx: &Transaction<'_>,
@@ -62,7 +62,7 @@ impl Durable {
     }
 }
 
-/// Records the answer to a chained invoke. One that nobody waits for any more is dropped.
+/// Records the response to a chained invoke. If nothing waits for it any more, it is dropped.
 pub(crate) fn answer(
     tx: &Transaction<'_>,
     to: &Parent,
@@ -82,7 +82,7 @@ pub(crate) fn answer(
     Ok(store::save(tx, &execution)?)
 }
 
-/// What a chained invoke makes of the answer of a function that is not durable.
+/// The outcome of a chained invoke, from the response of a function that is not durable.
 pub(crate) fn of_outcome(outcome: Outcome) -> (Status, Result<Option<String>, ErrorObject>) {
     let failed = |error| (Status::Failed, Err(error));
     match outcome {

@@ -43,8 +43,8 @@ impl Checkpoint {
 }
 
 impl Durable {
-    /// Applies all updates or none. The answer carries the next token and every operation that changed since the function
-    /// last knew; a checkpoint that is sent again is answered again.
+    /// Applies all updates or none. The response contains the next token and every operation that changed since the function's last
+    /// known state. A checkpoint that is sent again gets the same response.
     pub(crate) fn checkpoint(&self, arn: &str, checkpoint: &Checkpoint) -> Result<Value, AwsError> {
         arn::check_execution(arn)?;
         checkpoint.check()?;
@@ -134,13 +134,13 @@ impl Durable {
         self.end(tx, execution, how, now)
     }
 
-    /// Only the invocation that is under way may read and write, and only from the newest state.
+    /// Only the current invocation may read and write, and only based on the newest state.
     pub(super) fn check_token(&self, execution: &Execution, token: &str) -> Result<(), AwsError> {
         let running = execution.status == ExecutionStatus::Running && self.active().contains(&execution.arn);
         if running && token == CheckpointToken::of(execution) {
             return Ok(());
         }
-        // The SDKs know a stale token by the beginning of this message.
+        // The SDKs recognize a stale token by the beginning of this message.
         Err(invalid("Invalid Checkpoint Token"))
     }
 }
@@ -152,12 +152,12 @@ fn sent_again(execution: &Execution, checkpoint: &Checkpoint) -> Option<Value> {
     same.then(|| last.answer.clone())
 }
 
-/// What a chained invoke may not carry back.
+/// The error for a result that is too large for a chained invoke.
 pub(super) fn too_large_for_parent() -> String {
     format!("Execution output payload size must be less than or equal to {} bytes.", limits::EVENT_BYTES)
 }
 
-/// An execution may end beyond its limits, and do nothing else there.
+/// Checks an execution's limits. Beyond them, it may only end.
 fn within_limits(operations: u64, written: u64) -> Result<(), AwsError> {
     if operations > limits::OPERATIONS {
         return Err(invalid(too_many_operations()));
@@ -173,7 +173,7 @@ pub(super) fn too_many_operations() -> String {
     format!("The durable execution exceeds the maximum of {} operations.", limits::OPERATIONS)
 }
 
-/// What came due meanwhile is told now: a function that goes on working need not be invoked for it.
+/// Applies what has come due in the meantime, so that a function that is still running does not have to be invoked for it.
 fn tell_what_is_due(tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
     if execution.status != ExecutionStatus::Running {
         return Ok(());

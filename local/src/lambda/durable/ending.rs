@@ -1,4 +1,4 @@
-//! Ends durable executions: by their answer, their deadline, or from outside.
+//! Ends durable executions: by their response, at their deadline, or from outside.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Transaction;
@@ -24,7 +24,7 @@ pub(super) enum End {
 }
 
 impl Durable {
-    /// `StopDurableExecution`. An execution that has ended stays as it is, and says when it did.
+    /// `StopDurableExecution`. An execution that has already ended does not change, and the response says when it ended.
     pub(crate) fn stop(&self, arn: &str, error: Option<ErrorObject>) -> Result<Value, AwsError> {
         arn::check_execution(arn)?;
         let now = self.0.clock.now();
@@ -38,7 +38,7 @@ impl Durable {
         Ok(json!({ "StopTimestamp": seconds(stopped_at) }))
     }
 
-    /// Ends an execution. Its first end stays. Whoever waits for it as a chained invoke has its answer in the same transaction.
+    /// Ends an execution, unless it has already ended. A chained invoke that waits for it gets its result in the same transaction.
     pub(super) fn end(
         &self,
         tx: &Transaction<'_>,
@@ -85,7 +85,7 @@ impl Durable {
     }
 }
 
-/// What a chained invoke makes of the execution that was started for it.
+/// The outcome of a chained invoke, from the execution that was started for it.
 fn as_answer(execution: &Execution, timeout: i64) -> (Status, Result<Option<String>, ErrorObject>) {
     let error = || Err(execution.error.clone().unwrap_or_default());
     match execution.status {

@@ -1,6 +1,6 @@
-//! The history of a durable execution: an event for everything that happens to it, numbered in the order in which it did.
+//! The history of a durable execution: an event for everything that happens to it, numbered in order.
 //!
-//! Events are kept in the form in which `GetDurableExecutionHistory` answers them.
+//! Events are stored in the form in which `GetDurableExecutionHistory` returns them.
 
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
@@ -17,7 +17,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// Events in one page, if the caller does not say.
+/// Events in one page by default.
 const PAGE: i64 = 100;
 
 /// Most events in one page.
@@ -69,8 +69,8 @@ impl Event {
         Self::new("InvocationCompleted", ended_at, details)
     }
 
-    /// What an operation's new state means, `at` the time it came to it; `None` if it is no event: a step that may be tried
-    /// again is none until it is. `input` is what a chained invoke passes on.
+    /// The event for an operation's new state, which it reached `at` this time. `None` if that is not an event: a step that may be
+    /// retried has none until it is. `input` is the input of a chained invoke.
     pub(crate) fn of(operation: &Operation, at: Timestamp, input: Option<&str>) -> Option<Self> {
         let ended = || json!({ "Result": result(operation.result.as_deref()) });
         let failed = || json!({ "Error": failure(operation.error.as_ref()) });
@@ -81,7 +81,7 @@ impl Event {
             (Kind::Step, Status::Started) => ("StepStarted", json!({})),
             (Kind::Step, Status::Succeeded) => ("StepSucceeded", tried(ended(), operation, at)),
             (Kind::Step, Status::Failed) => ("StepFailed", tried(failed(), operation, at)),
-            // A try that is to be followed by another: with an error it failed, without one it was a look that found nothing.
+            // A try that another one follows: with an error, it failed; without one, it was a poll without a result.
             (Kind::Step, Status::Pending) if operation.error.is_some() => {
                 ("StepFailed", tried(failed(), operation, at))
             }
@@ -184,7 +184,7 @@ fn chained_invoke(operation: &Operation, input: Option<&str>) -> Value {
     details
 }
 
-/// Appends an event, of an operation or of the execution as a whole. The execution has to be saved after it.
+/// Appends an event, of an operation or of the execution as a whole. The execution has to be saved afterwards.
 pub(crate) fn append(
     tx: &Transaction<'_>,
     execution: &mut Execution,
@@ -198,7 +198,7 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// Which page of a history is asked for.
+/// Which page of a history is requested.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
     pub(crate) with_data: bool,
@@ -229,7 +229,7 @@ impl Durable {
     }
 }
 
-/// Events after number `from` in the order that is asked for.
+/// Events after number `from`, in the requested order.
 fn bodies(
     tx: &Transaction<'_>,
     arn: &str,
@@ -247,7 +247,7 @@ fn bodies(
     rows.map(|body| json::read(&body?)).collect()
 }
 
-/// Leaves what was passed in and out off, and says so. Errors stay: they are what a short history is read for.
+/// Removes inputs and results, and marks the event as truncated. Errors stay, because they are why people read a short history.
 fn without_data(mut event: Value) -> Value {
     let members = event.as_object_mut().into_iter().flatten();
     for (_, details) in members.filter(|(name, _)| name.ends_with("Details")) {

@@ -1,4 +1,4 @@
-//! One invocation of a durable function: what it is given, and what its answer does to the execution.
+//! One invocation of a durable function: its input, and what its response does to the execution.
 
 use axum::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -26,19 +26,19 @@ use crate::{
     wire::AwsError,
 };
 
-/// Operations that travel with an invocation; the function fetches the others.
+/// How many operations are sent with an invocation; the function fetches the others.
 const INLINE_OPERATIONS: usize = 1_000;
 
-/// An invocation that failed is repeated after this long …
+/// How long after a failed invocation it is repeated.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
-/// … until so many have failed in a row: as AWS's own test engine does it (`MAX_CONSECUTIVE_FAILED_ATTEMPTS`).
+/// After how many consecutive failures it is not repeated any more: as in AWS's own test engine (`MAX_CONSECUTIVE_FAILED_ATTEMPTS`).
 const MOST_FAILURES: u32 = 5;
 
-/// So many times in a row a function may answer that it waits when there is nothing to wait for.
+/// How many times in a row a function may respond that it waits although there is nothing to wait for.
 const MOST_IDLE: u32 = 3;
 
-/// What a durable function answers.
+/// The response of a durable function.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
@@ -56,11 +56,11 @@ enum AnswerStatus {
 }
 
 impl Durable {
-    /// Invokes the function once and takes its answer up. While the database cannot be written, the invocation does not
-    /// begin, and an answer that is there waits.
+    /// Invokes the function once and processes its response. While the database cannot be written, the invocation does not begin, and a
+    /// response that has arrived waits.
     ///
-    /// Dies before the invocation, during it, or before its answer is recorded: the execution is owed one still, and the
-    /// next one replays.
+    /// If the stack crashes before the invocation, during it, or before its response is recorded, the execution is still owed one, and
+    /// the next one replays.
     pub(super) async fn invoke(&self, arn: &str) {
         if let Err(why) = self.try_invoke(arn).await {
             tracing::error!(arn, why = why.message, "an invocation was not recorded");
@@ -81,14 +81,14 @@ impl Durable {
             }
         };
         let Some(slot) = slot else { return Ok(()) };
-        // Only now that there is a process for it: the state is as of this moment, and a token is good for one invocation.
+        // Only now that there is a process: the state must be current, and a token is valid for one invocation.
         let Some(request) = self.once_possible(arn, begin).await? else { return Ok(()) };
         let ran = slot.run(request).await;
         let (durable, now) = (self.clone(), self.0.clock.now());
         self.once_possible(arn, move |tx, arn| durable.take_up(tx, arn, ran.clone(), now)).await
     }
 
-    /// Runs a transaction about an execution, again and again for as long as it is the database that fails.
+    /// Runs a transaction about an execution, and retries as long as the database fails.
     async fn once_possible<T: Send + 'static>(
         &self,
         arn: &str,
@@ -145,7 +145,7 @@ impl Durable {
     /// The function has nothing to do until something happens.
     fn wait(&self, tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
         if execution.touched > execution.seen || execution.stirred {
-            // Something happened that the function may not have seen when it went to sleep.
+            // Something happened that the function may not have seen when it suspended.
             execution.owed_at = Some(now);
         } else if store::operations_since(tx, &execution.arn, 0)?.iter().any(Operation::wakes) {
             execution.owed_at = None;
@@ -171,7 +171,7 @@ impl Durable {
         if execution.failures >= most {
             return self.end(tx, execution, End::Failed(error), now);
         }
-        // The invocation that makes good for it is one of the operations that are counted.
+        // The repeated invocation counts as an operation.
         execution.operations += 1;
         if execution.operations > limits::OPERATIONS {
             let error = ErrorObject::new("InvalidParameterValueException", too_many_operations());
@@ -182,7 +182,7 @@ impl Durable {
     }
 }
 
-/// What the function is invoked with; `None` if nothing is owed any more.
+/// The input of the next invocation; `None` if none is owed any more.
 fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
     let mut execution = load(tx, arn)?;
     if execution.status != ExecutionStatus::Running || execution.owed_at.is_none() {
@@ -193,7 +193,7 @@ fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
         store::operations_since(tx, arn, execution.seen)?.into_iter().map(|operation| operation.id).collect();
     execution.seen = execution.touched;
     execution.stirred = false;
-    // The token of an earlier invocation, which may still be running somewhere, is good for nothing from now on.
+    // Invalidates the token of an earlier invocation, which may still be running somewhere.
     execution.token += 1;
     store::save(tx, &execution)?;
     let page = Page::of(&execution, &operations, 0, INLINE_OPERATIONS);

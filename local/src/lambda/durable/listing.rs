@@ -1,5 +1,5 @@
-//! `ListDurableExecutionsByFunction`, as AWS describes it since it corrected that: of every version if none is named, and
-//! newest first unless `ReverseOrder`
+//! `ListDurableExecutionsByFunction`, as in AWS's corrected documentation: executions of every version if none is named, and newest first
+//! unless `ReverseOrder`
 //! (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>).
 
 use jiff::Timestamp;
@@ -15,13 +15,13 @@ use crate::{
     wire::AwsError,
 };
 
-/// Executions in one page, if the caller does not say.
+/// Executions in one page by default.
 const PAGE: usize = 100;
 
 /// Most executions in one page.
 const LARGEST_PAGE: usize = 1_000;
 
-/// Which executions are asked for.
+/// Which executions are requested.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
     pub(crate) name: Option<String>,

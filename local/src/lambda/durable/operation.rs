@@ -1,4 +1,4 @@
-//! Operations of a durable execution, and what becomes of them by time and by others.
+//! Operations of a durable execution, and how time and callers change them.
 //!
 //! **Invariant**: pure. What a checkpoint does to them is in [`super::update`].
 
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     ChainedInvoke,
 }
 
-/// Where an operation is.
+/// The status of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Status {
@@ -55,7 +55,7 @@ impl ErrorObject {
         Self { error_message: Some(message.into()), ..Self::default() }
     }
 
-    /// What it takes, as JSON.
+    /// Its size as JSON.
     pub(crate) fn bytes(&self) -> usize {
         serde_json::to_vec(self).map_or(0, |json| json.len())
     }
@@ -65,9 +65,9 @@ impl ErrorObject {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Timeouts {
-    /// In all; 0 is none.
+    /// In total; 0 is none.
     pub(crate) timeout_seconds: i64,
-    /// Between two signs of life; 0 is none.
+    /// Between two heartbeats; 0 is none.
     pub(crate) heartbeat_seconds: i64,
     pub(crate) times_out_at: Option<Timestamp>,
     pub(crate) heartbeat_due: Option<Timestamp>,
@@ -98,13 +98,13 @@ pub(crate) struct Invoked {
     /// The tenant that it is invoked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tenant_id: Option<String>,
-    /// The version that its qualifier stood for.
+    /// The version that its qualifier was resolved to.
     pub(crate) version: Option<String>,
     /// The durable execution that was started for it.
     pub(crate) execution: Option<String>,
 }
 
-/// An operation, as it is recorded. What only one kind has is absent in the others.
+/// An operation, as it is stored. Members of one kind are absent in the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Operation {
@@ -121,12 +121,12 @@ pub(crate) struct Operation {
     /// Tries of a step that have ended.
     #[serde(default)]
     pub(crate) attempt: u32,
-    /// When time alone changes it: the end of a wait, the next try of a step, the timeout of a callback.
+    /// When it changes by time alone: the end of a wait, the next try of a step, the timeout of a callback.
     pub(crate) due: Option<Timestamp>,
     pub(crate) callback_id: Option<String>,
     #[serde(default)]
     pub(crate) replay_children: bool,
-    /// When a wait is over; it stays when the wait has ended.
+    /// When a wait is over; this is kept after the wait has ended.
     #[serde(default)]
     pub(crate) scheduled_end: Option<Timestamp>,
     #[serde(default)]
@@ -140,7 +140,7 @@ pub(crate) fn after(now: Timestamp, seconds: i64) -> Timestamp {
 }
 
 impl Operation {
-    /// What has become of it by `now` through time alone; `None` if nothing has.
+    /// Its state at `now` if time alone has changed it; `None` if not.
     pub(crate) fn due_at(&self, now: Timestamp) -> Option<Self> {
         self.due.filter(|due| *due <= now)?;
         let changed = Self { due: None, ..self.clone() };
@@ -168,7 +168,7 @@ impl Operation {
         }
     }
 
-    /// A callback that somebody completed; `None` if it is no open callback any more.
+    /// The callback after it was completed; `None` if it is not an open callback.
     pub(crate) fn called_back(&self, answer: Result<Option<String>, ErrorObject>, now: Timestamp) -> Option<Self> {
         if self.kind != Kind::Callback || self.status != Status::Started {
             return None;
@@ -180,7 +180,7 @@ impl Operation {
         Some(Self { status, result, error, ended_at: Some(now), due: None, ..self.clone() })
     }
 
-    /// A callback that somebody says is still being worked on; `None` if it is no open callback any more.
+    /// The callback after a heartbeat; `None` if it is not an open callback.
     pub(crate) fn alive(&self, now: Timestamp) -> Option<Self> {
         if self.kind != Kind::Callback || self.status != Status::Started {
             return None;
@@ -191,7 +191,7 @@ impl Operation {
         Some(Self { due: timeouts.next(), timeouts: Some(timeouts), ..self.clone() })
     }
 
-    /// A chained invoke whose function is through; `None` if it is no open one any more.
+    /// The chained invoke after its function has ended; `None` if it is not an open chained invoke.
     pub(crate) fn answered(
         &self,
         status: Status,
@@ -208,7 +208,7 @@ impl Operation {
         Some(Self { status, result, error, ended_at: Some(now), ..self.clone() })
     }
 
-    /// Whether it can wake the execution: what a function may wait for when it answers PENDING.
+    /// Whether it can wake the execution, so that a function may wait for it when it returns PENDING.
     pub(crate) fn wakes(&self) -> bool {
         matches!(
             (self.kind, self.status),
@@ -216,12 +216,12 @@ impl Operation {
         )
     }
 
-    /// Whether its children are of no use any more: it is through, and is not worked out again from them.
+    /// Whether its children are not needed any more: it has ended, and its result is not recomputed from them.
     pub(crate) fn hides_children(&self) -> bool {
         self.kind == Kind::Context && self.ended_at.is_some() && !self.replay_children
     }
 
-    /// What it takes of a page, about.
+    /// Its approximate size in a page.
     pub(crate) fn bytes(&self) -> usize {
         let payload = self.result.as_ref().map_or(0, String::len);
         payload + self.error.as_ref().map_or(0, ErrorObject::bytes) + 256

@@ -14,7 +14,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// What an execution is started with.
+/// The parameters of a start.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Start<'a> {
     pub(crate) name: Option<&'a str>,
@@ -24,7 +24,7 @@ pub(crate) struct Start<'a> {
 }
 
 impl Durable {
-    /// Starts an execution, or finds the one of that name: the same name and input is the same execution.
+    /// Starts an execution, or finds the existing one: the same name and input is the same execution.
     pub(crate) fn start(&self, of: &Qualified, start: &Start<'_>) -> Result<String, AwsError> {
         start.name.map_or(Ok(()), |name| limits::EXECUTION_NAME.check("durableExecutionName", name))?;
         let now = self.0.clock.now();
@@ -43,7 +43,7 @@ impl Durable {
     ) -> Result<String, AwsError> {
         let durable = of.durable().ok_or_else(|| AwsError::internal("not a durable function"))?;
         let name = start.name.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-        // Time may have passed without the driver having looked: what is kept no longer is no name's any more.
+        // The driver may not have run for a while: names of executions whose retention has passed are free again.
         store::forget(tx, now)?;
         if let Some(seen) = store::find(tx, of.name(), &name)? {
             return if seen.input == start.input { Ok(seen.arn) } else { Err(already_started(&name)) };

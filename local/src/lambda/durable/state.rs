@@ -1,4 +1,4 @@
-//! The state that a function replays from: what travels with an invocation, and `GetDurableExecutionState` for the rest.
+//! The state that a function replays from: what is sent with an invocation, and `GetDurableExecutionState` for the rest.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// Operations in one page, if the caller does not say.
+/// Operations in one page by default.
 const PAGE: usize = 100;
 
 /// Most operations in one page.
@@ -50,14 +50,14 @@ impl Durable {
     }
 }
 
-/// The operations that a function replays from, in the order in which they began: without those below a context that is
-/// through and whose result is known.
+/// The operations that a function replays from, in the order in which they began, without those inside a context that has ended and
+/// whose result is known.
 pub(super) fn replayed(tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<Vec<Operation>> {
     let all = store::operations_since(tx, &execution.arn, 0)?;
     let contexts: HashMap<&str, &Operation> = all.iter().map(|operation| (operation.id.as_str(), operation)).collect();
     let hidden = |operation: &Operation| {
         let parent_of = |operation: &Operation| contexts.get(operation.parent_id.as_deref()?).copied();
-        // A parent began before its child: there are no circles.
+        // A parent began before its child, so there are no cycles.
         std::iter::successors(parent_of(operation), |parent| parent_of(parent)).any(Operation::hides_children)
     };
     let kept: Vec<bool> = all.iter().map(|operation| !hidden(operation)).collect();
@@ -81,7 +81,7 @@ impl<'a> Page<'a> {
         for operation in rest {
             bytes += operation.bytes();
             let full = count + usize::from(with_execution) >= most || bytes > limits::PAGE_BYTES;
-            // A page that would be empty takes one all the same, however large: there has to be a next one.
+            // An otherwise empty page gets one operation, however large, so that there is progress.
             if full && (count > 0 || with_execution) {
                 break;
             }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::operation::{ErrorObject, Operation};
 use crate::lambda::json;
 
-/// Where a durable execution is.
+/// The status of a durable execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum ExecutionStatus {
@@ -28,7 +28,7 @@ pub(crate) struct Execution {
     pub(crate) function: String,
     pub(crate) version: String,
     pub(crate) name: String,
-    /// Kept in a column of its own: it never changes, and can be a megabyte.
+    /// Kept in a separate column, because it never changes and can be a megabyte.
     #[serde(skip)]
     pub(crate) input: String,
     pub(crate) status: ExecutionStatus,
@@ -37,22 +37,22 @@ pub(crate) struct Execution {
     pub(crate) started_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) times_out_at: Timestamp,
-    /// Counts the checkpoint tokens: only the newest is good.
+    /// Counts the checkpoint tokens: only the newest is valid.
     pub(crate) token: u64,
     /// Counts the changes of its operations.
     pub(crate) touched: u64,
     /// The changes that its function has seen.
     pub(crate) seen: u64,
-    /// Whether something happened to it from outside since its newest invocation began. The answer to a checkpoint may have
-    /// told so, and the function may have gone to sleep over it all the same: AWS's SDK for Rust waits for a callback that it
-    /// has just created until the next invocation, whatever it was told meanwhile.
+    /// Whether something happened to it from outside since its newest invocation began. The function may have suspended although the
+    /// response to a checkpoint showed it: AWS's SDK for Rust waits for a callback that it has just created until the next invocation,
+    /// whatever it has received in the meantime.
     #[serde(default)]
     pub(crate) stirred: bool,
-    /// Failed invocations since the last good one.
+    /// Failed invocations since the last successful one.
     pub(crate) failures: u32,
     /// When its function has to be invoked next; it is owed until that invocation has ended.
     pub(crate) owed_at: Option<Timestamp>,
-    /// The last checkpoint and its answer: one that is sent again is answered again, and not applied again.
+    /// The last checkpoint and its response. If it is sent again, it gets the same response, and is not applied again.
     pub(crate) last_checkpoint: Option<Answered>,
     /// Events of its history so far.
     #[serde(default)]
@@ -60,16 +60,16 @@ pub(crate) struct Execution {
     /// Operations so far, as AWS counts and charges them.
     #[serde(default)]
     pub(crate) operations: u64,
-    /// Operations that have a place in its order; `None` in what an older stack wrote.
+    /// Operations that have a place in its order; `None` in data of older versions.
     #[serde(default)]
     pub(crate) positions: Option<u64>,
     /// Bytes written so far.
     #[serde(default)]
     pub(crate) written: u64,
-    /// How long it is kept after its end; for ever in what an older stack wrote.
+    /// How long it is kept after its end; forever in data of older versions.
     #[serde(default)]
     pub(crate) retention_days: Option<u16>,
-    /// The chained invoke that it is the answer to.
+    /// The chained invoke that it was started for.
     #[serde(default)]
     pub(crate) parent: Option<Parent>,
     /// The trace that it was started in.
@@ -187,7 +187,7 @@ pub(crate) fn operations_since(tx: &Transaction<'_>, arn: &str, seen: u64) -> ru
     bodies.map(|body| json::read(&body?)).collect()
 }
 
-/// Operations that are taken up at a time when they are due.
+/// How many due operations are processed at a time.
 pub(crate) const DUE_AT_A_TIME: usize = 1_000;
 
 /// Operations that time changes by `now`, with the executions they belong to; the oldest, if there are very many.
@@ -199,11 +199,11 @@ pub(crate) fn due(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Vec<
     rows.map(|row| row.and_then(|(arn, body)| Ok((arn, json::read(&body)?)))).collect()
 }
 
-/// Executions of one function that are taken up at a time: the others wait here, and not in memory.
+/// How many executions of one function are processed at a time. The others wait on disk, not in memory.
 const OWED_AT_A_TIME: usize = 64;
 
-/// Running executions whose function has to be invoked by `now`, oldest debt first, beside those that are taken up already.
-/// A function that is slow does not hold up another.
+/// Running executions whose function has to be invoked by `now`, those owed longest first, except those that are already being
+/// processed. A slow function does not delay others.
 pub(crate) fn owed(tx: &Transaction<'_>, taken: &HashSet<String>, now: Timestamp) -> rusqlite::Result<Vec<String>> {
     let mut functions =
         tx.prepare_cached("SELECT min(function) FROM durable_executions WHERE running AND function > ?1")?;
@@ -211,7 +211,7 @@ pub(crate) fn owed(tx: &Transaction<'_>, taken: &HashSet<String>, now: Timestamp
         "SELECT arn FROM durable_executions WHERE running AND function = ?1 AND owed_at <= ?2 ORDER BY owed_at LIMIT ?3",
     )?;
     let (mut owed, mut function) = (Vec::new(), String::new());
-    // As many as one function may have are read of each, since these may be the ones that are taken up.
+    // The maximum for one function is read of each, since all of these may already be in process.
     let most = OWED_AT_A_TIME as u64;
     while let Some(next) = functions.query_row([&function], |row| row.get::<_, Option<String>>(0))? {
         let arns = read.query_map(params![next, now.as_millisecond(), 2 * most], |row| row.get(0))?;
@@ -224,7 +224,7 @@ pub(crate) fn owed(tx: &Transaction<'_>, taken: &HashSet<String>, now: Timestamp
     Ok(owed)
 }
 
-/// Running executions whose time is over by `now`.
+/// Running executions that have timed out by `now`.
 pub(crate) fn timed_out(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Vec<String>> {
     arns(tx, "SELECT arn FROM durable_executions WHERE running AND times_out_at <= ?1", now)
 }
@@ -247,7 +247,7 @@ pub(crate) fn next_change(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Res
     Ok(millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()))
 }
 
-/// Takes the timers off an execution that has ended.
+/// Removes the timers of an execution that has ended.
 pub(crate) fn forget_timers(tx: &Transaction<'_>, arn: &str) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE durable_operations SET due = NULL WHERE arn = ?1 AND due IS NOT NULL")?.execute([arn])?;
     Ok(())
@@ -260,7 +260,7 @@ pub(crate) fn keep_until(tx: &Transaction<'_>, arn: &str, until: Timestamp) -> r
     Ok(())
 }
 
-/// Forgets the executions that were kept until `now`, with all that belongs to them.
+/// Deletes the executions whose retention has passed at `now`, with everything that belongs to them.
 pub(crate) fn forget(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
     let over = arns(tx, "SELECT arn FROM durable_retention WHERE until <= ?1 LIMIT 100", now)?;
     for arn in over {
@@ -302,7 +302,7 @@ pub(crate) fn walk(
     Ok(())
 }
 
-/// Writes an operation whose change is no news: only its timers moved.
+/// Writes an operation of which only the timers changed, which the function does not have to know.
 pub(crate) fn postpone(tx: &Transaction<'_>, arn: &str, operation: &Operation) -> rusqlite::Result<()> {
     let sql = "UPDATE durable_operations SET due = ?3, body = ?4 WHERE arn = ?1 AND id = ?2";
     let due = operation.due.map(Timestamp::as_millisecond);

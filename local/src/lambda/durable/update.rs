@@ -1,7 +1,7 @@
 //! What a checkpoint may do to an operation.
 //!
-//! **Invariant**: pure. What is refused, and in which words, is what AWS's own test engine refuses
-//! (`aws-durable-execution-sdk-python-testing`, its `checkpoint/validators`), the best public word on what the service does.
+//! **Invariant**: pure. The errors and their messages are those of AWS's own test engine (`aws-durable-execution-sdk-python-testing`, its
+//! `checkpoint/validators`), the best public source about the service's behaviour.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -15,7 +15,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// What a checkpoint asks for.
+/// The action of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum Action {
@@ -26,7 +26,7 @@ pub(crate) enum Action {
     Cancel,
 }
 
-/// One change that a checkpoint asks for.
+/// One change in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Update {
@@ -84,8 +84,8 @@ pub(crate) type Refusal = Cow<'static, str>;
 
 const WRONG_ACTION: Refusal = Cow::Borrowed("Invalid action for the given operation type.");
 
-/// Refuses updates that do not go together: one for each operation, but that a step or a context may begin and end in one
-/// checkpoint; one end of the execution, the last.
+/// Refuses updates that cannot be combined. Each operation may have one update, except that a step or a context may begin and end in the
+/// same checkpoint. The execution may end once, in the last update.
 pub(crate) fn fit_together(updates: &[Update]) -> Result<(), Refusal> {
     let ends = updates.iter().filter(|update| update.kind == Kind::Execution).count();
     if ends > 1 {
@@ -136,8 +136,7 @@ impl Update {
         Ok(())
     }
 
-    /// Whether it is nobody's business but the execution's own: it sets no timer, starts nothing and ends nothing that others
-    /// wait for.
+    /// Whether it affects only its own execution: it sets no timer, starts nothing, and ends nothing that others wait for.
     pub(crate) fn is_quiet(&self) -> bool {
         match self.kind {
             Kind::Context => true,
@@ -151,15 +150,15 @@ impl Update {
         self.payload.as_ref().map_or(0, String::len) + self.error.as_ref().map_or(0, ErrorObject::bytes)
     }
 
-    /// What it counts for among an execution's operations: one that begins, and one for each further try.
+    /// How many operations it counts as: one for a beginning, and one for each further try.
     pub(crate) fn costs(&self, current: Option<&Operation>) -> u64 {
         let begins = current.is_none() && self.kind != Kind::Execution;
         u64::from(begins) + u64::from(self.action == Action::Retry)
     }
 
-    /// What the update makes of the operation it names, at `now`. `callback_id` is the id of the callback, should it be one.
+    /// The operation after the update, at `now`. `callback_id` is the callback's id if the operation is one.
     ///
-    /// A chained invoke is made here, and started by whoever asked; an EXECUTION update is no operation's.
+    /// A chained invoke is only created here; the caller starts it. An EXECUTION update does not belong to an operation.
     pub(crate) fn apply(
         &self,
         current: Option<&Operation>,
@@ -249,7 +248,7 @@ impl Update {
         let open = matches!(status, None | Some(Status::Started | Status::Ready));
         match self.action {
             Action::Start if matches!(status, None | Some(Status::Ready)) => {
-                // What the last try left is there for the next one.
+                // The next try can read what the previous one left.
                 let kept = current.map(|seen| (seen.result.clone(), seen.error.clone()));
                 let (result, error) = kept.unwrap_or_else(|| (self.payload.clone(), self.error.clone()));
                 Ok(Operation { result, error, ..self.begun(current, Status::Started, now) })

@@ -18,7 +18,7 @@ pub(crate) fn seconds(at: Timestamp) -> Value {
     json!(seconds)
 }
 
-/// What EventBridge is told of an execution's status.
+/// The detail of the EventBridge event about an execution's status.
 pub(crate) fn status_change(execution: &Execution) -> Value {
     let text = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
     let mut detail = json!({

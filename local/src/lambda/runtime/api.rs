@@ -91,7 +91,7 @@ impl RuntimeApi {
         let mut under_way = self.under_way();
         match under_way.take() {
             Some((current, answer)) if current == id => {
-                // Whoever waited may have given up: the process is told the same.
+                // The caller may have given up waiting; the process gets the same response.
                 let _ = answer.send(outcome);
                 accepted()
             }
@@ -132,7 +132,7 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
     (headers, request.payload).into_response()
 }
 
-/// A trace that nobody samples, in X-Ray's form.
+/// A trace that is not sampled, in X-Ray's format.
 fn new_trace(now: Timestamp, request_id: &str) -> String {
     let digits: String = request_id.chars().filter(char::is_ascii_hexdigit).collect();
     let (root, parent) = (digits.get(..24).unwrap_or_default(), digits.get(16..).unwrap_or_default());

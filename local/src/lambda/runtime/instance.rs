@@ -56,7 +56,7 @@ pub(super) struct Instance {
     fit: bool,
 }
 
-/// How a process comes to the end of an invocation.
+/// How a process ends an invocation.
 enum End {
     Answered(Outcome),
     /// It is of no use any more.
