@@ -188,6 +188,21 @@ mod tests {
         assert!(Report::read("{").is_err());
     }
 
+    /// What a worker writes at most is read: its limits are these, to the byte.
+    #[test]
+    fn the_largest_report_is_read() {
+        let largest = JobError {
+            log_tail: Some("x".repeat(limits::LOG_TAIL_BYTES)),
+            ..JobError::new(&*"k".repeat(KIND_BYTES), "x".repeat(limits::ERROR_MESSAGE_BYTES))
+        };
+        let report = Report::new(Ending::without_job(Verdict::Failed(largest), Timestamp::UNIX_EPOCH), None);
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(Report::read(&text), Ok(report.clone()));
+        let padded = |bytes: usize| format!("{text}{}", " ".repeat(bytes - text.len()));
+        assert_eq!(Report::read(&padded(264 * 1024)), Ok(report));
+        assert!(Report::read(&padded(264 * 1024 + 1)).is_err());
+    }
+
     #[test]
     fn a_job_that_was_told_to_end_has_not_completed_and_keeps_its_own_exit_code() {
         let minute = Duration::from_mins(1);
