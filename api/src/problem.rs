@@ -292,3 +292,34 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::ErrorKind;
+    use utoipa::PartialSchema as _;
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../docs/errors.md");
+
+    #[test]
+    fn the_page_of_errors_explains_every_code_with_its_status() {
+        let codes = serde_json::to_value(Code::schema()).unwrap()["enum"].as_array().unwrap().clone();
+        assert!(codes.len() > 20, "{codes:?}");
+        for code in &codes {
+            assert!(PAGE.contains(&format!("\n### {}\n", code.as_str().unwrap())), "{code}");
+        }
+        assert_eq!(PAGE.matches("\n### ").count(), codes.len(), "no code that there is not");
+        for code in [Code::InvalidJson, Code::InvalidBody, Code::QuotaExceeded, Code::ConcurrentUpdates] {
+            let explained = format!("\n### {}\n\n{}. ", code.name(), code.status().as_u16());
+            assert!(PAGE.contains(&explained), "{explained}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_errors_explains_every_error_of_an_execution() {
+        for kind in ErrorKind::KNOWN {
+            assert!(PAGE.contains(&format!("`{kind}`")), "{kind}");
+        }
+    }
+}

@@ -49,7 +49,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All that this version knows.
-    const KNOWN: [Self; 17] = [
+    pub const KNOWN: [Self; 17] = [
         Self::ExitCode,
         Self::Signal,
         Self::CommandNotFound,

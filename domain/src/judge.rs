@@ -202,7 +202,9 @@ fn working<'a>(execution: &Execution, task: &'a Task) -> Option<&'a Container> {
 fn output(lines: &[Line]) -> Output {
     match scan(lines, true) {
         found @ (Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_)) => found,
-        _ => scan(lines, lines.len() >= LINES),
+        Output::None | Output::Text | Output::Broken | Output::OutOfReach | Output::BadFile(_) => {
+            scan(lines, lines.len() >= LINES)
+        }
     }
 }
 

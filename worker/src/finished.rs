@@ -77,7 +77,13 @@ impl Finished {
                     Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => Ok(()),
                 }
             }
-            _ => Ok(()),
+            Output::TooLarge(_)
+            | Output::TooDeep(_)
+            | Output::BadFile(_)
+            | Output::None
+            | Output::Text
+            | Output::Broken
+            | Output::OutOfReach => Ok(()),
         }
     }
 
