@@ -39,15 +39,15 @@ impl Foreground {
         }
     }
 
-    /// How the command ended, given how its leader did: each that died of `signal` leaves it to the one behind it, if that has
-    /// ended.
+    /// How the command ended, given how its leader did: each that died of `signal` leaves it to the one behind it. One whose end is
+    /// not known here was still reaped by its shell, which died next, and leaves it too.
     pub(crate) fn ended(&self, leader: WaitStatus, signal: i32) -> WaitStatus {
         let mut told = leader;
-        for (_, ended) in &self.behind {
-            match ended {
-                Some(ended) if told.terminating_signal() == Some(signal) => told = *ended,
-                Some(_) | None => break,
+        for ended in self.behind.iter().filter_map(|(_, ended)| *ended) {
+            if told.terminating_signal() != Some(signal) {
+                break;
             }
+            told = ended;
         }
         told
     }

@@ -320,7 +320,8 @@ fn a_program_behind_a_shell_is_told_to_stop_and_has_the_time_to() {
 fn the_exit_code_of_a_stopped_job_is_that_of_the_program_behind_its_shells() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("exits.py");
-    let script = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n\
+    // It takes a moment, so that its shells are gone before: one that is not could still reap it.
+    let script = "import signal, sys, time\ndef stop(*_):\n    time.sleep(0.3); sys.exit(5)\nsignal.signal(signal.SIGTERM, stop)\n\
                   print('up', flush=True)\nwhile True: time.sleep(0.05)";
     std::fs::write(&program, script).unwrap();
     let program = format!("python3 {}", program.display());
