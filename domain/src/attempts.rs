@@ -167,7 +167,7 @@ impl Execution {
     /// cancel ended it.
     pub(crate) fn cancelled_instead(&self, ending: &Ending, at: Timestamp) -> Option<Ending> {
         let Verdict::Failed(error) = &ending.verdict else { return None };
-        let newest = self.state.run().map(|run| run.attempt).max(self.failed.last)?;
+        let newest = self.attempt_that_failed(error)?;
         if self.next(newest, ending, at) != Next::Cancelled {
             return None;
         }
@@ -178,13 +178,35 @@ impl Execution {
 
     /// The attempt whose failure ends the execution, if several were allowed and the timeline does not have its failure yet.
     pub(crate) fn last_attempt_to_tell(&self, ending: &Ending) -> Option<Attempt> {
+        let Verdict::Failed(error) = &ending.verdict else { return None };
         let several = self.request.max_attempts > 1 || self.failed.last.is_some();
         let failed_by_itself = ending.exit_code.is_some() || judge::worth_another(ending);
-        if !(several && failed_by_itself) {
-            return None;
+        let attempt = self.attempt_that_failed(error)?;
+        (several && failed_by_itself && !self.failed.has(attempt)).then_some(attempt)
+    }
+
+    /// The attempt that an error ended: the newest one, or the one after it if the error says that its task could not be started.
+    fn attempt_that_failed(&self, error: &JobError) -> Option<Attempt> {
+        let newest = self.state.run().map(|run| run.attempt).max(self.failed.last);
+        match error.kind {
+            ErrorKind::TaskRefused | ErrorKind::UnknownTask => Some(newest.map_or(Attempt::FIRST, Attempt::next)),
+            ErrorKind::ExitCode
+            | ErrorKind::Signal
+            | ErrorKind::CommandNotFound
+            | ErrorKind::ResultTooLarge
+            | ErrorKind::ResultTooDeep
+            | ErrorKind::ResultNotJson
+            | ErrorKind::ResultUnreadable
+            | ErrorKind::TaskRetired
+            | ErrorKind::TaskLost
+            | ErrorKind::Stopped
+            | ErrorKind::Cancelled
+            | ErrorKind::TimedOut
+            | ErrorKind::NoCapacity
+            | ErrorKind::WorkflowFailed
+            | ErrorKind::TaskFailedToStart
+            | ErrorKind::Other(_) => newest,
         }
-        let ran = self.state.run().map(|run| run.attempt).filter(|ran| !self.failed.has(*ran));
-        ran.or_else(|| self.failed.last.filter(|last| last.get() < self.attempts()).map(Attempt::next))
     }
 
     /// Whether an attempt has no recorded task, among those that failed and the one that was to follow. It may have a task all the

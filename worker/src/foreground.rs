@@ -5,11 +5,11 @@
 
 use rustix::process::{Pid, WaitStatus};
 
-/// What a shell calls itself. Any other program that dies of a signal has died of it, whatever its children do.
+/// The names of shells. Any other program that a signal kills was killed, whatever its children do.
 const SHELLS: [&str; 7] = ["sh", "dash", "bash", "ash", "busybox", "ksh", "zsh"];
 
-/// The processes behind a shell when its group was told to stop: each is the newest child of the shell before it, which is what that
-/// one waits for.
+/// The processes behind a shell when its group was told to stop. Each is the newest child of the shell before it, which is the one that
+/// a shell waits for.
 #[derive(Debug)]
 pub(crate) struct Foreground {
     /// The processes, outermost first, and how each ended.
@@ -39,8 +39,8 @@ impl Foreground {
         }
     }
 
-    /// How the command ended, given how its leader did: each that died of `signal` leaves it to the one behind it. One whose end is
-    /// not known here was still reaped by its shell, which died next, and leaves it too.
+    /// How the command ended, given how its leader did. A process that `signal` killed says nothing, so the one behind it decides. A
+    /// process whose end is unknown was reaped by its shell before the signal killed the shell too; it is skipped.
     pub(crate) fn ended(&self, leader: WaitStatus, signal: i32) -> WaitStatus {
         let mut told = leader;
         for ended in self.behind.iter().filter_map(|(_, ended)| *ended) {

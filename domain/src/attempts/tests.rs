@@ -149,6 +149,7 @@ fn the_timeline_tells_of_the_last_attempt() {
     let second = step(&between, &Event::TaskStarted { attempt: retry.attempt, task_arn: "t2".into() });
     assert_eq!(timeline(&second, &exited), ["attempt 1: exit-code", "attempt 2: exit-code"]);
     assert_eq!(timeline(&between, &refused), ["attempt 1: exit-code", "attempt 2: task-refused"]);
+    assert_eq!(timeline(&between, &exited), ["attempt 1: exit-code"], "the second never began");
     assert_eq!(timeline(&second, &failed(ErrorKind::WorkflowFailed, None, None)), ["attempt 1: exit-code"]);
     assert_eq!(timeline(&running(1), &exited), [] as [&str; 0], "its end tells");
 }
