@@ -236,7 +236,7 @@ sam-build: $(DEPLOY)/.made ## Build the functions as they are deployed (ARCHITEC
 nightly: mutants refusals sweep ## Run the mutants and every fault, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
 	$(MAKE) sam-build worker ARCHITECTURE=arm64
 
-# As the first stage of worker/Dockerfile builds it.
+# As the first stage of crates/worker/Dockerfile builds it.
 .PHONY: worker
 worker: $(if $(filter arm64,$(ARCHITECTURE)),/usr/bin/aarch64-linux-gnu-gcc) ## Build the worker as it is deployed (ARCHITECTURE=x86_64 or arm64)
 	deploy/static-worker.sh $(ARCHITECTURE:x86_64=amd64) target/image/$(ARCHITECTURE)/worker

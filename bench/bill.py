@@ -24,7 +24,7 @@ KINDS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "ecs:Run
 SYNC, CALLBACK, RECONCILER = "longhaul-sync", "longhaul-callback", "longhaul-reconciler"
 # ECS answers so many DescribeTasks a second, for the whole account (ECS API, request throttling).
 DESCRIBES_A_SECOND = 20
-# A sweep asks Lambda for a workflow from this age on, 15 times a second for 40 s of each minute (reconciler/src/lane.rs): in the mean
+# A sweep asks Lambda for a workflow from this age on, 15 times a second for 40 s of each minute (crates/reconciler/src/lane.rs): in the mean
 # so often, of the 30 GetDurableExecution a second that Lambda answers for the whole account.
 ASKED_FROM = HOUR
 QUESTIONS_A_SECOND = 10

@@ -12,7 +12,7 @@ import tempfile
 import boto3
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FUNCTIONS = ROOT / "local/tests/python"
+FUNCTIONS = ROOT / "dev/tests/python"
 HANDLERS = ("steps", "retries", "fails", "callback", "wait_for_callback", "wait_for_condition", "child", "parallel", "mapped")
 # The function whose versions the tests publish. Functions of the command line have one version, so this one is made through the API.
 DEPLOYED = "deployed"

@@ -12,7 +12,7 @@ import unittest
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "local/tests/python"))
+sys.path.insert(0, str(ROOT / "dev/tests/python"))
 
 from clients import client, refused, until  # noqa: E402
 
@@ -73,7 +73,7 @@ def outline(events):
 
 def recorded(name):
     """The history that the local stack's own tests have on record."""
-    text = (ROOT / f"local/tests/lambda/snapshots/lambda__python__{name}.snap").read_text()
+    text = (ROOT / f"dev/tests/lambda/snapshots/lambda__python__{name}.snap").read_text()
     return json.loads(text.split("---", 2)[2])
 
 
@@ -141,7 +141,7 @@ class Rules(unittest.TestCase):
 
     def test_a_repeated_start_after_a_deployment_starts_no_second_execution(self):
         """It answers with the first, or is refused, and the first is found without naming a version: `Workflows::start` in
-        aws/src/workflows.rs takes both as its own start. AWS documents that names are unique in an account and Region
+        crates/aws/src/workflows.rs takes both as its own start. AWS documents that names are unique in an account and Region
         (https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html), or in a function
         (DurableExecutionAlreadyStartedException), and does not say what another version changes."""
         function, alias, name, payload = "deployed", f"live-{uuid.uuid4()}", str(uuid.uuid4()), {"timeout": 60}

@@ -273,9 +273,9 @@ tag=$(date -u +%Y%m%dT%H%M%SZ) # tags are immutable: each push has its own
 image=$registry/$REPOSITORY:$tag
 
 say "Building the worker's image for $platform with $engine"
-build=(build_image --file worker/Dockerfile --tag "$image")
+build=(build_image --file crates/worker/Dockerfile --tag "$image")
 # Docker finds this ignore file by itself.
-[ "$engine" = docker ] || build+=(--ignorefile worker/Dockerfile.dockerignore)
+[ "$engine" = docker ] || build+=(--ignorefile crates/worker/Dockerfile.dockerignore)
 "${build[@]}" .
 
 say "Building the functions for $ARCHITECTURE"

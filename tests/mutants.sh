@@ -33,6 +33,6 @@ mutants() {
 
 mkdir -p target/mutants
 mutants domain --lib
-mutants reconciler --lib reconciler/src/deeds.rs
-mutants durable "--lib --test=workflows" durable/src/cadence.rs
+mutants reconciler --lib crates/reconciler/src/deeds.rs
+mutants durable "--lib --test=workflows" crates/durable/src/cadence.rs
 ((missed == 0)) || { echo "a change that no test notices: test what it breaks, or excuse it in .cargo/mutants.toml" >&2; exit 1; }

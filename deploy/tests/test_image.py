@@ -1,6 +1,6 @@
 """The images, built and run without a Docker engine: `make image-test`.
 
-Where this differs from `docker build`: what worker/Dockerfile's first stage does in an image of Rust's, deploy/static-worker.sh
+Where this differs from `docker build`: what crates/worker/Dockerfile's first stage does in an image of Rust's, deploy/static-worker.sh
 has done on this machine before, Debian's own Python stands in for the image `python:3.13-slim`, and an image with nothing
 but an entry point for AWS's `provided:al2023`. Everything else is the Dockerfiles as they are.
 """
@@ -38,7 +38,7 @@ class Images(unittest.TestCase):
             (stage / inside).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, stage / inside)
         # It takes the place of the Dockerfile's first stage.
-        cls.build("worker", ROOT / "worker/Dockerfile", cls.folder, f"--build-context=build={stage}")
+        cls.build("worker", ROOT / "crates/worker/Dockerfile", cls.folder, f"--build-context=build={stage}")
 
     @classmethod
     def buildah(cls, *arguments, check=True, **more):
@@ -74,9 +74,9 @@ class Images(unittest.TestCase):
     def test_the_builder_is_sent_sources_only(self):
         probe = self.folder / "Dockerfile.context"
         probe.write_text("FROM scratch\nCOPY . /\n")
-        self.build("context", probe, ROOT, f"--ignorefile={ROOT}/worker/Dockerfile.dockerignore")
+        self.build("context", probe, ROOT, f"--ignorefile={ROOT}/crates/worker/Dockerfile.dockerignore")
         root = self.rootfs("context")
-        self.assertTrue((root / "worker/src/main.rs").is_file())
+        self.assertTrue((root / "crates/worker/src/main.rs").is_file())
         self.assertTrue((root / "deploy/static-worker.sh").is_file())
         self.assertFalse((root / "target").exists())
         self.assertLess(sum(path.stat().st_size for path in root.rglob("*") if path.is_file()), 10_000_000)

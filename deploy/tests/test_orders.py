@@ -177,7 +177,7 @@ class Orders(Scripts):
         self.assertNotEqual(done.returncode, 0)
         for word in (*words, "Nothing has been changed"):
             self.assertIn(word, done.stderr)
-        self.assertFalse([call for call in self.account.calls if call.startswith("sam build") or "worker/Dockerfile" in call])
+        self.assertFalse([call for call in self.account.calls if call.startswith("sam build") or "crates/worker/Dockerfile" in call])
         return done
 
     def test_a_refused_archive_stops_it_and_leads_to_images(self):
@@ -209,7 +209,7 @@ class Orders(Scripts):
             f"docker push {registry}/longhaul-probe:probe",
             "aws lambda create-function --function-name longhaul-probe --package-type Image",
             "aws ecr delete-repository --repository-name longhaul-probe",
-            f"docker build --platform linux/arm64 --file worker/Dockerfile --tag {registry}/longhaul-worker:2",
+            f"docker build --platform linux/arm64 --file crates/worker/Dockerfile --tag {registry}/longhaul-worker:2",
             "sam build",
             f"docker build --platform linux/arm64 --file deploy/functions.Dockerfile --tag {registry}/longhaul-worker:functions-2",
             f"docker push {registry}/longhaul-worker:2",

@@ -303,7 +303,7 @@ class Deploy(Scripts):
         self.order(
             "docker info",
             "aws sts get-caller-identity",
-            "docker build --platform linux/arm64 --file worker/Dockerfile",
+            "docker build --platform linux/arm64 --file crates/worker/Dockerfile",
             "sam build --parameter-overrides Architecture=arm64",
             "aws ecr get-login-password",
             "docker login --username AWS --password-stdin 111122223333.dkr.ecr.eu-west-1.amazonaws.com",

@@ -1,0 +1,173 @@
+//! `cargo run`: Longhaul on one machine. Each function and each task is a separate process of this same program.
+
+use std::{
+    error::Error,
+    future::Future,
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use domain::{DEFAULT_TASK, Pattern};
+use dev::{Stack, clock, options::Options};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Longhaul on one machine: the API, and the AWS services that it needs, without an account and without Docker.
+#[derive(Debug, Parser)]
+#[command(name = "longhaul", version)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What the stack starts further processes of this program for.
+#[derive(Debug, Subcommand)]
+#[command(subcommand_help_heading = "Parts that the stack starts itself")]
+enum Part {
+    /// Runs a Lambda function.
+    #[command(hide = true)]
+    Function { name: FunctionName },
+    /// Runs the worker of a task.
+    #[command(hide = true)]
+    Worker(worker::Args),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FunctionName {
+    Sync,
+    Callback,
+    Reconciler,
+    Api,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.part {
+        None => match on_its_clock(&cli.options) {
+            Ok(()) => on(tokio::runtime::Builder::new_multi_thread(), serve(cli.options)),
+            Err(why) => failed(&*why),
+        },
+        Some(Part::Function { name }) => on(tokio::runtime::Builder::new_current_thread(), function(name)),
+        Some(Part::Worker(args)) => on(tokio::runtime::Builder::new_current_thread(), worker(args)),
+    }
+}
+
+/// Executes this program again with a movable clock, if that is requested and it does not have one yet.
+fn on_its_clock(options: &Options) -> Result<(), Box<dyn Error>> {
+    if options.movable_clock
+        && let Some(variables) = clock::movable(&options.data)?
+    {
+        // `exec` returns only if it has failed.
+        return Err(Command::new(std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .envs(variables)
+            .exec()
+            .into());
+    }
+    Ok(())
+}
+
+fn on(mut runtime: tokio::runtime::Builder, part: impl Future<Output = ExitCode>) -> ExitCode {
+    match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(part),
+        Err(why) => failed(&why),
+    }
+}
+
+async fn function(name: FunctionName) -> ExitCode {
+    let ended = match name {
+        FunctionName::Sync => durable::run(Pattern::Sync).await,
+        FunctionName::Callback => durable::run(Pattern::Callback).await,
+        FunctionName::Reconciler => reconciler::run().await,
+        FunctionName::Api => api::run().await,
+    };
+    ended.map_or_else(|why| failed(&*why), |()| ExitCode::SUCCESS)
+}
+
+async fn worker(args: worker::Args) -> ExitCode {
+    match std::env::current_exe() {
+        Ok(this) => worker::main_with(args, vec![this.into(), "worker".into(), "--demo".into()]).await,
+        Err(why) => failed(&why),
+    }
+}
+
+/// What is logged unless `RUST_LOG` says otherwise. DynamoDB's refusals are normal, for example if another writer was faster.
+const QUIET: &str = "warn,dynoxide=error";
+
+async fn serve(options: Options) -> ExitCode {
+    use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(aws::log_filter(QUIET)).with(lines).init();
+    dev::server::raise_open_files();
+    let stack = match Stack::start(&options).await {
+        Ok(stack) => stack,
+        Err(why) => return failed(&why),
+    };
+    announce(&stack, &options);
+    if let Err(why) = asked_to_stop().await {
+        return failed(&why);
+    }
+    if !options.json {
+        eprintln!(
+            "Stopping the stack and the running jobs. After the next start with the same --data, each of them runs again from its \
+             beginning. The attempt that was stopped does not count, up to three times for an execution."
+        );
+    }
+    stack.shut_down().await;
+    ExitCode::SUCCESS
+}
+
+fn announce(stack: &Stack, options: &Options) {
+    let (api, aws) = (format!("http://{}", stack.api), format!("http://{}", stack.aws));
+    if options.json {
+        println!(r#"{{"ready":true,"api":"{api}","aws":"{aws}"}}"#);
+        return;
+    }
+    println!(
+        "\
+Longhaul is ready.
+
+  API    {api}   documentation: {api}/docs
+  AWS    {aws}   for the aws client: --endpoint-url {aws}
+  data   {data}
+  jobs   {jobs}
+
+Start a job, then follow it by the executionId of the answer:
+
+  curl -sS {api}/executions/sync -H 'content-type: application/json' \\
+       -d '{{\"input\": {{\"message\": \"Hello\", \"processingTime\": 3}}}}'
+  curl -sS {api}/executions/EXECUTION_ID
+
+Ctrl-C stops it.",
+        data = options.data.display(),
+        jobs = jobs(options),
+    );
+}
+
+/// The jobs that may be run. A job of the command line replaces the demonstration if it has its name.
+fn jobs(options: &Options) -> String {
+    let named: Vec<_> = options.tasks.iter().map(|task| task.name.as_str()).collect();
+    let demo = if named.contains(&DEFAULT_TASK) {
+        format!("{DEFAULT_TASK} (--task replaces the demonstration)")
+    } else {
+        format!("{DEFAULT_TASK} (the demonstration)")
+    };
+    let others = named.into_iter().filter(|name| *name != DEFAULT_TASK).map(str::to_owned);
+    std::iter::once(demo).chain(others).collect::<Vec<_>>().join(", ")
+}
+
+async fn asked_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn failed(why: &(impl std::fmt::Display + ?Sized)) -> ExitCode {
+    eprintln!("longhaul: {why}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,66 @@
+//! Clients that others wrote: boto3 for every call there is, and the `aws` client for a history.
+
+use tokio::process::Command;
+
+use crate::{
+    stack::{Stack, root},
+    support::{Lambda, python, python_file},
+};
+
+fn command(handler: &str) -> String {
+    let path = root().join("dev/tests/python");
+    format!("env PYTHONPATH={} {} -m awslambdaric durable_functions.{handler}", path.display(), python())
+}
+
+/// Runs a script against the stack; it says how many APIs it called.
+async fn script(stack: &Stack, file: &str, arguments: &[&str]) -> String {
+    let output = Command::new(python()).arg(python_file(file)).arg(&stack.aws).args(arguments).output().await.unwrap();
+    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{wrong}");
+    said.trim().to_owned()
+}
+
+/// Each answer is held against AWS's service model, too.
+#[tokio::test]
+async fn boto3_makes_every_call() {
+    let stack = Stack::start(&[]).await;
+    let commands = [command("plain"), command("callback")];
+    let said = script(&stack, "every_call.py", &[&commands[0], &commands[1]]).await;
+    assert_eq!(said, "24 APIs called");
+}
+
+#[tokio::test]
+async fn boto3_makes_every_call_of_the_other_services() {
+    let stack = Stack::start(&[]).await;
+    assert_eq!(script(&stack, "other_services.py", &[]).await, "22 APIs called");
+}
+
+#[tokio::test]
+async fn the_aws_client_shows_an_execution_and_its_history() {
+    let option = format!("steps={}", command("steps"));
+    let stack = Stack::start(&["--durable-function", &option]).await;
+    let lambda = Lambda::of(&stack);
+    let arn = lambda.start("steps:1", r#"{"n": 1}"#).await;
+    lambda.ended(&arn).await;
+    for (call, shown) in [("get-durable-execution", "SUCCEEDED"), ("get-durable-execution-history", "WaitSucceeded")] {
+        let mut aws = Command::new(root().join("target/venv/bin/aws"));
+        aws.args([
+            "--endpoint-url",
+            &stack.aws,
+            "--region",
+            "us-east-1",
+            "lambda",
+            call,
+            "--durable-execution-arn",
+            &arn,
+        ]);
+        for (name, value) in
+            [("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any"), ("AWS_CONFIG_FILE", "/dev/null")]
+        {
+            aws.env(name, value);
+        }
+        let output = aws.output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(shown), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

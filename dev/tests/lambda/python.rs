@@ -1,0 +1,176 @@
+//! Functions on AWS's own Python SDK, run to the end through suspension and replay.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::{
+    stack::{PATIENCE, Stack, root},
+    support::{Lambda, python, redacted},
+};
+
+/// What functions pause for. Nothing takes so long: a pause is over when the clock is put forward, and not before.
+const PAUSE: Duration = Duration::from_secs(200);
+
+/// For tests in which nobody waits at it.
+const NO_GATE: &str = "/";
+
+/// A function of `durable_functions.py` behind AWS's own runtime interface client.
+fn option(name: &str, gate: &str) -> String {
+    let path = root().join("dev/tests/python");
+    format!(
+        "{name}=env PYTHONPATH={} PAUSE_SECONDS={} GATE={} {} -m awslambdaric durable_functions.{name}",
+        path.display(),
+        PAUSE.as_secs(),
+        gate,
+        python()
+    )
+}
+
+/// A stack with durable functions, and with `plain`, which answers once its gate is there.
+async fn stack(durable: &[&str], gate: &str) -> (Stack, Lambda) {
+    let mut options = vec!["--movable-clock".to_owned(), "--function".to_owned(), option("plain", gate)];
+    options.extend(durable.iter().flat_map(|name| ["--durable-function".to_owned(), option(name, gate)]));
+    let stack = Stack::start(&options.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let lambda = Lambda::of(&stack);
+    (stack, lambda)
+}
+
+/// Waits until a function has gone to sleep for that many times; `false` if its execution ended before that.
+async fn asleep(lambda: &Lambda, arn: &str, times: usize) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let events = lambda.events(arn).await;
+        if lambda.execution(arn).await["Status"] != "RUNNING" {
+            return false;
+        }
+        if events.iter().filter(|event| event["EventType"] == "InvocationCompleted").count() >= times {
+            return true;
+        }
+        assert!(Instant::now() < deadline, "{events:#?}");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+/// Runs a function to its end. It sleeps before any of its pauses is over, so that its history is the same every time.
+async fn run(stack: &Stack, lambda: &Lambda, function: &str, payload: &str) -> String {
+    let arn = lambda.start(function, payload).await;
+    let mut times = 1;
+    while asleep(lambda, &arn, times).await {
+        stack.forward(PAUSE).await;
+        times += 1;
+    }
+    arn
+}
+
+/// The result of an execution that has to succeed.
+async fn result(lambda: &Lambda, arn: &str) -> Value {
+    let ended = lambda.ended(arn).await;
+    assert_eq!(ended["Status"], "SUCCEEDED", "{ended:#}\n{:#?}", lambda.events(arn).await);
+    serde_json::from_str(ended["Result"].as_str().unwrap()).unwrap()
+}
+
+async fn snapshot(name: &str, lambda: &Lambda, arn: &str) {
+    insta::assert_json_snapshot!(name, redacted(&lambda.events(arn).await));
+}
+
+#[tokio::test]
+async fn steps_waits_and_retries() {
+    let (stack, lambda) = stack(&["steps", "retries", "fails"], NO_GATE).await;
+    let steps = run(&stack, &lambda, "steps:$LATEST", r#"{"n": 20}"#).await;
+    let retried = run(&stack, &lambda, "retries:1", r#"{"until": 2}"#).await;
+    let gave_up = run(&stack, &lambda, "retries:1", r#"{"until": 9}"#).await;
+    let failed = run(&stack, &lambda, "fails:1", "{}").await;
+    assert_eq!(result(&lambda, &steps).await, 42);
+    assert_eq!(result(&lambda, &retried).await, 2);
+    assert_eq!(result(&lambda, &gave_up).await, "gave up: attempt 3");
+    let ended = lambda.ended(&failed).await;
+    assert_eq!((&ended["Status"], &ended["Error"]["ErrorType"]), (&json!("FAILED"), &json!("RuntimeError")));
+    snapshot("steps", &lambda, &steps).await;
+    snapshot("retries", &lambda, &retried).await;
+    snapshot("fails", &lambda, &failed).await;
+}
+
+#[tokio::test]
+async fn callbacks() {
+    let (_stack, lambda) = stack(&["callback", "wait_for_callback"], NO_GATE).await;
+    let answered = lambda.start("callback:1", "{}").await;
+    let waited = lambda.start("wait_for_callback:1", "{}").await;
+    let late = lambda.start("callback:1", r#"{"timeout": 1}"#).await;
+    for (arn, answer) in [(&answered, "\"yes\""), (&waited, "\"approved\"")] {
+        let started = lambda.event(arn, "CallbackStarted").await;
+        // Only once the function sleeps: the history is then the same every time.
+        lambda.event(arn, "InvocationCompleted").await;
+        let id = started["CallbackStartedDetails"]["CallbackId"].as_str().unwrap();
+        assert_eq!(lambda.call_back(id, "succeed", answer).await.0.as_u16(), 200);
+    }
+    assert_eq!(
+        result(&lambda, &answered).await,
+        "\"yes\"",
+        "a callback's result is not parsed unless the function says how"
+    );
+    result(&lambda, &waited).await;
+    assert_eq!(result(&lambda, &late).await, "CallbackTimeoutError: Callback timed out");
+    snapshot("callback", &lambda, &answered).await;
+    snapshot("wait_for_callback", &lambda, &waited).await;
+}
+
+#[tokio::test]
+async fn contexts_and_conditions() {
+    let (stack, lambda) = stack(&["wait_for_condition", "child", "parallel", "mapped"], NO_GATE).await;
+    let polled = run(&stack, &lambda, "wait_for_condition:1", "{}").await;
+    let child = run(&stack, &lambda, "child:1", "{}").await;
+    let parallel = run(&stack, &lambda, "parallel:1", "{}").await;
+    let at_once = run(&stack, &lambda, "parallel:1", r#"{"at_once": 2}"#).await;
+    let mapped = run(&stack, &lambda, "mapped:1", r#"{"items": [1, 2, 3]}"#).await;
+    assert_eq!(result(&lambda, &polled).await, 3);
+    assert_eq!(result(&lambda, &child).await, "deep");
+    assert_eq!(result(&lambda, &parallel).await, json!(["a", "b"]));
+    assert_eq!(result(&lambda, &at_once).await, json!(["a", "b"]));
+    assert_eq!(result(&lambda, &mapped).await, json!([1, 4, 9]));
+    snapshot("wait_for_condition", &lambda, &polled).await;
+    snapshot("child", &lambda, &child).await;
+    snapshot("parallel", &lambda, &parallel).await;
+    snapshot("mapped", &lambda, &mapped).await;
+}
+
+#[tokio::test]
+async fn functions_invoke_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let gate = directory.path().join("gate");
+    let (stack, lambda) = stack(&["invoke", "steps", "fails"], &gate.display().to_string()).await;
+    let invoke = async |function: &str, payload: Value| {
+        lambda.start("invoke:1", &json!({ "function": function, "payload": payload }).to_string()).await
+    };
+    let durable = invoke("steps:1", json!({ "n": 1 })).await;
+    let plain = invoke("plain", json!("hello")).await;
+    let refused = invoke("plain", json!("fail")).await;
+    let failed = invoke("fails:1", json!({})).await;
+    let missing = invoke("nobody", json!({})).await;
+    // Nobody is answered before all who invoked sleep: their histories are then the same every time.
+    for arn in [&durable, &plain, &refused] {
+        assert!(asleep(&lambda, arn, 1).await);
+    }
+    let started = lambda.event(&durable, "ChainedInvokeStarted").await;
+    let child = started["ChainedInvokeStartedDetails"]["DurableExecutionArn"].as_str().unwrap();
+    assert!(asleep(&lambda, child, 1).await);
+    std::fs::write(&gate, "").unwrap();
+    stack.forward(PAUSE).await;
+    assert_eq!(result(&lambda, &durable).await, 4);
+    assert_eq!(result(&lambda, &plain).await, json!({ "plain": "hello" }));
+    assert_eq!(result(&lambda, &refused).await, "ValueError: refused");
+    assert_eq!(result(&lambda, &failed).await, "RuntimeError: no luck");
+    let missing = result(&lambda, &missing).await;
+    assert!(missing.as_str().unwrap().starts_with("ResourceNotFoundException"), "{missing}");
+    snapshot("invoke-durable", &lambda, &durable).await;
+    snapshot("invoke-plain", &lambda, &plain).await;
+    // A synchronous invoke waits for all of it.
+    let payload = json!({ "function": "plain", "payload": 2 }).to_string();
+    let response = lambda.invoke("invoke:1", "RequestResponse", &payload).send().await.unwrap();
+    assert!(response.headers().contains_key("x-amz-durable-execution-arn"));
+    assert_eq!(response.headers()["x-amz-executed-version"], "1");
+    assert_eq!(response.text().await.unwrap(), r#"{"plain": 2}"#);
+    let response = lambda.invoke("fails:1", "RequestResponse", "{}").send().await.unwrap();
+    assert_eq!(response.headers()["x-amz-function-error"], "Unhandled");
+    assert_eq!(response.json::<Value>().await.unwrap()["errorMessage"], "no luck");
+}
