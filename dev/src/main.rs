@@ -8,8 +8,8 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use domain::{DEFAULT_TASK, Pattern};
 use dev::{Stack, clock, options::Options};
+use domain::{DEFAULT_TASK, Pattern};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longhaul on one machine: the API, and the AWS services that it needs, without an account and without Docker.
