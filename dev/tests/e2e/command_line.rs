@@ -54,7 +54,7 @@ async fn one_directory_is_one_stacks() {
     let stack = Stack::start(&[]).await;
     let output = command(&stack.data, &[]).stderr(Stdio::piped()).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("another local stack uses it"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("another process uses it"));
 }
 
 #[tokio::test]
