@@ -25,7 +25,7 @@ TABLE = "longhaul-executions"
 # What the local stack, and template.yaml, give the functions.
 FUNCTIONS = {"EXECUTIONS_TABLE": TABLE, "ECS_CLUSTER": "longhaul", "LOG_GROUP": "/ecs/longhaul", "SYNC_FUNCTION": "longhaul-sync:live",
              "CALLBACK_FUNCTION": "longhaul-callback:live", "RECONCILER_FUNCTION": "longhaul-reconciler",
-             "TASKS": json.dumps({"demo": {"taskDefinition": "longhaul-demo"}})}
+             "JOBS": json.dumps({"demo": {"taskDefinition": "longhaul-demo"}})}
 
 
 def number(name, usual):

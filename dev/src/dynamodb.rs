@@ -25,7 +25,7 @@ const BY_OWNER: &str = "byOwner";
 const LISTED: [&str; 12] = [
     "pattern",
     "status",
-    "task",
+    "job",
     "createdAt",
     "maxAttempts",
     "run",
@@ -88,7 +88,7 @@ impl DynamoDb {
             }))?)?;
             let page = serde_json::to_value(page)?;
             let items = page.get("Items").and_then(Value::as_array).into_iter().flatten();
-            for job in items.filter_map(|item| item.pointer("/task/S")?.as_str()) {
+            for job in items.filter_map(|item| item.pointer("/job/S")?.as_str()) {
                 *counts.entry(job.to_owned()).or_default() += 1;
             }
             from_key = page.get("LastEvaluatedKey").cloned().unwrap_or_default();

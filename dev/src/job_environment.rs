@@ -76,7 +76,7 @@ pub enum Refused {
     },
     /// The stack sets it itself.
     #[error(
-        "{place}: `{name}` is set by the local stack; to give a job another one, set it in the command of its --task"
+        "{place}: `{name}` is set by the local stack; to give a job another one, set it in the command of its --job"
     )]
     Reserved {
         /// Where it stands.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use aws::{Catalog, Job};
-use domain::DEFAULT_TASK;
+use domain::DEFAULT_JOB;
 use serde_json::{Value, json};
 
 use crate::{ecs::Ecs, identity::REGION, options::Named, setup::LOG_GROUP, wire::AwsError};
@@ -30,9 +30,8 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// The demonstration, those of the command line, and those of the task definitions that were registered before.
-    pub(crate) fn new(ecs: &Ecs, tasks: &[Named]) -> Result<Self, AwsError> {
-        let offered: BTreeSet<_> =
-            tasks.iter().map(|task| task.name.clone()).chain([DEFAULT_TASK.to_owned()]).collect();
+    pub(crate) fn new(ecs: &Ecs, jobs: &[Named]) -> Result<Self, AwsError> {
+        let offered: BTreeSet<_> = jobs.iter().map(|job| job.name.clone()).chain([DEFAULT_JOB.to_owned()]).collect();
         let registered = ecs.families_of_image(IMAGE)?;
         let registered = registered.iter().filter_map(|family| Some(family.strip_prefix(PREFIX)?.to_owned()));
         let disabled = registered.filter(|name| !offered.contains(name)).collect();
@@ -51,7 +50,7 @@ impl Jobs {
 
     /// The task definitions that ECS has no capacity for, and why.
     pub(crate) fn without_capacity(&self) -> BTreeMap<String, String> {
-        let why = |name| format!("the local stack was started without --task {name}");
+        let why = |name| format!("the local stack was started without --job {name}");
         self.disabled.iter().map(|name| (family(name), why(name))).collect()
     }
 
@@ -63,7 +62,7 @@ impl Jobs {
                 many => (format!("{many} executions wait"), "they are"),
             };
             Some(format!(
-                "job `{name}` is not configured, and {executions} for it. Start the stack with --task {name}='COMMAND' to \
+                "job `{name}` is not configured, and {executions} for it. Start the stack with --job {name}='COMMAND' to \
                  go on; without it, nothing of the job runs until {they} cancelled or past the deadline"
             ))
         };
@@ -81,15 +80,15 @@ fn family(job: &str) -> String {
 }
 
 /// Registers a task definition for each job: this program as the worker, around the job's command.
-pub(crate) async fn register(ecs: &Ecs, this: &Path, tasks: &[Named]) -> Result<(), AwsError> {
+pub(crate) async fn register(ecs: &Ecs, this: &Path, jobs: &[Named]) -> Result<(), AwsError> {
     let this = this.to_string_lossy();
     // A job of the command line replaces the demonstration if it has its name.
-    if !tasks.iter().any(|task| task.name == DEFAULT_TASK) {
-        register_one(ecs, DEFAULT_TASK, json!([this, "worker"]), json!([])).await?;
+    if !jobs.iter().any(|job| job.name == DEFAULT_JOB) {
+        register_one(ecs, DEFAULT_JOB, json!([this, "worker"]), json!([])).await?;
     }
-    for task in tasks {
-        let command = json!(["--", "sh", "-c", task.command]);
-        register_one(ecs, &task.name, json!([this, "worker"]), command).await?;
+    for job in jobs {
+        let command = json!(["--", "sh", "-c", job.command]);
+        register_one(ecs, &job.name, json!([this, "worker"]), command).await?;
     }
     Ok(())
 }

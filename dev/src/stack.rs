@@ -101,8 +101,8 @@ impl Stack {
     ///
     /// [`StartError`], in words for the person at the terminal.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
-        if let Some(name) = options.task_twice() {
-            return Err(StartError::Twice { option: "--task", name: name.to_owned() });
+        if let Some(name) = options.job_twice() {
+            return Err(StartError::Twice { option: "--job", name: name.to_owned() });
         }
         let variables = job_environment::read(&options.env_files, &options.env)?;
         let aws_listener = listen(options.aws_listen.0, "--aws-listen")?;
@@ -130,8 +130,8 @@ impl Stack {
         let events = Events::new(db.clone(), clock, faults.clone(), setup::rules())?;
         let ecs = Ecs::new(db.clone(), clock, logs.clone(), events.clone(), callers.clone(), settings);
         ecs.recover()?;
-        jobs::register(&ecs, &this, &options.tasks).await?;
-        let jobs = Jobs::new(&ecs, &options.tasks)?;
+        jobs::register(&ecs, &this, &options.jobs).await?;
+        let jobs = Jobs::new(&ecs, &options.jobs)?;
         ecs.set_without_capacity(jobs.without_capacity());
         if !jobs.none_disabled() {
             let unfinished = dynamodb.unfinished(setup::TABLE).map_err(other)?;

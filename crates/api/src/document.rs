@@ -35,7 +35,7 @@ use crate::{
     security(("jwt" = []), ("sigV4" = [])),
     tags(
         (name = "executions", description = "Jobs: start them, follow them."),
-        (name = "tasks", description = "Jobs that may be run."),
+        (name = "jobs", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
     ),
     components(schemas(ProblemBody, GatewayAnswer)),

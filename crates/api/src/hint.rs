@@ -3,7 +3,7 @@
 /// Names that other APIs use for what ours names differently.
 const ALIASES: [(&str, &[&str]); 9] = [
     ("input", &["payload", "body", "data", "args", "arguments", "parameters"]),
-    ("task", &["job", "name", "jobname", "taskname"]),
+    ("job", &["job", "name", "jobname", "taskname"]),
     ("timeoutSeconds", &["timeout", "deadline", "timeoutms", "ttl"]),
     ("retry", &["retries", "maxattempts", "attempts"]),
     ("tags", &["labels", "metadata"]),

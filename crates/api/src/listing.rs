@@ -61,7 +61,7 @@ pub(crate) struct SummaryView {
     done: bool,
     /// Name of the job.
     #[schema(example = "demo")]
-    task: String,
+    job: String,
     /// The attempt of its newest task, from 1. It may exceed `maxAttempts`: attempts that the platform ended do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -128,7 +128,7 @@ impl From<Summary> for SummaryView {
             pattern: PatternView::of(summary.pattern),
             done: summary.status.is_final(),
             status: StatusView::of(summary.status),
-            task: summary.task,
+            job: summary.job,
             attempt: summary.attempt.map(domain::Attempt::get),
             max_attempts: summary.max_attempts,
             created_at: summary.created_at.into(),

@@ -79,7 +79,7 @@ macro_rules! start {
                 ("with-everything" = (summary = "The same, with every member",
                     value = json!({
                         "input": {"message": "Hello", "processingTime": 3},
-                        "task": "demo",
+                        "job": "demo",
                         "timeoutSeconds": 3600,
                         "retry": {"maxAttempts": 3},
                         "tags": {"team": "blue"}

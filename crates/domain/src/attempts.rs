@@ -189,7 +189,7 @@ impl Execution {
     fn attempt_that_failed(&self, error: &JobError) -> Option<Attempt> {
         let newest = self.state.run().map(|run| run.attempt).max(self.failed.last);
         match error.kind {
-            ErrorKind::TaskRefused | ErrorKind::UnknownTask => Some(newest.map_or(Attempt::FIRST, Attempt::next)),
+            ErrorKind::TaskRefused | ErrorKind::UnknownJob => Some(newest.map_or(Attempt::FIRST, Attempt::next)),
             ErrorKind::ExitCode
             | ErrorKind::Signal
             | ErrorKind::CommandNotFound

@@ -152,7 +152,7 @@ pub fn worth_another(ending: &Ending) -> bool {
             | ErrorKind::Stopped
             | ErrorKind::Cancelled
             | ErrorKind::TimedOut
-            | ErrorKind::UnknownTask
+            | ErrorKind::UnknownJob
             | ErrorKind::NoCapacity
             | ErrorKind::TaskRefused
             | ErrorKind::TaskFailedToStart

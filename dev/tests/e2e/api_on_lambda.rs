@@ -180,9 +180,9 @@ async fn an_owner_is_whom_the_gateway_vouches_for_at_every_path() {
 async fn a_page_of_a_log_fits_lambda() {
     let noise = "noise=head -c 990000 /dev/zero | tr '\\0' '\\001' | fold -w 990; echo '\"the end\"'";
     let api = format!("api=env LOG_READS=100000 {}", api_binary());
-    let stack = Stack::start(&["--function", &api, "--task", noise]).await;
+    let stack = Stack::start(&["--function", &api, "--job", noise]).await;
     let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
-    let body = r#"{"task": "noise", "input": null}"#;
+    let body = r#"{"job": "noise", "input": null}"#;
     let (_, started) = invoke(&stack, &event("POST", "/executions/callback", Some(body), &ada)).await;
     let path = format!("/executions/{}", started["executionId"].as_str().unwrap());
     let done = done(&stack, &path, &ada).await;

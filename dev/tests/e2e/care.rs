@@ -13,8 +13,8 @@ use crate::{
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 const ECS: &str = "AmazonEC2ContainerServiceV20141113";
 
-async fn started(stack: &Stack, pattern: &str, task: &str) -> String {
-    let started = stack.start_execution(pattern, &json!({ "task": task, "input": null })).await;
+async fn started(stack: &Stack, pattern: &str, job: &str) -> String {
+    let started = stack.start_execution(pattern, &json!({ "job": job, "input": null })).await;
     let id = started["executionId"].as_str().unwrap().to_owned();
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     id
@@ -33,7 +33,7 @@ async fn done(stack: &Stack, id: &str) -> Value {
 #[tokio::test]
 async fn an_event_tells_of_the_end_of_a_task() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job("gated")]).await;
+    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
     without_sweep(&stack).await;
     let id = started(&stack, "sync", "gated").await;
     stack.wait_for_sleep(stack.execution(&id).await["durableExecutionArn"].as_str().unwrap()).await;
@@ -44,9 +44,9 @@ async fn an_event_tells_of_the_end_of_a_task() {
 #[tokio::test]
 async fn a_running_execution_is_cancelled_once_its_task_has_stopped() {
     let stack = Stack::start(&[
-        "--task",
+        "--job",
         "long=sleep 300",
-        "--task",
+        "--job",
         "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done",
     ])
     .await;
@@ -72,8 +72,8 @@ async fn a_running_execution_is_cancelled_once_its_task_has_stopped() {
 
 #[tokio::test]
 async fn an_execution_that_is_over_is_not_cancelled() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let id = stack.run("callback", json!({ "task": "quick", "input": null })).await["executionId"]
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let id = stack.run("callback", json!({ "job": "quick", "input": null })).await["executionId"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -86,10 +86,10 @@ async fn an_execution_that_is_over_is_not_cancelled() {
 /// Cancelled the moment it is accepted, whatever its workflow has done by then: it ends, and nothing is left running.
 #[tokio::test]
 async fn an_execution_is_cancelled_at_any_moment_of_its_beginning() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     for pattern in PATTERNS {
         for wait in [0, 20, 40, 80, 160] {
-            let started = stack.start_execution(pattern, &json!({ "task": "long", "input": null })).await;
+            let started = stack.start_execution(pattern, &json!({ "job": "long", "input": null })).await;
             let id = started["executionId"].as_str().unwrap();
             tokio::time::sleep(Duration::from_millis(wait)).await;
             cancel(&stack, id).await;
@@ -105,10 +105,10 @@ async fn an_execution_is_cancelled_at_any_moment_of_its_beginning() {
 /// The worker is killed with its task and says nothing any more.
 #[tokio::test]
 async fn a_task_that_dies_without_a_word_is_recorded() {
-    let stack = Stack::start(&["--task", "suicide=kill -9 $PPID; sleep 300"]).await;
+    let stack = Stack::start(&["--job", "suicide=kill -9 $PPID; sleep 300"]).await;
     without_sweep(&stack).await;
     for pattern in PATTERNS {
-        let done = stack.run(pattern, json!({ "task": "suicide", "input": null })).await;
+        let done = stack.run(pattern, json!({ "job": "suicide", "input": null })).await;
         assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(137)), "{pattern}: {done:#}");
     }
 }
@@ -127,7 +127,7 @@ async fn assert_workflow_failed(stack: &Stack, id: &str) {
 
 #[tokio::test]
 async fn an_event_tells_of_a_workflow_that_is_stopped() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     without_sweep(&stack).await;
     let id = started(&stack, "sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().replace('/', "%2F");
@@ -145,7 +145,7 @@ async fn an_event_tells_of_a_workflow_that_fails_by_itself() {
     let text = format!("test -e {0} && exit 1\necho $$ > {0}\nexec {LONGHAUL} function sync\n", first.display());
     std::fs::write(&script, text).unwrap();
     let function = format!("longhaul-sync=sh {}", script.display());
-    let stack = Stack::start(&["--movable-clock", "--task", "long=sleep 300", "--durable-function", &function]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "long=sleep 300", "--durable-function", &function]).await;
     without_sweep(&stack).await;
     let id = started(&stack, "sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
@@ -159,7 +159,7 @@ async fn an_event_tells_of_a_workflow_that_fails_by_itself() {
 
 #[tokio::test]
 async fn somebody_elses_stop_is_a_failure() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     for pattern in PATTERNS {
         let id = started(&stack, pattern, "long").await;
         let task = stack.execution(&id).await["taskArn"].clone();
@@ -177,9 +177,9 @@ async fn somebody_elses_stop_is_a_failure() {
 
 #[tokio::test]
 async fn a_job_is_run_again() {
-    let stack = Stack::start(&["--task", "echo=cat"]).await;
+    let stack = Stack::start(&["--job", "echo=cat"]).await;
     for pattern in PATTERNS {
-        let body = json!({ "task": "echo", "input": { "n": 1 }, "tags": { "team": "blue" } });
+        let body = json!({ "job": "echo", "input": { "n": 1 }, "tags": { "team": "blue" } });
         let first = stack.run(pattern, body).await;
         let path = format!("/executions/{}/rerun", first["executionId"].as_str().unwrap());
         let post = || stack.post(&path).header("idempotency-key", format!("again-{pattern}")).send();
@@ -199,9 +199,9 @@ async fn a_job_is_run_again() {
 #[tokio::test]
 async fn an_attempt_that_ends_before_its_start_is_recorded_is_seen() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job_and("fails", "exit 3")]).await;
+    let stack = Stack::start(&["--job", &gates.job_and("fails", "exit 3")]).await;
     without_sweep(&stack).await;
-    let body = json!({ "task": "fails", "input": null, "retry": { "maxAttempts": 2 } });
+    let body = json!({ "job": "fails", "input": null, "retry": { "maxAttempts": 2 } });
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let fault = |on: &str, does: &str| json!({ "on": on, "by": "longhaul-sync", "does": does, "times": "all" });
@@ -227,14 +227,14 @@ async fn an_attempt_that_ends_before_its_start_is_recorded_is_seen() {
 #[tokio::test]
 async fn what_was_accepted_is_repeated_when_its_job_is_gone() {
     let directory = tempfile::tempdir().unwrap();
-    let body = json!({ "task": "echo", "input": 1 });
+    let body = json!({ "job": "echo", "input": 1 });
     let post = async |stack: &Stack, path: &str, key: &str| {
         let request = stack.post(path).header("idempotency-key", key);
         let request = if path == "/executions/sync" { request.json(&body) } else { request };
         let response = request.send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
-    let mut stack = Stack::start_over(directory.path(), &["--task", "echo=cat"]).await;
+    let mut stack = Stack::start_over(directory.path(), &["--job", "echo=cat"]).await;
     let (_, first) = post(&stack, "/executions/sync", "order").await;
     let id = first["executionId"].as_str().unwrap();
     let rerun = format!("/executions/{id}/rerun");
@@ -247,7 +247,7 @@ async fn what_was_accepted_is_repeated_when_its_job_is_gone() {
         let (status, again) = post(&stack, path, key).await;
         assert_eq!((status, &again["executionId"]), (StatusCode::OK, &accepted["executionId"]), "{again:#}");
         let (status, other) = post(&stack, path, "another").await;
-        assert_eq!((status, &other["errors"][0]["rule"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("unknown-task")));
+        assert_eq!((status, &other["errors"][0]["rule"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("unknown-job")));
     }
     let listed: Value = stack.get("/executions").send().await.unwrap().json().await.unwrap();
     assert_eq!(listed["executions"].as_array().unwrap().len(), 2, "{listed:#}");
@@ -256,8 +256,8 @@ async fn what_was_accepted_is_repeated_when_its_job_is_gone() {
 /// Its key stands for one request: not for the start that it repeats, and not for a rerun of something else.
 #[tokio::test]
 async fn a_rerun_is_another_request_than_what_it_runs_again() {
-    let stack = Stack::start(&["--task", "echo=cat"]).await;
-    let body = json!({ "task": "echo", "input": 1 });
+    let stack = Stack::start(&["--job", "echo=cat"]).await;
+    let body = json!({ "job": "echo", "input": 1 });
     let start = async |key: &str| {
         let response = stack.post("/executions/sync").header("idempotency-key", key).json(&body).send().await.unwrap();
         let status = response.status();
@@ -288,18 +288,18 @@ async fn a_job_that_fails_is_tried_again() {
     let flaky = format!(
         "flaky=read name; test -e {mark}/$name || {{ touch {mark}/$name; echo not yet >&2; exit 3; }}; echo '[1]'"
     );
-    let stack = Stack::start(&["--task", &flaky, "--task", "fails=exit 3"]).await;
+    let stack = Stack::start(&["--job", &flaky, "--job", "fails=exit 3"]).await;
     for (number, pattern) in PATTERNS.into_iter().enumerate() {
         let retry = json!({ "maxAttempts": 2 });
-        let done = stack.run(pattern, json!({ "task": "flaky", "input": number, "retry": retry })).await;
+        let done = stack.run(pattern, json!({ "job": "flaky", "input": number, "retry": retry })).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(2)), "{pattern}: {done:#}");
         let told: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
         let expected = ["created", "workflowStarted", "taskStarted", "attemptFailed", "taskStarted", "ended"];
         assert_eq!(told, expected, "{pattern}");
 
-        let done = stack.run(pattern, json!({ "task": "fails", "input": null, "retry": retry })).await;
+        let done = stack.run(pattern, json!({ "job": "fails", "input": null, "retry": retry })).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{pattern}: {done:#}");
-        let done = stack.run(pattern, json!({ "task": "fails", "input": null })).await;
+        let done = stack.run(pattern, json!({ "job": "fails", "input": null })).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(1)), "{pattern}: {done:#}");
     }
 }

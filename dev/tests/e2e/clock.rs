@@ -25,7 +25,7 @@ fn agrees(at: &Value, day: Timestamp, read: Instant) -> bool {
 #[tokio::test]
 async fn everybody_agrees_on_the_time() {
     let directory = tempfile::tempdir().unwrap();
-    let arguments = ["--movable-clock", "--task", r#"date=date -u +'["%Y-%m-%dT%H:%M:%SZ"]'"#];
+    let arguments = ["--movable-clock", "--job", r#"date=date -u +'["%Y-%m-%dT%H:%M:%SZ"]'"#];
     let mut stack = Stack::start_over(directory.path(), &arguments).await;
     let read = Instant::now();
     let began: Timestamp = stack.local("clock").await["now"].as_str().unwrap().parse().unwrap();
@@ -33,7 +33,7 @@ async fn everybody_agrees_on_the_time() {
         stack.forward(Duration::from_secs(100 * DAY)).await;
         let day = began.checked_add(Duration::from_secs(days * DAY)).unwrap();
         for pattern in ["sync", "callback"] {
-            let done = stack.run(pattern, json!({ "task": "date", "input": null })).await;
+            let done = stack.run(pattern, json!({ "job": "date", "input": null })).await;
             let timeline = done["timeline"].as_array().unwrap().iter().map(|entry| &entry["at"]);
             for at in timeline.chain([&done["createdAt"], &done["finishedAt"]]) {
                 assert!(agrees(at, day, read), "{at} is not {day}: {done:#}");
@@ -50,10 +50,10 @@ async fn everybody_agrees_on_the_time() {
 /// Nobody sleeps through a move: a deadline of a day passes in seconds, and the sweep sees it for a callback.
 #[tokio::test]
 async fn a_deadline_passes_when_the_clock_does() {
-    let stack = Stack::start(&["--movable-clock", "--task", "long=exec sleep 300"]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "long=exec sleep 300"]).await;
     let mut ids = Vec::new();
     for pattern in ["sync", "callback"] {
-        let job = json!({ "task": "long", "input": null, "timeoutSeconds": DAY });
+        let job = json!({ "job": "long", "input": null, "timeoutSeconds": DAY });
         let started = stack.start_execution(pattern, &job).await;
         let id = started["executionId"].as_str().unwrap().to_owned();
         stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
@@ -69,11 +69,11 @@ async fn a_deadline_passes_when_the_clock_does() {
 /// Nobody but the workflow sees the deadline pass: it looks then, and not when its next look would be due.
 #[tokio::test]
 async fn a_workflow_sees_its_deadline_pass_by_itself() {
-    let stack = Stack::start(&["--movable-clock", "--task", "long=exec sleep 300"]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "long=exec sleep 300"]).await;
     for rule in ["longhaul-sweep", "longhaul-task-stopped", "longhaul-workflow-ended"] {
         stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
     }
-    let job = json!({ "task": "long", "input": null, "timeoutSeconds": HOUR });
+    let job = json!({ "job": "long", "input": null, "timeoutSeconds": HOUR });
     let id = stack.start_execution("sync", &job).await["executionId"].as_str().unwrap().to_owned();
     let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let arn = running["durableExecutionArn"].as_str().unwrap();
@@ -102,10 +102,10 @@ async fn a_clock_that_breaks_python_is_warned_of() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let sleeps = "sleeps=python3 -c 'import time; time.sleep(0.01)'";
-    let mut start = command(&path("data"), &["--movable-clock", "--task", sleeps]);
+    let mut start = command(&path("data"), &["--movable-clock", "--job", sleeps]);
     start.stderr(std::fs::File::create(path("stderr")).unwrap());
     let stack = Stack::run_as(start, &path("data")).await;
-    let done = stack.run("sync", json!({ "task": "sleeps", "input": null })).await;
+    let done = stack.run("sync", json!({ "job": "sleeps", "input": null })).await;
     if done["status"] == "COMPLETED" {
         // A libfaketime that is as it should be.
         return;

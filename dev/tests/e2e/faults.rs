@@ -103,7 +103,7 @@ async fn each_service_refuses_in_its_own_words() {
 /// The SDKs' own retries are in it: three calls are refused, and nobody notices.
 #[tokio::test]
 async fn a_call_that_is_refused_for_a_while_is_repeated() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let faults = ["ecs:RunTask", "dynamodb:PutItem", "lambda:CheckpointDurableExecution", "logs:GetLogEvents"];
     stack.deny_reports().await;
     let mut armed = Vec::new();
@@ -111,7 +111,7 @@ async fn a_call_that_is_refused_for_a_while_is_repeated() {
         let does = ["throttle", "fail", "cutBefore", "cutAfter"][number];
         armed.push(stack.arm(&json!({ "on": on, "does": does, "by": "longhaul-sync", "times": 2 })).await);
     }
-    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])));
     for fault in armed {
         let fault = stack.fault(fault).await;
@@ -122,10 +122,10 @@ async fn a_call_that_is_refused_for_a_while_is_repeated() {
 /// A function dies at a call, before it worked or after, and the next invocation goes on; the task was started once.
 #[tokio::test]
 async fn a_function_is_killed_at_a_call() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     for does in ["killBefore", "killAfter"] {
         let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": does, "by": "longhaul-sync" })).await;
-        let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+        let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
         assert_eq!(done["status"], "COMPLETED", "{does}: {done:#}");
         let fault = stack.fault(fault).await;
         assert_eq!((&fault["hit"], &fault["seen"]), (&json!(1), &json!(2)), "{does}");
@@ -138,8 +138,8 @@ async fn a_function_is_killed_at_a_call() {
 /// Only the task of one execution is hit, at its second read: it has recorded its start, and dies with its end.
 #[tokio::test]
 async fn a_task_is_killed_at_a_call() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let job = json!({ "task": "quick", "input": null });
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let job = json!({ "job": "quick", "input": null });
     for does in ["killBefore", "killAfter"] {
         let id = Stack::id_of_key(does);
         let fault = json!({ "on": "dynamodb:GetItem", "does": does, "by": "task", "execution": id, "skip": 1 });
@@ -158,7 +158,7 @@ async fn a_task_is_killed_at_a_call() {
 /// Killed now: a task by the execution that it works for, an instance of a function by its name.
 #[tokio::test]
 async fn who_is_named_is_killed() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let [killed, spared] = [0, 1].map(async |_| stack.start_running("sync", "long").await);
     let (killed, spared) = (killed.await, spared.await);
     let answer = stack.admin("kill", &json!({ "by": "task", "execution": killed })).await.unwrap();
@@ -211,7 +211,7 @@ async fn what_cannot_be_meant_is_refused() {
 #[tokio::test]
 async fn events_get_lost_come_twice_and_late() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--movable-clock", "--task", &gates.job("gated")]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", &gates.job("gated")]).await;
     let on = "events:ECS Task State Change";
     for does in [json!("repeat"), json!({ "delay": 2 }), json!("cutBefore")] {
         for pattern in ["sync", "callback"] {
@@ -245,9 +245,9 @@ async fn what_was_done_in_time_counts_whoever_saw_it() {
     let waits = format!("if test -e {first}; then until test -e {second}; do sleep 0.05; done; fi");
     std::fs::write(&script, format!("{waits}\ntouch {first}\nexec {LONGHAUL} function sync\n")).unwrap();
     let function = format!("longhaul-sync=sh {script}");
-    let stack = Stack::start(&["--movable-clock", "--task", "quick=echo '[1]'", "--durable-function", &function]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "quick=echo '[1]'", "--durable-function", &function]).await;
     let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": "killAfter", "by": "longhaul-sync" })).await;
-    let body = json!({ "task": "quick", "input": null, "timeoutSeconds": 60 });
+    let body = json!({ "job": "quick", "input": null, "timeoutSeconds": 60 });
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
     eventually("its task starts", async || (!stack.tasks_of(&id).await.is_empty()).then_some(())).await;
     stack.wait_for_tasks_to_stop(&id).await;
@@ -262,10 +262,10 @@ async fn what_was_done_in_time_counts_whoever_saw_it() {
 /// What ECS may say and this machine never does: no room.
 #[tokio::test]
 async fn an_answer_is_data_too() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let no_room = json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:MEMORY" }] });
     stack.arm(&json!({ "on": "ecs:RunTask", "does": { "answer": no_room } })).await;
-    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
     let told: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
     assert_eq!(told, ["created", "workflowStarted", "waitingForCapacity", "taskStarted", "ended"]);

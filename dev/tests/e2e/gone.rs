@@ -61,9 +61,8 @@ async fn a_workflow_that_died_before_it_noted_anything() {
 #[tokio::test]
 async fn a_later_attempts_workflow_that_died() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job_and("fails", "exit 3")]).await;
-    let id =
-        started(&stack, "callback", json!({ "task": "fails", "input": null, "retry": { "maxAttempts": 3 } })).await;
+    let stack = Stack::start(&["--job", &gates.job_and("fails", "exit 3")]).await;
+    let id = started(&stack, "callback", json!({ "job": "fails", "input": null, "retry": { "maxAttempts": 3 } })).await;
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     stack.arm(&json!({ "on": "ecs:RunTask", "by": "longhaul-callback", "does": "hang", "times": "all" })).await;
     gates.open(&id);
@@ -75,7 +74,7 @@ async fn a_later_attempts_workflow_that_died() {
 /// The reply to the record of its end gets lost: whoever wrote it knows it by what is there, and goes on.
 #[tokio::test]
 async fn a_workflow_that_died_while_its_task_runs() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     told_by_nobody(&stack).await;
     let id = stack.start_running("sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
@@ -149,8 +148,8 @@ pub(crate) async fn told_by_nobody(stack: &Stack) {
 /// The API recorded what was asked for, and died before it started the workflow: so did many that nobody can read any more.
 #[tokio::test]
 async fn what_cannot_be_looked_after_holds_up_nothing() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let done = stack.run("callback", json!({ "task": "quick", "input": null })).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let done = stack.run("callback", json!({ "job": "quick", "input": null })).await;
     let mut item = stack.item(done["executionId"].as_str().unwrap()).await;
     for attribute in ["run", "result", "exitCode", "finishedAt", "durableExecutionArn"] {
         item.as_object_mut().unwrap().remove(attribute);
@@ -179,8 +178,8 @@ async fn what_cannot_be_looked_after_holds_up_nothing() {
 /// A Spot interruption of a callback execution is no failure of its job, though its worker saw nothing but a SIGTERM.
 #[tokio::test]
 async fn what_the_platform_stopped_is_tried_again() {
-    let stack = Stack::start(&["--task", "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done"]).await;
-    let id = started(&stack, "callback", json!({ "task": "polite", "input": null })).await;
+    let stack = Stack::start(&["--job", "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done"]).await;
+    let id = started(&stack, "callback", json!({ "job": "polite", "input": null })).await;
     let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let task = running["taskArn"].clone();
     let event = json!({

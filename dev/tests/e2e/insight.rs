@@ -27,8 +27,8 @@ fn id(execution: &Value) -> &str {
 
 #[tokio::test]
 async fn a_log_is_read_page_by_page_to_its_end() {
-    let stack = Stack::start(&["--task", "chatty=seq 1 2500"]).await;
-    let done = stack.run("sync", json!({ "task": "chatty", "input": null })).await;
+    let stack = Stack::start(&["--job", "chatty=seq 1 2500"]).await;
+    let done = stack.run("sync", json!({ "job": "chatty", "input": null })).await;
     let logs = |query: &str| stack.get(&format!("/executions/{}/logs?{query}", id(&done)));
     // The end is recorded before the log has its last lines.
     stack.wait_for_tasks_to_stop(id(&done)).await;
@@ -84,8 +84,8 @@ async fn arm_empty_pages(stack: &Stack, by: &str, count: u64) -> Vec<u64> {
 
 #[tokio::test]
 async fn lines_behind_empty_pages_are_found() {
-    let stack = Stack::start(&["--task", "lines=seq 1 3"]).await;
-    let done = stack.run("sync", json!({ "task": "lines", "input": null })).await;
+    let stack = Stack::start(&["--job", "lines=seq 1 3"]).await;
+    let done = stack.run("sync", json!({ "job": "lines", "input": null })).await;
     stack.wait_for_tasks_to_stop(id(&done)).await;
     let logs = async |query: &str| answer(stack.get(&format!("/executions/{}/logs?{query}", id(&done)))).await;
     for (query, expected) in [("", vec!["1", "2", "3"]), ("tail=2", vec!["2", "3"]), ("tail=9", vec!["1", "2", "3"])] {
@@ -114,9 +114,9 @@ async fn lines_behind_empty_pages_are_found() {
 /// The result of a sync execution is in its log.
 #[tokio::test]
 async fn a_result_behind_empty_pages_is_found() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     arm_empty_pages(&stack, "longhaul-sync", 38).await;
-    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
 }
 
@@ -127,8 +127,8 @@ async fn a_log_is_followed_while_it_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let second = directory.path().join("second");
     let prints = format!("echo one; until test -e {}; do sleep 0.05; done; echo two", second.display());
-    let stack = Stack::start(&["--task", &gates.job_and("prints", &prints), "--log-reads", "100000"]).await;
-    let started = stack.start_execution("callback", &json!({ "task": "prints", "input": null })).await;
+    let stack = Stack::start(&["--job", &gates.job_and("prints", &prints), "--log-reads", "100000"]).await;
+    let started = stack.start_execution("callback", &json!({ "job": "prints", "input": null })).await;
     let logs = |query: &str| stack.get(&format!("/executions/{}/logs?{query}", id(&started)));
     let mut page = answer(logs("")).await;
     assert_eq!(texts(&page), Vec::<&str>::new());
@@ -160,9 +160,9 @@ async fn each_attempt_has_a_log_and_a_history() {
     let flaky = format!(
         "flaky=read name; test -e {mark}/$name && echo second || {{ touch {mark}/$name; echo first; exit 3; }}"
     );
-    let stack = Stack::start(&["--task", &flaky]).await;
+    let stack = Stack::start(&["--job", &flaky]).await;
     for (number, pattern) in ["sync", "callback"].into_iter().enumerate() {
-        let body = json!({ "task": "flaky", "input": number, "retry": { "maxAttempts": 2 } });
+        let body = json!({ "job": "flaky", "input": number, "retry": { "maxAttempts": 2 } });
         let done = stack.run(pattern, body).await;
         assert_eq!(done["attempt"], 2, "{done:#}");
         // The end is recorded before the log has its last lines.
@@ -185,8 +185,8 @@ async fn each_attempt_has_a_log_and_a_history() {
 #[tokio::test]
 async fn a_history_tells_of_every_operation_once() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job("gated")]).await;
-    let started = stack.start_execution("sync", &json!({ "task": "gated", "input": { "secret": "payload" } })).await;
+    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
+    let started = stack.start_execution("sync", &json!({ "job": "gated", "input": { "secret": "payload" } })).await;
     let running = stack.wait_for(id(&started), |execution| execution["status"] == "RUNNING").await;
     stack.wait_for_sleep(running["durableExecutionArn"].as_str().unwrap()).await;
     gates.open(id(&started));
@@ -233,8 +233,8 @@ async fn a_history_tells_of_every_operation_once() {
 
 #[tokio::test]
 async fn what_aws_throttles_is_asked_for_later() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     for (on, path) in [
         ("logs:GetLogEvents", format!("/executions/{}/logs", id(&done))),
         ("lambda:GetDurableExecutionHistory", format!("/executions/{}/history", id(&done))),
@@ -256,12 +256,12 @@ async fn what_aws_throttles_is_asked_for_later() {
 /// CloudWatch answers few reads of logs for a whole account: each caller has a number of them.
 #[tokio::test]
 async fn a_caller_reads_logs_so_often_and_no_more() {
-    let arguments = ["--task", "quick=echo '[1]'", "--log-reads", "2", "--owner-header", "x-owner"];
+    let arguments = ["--job", "quick=echo '[1]'", "--log-reads", "2", "--owner-header", "x-owner"];
     let stack = Stack::start(&arguments).await;
     let run = async |owner: &str| {
         let post = stack.post("/executions/callback").header("x-owner", owner).header("prefer", "wait=25");
         let done: Value =
-            post.json(&json!({ "task": "quick", "input": null })).send().await.unwrap().json().await.unwrap();
+            post.json(&json!({ "job": "quick", "input": null })).send().await.unwrap().json().await.unwrap();
         id(&done).to_owned()
     };
     let (adas, eves) = (run("ada").await, run("eve").await);
@@ -311,9 +311,9 @@ async fn a_caller_reads_logs_so_often_and_no_more() {
 
 #[tokio::test]
 async fn the_jobs_are_listed() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let expected = json!({ "tasks": [{ "name": "demo", "default": true }, { "name": "quick", "default": false }] });
-    assert_eq!(answer(stack.get("/tasks")).await, expected);
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let expected = json!({ "jobs": [{ "name": "demo", "default": true }, { "name": "quick", "default": false }] });
+    assert_eq!(answer(stack.get("/jobs")).await, expected);
 }
 
 /// As long as no call took so long, the SDK made none again: it waits 2 s for a connection, and 5 s for an answer.
@@ -322,11 +322,11 @@ const NO_RETRY: Duration = Duration::from_secs(2);
 /// What each answer costs: the calls that the API makes for it, and no other.
 #[tokio::test]
 async fn an_answer_costs_as_few_calls_as_it_can() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'", "--task", "long=sleep 300"]).await;
-    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
-    let long = stack.start_execution("callback", &json!({ "task": "long", "input": null })).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'", "--job", "long=sleep 300"]).await;
+    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
+    let long = stack.start_execution("callback", &json!({ "job": "long", "input": null })).await;
     stack.wait_for(id(&long), |execution| execution["status"] == "RUNNING").await;
-    let body = json!({ "task": "quick", "input": null });
+    let body = json!({ "job": "quick", "input": null });
     let post = |path: &str| stack.post(path).json(&body);
     let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
     let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
@@ -348,7 +348,7 @@ async fn an_answer_costs_as_few_calls_as_it_can() {
         ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),
         ("cancel of what is final", stack.post(&path("/cancel")), vec![get]),
         ("cancel", stack.post(&format!("/executions/{}/cancel", id(&long))), vec![get, put, invoke]),
-        ("tasks", stack.get("/tasks"), vec![]),
+        ("jobs", stack.get("/jobs"), vec![]),
         ("health", stack.get("/healthz"), vec![]),
         ("a bad start", post("/executions/sync?x=1"), vec![]),
         ("no such execution", stack.get("/executions/none"), vec![get]),

@@ -9,18 +9,18 @@ use crate::stack::{Stack, eventually};
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
-async fn run(stack: &Stack, pattern: &str, task: &str) -> Value {
-    stack.run(pattern, json!({ "task": task, "input": {} })).await
+async fn run(stack: &Stack, pattern: &str, job: &str) -> Value {
+    stack.run(pattern, json!({ "job": job, "input": {} })).await
 }
 
 #[tokio::test]
 async fn a_program_counts_words() {
-    let stack = Stack::start(&["--task", "wordcount=python3 examples/wordcount.py"]).await;
+    let stack = Stack::start(&["--job", "wordcount=python3 examples/wordcount.py"]).await;
     // Larger than what fits into the overrides of RunTask: the worker reads it from the table.
     let long = "the quick brown fox ".repeat(2_000);
     for pattern in PATTERNS {
         for (text, words) in [("the cat and the dog", 5), (long.as_str(), 8_000)] {
-            let done = stack.run(pattern, json!({ "task": "wordcount", "input": { "text": text } })).await;
+            let done = stack.run(pattern, json!({ "job": "wordcount", "input": { "text": text } })).await;
             assert_eq!((&done["status"], &done["result"]["words"]), (&json!("COMPLETED"), &json!(words)), "{pattern}");
         }
     }
@@ -30,7 +30,7 @@ async fn a_program_counts_words() {
 async fn a_program_that_fails_says_how() {
     let fails = "fails=echo working; echo '{\"half\": true}'; echo no such order >&2; exit 3";
     let stack =
-        Stack::start(&["--task", fails, "--task", "missing=no-such-program", "--task", "crashes=kill -9 $$"]).await;
+        Stack::start(&["--job", fails, "--job", "missing=no-such-program", "--job", "crashes=kill -9 $$"]).await;
     for pattern in PATTERNS {
         let done = run(&stack, pattern, "fails").await;
         let error = &done["error"];
@@ -54,7 +54,7 @@ async fn a_program_that_fails_says_how() {
 
 #[tokio::test]
 async fn a_program_need_not_print_json() {
-    let stack = Stack::start(&["--task", "plain=echo all is well", "--task", "silent=true"]).await;
+    let stack = Stack::start(&["--job", "plain=echo all is well", "--job", "silent=true"]).await;
     for pattern in PATTERNS {
         for task in ["plain", "silent"] {
             let done = run(&stack, pattern, task).await;
@@ -65,13 +65,13 @@ async fn a_program_need_not_print_json() {
 
 #[tokio::test]
 async fn a_result_is_whole_and_says_where_it_comes_from() {
-    let tasks = [
+    let jobs = [
         r#"pretty=printf '{"a": {"b": [1, 2]}, "c": null}' | python3 -m json.tool; echo done"#,
         r#"file=printf '7' | tee "$EXECUTION_RESULT_FILE" >/dev/null; echo '{"level": "info"}'"#,
         r#"object=echo '{"n": 1}' > "$EXECUTION_RESULT_FILE"; echo '{"level": "info"}'"#,
         r#"broken=echo '{"n": 1}'; echo "{'n': 2}""#,
     ];
-    let stack = Stack::start(&tasks.map(|task| ["--task", task]).concat()).await;
+    let stack = Stack::start(&jobs.map(|job| ["--job", job]).concat()).await;
     for (pattern, reports) in [("sync", true), ("callback", true), ("sync", false)] {
         let denied = if reports { None } else { Some(stack.deny_reports().await) };
         let [printed, file] = if reports { ["stdout", "file"] } else { ["log", "log"] };
@@ -100,7 +100,7 @@ async fn a_result_is_whole_and_says_where_it_comes_from() {
 #[tokio::test]
 async fn a_program_that_ends_well_on_sigterm_keeps_its_exit_code_and_its_result() {
     let saves = r#"saves=trap 'echo "{\"saved\": 3}"; exit 0' TERM; echo ready; while :; do sleep 0.1; done"#;
-    let stack = Stack::start(&["--task", saves]).await;
+    let stack = Stack::start(&["--job", saves]).await;
     for pattern in PATTERNS {
         let id = stack.start_running(pattern, "saves").await;
         // It has set its trap.
@@ -113,7 +113,7 @@ async fn a_program_that_ends_well_on_sigterm_keeps_its_exit_code_and_its_result(
         let cancelled = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
         assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
         let cancelled = stack.wait_for(&id, |execution| execution["done"] == true).await;
-        let late = stack.run(pattern, json!({ "task": "saves", "input": null, "timeoutSeconds": 2 })).await;
+        let late = stack.run(pattern, json!({ "job": "saves", "input": null, "timeoutSeconds": 2 })).await;
         for (done, status) in [(cancelled, "CANCELLED"), (late, "TIMED_OUT")] {
             let told = (&done["status"], &done["exitCode"], &done["result"]);
             assert_eq!(told, (&json!(status), &json!(0), &json!({ "saved": 3 })), "{pattern}: {done:#}");
@@ -130,7 +130,7 @@ async fn a_program_may_print_a_lot() {
     let one = "one=python3 -c 'print(\"x\" * 5_000_000); print(\"[1]\")'";
     let large = "large=python3 -c 'import json; print(json.dumps([\"x\" * 5_000_000]))'";
     let limit = "limit=python3 -c 'import json; print(json.dumps([\"x\" * 204_797]))'";
-    let stack = Stack::start(&["--task", lines, "--task", one, "--task", large, "--task", limit]).await;
+    let stack = Stack::start(&["--job", lines, "--job", one, "--job", large, "--job", limit]).await;
     for pattern in PATTERNS {
         let done = run(&stack, pattern, "lines").await;
         assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!({ "n": 1 })), "{pattern}");
@@ -152,9 +152,9 @@ async fn a_program_may_print_a_lot() {
 async fn a_program_that_ignores_sigterm_is_killed_at_its_deadline() {
     let stubborn = "stubborn=trap '' TERM; echo '[1]'; while :; do sleep 0.2; done";
     let began = Instant::now();
-    let stack = Stack::start(&["--task", stubborn, "--env", "EXECUTION_STOP_TIMEOUT=2"]).await;
+    let stack = Stack::start(&["--job", stubborn, "--env", "EXECUTION_STOP_TIMEOUT=2"]).await;
     let both =
-        PATTERNS.map(|pattern| stack.run(pattern, json!({ "task": "stubborn", "input": null, "timeoutSeconds": 2 })));
+        PATTERNS.map(|pattern| stack.run(pattern, json!({ "job": "stubborn", "input": null, "timeoutSeconds": 2 })));
     let [sync, callback] = both;
     let (sync, callback) = tokio::join!(sync, callback);
     for done in [sync, callback] {

@@ -38,12 +38,12 @@ async fn whole(stack: &Stack, query: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_list_is_newest_first_and_every_page_of_it_leads_on() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     assert_eq!(page(stack.get("/executions")).await, json!({ "executions": [] }));
     let mut made = Vec::new();
     for number in 0..7 {
         let pattern = ["sync", "callback"][number % 2];
-        let started = stack.start_execution(pattern, &json!({ "task": "quick", "input": number })).await;
+        let started = stack.start_execution(pattern, &json!({ "job": "quick", "input": number })).await;
         made.insert(0, started["executionId"].as_str().unwrap().to_owned());
         // What is accepted in the same millisecond has no order of its own.
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -62,9 +62,9 @@ async fn a_list_is_newest_first_and_every_page_of_it_leads_on() {
 
 #[tokio::test]
 async fn a_filter_lists_what_it_says() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'", "--task", "bad=exit 3"]).await;
-    let run = async |pattern: &str, task: &str, tags: Value| {
-        let done = stack.run(pattern, json!({ "task": task, "input": null, "tags": tags })).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'", "--job", "bad=exit 3"]).await;
+    let run = async |pattern: &str, job: &str, tags: Value| {
+        let done = stack.run(pattern, json!({ "job": job, "input": null, "tags": tags })).await;
         (done["executionId"].as_str().unwrap().to_owned(), done["createdAt"].as_str().unwrap().to_owned())
     };
     let (a, _) = run("sync", "quick", json!({ "team": "blue", "a=b/c": "ä" })).await;
@@ -76,12 +76,12 @@ async fn a_filter_lists_what_it_says() {
         ("status=COMPLETED", vec![&a]),
         ("status=RUNNING", vec![]),
         ("pattern=callback", vec![&b]),
-        ("task=bad", vec![&c, &b]),
-        ("task=none", vec![]),
+        ("job=bad", vec![&c, &b]),
+        ("job=none", vec![]),
         ("tag=team", vec![&b, &a]),
         ("tag=team%3Dblue", vec![&a]),
         ("tag=team=red", vec![&b]),
-        ("status=FAILED&pattern=sync&task=bad", vec![&c]),
+        ("status=FAILED&pattern=sync&job=bad", vec![&c]),
         (&format!("createdAfter={b_time}"), vec![&c]),
         (&format!("createdBefore={b_time}"), vec![&a]),
         ("createdAfter=2100-01-01T00:00:00Z", vec![]),
@@ -118,10 +118,10 @@ async fn a_filter_lists_what_it_says() {
 /// What is another's is as if it were not there, whatever is asked.
 #[tokio::test]
 async fn nobody_sees_or_touches_what_is_anothers() {
-    let stack = Stack::start(&["--owner-header", "x-owner", "--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--owner-header", "x-owner", "--job", "long=sleep 300"]).await;
     let start = |owner: &str| {
         let post = stack.post("/executions/sync").header("x-owner", owner).header("idempotency-key", "same");
-        post.json(&json!({ "task": "long", "input": owner }))
+        post.json(&json!({ "job": "long", "input": owner }))
     };
     let mut made = Vec::new();
     for owner in ["ada", "eve", "ada"] {
@@ -132,7 +132,7 @@ async fn nobody_sees_or_touches_what_is_anothers() {
     assert_eq!(made[0], made[2], "her own key");
     assert_ne!(made[0], made[1], "another's key is another");
     for _ in 0..2 {
-        let post = stack.post("/executions/sync").header("x-owner", "ada").json(&json!({ "task": "long", "input": 1 }));
+        let post = stack.post("/executions/sync").header("x-owner", "ada").json(&json!({ "job": "long", "input": 1 }));
         assert_eq!(post.send().await.unwrap().status(), StatusCode::ACCEPTED);
     }
     let list = |owner: &str, query: &str| stack.get(&format!("/executions?{query}")).header("x-owner", owner);
@@ -178,14 +178,14 @@ async fn nobody_sees_or_touches_what_is_anothers() {
 #[tokio::test]
 async fn the_table_of_an_earlier_version_gets_the_index() {
     let directory = tempfile::tempdir().unwrap();
-    let mut stack = Stack::start_over(directory.path(), &["--task", "quick=echo '[1]'"]).await;
-    let old = stack.run("callback", json!({ "task": "quick", "input": 1 })).await;
+    let mut stack = Stack::start_over(directory.path(), &["--job", "quick=echo '[1]'"]).await;
+    let old = stack.run("callback", json!({ "job": "quick", "input": 1 })).await;
     let without = json!([{ "Delete": { "IndexName": "byOwner" } }]);
     let update = json!({ "TableName": "longhaul-executions", "GlobalSecondaryIndexUpdates": without });
     stack.call("DynamoDB_20120810.UpdateTable", update).await;
     stack.process.kill().await.unwrap();
-    let stack = Stack::start_over(directory.path(), &["--task", "quick=echo '[1]'"]).await;
-    let new = stack.run("callback", json!({ "task": "quick", "input": 2 })).await;
+    let stack = Stack::start_over(directory.path(), &["--job", "quick=echo '[1]'"]).await;
+    let new = stack.run("callback", json!({ "job": "quick", "input": 2 })).await;
     let expected = [&new, &old].map(|execution| execution["executionId"].as_str().unwrap().to_owned());
     assert_eq!(whole(&stack, "").await, expected);
 }
@@ -193,10 +193,10 @@ async fn the_table_of_an_earlier_version_gets_the_index() {
 /// Results and errors are shown to who asks for them, of executions that are over.
 #[tokio::test]
 async fn a_list_shows_results_and_errors_if_it_is_asked_to() {
-    let tasks = ["--task", "quick=echo '[1]'", "--task", "bad=echo gone; exit 3", "--task", "long=sleep 300"];
-    let stack = Stack::start(&tasks).await;
-    let quick = stack.run("sync", json!({ "task": "quick", "input": null })).await;
-    let bad = stack.run("callback", json!({ "task": "bad", "input": null })).await;
+    let jobs = ["--job", "quick=echo '[1]'", "--job", "bad=echo gone; exit 3", "--job", "long=sleep 300"];
+    let stack = Stack::start(&jobs).await;
+    let quick = stack.run("sync", json!({ "job": "quick", "input": null })).await;
+    let bad = stack.run("callback", json!({ "job": "bad", "input": null })).await;
     stack.start_running("callback", "long").await;
     let of = |page: &Value, name: &str| -> Vec<Value> {
         page["executions"].as_array().unwrap().iter().map(|it| it.get(name).cloned().unwrap_or(json!("-"))).collect()
@@ -236,8 +236,8 @@ async fn a_list_shows_results_and_errors_if_it_is_asked_to() {
 /// What DynamoDB leaves out of an answer is asked for again; what has been deleted in between is listed without an outcome.
 #[tokio::test]
 async fn results_that_are_left_out_are_asked_for_again() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let done = stack.run("callback", json!({ "task": "quick", "input": null })).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let done = stack.run("callback", json!({ "job": "quick", "input": null })).await;
     let list = || stack.get("/executions?include=result");
     let answer = |answer: Value, times: Value| json!({ "on": "dynamodb:BatchGetItem", "does": { "answer": answer }, "times": times });
     let keys = json!({ "Keys": [{ "executionId": { "S": done["executionId"] } }] });
@@ -265,10 +265,10 @@ async fn a_page_of_large_results_is_cut_and_leads_on() {
     const MADE: usize = 20;
     // Quotes are two bytes each in a text.
     let prints = r#"python3 -c 'print("[" + "\"\"," * 66000 + "1]")' > $EXECUTION_RESULT_FILE"#;
-    let stack = Stack::start(&["--task", &format!("large={prints}")]).await;
+    let stack = Stack::start(&["--job", &format!("large={prints}")]).await;
     let mut made = Vec::new();
     for number in 0..MADE {
-        let started = stack.start_execution("callback", &json!({ "task": "large", "input": number })).await;
+        let started = stack.start_execution("callback", &json!({ "job": "large", "input": number })).await;
         made.insert(0, started["executionId"].as_str().unwrap().to_owned());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -101,11 +101,11 @@ async fn futures_of<T: Send + 'static>(
 
 #[tokio::test]
 async fn what_goes_in_comes_out_unchanged() {
-    let stack = Stack::start(&["--task", "echo=cat"]).await;
+    let stack = Stack::start(&["--job", "echo=cat"]).await;
     let input = r#"{"z": 1.10, "a": [12345678901234567890123, "\u00e4ä"], "z2": {} }"#;
     for pattern in ["sync", "callback"] {
         let request = stack.post(&format!("/executions/{pattern}")).header("content-type", "application/json");
-        let response = request.body(format!(r#"{{"task": "echo", "input": {input}}}"#)).send().await.unwrap();
+        let response = request.body(format!(r#"{{"job": "echo", "input": {input}}}"#)).send().await.unwrap();
         let started: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         let id = started["executionId"].as_str().unwrap();
         stack.wait_for(id, |execution| execution["done"] == true).await;

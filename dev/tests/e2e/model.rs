@@ -132,9 +132,9 @@ struct World<'a> {
 }
 
 async fn start(data: &Path) -> Stack {
-    let tasks: Vec<_> =
-        JOBS.iter().flat_map(|(name, command, _)| ["--task".to_owned(), format!("{name}={command}")]).collect();
-    Stack::start_over(data, &tasks.iter().map(String::as_str).collect::<Vec<_>>()).await
+    let jobs: Vec<_> =
+        JOBS.iter().flat_map(|(name, command, _)| ["--job".to_owned(), format!("{name}={command}")]).collect();
+    Stack::start_over(data, &jobs.iter().map(String::as_str).collect::<Vec<_>>()).await
 }
 
 fn id_of(key: u8) -> String {
@@ -145,7 +145,7 @@ impl World<'_> {
     async fn does(&mut self, operation: Operation) -> Result<(), String> {
         match operation {
             Operation::Start { key, pattern, job } => {
-                let body = json!({ "task": JOBS[job].0, "input": null });
+                let body = json!({ "job": JOBS[job].0, "input": null });
                 let path = format!("/executions/{}", PATTERNS[pattern]);
                 let request = self.stack.post(&path).json(&body).header("idempotency-key", format!("key-{key}"));
                 let answer = answer(request).await;

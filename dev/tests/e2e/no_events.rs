@@ -17,7 +17,7 @@ async fn every_execution_ends_without_a_single_event() {
     let jobs = [("ok", "COMPLETED"), ("dies", "FAILED")];
     let gates = Gates::new();
     let (ok, dies) = (gates.job("ok"), gates.job_and("dies", "kill -9 $PPID"));
-    let stack = Stack::start(&["--movable-clock", "--task", &ok, "--task", &dies]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", &ok, "--job", &dies]).await;
     let mut faults = Vec::new();
     for on in EVENTS {
         faults.push(stack.arm(&json!({ "on": on, "does": "cutBefore", "times": "all" })).await);

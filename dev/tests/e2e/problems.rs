@@ -50,8 +50,8 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
         ("{}".to_owned(), "", "invalid-value"),
         ("[1]".to_owned(), "", "invalid-value"),
         (r#"{"input": 1, "inptu": 2}"#.to_owned(), "/inptu", "invalid-value"),
-        (r#"{"input": 1, "task": 7}"#.to_owned(), "/task", "invalid-value"),
-        (r#"{"input": 1, "task": "no-such-task"}"#.to_owned(), "/task", "unknown-task"),
+        (r#"{"input": 1, "job": 7}"#.to_owned(), "/job", "invalid-value"),
+        (r#"{"input": 1, "job": "no-such-job"}"#.to_owned(), "/job", "unknown-job"),
         (r#"{"input": 1, "timeoutSeconds": 0}"#.to_owned(), "/timeoutSeconds", "timeout-out-of-range"),
         (r#"{"input": 1, "timeoutSeconds": 31536001}"#.to_owned(), "/timeoutSeconds", "timeout-out-of-range"),
         (r#"{"input": 1, "timeoutSeconds": 1.5}"#.to_owned(), "/timeoutSeconds", "invalid-value"),
@@ -78,7 +78,7 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
         assert_eq!((&error["pointer"], &error["rule"]), (&json!(pointer), &json!(rule)), "{problem:#}");
     }
     // One answer names them all: of names, of types and of limits.
-    let all = r#"{"inptu": 1, "task": "demo2", "timeoutSeconds": 0, "retry": 3, "tags": {"a&b": "c"}}"#;
+    let all = r#"{"inptu": 1, "job": "demo2", "timeoutSeconds": 0, "retry": 3, "tags": {"a&b": "c"}}"#;
     let all = problem(json(all), 422, "invalid-body").await;
     let of =
         |error: &Value| [&error["pointer"], &error["rule"]].map(|text| text.as_str().unwrap().to_owned()).join(" ");
@@ -91,7 +91,7 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
             "/inptu invalid-value",
             "/timeoutSeconds timeout-out-of-range",
             "/tags/a&b tag-characters",
-            "/task unknown-task",
+            "/job unknown-job",
         ]
     );
     assert_eq!(all["errors"][2]["detail"], "is not a member of this object; did you mean `input`?");
@@ -106,13 +106,13 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
 /// A misspelt or misplaced parameter starts, stops and shows nothing.
 #[tokio::test]
 async fn a_parameter_that_an_operation_does_not_have_is_refused() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let id = stack.start_running("sync", "long").await;
     let path = |rest: &str| format!("/executions/{id}{rest}");
     problem(stack.post(&path("/rerun?validateOnly=true")), 400, "invalid-parameter").await;
     problem(stack.post(&path("/cancel?dryRun=true")), 400, "invalid-parameter").await;
     problem(stack.get(&path("?x=1")), 400, "invalid-parameter").await;
-    problem(stack.get("/tasks?x=1&x=2"), 400, "invalid-parameter").await;
+    problem(stack.get("/jobs?x=1&x=2"), 400, "invalid-parameter").await;
     assert_eq!(stack.items().await, 1, "nothing was started");
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
 }
@@ -120,7 +120,7 @@ async fn a_parameter_that_an_operation_does_not_have_is_refused() {
 /// Who sends a body means something by it: another input for a rerun, say.
 #[tokio::test]
 async fn a_body_that_an_operation_does_not_take_is_refused() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let id = stack.start_running("sync", "long").await;
     let post = |rest: &str, body: &'static str| stack.post(&format!("/executions/{id}/{rest}")).body(body);
     problem(post("rerun", r#"{"input": 2}"#), 422, "invalid-body").await;
@@ -166,13 +166,13 @@ async fn what_is_not_there_is_a_problem_too() {
         ("/executions/some/rerun", "POST"),
         ("/executions/some/logs", "GET,HEAD"),
         ("/executions/some/history", "GET,HEAD"),
-        ("/tasks", "GET,HEAD"),
+        ("/jobs", "GET,HEAD"),
         ("/healthz", "GET,HEAD"),
     ] {
         problem(delete(path), 405, "method-not-allowed").await;
         assert_eq!(header(&delete(path).send().await.unwrap(), "allow"), allowed, "{path}");
     }
-    for path in ["/nothing", "/executions/", "/executions/a/b", "/Tasks", "/tasks/"] {
+    for path in ["/nothing", "/executions/", "/executions/a/b", "/Jobs", "/jobs/"] {
         problem(stack.get(path), 404, "path-not-found").await;
     }
 }

@@ -24,12 +24,12 @@ async fn done(stack: &Stack, id: &str) -> Value {
 /// ends it.
 #[tokio::test]
 async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     for pattern in ["sync", "callback"] {
         let alias = format!("2015-03-31/functions/longhaul-{pattern}/aliases/live");
         let gone = signing().build().unwrap().request(Method::DELETE, format!("{}/{alias}", stack.aws));
         assert_eq!(gone.send().await.unwrap().status(), StatusCode::NO_CONTENT);
-        let body = json!({ "task": "quick", "input": null, "timeoutSeconds": 2 });
+        let body = json!({ "job": "quick", "input": null, "timeoutSeconds": 2 });
         let id = started(&stack, pattern, body).await;
         let execution = eventually("it times out", async || {
             // Refused as long as it may yet be started: the notice is tried again.
@@ -51,14 +51,14 @@ async fn a_cancel_before_the_start_is_one_whatever_can_be_seen() {
     let answer = Answer::Refuses(400, "AccessDeniedException", "not authorized to perform: ecs:ListTasks");
     let front = Front::start(vec![Rule { job: "", operation: "ListTasks", calls: usize::MAX, answer }]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let options = ["--movable-clock", "--task", "long=sleep 300", "--durable-function", &sync];
+    let options = ["--movable-clock", "--job", "long=sleep 300", "--durable-function", &sync];
     let stack = Stack::start(&options).await;
     front.stand_before(&stack.aws);
     // The workflow has accepted it by then: a cancel before that ends it at once.
     let busy =
         json!({ "on": "dynamodb:GetItem", "by": "longhaul-sync", "does": "throttle", "skip": 1, "times": "all" });
     let busy = stack.arm(&busy).await;
-    let id = started(&stack, "sync", json!({ "task": "long", "input": null })).await;
+    let id = started(&stack, "sync", json!({ "job": "long", "input": null })).await;
     stack.wait_for_hit(busy).await;
     let cancelled = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
     assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
@@ -77,7 +77,7 @@ async fn a_task_that_could_not_be_stopped_at_the_end_is_stopped_later() {
     let rule = |operation| Rule { job: "long", operation, calls: usize::MAX, answer: refused };
     let front = Front::start(vec![rule("DescribeTasks"), rule("StopTask")]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let options = ["--movable-clock", "--task", "long=sleep 300", "--durable-function", &sync];
+    let options = ["--movable-clock", "--job", "long=sleep 300", "--durable-function", &sync];
     let stack = Stack::start(&options).await;
     front.stand_before(&stack.aws);
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-workflow-ended" })).await;
@@ -107,7 +107,7 @@ async fn over(stack: &Stack, arn: &str) -> Value {
 /// There is nothing left to record an end in: what runs is stopped all the same, and the durable execution tells.
 #[tokio::test]
 async fn a_task_whose_execution_was_deleted_is_stopped() {
-    let stack = Stack::start(&["--movable-clock", "--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "long=sleep 300"]).await;
     let id = stack.start_running("sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
@@ -146,9 +146,9 @@ async fn ends_while_it_is_looked_after(stack: &Stack, id: &str, workflow: &str, 
 #[tokio::test]
 async fn a_workflow_that_ends_while_it_is_looked_after_has_not_failed() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job("gated")]).await;
+    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
     let held = hang(&stack, "ecs:RunTask", "longhaul-callback").await;
-    let id = started(&stack, "callback", json!({ "task": "gated", "input": null })).await;
+    let id = started(&stack, "callback", json!({ "job": "gated", "input": null })).await;
     let pending = stack.wait_for(&id, |execution| execution.get("durableExecutionArn").is_some()).await;
     assert_eq!(pending["status"], "PENDING", "{pending:#}");
     ends_while_it_is_looked_after(&stack, &id, &id, held).await;
@@ -165,9 +165,9 @@ async fn a_workflow_that_ends_while_it_is_looked_after_has_not_failed() {
 async fn an_attempt_that_starts_while_the_one_before_is_looked_after_has_not_failed() {
     let gates = Gates::new();
     let flaky = gates.job_and("flaky", "test $EXECUTION_ATTEMPT = 2 || exit 3; echo '[1]'");
-    let stack = Stack::start(&["--task", &flaky]).await;
+    let stack = Stack::start(&["--job", &flaky]).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
-    let body = json!({ "task": "flaky", "input": null, "retry": { "maxAttempts": 2 } });
+    let body = json!({ "job": "flaky", "input": null, "retry": { "maxAttempts": 2 } });
     let id = started(&stack, "callback", body).await;
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let held = hang(&stack, "ecs:RunTask", "longhaul-callback").await;
@@ -199,7 +199,7 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     let rule = Rule { job: "long", operation: "DescribeTasks", calls: usize::MAX, answer: Answer::Says(missing) };
     let front = Front::start(vec![rule]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let options = ["--movable-clock", "--task", "long=sleep 300", "--durable-function", &sync];
+    let options = ["--movable-clock", "--job", "long=sleep 300", "--durable-function", &sync];
     let stack = Stack::start(&options).await;
     front.stand_before(&stack.aws);
     let id = stack.start_running("sync", "long").await;
@@ -221,7 +221,7 @@ async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let end = directory.path().join("end");
     let job = format!("waits=echo 0; until test -e {}; do sleep 0.05; done; echo '[1]'", end.display());
-    let stack = Stack::start(&["--task", &job]).await;
+    let stack = Stack::start(&["--job", &job]).await;
     let id = stack.start_running("sync", "waits").await;
     eventually("what could be taken for its result", async || {
         let log = stack.get(&format!("/executions/{id}/logs")).send().await.unwrap();

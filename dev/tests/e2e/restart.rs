@@ -57,8 +57,8 @@ async fn what_left_its_session_does_not_outlive_the_stack_over_its_directory() {
     let [ours, theirs] = directories.each_ref().map(async |directory| {
         let pids = directory.path().join("pids").display().to_string();
         let job = format!("away=setsid sh -c 'echo $$ >> {pids}; exec sleep 1000' & wait");
-        let stack = Stack::start_over(&directory.path().join("data"), &["--task", &job]).await;
-        stack.start_execution("sync", &json!({ "task": "away", "input": null })).await;
+        let stack = Stack::start_over(&directory.path().join("data"), &["--job", &job]).await;
+        stack.start_execution("sync", &json!({ "job": "away", "input": null })).await;
         let pid = eventually("the job's child", async || {
             let pids = std::fs::read_to_string(&pids).ok()?;
             pids.lines().next().filter(|_| pids.ends_with('\n')).map(str::to_owned)
@@ -71,7 +71,7 @@ async fn what_left_its_session_does_not_outlive_the_stack_over_its_directory() {
     let lives = |pid: &str| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|read| !read.is_empty());
     stack.process.kill().await.unwrap();
     assert!(lives(&pid), "nothing else ends it");
-    let next = Stack::start_over(&stack.data, &["--task", &job]).await;
+    let next = Stack::start_over(&stack.data, &["--job", &job]).await;
     assert!(!lives(&pid), "it ended before the next stack was ready");
     assert_ne!(next.aws, stack.aws);
     assert!(lives(&other_pid), "it belongs to another stack");
@@ -85,7 +85,7 @@ async fn a_job_has_the_task_definition_that_the_command_line_says() {
         let ask = json!({ "taskDefinition": "longhaul-job" });
         stack.call("AmazonEC2ContainerServiceV20141113.DescribeTaskDefinition", ask).await["taskDefinition"].take()
     };
-    let start = async || Stack::start_over(directory.path(), &["--task", "job=echo '[1]'"]).await;
+    let start = async || Stack::start_over(directory.path(), &["--job", "job=echo '[1]'"]).await;
     let stack = start().await;
     let first = newest(&stack).await;
     let mut other = first.clone();
@@ -115,7 +115,7 @@ async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
     let data = directory.path().join("data");
     let gates = Gates::new();
     let job = gates.job_and("words", "echo '[1]'").replacen('=', "=echo began; ", 1);
-    let first = Stack::start_over(&data, &["--task", &job]).await;
+    let first = Stack::start_over(&data, &["--job", &job]).await;
     let mut ids = Vec::new();
     for pattern in ["sync", "callback", "sync"] {
         ids.push(first.start_running(pattern, "words").await);
@@ -128,28 +128,28 @@ async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
     let second = Stack::run_as(forgotten, &data).await;
     let said = std::fs::read_to_string(said).unwrap();
     assert!(said.contains("job `words` is not configured, and 3 executions wait for it"), "{said}");
-    assert!(said.contains("--task words='COMMAND'"), "{said}");
+    assert!(said.contains("--job words='COMMAND'"), "{said}");
     for id in &ids {
         let waits = |execution: &Value| execution["timeline"].to_string().contains("waitingForCapacity");
         let execution = second.wait_for(id, waits).await;
         assert_eq!(execution["done"], false, "{execution:#}");
-        assert!(execution.to_string().contains("started without --task words"), "{execution:#}");
+        assert!(execution.to_string().contains("started without --job words"), "{execution:#}");
         let logs = second.get(&format!("/executions/{id}/logs?attempt=1")).send().await.unwrap();
         let logs: Value = logs.json().await.unwrap();
         assert_eq!(logs["lines"][0]["text"], "began", "what it printed is still there: {logs:#}");
     }
-    let body = json!({ "task": "words", "input": null });
+    let body = json!({ "job": "words", "input": null });
     let refused = second.post("/executions/sync").json(&body).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "nobody can start another one");
-    let tasks: Value = second.get("/tasks").send().await.unwrap().json().await.unwrap();
-    assert_eq!(tasks["tasks"].as_array().unwrap().len(), 1, "{tasks}");
+    let jobs: Value = second.get("/jobs").send().await.unwrap().json().await.unwrap();
+    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1, "{jobs}");
     let cancelled = ids.pop().unwrap();
     second.post(&format!("/executions/{cancelled}/cancel")).send().await.unwrap();
     let cancelled = second.wait_for(&cancelled, |execution| execution["done"] == true).await;
     assert_eq!(cancelled["status"], "CANCELLED");
     interrupt(second).await;
 
-    let third = Stack::start_over(&data, &["--task", &job]).await;
+    let third = Stack::start_over(&data, &["--job", &job]).await;
     for id in &ids {
         gates.open_attempt(id, 2);
         let done = third.wait_for(id, |execution| execution["done"] == true).await;
@@ -161,10 +161,10 @@ async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
 #[tokio::test]
 async fn what_a_job_printed_can_be_read_when_it_is_gone() {
     let directory = tempfile::tempdir().unwrap();
-    let first = Stack::start_over(directory.path(), &["--task", "words=echo began"]).await;
+    let first = Stack::start_over(directory.path(), &["--job", "words=echo began"]).await;
     let mut ids = Vec::new();
     for pattern in ["sync", "callback"] {
-        let started = first.start_execution(pattern, &json!({ "task": "words", "input": null })).await;
+        let started = first.start_execution(pattern, &json!({ "job": "words", "input": null })).await;
         ids.push(started["executionId"].as_str().unwrap().to_owned());
     }
     for id in &ids {
@@ -191,13 +191,13 @@ async fn a_stop_of_the_stack_costs_an_attempt_that_does_not_count() {
     let gates = Gates::new();
     let job = gates.job("job");
     let mut ids = Vec::new();
-    let first = Stack::start_over(directory.path(), &["--task", &job]).await;
+    let first = Stack::start_over(directory.path(), &["--job", &job]).await;
     for pattern in ["sync", "callback"] {
         ids.push(first.start_running(pattern, "job").await);
     }
     assert_eq!(first.execution(&ids[0]).await["uncountedAttempts"], Value::Null);
     interrupt(first).await;
-    let second = Stack::start_over(directory.path(), &["--task", &job]).await;
+    let second = Stack::start_over(directory.path(), &["--job", &job]).await;
     for id in ids {
         gates.open_attempt(&id, 2);
         let done = second.wait_for(&id, |execution| execution["done"] == true).await;

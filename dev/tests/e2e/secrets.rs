@@ -15,13 +15,13 @@ async fn no_payload_is_logged_even_at_the_level_of_trace() {
     let stderr = directory.path().join("stderr");
     let data = directory.path().join("data");
     let job = r#"job=sh -c 'cat > /dev/null; echo "{\"text\": \"planted-result\"}"'"#;
-    let mut start = command(&data, &["--task", job]);
+    let mut start = command(&data, &["--job", job]);
     start.env("RUST_LOG", "trace").stderr(Stdio::from(File::create(&stderr).unwrap()));
     let stack = Stack::run_as(start, &data).await;
     for pattern in ["sync", "callback"] {
         // A large input takes the way through the table as well.
         let input = json!({ "text": "planted-input", "more": "x".repeat(8 * 1024) });
-        let body = json!({ "task": "job", "input": input, "tags": { "tag": "planted-tag" } });
+        let body = json!({ "job": "job", "input": input, "tags": { "tag": "planted-tag" } });
         let request = stack
             .post(&format!("/executions/{pattern}"))
             .header("idempotency-key", "planted-key-".to_owned() + pattern);

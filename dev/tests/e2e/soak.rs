@@ -50,8 +50,8 @@ struct Soak {
 }
 
 async fn start(data: &Path) -> Stack {
-    let tasks: Vec<_> = JOBS.iter().flat_map(|job| ["--task".to_owned(), job.option()]).collect();
-    Stack::start_over(data, &tasks.iter().map(String::as_str).collect::<Vec<_>>()).await
+    let jobs: Vec<_> = JOBS.iter().flat_map(|job| ["--job".to_owned(), job.option()]).collect();
+    Stack::start_over(data, &jobs.iter().map(String::as_str).collect::<Vec<_>>()).await
 }
 
 #[tokio::test]

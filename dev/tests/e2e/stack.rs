@@ -220,8 +220,8 @@ impl Stack {
     }
 
     /// Starts a job of that name, and waits until its task runs.
-    pub(crate) async fn start_running(&self, pattern: &str, task: &str) -> String {
-        let started = self.start_execution(pattern, &json!({ "task": task, "input": null })).await;
+    pub(crate) async fn start_running(&self, pattern: &str, job: &str) -> String {
+        let started = self.start_execution(pattern, &json!({ "job": job, "input": null })).await;
         let id = started["executionId"].as_str().unwrap().to_owned();
         self.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
         id

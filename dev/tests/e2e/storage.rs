@@ -34,7 +34,7 @@ impl Gated {
         let path = |name: &str| directory.path().join(name);
         let (data, gate) = (path("data"), path("gate"));
         let job = format!("job=until test -e {}; do sleep 0.05; done; seq 1000; echo '{{\"n\": 1}}'", gate.display());
-        let options = command(&data, &["--task", &job]);
+        let options = command(&data, &["--job", &job]);
         let mut shell = Command::new("sh");
         shell
             .current_dir(root())

@@ -54,7 +54,7 @@ const LONGEST_LIFE: Duration = Duration::from_mins(4);
 struct Life {
     name: &'static str,
     pattern: &'static str,
-    task: &'static str,
+    job: &'static str,
     attempts: u32,
     seconds: u32,
     cancelled: bool,
@@ -66,7 +66,7 @@ struct Life {
 const PLAIN: Life = Life {
     name: "completes",
     pattern: "sync",
-    task: "quick",
+    job: "quick",
     attempts: 1,
     seconds: 600,
     cancelled: false,
@@ -77,18 +77,18 @@ const PLAIN: Life = Life {
 const LIVES: [Life; 5] = [
     PLAIN,
     Life { name: "reads a large input", input: 8_000, ..PLAIN },
-    Life { name: "completes at the second attempt", task: "flaky", attempts: 2, ..PLAIN },
-    Life { name: "is cancelled", task: "long", cancelled: true, status: "CANCELLED", ..PLAIN },
-    Life { name: "runs out of time", task: "long", seconds: 8, status: "TIMED_OUT", ..PLAIN },
+    Life { name: "completes at the second attempt", job: "flaky", attempts: 2, ..PLAIN },
+    Life { name: "is cancelled", job: "long", cancelled: true, status: "CANCELLED", ..PLAIN },
+    Life { name: "runs out of time", job: "long", seconds: 8, status: "TIMED_OUT", ..PLAIN },
 ];
 
 /// The jobs: one that succeeds, one that fails at the first attempt, one that never ends by itself.
-const TASKS: [&str; 6] = [
-    "--task",
+const JOBS: [&str; 6] = [
+    "--job",
     "quick=echo '{\"n\": 1}'",
-    "--task",
+    "--job",
     "flaky=test $EXECUTION_ATTEMPT = 2 || exit 3; echo '{\"n\": 1}'",
-    "--task",
+    "--job",
     "long=exec sleep 300",
 ];
 
@@ -171,7 +171,7 @@ fn sample(mut cases: Vec<Case>, every: u64, seed: u64) -> Vec<Case> {
 /// A stack whose API is a function too.
 async fn start() -> Arc<Stack> {
     let front = format!("{FRONT}={} function api", Path::new(LONGHAUL).display());
-    Arc::new(Stack::start(&[&TASKS[..], &["--function", &front]].concat()).await)
+    Arc::new(Stack::start(&[&JOBS[..], &["--function", &front]].concat()).await)
 }
 
 /// Lives every case, and says what came of each that came to something else than it should.
@@ -260,9 +260,9 @@ fn id_of(key: &str) -> String {
 
 /// Lives one life to its end, and gives its item then, or says what is wrong with it.
 async fn live(stack: &Stack, life: Life, key: &str) -> Result<Value, String> {
-    let Life { pattern, task, attempts, seconds, .. } = life;
+    let Life { pattern, job, attempts, seconds, .. } = life;
     let input = "x".repeat(life.input);
-    let body = json!({ "task": task, "input": input, "retry": { "maxAttempts": attempts }, "timeoutSeconds": seconds });
+    let body = json!({ "job": job, "input": input, "retry": { "maxAttempts": attempts }, "timeoutSeconds": seconds });
     ask(stack, &format!("/executions/{pattern}"), key, &body.to_string()).await?;
     let id = id_of(key);
     let mut cancel = life.cancelled;

@@ -22,7 +22,7 @@ async fn end_of(stack: &Stack, id: &str) -> Value {
 /// Whoever may answer a callback may write anything, and older versions of the reconciler write nothing.
 #[tokio::test]
 async fn whatever_wakes_a_workflow_it_looks_again() {
-    let stack = Stack::start(&["--task", "waits=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "waits=sleep 300"]).await;
     let id = stack.start_running("sync", "waits").await;
     let arn = arn_of(&stack, &id).await;
     for (said, word) in ["", "hello", "[1]", "\"stopped\"", "{\"stopped\": 1}"].into_iter().enumerate() {
@@ -38,8 +38,8 @@ async fn whatever_wakes_a_workflow_it_looks_again() {
 async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
     let codes = ["ResourceNotFoundException", "CallbackTimeoutException", "InvalidParameterValueException"];
     let gates = Gates::new();
-    let tasks = [gates.job("works"), gates.job_and("fails", "exit 3")];
-    let stack = Stack::start(&["--task", &tasks[0], "--task", &tasks[1]]).await;
+    let jobs = [gates.job("works"), gates.job_and("fails", "exit 3")];
+    let stack = Stack::start(&["--job", &jobs[0], "--job", &jobs[1]]).await;
     told_by_nobody(&stack).await;
     let mut ids = Vec::new();
     for code in codes {
@@ -68,8 +68,8 @@ async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
 /// A job's own log that is not to be read, and a worker that cannot report: the exit code tells what it can.
 #[tokio::test]
 async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
-    let tasks = ["works=echo '[1]'", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
-    let stack = Stack::start(&tasks.map(|task| ["--task", task]).concat()).await;
+    let jobs = ["works=echo '[1]'", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
+    let stack = Stack::start(&jobs.map(|job| ["--job", job]).concat()).await;
     // Asked for a day where it is denied; this is for good.
     let code = "InvalidParameterException";
     stack.arm(&json!({ "on": "logs:GetLogEvents", "does": { "refuse": code }, "times": "all" })).await;
@@ -82,7 +82,7 @@ async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
         if pattern == "callback" {
             stack.disarm(denied).await;
         }
-        let body = json!({ "task": job, "input": null, "retry": { "maxAttempts": 2 } });
+        let body = json!({ "job": job, "input": null, "retry": { "maxAttempts": 2 } });
         let done = stack.run(pattern, body).await;
         assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!(kind)), "{done:#}");
         assert!(done["error"]["message"].as_str().unwrap().contains(says), "{done:#}");
@@ -95,7 +95,7 @@ async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
 #[tokio::test]
 async fn what_is_denied_for_a_while_is_tried_again() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job("works")]).await;
+    let stack = Stack::start(&["--job", &gates.job("works")]).await;
     let id = stack.start_running("sync", "works").await;
     let arn = arn_of(&stack, &id).await;
     stack.wait_for_sleep(&arn).await;
@@ -134,12 +134,12 @@ async fn a_token_that_is_taken_by_nobody_in_particular() {
     let rule = |job| Rule { job, operation: "RunTask", calls: 1, answer: Answer::Did(conflict) };
     let front = Front::start(vec![rule("waits"), rule("quick")]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let tasks = ["--task", &gates.job("waits"), "--task", "quick=echo '[1]'"];
-    let stack = Stack::start(&[&tasks[..], &["--durable-function", &sync]].concat()).await;
+    let jobs = ["--job", &gates.job("waits"), "--job", "quick=echo '[1]'"];
+    let stack = Stack::start(&[&jobs[..], &["--durable-function", &sync]].concat()).await;
     front.stand_before(&stack.aws);
     let waits = stack.start_running("sync", "waits").await;
     gates.open(&waits);
-    let quick = stack.start_execution("sync", &json!({ "task": "quick", "input": null })).await;
+    let quick = stack.start_execution("sync", &json!({ "job": "quick", "input": null })).await;
     for id in [&*waits, quick["executionId"].as_str().unwrap()] {
         let done = end_of(&stack, id).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
@@ -150,7 +150,7 @@ async fn a_token_that_is_taken_by_nobody_in_particular() {
 /// One execution's task is none that ECS wants to be asked about: it refuses the question about all of the page.
 #[tokio::test]
 async fn a_task_that_ecs_refuses_to_be_asked_about_holds_up_nothing() {
-    let stack = Stack::start(&["--task", "waits=sleep 300", "--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "waits=sleep 300", "--job", "quick=echo '[1]'"]).await;
     told_by_nobody(&stack).await;
     let running = stack.start_running("callback", "waits").await;
     let of = |id: &str| json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
@@ -164,7 +164,7 @@ async fn a_task_that_ecs_refuses_to_be_asked_about_holds_up_nothing() {
     for attribute in ["run", "durableExecutionArn"] {
         item.as_object_mut().unwrap().remove(attribute);
     }
-    for (name, value) in [("executionId", "forgotten"), ("status", "PENDING"), ("task", "quick")] {
+    for (name, value) in [("executionId", "forgotten"), ("status", "PENDING"), ("job", "quick")] {
         item[name] = json!({ "S": value });
     }
     put(&item).await;

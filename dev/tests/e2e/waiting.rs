@@ -37,11 +37,11 @@ fn applied(response: &Response) -> Option<&str> {
 
 #[tokio::test]
 async fn a_start_is_held_until_the_execution_is_final_or_the_wait_is_over() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'", "--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'", "--job", "long=sleep 300"]).await;
     for pattern in ["sync", "callback"] {
-        let start = |task: &str, wait: &str| {
+        let start = |job: &str, wait: &str| {
             let post = stack.post(&format!("/executions/{pattern}")).header("prefer", wait);
-            post.json(&json!({ "task": task, "input": null }))
+            post.json(&json!({ "job": job, "input": null }))
         };
         let response = held(|| start("quick", "wait=25")).await;
         assert!(response.headers().get("retry-after").is_none(), "nothing is left to wait for");
@@ -62,7 +62,7 @@ async fn a_start_is_held_until_the_execution_is_final_or_the_wait_is_over() {
     }
     for ignored in ["wait=soon", "wait=-1", "wait", "handling=strict"] {
         let post = stack.post("/executions/sync").header("prefer", ignored);
-        let (response, _) = timed(post.json(&json!({ "task": "long", "input": null }))).await;
+        let (response, _) = timed(post.json(&json!({ "job": "long", "input": null }))).await;
         assert_eq!((response.status(), applied(&response)), (StatusCode::ACCEPTED, None), "{ignored}");
     }
 }
@@ -70,8 +70,8 @@ async fn a_start_is_held_until_the_execution_is_final_or_the_wait_is_over() {
 #[tokio::test]
 async fn a_long_poll_ends_with_the_first_change() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job("gated")]).await;
-    let started = stack.start_execution("callback", &json!({ "task": "gated", "input": null })).await;
+    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
+    let started = stack.start_execution("callback", &json!({ "job": "gated", "input": null })).await;
     let id = started["executionId"].as_str().unwrap();
     stack
         .wait_for(id, |execution| execution["status"] == "RUNNING" && execution["durableExecutionArn"].is_string())
@@ -103,8 +103,8 @@ async fn a_long_poll_ends_with_the_first_change() {
 /// What nobody sees is no change: a waiting workflow notes which callback wakes it. Here the test notes another.
 #[tokio::test]
 async fn a_long_poll_does_not_end_with_what_is_not_shown() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
-    let started = stack.start_execution("sync", &json!({ "task": "long", "input": null })).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
+    let started = stack.start_execution("sync", &json!({ "job": "long", "input": null })).await;
     let id = started["executionId"].as_str().unwrap();
     stack.wait_for(id, |execution| execution["status"] == "RUNNING").await;
     let get = || stack.get(&format!("/executions/{id}"));
@@ -122,20 +122,20 @@ async fn a_long_poll_does_not_end_with_what_is_not_shown() {
 
 #[tokio::test]
 async fn a_request_that_is_only_checked_leaves_nothing_behind() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     for pattern in ["sync", "callback"] {
         let check = |rest: &str, body: Value| stack.post(&format!("/executions/{pattern}{rest}")).json(&body);
-        let body = json!({ "task": "quick", "input": { "n": 1 }, "retry": { "maxAttempts": 2 }, "tags": { "a": "b" } });
+        let body = json!({ "job": "quick", "input": { "n": 1 }, "retry": { "maxAttempts": 2 }, "tags": { "a": "b" } });
         let response = check("/validate", body.clone()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert!(response.headers().get("location").is_none());
         let checked: Value = response.json().await.unwrap();
         let expected = json!({
-            "pattern": pattern, "task": "quick", "input": { "n": 1 }, "timeoutSeconds": 86_400,
+            "pattern": pattern, "job": "quick", "input": { "n": 1 }, "timeoutSeconds": 86_400,
             "retry": { "maxAttempts": 2 }, "tags": { "a": "b" }, "replay": false,
         });
         assert_eq!(checked, expected);
-        let bad = check("/validate", json!({ "input": 1, "task": "none" })).send().await.unwrap();
+        let bad = check("/validate", json!({ "input": 1, "job": "none" })).send().await.unwrap();
         assert_eq!(bad.status(), StatusCode::UNPROCESSABLE_ENTITY);
         for rest in ["?validateOnly=true", "/validate?x=1"] {
             let response = check(rest, body.clone()).send().await.unwrap();
@@ -147,7 +147,7 @@ async fn a_request_that_is_only_checked_leaves_nothing_behind() {
 
     let keyed = |rest: &str, input: u32| {
         let post = stack.post(&format!("/executions/sync{rest}")).header("idempotency-key", "k");
-        post.json(&json!({ "task": "quick", "input": input }))
+        post.json(&json!({ "job": "quick", "input": input }))
     };
     let before: Value = keyed("/validate", 1).send().await.unwrap().json().await.unwrap();
     let started: Value = keyed("", 1).send().await.unwrap().json().await.unwrap();
@@ -177,10 +177,10 @@ async fn take_places(stack: &Stack, count: u32, until: Timestamp) {
 #[tokio::test]
 async fn a_caller_has_so_many_held_requests_and_no_more() {
     const PLACES: usize = 3;
-    let stack = Stack::start(&["--task", "long=sleep 300", "--held-requests", "3", "--owner-header", "x-owner"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300", "--held-requests", "3", "--owner-header", "x-owner"]).await;
     let start = |owner: &str| {
         let post = stack.post("/executions/callback").header("x-owner", owner);
-        post.json(&json!({ "task": "long", "input": null }))
+        post.json(&json!({ "job": "long", "input": null }))
     };
     let started: Value = start("ada").send().await.unwrap().json().await.unwrap();
     let get = |wait: &str| {
@@ -231,7 +231,7 @@ async fn a_caller_has_so_many_held_requests_and_no_more() {
 /// holds nothing, and refuses nothing.
 #[tokio::test]
 async fn a_place_is_free_when_its_time_is_over() {
-    let stack = Stack::start(&["--task", "long=sleep 300", "--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300", "--job", "quick=echo '[1]'"]).await;
     let id = stack.start_running("callback", "long").await;
     let get = || timed(stack.get(&format!("/executions/{id}")).header("prefer", "wait=2"));
     let now: Timestamp = stack.local("clock").await["now"].as_str().unwrap().parse().unwrap();
@@ -239,7 +239,7 @@ async fn a_place_is_free_when_its_time_is_over() {
     let (response, _) = get().await;
     assert_eq!((response.status(), applied(&response)), (StatusCode::OK, Some("wait=0")));
     let post = stack.post("/executions/sync").header("prefer", "wait=10");
-    let (response, _) = timed(post.json(&json!({ "task": "long", "input": null }))).await;
+    let (response, _) = timed(post.json(&json!({ "job": "long", "input": null }))).await;
     assert_eq!((response.status(), applied(&response)), (StatusCode::ACCEPTED, Some("wait=0")));
     // The places are no executions: nobody lists, polls or sweeps them.
     let listed: Value = stack.get("/executions").send().await.unwrap().json().await.unwrap();

@@ -35,13 +35,13 @@ const OPERATIONS_A_DAY: usize = 4;
 #[tokio::test]
 async fn a_year_of_waiting_costs_few_operations() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--movable-clock", "--task", &gates.job("gated")]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", &gates.job("gated")]).await;
     for on in ["events:ECS Task State Change", "events:Durable Execution Status Change"] {
         stack.arm(&json!({ "on": on, "does": "cutBefore", "times": "all" })).await;
     }
     let days = option("YEAR_DAYS", 30).min(YEAR_DAYS);
     let began = Instant::now();
-    let body = json!({ "task": "gated", "input": null, "timeoutSeconds": YEAR_DAYS * DAY.as_secs() });
+    let body = json!({ "job": "gated", "input": null, "timeoutSeconds": YEAR_DAYS * DAY.as_secs() });
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
@@ -113,12 +113,12 @@ async fn operations(stack: &Stack, arn: &str) -> usize {
 async fn the_end_of_a_task_is_told_and_not_swept_for() {
     const RUNS: usize = 80;
     const AT_ONCE: usize = 10;
-    let stack = Stack::start(&["--task", "nap=sleep 1; echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "nap=sleep 1; echo '[1]'"]).await;
     let mut lags = Vec::new();
     for _ in 0..RUNS / AT_ONCE {
         let mut ids = Vec::new();
         for _ in 0..AT_ONCE {
-            let started = stack.start_execution("sync", &json!({ "task": "nap", "input": null })).await;
+            let started = stack.start_execution("sync", &json!({ "job": "nap", "input": null })).await;
             ids.push(started["executionId"].as_str().unwrap().to_owned());
         }
         for id in ids {

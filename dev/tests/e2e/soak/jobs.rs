@@ -39,8 +39,8 @@ impl Job {
     pub(super) fn request(&self) -> Value {
         // A job that hangs needs a deadline; one that fails may be tried again.
         match self.name {
-            "hangs" => json!({ "task": "hangs", "input": null, "timeoutSeconds": 3 }),
-            name => json!({ "task": name, "input": null, "retry": { "maxAttempts": 2 } }),
+            "hangs" => json!({ "job": "hangs", "input": null, "timeoutSeconds": 3 }),
+            name => json!({ "job": name, "input": null, "retry": { "maxAttempts": 2 } }),
         }
     }
 
