@@ -1,9 +1,10 @@
-"""The API: every endpoint, on 1, 32 and 256 connections, beside a handler that makes only the same calls of AWS (the limit) and
-beside FastAPI with boto3. All of them on the same local stack: what AWS takes is in every figure, and pulls each ratio towards 1.
+"""Measures every API endpoint with 1, 32 and 256 connections. Compares it with handlers that only make the same AWS calls (the
+limit) and with FastAPI and boto3. All of them use the same local stack. Its AWS calls take the same time for all of them, which
+moves each ratio towards 1.
 
-Through `local`, each is a server of its own, and the API is measured inside the stack as well, where it shares threads with AWS;
-through Lambda the API and the limit are programs behind `lambda_http`, the stack's Runtime API and its Invoke. The durable functions
-and the reconciler answer at once and do nothing while starts are measured."""
+In the part `local`, each is a separate server. The API is also measured inside the stack, where it shares threads with the AWS
+emulation. In the part `lambda`, the API and the limit run behind `lambda_http`, and are invoked through the stack's Invoke and Runtime
+API. While starts are measured, the durable functions and the reconciler do nothing and return at once."""
 
 import contextlib
 import json
@@ -20,7 +21,7 @@ LAPS = number("LAPS", 3)
 STARTED = 60
 JOBS = {"quick": {"taskDefinition": "longhaul-quick"}}
 START = {"job": "quick", "input": {"message": "Hello", "processingTime": 3}}
-# Method, path behind the execution's id, body; which of them start something.
+# Method, path and body of each endpoint.
 ENDPOINTS = {
     "start sync": ("POST", "/executions/sync", START), "start callback": ("POST", "/executions/callback", START),
     "get": ("GET", "/executions/{id}", None), "list": ("GET", "/executions", None), "cancel": ("POST", "/executions/{id}/cancel", None),
@@ -28,6 +29,7 @@ ENDPOINTS = {
     "history": ("GET", "/executions/{id}/history", None), "jobs": ("GET", "/jobs", None), "document": ("GET", "/openapi.json", None),
     "health": ("GET", "/healthz", None),
 }
+# The endpoints that start an execution.
 STARTS = ("start sync", "start callback", "rerun")
 FASTAPI = ("start sync", "get", "list", "health")
 
@@ -42,7 +44,7 @@ def ask(url, connections, method, path, body, seconds=SECONDS, headers=()):
 
 
 def event(method, path, body):
-    """What API Gateway's HTTP API sends, payload format 2.0."""
+    """The event that an HTTP API of API Gateway sends, in payload format 2.0."""
     http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "bench"}
     context = {"accountId": "123456789012", "apiId": "abc", "authorizer": {"jwt": {"claims": {"sub": "ada"}, "scopes": None}},
                "domainName": "abc.execute-api.us-east-1.amazonaws.com", "domainPrefix": "abc", "http": http, "requestId": "r1",
@@ -52,7 +54,7 @@ def event(method, path, body):
             "body": None if body is None else json.dumps(body)}
 
 
-# Each caller's reading of logs is limited, and this is one caller.
+# The API limits how often each caller reads logs. The benchmark is a single caller.
 UNLIMITED = {"LOG_READS": "4294967295"}
 
 
@@ -65,7 +67,7 @@ def server(local, program):
 
 @contextlib.contextmanager
 def fastapi(local):
-    """With a process for each core, as its own documents have it deployed."""
+    """Runs FastAPI with one process for each core, as its documentation recommends."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     environment = os.environ | CREDENTIALS | {"AWS_ENDPOINT_URL": local.aws_url, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -76,7 +78,7 @@ def fastapi(local):
 
         def all_answer():
             with contextlib.suppress(OSError):
-                # A new connection goes to any of them.
+                # Each new connection reaches one of the processes.
                 answering.add(Http(f"http://127.0.0.1:{port}").request("GET", "/process"))
             return len(answering) == os.cpu_count()
 
@@ -85,7 +87,7 @@ def fastapi(local):
 
 
 def through_lambda(local, function, execution):
-    """Asks as API Gateway does, and looks at the answer once: a refusal is a success of the invocation."""
+    """Sends requests as API Gateway does. Checks one response first, because an invocation succeeds even if the API returns an error."""
     def asking(name, connections):
         method, path, body = ENDPOINTS[name]
         payload = json.dumps(event(method, path.format(id=execution), body))
@@ -114,12 +116,12 @@ def servers(local, execution):
 
 
 def used(local, pids):
-    """Processor seconds of a server's own processes, and of the stack's."""
+    """Processor seconds of the server's processes, and of the stack."""
     return sum(processor_seconds(pid) or 0.0 for pid in pids), processor_seconds(local.process.pid)
 
 
 def compare(local, sides, names):
-    """Each endpoint on each side, in turn, so that whatever else the machine does is the same for all."""
+    """Measures each endpoint on all sides in turn, so that other load on the machine affects them equally."""
     results = {}
     for name in names:
         for connections in CONNECTIONS:
@@ -127,7 +129,7 @@ def compare(local, sides, names):
             for _ in range(LAPS):
                 for side in laps:
                     asking, pids = sides[side]
-                    # What the lap before has started is not this one's.
+                    # Wait for the work that the previous lap started.
                     until(lambda: not local.busy(), patience=600, pause=0.1)
                     before = used(local, pids())
                     lap = asking(name, connections)
@@ -154,7 +156,7 @@ def measure():
             until(lambda: local.execution(each)["done"])
         with servers(local, ids[-1]) as sides:
             results["local"] |= compare(local, sides, reads)
-        # Another caller's executions are not there for this one: it gets some of its own.
+        # The events have another caller, who cannot see the executions of `local`. So this caller starts its own.
         body = json.dumps(event("POST", "/executions/sync", START))
         mine = [json.loads(local.aws.request("POST", "/2015-03-31/functions/api/invocations", body)["body"])["executionId"] for _ in range(STARTED)]
         get = lambda one: json.loads(local.aws.request("POST", "/2015-03-31/functions/api/invocations", json.dumps(event("GET", f"/executions/{one}", None)))["body"])

@@ -1,5 +1,5 @@
-"""Measures Longhaul beside what people would use instead: `bench.py [PART…]`, all parts unless some are named. Prints one table,
-ratios first, and writes the figures, a plot and the tables of the page into docs/. What was not run now stays as it was."""
+"""Measures Longhaul and its alternatives: `bench.py [PART…]`, by default all parts. Prints a table of the results, and writes
+the figures, the plot and the tables of the performance page to docs/. Parts that are not run keep their old figures."""
 
 import importlib
 import json
@@ -29,7 +29,7 @@ def main():
     parts = sys.argv[1:] or PARTS
     unknown = [part for part in parts if part not in (*PARTS, "page")]
     if unknown:
-        sys.exit(f"there is no part {', '.join(unknown)}: there are {', '.join(PARTS)}, and page, which measures nothing")
+        sys.exit(f"unknown part {', '.join(unknown)}: use {', '.join(PARTS)}, or page, which only writes the page")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for part in parts:
         if part == "page":

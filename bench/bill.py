@@ -1,10 +1,10 @@
-"""An execution's bill: what Lambda charges for, what is checkpointed, and which calls of AWS are made, for jobs of 10 seconds to a
-year, for Longhaul and for what people would use instead.
+"""Measures what an execution costs: what Lambda charges for, what is checkpointed, and which AWS calls are made. It does so for jobs
+of 10 seconds to a year, with Longhaul and with the alternatives.
 
-The clock is put forward to each time that the execution waits for, so a year takes minutes. The functions themselves are kept
-from libfaketime, on all sides alike: under it Python's threads spin, and an invocation takes sixteen times as long. So their own
-clock stands where it was, and they take what they wait for from Lambda. What an execution does not live to see is not computed: it
-ends with its operations used up."""
+The clock is moved forward to each time that the execution waits for, so a year takes minutes. The functions run without
+libfaketime, because with it Python's threads spin and an invocation takes sixteen times as long. Their own clock is therefore not
+moved, but they wait through Lambda, whose clock is. An execution that uses up its operations ends early. Nothing is extrapolated
+beyond that."""
 
 import contextlib
 import datetime
@@ -16,16 +16,16 @@ import uuid
 from common import RELEASE, number, python_function, say, stack, until
 
 HOUR, DAY = 3600, 86_400
-# An execution's own deadline is a year after its start: its job ends an hour before that.
+# An execution's deadline is a year after its start. The longest job ends an hour before that.
 JOBS = {"10 s": 10, "10 min": 600, "10 h": 10 * HOUR, "365 d": number("DAYS", 365) * DAY - HOUR}
 RUNS = {"10 s": number("RUNS", 5), "10 min": 2}
 KINDS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "ecs:RunTask", "ecs:DescribeTasks", "ecs:ListTasks", "ecs:StopTask",
          "lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState", "logs:GetLogEvents")
 SYNC, CALLBACK, RECONCILER = "longhaul-sync", "longhaul-callback", "longhaul-reconciler"
-# ECS answers so many DescribeTasks a second, for the whole account (ECS API, request throttling).
+# ECS allows this many DescribeTasks a second in an account (ECS API, request throttling).
 DESCRIBES_A_SECOND = 20
-# A sweep asks Lambda for a workflow from this age on, 15 times a second for 40 s of each minute (crates/reconciler/src/lane.rs): in the mean
-# so often, of the 30 GetDurableExecution a second that Lambda answers for the whole account.
+# A sweep calls GetDurableExecution for workflows from this age on. It does so 15 times a second during 40 s of each minute
+# (crates/reconciler/src/lane.rs), which is 10 a second on average. Lambda allows 30 a second in an account.
 ASKED_FROM = HOUR
 QUESTIONS_A_SECOND = 10
 VARIANTS = {
@@ -41,7 +41,7 @@ def clock(local):
 
 
 def begin(local, function, handler):
-    """Starts an execution; its name."""
+    """Starts an execution, and returns its name."""
     if handler is None:
         return local.start(function.removeprefix("longhaul-"), {"job": "waits", "input": None, "timeoutSeconds": 365 * DAY})
     name = str(uuid.uuid4())
@@ -50,17 +50,17 @@ def begin(local, function, handler):
 
 
 def tasks(local, name):
-    """Those that an execution has started, by their state."""
+    """The states of the tasks that an execution has started."""
     arns = [arn for desired in ("RUNNING", "STOPPED") for arn in local.ecs("ListTasks", desiredStatus=desired)["taskArns"]]
     described = local.ecs("DescribeTasks", tasks=arns)["tasks"] if arns else []
     return [task["lastStatus"] for task in described if task.get("startedBy") == name]
 
 
 def live(local, name, seconds, end, woken):
-    """Lives an execution to its end, or to that of its operations; how long, on its own clock.
+    """Follows an execution until it ends or has used up its operations. Returns its duration on the stack's clock.
 
-    The clock is moved only when the execution waits: nothing is owed to it, and what it waits for is still to come. So no wait is
-    jumped over, and none is moved twice."""
+    The clock is moved only while the execution is suspended: no invocation is pending, and the time that it waits for is in the
+    future. So no wait is skipped."""
     until(lambda: "RUNNING" in tasks(local, name))
     began, ended = clock(local), False
     while True:
@@ -77,11 +77,11 @@ def live(local, name, seconds, end, woken):
             end.touch()
             until(lambda: "STOPPED" in tasks(local, name))
             ended = True
-            if woken:  # the event is on its way
+            if woken:  # wait for the event of the task's end
                 with contextlib.suppress(AssertionError):
                     until(lambda: (seen := local.durable(name))["owed"] or not seen["running"], patience=10)
             continue
-        # Not one millisecond short of it.
+        # A little more, so that rounding does not leave the clock just before the due time.
         local.forward((now["due"] - at) / 1000 + 0.005)
 
 
@@ -90,11 +90,11 @@ def delta(after, before):
 
 
 def one(local, function, handler, seconds, end):
-    """One execution's bill."""
+    """Runs one execution and measures its costs."""
     end.unlink(missing_ok=True)
     watches = {kind: local.arm(on=kind, does="watch", by=function, times="all") for kind in ("*", *KINDS)}
     before = [(local.reports(name), local.processor_ms(name)) for name in (function, RECONCILER)]
-    told = local.watch(RECONCILER)
+    reconciler_watch = local.watch(RECONCILER)
     began = time.monotonic()
     name = begin(local, function, handler)
     until(lambda: local.durable(name))
@@ -111,7 +111,7 @@ def one(local, function, handler, seconds, end):
     bill, of_reconciler = ((delta(local.reports(it), was), local.processor_ms(it) - used) for it, (was, used) in zip((function, RECONCILER), before))
     durable = local.durable(name)
     seen = {kind: local.calls(watch)["seen"] for kind, watch in watches.items()}
-    reconciler_calls = local.calls(told)["seen"]
+    reconciler_calls = local.calls(reconciler_watch)["seen"]
     local.aws.request("DELETE", "/_local/faults")
     calls = {kind: count for kind, count in seen.items() if kind != "*" and count}
     calls["other"] = seen["*"] - sum(calls.values())
@@ -123,8 +123,8 @@ def one(local, function, handler, seconds, end):
 
 
 def swept(seconds, since=0):
-    """How often the sweep looks after an execution of ours from an age on: after a minute, then after a tenth of its age, from a
-    minute to half an hour."""
+    """How often sweeps visit an execution of Longhaul after the age `since`. The first visit is after a minute. The interval
+    between visits is a tenth of the execution's age, from one minute to half an hour."""
     age, looks = 60, 0
     while age < seconds:
         age, looks = age + min(max(age / 10, 60), 1800), looks + (age >= since)
@@ -132,15 +132,15 @@ def swept(seconds, since=0):
 
 
 def at_once(bill, ours):
-    """How many such executions use up a quota first: the `DescribeTasks` that ECS answers, for their own and those of the sweep, for
-    a hundred each, or the `GetDurableExecution` that the sweep asks. None: they ask for none."""
+    """How many such executions at once use up a quota: that of `DescribeTasks`, called by the executions themselves and by the sweep
+    for up to 100 tasks at once, or that of `GetDurableExecution`, called by the sweep. None if they make no such calls."""
     lived, describes = bill["lived_s"], bill["calls"].get("ecs:DescribeTasks", 0)
     asked = [(DESCRIBES_A_SECOND, describes + (swept(lived) / 100 if ours else 0)), (QUESTIONS_A_SECOND, swept(lived, ASKED_FROM) if ours else 0)]
     return min((rate * lived / calls for rate, calls in asked if calls and lived), default=None)
 
 
 def mean(runs):
-    """Of several runs, number by number; of the first, what is no number."""
+    """The mean of each number over several runs. Values that are not numbers are those of the first run."""
     first = runs[0]
     if isinstance(first, dict):
         names = dict.fromkeys(name for run in runs for name in run)
@@ -159,7 +159,7 @@ def measure():
             program = python_function(handler) if handler else RELEASE / function.removeprefix("longhaul-")
             own = f"{function}=env -u LD_PRELOAD {program}"
             with stack("--movable-clock", "--job", job, "--durable-function", own) as local:
-                one(local, function, handler, 10, end)  # warms the process up, as it is for all but the first on AWS
+                one(local, function, handler, 10, end)  # warm up: on AWS, only the first invocation is a cold start
                 for label in wanted if function == SYNC else wanted[:1]:
                     if over:
                         results[variant][label] = {**over, "same_as": over["label"]}

@@ -1,4 +1,4 @@
-"""What the parts of the bench share: a local stack of their own, what its processes use, and how figures are put."""
+"""Shared by the parts of the benchmark: a local stack, the resource use of its processes, and statistics."""
 
 import contextlib
 import http.client
@@ -18,23 +18,23 @@ BENCH = pathlib.Path(__file__).resolve().parent
 ROOT = BENCH.parent
 RELEASE = pathlib.Path(os.environ.get("BIN", ROOT / "target/release")).resolve()
 PATIENCE_SECONDS = 120
-# Any will do: the local stack looks at the name of the key alone.
+# Any value works: the local stack uses only the access key's id.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
                "AWS_EC2_METADATA_DISABLED": "true"}
 TABLE = "longhaul-executions"
-# What the local stack, and template.yaml, give the functions.
+# The variables that the local stack and template.yaml set for the functions.
 FUNCTIONS = {"EXECUTIONS_TABLE": TABLE, "ECS_CLUSTER": "longhaul", "LOG_GROUP": "/ecs/longhaul", "SYNC_FUNCTION": "longhaul-sync:live",
              "CALLBACK_FUNCTION": "longhaul-callback:live", "RECONCILER_FUNCTION": "longhaul-reconciler",
              "JOBS": json.dumps({"demo": {"taskDefinition": "longhaul-demo"}})}
 
 
-def number(name, usual):
-    """An option of the bench, from the environment."""
-    return type(usual)(os.environ.get(name, usual))
+def number(name, default):
+    """An option of the benchmark from the environment, or its default."""
+    return type(default)(os.environ.get(name, default))
 
 
 def percentile(values, per_cent):
-    """The value below which so many per cent are; nothing of nothing."""
+    """The percentile of the values, or None if there are none."""
     values = sorted(values)
     return values[min(len(values) * per_cent // 100, len(values) - 1)] if values else None
 
@@ -44,13 +44,13 @@ def p50_p99(values):
 
 
 def say(text):
-    """How far the bench is: not part of what it prints."""
+    """Reports progress on standard error."""
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def running(command, **options):
-    """A process group, ended at the end."""
+    """Runs a command in its own process group, and ends the group at the end."""
     process = subprocess.Popen(command, start_new_session=True, **options)
     try:
         yield process
@@ -65,21 +65,21 @@ def running(command, **options):
 
 
 def status_megabytes(pid, what="VmRSS"):
-    """What the kernel says of a process's memory; nothing of one that is gone."""
+    """A process's memory, or None if the process has ended."""
     with contextlib.suppress(OSError):
         lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
         return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{what}:")), None)
 
 
 def processor_seconds(pid):
-    """Of a process and its threads, those that have ended too; nothing of one that is gone."""
+    """Processor time of a process with all its threads, or None if the process has ended."""
     with contextlib.suppress(OSError):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid):
-    """Processes that a process has started and that still run."""
+    """The running child processes of a process."""
     found = []
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -88,15 +88,15 @@ def children(pid):
 
 
 class Refused(Exception):
-    """An answer that is no success."""
+    """The server responded with an error."""
 
 
-# What every client of AWS sends; the local stack does not verify it.
+# Every AWS client sends a signature. The local stack does not verify it.
 SIGNATURE = "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
 
 
 class Http:
-    """One connection to a server, opened again when that has closed it."""
+    """A connection to a server, reopened if the server has closed it."""
 
     def __init__(self, url):
         self.host = urllib.parse.urlsplit(url).netloc
@@ -122,7 +122,7 @@ class Http:
 
 
 class Stack:
-    """A local stack of release binaries, with a directory and ports of its own."""
+    """A local stack of release binaries, with its own directory and ports."""
 
     def __init__(self, process, ready, data):
         self.process, self.api_url, self.aws_url, self.data = process, ready["api"], ready["aws"], pathlib.Path(data)
@@ -130,7 +130,7 @@ class Stack:
         self.used = {}
 
     def call(self, target, body):
-        """A call of one of AWS's JSON protocols."""
+        """Makes a call in one of AWS's JSON protocols."""
         headers = {"x-amz-target": target, "content-type": "application/x-amz-json-1.0", "x-amz-date": "20260101T000000Z"}
         return self.aws.request("POST", "/", body, headers)
 
@@ -138,7 +138,7 @@ class Stack:
         return self.call(f"AmazonEC2ContainerServiceV20141113.{operation}", {"cluster": "longhaul", **body})
 
     def invoke(self, function, payload, name=None):
-        """Starts a durable execution under a name, or waits for what a plain function answers."""
+        """Starts a durable execution with a name, or invokes a plain function and returns its response."""
         headers = {"x-amz-invocation-type": "Event", "x-amz-durable-execution-name": name} if name else {}
         return self.aws.request("POST", f"/2015-03-31/functions/{function}/invocations", payload, headers)
 
@@ -149,14 +149,14 @@ class Stack:
         return self.api.request("GET", f"/executions/{execution_id}")
 
     def watch(self, by, **more):
-        """Counts calls from now on; `calls` says which they were."""
+        """Starts counting calls. `calls` returns what was counted."""
         return self.aws.request("POST", "/_local/faults", {"on": "*", "does": "watch", "by": by, "times": "all", **more})["id"]
 
     def arm(self, **fault):
         return self.aws.request("POST", "/_local/faults", fault)["id"]
 
     def calls(self, watch):
-        """By kind. Only the last ones are kept, so this is called often enough, or adds up what was seen."""
+        """The number of calls that a watch has counted, and the most recent ones."""
         return self.aws.request("GET", f"/_local/faults/{watch}")
 
     def clear(self, fault):
@@ -166,7 +166,7 @@ class Stack:
         self.aws.request("POST", "/_local/clock", {"forward": seconds})
 
     def durable(self, name):
-        """What the stack keeps of the durable execution of that name: more than any call of AWS tells."""
+        """The stack's record of a durable execution, by its name. It has more than AWS's API returns."""
         with contextlib.closing(self.database()) as database:
             row = database.execute("SELECT arn, running, owed_at, body FROM durable_executions WHERE name = ?", [name]).fetchone()
             if row is None:
@@ -175,7 +175,7 @@ class Stack:
         return {"arn": row[0], "running": bool(row[1]), "owed": row[2] is not None, "due": due, **json.loads(row[3])}
 
     def busy(self):
-        """Whether something that was accepted is still to be done."""
+        """Whether accepted work is still pending."""
         queries = ("SELECT 1 FROM durable_executions WHERE owed_at IS NOT NULL LIMIT 1", "SELECT 1 FROM lambda_queue LIMIT 1", "SELECT 1 FROM event_deliveries LIMIT 1")
         with contextlib.closing(self.database()) as database:
             return any(database.execute(query).fetchone() for query in queries)
@@ -184,7 +184,7 @@ class Stack:
         return sqlite3.connect(f"file:{self.data}/aws.db?mode=ro", uri=True, timeout=30)
 
     def reports(self, function):
-        """The REPORT lines of a function so far, as Lambda writes them: billed milliseconds, and those of each process's start."""
+        """Totals of the REPORT lines that Lambda has written for a function: among others, billed and initialization milliseconds."""
         query = """SELECT message FROM log_events JOIN log_streams ON log_streams.id = stream
                    WHERE group_name = ? AND message LIKE 'REPORT %'"""
         with contextlib.closing(self.database()) as database:
@@ -195,11 +195,11 @@ class Stack:
                 "init_ms": sum(ms("Init Duration")), "inits": len(ms("Init Duration")), "memory_mb": max(ms("Max Memory Used"), default=0)}
 
     def processes(self, function):
-        """Of a function, now."""
+        """The running processes of a function."""
         return [pid for pid, name in self.functions() if name == function]
 
     def functions(self):
-        """The processes of functions, and the names of those."""
+        """The running processes of all functions, each with its function's name."""
         for pid in children(self.process.pid):
             with contextlib.suppress(OSError):
                 environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -208,7 +208,7 @@ class Stack:
                     yield pid, name
 
     def note_use(self):
-        """Looks at what the functions' processes have used: one that has nothing to do is ended after a minute."""
+        """Records the processor time of the functions' processes. The stack ends a process after a minute without work."""
         for pid, function in self.functions():
             self.used[function, pid] = processor_seconds(pid) or self.used.get((function, pid), 0.0)
 
@@ -229,7 +229,7 @@ def stack(*options, **variables):
 
 
 def until(what, patience=PATIENCE_SECONDS, pause=0.01):
-    """Waits until something is there, and gives it."""
+    """Waits until `what` returns a true value, and returns that."""
     end = time.monotonic() + patience
     while not (found := what()):
         assert time.monotonic() < end, "waited too long"
@@ -238,7 +238,7 @@ def until(what, patience=PATIENCE_SECONDS, pause=0.01):
 
 
 def python_function(handler):
-    """The command of a function of `python/pattern.py`, behind AWS's own runtime interface client."""
+    """The command that runs a function of `python/pattern.py` with AWS's runtime interface client."""
     return f"env PYTHONPATH={BENCH / 'python'} {sys.executable} -m awslambdaric pattern.{handler}"
 
 

@@ -1,8 +1,7 @@
-"""The local stack's durable executions beside AWS's own engine for tests (dex-local-runner), in one run, driven by one
-function that costs next to nothing. Ratios first.
+"""Compares the local stack's durable executions with AWS's engine for tests (dex-local-runner), using one cheap function.
 
-The local stack keeps everything on disk; AWS's engine is left at its default, which keeps everything in memory. What an engine
-does in a second of the processor hardly depends on what else the machine does.
+The local stack keeps everything on disk. AWS's engine keeps everything in memory, which is its default. The figures per
+processor second depend little on other load on the machine.
 """
 
 import concurrent.futures
@@ -21,7 +20,7 @@ from common import BENCH, RELEASE, processor_seconds, running, status_megabytes
 
 LONGHAUL = os.environ.get("LONGHAUL", RELEASE / "longhaul")
 FUNCTION = BENCH / "engine_function.py"
-# A long execution each for a few at once; very many short ones; and the longest that one engine may take for them.
+# First a few long executions at once, then many short ones. An engine may take PATIENCE seconds for all of them.
 LONG, STEPS = 4, int(os.environ.get("STEPS", 500))
 EXECUTIONS = int(os.environ.get("EXECUTIONS", 10_000))
 AT_ONCE = 4
@@ -35,7 +34,7 @@ def free_port():
 
 
 class Done:
-    """Hears of each execution that is through."""
+    """Receives a datagram for each execution that has ended."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -44,17 +43,17 @@ class Done:
         self.port = self.socket.getsockname()[1]
 
     def wait_for(self, number, until):
-        """How many were through by then."""
-        for heard in range(number):
+        """Waits for a number of executions to end. Returns how many have ended at that time."""
+        for ended in range(number):
             self.socket.settimeout(max(0.001, until - time.monotonic()))
             try:
                 self.socket.recv(1)
             except TimeoutError:
-                return heard
+                return ended
         return number
 
 
-# What every client of AWS sends; the local stack does not verify it.
+# Every AWS client sends a signature. The local stack does not verify it.
 SIGNATURE = "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
 
 
@@ -106,7 +105,7 @@ def measure(engine):
     with engine(done) as (process, start):
         idle = status_megabytes(process.pid)
         start("warm-up", 1)
-        assert done.wait_for(1, time.monotonic() + 60) == 1, "nothing is done"
+        assert done.wait_for(1, time.monotonic() + 60) == 1, "the first execution did not end"
         until = time.monotonic() + PATIENCE_SECONDS
         began, used = time.monotonic(), processor_seconds(process.pid)
         for number in range(LONG):
@@ -135,9 +134,9 @@ ours, theirs = measure(local_stack), measure(test_engine)
 ratios = {name: ours[name] / theirs[name] for name in ("steps", "steps_used", "accepted", "through", "through_used", "resident")}
 print(f"{'':40}{'ratio':>10}{'local stack':>14}{'dex-local-runner':>18}")
 for name, text in (("steps", f"steps a second, {LONG} executions at once"), 
-                   ("steps_used", "steps a second of the processor"), ("accepted", "executions accepted a second"),
-                   ("through", "executions through a second"),
-                   ("through_used", "executions a second of the processor"), ("resident", "MB resident after them")):
+                   ("steps_used", "steps per processor second"), ("accepted", "executions accepted a second"),
+                   ("through", "executions completed a second"),
+                   ("through_used", "executions per processor second"), ("resident", "MB resident afterwards")):
     print(f"{text:40}{ratios[name]:>10.2f}{ours[name]:>14.1f}{theirs[name]:>18.1f}")
 print(f"{'MB resident, idle':40}{ours['idle'] / theirs['idle']:>10.2f}{ours['idle']:>14.1f}{theirs['idle']:>18.1f}")
 print(f"{'executions that ended':40}{'':>10}{ours['ended']:>14}{theirs['ended']:>18}")

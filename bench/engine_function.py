@@ -1,10 +1,9 @@
-"""A durable function that costs next to nothing, so that an engine is measured by it and not it by an engine: as many steps
-as its input says, a checkpoint each, by hand on the protocol. It runs on Lambda's Runtime API, or answers Invoke itself.
+"""A cheap durable function for measuring an engine. It makes one checkpoint for each step, and its input says how many steps.
 
-    engine_function.py DONE_PORT                     on the Runtime API, as a process of the local stack
-    engine_function.py DONE_PORT ENGINE PORT         behind Invoke on that port, with its durable executions at that engine
+    engine_function.py DONE_PORT                     uses the Runtime API, as a process of the local stack
+    engine_function.py DONE_PORT ENGINE PORT         serves Invoke on that port, and checkpoints at that engine
 
-Each execution that is through is told by a datagram to DONE_PORT.
+It sends a datagram to DONE_PORT for each execution that ends.
 """
 
 import http.client
@@ -17,14 +16,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, urlparse
 
 DONE = ("127.0.0.1", int(sys.argv[1]))
-told = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+done = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 local = threading.local()
-# What every client of AWS sends; the local stack does not verify it.
+# Every AWS client sends a signature. The local stack does not verify it.
 SIGNATURE = "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
 
 
 def call(netloc, method, path, body=None):
-    """A request on a connection that is kept; a new one, if the other side closed it."""
+    """Sends a request on a kept connection, or on a new one if the server has closed it."""
     connections = local.__dict__.setdefault("connections", {})
     headers = {"Content-Type": "application/json", "Authorization": SIGNATURE}
     for last in (False, True):
@@ -51,7 +50,7 @@ def run(event, engine):
         updates = [{**step, "Action": "START"}, {**step, "Action": "SUCCEED", "Payload": "1"}]
         _, answer = call(engine, "POST", path, json.dumps({"CheckpointToken": token, "Updates": updates}))
         token = json.loads(answer)["CheckpointToken"]
-    told.sendto(b".", DONE)
+    done.sendto(b".", DONE)
     return json.dumps({"Status": "SUCCEEDED", "Result": "1"})
 
 
@@ -84,6 +83,6 @@ if len(sys.argv) == 2:
     try:
         on_runtime_api()
     except (OSError, http.client.HTTPException):
-        pass  # the stack is gone
+        pass  # the stack has ended
 else:
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[3])), Invoke).serve_forever()

@@ -1,8 +1,7 @@
-"""Growth: what starts, polls, lists, sweeps and memory are like with more and more executions at once, and with more and more
-items in the table.
+"""Measures starts, polls, lists, sweeps and memory with a growing number of executions at once, and of items in the table.
 
-A task here is a process that sleeps, without the worker, so that the machine can hold thousands: it is the stack and the functions
-that are looked at. Items are those of executions that are over, as the API wrote the first of them."""
+A task is a sleeping process without the worker, so that the machine can run thousands of them: only the stack and the functions are
+measured. The items are copies of the item of one completed execution."""
 
 import concurrent.futures
 import contextlib
@@ -29,14 +28,14 @@ def tasks_that_sleep(local):
         "cpu": "256", "memory": "512"})
 
 
-def timed(deed):
+def timed(call):
     began = time.perf_counter()
-    deed()
+    call()
     return 1000 * (time.perf_counter() - began)
 
 
 def figures(local, execution, starts, middle=None):
-    """`middle` is a time before which half of the executions were accepted: a page of 100 from there on, as its first."""
+    """`middle` is a time before which half of the executions were accepted. If it is given, a page that starts there is listed too."""
     pages = {"list_ms": "/executions?pageSize=100"} | ({"middle_ms": f"/executions?pageSize=100&createdBefore={middle}"} if middle else {})
     listed = {name: ask(local.api_url, 1, "GET", path, None, seconds=1)["p50"] for name, path in pages.items()}
     get = ask(local.api_url, 1, "GET", f"/executions/{execution}", None, seconds=1)
@@ -46,7 +45,7 @@ def figures(local, execution, starts, middle=None):
 
 
 def open_more_files():
-    """The stack holds a few of each task: ten thousand take more than is usual."""
+    """Raises the limit of open files: the stack opens several for each task, and there are ten thousand tasks."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
 
@@ -92,7 +91,7 @@ def at(number):
 
 
 def fill(local, item, first, last):
-    """Items like this one, from `first` to `last`, a second apart from each other, before it."""
+    """Writes copies of this item, numbered from `first` to `last`, each created one second before the previous one."""
     target = {"x-amz-target": "DynamoDB_20120810.BatchWriteItem", "content-type": "application/x-amz-json-1.0", "x-amz-date": "20260101T000000Z",
               "authorization": "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"}
     template = json.dumps({"PutRequest": {"Item": item | {"executionId": {"S": "@ID@"}, "ownerShard": {"S": "@SHARD@:local"}, "created": {"S": "@CREATED@"}}}})

@@ -1,5 +1,5 @@
-"""Latency of the whole: from the POST to the task's start, and from the task's end to the final state that a caller sees, with
-events and with polling alone: then every event of a task or a workflow gets lost."""
+"""Measures end-to-end latency: from the POST to the task's start, and from the task's end to the final state that a caller sees.
+It does so with events, and with polling alone, where every event of a task or workflow is lost."""
 
 import datetime
 import json
@@ -10,12 +10,12 @@ from common import number, p50_p99, python_function, say, stack, until
 
 RUNS = number("LATENCY_RUNS", 60)
 AT_ONCE = 6
-# Jobs end anywhere between two looks of the Python functions.
+# Durations vary, so that jobs end at any point between two polls of the Python functions.
 LONGEST_SECONDS = 8.0
 
 
 def seconds(text):
-    """Seconds since 1970 of a time as the API has it, or as ECS does."""
+    """Converts a time of the API or of ECS to seconds since 1970."""
     if isinstance(text, (int, float)):
         return float(text)
     head, _, fraction = text.rstrip("Z").partition(".")
@@ -33,7 +33,7 @@ def ours(pattern):
     def end(local, name):
         execution = until(lambda: (seen := local.execution(name))["done"] and seen, patience=400, pause=0.05)
         assert execution["status"] == "COMPLETED", execution
-        # A callback is over before its task is.
+        # A callback execution completes before its task stops.
         task = until(lambda: (seen := task_of(local, execution["taskArn"])).get("stoppedAt") and seen, pause=0.05)
         return seconds(task["createdAt"]) - seconds(execution["createdAt"]), seconds(execution["timeline"][-1]["at"]) - seconds(task["stoppedAt"])
 
@@ -76,7 +76,7 @@ def measure():
         say(f"latency: {results['ways']}")
         for event in ("ECS Task State Change", "Durable Execution Status Change"):
             local.arm(on=f"events:{event}", does="cutBefore", times="all")
-        # The sweep sees each end, minutes later: all of them are started at once.
+        # The sweep sees each end only minutes later, so all executions are started at once.
         lags_of("Longhaul sync, polling alone", ours("sync"), RUNS)
     for way, handler in (("Python, every 5 s", "sync"), ("Python, wait_for_condition", "condition")):
         with stack(*nap, "--durable-function", f"longhaul-sync={python_function(handler)}") as local:

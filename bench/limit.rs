@@ -1,8 +1,9 @@
-//! The limit of the API: handlers that make the same calls of AWS, and nothing else. No request is checked, no rule is
-//! kept, nothing is answered but how much came back. What the API takes beyond this is its own.
+//! The lower limit of the API's cost: handlers that make the same AWS calls and do nothing else. They check no request,
+//! enforce no rule, and return only how much AWS returned. The difference to the API is the API's own cost.
 //!
-//! `limit ADDRESS` serves on it and prints where; on Lambda's Runtime API it serves through `lambda_http`, as the API does;
-//! `limit nothing` is a function that answers at once: the durable functions' stand-in, where only the API is measured.
+//! `limit ADDRESS` serves on that address and prints its URL. Without an argument it runs on Lambda's Runtime API through
+//! `lambda_http`, as the API does. `limit nothing` is a function that returns at once. It replaces the durable functions
+//! where only the API is measured.
 
 use std::{collections::HashMap, error::Error, sync::Arc};
 
@@ -28,7 +29,7 @@ type Answer = Result<String, (StatusCode, String)>;
 const TABLE: &str = "longhaul-executions";
 const LOG_GROUP: &str = "/ecs/longhaul";
 
-/// Of the API's own list without a size, in each part one more.
+/// One more than the API's default page size, as the API queries in each shard.
 const PAGE: i32 = 51;
 
 struct Aws {
@@ -37,7 +38,7 @@ struct Aws {
     logs: aws_sdk_cloudwatchlogs::Client,
 }
 
-/// On as many threads as the API: one in a function, one for each core beside the stack.
+/// Uses as many threads as the API: one in a function, one for each core as a server.
 fn main() -> Result<(), Failed> {
     let argument = std::env::args().nth(1);
     let mut runtime = match argument.as_deref() {
@@ -143,7 +144,7 @@ impl Aws {
         Ok(found.item.unwrap_or_default())
     }
 
-    /// An item of the size and in the indexes of the API's own, for another owner, and due in the far future.
+    /// Writes an item of the same size and with the same indexes as the API's, for another owner, and due in the far future.
     async fn start(&self, input: &[u8]) -> Answer {
         let id = Uuid::new_v4().to_string();
         let now = "2026-01-02T03:04:05.123456789Z";

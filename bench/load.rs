@@ -1,7 +1,8 @@
-//! Asks one question of a server over and over, on so many connections, and says how long the answers took, as JSON.
+//! Sends one request to a server repeatedly, on several connections, and prints the latencies as JSON.
 //!
-//! `load URL CONNECTIONS SECONDS METHOD [BODY] [HEADER…]`. One thread: on a small machine the server is to have the rest. Each
-//! connection asks again as soon as it has its answer. What is answered in the first part of a second is not counted.
+//! `load URL CONNECTIONS SECONDS METHOD [BODY] [HEADER…]`. It uses one thread, to leave the rest of a small machine to the
+//! server. Each connection sends the next request when it has received a response. Requests sent during the warm-up are not
+//! counted.
 
 use std::{
     cell::RefCell,
@@ -20,13 +21,13 @@ use tokio::{
 type Failed = Box<dyn std::error::Error>;
 
 const WARM_UP: Duration = Duration::from_millis(300);
-/// How much longer than its time a connection may wait for its last answer.
+/// How long after the end a connection may wait for its last response.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 struct Tally {
     microseconds: Vec<u128>,
-    /// All of them, those of the first moments too: what was used was used for all.
+    /// All requests, including those of the warm-up: the processor time is measured for all of them.
     asked: u64,
     statuses: BTreeMap<u16, u64>,
     failed: u64,
@@ -39,7 +40,7 @@ async fn main() -> Result<(), Failed> {
     let [url, connections, seconds, method, rest @ ..] = arguments.as_slice() else {
         return Err("load URL CONNECTIONS SECONDS METHOD [BODY] [HEADER…]".into());
     };
-    let url = url.strip_prefix("http://").ok_or("only http:// is spoken here")?;
+    let url = url.strip_prefix("http://").ok_or("the URL must start with http://")?;
     let (address, path) = url.split_once('/').unwrap_or((url, ""));
     let (body, headers) = rest.split_first().map_or(("", &[][..]), |(body, headers)| (body.as_str(), headers));
     let mut request = format!("{method} /{path} HTTP/1.1\r\nhost: {address}\r\n");
@@ -113,7 +114,7 @@ async fn ask(
     }
 }
 
-/// Reads one answer, whole, and gives its status. Nothing of the next one can have come: it is not asked for yet.
+/// Reads one complete response and returns its status. The buffer has nothing of the next one, which is not requested yet.
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16, Failed> {
     buffer.clear();
     let head = loop {
@@ -139,8 +140,8 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16, Fai
 }
 
 async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Failed> {
-    // A server that waits for an acknowledgement before it sends the rest, as uvicorn's workers do, is not kept waiting. The
-    // kernel does so for one answer at a time.
+    // Some servers, such as uvicorn's workers, wait for an acknowledgement before they send the rest of a response. This makes
+    // the kernel acknowledge at once. It applies only once, so it is set for each read.
     stream.set_quickack(true)?;
     if stream.read_buf(buffer).await? == 0 {
         return Err("the server closed the connection".into());

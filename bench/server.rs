@@ -1,5 +1,5 @@
-//! The API as a server of its own, on the address that it is given: as the limit is one, and `FastAPI`. Inside the local stack
-//! it shares threads with the AWS that it calls, and what it takes itself cannot be told from what that takes.
+//! The API as a separate server on the given address, like the limit and `FastAPI`. Inside the local stack the API shares
+//! threads with the AWS emulation that it calls, so its own cost cannot be measured there.
 
 use std::error::Error;
 

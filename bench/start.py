@@ -1,7 +1,7 @@
-"""Function start: from the start of the process to its first question for work, what it has in memory then, and its zip.
+"""Measures how a function starts: the time until it first polls for work, its memory at that point, and the size of its zip file.
 
-The programs are those that are deployed. Each talks to a Runtime API of this bench's own, and is ended when it has asked. All of them have built every client of AWS
-by then that they build before work comes; on the Python side that is all but the SDK's own, which it builds with the first work."""
+The programs are the deployed ones. Each polls a Runtime API of this benchmark, and is then killed. By then, the programs have built
+the AWS clients that they build before the first invocation. The Python SDK builds its own client with the first invocation only."""
 
 import importlib.metadata
 import io
@@ -18,18 +18,18 @@ from common import BENCH, CREDENTIALS, FUNCTIONS, ROOT, median, number, percenti
 ROUNDS = number("ROUNDS", 30)
 OURS = ("api", "sync", "callback", "reconciler")
 THEIRS = {"Python sync": "sync", "Python callback": "callback"}
-# On AWS a function finds its handler in the runtime's own variables, and no endpoint: calls go there by TLS.
+# The variables that Lambda sets. There is no endpoint variable, so the AWS clients are built for TLS, as on AWS.
 BASE = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": ":UTC", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_FUNCTION_VERSION": "1",
         "AWS_LAMBDA_LOG_GROUP_NAME": "group", "AWS_LAMBDA_LOG_STREAM_NAME": "stream", "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
 
 
 def deployed(name):
-    """The program of a function, as `make sam-build` leaves it."""
+    """The program of a function, as built by `make sam-build`."""
     return ROOT / f".aws-sam/build/{name.capitalize()}Function/bootstrap"
 
 
 def program(name):
-    """Its command, and variables of its own."""
+    """The function's command, and its additional variables."""
     if name in OURS:
         return [deployed(name)], {}
     return [sys.executable, "-m", "awslambdaric", f"pattern.{THEIRS[name]}"], {"PYTHONPATH": str(BENCH / "python")}
@@ -70,7 +70,7 @@ def zip_megabytes(name):
 
 
 def installed(*names):
-    """The files of packages and of what they need, as `pip install --target` would put them, without what Python compiles."""
+    """The files of packages and their dependencies, as `pip install --target` would place them, without compiled Python files."""
     found, ahead = {}, list(names)
     while ahead:
         name = ahead.pop().lower().replace("_", "-")
@@ -88,7 +88,7 @@ def installed(*names):
 def measure():
     runs = {name: [] for name in (*OURS, *THEIRS)}
     for name in runs:
-        once(name)  # the files are in memory then, for all of them
+        once(name)  # reads the files into the page cache
     for lap in range(ROUNDS):
         for name in runs:
             runs[name].append(once(name))

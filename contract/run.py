@@ -1,5 +1,8 @@
-"""Runs the contract tests: against the local stack, or with AWS_CONTRACT=1 against AWS itself, in a stack of its own that
-is deleted afterwards. The latter needs credentials, a Region, and the `sam` of deploy/requirements.txt."""
+"""Runs the contract tests against the local stack.
+
+With AWS_CONTRACT=1 it runs them against AWS: it deploys a stack for the tests and deletes it afterwards. That needs
+credentials, a Region, and the `sam` of deploy/requirements.txt.
+"""
 
 import json
 import os
@@ -14,7 +17,8 @@ import boto3
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FUNCTIONS = ROOT / "dev/tests/python"
 HANDLERS = ("steps", "retries", "fails", "callback", "wait_for_callback", "wait_for_condition", "child", "parallel", "mapped")
-# The function whose versions the tests publish. Functions of the command line have one version, so this one is made through the API.
+# The function whose versions the tests publish. A function given on the command line has only one version, so this one is
+# created through the API.
 DEPLOYED = "deployed"
 STACK = "longhaul-contract"
 
@@ -24,16 +28,16 @@ def test(**environment):
     return subprocess.run(command, cwd=ROOT / "contract", env=os.environ | environment).returncode
 
 
-def program(handler):
+def command_for(handler):
     return f"env PYTHONPATH={FUNCTIONS} {sys.executable} -m awslambdaric durable_functions.{handler}"
 
 
-def make_deployed(aws):
-    anything = {"region_name": "us-east-1", "aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    boto3.client("lambda", endpoint_url=aws, **anything).create_function(
+def create_deployed(aws):
+    credentials = {"region_name": "us-east-1", "aws_access_key_id": "any", "aws_secret_access_key": "any"}
+    boto3.client("lambda", endpoint_url=aws, **credentials).create_function(
         FunctionName=DEPLOYED,
         PackageType="Image",
-        Code={"ImageUri": f"local:{program('callback')}"},
+        Code={"ImageUri": f"local:{command_for('callback')}"},
         Role="arn:aws:iam::000000000000:role/any",
         Timeout=30,
         DurableConfig={"ExecutionTimeout": 900, "RetentionPeriodInDays": 1},
@@ -44,11 +48,11 @@ def against_the_local_stack():
     with tempfile.TemporaryDirectory() as data:
         command = [ROOT / "target/debug/longhaul", "--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--json", "--data", data]
         for handler in HANDLERS:
-            command += ["--durable-function", f"{handler}={program(handler)}"]
+            command += ["--durable-function", f"{handler}={command_for(handler)}"]
         stack = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
         try:
             aws = json.loads(stack.stdout.readline())["aws"]
-            make_deployed(aws)
+            create_deployed(aws)
             return test(CONTRACT_ENDPOINT=aws, CONTRACT_QUALIFIER="1")
         finally:
             stack.terminate()
@@ -57,13 +61,13 @@ def against_the_local_stack():
 
 def against_aws():
     session = boto3.session.Session()
-    missing = [what for what, there in (
+    missing = [what for what, present in (
         ("a Region: set AWS_REGION", os.environ.get("AWS_REGION") or session.region_name),
         ("credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", session.get_credentials()),
         ("the SAM CLI: pip install --requirement deploy/requirements.txt", shutil.which("sam")),
-    ) if not there]
+    ) if not present]
     if missing:
-        sys.exit("AWS_CONTRACT=1 tests AWS itself, and lacks " + "; ".join(missing))
+        sys.exit("AWS_CONTRACT=1 runs the tests against AWS. Missing: " + "; ".join(missing))
     region = os.environ.get("AWS_REGION") or session.region_name
     code = ROOT / "target/contract"
     shutil.rmtree(code, ignore_errors=True)

@@ -1,5 +1,5 @@
-"""What people would use instead of the API: FastAPI and boto3, making the same calls of AWS, and doing as little beside as the
-limit does. Handlers are plain functions, which FastAPI runs on threads: boto3 blocks."""
+"""An alternative to Longhaul's API: FastAPI with boto3. It makes the same AWS calls and does little else, like the limit. Handlers
+are plain functions, which FastAPI runs on threads, because boto3 blocks."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def listing():
 
 @app.get("/process")
 def process():
-    """Which of the workers answers: the bench waits until all do."""
+    """The id of the worker process that answers. The benchmark waits until all of them do."""
     return os.getpid()
 
 

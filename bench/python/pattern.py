@@ -1,6 +1,6 @@
-"""What people would use instead: the same two durable functions on AWS's own Python SDK, as the pattern that Longhaul comes
-from describes them. `sync` looks every 5 seconds, but not 60 times at most: it goes on. `condition` leaves the looking to the
-SDK's `wait_for_condition`, with the SDK's own strategy. Both checkpoint what they see, as that does."""
+"""An alternative to Longhaul: the same two durable functions with AWS's Python SDK, as in the pattern that Longhaul is based on.
+`sync` polls every 5 seconds, without the pattern's limit of 60 polls. `condition` polls with the SDK's `wait_for_condition` and
+its default intervals. Both checkpoint each poll's result, as the pattern does."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def run_task(event):
 
 
 def describe(arn):
-    """The whole task, with times that JSON can hold."""
+    """The whole task, with its times as strings, for JSON."""
     task = ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0]
     return json.loads(json.dumps(task, default=str))
 
@@ -52,7 +52,7 @@ def sync(event, context: DurableContext):
 @durable_execution
 def condition(event, context: DurableContext):
     arn = context.step(lambda _: run_task(event), name="run-task")
-    # 5 s × 1.5ⁿ, at most 5 minutes, as the SDK has it; but no lots drawn, and no end after 60.
+    # 5 s × 1.5ⁿ, at most 5 minutes, as in the SDK's default; but without jitter, and without the limit of 60 attempts.
     strategy = create_wait_strategy(WaitStrategyConfig(
         should_continue_polling=lambda task: task.get("lastStatus") != "STOPPED", max_attempts=1_000_000, jitter_strategy=JitterStrategy.NONE))
     task = context.wait_for_condition(

@@ -1,7 +1,7 @@
-"""An AWS account for the scripts: the parts of it that they change, behind an `aws` and a `sam` that reach it.
+"""A simulated AWS account for the tests of the scripts, with `aws` and `sam` commands that call it.
 
-Calls and answers are held against AWS's models (botocore's). What differs from AWS: everything is consistent at once, a
-Region has three zones, and the stack is the few resources that the scripts look at.
+Calls and responses are validated against botocore's models. Differences from AWS: every change is visible at once, a
+Region has three zones, and a stack has only the resources that the scripts use.
 """
 
 import json
@@ -21,7 +21,8 @@ SESSION = botocore.session.get_session()
 ACCOUNT = "111122223333"
 DIGEST = "sha256:" + "1" * 64
 
-# Asks the account, and ends as it says. In bash, since the scripts make many calls and nothing else starts as fast.
+# Forwards a command to the account, and exits with the account's exit code. It is in bash because the scripts make many
+# calls and bash starts fast.
 CLIENT = """#!/usr/bin/env bash
 exec 3<>/dev/tcp/127.0.0.1/{port}
 printf '%s\\0' "$#" {tool} "$@" >&3
@@ -32,11 +33,11 @@ exit "$code"
 
 
 class Refused(Exception):
-    """AWS says no."""
+    """AWS refuses a call."""
 
 
 class Account:
-    """What there is. The script is killed (`kill`) at its change number `fails_at`, before the change or `after` it."""
+    """The account's resources. It kills the script (`kill`) at change number `fails_at`, before the change or `after` it."""
 
     def __init__(self, unreserved=1000):
         self.unreserved = unreserved
@@ -44,12 +45,13 @@ class Account:
         self.repositories, self.images, self.tasks, self.executions, self.backups, self.objects = set(), set(), [], [], [], set()
         self.zones = {"eu-west-1a": "euw1-az1", "eu-west-1b": "euw1-az2", "eu-west-1c": "euw1-az3"}
         self.offered = {service: list(self.zones) for service in ("ecr.api", "ecr.dkr", "logs")}
-        self.refuses_durable, self.assumable_after = {}, None # what Lambda says to durable functions, by package type
-        self.tree = None # where the scripts run
+        self.refuses_durable = {} # Lambda's error message for a durable function, by package type
+        self.assumable_after = None # how many attempts to use a new role fail
+        self.tree = None # the directory in which the scripts run
         self.calls, self.changes, self.fails_at, self.after, self.kill = [], 0, None, False, None
 
     def snapshot(self):
-        """All that a deployment is to leave."""
+        """What exists after a deployment, without the values that differ each time."""
         stack = self.stack and {**self.stack, "parameters": {**self.stack["parameters"], "Deployment": "", "WorkerImage": ""}}
         return json.loads(json.dumps([stack, self.functions, self.table, sorted(self.roles), sorted(self.repositories)]))
 
@@ -67,7 +69,7 @@ class Account:
             return 254, f"An error occurred ({refusal}) when calling an operation"
 
     def changing(self, change):
-        """Makes a change, unless the script dies before it; it can die after it, too."""
+        """Makes a change, and kills the script before or after it if this is change number `fails_at`."""
         number = self.changes
         self.changes += 1
         if number != self.fails_at:
@@ -99,7 +101,7 @@ class Account:
         for option, values in options.items():
             if option in ("query", "output"):
                 continue
-            if option == "zip-file": # the client's own
+            if option == "zip-file": # an option of the `aws` command, not of the API
                 given["Code"] = {"ZipFile": pathlib.Path(values[0].removeprefix("fileb://")).read_bytes()}
                 continue
             plain = option.removeprefix("no-")
@@ -127,7 +129,7 @@ class Account:
         return found
 
     def value(self, shape, values):
-        """What the words after an option stand for: the `aws` client's shorthand."""
+        """Parses an option's values, including the shorthand syntax of the `aws` command."""
         if shape.type_name == "list":
             return [self.value(shape.member, [value]) for value in values]
         (value,) = values
@@ -153,7 +155,7 @@ class Account:
             return "".join("\t".join(str(it) for it in row) + "\n" for row in rows)
         return f"{value}\n"
 
-    # ---------------------------------------------------------------------------------------------- what there is
+    # -------------------------------------------------------------------------------------------------- operations
 
     def get_caller_identity(self):
         return {"Account": ACCOUNT}
@@ -203,7 +205,7 @@ class Account:
         self.changing(lambda: self.function(FunctionName).update(reserved=None))
 
     def create_function(self, FunctionName, Role, DurableConfig, Code, PackageType="Zip", Runtime=None, **_):
-        assert (Runtime is None) == (PackageType == "Image"), "Lambda wants a runtime for archives, and none for images"
+        assert (Runtime is None) == (PackageType == "Image"), "Lambda requires a runtime for archives, and none for images"
         if Role.rsplit("/", 1)[1] not in self.roles:
             raise Refused("InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.")
         if self.assumable_after:
@@ -252,7 +254,7 @@ class Account:
             raise Refused("RepositoryNotFoundException")
 
     def assert_image(self, name):
-        """There is an image of that name, by its tag or by its digest."""
+        """There is an image with this tag or digest."""
         repository, tag = name.split("/")[1].replace("@sha256:", ":sha256-").split(":")
         found = {one for it, one in self.images if it == repository}
         assert tag in found or (found and tag == DIGEST.replace(":", "-")), f"no image {name} in {self.images}"
@@ -315,14 +317,14 @@ class Account:
         return ""
 
     def deploy(self, options):
-        """Parameters that are not given keep their value, as with SAM (samcli/commands/deploy/deploy_context.py)."""
+        """Parameters that are not given keep their values, as with SAM (samcli/commands/deploy/deploy_context.py)."""
         given = dict(it.split("=", 1) for it in options["parameter-overrides"])
         file = self.tree / options["template-file"][0] if "template-file" in options else ROOT / "template.yaml"
         whole = yaml.load(file.read_text(), Loader)
         (package,) = {
             it["Properties"].get("PackageType", "Zip") for it in whole["Resources"].values() if it["Type"] == "AWS::Serverless::Function"
         }
-        assert ("image-repository" in options) == (package == "Image"), "SAM insists on it for images"
+        assert ("image-repository" in options) == (package == "Image"), "SAM requires an image repository for images only"
         if any(it["package"] != package for it in self.functions.values()):
             raise Refused("ValidationError: a function's package type cannot be changed")
         template = whole["Parameters"]
@@ -339,7 +341,7 @@ class Account:
         for function in ("api", "sync", "callback", "reconciler"):
             name = f"{function.capitalize()}Concurrency"
             wanted = int(parameters.get(name, 0)) or None
-            # CloudFormation touches what has changed in the template, and nothing else.
+            # CloudFormation changes only what has changed in the template.
             if f"longhaul-{function}" not in self.functions or before.get(name) != parameters.get(name):
                 self.functions[f"longhaul-{function}"] = {"reserved": wanted, "package": package}
 
@@ -354,7 +356,7 @@ class Account:
 
 
 def serve(account):
-    """Answers CLIENT at a port of its own."""
+    """Serves the account to CLIENT on a free port."""
 
     class Handler(socketserver.StreamRequestHandler):
         def word(self):
@@ -368,7 +370,7 @@ def serve(account):
             try:
                 code, text = account.call(*[self.word() for _ in range(count + 1)])
             except Exception as error:  # noqa: BLE001
-                code, text = 99, f"the account is wrong: {error!r}"
+                code, text = 99, f"the simulated account failed: {error!r}"
             self.wfile.write(f"{code}\n{text}".encode())
 
     server = socketserver.TCPServer(("127.0.0.1", 0), Handler)

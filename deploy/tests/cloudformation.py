@@ -1,4 +1,4 @@
-"""template.yaml, read as CloudFormation reads it: as much of it as the tests ask about."""
+"""Evaluates template.yaml as CloudFormation does, as far as the tests need it."""
 
 import pathlib
 import re
@@ -30,14 +30,14 @@ GIVEN = {
 
 
 class Template:
-    """The template, with parameters as they are by default or as given."""
+    """The template with the given parameters, or their default values."""
 
     def __init__(self, **parameters):
         self.raw = yaml.load((ROOT / "template.yaml").read_text(), Loader)
         defaults = {name: str(spec["Default"]) for name, spec in self.raw["Parameters"].items() if "Default" in spec}
         self.parameters = defaults | GIVEN | parameters
         self.conditions = self.raw["Conditions"]
-        # What a condition leaves out is not there.
+        # Without the resources whose condition is false.
         self.resources = {
             name: resource
             for name, resource in self.raw["Resources"].items()
@@ -70,7 +70,7 @@ class Template:
         return one == other
 
     def value(self, it):
-        """`it` without intrinsic functions."""
+        """`it` with its intrinsic functions evaluated."""
         if isinstance(it, list):
             return [value for value in map(self.value, it) if value is not None]
         if not isinstance(it, dict):
@@ -93,7 +93,7 @@ class Template:
             alias = self.raw["Globals"]["Function"]["AutoPublishAlias"]
             return f"arn:aws:lambda:us-east-1:111122223333:function:{self.properties(function)['FunctionName']}:{alias}"
         properties = self.resources[name].get("Properties", {})
-        # Ref is the name of what has one.
+        # For resources with a name, Ref is the name.
         for key in ("TableName", "ClusterName", "LogGroupName", "FunctionName"):
             if key in properties:
                 return self.value(properties[key])
@@ -101,7 +101,7 @@ class Template:
 
     def fn_getatt(self, argument):
         name, attribute = argument
-        assert name in self.resources, f"{name}.{attribute} is asked for, but {name} is not there"
+        assert name in self.resources, f"{name}.{attribute} is used, but there is no resource {name}"
         return f"<{name}.{attribute}>"
 
     def fn_sub(self, argument):

@@ -1,7 +1,8 @@
-"""Runs the worker's image as ECS does, where the whole Internet is this program: `unshare --net --mount isolated.py ROOT`.
+"""Runs the worker's image as ECS does, in a network that has only this program: `unshare --net --mount isolated.py ROOT`.
 
-The image's root is read-only, the user no root, and names are looked up in DNS. The name of DynamoDB leads to a server
-here, whose certificate only the image's own certificate file vouches for: so the worker has resolved it, and trusted it.
+The image's file system is read-only and the user is not root. Names resolve through this program's DNS server. DynamoDB's
+name resolves to a server of this program. That server's certificate is trusted only through the certificate file in the
+image, so a request that arrives shows that the worker resolved the name and verified the certificate.
 """
 
 import functools
@@ -21,7 +22,7 @@ HOST = "dynamodb.eu-west-1.amazonaws.com"
 
 
 class Dns(socketserver.BaseRequestHandler):
-    """Every name is here, by IPv4."""
+    """Resolves every name to 127.0.0.1."""
 
     def handle(self):
         query, socket = self.request
@@ -55,7 +56,7 @@ def serve(server):
 
 
 def certificates(root):
-    """A server's certificate and key. The only authority that the image trusts from now on has issued it."""
+    """Issues a server's certificate and key from a new authority, and makes it the only authority that the image trusts."""
     folder = root.parent
     run = functools.partial(subprocess.run, check=True, capture_output=True, cwd=folder)
     new = ["-newkey", "rsa:2048", "-nodes", "-days", "1"]
@@ -90,15 +91,15 @@ def main():
     def worker(**environment):
         credentials = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}
         command = ["chroot", "--userspec=65532:65532", root, "/worker"]
-        # It would try for ever where it cannot connect.
+        # The worker retries without end if it cannot connect.
         command = ["timeout", "20", *command]
         env = os.environ | credentials | environment
         done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         return {"code": done.returncode, "out": done.stdout, "err": done.stderr}
 
     demo = worker(EXECUTION_INPUT='{"message": "Hello", "processingTime": 1}')
-    asks = worker(EXECUTION_ID="e1", INPUT_TABLE="table")
-    print(json.dumps({"demo": demo, "asks": asks, "seen": DynamoDb.seen}))
+    from_table = worker(EXECUTION_ID="e1", INPUT_TABLE="table")
+    print(json.dumps({"demo": demo, "fromTable": from_table, "seen": DynamoDb.seen}))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Which AWS calls the Rust code makes, read from its source.
+"""Finds the AWS calls that the Rust code makes, by reading its source.
 
-No more Rust is understood than this house writes. The source checks the reading: every failure of a call carries the
-call's name (`"ecs:RunTask"`), so a call that is made in a way that is not understood here is a name without a call.
+It understands only the patterns that this code base uses. `named_calls` checks it: every error of a call contains the call's
+name (`"ecs:RunTask"`), so a call that is not found here leaves a name without a call.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 
 @dataclasses.dataclass(frozen=True)
 class Function:
-    """A function, by the type it is a method of, if it is one."""
+    """A function. `owner` is the type whose method it is, if any."""
 
     file: pathlib.Path
     owner: str | None
@@ -27,13 +27,13 @@ class Function:
 
 
 CALL = re.compile(r'"(?:dynamodb|ecs|lambda|logs|events):[A-Z]\w+"')
-# What a brace or a name in it means nothing: raw strings, strings, characters, comments.
+# Tokens in which braces and names have no meaning: raw strings, strings, characters, comments.
 TOKEN = re.compile(r'''\br(#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^\\'])'|//[^\n]*|/\*.*?\*/''', re.S)
 
 
 @functools.cache
 def source(path):
-    """A file without comments, strings and tests; names of calls stay."""
+    """A file without comments, tests, and strings other than names of calls."""
     text = TOKEN.sub(lambda it: it[0] if CALL.fullmatch(it[0]) else " ", path.read_text())
     while found := re.search(r"#\[cfg\(test\)\]\s*(?:pub )?mod \w+\s*\{", text):
         text = text[: found.start()] + text[end_of_block(text, found.end()) :]
@@ -41,7 +41,7 @@ def source(path):
 
 
 def end_of_block(text, start):
-    """Behind the brace that closes the one before `start`."""
+    """The position after the brace that closes the one before `start`."""
     depth = 1
     for brace in re.finditer(r"[{}]", text[start:]):
         depth += 1 if brace[0] == "{" else -1
@@ -51,8 +51,9 @@ def end_of_block(text, start):
 
 
 def files(folder):
-    """The Rust sources of a crate, without tests and the programs that are none of what runs on AWS."""
-    found = sorted((ROOT / folder / "src").rglob("*.rs"))
+    """The Rust sources of a crate, without tests."""
+    found = sorted((ROOT / "crates" / folder / "src").rglob("*.rs"))
+    assert found, f"there is no crate {folder}"
     return [path for path in found if path.name != "tests.rs" and "tests" not in path.parent.parts]
 
 
@@ -68,7 +69,7 @@ def functions(folder):
         for head in re.finditer(r"\bfn\s+(\w+)", text):
             opened = re.compile(r"[{;]").search(text, head.end())
             if opened is None or opened[0] == ";":
-                continue  # a trait's
+                continue  # declared in a trait
             body = text[opened.end() : end_of_block(text, opened.end())]
             owner = next((name for start, end, name in impls if start <= head.start() < end), None)
             found.append(Function(path, owner, head[1], body))
@@ -81,7 +82,7 @@ def action(service, operation):
 
 
 def services_of(path):
-    """The services that a file's `client` may be of: what it imports one of, or the module that it is a part of."""
+    """The AWS services whose `Client` a file imports, or its parent module."""
     found = set(re.findall(r"\baws_sdk_(\w+)::(?:\w+::)*\{?[^;]*\bClient\b", source(path)))
     module = path.parent.with_suffix(".rs")
     return found or (services_of(module) if module.exists() else found)
@@ -89,7 +90,7 @@ def services_of(path):
 
 @functools.cache
 def aws_calls():
-    """What each method of the crate `aws` calls: `{(type, method): {"service:Operation"}}`."""
+    """The calls of each method of the crate `aws`, as `{(type, method): {"service:Operation"}}`."""
     direct, edges = {}, {}
     for function in functions("aws"):
         services = services_of(function.file)
@@ -100,24 +101,24 @@ def aws_calls():
         edges[key] = {(function.owner, name) for name in re.findall(r"\bself\s*\.\s*(\w+)\s*\(", function.body)}
     calls = {}
     for key in direct:
-        reached, ahead = set(), [key]
-        while ahead:
-            now = ahead.pop()
-            if now in direct and now not in reached:
-                reached.add(now)
-                ahead.extend(edges[now])
+        reached, pending = set(), [key]
+        while pending:
+            current = pending.pop()
+            if current in direct and current not in reached:
+                reached.add(current)
+                pending.extend(edges[current])
         calls[key] = set().union(*(direct[one] for one in reached))
     return calls
 
 
 def named_calls():
-    """The calls that the crate `aws` has names for, in the errors it makes. Errors name permissions too."""
+    """The calls that the errors of the crate `aws` name. Names of permissions are left out."""
     texts = (source(path) for path in files("aws"))
     return {name.strip('"') for text in texts for name in CALL.findall(text)} - set(ACTIONS.values())
 
 
 def handles(folder):
-    """The variables and fields of a crate that hold something that makes calls: `{name: type}`."""
+    """The variables and fields of a crate whose type makes calls, as `{name: type}`."""
     types = {owner for (owner, _), calls in aws_calls().items() if owner and calls}
     found = {}
     for path in files(folder):
@@ -128,7 +129,7 @@ def handles(folder):
 
 
 def calls_in(function, holders):
-    """The calls that a function makes itself."""
+    """The calls that a function makes directly."""
     made = set()
     for holder, method in re.findall(r"\b(\w+)\s*\.\s*(\w+)\s*\(", function.body):
         if holder in holders:
@@ -143,16 +144,16 @@ def calls_of_crate(folder):
 
 
 def calls_from(folder, root):
-    """The calls that are made by a crate's function `root`, and by all that it reaches."""
+    """The calls that a crate's function `root` makes, directly or through other functions of the crate."""
     every, holders = functions(folder), handles(folder)
-    reached, ahead = set(), [function for function in every if function.name == root and function.owner is None]
-    assert ahead, f"{folder} has no function {root}"
-    while ahead:
-        now = ahead.pop()
-        if now in reached:
+    reached, pending = set(), [function for function in every if function.name == root and function.owner is None]
+    assert pending, f"{folder} has no function {root}"
+    while pending:
+        current = pending.pop()
+        if current in reached:
             continue
-        reached.add(now)
-        methods = set(re.findall(r"\b(?:self|world)\s*\.\s*(\w+)\s*\(", now.body))
-        plain = set(re.findall(r"(?<![.\w])(?:\w+::)*(\w+)\s*\(", now.body))
-        ahead += [it for it in every if it.name in (methods if it.owner else plain)]
+        reached.add(current)
+        methods = set(re.findall(r"\b(?:self|world)\s*\.\s*(\w+)\s*\(", current.body))
+        plain = set(re.findall(r"(?<![.\w])(?:\w+::)*(\w+)\s*\(", current.body))
+        pending += [it for it in every if it.name in (methods if it.owner else plain)]
     return set().union(*(calls_in(function, holders) for function in reached))

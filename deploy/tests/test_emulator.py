@@ -1,4 +1,4 @@
-"""The SAM CLI, unchanged, with the local stack as its emulator of durable functions."""
+"""Runs the unmodified SAM CLI with the local stack as its emulator of durable functions."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90
-# What every client of AWS sends; the local stack does not verify it.
+# Every AWS client sends a signature. The local stack does not verify it.
 SIGNATURE = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
 
 
@@ -28,7 +28,7 @@ class Emulator(unittest.TestCase):
         self.aws = json.loads(self.stack.stdout.readline())["aws"]
 
     def start(self):
-        """Starts the demonstration job; the ARN of its durable execution."""
+        """Starts the demonstration job, and returns the ARN of its durable execution."""
         url = f"{self.aws}/2015-03-31/functions/longhaul-callback:live/invocations"
         body = json.dumps({"message": "Hello", "processingTime": 1}).encode()
         request = urllib.request.Request(url, body, {"x-amz-invocation-type": "Event", "authorization": SIGNATURE})
@@ -43,7 +43,7 @@ class Emulator(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
 
-    def test_an_execution_and_its_history(self):
+    def test_sam_reads_an_execution_and_its_history(self):
         arn = self.start()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (execution := self.sam("get", arn))["Status"] == "RUNNING":

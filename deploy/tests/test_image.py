@@ -1,8 +1,8 @@
-"""The images, built and run without a Docker engine: `make image-test`.
+"""Builds the images and runs them, without a Docker engine: `make image-test`.
 
-Where this differs from `docker build`: what crates/worker/Dockerfile's first stage does in an image of Rust's, deploy/static-worker.sh
-has done on this machine before, Debian's own Python stands in for the image `python:3.13-slim`, and an image with nothing
-but an entry point for AWS's `provided:al2023`. Everything else is the Dockerfiles as they are.
+Differences from `docker build`: deploy/static-worker.sh has built the worker on this machine, instead of the first stage
+of crates/worker/Dockerfile in an image with Rust. Debian's Python replaces the image `python:3.13-slim`. An image with
+only an entry point replaces AWS's `provided:al2023`. The Dockerfiles are otherwise used unchanged.
 """
 
 import json
@@ -23,7 +23,7 @@ from image_template import image_template  # noqa: E402
 
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 
-# Debian's packages that are Python, and what it needs.
+# Debian's packages of Python and its dependencies.
 PYTHON = ("libc6", "libexpat1", "libgcc-s1", "libpython3.11-minimal", "libpython3.11-stdlib", "python3-minimal", "python3.11-minimal", "zlib1g")
 
 
@@ -37,7 +37,7 @@ class Images(unittest.TestCase):
         for source, inside in ((WORKER, "out/worker"), (CERTIFICATES, "etc/ssl/certs/ca-certificates.crt")):
             (stage / inside).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, stage / inside)
-        # It takes the place of the Dockerfile's first stage.
+        # This context replaces the Dockerfile's first stage.
         cls.build("worker", ROOT / "crates/worker/Dockerfile", cls.folder, f"--build-context=build={stage}")
 
     @classmethod
@@ -63,7 +63,7 @@ class Images(unittest.TestCase):
         command = [*config["Entrypoint"], *(arguments or config.get("Cmd", []))]
         return self.buildah("run", *env, container, "--", *command, check=False, stdin=subprocess.DEVNULL)
 
-    def test_the_image_holds_the_worker_and_nothing_else(self):
+    def test_the_image_contains_only_the_worker_and_the_certificates(self):
         root = self.rootfs("worker")
         files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
         self.assertEqual(files, {"worker", "etc/ssl/certs/ca-certificates.crt"})
@@ -71,7 +71,7 @@ class Images(unittest.TestCase):
         print(f"\nthe worker's image: {size / 1e6:.1f} MB, {(root / 'worker').stat().st_size / 1e6:.1f} MB of it the program")
         self.assertLess(size, 20_000_000)
 
-    def test_the_builder_is_sent_sources_only(self):
+    def test_the_build_context_contains_only_sources(self):
         probe = self.folder / "Dockerfile.context"
         probe.write_text("FROM scratch\nCOPY . /\n")
         self.build("context", probe, ROOT, f"--ignorefile={ROOT}/crates/worker/Dockerfile.dockerignore")
@@ -81,28 +81,28 @@ class Images(unittest.TestCase):
         self.assertFalse((root / "target").exists())
         self.assertLess(sum(path.stat().st_size for path in root.rglob("*") if path.is_file()), 10_000_000)
 
-    def test_nobody_is_root(self):
+    def test_the_images_user_is_not_root(self):
         inspected = json.loads(self.buildah("inspect", "--type", "image", "localhost/worker").stdout)
         self.assertEqual(inspected["OCIv1"]["config"]["User"], "65532:65532")
 
-    def test_the_demonstration_runs(self):
+    def test_the_demonstration_job_runs_in_the_image(self):
         done = self.run_image("worker", EXECUTION_INPUT='{"message": "Hello", "processingTime": 1}')
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("Hello", json.dumps(json.loads(done.stdout.splitlines()[-1])))
 
-    def test_it_runs_read_only_and_resolves_and_trusts_by_itself(self):
+    def test_the_worker_runs_read_only_and_resolves_names_and_verifies_certificates(self):
         root = self.folder / "isolated/root"
         shutil.copytree(self.rootfs("worker"), root, symlinks=True)
         isolated = ROOT / "deploy/tests/isolated.py"
         command = ["unshare", "--net", "--mount", sys.executable, isolated, root]
         done = subprocess.run(command, capture_output=True, text=True, timeout=180)
         self.assertEqual(done.returncode, 0, done.stderr)
-        told = json.loads(done.stdout)
-        self.assertEqual(told["demo"]["code"], 0, told["demo"])
-        self.assertIsInstance(json.loads(told["demo"]["out"].splitlines()[-1]), dict)
-        self.assertEqual(told["seen"], [["dynamodb.eu-west-1.amazonaws.com", "DynamoDB_20120810.GetItem"]], told["asks"])
-        self.assertEqual(told["asks"]["code"], 125)
-        self.assertIn("there is no execution e1", told["asks"]["err"])
+        report = json.loads(done.stdout)
+        self.assertEqual(report["demo"]["code"], 0, report["demo"])
+        self.assertIsInstance(json.loads(report["demo"]["out"].splitlines()[-1]), dict)
+        self.assertEqual(report["seen"], [["dynamodb.eu-west-1.amazonaws.com", "DynamoDB_20120810.GetItem"]], report["fromTable"])
+        self.assertEqual(report["fromTable"]["code"], 125)
+        self.assertIn("there is no execution e1", report["fromTable"]["err"])
 
     def test_the_example_wraps_a_python_job(self):
         base = self.folder / "python"
@@ -111,15 +111,15 @@ class Images(unittest.TestCase):
         subprocess.run(["apt-get", "download", *PYTHON], cwd=packages, check=True, capture_output=True)
         for package in packages.iterdir():
             subprocess.run(["dpkg-deb", "--extract", package, base], check=True)
-        stand_in = self.folder / "Dockerfile.python"
-        stand_in.write_text("FROM scratch\nCOPY . /\nENV PATH=/usr/local/bin:/usr/bin:/bin\n")
-        self.build("python-stand-in", stand_in, base)
+        replacement = self.folder / "Dockerfile.python"
+        replacement.write_text("FROM scratch\nCOPY . /\nENV PATH=/usr/local/bin:/usr/bin:/bin\n")
+        self.build("python-replacement", replacement, base)
         self.build(
             "example",
             ROOT / "examples/python/Dockerfile",
             ROOT / "examples",
             "--build-arg=WORKER=localhost/worker",
-            "--build-context=docker.io/library/python:3.13-slim=container-image://localhost/python-stand-in",
+            "--build-context=docker.io/library/python:3.13-slim=container-image://localhost/python-replacement",
         )
         done = self.run_image("example", EXECUTION_INPUT='{"text": "to be or not to be"}')
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -128,12 +128,12 @@ class Images(unittest.TestCase):
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("the input has to be an object", wrong.stderr)
 
-    def test_the_functions_image_has_every_program_where_its_function_looks_for_it(self):
+    def test_the_functions_image_has_each_functions_program_at_its_entry_point(self):
         base = self.folder / "lambda"
         base.mkdir()
-        stand_in = self.folder / "Dockerfile.lambda"
-        stand_in.write_text('FROM scratch\nWORKDIR /var/task\nENTRYPOINT ["/lambda-entrypoint.sh"]\n')
-        self.build("lambda-stand-in", stand_in, base)
+        replacement = self.folder / "Dockerfile.lambda"
+        replacement.write_text('FROM scratch\nWORKDIR /var/task\nENTRYPOINT ["/lambda-entrypoint.sh"]\n')
+        self.build("lambda-replacement", replacement, base)
         functions = {
             name: resource["Properties"]["ImageConfig"]["EntryPoint"][0]
             for name, resource in image_template()["Resources"].items()
@@ -148,7 +148,7 @@ class Images(unittest.TestCase):
             "functions",
             ROOT / "deploy/functions.Dockerfile",
             built,
-            "--build-context=public.ecr.aws/lambda/provided:al2023=container-image://localhost/lambda-stand-in",
+            "--build-context=public.ecr.aws/lambda/provided:al2023=container-image://localhost/lambda-replacement",
         )
         root = self.rootfs("functions")
         for name, program in functions.items():

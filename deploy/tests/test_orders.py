@@ -1,4 +1,4 @@
-"""deploy.sh and destroy.sh one after the other, in every order, and dying at every change that they make to an account."""
+"""Runs deploy.sh and destroy.sh in every order against a simulated account, and kills them at every change that they make."""
 
 import copy
 import os
@@ -37,7 +37,7 @@ class Orders(Scripts):
         self.account.kill = lambda: os.killpg(running.pid, signal.SIGKILL)
         out, err = running.communicate(timeout=300)
         self.account.kill = None
-        self.assertNotIn("the account is wrong", err + out)
+        self.assertNotIn("the simulated account failed", err + out)
         return subprocess.CompletedProcess(command, running.returncode, out, err)
 
     def deploy(self, **environment):
@@ -52,8 +52,8 @@ class Orders(Scripts):
     def parameters(self):
         return self.account.stack["parameters"]
 
-    def dies_everywhere(self, script, start, **environment):
-        """The script, run on that account, dead at each change that it makes, before and after it."""
+    def killed_at_every_change(self, script, start, **environment):
+        """Runs the script on copies of that account, and kills it before and after each change that it makes."""
         number = 0
         while True:
             for after in (False, True):
@@ -70,7 +70,7 @@ class Orders(Scripts):
             number += 1
 
     def in_use(self):
-        """A stack that works on something."""
+        """A deployed stack with an execution and a task in flight."""
         self.deploy()
         start = copy.deepcopy(self.account)
         start.executions, start.tasks = ["arn:e1"], ["arn:t1"]
@@ -88,7 +88,7 @@ class Orders(Scripts):
         self.deploy()
         self.assertEqual(self.account.snapshot(), first)
 
-    def test_what_is_not_given_keeps_its_value(self):
+    def test_parameters_that_are_not_given_keep_their_values(self):
         self.deploy(ARCHITECTURE="x86_64", PARAMETERS="InternetEgress=true ReconcilerConcurrency=3 LogRetentionDays=90")
         first = self.account.snapshot()
         self.deploy()
@@ -98,7 +98,7 @@ class Orders(Scripts):
         self.deploy(ARCHITECTURE="arm64")
         self.assertEqual(self.parameters()["Architecture"], "arm64")
 
-    def test_destroyed_twice_nothing_is_left(self):
+    def test_destroying_leaves_nothing_and_can_be_repeated(self):
         self.deploy()
         self.account.executions, self.account.tasks = ["arn:e1"], ["arn:t1"]
         self.destroy()
@@ -107,25 +107,25 @@ class Orders(Scripts):
         self.assert_nothing_is_left()
         self.deploy()
 
-    def test_a_destroy_that_died_anywhere_is_taken_back_by_a_deployment_or_finished_by_another(self):
-        start, expected, died = self.in_use(), self.account.snapshot(), 0
-        for _ in self.dies_everywhere("destroy.sh", start):
-            died += 1
+    def test_a_killed_destroy_is_undone_by_a_deployment_or_completed_by_another_destroy(self):
+        start, expected, killed = self.in_use(), self.account.snapshot(), 0
+        for _ in self.killed_at_every_change("destroy.sh", start):
+            killed += 1
             here = copy.deepcopy(self.account)
             self.deploy()
             self.assertEqual(self.account.snapshot(), expected)
             self.use(here)
             self.destroy()
             self.assert_nothing_is_left()
-        self.assertGreaterEqual(died, 20)
+        self.assertGreaterEqual(killed, 20)
 
-    def test_a_deployment_that_died_anywhere_is_finished_by_another_or_destroyed(self):
+    def test_a_killed_deployment_is_completed_by_another_or_destroyed(self):
         for package in ("zip", "image"):
             start = Account()
             self.use(copy.deepcopy(start))
             self.deploy(PACKAGE=package)
             expected = self.account.snapshot()
-            for _ in self.dies_everywhere("deploy.sh", start, PACKAGE=package):
+            for _ in self.killed_at_every_change("deploy.sh", start, PACKAGE=package):
                 here = copy.deepcopy(self.account)
                 self.deploy(PACKAGE=package)
                 self.assertEqual(self.account.snapshot(), expected)
@@ -135,19 +135,19 @@ class Orders(Scripts):
 
     # -------------------------------------------------------------------------------------------------------- zones
 
-    def test_the_zones_have_everything(self):
+    def test_zones_are_chosen_that_offer_every_service(self):
         self.account.zones = {"eu-west-1a": "euw1-az1", "eu-west-1b": "use1-az3", "eu-west-1c": "euw1-az3", "eu-west-1d": "euw1-az4"}
         self.account.offered = dict.fromkeys(self.account.offered, list(self.account.zones)) | {"logs": ["eu-west-1b", "eu-west-1c", "eu-west-1d"]}
         self.deploy()
         self.assertEqual((self.parameters()["ZoneA"], self.parameters()["ZoneB"]), ("eu-west-1c", "eu-west-1d"))
 
     def test_a_stack_stays_in_its_zones(self):
-        """A subnet cannot move."""
+        """A subnet cannot move to another zone."""
         self.deploy(PARAMETERS="ZoneA=eu-west-1c ZoneB=eu-west-1b")
         self.deploy()
         self.assertEqual((self.parameters()["ZoneA"], self.parameters()["ZoneB"]), ("eu-west-1c", "eu-west-1b"))
 
-    def test_too_few_zones_stop_it(self):
+    def test_a_deployment_stops_if_too_few_zones_offer_every_service(self):
         self.account.offered["ecr.dkr"] = ["eu-west-1a"]
         done = self.run_once("deploy.sh")
         self.assertNotEqual(done.returncode, 0)
@@ -157,8 +157,8 @@ class Orders(Scripts):
 
     # -------------------------------------------------------------------------------------------------------- probe
 
-    def test_lambda_is_asked_for_a_durable_function_before_anything_is_built(self):
-        self.account.assumable_after = 3 # a new role takes some seconds
+    def test_a_durable_function_is_created_as_a_probe_before_anything_is_built(self):
+        self.account.assumable_after = 3 # Lambda can assume a new role only after some seconds
         self.deploy()
         self.calls = self.account.calls
         self.order(
@@ -172,7 +172,7 @@ class Orders(Scripts):
         self.assertNotIn("longhaul-probe", self.account.functions)
 
     def assert_refused(self, *words, **environment):
-        """It stops before it builds anything, says so, and leaves nothing."""
+        """The script stops before it builds anything, and says that nothing has been changed."""
         done = self.run_once("deploy.sh", **environment)
         self.assertNotEqual(done.returncode, 0)
         for word in (*words, "Nothing has been changed"):
@@ -180,19 +180,19 @@ class Orders(Scripts):
         self.assertFalse([call for call in self.account.calls if call.startswith("sam build") or "crates/worker/Dockerfile" in call])
         return done
 
-    def test_a_refused_archive_stops_it_and_leads_to_images(self):
+    def test_a_refused_archive_stops_the_deployment_and_suggests_an_image(self):
         self.account.refuses_durable = {"Zip": "InvalidParameterValueException: DurableConfig is not supported for provided.al2023"}
         self.assert_refused("is not supported", "PACKAGE=image", "AWS_REGION")
         self.assert_nothing_is_left()
         self.deploy(PACKAGE="image")
 
-    def test_a_refused_image_stops_it_and_leaves_nothing(self):
+    def test_a_refused_image_stops_the_deployment_and_leaves_nothing(self):
         self.account.refuses_durable = {"Image": "InvalidParameterValueException: DurableConfig is not supported"}
         done = self.assert_refused("is not supported", "AWS_REGION", "container images", PACKAGE="image")
         self.assertNotIn("PACKAGE=image", done.stderr)
         self.assert_nothing_is_left()
 
-    def test_a_stack_that_is_there_is_not_probed(self):
+    def test_an_existing_stack_is_updated_without_a_probe(self):
         self.deploy()
         self.deploy()
         self.assertFalse([call for call in self.account.calls if "create-function" in call])
@@ -235,7 +235,7 @@ class Orders(Scripts):
 
     # -------------------------------------------------------------------------------------------------- concurrency
 
-    def test_an_account_with_little_concurrency_has_none_reserved(self):
+    def test_concurrency_is_reserved_only_in_accounts_that_have_enough(self):
         for unreserved, expected in ((1000, ("10", "400")), (300, ("10", "0")), (10, ("0", "0"))):
             with self.subTest(unreserved):
                 self.use(Account(unreserved))

@@ -1,4 +1,4 @@
-"""Each role may do what its program calls: nothing is missing, nothing spare. And it may do it to this stack alone."""
+"""Each role has exactly the permissions that its program needs, and only for the resources of this stack."""
 
 import json
 import re
@@ -7,13 +7,13 @@ import unittest
 import rust
 from cloudformation import ROOT, Template
 
-# What Lambda, ECS and the VPC do with a role by themselves.
+# Lambda, ECS and VPC flow logs write logs with these permissions.
 WRITE_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
-# What the durable SDK calls between a function's steps.
+# The durable SDK's calls between a function's steps.
 CHECKPOINT = {"lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"}
-# How Lambda reads a queue for a function.
+# Lambda's calls to read a queue for a function.
 CONSUME = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
-# What RunTask asks for beside itself: to pass the task's two roles, and to tag the task.
+# The additional permissions that RunTask requires: to pass the task's two roles, and to tag the task.
 RUN = {"ecs:RunTask": {"iam:PassRole", "ecs:TagResource"}}
 
 
@@ -21,13 +21,13 @@ def with_implied(calls):
     return {rust.ACTIONS.get(call, call) for call in calls}.union(*(RUN.get(call, set()) for call in calls))
 
 
-# Whoever adds a role says here whose calls it is for.
+# The permissions of each role. When you add a role, add it here.
 EXPECTED = {
     "ApiRole": lambda: with_implied(rust.calls_of_crate("api")) | WRITE_LOGS,
     "SyncRole": lambda: with_implied(rust.calls_from("durable", "sync")) | CHECKPOINT | WRITE_LOGS,
     "CallbackRole": lambda: with_implied(rust.calls_from("durable", "callback")) | CHECKPOINT | WRITE_LOGS,
     "ReconcilerRole": lambda: with_implied(rust.calls_of_crate("reconciler")) | CONSUME | WRITE_LOGS,
-    # A job has its task's role too: without the table, it may only leave reports.
+    # The job's program has the role of its task. Without access to the table, it may only write reports.
     "TaskRole": lambda: {"dynamodb:PutItem"},
     "TableTaskRole": lambda: with_implied(rust.calls_of_crate("worker")),
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
@@ -42,8 +42,8 @@ EXPECTED = {
     "FlowLogRole": lambda: WRITE_LOGS | {"logs:DescribeLogGroups", "logs:DescribeLogStreams"},
 }
 
-# The only actions that know no resource, and the condition that bounds them instead.
-UNBOUND = {"ecr:GetAuthorizationToken": None, "ecs:ListTasks": {"ArnEquals": {"ecs:cluster": "<Cluster.Arn>"}}}
+# The only actions without a resource, and the condition that limits them instead.
+WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken": None, "ecs:ListTasks": {"ArnEquals": {"ecs:cluster": "<Cluster.Arn>"}}}
 
 
 def listed(one_or_more):
@@ -60,20 +60,20 @@ class Policies(unittest.TestCase):
         self.template = Template()
         self.roles = self.template.of_type("AWS::IAM::Role")
 
-    def test_every_role_is_for_known_calls(self):
+    def test_every_role_has_expected_permissions(self):
         self.assertEqual(set(self.roles), set(EXPECTED))
 
-    def test_every_call_is_understood(self):
+    def test_every_named_call_is_found_in_the_source(self):
         self.assertEqual(set().union(*rust.aws_calls().values()), rust.named_calls())
 
-    def test_none_is_missing_and_none_is_spare(self):
+    def test_each_role_has_exactly_the_permissions_that_it_needs(self):
         for role in self.roles:
             allowed = [action for it in statements(self.template, role) for action in listed(it["Action"])]
             with self.subTest(role):
                 self.assertEqual(set(allowed), EXPECTED[role]())
                 self.assertEqual(len(allowed), len(set(allowed)), "allowed twice")
 
-    def test_policies_are_written_out_and_only_allow(self):
+    def test_policies_are_inline_and_only_allow(self):
         for role, resource in self.roles.items():
             with self.subTest(role):
                 self.assertNotIn("ManagedPolicyArns", resource["Properties"])
@@ -81,7 +81,7 @@ class Policies(unittest.TestCase):
         for function in self.template.of_type("AWS::Serverless::Function").values():
             self.assertNotIn("Policies", function["Properties"], "SAM would add a managed policy")
 
-    def test_policies_name_what_is_this_stacks(self):
+    def test_policies_allow_only_resources_of_this_stack(self):
         jobs = set().union(*self.of_jobs().values())
         for role in self.roles:
             for statement in statements(self.template, role):
@@ -90,13 +90,13 @@ class Policies(unittest.TestCase):
                 for resource in listed(statement["Resource"]):
                     with self.subTest(role, statement=statement["Sid"]):
                         if resource == "*":
-                            self.assertIn(action, UNBOUND)
-                            self.assertEqual(statement.get("Condition"), UNBOUND[action])
+                            self.assertIn(action, WITHOUT_RESOURCE)
+                            self.assertEqual(statement.get("Condition"), WITHOUT_RESOURCE[action])
                         elif resource not in jobs:
                             self.assertRegex(resource, r"STACK|^<\w+\.Arn>(/index/\w+)?$")
                             self.assertNotRegex(resource.split(":", 5)[-1], r"^\*|^[a-z-]+[/:]\*")
 
-    def test_tasks_roles_are_passed_to_ecs_and_nothing_else_is(self):
+    def test_only_the_roles_of_tasks_are_passed_and_only_to_ecs(self):
         jobs = map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition"))
         roles = {job[role] for job in jobs for role in ("TaskRoleArn", "ExecutionRoleArn")} | self.table_roles()
         passed = [it for role in self.roles for it in statements(self.template, role) if "iam:PassRole" in listed(it["Action"])]
@@ -110,7 +110,7 @@ class Policies(unittest.TestCase):
         catalog = json.loads(self.template.properties("SyncFunction")["Environment"]["Variables"]["JOBS"])
         return {job["tableRole"] for job in catalog.values() if "tableRole" in job}
 
-    def test_a_task_that_does_not_use_the_table_may_only_leave_reports(self):
+    def test_a_task_that_does_not_use_the_table_may_only_write_reports(self):
         self.assertEqual(self.table_roles(), {"<TableTaskRole.Arn>"})
         for job in map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition")):
             self.assertEqual(job["TaskRoleArn"], "<TaskRole.Arn>")
@@ -121,7 +121,7 @@ class Policies(unittest.TestCase):
         self.assertEqual(report["Condition"], keys)
 
     def of_jobs(self):
-        """What each policy that names jobs has to name, by its Sid."""
+        """The resources that each policy about jobs has to name, by its Sid."""
         named = {"Run": set(), "Pull": set(), "Output": set(), "Pass": self.table_roles()}
         arn = "arn:aws:{}:us-east-1:111122223333:{}".format
         for job in map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition")):
@@ -135,7 +135,7 @@ class Policies(unittest.TestCase):
                 named["Output"].add(arn("logs", f"log-group:{log['awslogs-group']}:{stream}"))
         return named
 
-    def test_each_job_is_named_where_it_has_to_be(self):
+    def test_each_policy_about_jobs_names_every_job(self):
         for sid, resources in self.of_jobs().items():
             found = [it for role in self.roles for it in statements(self.template, role) if it["Sid"] == sid]
             self.assertTrue(found)
@@ -143,9 +143,9 @@ class Policies(unittest.TestCase):
                 with self.subTest(sid):
                     self.assertEqual(set(listed(statement["Resource"])), resources)
 
-    def test_whoever_adds_a_job_is_told_where(self):
-        told = re.search(r"((?:  #.*\n)+)  DemoTask:", (ROOT / "template.yaml").read_text())[1]
-        self.assertEqual(re.findall(r"^  #   (\w+) ", told, re.M), ["JOBS", *self.of_jobs()])
+    def test_the_comment_about_adding_a_job_lists_every_place(self):
+        comment = re.search(r"((?:  #.*\n)+)  DemoTask:", (ROOT / "template.yaml").read_text())[1]
+        self.assertEqual(re.findall(r"^  #   (\w+) ", comment, re.M), ["JOBS", *self.of_jobs()])
 
     def test_functions_are_invoked_by_their_alias(self):
         for who in ("Api", "Reconciler"):
@@ -155,21 +155,21 @@ class Policies(unittest.TestCase):
             for arn in start["Resource"]:
                 self.assertRegex(arn, r":function:STACK-(sync|callback|reconciler):live$")
 
-    def test_endpoints_let_through_what_tasks_may_do(self):
+    def test_vpc_endpoints_allow_what_tasks_may_do(self):
         allowed = {
             action
             for role in ("TaskRole", "TableTaskRole", "TaskExecutionRole")
             for it in statements(self.template, role)
             for action in listed(it["Action"])
         }
-        through = {
+        by_endpoints = {
             action
             for name in self.template.of_type("AWS::EC2::VPCEndpoint")
             for it in self.template.properties(name)["PolicyDocument"]["Statement"]
             for action in listed(it["Action"])
         }
-        # S3 is where ECR's download URLs lead.
-        self.assertEqual(through, allowed | {"s3:GetObject"})
+        # ECR's download URLs lead to S3.
+        self.assertEqual(by_endpoints, allowed | {"s3:GetObject"})
 
 
 if __name__ == "__main__":

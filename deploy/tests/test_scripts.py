@@ -1,4 +1,4 @@
-"""deploy.sh and destroy.sh, run against tools that only note how they were called."""
+"""Runs deploy.sh and destroy.sh with stubs of the tools that record how they are called."""
 
 import pathlib
 import shutil
@@ -14,10 +14,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 SESSION = botocore.session.get_session()
 
-# What a system has anyway, of which the scripts use some.
+# The system's programs that the scripts use.
 SYSTEM = ("bash", "cat", "date", "dirname", "env", "git", "grep", "mkdir", "mktemp", "printf", "rm", "sed", "sleep", "tr")
 
-# Each tool notes its arguments, then looks for an answer: a file named after what its arguments begin with.
+# Each stub records its arguments. It then prints the first answer whose beginning matches them, and exits with its exit code.
 STUB = """#!/usr/bin/env bash
 echo "{tool} $*" >> "$STUBS/calls"
 for answer in "$STUBS/answers/"*; do
@@ -33,14 +33,13 @@ DIGEST = "sha256:" + "1" * 64
 REPOSITORY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/longhaul-worker"
 
 
-
 def executions(function, qualifier="", statuses="RUNNING"):
-    """Looks for durable executions."""
+    """The call that lists durable executions."""
     query = f"{qualifier}--query DurableExecutions[].DurableExecutionArn --output text --statuses {statuses}"
     return f"aws lambda list-durable-executions-by-function --function-name longhaul-{function} {query}"
 
 
-# What a working account says.
+# The answers of a working account.
 ANSWERS = {
     "aws sts get-caller-identity": (0, "111122223333"),
     "aws ec2 describe-subnets": (0, "eu-west-1b"),
@@ -97,11 +96,11 @@ class Scripts(unittest.TestCase):
         (self.stubs / "bin").mkdir()
         for program in SYSTEM:
             (self.stubs / "bin" / program).symlink_to(shutil.which(program))
-        # The one that runs this, which has what deploy/requirements.txt installs.
+        # The Python that runs this test, which has the packages of deploy/requirements.txt.
         self.write("python3", f'#!/usr/bin/env bash\nexec "{sys.executable}" "$@"\n')
         for tool in ("aws", "sam", "cargo", "cargo-lambda", "docker"):
             self.install(tool)
-        # The tree, as far as the scripts read it, with something built.
+        # The parts of the source tree that the scripts read, with a built program.
         self.tree = self.stubs / "tree"
         (self.tree / ".aws-sam/build/ApiFunction").mkdir(parents=True)
         (self.tree / ".aws-sam/build/ApiFunction/bootstrap").write_text("program")
@@ -125,9 +124,9 @@ class Scripts(unittest.TestCase):
     def run_script(self, script, answers=(), **environment):
         folder = self.stubs / "answers"
         folder.mkdir()
-        # The longest beginning first: it says the most.
-        told = sorted((ANSWERS | dict(answers)).items(), key=lambda it: -len(it[0]))
-        for number, (begin, (code, text)) in enumerate(told):
+        # The longest beginning comes first, because it is the most specific.
+        by_length = sorted((ANSWERS | dict(answers)).items(), key=lambda it: -len(it[0]))
+        for number, (begin, (code, text)) in enumerate(by_length):
             (folder / f"{number:02}").write_text(f"{begin}\n{code}\n{text}\n")
         env = {"PATH": str(self.stubs / "bin"), "STUBS": str(self.stubs), "AWS_REGION": "eu-west-1"} | environment
         done = subprocess.run(
@@ -146,72 +145,72 @@ class Scripts(unittest.TestCase):
     def assert_stopped(self, done, *words):
         self.assertNotEqual(done.returncode, 0)
         self.assertEqual(self.changes, [])
-        self.assertEqual(done.stdout, "", "it began")
+        self.assertEqual(done.stdout, "", "the script has begun to work")
         self.assertRegex(done.stderr, r"^error: .*Nothing has been changed\.")
         for word in words:
             self.assertIn(word, done.stderr)
 
     def order(self, *begins):
-        """The calls that begin so were made, each after the one before."""
+        """Calls with these beginnings were made in this order."""
         at = -1
         for begin in begins:
             at = next((n for n, call in enumerate(self.calls) if n > at and call.startswith(begin)), None)
-            self.assertIsNotNone(at, f"no {begin!r} in its place in {self.calls}")
+            self.assertIsNotNone(at, f"no {begin!r} at its position in {self.calls}")
 
 
 class Deploy(Scripts):
-    def test_each_missing_tool_stops_it(self):
+    def test_a_missing_tool_stops_the_deployment(self):
         for tool in ("aws", "sam", "cargo", "cargo-lambda", "git"):
             with self.subTest(tool):
                 self.setUp()
                 self.remove(tool)
                 self.assert_stopped(self.run_script("deploy.sh"), tool)
 
-    def test_no_engine_stops_it(self):
+    def test_a_missing_container_engine_stops_the_deployment(self):
         self.remove("docker")
         self.assert_stopped(self.run_script("deploy.sh"), "docker, podman or buildah")
 
-    def test_a_sleeping_docker_stops_it(self):
+    def test_a_docker_engine_that_does_not_answer_stops_the_deployment(self):
         done = self.run_script("deploy.sh", {"docker info": (1, "cannot connect")})
         self.assert_stopped(done, "engine does not answer")
 
-    def test_podman_stands_in_for_docker(self):
+    def test_podman_is_used_if_docker_does_not_answer(self):
         self.install("podman")
         done = self.run_script("deploy.sh", {"docker info": (1, "cannot connect")})
         self.assertEqual(done.returncode, 0, done.stderr)
         self.order("podman build --platform linux/arm64", "podman login", "podman push")
         self.assertFalse([call for call in self.calls if call.startswith("docker") and call != "docker info"])
 
-    def test_no_credentials_stop_it(self):
+    def test_missing_credentials_stop_the_deployment(self):
         done = self.run_script("deploy.sh", {"aws sts get-caller-identity": (255, "Unable to locate credentials")})
         self.assert_stopped(done, "credentials", "Unable to locate credentials")
 
-    def test_no_region_stops_it(self):
+    def test_a_missing_region_stops_the_deployment(self):
         self.assert_stopped(self.run_script("deploy.sh", AWS_REGION=None), "Region")
 
-    def test_nonsense_stops_it(self):
+    def test_an_invalid_variable_stops_the_deployment(self):
         for wrong in ({"ARCHITECTURE": "mips"}, {"PACKAGE": "tar"}, {"JWT_ISSUER": "https://i"}, {"JWT_AUDIENCE": "a"}, {"STACK": "My_Stack"}):
             with self.subTest(wrong):
                 self.setUp()
                 self.assert_stopped(self.run_script("deploy.sh", **wrong), *wrong)
 
-    def test_the_image_of_the_functions_is_no_parameter_to_give(self):
+    def test_the_parameter_function_image_is_refused(self):
         self.assert_stopped(self.run_script("deploy.sh", PARAMETERS=f"FunctionImage={REPOSITORY}@{DIGEST}"), "PACKAGE=image")
 
-    def test_an_image_of_the_functions_that_cannot_be_built_stops_it(self):
-        """Such as one whose base cannot be pulled. It is tried with the probe, before the rest is built."""
+    def test_a_functions_image_that_cannot_be_built_stops_the_deployment(self):
+        """For example because its base image cannot be pulled. The probe builds it first, before everything else."""
         failing = {STATUS: (0, "REVIEW_IN_PROGRESS\tNone"), "docker build": (1, "it broke")}
         done = self.run_script("deploy.sh", failing, PACKAGE="image")
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(done.stderr, "cannot build the functions' image.*Nothing has been changed")
         self.assertEqual(self.changes, [])
 
-    def test_images_need_a_python_that_reads_the_template(self):
+    def test_deploying_images_requires_python_with_pyyaml(self):
         self.write("python3", "#!/usr/bin/env bash\nexit 1\n")
         answers = {STATUS: (0, "REVIEW_IN_PROGRESS\tNone")}
         self.assert_stopped(self.run_script("deploy.sh", answers, PACKAGE="image"), "PyYAML")
 
-    def test_a_stack_that_cannot_be_updated_stops_it(self):
+    def test_a_stack_that_cannot_be_updated_stops_the_deployment(self):
         for status, word in {
             "ROLLBACK_COMPLETE": "CONFIRM=longhaul make destroy",
             "ROLLBACK_FAILED": "CONFIRM=longhaul make destroy",
@@ -225,7 +224,7 @@ class Deploy(Scripts):
                 self.assert_stopped(self.run_script("deploy.sh", {STATUS: (0, f"{status}\tNone")}), status, word)
                 self.assertFalse([call for call in self.calls if call.startswith("docker build")])
 
-    def test_a_stack_that_is_not_there_or_has_nothing_yet_is_deployed(self):
+    def test_a_stack_is_created_if_there_is_none_or_an_empty_one(self):
         absent = (254, "An error occurred (ValidationError): Stack with id longhaul does not exist")
         stack = "aws cloudformation describe-stacks --stack-name longhaul"
         for answers in ({stack: absent, STATUS: absent}, {STATUS: (0, "REVIEW_IN_PROGRESS\tNone")}):
@@ -235,22 +234,22 @@ class Deploy(Scripts):
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.order("sam deploy")
 
-    def test_an_unclear_answer_about_the_stack_stops_it(self):
+    def test_an_unexpected_error_about_the_stack_stops_the_deployment(self):
         done = self.run_script("deploy.sh", {"aws cloudformation describe-stacks --stack-name longhaul": (254, "AccessDenied")})
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("AccessDenied", done.stderr)
         self.assertEqual((done.stdout, self.changes), ("", []))
 
     def deployment(self, status):
-        """What names the versions that are published."""
+        """The parameter Deployment, which is part of each published version."""
         self.setUp()
         done = self.run_script("deploy.sh", {STATUS: (0, status)})
         self.assertEqual(done.returncode, 0, done.stderr)
         (deploy,) = [call for call in self.calls if call.startswith("sam deploy")]
         return deploy.split("Deployment=")[1]
 
-    def test_what_was_rolled_back_is_another_deployment(self):
-        """Lambda retains the versions that it published, and publishes no equal ones."""
+    def test_a_deployment_after_a_rollback_publishes_new_versions(self):
+        """Lambda keeps the versions that the rolled-back deployment published, and does not publish an identical version again."""
         good, again, rolled_back, rolled_back_again = map(
             self.deployment,
             (
@@ -263,7 +262,7 @@ class Deploy(Scripts):
         self.assertEqual(good, again)
         self.assertEqual(len({good, rolled_back, rolled_back_again}), 3)
 
-    def test_the_role_that_ecs_needs_is_made_where_it_is_missing(self):
+    def test_the_service_linked_role_of_ecs_is_created_if_it_is_missing(self):
         absent = (254, "An error occurred (NoSuchEntity) when calling the GetRole operation")
         done = self.run_script("deploy.sh", {"aws iam get-role": absent})
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -276,11 +275,11 @@ class Deploy(Scripts):
             "sam deploy",
         )
 
-    def test_a_role_that_is_there_is_left_alone(self):
+    def test_an_existing_role_is_not_created_again(self):
         self.assertEqual(self.run_script("deploy.sh").returncode, 0)
         self.assertFalse([call for call in self.calls if call.startswith("aws iam create")])
 
-    def test_who_may_not_look_at_roles_goes_on(self):
+    def test_the_deployment_continues_without_the_permission_to_read_roles(self):
         for made in ("InvalidInput: Service role name AWSServiceRoleForECS has been taken in this account", "AccessDenied"):
             with self.subTest(made):
                 self.setUp()
@@ -289,7 +288,7 @@ class Deploy(Scripts):
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual("Cannot check whether this account has" in done.stdout, made == "AccessDenied")
 
-    def test_who_may_not_make_a_role_that_is_missing_is_told_how(self):
+    def test_without_the_permission_to_create_a_missing_role_the_error_names_the_command(self):
         answers = {"aws iam get-role": (254, "NoSuchEntity"), "aws iam create-service-linked-role": (254, "AccessDenied")}
         done = self.run_script("deploy.sh", answers)
         self.assertNotEqual(done.returncode, 0)
@@ -297,7 +296,7 @@ class Deploy(Scripts):
             self.assertIn(word, done.stderr)
         self.assertEqual([call for call in self.changes if not call.startswith("aws iam")], [])
 
-    def test_it_looks_then_builds_then_changes(self):
+    def test_the_deployment_checks_then_builds_then_changes_the_account(self):
         done = self.run_script("deploy.sh")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.order(
@@ -320,19 +319,19 @@ class Deploy(Scripts):
         self.assertIn("https://api.example/executions/sync", done.stdout)
         self.assertIn('--aws-sigv4 "aws:amz:eu-west-1:execute-api"', done.stdout)
 
-    def test_a_missing_repository_is_made_before_the_push(self):
+    def test_a_missing_repository_is_created_before_the_push(self):
         absent = (254, "An error occurred (RepositoryNotFoundException) when calling DescribeRepositories")
         done = self.run_script("deploy.sh", {"aws ecr describe-repositories": absent})
         self.assertEqual(done.returncode, 0, done.stderr)
         self.order("sam build", "aws ecr create-repository --repository-name longhaul-worker", "docker push")
 
-    def test_an_unclear_answer_about_the_repository_stops_it(self):
+    def test_an_unexpected_error_about_the_repository_stops_the_deployment(self):
         done = self.run_script("deploy.sh", {"aws ecr describe-repositories": (254, "AccessDeniedException")})
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("AccessDeniedException", done.stderr)
         self.assertEqual(self.changes, [])
 
-    def test_everything_that_is_said_reaches_the_stack(self):
+    def test_every_given_parameter_reaches_the_stack(self):
         done = self.run_script(
             "deploy.sh",
             {"aws cloudformation describe-stacks": (0, "JWT")}
@@ -349,7 +348,7 @@ class Deploy(Scripts):
             self.assertIn(f" {word}", deploy)
         self.assertIn("Authorization: Bearer $TOKEN".lower(), done.stdout.lower())
 
-    def test_a_failure_in_the_middle_is_the_end(self):
+    def test_a_failed_command_ends_the_deployment(self):
         steps = ("docker build", "sam build", "docker login", "docker push", "aws ecr describe-images", "sam deploy")
         for step, after in zip(steps, (*steps[1:], "aws lambda get-function-concurrency")):
             with self.subTest(step):
@@ -357,30 +356,30 @@ class Deploy(Scripts):
                 done = self.run_script("deploy.sh", {step: (1, "it broke")})
                 self.assertNotEqual(done.returncode, 0)
                 self.assertNotIn("A first execution", done.stdout)
-                self.assertFalse([call for call in self.calls if call.startswith(after)], "it went on")
+                self.assertFalse([call for call in self.calls if call.startswith(after)], "the script continued")
                 if step.endswith("build"):
                     self.assertEqual(self.changes, [])
 
 
 class Destroy(Scripts):
-    def test_each_missing_tool_stops_it(self):
+    def test_a_missing_tool_stops_the_script(self):
         for tool in ("aws", "sam"):
             with self.subTest(tool):
                 self.setUp()
                 self.remove(tool)
                 self.assert_stopped(self.run_script("destroy.sh", CONFIRM="longhaul"), tool)
 
-    def test_no_credentials_stop_it(self):
+    def test_missing_credentials_stop_the_script(self):
         done = self.run_script("destroy.sh", {"aws sts get-caller-identity": (255, "Expired")}, CONFIRM="longhaul")
         self.assert_stopped(done, "credentials", "Expired")
 
-    def test_it_wants_to_be_told(self):
+    def test_destroying_requires_a_confirmation(self):
         self.assert_stopped(self.run_script("destroy.sh"), "CONFIRM=longhaul")
 
-    def test_another_name_is_not_enough(self):
+    def test_the_confirmation_must_be_the_stacks_name(self):
         self.assert_stopped(self.run_script("destroy.sh", CONFIRM="yes"), "longhaul")
 
-    def test_it_stops_what_runs_then_deletes_everything(self):
+    def test_executions_and_tasks_are_stopped_before_everything_is_deleted(self):
         done = self.run_script("destroy.sh", CONFIRM="longhaul")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.order(
@@ -402,28 +401,28 @@ class Destroy(Scripts):
         )
         self.assertEqual(len([call for call in self.calls if call.startswith("aws logs delete")]), 1)
 
-    def test_a_client_that_knows_no_durable_executions_stops_it(self):
+    def test_an_aws_cli_without_durable_executions_stops_the_script(self):
         answers = {"aws lambda stop-durable-execution --generate-cli-skeleton": (252, "Invalid choice")}
         self.assert_stopped(self.run_script("destroy.sh", answers, CONFIRM="longhaul"), "update it")
 
-    def stops(self):
+    def stopped_executions(self):
         begin = "aws lambda stop-durable-execution --durable-execution-arn "
         return [call.removeprefix(begin).split()[0] for call in self.calls if call.startswith(begin)]
 
-    def test_what_was_paused_is_stopped_too(self):
+    def test_paused_executions_are_stopped_too(self):
         answers = {executions("callback", statuses="PAUSING PAUSED"): (0, "arn:p1")}
         done = self.run_script("destroy.sh", answers, CONFIRM="longhaul")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(self.stops(), ["arn:e1", "arn:e2", "arn:e3", "arn:p1"])
+        self.assertEqual(self.stopped_executions(), ["arn:e1", "arn:e2", "arn:e3", "arn:p1"])
 
-    def test_a_lambda_that_knows_no_pause_is_no_failure(self):
+    def test_a_region_without_paused_executions_can_be_destroyed(self):
         unknown = (254, "ValidationException: Member must satisfy enum value set: [RUNNING, SUCCEEDED, FAILED, TIMED_OUT, STOPPED]")
         answers = {executions("sync", statuses="PAUSING PAUSED"): unknown}
         done = self.run_script("destroy.sh", answers, CONFIRM="longhaul")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(self.stops(), ["arn:e1", "arn:e2", "arn:e3"])
+        self.assertEqual(self.stopped_executions(), ["arn:e1", "arn:e2", "arn:e3"])
 
-    def test_an_execution_that_has_ended_meanwhile_is_no_failure(self):
+    def test_an_execution_that_ends_before_it_is_stopped_is_not_an_error(self):
         stop, get = (f"aws lambda {it}-durable-execution --durable-execution-arn arn:e1" for it in ("stop", "get"))
         for answers in (
             {stop: (254, "InvalidParameterValueException: has ended"), get: (0, "SUCCEEDED")},
@@ -435,7 +434,7 @@ class Destroy(Scripts):
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.order(stop, "aws lambda stop-durable-execution --durable-execution-arn arn:e2", "sam delete")
 
-    def test_an_execution_that_goes_on_is_the_end(self):
+    def test_an_execution_that_cannot_be_stopped_ends_the_script(self):
         stop, get = (f"aws lambda {it}-durable-execution --durable-execution-arn arn:e1" for it in ("stop", "get"))
         for state in ((0, "RUNNING"), (254, "AccessDenied")):
             with self.subTest(state):
@@ -445,7 +444,7 @@ class Destroy(Scripts):
                 self.assertIn("cannot stop arn:e1: AccessDenied", done.stderr)
                 self.assertFalse([call for call in self.calls if call.startswith("sam delete")])
 
-    def test_what_cannot_be_listed_is_the_end(self):
+    def test_executions_that_cannot_be_listed_end_the_script(self):
         for call in (executions("sync"), "aws lambda list-versions-by-function"):
             with self.subTest(call):
                 self.setUp()
@@ -453,7 +452,7 @@ class Destroy(Scripts):
                 self.assertNotEqual(self.run_script("destroy.sh", answers, CONFIRM="longhaul").returncode, 0)
                 self.assertFalse([call for call in self.calls if call.startswith("sam delete")])
 
-    def test_what_is_gone_already_is_no_failure(self):
+    def test_destroying_a_stack_that_does_not_exist_succeeds(self):
         done = self.run_script(
             "destroy.sh",
             {
@@ -467,21 +466,21 @@ class Destroy(Scripts):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.changes, [])
 
-    def test_a_failure_in_the_middle_is_the_end(self):
+    def test_a_failed_command_ends_the_script(self):
         done = self.run_script("destroy.sh", {"sam delete": (1, "it broke")}, CONFIRM="longhaul")
         self.assertNotEqual(done.returncode, 0)
         self.assertFalse([call for call in self.calls if call.startswith("aws ecr delete")])
 
 
 class Calls(Scripts):
-    # What the client does with a service's API instead of passing it through, and what it takes with every call.
-    OWN = {"ecr get-login-password", "ecs wait", "lambda wait", "configure get"}
-    EVERYWHERE = {"query", "output", "generate-cli-skeleton"}
+    # Commands of the AWS CLI that are not operations of an API, and options that every command has.
+    CLI_COMMANDS = {"ecr get-login-password", "ecs wait", "lambda wait", "configure get"}
+    CLI_OPTIONS = {"query", "output", "generate-cli-skeleton"}
 
-    def known(self, call):
-        """The call is one of AWS's, with parameters that it has."""
+    def assert_known(self, call):
+        """The call is an AWS operation, and all its options are parameters of that operation."""
         _, service, command, *rest = call.split()
-        if f"{service} {command}" in self.OWN:
+        if f"{service} {command}" in self.CLI_COMMANDS:
             return
         model = SESSION.get_service_model(service)
         operations = {botocore.xform_name(name, "-"): name for name in model.operation_names}
@@ -490,9 +489,9 @@ class Calls(Scripts):
         parameters = {botocore.xform_name(name, "-"): shape for name, shape in members.items()}
         parameters |= {f"no-{name}": shape for name, shape in parameters.items() if shape.type_name == "boolean"}
         options = [word.removeprefix("--") for word in rest if word.startswith("--")]
-        self.assertLessEqual(set(options), {*parameters, *self.EVERYWHERE})
+        self.assertLessEqual(set(options), {*parameters, *self.CLI_OPTIONS})
 
-    def test_each_is_one_that_aws_knows(self):
+    def test_each_call_is_an_aws_operation_with_its_parameters(self):
         absent = {"aws iam get-role": (254, "NoSuchEntity"), "aws ecr describe-repositories": (254, "RepositoryNotFoundException")}
         stop = {"aws lambda stop-durable-execution --durable-execution-arn arn:e1": (254, "it has ended")}
         ended = {"aws lambda get-durable-execution": (0, "SUCCEEDED")}
@@ -503,7 +502,7 @@ class Calls(Scripts):
             for call in self.calls:
                 if call.startswith("aws "):
                     with self.subTest(call):
-                        self.known(call)
+                        self.assert_known(call)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What template.yaml promises, and what it must have in common with the code."""
+"""Tests the guarantees of template.yaml, and that it agrees with the code."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ SCAN = ROOT / "target/checkov.json"
 
 
 def transformed(raw=None, **parameters):
-    """The resources that SAM makes of a template, which is template.yaml if none is given."""
+    """The resources after SAM's transform of a template. The default is template.yaml."""
     if raw is None:
         raw = yaml_parse((ROOT / "template.yaml").read_text())
         for resource in raw["Resources"].values():
@@ -26,7 +26,7 @@ def transformed(raw=None, **parameters):
                 resource["Properties"]["CodeUri"] = "s3://bucket/key"
     values = Template(**parameters).parameters
     session = boto3.Session(region_name="us-east-1")
-    with contextlib.redirect_stderr(io.StringIO()):  # it wants to send metrics
+    with contextlib.redirect_stderr(io.StringIO()):  # the translator complains that it cannot send metrics
         return Translator({}, Parser(), boto_session=session).translate(raw, values)["Resources"]
 
 
@@ -47,9 +47,9 @@ def default_of(function):
 
 
 class Environment(unittest.TestCase):
-    def test_functions_get_what_their_configuration_reads(self):
+    def test_functions_have_the_variables_that_their_configuration_reads(self):
         for name, crate in FUNCTIONS.items():
-            text = (ROOT / crate / "src/config.rs").read_text()
+            text = (ROOT / "crates" / crate / "src/config.rs").read_text()
             read = {variable: how for how, variable in re.findall(r'env\s*\.(\w+)\(\s*"(\w+)"', text)}
             needed = {variable for variable, how in read.items() if how in ("required", "parsed", "json", "list")}
             given = set(Template().properties(name)["Environment"]["Variables"])
@@ -74,7 +74,7 @@ class Environment(unittest.TestCase):
                 }
                 self.assertEqual(prefix, task.get("logStreamPrefix", default_of("default_stream_prefix")))
 
-    def test_the_table_is_the_one_that_the_code_knows(self):
+    def test_the_tables_key_and_ttl_are_those_of_the_code(self):
         item = (ROOT / "crates/aws/src/executions/item.rs").read_text()
         table = Template().properties("Table")
         key = re.search(r'const KEY: &str = "(\w+)"', item)[1]
@@ -82,19 +82,18 @@ class Environment(unittest.TestCase):
         expires = re.search(r'const EXPIRES: &str = "(\w+)"', item)[1]
         self.assertEqual(table["TimeToLiveSpecification"], {"AttributeName": expires, "Enabled": True})
 
-
-    def test_the_indexes_are_those_that_the_code_asks(self):
-        asked = {"active": ("crates/aws/src/executions.rs", "ACTIVE"), "byOwner": ("crates/aws/src/executions/listing.rs", "INDEX")}
+    def test_the_indexes_are_those_that_the_code_queries(self):
+        queried = {"active": ("crates/aws/src/executions.rs", "ACTIVE"), "byOwner": ("crates/aws/src/executions/listing.rs", "INDEX")}
         indexes = Template().properties("Table")["GlobalSecondaryIndexes"]
-        self.assertEqual({index["IndexName"] for index in indexes}, set(asked))
+        self.assertEqual({index["IndexName"] for index in indexes}, set(queried))
         for index in indexes:
-            path, name = asked[index["IndexName"]]
+            path, name = queried[index["IndexName"]]
             code = (ROOT / path).read_text()
             self.assertEqual(index["IndexName"], re.search(rf'const {name}: &str = "(\w+)"', code)[1])
             for key in index["KeySchema"]:
                 self.assertRegex(code, rf'"[^"]*\b{key["AttributeName"]}\b')
 
-    def test_what_a_list_shows_is_in_its_index(self):
+    def test_the_index_of_the_list_has_every_attribute_that_the_list_shows(self):
         code = (ROOT / "crates/aws/src/executions/listing.rs").read_text()
         entry = re.search(r"struct Entry \{(.*?)\n\}", code, re.S)[1]
         shown = {re.sub(r"_(\w)", lambda it: it[1].upper(), name) for name in re.findall(r"^    (\w+):", entry, re.M)}
@@ -106,12 +105,12 @@ class Environment(unittest.TestCase):
 
 
 class Events(unittest.TestCase):
-    def test_what_ends_is_told_and_what_is_not_told_is_looked_for(self):
+    def test_rules_send_events_of_ended_tasks_and_workflows_and_schedule_the_sweep(self):
         template = Template()
         rules = {name: template.properties(name) for name in template.of_type("AWS::Events::Rule")}
         self.assertEqual({name: rule["Targets"][0]["Arn"].split(":")[-2:] for name, rule in rules.items()}, {
-            "TaskStopped": ["<Notices.Arn>"],
-            "WorkflowEnded": ["<Notices.Arn>"],
+            "TaskStopped": ["<EventQueue.Arn>"],
+            "WorkflowEnded": ["<EventQueue.Arn>"],
             "Sweep": ["STACK-reconciler", "live"],
         })  # fmt: skip
         code = (ROOT / "crates/reconciler/src/events.rs").read_text()
@@ -121,8 +120,8 @@ class Events(unittest.TestCase):
         self.assertEqual(rules["TaskStopped"]["EventPattern"]["detail"]["clusterArn"], ["<Cluster.Arn>"])
         self.assertEqual(rules["Sweep"]["ScheduleExpression"], "rate(1 minute)")
 
-    def test_who_may_invoke_is_named_by_its_arn_alone(self):
-        """EventBridge's invocations fail, untold, where a permission asks for their account too."""
+    def test_permissions_to_invoke_name_the_callers_arn_only(self):
+        """With SourceAccount in the permission, EventBridge's invocations fail without an error message."""
         template = Template()
         permissions = {name: template.properties(name) for name in template.of_type("AWS::Lambda::Permission")}
         self.assertEqual({name: it["SourceArn"] for name, it in permissions.items()}, {
@@ -132,12 +131,12 @@ class Events(unittest.TestCase):
         for permission in permissions.values():
             self.assertNotIn("SourceAccount", permission)
 
-    def test_one_bad_notice_holds_nothing_up(self):
+    def test_one_invalid_message_does_not_block_the_others(self):
         template = Template()
-        mapping = template.properties("NoticesReachReconciler")
+        mapping = template.properties("EventQueueReachesReconciler")
         self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
-        queue = template.properties("Notices")
-        self.assertEqual(queue["RedrivePolicy"]["deadLetterTargetArn"], "<DeadNotices.Arn>")
+        queue = template.properties("EventQueue")
+        self.assertEqual(queue["RedrivePolicy"]["deadLetterTargetArn"], "<DeadEvents.Arn>")
         self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * template.properties("ReconcilerFunction")["Timeout"])
 
 
@@ -147,86 +146,86 @@ class Alarms(unittest.TestCase):
         return {name: template.properties(name) for name in template.of_type("AWS::CloudWatch::Alarm")}
 
     def watched(self, alarm):
-        """Name and dimension of what an alarm watches."""
+        """The names and dimensions of an alarm's metrics."""
         metrics = [it["MetricStat"]["Metric"] for it in alarm.get("Metrics", []) if "MetricStat" in it] or [alarm]
         for metric in metrics:
             (dimension,) = metric["Dimensions"]
             yield f"{metric['Namespace']} {metric['MetricName']}", dimension["Name"], dimension["Value"]
 
-    def test_what_nobody_would_notice_is_watched(self):
+    def test_failures_without_another_symptom_have_an_alarm(self):
         watched = {name: list(self.watched(alarm)) for name, alarm in self.alarms().items()}
         self.assertEqual(watched, {
             "SweepFails": [("AWS/Lambda Errors", "FunctionName", "STACK-reconciler")],
             "SweepStops": [("AWS/Lambda Invocations", "FunctionName", "STACK-reconciler")],
-            "NoticesWait": [("AWS/SQS ApproximateAgeOfOldestMessage", "QueueName", "<Notices.QueueName>")],
-            "NoticesDie": [("AWS/SQS ApproximateNumberOfMessagesVisible", "QueueName", "<DeadNotices.QueueName>")],
+            "EventsWait": [("AWS/SQS ApproximateAgeOfOldestMessage", "QueueName", "<EventQueue.QueueName>")],
+            "DeadEventsExist": [("AWS/SQS ApproximateNumberOfMessagesVisible", "QueueName", "<DeadEvents.QueueName>")],
             "ApiFails": [("AWS/ApiGateway 5xx", "ApiId", "<Api>"), ("AWS/ApiGateway Count", "ApiId", "<Api>")],
         })  # fmt: skip
 
-    def test_they_are_there_without_a_topic_and_tell_it_if_there_is_one(self):
+    def test_alarms_exist_without_a_topic_and_notify_one_if_it_is_given(self):
         topic = "arn:aws:sns:us-east-1:111122223333:oncall"
-        quiet, loud = self.alarms(), self.alarms(AlarmTopic=topic)
-        self.assertEqual(set(quiet), set(loud))
-        for name in loud:
-            self.assertFalse([key for key in quiet[name] if key.endswith("Actions")])
-            self.assertEqual(loud[name]["AlarmActions"], [topic])
+        without, with_topic = self.alarms(), self.alarms(AlarmTopic=topic)
+        self.assertEqual(set(without), set(with_topic))
+        for name in with_topic:
+            self.assertFalse([key for key in without[name] if key.endswith("Actions")])
+            self.assertEqual(with_topic[name]["AlarmActions"], [topic])
 
-    def test_only_a_topics_arn_is_taken(self):
+    def test_the_alarm_topic_must_be_the_arn_of_a_topic(self):
         allowed = Template().raw["Parameters"]["AlarmTopic"]["AllowedPattern"]
         for arn in ("", "arn:aws:sns:eu-west-1:111122223333:on_call-1", "arn:aws-us-gov:sns:us-gov-west-1:111122223333:t"):
             self.assertRegex(arn, allowed)
         for wrong in ("oncall", "arn:aws:sqs:eu-west-1:111122223333:q", "arn:aws:sns:eu-west-1:111122223333:t:subscription"):
             self.assertNotRegex(wrong, allowed)
 
-    def test_no_data_means_something_where_there_always_is_some(self):
+    def test_missing_data_matters_only_for_the_metric_that_always_has_data(self):
         for name, alarm in self.alarms(AlarmTopic="arn:aws:sns:us-east-1:111122223333:oncall").items():
             always = name == "SweepStops"
             self.assertEqual(alarm["TreatMissingData"], "missing" if always else "notBreaching")
             self.assertEqual("InsufficientDataActions" in alarm, always)
 
-    def test_one_bad_notice_is_no_alarm_until_it_is_dead(self):
-        """SQS counts it for its first three tries alone."""
-        alarm = self.alarms()["NoticesWait"]
-        again = Template().properties("Notices")["VisibilityTimeout"]
-        self.assertGreater(alarm["Threshold"], again, "a try that failed once is no alarm")
-        too_old = 3 * again - alarm["Threshold"]
-        # Two periods more than fit into a time can have a part in it.
+    def test_one_invalid_message_raises_no_alarm_before_it_is_dead_lettered(self):
+        """SQS includes a message in ApproximateAgeOfOldestMessage only until it has been received three times."""
+        alarm = self.alarms()["EventsWait"]
+        retry_delay = Template().properties("EventQueue")["VisibilityTimeout"]
+        self.assertGreater(alarm["Threshold"], retry_delay, "one failed delivery must not raise an alarm")
+        too_old = 3 * retry_delay - alarm["Threshold"]
+        # A time span can overlap with up to two more periods than fit into it.
         self.assertLessEqual(too_old, (alarm["EvaluationPeriods"] - 2) * alarm["Period"])
 
-    def test_one_sweep_that_fails_is_no_alarm(self):
+    def test_one_failed_sweep_raises_no_alarm(self):
         alarm = self.alarms()["SweepFails"]
         self.assertEqual(alarm["Period"], 60)
         self.assertGreater(alarm["EvaluationPeriods"], 1)
 
 
 class Reconciler(unittest.TestCase):
-    def test_sweeps_do_not_pile_up(self):
-        """One that did not run in a minute is followed by another anyway."""
+    def test_a_late_sweep_is_dropped(self):
+        """The next sweep starts after a minute anyway."""
         template = Template()
         late = {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
         self.assertEqual(template.properties("ReconcilerFunction")["EventInvokeConfig"], late)
         (target,) = template.properties("Sweep")["Targets"]
         self.assertEqual(target["RetryPolicy"], late)
         (config,) = [it["Properties"] for it in transformed().values() if it["Type"] == "AWS::Lambda::EventInvokeConfig"]
-        self.assertEqual(config["Qualifier"], "live", "it is the alias that is invoked")
+        self.assertEqual(config["Qualifier"], "live", "the rule invokes the alias")
 
-    def test_concurrency_is_reserved_where_that_is_asked_for(self):
-        quiet, given = Template(), Template(ApiConcurrency="400", ReconcilerConcurrency="20")
+    def test_concurrency_is_reserved_only_if_a_parameter_says_so(self):
+        default, given = Template(), Template(ApiConcurrency="400", ReconcilerConcurrency="20")
         for function, reserved in (("ApiFunction", "400"), ("ReconcilerFunction", "20")):
-            self.assertNotIn("ReservedConcurrentExecutions", quiet.properties(function))
+            self.assertNotIn("ReservedConcurrentExecutions", default.properties(function))
             self.assertEqual(given.properties(function)["ReservedConcurrentExecutions"], reserved)
         for function in ("SyncFunction", "CallbackFunction"):
             self.assertNotIn("ReservedConcurrentExecutions", given.properties(function))
 
-    def test_notices_leave_room_for_the_sweep(self):
-        most = Template().properties("NoticesReachReconciler")["ScalingConfig"]["MaximumConcurrency"]
+    def test_queue_messages_leave_concurrency_for_the_sweep(self):
+        most = Template().properties("EventQueueReachesReconciler")["ScalingConfig"]["MaximumConcurrency"]
         script = (ROOT / "deploy/deploy.sh").read_text()
         (reserved,) = re.findall(r"^RECONCILER_CONCURRENCY=(\d+)$", script, re.M)
         self.assertLess(most, int(reserved))
 
 
 class Durable(unittest.TestCase):
-    def test_a_name_is_free_again_before_its_item_is_gone(self):
+    def test_lambda_forgets_a_durable_execution_before_its_item_expires(self):
         for name in ("SyncFunction", "CallbackFunction"):
             config = Template().properties(name)["DurableConfig"]
             self.assertLess(config["RetentionPeriodInDays"] * 24, hours("RETENTION"))
@@ -237,8 +236,8 @@ class Durable(unittest.TestCase):
             self.assertGreater(timeout, hours("TIMEOUT") * 3600)
             self.assertLessEqual(timeout, 31_622_400)
 
-    def test_every_deployment_that_changes_something_publishes(self):
-        """Whatever it changed: SAM sees no parameter in an environment, and Lambda no version in an equal function."""
+    def test_every_deployment_with_a_change_publishes_new_versions(self):
+        """SAM does not notice a changed parameter in a function's environment, and Lambda publishes no version without a change."""
         first, again, second = (transformed(Deployment=it) for it in ("a" * 40, "a" * 40, "b" * 40))
         versions = [{it for it in resources if resources[it]["Type"] == "AWS::Lambda::Version"} for resources in (first, again, second)]
         self.assertEqual(len(versions[0]), len(FUNCTIONS))
@@ -252,12 +251,12 @@ class Durable(unittest.TestCase):
 
 
 class Packaging(unittest.TestCase):
-    """image_template.py's template is template.yaml but for the packaging."""
+    """The template of image_template.py differs from template.yaml only in the packaging."""
 
     PACKAGED = {"Code", "Handler", "ImageConfig", "PackageType", "Runtime"}
 
     def rest(self, resources):
-        """The resources without what packages the functions. SAM hands on to others how a function is built."""
+        """The resources without the functions' packaging. SAM copies a function's build metadata to other resources."""
         found = json.loads(json.dumps(resources))
         for resource in found.values():
             if "BuildMethod" in resource.get("Metadata", {}):
@@ -266,7 +265,7 @@ class Packaging(unittest.TestCase):
                 resource["Properties"] = {name: it for name, it in resource["Properties"].items() if name not in self.PACKAGED}
         return found
 
-    def test_nothing_else_differs(self):
+    def test_no_resource_differs_except_in_packaging(self):
         deployment = "a" * 40
         archives = transformed(Deployment=deployment)
         images = transformed(image_template(), Deployment=deployment, FunctionImage="image")
@@ -286,7 +285,7 @@ class Packaging(unittest.TestCase):
             del template["Resources"]
         self.assertEqual(image, archive)
 
-    def test_the_image_has_the_program_of_each_function(self):
+    def test_the_functions_image_contains_each_functions_program(self):
         lines = (ROOT / "deploy/functions.Dockerfile").read_text().splitlines()
         copied = {line for line in lines if line.startswith("COPY")}
         wanted = set()
@@ -297,13 +296,13 @@ class Packaging(unittest.TestCase):
                 self.assertEqual(program, f"/var/task/{binary}")
                 wanted.add(f"COPY {name}/bootstrap {program}")
         self.assertEqual(copied, wanted)
-        # What the programs are built for: their runtime is the base's system.
+        # The base image must be the runtime that the programs are built for.
         runtime = Template().raw["Globals"]["Function"]["Runtime"]
         self.assertIn(f"FROM public.ecr.aws/lambda/{runtime.replace('.', ':')}", lines)
 
 
 class Callers(unittest.TestCase):
-    def test_no_route_is_open_but_health(self):
+    def test_only_the_health_route_needs_no_authentication(self):
         for given, expected in (({}, "AWS_IAM"), ({"JwtIssuer": "https://i", "JwtAudience": "a,b"}, "JWT")):
             template = Template(**given)
             routes = template.of_type("AWS::ApiGatewayV2::Route")
@@ -316,7 +315,7 @@ class Callers(unittest.TestCase):
         jwt = template.properties("JwtAuthorizer")["JwtConfiguration"]
         self.assertEqual(jwt, {"Issuer": "https://i", "Audience": ["a", "b"]})
 
-    def test_browsers_preflights_alone_need_no_proof_and_only_where_pages_may_come(self):
+    def test_preflight_requests_need_no_authentication_if_cors_is_enabled(self):
         self.assertNotIn("Preflight", Template().resources)
         template = Template(CorsOrigins="https://app.example")
         routes = {it: template.properties(it) for it in template.of_type("AWS::ApiGatewayV2::Route")}
@@ -328,15 +327,15 @@ class Callers(unittest.TestCase):
         routes = map(template.properties, template.of_type("AWS::ApiGatewayV2::Route"))
         return {it["RouteKey"] for it in routes if it["AuthorizationType"] == "NONE"}
 
-    def test_the_documentation_is_open_where_a_parameter_says_so(self):
-        """And all of it: the index, the page, its files, and the document that it reads."""
+    def test_the_documentation_needs_no_authentication_if_a_parameter_says_so(self):
+        """This includes the index, the page, its files, and the OpenAPI document that the page reads."""
         source = "".join((ROOT / "crates/api/src" / name).read_text() for name in ("document.rs", "docs.rs"))
         served = {re.sub(r"\{\*\w+\}", "{proxy+}", path) for path in re.findall(r'"(/(?:docs|openapi)[^"]*)"', source)}
         self.assertGreaterEqual(served, {"/docs", "/docs/", "/docs/{proxy+}", "/openapi.json", "/openapi.yaml"})
         self.assertEqual(self.open_routes(Template(PublicDocs="true")), {"GET /healthz", "GET /", *(f"GET {path}" for path in served)})
 
-    def test_what_api_gateway_refuses_can_be_read_by_the_pages_that_may_call(self):
-        """The same as the function's own headers, which API Gateway replaces."""
+    def test_api_gateways_cors_headers_are_those_of_the_function(self):
+        """So that pages can read API Gateway's own errors too. API Gateway replaces the function's CORS headers."""
         self.assertNotIn("CorsConfiguration", Template().properties("Api"))
         cors = Template(CorsOrigins="https://a.example,https://b.example").properties("Api")["CorsConfiguration"]
         self.assertEqual(cors["AllowOrigins"], ["https://a.example", "https://b.example"])
@@ -350,8 +349,8 @@ class Callers(unittest.TestCase):
         (kept,) = re.findall(r"PREFLIGHT_KEPT: Duration = Duration::from_hours\((\d+)\)", source)
         self.assertEqual(cors["MaxAge"], int(kept) * 3600)
 
-    def test_starts_are_throttled_to_what_ecs_launches(self):
-        """And nothing else is: while starts are refused, a poll or a cancel is not."""
+    def test_only_starts_are_throttled(self):
+        """Starts are limited to the rate at which ECS launches tasks. Other requests are accepted while starts are throttled."""
         template = Template()
         stage = template.properties("Stage")
         routes = {it: template.properties(it)["RouteKey"] for it in template.of_type("AWS::ApiGatewayV2::Route")}
@@ -361,7 +360,7 @@ class Callers(unittest.TestCase):
         self.assertTrue(throttled.startswith("POST /executions/"))
         self.assertIn("POST /executions/{executionId}/cancel", routes.values())
 
-    def test_half_a_jwt_is_refused(self):
+    def test_a_jwt_issuer_without_an_audience_or_the_reverse_is_refused(self):
         (rule,) = [it for name, it in Template().raw["Rules"].items() if "Issuer" in name]
         for issuer, audience in (("https://i", ""), ("", "a")):
             template = Template(JwtIssuer=issuer, JwtAudience=audience)
@@ -371,7 +370,7 @@ class Callers(unittest.TestCase):
             self.assertNotIn("Events", Template().resources[name]["Properties"], "SAM would make an open API")
             self.assertNotIn("FunctionUrlConfig", Template().resources[name]["Properties"])
 
-    def test_the_access_log_is_json_without_payloads(self):
+    def test_the_access_log_is_json_and_has_no_payloads(self):
         fields = json.loads(Template().properties("Stage")["AccessLogSettings"]["Format"])
         for field in ("requestId", "status", "latency", "integrationError", "routeKey"):
             self.assertIn(field, fields)
@@ -387,7 +386,7 @@ class Network(unittest.TestCase):
             self.assertEqual((rule["IpProtocol"], rule["FromPort"], rule["ToPort"]), ("tcp", 443, 443))
         return [next(rule[key] for key in rule if key.startswith(("Cidr", "Destination"))) for rule in rules]
 
-    def test_by_default_tasks_reach_their_endpoints_and_nothing_else(self):
+    def test_by_default_tasks_reach_only_the_vpc_endpoints(self):
         for private in ("false", "true"):
             template = Template(PrivateSubnets=private)
             self.assertEqual(self.egress(template), ["<EndpointSecurityGroup.GroupId>", "pl-53", "pl-db"])
@@ -398,33 +397,32 @@ class Network(unittest.TestCase):
             self.assertEqual(workflow["PUBLIC_IP"], "false")
             self.assertEqual("InternetGateway" in template.resources, private == "false")
 
-    def test_the_internet_is_reached_only_where_that_was_asked_for(self):
+    def test_tasks_reach_the_internet_only_if_a_parameter_says_so(self):
         template = Template(InternetEgress="true")
         self.assertEqual(self.egress(template), ["0.0.0.0/0"])
         self.assertEqual(template.properties("SyncFunction")["Environment"]["Variables"]["PUBLIC_IP"], "true")
         kinds = {template.properties(it)["VpcEndpointType"] for it in template.of_type("AWS::EC2::VPCEndpoint")}
         self.assertEqual(kinds, {"Gateway"})
 
-    def test_private_subnets_with_internet_are_refused(self):
+    def test_private_subnets_with_internet_egress_are_refused(self):
         (rule,) = [it for name, it in Template().raw["Rules"].items() if "Private" in name]
         template = Template(PrivateSubnets="true", InternetEgress="true")
         self.assertTrue(template.holds(rule["RuleCondition"]))
         self.assertFalse(template.holds(rule["Assertions"][0]["Assert"]))
 
-    def test_nothing_comes_in_but_tasks_to_endpoints(self):
+    def test_the_only_ingress_is_from_tasks_to_the_vpc_endpoints(self):
         for name in Template().of_type("AWS::EC2::SecurityGroup"):
             self.assertNotIn("SecurityGroupIngress", Template().properties(name))
         self.assertEqual(list(Template().of_type("AWS::EC2::SecurityGroupIngress")), ["EndpointsTakeTasks"])
 
-    def test_the_subnets_are_in_the_zones_that_were_chosen(self):
+    def test_the_subnets_are_in_the_given_zones(self):
         template = Template(ZoneA="us-east-1d", ZoneB="us-east-1f")
         self.assertEqual([template.properties(f"Subnet{it}")["AvailabilityZone"] for it in "AB"], ["us-east-1d", "us-east-1f"])
         self.assertTrue(template.holds(template.raw["Rules"]["ZonesDiffer"]["Assertions"][0]["Assert"]))
         same = Template(ZoneA="us-east-1a", ZoneB="us-east-1a")
         self.assertFalse(same.holds(same.raw["Rules"]["ZonesDiffer"]["Assertions"][0]["Assert"]))
 
-    def test_every_kind_of_stack_is_complete(self):
-        """No resource refers to one that a condition leaves out."""
+    def test_no_resource_refers_to_one_whose_condition_is_false(self):
         for given in ({}, {"PrivateSubnets": "true"}, {"InternetEgress": "true"}, {"JwtIssuer": "i", "JwtAudience": "a"}, {"CorsOrigins": "*"}, {"PublicDocs": "true"}):
             template = Template(**given)
             for name in template.resources:
@@ -433,7 +431,7 @@ class Network(unittest.TestCase):
 
 
 class Tasks(unittest.TestCase):
-    def test_a_task_is_no_root_and_writes_nowhere(self):
+    def test_a_task_is_not_root_and_its_file_system_is_read_only(self):
         demo = Template().properties("DemoTask")
         (container,) = demo["ContainerDefinitions"]
         self.assertIs(container["ReadonlyRootFilesystem"], True)
@@ -443,17 +441,17 @@ class Tasks(unittest.TestCase):
         image = (ROOT / "crates/worker/Dockerfile").read_text()
         self.assertIn(f"USER {container['User']}\n", image)
 
-    def test_a_line_of_the_log_is_never_dropped(self):
+    def test_log_lines_are_never_dropped(self):
         options = Template().properties("DemoTask")["ContainerDefinitions"][0]["LogConfiguration"]["Options"]
         self.assertEqual(options["mode"], "blocking")
 
-    def test_tasks_and_functions_have_one_architecture(self):
+    def test_tasks_and_functions_have_the_same_architecture(self):
         for architecture, processor in (("arm64", "ARM64"), ("x86_64", "X86_64")):
             template = Template(Architecture=architecture)
             self.assertEqual(template.properties("DemoTask")["RuntimePlatform"]["CpuArchitecture"], processor)
             self.assertEqual(template.value(template.raw["Globals"]["Function"]["Architectures"]), [architecture])
 
-    def test_where_tasks_run_without_a_launch_type_is_fargate(self):
+    def test_tasks_without_a_launch_type_run_on_fargate(self):
         cluster = Template().properties("Cluster")
         self.assertEqual(cluster["DefaultCapacityProviderStrategy"], [{"CapacityProvider": "FARGATE", "Weight": 1}])
         self.assertEqual(cluster["CapacityProviders"], ["FARGATE", "FARGATE_SPOT"])
@@ -466,10 +464,10 @@ class Logs(unittest.TestCase):
         for group in groups.values():
             self.assertIn("RetentionInDays", group)
             self.assertEqual(group["KmsKeyId"], "<LogKey.Arn>")
-            # The key's policy covers it.
+            # The key's policy allows log groups with the stack's name.
             self.assertIn("STACK", group["LogGroupName"])
 
-    def test_destroying_knows_every_log_group(self):
+    def test_the_destroy_script_deletes_every_log_group(self):
         script = (ROOT / "deploy/destroy.sh").read_text().replace("$STACK", "STACK")
         template = Template()
         for name in template.of_type("AWS::Logs::LogGroup"):
@@ -477,13 +475,13 @@ class Logs(unittest.TestCase):
 
 
 class Outputs(unittest.TestCase):
-    def test_they_keep_the_names_of_the_original(self):
+    def test_the_outputs_have_the_names_of_the_original_pattern(self):
         original = {"SyncLambdaFunctionArn", "CallbackLambdaFunctionArn", "CallbackTableName", "ECSClusterName", "LogGroupName"}
         self.assertEqual(set(Template().outputs()), original | {"ApiUrl", "Authorization"})
 
 
 class Image(unittest.TestCase):
-    def test_the_builder_gets_the_whole_workspace(self):
+    def test_the_images_build_context_contains_the_whole_workspace(self):
         members = re.search(r"members = \[([^\]]+)\]", (ROOT / "Cargo.toml").read_text())[1]
         given = (ROOT / "crates/worker/Dockerfile.dockerignore").read_text().splitlines()
         for member in re.findall(r'"([^"]+)"', members):
@@ -492,7 +490,7 @@ class Image(unittest.TestCase):
 
 class Scan(unittest.TestCase):
     @unittest.skipUnless(SCAN.exists(), "`make template-test` scans first")
-    def test_no_suppression_is_without_reason_or_without_use(self):
+    def test_every_suppressed_finding_has_a_reason_and_still_occurs(self):
         text = (ROOT / "template.yaml").read_text()
         reasons = re.findall(r"# checkov:skip=(\w+):(.+)", text)
         self.assertEqual(len(reasons), text.count("checkov:skip"))

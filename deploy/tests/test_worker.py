@@ -1,4 +1,4 @@
-"""The worker as it is deployed. `make worker` builds it first."""
+"""Tests the worker's program as it is deployed. `make worker` builds it first."""
 
 import os
 import pathlib
@@ -16,12 +16,12 @@ class Worker(unittest.TestCase):
     def headers(self, *which):
         return subprocess.run(["readelf", *which, WORKER], capture_output=True, text=True, check=True).stdout
 
-    def test_it_needs_no_library(self):
+    def test_the_worker_needs_no_shared_library(self):
         headers = self.headers("--program-headers", "--dynamic")
         self.assertNotIn("INTERP", headers)
         self.assertNotIn("NEEDED", headers)
 
-    def test_it_is_for_the_machine_that_it_is_deployed_to(self):
+    def test_the_worker_is_built_for_the_deployed_architecture(self):
         self.assertIn(MACHINES[ARCHITECTURE], self.headers("--file-header"))
 
 

@@ -4,6 +4,7 @@
 //! passed in, so the same calls always return the same results.
 
 mod attempts;
+pub mod collect;
 mod error_kind;
 mod execution;
 pub mod history;

@@ -5,7 +5,7 @@
 
 use std::{fmt, future::Future, time::Duration};
 
-use domain::{Attempt, Ending, ExecutionId, JobError, Json, Pattern, Status};
+use domain::{Attempt, Ending, ExecutionId, JobError, Json, Pattern, Status, collect::Patience};
 use serde::{Deserialize, Serialize};
 
 /// A workflow's effects on the outside world. Each activity is idempotent: it may run again whether or not its result was recorded.
@@ -76,17 +76,6 @@ pub trait Activities: Send + Sync + 'static {
         why: &str,
         known: Option<&Ending>,
     ) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
-}
-
-/// What to retry if AWS does not show how a task ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// Retry missing data, because AWS may be a moment behind, and permission errors.
-    Late,
-    /// Retry only permission errors. Data that is still missing does not exist.
-    Denied,
-    /// Retry nothing: this is the last try, and what is denied now stays unknown.
-    None,
 }
 
 /// Which try of starting a task this is.

@@ -9,9 +9,7 @@ pub mod config;
 mod workflows;
 mod world;
 
-pub use activities::{
-    Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try,
-};
+pub use activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
 pub use workflows::{callback, sync};
 pub use world::World;
 

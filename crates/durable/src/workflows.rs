@@ -18,10 +18,10 @@ use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
-use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status};
+use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, collect::Patience};
 
 use crate::{
-    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try},
+    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
     cadence::{self, Waits},
 };
 
@@ -285,7 +285,7 @@ async fn collect<A: Activities>(
     let activity = move |step: StepContext| async move {
         let patience = match step.attempt() {
             ..=LATE => Patience::Late,
-            tried if tried < cadence::tries(Cause::Denied.patience(Phase::TaskStarted)) => Patience::Denied,
+            tried if tried < cadence::tries(Cause::Denied.patience(Phase::TaskStarted)) => Patience::Failures,
             _ => Patience::None,
         };
         world.collect(&id, &arn, patience).await

@@ -3,17 +3,18 @@
 mod launch;
 
 use aws::{
-    AdvanceError, CallFailed, Cause, Connection, Created, Executions, Logs, Phase, Reports, RunError, Seen,
-    StoredStart, Stream, Tasks, clock,
+    AdvanceError, CallFailed, Cause, Connection, Created, Executions, Outcomes, Phase, RunError, Seen, StoredStart,
+    Tasks, clock,
 };
 use domain::{
-    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict, judge,
-    task::Line,
+    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict,
+    collect::{Patience, StoppedTask},
+    judge,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try},
+    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
     config::Config,
 };
 
@@ -22,8 +23,7 @@ use crate::{
 pub struct World {
     executions: Executions,
     tasks: Tasks,
-    logs: Logs,
-    reports: Reports,
+    outcomes: Outcomes,
     config: Config,
 }
 
@@ -34,8 +34,7 @@ impl World {
         Self {
             executions: Executions::new(connection, &config.table),
             tasks: Tasks::new(connection, &config.cluster, config.network.clone()),
-            logs: Logs::new(connection),
-            reports: Reports::new(connection, &config.table),
+            outcomes: Outcomes::new(connection, &config.table),
             config,
         }
     }
@@ -170,11 +169,6 @@ impl World {
         let execution = self.read(id).await.ok()?;
         judge::exit_code(&execution, execution.told_of(&execution.state.run()?.task_arn)?)
     }
-
-    async fn lines(&self, execution: &Execution, task_arn: &str) -> Result<Vec<Line>, CallFailed> {
-        let Some(log) = execution.log_of(task_arn) else { return Ok(Vec::new()) };
-        self.logs.tail(&Stream::of(log, task_arn), judge::LINES, judge::holds_result).await
-    }
 }
 
 impl Activities for World {
@@ -294,13 +288,12 @@ impl Activities for World {
         task_arn: &str,
         patience: Patience,
     ) -> Result<Option<Ending>, EffectFailed> {
-        let patient = patience == Patience::Late;
         let execution = self.read(id).await?;
         let task = match execution.told_of(task_arn) {
             Some(told) => Some(Box::new(told.clone())),
             None => match self.tasks.describe(task_arn).await? {
                 // ECS is eventually consistent: it may temporarily show an older state than before.
-                Seen::Task(task) if !task.stopped && patient => {
+                Seen::Task(task) if !task.stopped && patience == Patience::Late => {
                     return Err(EffectFailed::passing("the task has not stopped"));
                 }
                 Seen::Task(task) if !task.stopped => return Ok(None),
@@ -308,27 +301,10 @@ impl Activities for World {
                 Seen::Missing => None,
             },
         };
-        match self.reports.of(&execution, task_arn).await {
-            Ok(Some(report)) => {
-                let now = clock::now();
-                return Ok(Some(judge::reported(&execution, task.as_deref(), &report, now)));
-            }
-            Ok(None) => {}
-            Err(why) if why.retryable() && patience != Patience::None => return Err(why.into()),
-            Err(why) => tracing::warn!(executionId = %id, error = %why, "cannot read a report; using the log"),
-        }
-        let lines = self.lines(&execution, task_arn).await;
-        if patient && lines.as_ref().is_ok_and(Vec::is_empty) {
-            return Err(EffectFailed::passing("the task's log is not there yet"));
-        }
-        let ending = |lines: &[Line]| judge::ending(&execution, task.as_deref(), lines, clock::now());
-        match lines {
-            Ok(lines) => Ok(Some(ending(&lines))),
-            Err(why) if why.retryable() && patience != Patience::None => Err(why.into()),
-            Err(why) => {
-                let why = why.to_string();
-                Ok(Some(judge::ending_without_log(&execution, task.as_deref(), &why, clock::now())))
-            }
+        let stopped = StoppedTask { execution: &execution, arn: task_arn, described: task.as_deref() };
+        match self.outcomes.of(&stopped, patience).await? {
+            Some(outcome) => Ok(Some(outcome)),
+            None => Err(EffectFailed::passing("the task's log is not there yet")),
         }
     }
 

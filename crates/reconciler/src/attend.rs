@@ -7,12 +7,14 @@
 use std::time::Duration;
 
 use aws::{
-    AdvanceError, CallFailed, Connection, Executions, Logs, Phase, Reports, Seen, StartError, Stream, Tasks, WakeUp,
-    WorkflowStatus, Workflows, clock,
+    AdvanceError, Cause, Connection, Executions, Outcomes, Phase, Seen, StartError, Tasks, WakeUp, WorkflowStatus,
+    Workflows, clock,
 };
 use domain::{
-    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Run, Verdict, judge,
-    task::{Line, Task},
+    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Run, Verdict,
+    collect::{Patience, StoppedTask},
+    judge,
+    task::Task,
 };
 use lambda_runtime::Error;
 
@@ -36,8 +38,7 @@ pub(crate) struct Attendant {
     pub(crate) executions: Executions,
     workflows: Workflows,
     pub(crate) tasks: Tasks,
-    logs: Logs,
-    reports: Reports,
+    outcomes: Outcomes,
 }
 
 impl Attendant {
@@ -46,8 +47,7 @@ impl Attendant {
             executions: Executions::new(connection, &config.table),
             workflows: Workflows::new(connection, &config.sync_function, &config.callback_function),
             tasks: Tasks::new(connection, &config.cluster, aws::Network::default()),
-            logs: Logs::new(connection),
-            reports: Reports::new(connection, &config.table),
+            outcomes: Outcomes::new(connection, &config.table),
         }
     }
 
@@ -116,7 +116,7 @@ impl Attendant {
                     self.tasks.stop(&arn, reason).await.map(|()| None).map_err(Into::into)
                 }
                 Deed::StopLeftovers => self.stop_leftovers(&execution.id).await.map(|()| None),
-                Deed::Collect => self.collect(execution, task).await.map(|()| None),
+                Deed::Collect { arn } => self.collect(execution, &arn, task).await.map(|()| None),
             };
             match done {
                 Ok(question) => asks = asks.or(question),
@@ -177,56 +177,31 @@ impl Attendant {
             None => execution.stopped.as_deref(),
         };
         match task {
-            Some(task) => self.end(execution, self.ending(execution, Some(task)).await?).await,
+            Some(task) => self.end(execution, self.outcome(execution, &task.arn, Some(task)).await?).await,
             None => self.give_up(execution, why).await,
         }
     }
 
-    /// The outcome of a task, from its worker's report or else from its log. If AWS denies access to both, the exit code decides, and
-    /// the result is lost.
-    async fn ending(&self, execution: &Execution, task: Option<&Task>) -> Result<Ending, Error> {
-        let arn = execution.state.run().map(|run| run.task_arn.as_str()).or(task.map(|task| task.arn.as_str()));
-        let lines = match arn {
-            Some(arn) => match self.reports.of(execution, arn).await {
-                Ok(Some(report)) => return Ok(judge::reported(execution, task, &report, clock::now())),
-                Ok(None) => match execution.log_of(arn) {
-                    Some(log) => self.last_lines(&Stream::of(log, arn), task).await,
-                    None => Ok(Vec::new()),
-                },
-                Err(why) => Err(why),
-            },
-            None => Ok(Vec::new()),
-        };
-        let ending = |lines: &[Line]| judge::ending(execution, task, lines, clock::now());
-        let stopped_at = task.and_then(|task| task.stopped_at).unwrap_or(execution.created_at);
-        let waited = clock::now().duration_since(stopped_at);
-        match lines {
-            Ok(lines) => Ok(ending(&lines)),
-            Err(why) if waited < jiff::SignedDuration::try_from(why.cause.patience(Phase::TaskStarted))? => {
-                Err(why.into())
-            }
-            Err(why) => Ok(judge::ending_without_log(execution, task, &why.to_string(), clock::now())),
-        }
-    }
-
-    /// The end of a task's log. CloudWatch may show it a moment after the task's end.
-    async fn last_lines(&self, stream: &Stream, task: Option<&Task>) -> Result<Vec<Line>, CallFailed> {
+    /// The outcome of a task that has stopped. CloudWatch may show its log a moment after its end.
+    async fn outcome(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<Ending, Error> {
+        let stopped = StoppedTask { execution, arn, described: task };
         let stopped_at = task.and_then(|task| task.stopped_at);
         let just_stopped = stopped_at.is_some_and(|at| clock::now().duration_since(at) < LOG_IS_LATE);
         let waits = if just_stopped { &[1, 2][..] } else { &[] };
-        let mut lines = self.logs.tail(stream, judge::LINES, judge::holds_result).await?;
         for wait in waits {
-            if !lines.is_empty() {
-                break;
+            if let Some(outcome) = self.outcomes.of(&stopped, Patience::Late).await? {
+                return Ok(outcome);
             }
             tokio::time::sleep(Duration::from_secs(*wait)).await;
-            lines = self.logs.tail(stream, judge::LINES, judge::holds_result).await?;
         }
-        Ok(lines)
+        let waited = clock::now().duration_since(stopped_at.unwrap_or(execution.created_at));
+        let most = jiff::SignedDuration::try_from(Cause::Denied.patience(Phase::TaskStarted))?;
+        let patience = if waited < most { Patience::Failures } else { Patience::None };
+        self.outcomes.of(&stopped, patience).await?.ok_or_else(|| "the task's log is not there yet".into())
     }
 
-    async fn collect(&self, execution: &Execution, task: Option<&Task>) -> Result<(), Error> {
-        let ending = self.ending(execution, task).await?;
+    async fn collect(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<(), Error> {
+        let ending = self.outcome(execution, arn, task).await?;
         if self.another_attempt(execution, &ending).await? {
             return Ok(());
         }

@@ -24,7 +24,10 @@ pub(crate) enum Deed {
     /// Stop all of its tasks that are still running: it is over, but may have left something running.
     StopLeftovers,
     /// Determine its task's outcome, and record it.
-    Collect,
+    Collect {
+        /// ARN of the task.
+        arn: String,
+    },
 }
 
 /// Why the reconciler visits an execution.
@@ -74,7 +77,7 @@ pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp, 
             match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
                 (Doing::Working, None) => Vec::new(),
                 (Doing::Working, Some(reason)) => vec![stop(run, reason)],
-                (Doing::Over, _) => vec![Deed::Collect],
+                (Doing::Over, _) => vec![Deed::Collect { arn: run.task_arn.clone() }],
             }
         }
         (State::Final { .. }, Pattern::Sync | Pattern::Callback) if execution.due.is_some() => {

@@ -18,8 +18,13 @@ impl Gates {
 
     /// A job that waits for the gate of its attempt, and then runs a command.
     pub(crate) fn job_and(&self, name: &str, command: &str) -> String {
+        self.job_with_gate(name, &format!("until test -e $GATE; do sleep 0.05; done; {command}"))
+    }
+
+    /// A job that runs a command, in which `$GATE` is the gate of its attempt: a file that exists once the gate is open.
+    pub(crate) fn job_with_gate(&self, name: &str, command: &str) -> String {
         let gate = self.0.path().join("$EXECUTION_ID.$EXECUTION_ATTEMPT");
-        format!("{name}=until test -e {}; do sleep 0.05; done; {command}", gate.display())
+        format!("{name}={}", command.replace("$GATE", &gate.display().to_string()))
     }
 
     /// Lets the first attempt of an execution go on.

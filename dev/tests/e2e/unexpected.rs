@@ -8,7 +8,7 @@ use crate::{
     gates::Gates,
     gone::{stop_workflow, told_by_nobody},
     refused::wait_for_looks,
-    stack::{LONGHAUL, Stack, TABLE},
+    stack::{LONGHAUL, Stack, TABLE, eventually},
 };
 
 async fn arn_of(stack: &Stack, id: &str) -> String {
@@ -89,6 +89,36 @@ async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
         let attempts = if job == "works" { 1 } else { 2 };
         assert_eq!(done["attempt"], attempts, "what worked is not run again: {done:#}");
     }
+}
+
+/// The worker was killed before it could record or report anything, and the read of its report is refused for good. The result is in
+/// the log.
+#[tokio::test]
+async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
+    let gates = Gates::new();
+    let job = "echo '[1]'; until test -e $GATE; do sleep 0.05; done; kill -9 $PPID; sleep 300";
+    let job = gates.job_with_gate("killed", job);
+    let stack = Stack::start(&["--task", &job]).await;
+    told_by_nobody(&stack).await;
+    stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-task-stopped" })).await;
+    let id = stack.start_running("callback", "killed").await;
+    eventually("the result is in the log", async || {
+        let log = stack.get(&format!("/executions/{id}/logs")).send().await.unwrap();
+        log.text().await.unwrap().contains("[1]").then_some(())
+    })
+    .await;
+    gates.open(&id);
+    stack.wait_for_tasks_to_stop(&id).await;
+    // The first read is that of the execution.
+    let refuse = json!({ "refuse": "ValidationException" });
+    let refused =
+        json!({ "on": "dynamodb:GetItem", "by": "longhaul-reconciler", "does": refuse, "skip": 1, "times": "all" });
+    let refused = stack.arm(&refused).await;
+    stack.reconcile(json!({ "attend": id })).await;
+    assert_eq!(stack.fault(refused).await["hit"], 1);
+    let done = stack.execution(&id).await;
+    assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("signal")), "{done:#}");
+    assert_eq!((&done["result"], &done["resultSource"]), (&json!([1]), &json!("log")), "{done:#}");
 }
 
 /// A deployment broke the workflow's role, and was rolled back: no job is stopped for that.

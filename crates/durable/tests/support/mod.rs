@@ -10,9 +10,10 @@ use std::{
 use domain::{
     Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Next, Owner, Pattern, Request, State, Status,
     Verdict,
+    collect::Patience,
     output::{Exit, Output, ResultSource, judge},
 };
-use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Patience, Recorded, Started, Try};
+use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
 use jiff::Timestamp;
 
 /// What goes wrong, and at which effect, counted from 1.
