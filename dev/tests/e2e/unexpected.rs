@@ -98,7 +98,7 @@ async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
     let gates = Gates::new();
     let job = "echo '[1]'; until test -e $GATE; do sleep 0.05; done; kill -9 $PPID; sleep 300";
     let job = gates.job_with_gate("killed", job);
-    let stack = Stack::start(&["--task", &job]).await;
+    let stack = Stack::start(&["--job", &job]).await;
     told_by_nobody(&stack).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-task-stopped" })).await;
     let id = stack.start_running("callback", "killed").await;
