@@ -163,7 +163,7 @@ impl IntoResponses for QueryRefused {
     params(
         ("status" = Option<StatusView>, Query, nullable = false, description = "Only executions in this state"),
         ("pattern" = Option<PatternView>, Query, nullable = false, description = "Only executions of this pattern"),
-        ("task" = Option<String>, Query, nullable = false, description = "Only executions of this job", example = "demo"),
+        ("job" = Option<String>, Query, nullable = false, description = "Only executions of this job", example = "demo"),
         ("tag" = Option<String>, Query, nullable = false, example = "team=blue",
             description = "Only executions with this tag: its key, or `key=value`"),
         ("createdAfter" = Option<String>, Query, nullable = false, format = DateTime, example = "2026-03-02T09:00:00Z",
