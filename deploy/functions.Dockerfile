@@ -1,8 +1,8 @@
-# The functions, in one image: what `PACKAGE=image make deploy` builds out of the folder that `sam build` left.
+# All functions in one image. `PACKAGE=image make deploy` builds it from the output of `sam build`.
 #
-# The base is AWS's image for programs that speak the Runtime API by themselves
-# (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html). Its own entry point runs /var/runtime/bootstrap, so one
-# function alone; each function of deploy/image_template.py names its program as the entry point instead.
+# The base is AWS's image for programs that implement the Runtime API
+# (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html). Its entry point runs /var/runtime/bootstrap, which could be only
+# one function. So each function of deploy/image_template.py sets its program as the entry point.
 FROM public.ecr.aws/lambda/provided:al2023
 COPY ApiFunction/bootstrap /var/task/api
 COPY SyncFunction/bootstrap /var/task/sync

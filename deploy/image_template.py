@@ -1,8 +1,8 @@
-"""Prints template.yaml, as JSON, with its functions packaged as one container image: the template of `PACKAGE=image make deploy`.
+"""Prints template.yaml as JSON, with its functions packaged as one container image. `PACKAGE=image make deploy` uses it.
 
-SAM takes no condition in PackageType, so that one template cannot be both (samtranslator/model/sam_resources.py). Everything
-but the packaging stays as it is in template.yaml. The image is deploy/functions.Dockerfile's, which has every function's
-program; the parameter FunctionImage names it, and its presence tells deploy.sh how a stack is packaged.
+It is a separate template because SAM allows no condition in PackageType (samtranslator/model/sam_resources.py). It differs from
+template.yaml only in the packaging. The image is that of deploy/functions.Dockerfile. The parameter FunctionImage names the image,
+and deploy.sh recognizes a stack of images by that parameter.
 """
 
 import json

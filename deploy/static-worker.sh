@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the worker as one static program: static-worker.sh amd64|arm64 OUT
+# Builds the worker as a static program: static-worker.sh amd64|arm64 OUT
 #
-# Static against glibc: since 2.34, it resolves names in hosts files and DNS without loading libraries, which is all that a
-# task needs, and every Rust installation has this target. deploy/tests/test_image.py tests it.
+# It is linked statically with glibc, a target that every Rust installation has. Since version 2.34, glibc resolves names from the
+# hosts file and from DNS without loading libraries, which is all that a task needs. deploy/tests/test_image.py tests it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

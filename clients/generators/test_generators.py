@@ -1,6 +1,6 @@
 """Generates clients from openapi.yaml with the commands of the README, and runs an execution with each of them.
 
-A warning fails, whoever gives it: a generator, a compiler or a type checker.
+A warning from a generator, a compiler or a type checker fails the test.
 """
 
 import importlib.util
@@ -21,13 +21,13 @@ ROOT = HERE.parents[1]
 OUT = ROOT / "target/generators"
 LONGHAUL = os.environ.get("LONGHAUL_BIN", ROOT / "target/debug/longhaul")
 
-# What openapi-generator says of any document of this kind.
+# Warnings that openapi-generator prints for any document of this kind.
 EXPECTED = re.compile("|".join([
-    # It takes OpenAPI 3.1 since its version 7, and calls that beta.
+    # It has supported OpenAPI 3.1 since version 7, and calls the support beta.
     r"OpenAPI 3\.1 support is still in beta",
-    # It makes a model name of each media type, for Rust too, where none is used.
+    # It derives a model name from each media type, also for Rust, which uses none.
     r"Application(Json|Problem\+json) cannot be used as a model name",
-    # Java's documentation has no room for an example that is an object.
+    # The documentation of the generated Java code cannot contain an example that is an object.
     r"Ignoring complex example on request body",
 ]))
 
@@ -67,63 +67,63 @@ class Generators(unittest.TestCase):
     maxDiff = None
 
     def run_clean(self, *command, **environment):
-        """Runs a command that has to succeed without a warning."""
-        here = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+        """Runs a command that must succeed without a warning."""
+        variables = {**os.environ, **{name: str(value) for name, value in environment.items()}}
         done = subprocess.run(
-            [str(word) for word in command], cwd=OUT, env=here, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [str(word) for word in command], cwd=OUT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         self.assertEqual(done.returncode, 0, done.stdout)
         lines = [line for line in done.stdout.splitlines() if not EXPECTED.search(line)]
         self.assertEqual([line for line in lines if re.search(r"\bwarn", line, re.IGNORECASE)], [], done.stdout)
 
     def generate(self, output):
-        """Runs the README's command that makes this output; returns where it is."""
-        made = OUT / output
-        if made.is_dir():
-            shutil.rmtree(made)
-        made.unlink(missing_ok=True)
+        """Runs the README's command for this output, and returns the output's path."""
+        generated = OUT / output
+        if generated.is_dir():
+            shutil.rmtree(generated)
+        generated.unlink(missing_ok=True)
         command, = (command for command in commands() if output in command)
         self.run_clean(*command)
-        self.assertTrue(made.exists(), command)
-        return made
+        self.assertTrue(generated.exists(), command)
+        return generated
 
-    def test_every_command_of_the_readme_is_tried(self):
-        tried = [next(word for word in command if word in OUTPUTS) for command in commands()]
-        self.assertEqual(sorted(tried), sorted(OUTPUTS))
+    def test_every_command_of_the_readme_is_tested(self):
+        outputs = [next(word for word in command if word in OUTPUTS) for command in commands()]
+        self.assertEqual(sorted(outputs), sorted(OUTPUTS))
 
-    def test_python(self):
-        made = self.generate(PYTHON)
+    def test_the_python_client_runs_an_execution(self):
+        generated = self.generate(PYTHON)
         run = HERE / "python/run.py"
         self.run_clean(
-            sys.executable, "-m", "mypy", "--strict", "--cache-dir", OUT / "mypy", made / "longhaul_client", run, MYPYPATH=made,
+            sys.executable, "-m", "mypy", "--strict", "--cache-dir", OUT / "mypy", generated / "longhaul_client", run, MYPYPATH=generated,
         )
-        self.run_clean(sys.executable, "-W", "error", run, api, PYTHONPATH=made)
+        self.run_clean(sys.executable, "-W", "error", run, api, PYTHONPATH=generated)
 
-    def test_typescript(self):
+    def test_the_typescript_types_fit_an_execution(self):
         self.generate(TYPESCRIPT)
         self.run_clean(HERE / "node_modules/.bin/tsc", "--project", HERE / "typescript")
         self.run_clean("node", "typescript/run.mjs", api)
 
-    def test_rust(self):
+    def test_the_rust_client_runs_an_execution(self):
         self.generate(RUST)
         manifest = HERE / "rust/Cargo.toml"
-        # The lock file was the workspace's once: two thirds of the crates are built for it already.
+        # The lock file began as a copy of the workspace's, so most of the crates in this target directory can be reused.
         self.run_clean("cargo", "run", "--locked", "--manifest-path", manifest, "--", api, CARGO_TARGET_DIR=ROOT / "target")
 
-    def test_java(self):
-        made = self.generate(JAVA)
+    def test_the_java_client_runs_an_execution(self):
+        generated = self.generate(JAVA)
         classes = OUT / "java"
         shutil.rmtree(classes, ignore_errors=True)
         classes.mkdir()
-        # Maven Central is not needed: the generator's own jar has Jackson in it, and Debian has the annotations.
+        # Maven Central is not needed: the generator's jar contains Jackson, and Debian has the annotations.
         jars = [
             Path(importlib.util.find_spec("openapi_generator_cli").origin).with_name("openapi-generator.jar"),
             Path("/usr/share/java/geronimo-annotation-1.3-spec.jar"),
         ]
         path = ":".join(map(str, [*jars, classes]))
-        # That Jackson is newer than the one that the generator writes for, which has not deprecated a method yet.
+        # This Jackson is newer than the one that the generated code is written for, and has deprecated a method that it calls.
         lint = ["-Xlint:all,-processing,-deprecation", "-Werror"]
-        sources = [*(made / "src/main/java").rglob("*.java"), HERE / "java/Run.java"]
+        sources = [*(generated / "src/main/java").rglob("*.java"), HERE / "java/Run.java"]
         self.run_clean("javac", *lint, "-d", classes, "-cp", path, *sources)
         self.run_clean("java", "-cp", path, "Run", api)
 

@@ -99,7 +99,7 @@ class Environment(unittest.TestCase):
         shown = {re.sub(r"_(\w)", lambda it: it[1].upper(), name) for name in re.findall(r"^    (\w+):", entry, re.M)}
         (index,) = [it for it in Template().properties("Table")["GlobalSecondaryIndexes"] if it["IndexName"] == "byOwner"]
         self.assertEqual({*index["Projection"]["NonKeyAttributes"], "executionId"}, shown)
-        local = (ROOT / "dev/src/dynamodb.rs").read_text()
+        local = (ROOT / "dev/src/table.rs").read_text()
         listed = re.search(r"const LISTED: \[&str; \d+\] = \[(.*?)\];", local, re.S)[1]
         self.assertEqual(set(re.findall(r'"(\w+)"', listed)), shown - {"executionId"})
 
@@ -109,8 +109,8 @@ class Events(unittest.TestCase):
         template = Template()
         rules = {name: template.properties(name) for name in template.of_type("AWS::Events::Rule")}
         self.assertEqual({name: rule["Targets"][0]["Arn"].split(":")[-2:] for name, rule in rules.items()}, {
-            "TaskStopped": ["<Notices.Arn>"],
-            "WorkflowEnded": ["<Notices.Arn>"],
+            "TaskStopped": ["<EventQueue.Arn>"],
+            "WorkflowEnded": ["<EventQueue.Arn>"],
             "Sweep": ["STACK-reconciler", "live"],
         })  # fmt: skip
         code = (ROOT / "crates/reconciler/src/events.rs").read_text()
@@ -133,10 +133,10 @@ class Events(unittest.TestCase):
 
     def test_one_invalid_message_does_not_block_the_others(self):
         template = Template()
-        mapping = template.properties("NoticesReachReconciler")
+        mapping = template.properties("EventQueueReachesReconciler")
         self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
-        queue = template.properties("Notices")
-        self.assertEqual(queue["RedrivePolicy"]["deadLetterTargetArn"], "<DeadNotices.Arn>")
+        queue = template.properties("EventQueue")
+        self.assertEqual(queue["RedrivePolicy"]["deadLetterTargetArn"], "<DeadEvents.Arn>")
         self.assertGreaterEqual(queue["VisibilityTimeout"], 6 * template.properties("ReconcilerFunction")["Timeout"])
 
 
@@ -157,8 +157,8 @@ class Alarms(unittest.TestCase):
         self.assertEqual(watched, {
             "SweepFails": [("AWS/Lambda Errors", "FunctionName", "STACK-reconciler")],
             "SweepStops": [("AWS/Lambda Invocations", "FunctionName", "STACK-reconciler")],
-            "NoticesWait": [("AWS/SQS ApproximateAgeOfOldestMessage", "QueueName", "<Notices.QueueName>")],
-            "NoticesDie": [("AWS/SQS ApproximateNumberOfMessagesVisible", "QueueName", "<DeadNotices.QueueName>")],
+            "EventsWait": [("AWS/SQS ApproximateAgeOfOldestMessage", "QueueName", "<EventQueue.QueueName>")],
+            "DeadEventsExist": [("AWS/SQS ApproximateNumberOfMessagesVisible", "QueueName", "<DeadEvents.QueueName>")],
             "ApiFails": [("AWS/ApiGateway 5xx", "ApiId", "<Api>"), ("AWS/ApiGateway Count", "ApiId", "<Api>")],
         })  # fmt: skip
 
@@ -185,8 +185,8 @@ class Alarms(unittest.TestCase):
 
     def test_one_invalid_message_raises_no_alarm_before_it_is_dead_lettered(self):
         """SQS includes a message in ApproximateAgeOfOldestMessage only until it has been received three times."""
-        alarm = self.alarms()["NoticesWait"]
-        retry_delay = Template().properties("Notices")["VisibilityTimeout"]
+        alarm = self.alarms()["EventsWait"]
+        retry_delay = Template().properties("EventQueue")["VisibilityTimeout"]
         self.assertGreater(alarm["Threshold"], retry_delay, "one failed delivery must not raise an alarm")
         too_old = 3 * retry_delay - alarm["Threshold"]
         # A time span can overlap with up to two more periods than fit into it.
@@ -218,7 +218,7 @@ class Reconciler(unittest.TestCase):
             self.assertNotIn("ReservedConcurrentExecutions", given.properties(function))
 
     def test_queue_messages_leave_concurrency_for_the_sweep(self):
-        most = Template().properties("NoticesReachReconciler")["ScalingConfig"]["MaximumConcurrency"]
+        most = Template().properties("EventQueueReachesReconciler")["ScalingConfig"]["MaximumConcurrency"]
         script = (ROOT / "deploy/deploy.sh").read_text()
         (reserved,) = re.findall(r"^RECONCILER_CONCURRENCY=(\d+)$", script, re.M)
         self.assertLess(most, int(reserved))

@@ -1,4 +1,4 @@
-"""What the document cannot say about a request."""
+"""Schemathesis hooks that apply rules for requests which the OpenAPI document cannot express."""
 
 import hashlib
 import json
@@ -8,26 +8,26 @@ import schemathesis
 
 
 def in_a_tag(text):
-    """What ECS takes of a text in a tag: by Unicode's categories, which no pattern says to every validator."""
+    """The part of a text that ECS allows in a tag. Its rule uses Unicode categories, which not all validators support in patterns."""
     kept = "".join(c for c in text if c in "_.:/=+-@" or unicodedata.category(c)[0] in "LNZ")
     return f"-{kept}"[:len(text)] if kept.lower().startswith("aws:") else kept
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Leaves what is meant to be valid so."""
+    """Corrects requests that are meant to be valid."""
     if not case.meta or case.meta.generation.mode.value != "positive":
         return
-    # Which jobs there are, only the installation knows.
+    # The names of jobs differ between installations, so the document does not list them.
     if isinstance(case.body, dict) and case.body.get("task") is not None:
         case.body["task"] = "demo"
     tags = case.body.get("tags") if isinstance(case.body, dict) else None
     if isinstance(tags, dict):
         case.body["tags"] = {in_a_tag(key) or "key": in_a_tag(value) for key, value in tags.items()}
-    # A token is what an answer gave, together with the request that it came from.
+    # A page token is valid only with the query parameters of the request that returned it.
     for token in ("pageToken", "nextToken"):
         (case.query or {}).pop(token, None)
-    # A key is for one body: with a second one it is refused, as it must be, though each request by itself is valid.
+    # A key is refused with a second body, although each request alone is valid. So make each body's key different.
     key = (case.headers or {}).get("Idempotency-Key")
     if key:
         sent = json.dumps([case.operation.label, case.path_parameters, case.body], default=str, sort_keys=True)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes the API of a local stack against its own document for so many seconds: tests/fuzz/run.sh 60
-# What it sends is drawn from FUZZ_SEED: the same every time, unless another is given.
+# Fuzzes a local stack's API against its OpenAPI document for a number of seconds: tests/fuzz/run.sh 60
+# FUZZ_SEED determines the requests. The default is fixed, so that they are the same each time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,15 +11,15 @@ exec {ready}< <(
 )
 stack=$!
 trap 'kill "$stack"; wait "$stack" || true; rm -rf "$data"' EXIT
-read -r where <&"$ready" || { cat "$data/stderr" >&2; exit 1; }
-api=$(sed -E 's|.*"api":"([^"]+)".*|\1|' <<< "$where")
+read -r addresses <&"$ready" || { cat "$data/stderr" >&2; exit 1; }
+api=$(sed -E 's|.*"api":"([^"]+)".*|\1|' <<< "$addresses")
 
-# All checks but one: the local stack has no authorizer. Who calls is API Gateway's to prove, and what the API makes of that
-# is tested with its events. An answer may be held for 25 s, where that is asked for; a busy machine has 20 s for the rest.
+# All checks except authentication: on AWS, API Gateway authenticates callers, and the local stack has no authorizer. The time limit
+# allows for requests that wait for up to 25 s, plus 20 s on a busy machine.
 schemathesis --config-file tests/fuzz/schemathesis.toml run "$api/openapi.json" --url "$api" \
     --checks all --exclude-checks ignored_auth --max-response-time 45 --max-time "${1:-60}" --seed "${FUZZ_SEED:-1}" \
     --report junit,ndjson --report-dir target/fuzz --no-color
 
-# What a schema cannot see: it lives, and said nothing of a panic.
+# The stack must still be running, and must not have panicked.
 kill -0 "$stack"
 ! grep panicked "$data/stderr"

@@ -1,4 +1,4 @@
-"""Runs an execution with the generated client: run.py http://127.0.0.1:8080, of a stack that has `--task echo=cat`."""
+"""Runs an execution with the generated client: `run.py http://127.0.0.1:8080`. The stack needs a job `echo` that runs `cat`."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-// What this page adds to Swagger UI, with its plug-in API: https://swagger.io/docs/open-source-tools/swagger-ui/customization/plugin-api/
+// A Swagger UI plug-in: https://swagger.io/docs/open-source-tools/swagger-ui/customization/plugin-api/
 "use strict";
 
 const ID = "executionId";
@@ -11,8 +11,8 @@ function operationsOf(document) {
 }
 
 /**
- * Makes the examples of parameters placeholders. Swagger UI would fill them in, and a filter, a wait or an id that nobody typed
- * changes what "Try it out" does.
+ * Turns the examples of parameters into placeholders. Swagger UI would fill in the examples as values, so "Try it out" would send
+ * filters, waits and ids that the user has not entered.
  */
 function withPlaceholders(document) {
   for (const parameter of operationsOf(document).flatMap(({ operation }) => operation.parameters ?? [])) {
@@ -27,7 +27,7 @@ function withPlaceholders(document) {
   return document;
 }
 
-/** After an answer with an execution, its id stands in every operation that takes one. */
+/** Fills the id of a returned execution into every operation that takes one. */
 function fillIn(id, { specActions, specSelectors }) {
   for (const { path, method } of operationsOf(specSelectors.specJson().toJS())) {
     const parameters = specSelectors.specJson().getIn(["paths", path, method, "parameters"]);
@@ -50,11 +50,11 @@ function Longhaul({ React }) {
   const button = (text, title, onClick) =>
     element("button", { type: "button", className: "link-button", title, onClick }, text);
 
-  /** An input whose placeholder is the parameter's example. Swagger UI shows what it takes for the description. */
+  /** An input with the parameter's example as its placeholder. Swagger UI uses the description as the placeholder. */
   const text = (Original) => (props) =>
     element(Original, { ...props, description: props.schema?.get("x-placeholder") ?? props.description });
 
-  /** An error is one row, "code and what it means", until its example is asked for. */
+  /** Shows an error as one row with its code and description. A button opens its example. */
   const response = (Original) =>
     function Answer(props) {
       const [isOpen, open] = useState(false);
@@ -74,11 +74,11 @@ function Longhaul({ React }) {
       );
     };
 
-  /** The headers of an answer, closed at first. */
+  /** The headers of a response, initially collapsed. */
   const headers = (Original) => (props) =>
     element("details", null, element("summary", null, "Headers"), element(Original, props));
 
-  /** A link that leads somewhere. */
+  /** A link to another operation, which opens it. */
   const operationLink = (_, system) => ({ name, link }) =>
     element(
       "div",
@@ -107,7 +107,7 @@ window.ui = SwaggerUIBundle({
   url: "../openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
-  // The validator would be somebody else's server, and would be told where this one is.
+  // Swagger's online validator would receive this server's address.
   validatorUrl: null,
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
