@@ -95,7 +95,7 @@ const TASKS: [&str; 6] = [
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Call {
     by: String,
-    call: String,
+    operation: String,
     nth: usize,
 }
 
