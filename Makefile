@@ -213,17 +213,17 @@ $(ENGINE)/.made:
 .PHONY: year
 year: ## Run through a year in minutes by moving the clock forward; the gate runs through a month
 	cargo build --workspace --bins
-	YEAR_DAYS=365 cargo test --workspace --test e2e a_year -- --nocapture
+	YEAR_DAYS=365 cargo test --workspace --test e2e year::a_year -- --nocapture
 
 .PHONY: sweep
 sweep: ## Crash at every AWS call in every kind of execution; the gate does so at every fifth
 	cargo build --workspace --bins
-	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e nothing_that_dies_at_a_call -- --nocapture
+	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e a_crash_at_any_call -- --nocapture
 
 .PHONY: refusals
 refusals: ## Refuse every AWS call once, in every kind of execution and in every way; the gate does so for one in twenty
 	cargo build --workspace --bins
-	REFUSALS_EVERY=$${REFUSALS_EVERY:-1} cargo test --workspace --test e2e a_call_that_is_refused_once -- --nocapture
+	REFUSALS_EVERY=$${REFUSALS_EVERY:-1} cargo test --workspace --test e2e a_refusal_of_any_call -- --nocapture
 
 ARCHITECTURE ?= x86_64
 

@@ -17,7 +17,7 @@ const RESERVED: [&str; 9] = [
     "INPUT_TABLE",
     "REPORT_",
     "ECS_CONTAINER_METADATA_URI_V4",
-    "_LONGHAUL_",
+    "_EMULATOR_",
     "LD_PRELOAD",
     "FAKETIME_",
 ];

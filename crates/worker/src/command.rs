@@ -234,7 +234,7 @@ fn exit(status: WaitStatus) -> Exit {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Exit::Code(code),
         (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Lost(format!("the command ended with {status:?}")),
+        (None, None) => Exit::Lost(format!("the command ended with the status {:#x}", status.as_raw())),
     }
 }
 
