@@ -164,7 +164,7 @@ async fn a_task_stopped_from_outside_fails_its_execution() {
         let id = started(&stack, pattern, "long").await;
         let task = stack.execution(&id).await["taskArn"].clone();
         stack
-            .call(&format!("{ECS}.StopTask"), json!({ "cluster": "longhaul", "job": job, "reason": "maintenance" }))
+            .call(&format!("{ECS}.StopTask"), json!({ "cluster": "longhaul", "task": task, "reason": "maintenance" }))
             .await;
         let done = done(&stack, &id).await;
         assert_eq!(

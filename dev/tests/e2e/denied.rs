@@ -47,7 +47,7 @@ impl fmt::Display for Case {
 
 #[tokio::test]
 async fn a_permanently_denied_call_does_not_lose_the_outcome() {
-    let tasks = JOBS.map(|(name, command, _)| format!("{name}={command}"));
+    let jobs = JOBS.map(|(name, command, _)| format!("{name}={command}"));
     let options: Vec<_> = jobs.iter().flat_map(|job| ["--job", job]).chain(["--movable-clock"]).collect();
     let stack = Stack::start(&options).await;
     let cases = cases(&stack).await;

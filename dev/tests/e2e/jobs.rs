@@ -65,7 +65,7 @@ async fn a_job_that_prints_no_json_completes_without_a_result() {
 
 #[tokio::test]
 async fn a_result_is_complete_and_has_its_source() {
-    let tasks = [
+    let jobs = [
         r#"pretty=printf '{"a": {"b": [1, 2]}, "c": null}' | python3 -m json.tool; echo done"#,
         r#"file=printf '7' | tee "$EXECUTION_RESULT_FILE" >/dev/null; echo '{"level": "info"}'"#,
         r#"object=echo '{"n": 1}' > "$EXECUTION_RESULT_FILE"; echo '{"level": "info"}'"#,

@@ -194,7 +194,7 @@ async fn the_table_of_an_earlier_version_is_given_the_index() {
 #[tokio::test]
 async fn a_list_includes_results_and_errors_on_request() {
     let jobs = ["--job", "quick=echo '[1]'", "--job", "bad=echo gone; exit 3", "--job", "long=sleep 300"];
-    let stack = Stack::start(&tasks).await;
+    let stack = Stack::start(&jobs).await;
     let quick = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     let bad = stack.run("callback", json!({ "job": "bad", "input": null })).await;
     stack.start_running("callback", "long").await;

@@ -259,7 +259,7 @@ fn id_of(key: &str) -> String {
 
 /// Runs an execution to its end, and returns its item, or what is wrong with it.
 async fn run(stack: &Stack, scenario: Scenario, key: &str) -> Result<Value, String> {
-    let Scenario { pattern, task, attempts, seconds, .. } = scenario;
+    let Scenario { pattern, job, attempts, seconds, .. } = scenario;
     let input = "x".repeat(scenario.input);
     let body = json!({ "job": job, "input": input, "retry": { "maxAttempts": attempts }, "timeoutSeconds": seconds });
     ask(stack, &format!("/executions/{pattern}"), key, &body.to_string()).await?;

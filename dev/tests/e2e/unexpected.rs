@@ -68,7 +68,7 @@ async fn the_outcome_of_a_task_that_outlives_its_workflow_is_recorded() {
 /// The log cannot be read, and the worker cannot report. The outcome then follows from the exit code.
 #[tokio::test]
 async fn an_unreadable_log_does_not_delay_the_outcome() {
-    let tasks = ["works=echo '[1]'", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
+    let jobs = ["works=echo '[1]'", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
     let stack = Stack::start(&jobs.map(|job| ["--job", job]).concat()).await;
     // A permanent error. A denied permission would be retried for a day.
     let code = "InvalidParameterException";
