@@ -21,12 +21,16 @@ run: ## Start everything on this machine
 	cargo run
 
 .PHONY: test
-test: format lint docs deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
+test: format words lint docs deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
 
 .PHONY: format
 format: ## Check the formatting
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 clients/generators/rust/src/main.rs
+
+.PHONY: words
+words: ## Check that no text uses a word for which there is a better one
+	tests/words.sh
 
 # A warning fails here, also in doc comments; in `cargo run` it stays a warning.
 .PHONY: lint

@@ -147,7 +147,7 @@ fn warn_of_strangers(listeners: &[(&str, SocketAddr)]) {
     for (option, address) in listeners.iter().filter(|(_, address)| !address.ip().is_loopback()) {
         tracing::warn!(
             "{option} {address} is reachable from other machines, and nobody is authenticated there: \
-             whoever can connect can run commands as you. Use a loopback address unless the network is yours alone"
+             anyone who can connect can run commands as you. Use a loopback address unless the network is yours alone"
         );
     }
 }

@@ -254,7 +254,7 @@ async fn with_outcomes(app: &App, page: &mut Page, include: Include) -> Result<V
     Ok(views)
 }
 
-/// The same request for the next page. It has no path: API Gateway may have put a stage in front of ours.
+/// The same request for the next page. It has no path, because API Gateway may have put a stage before the API's path.
 fn link(uri: &Uri, token: &str) -> String {
     let same = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let same = same.filter(|pair| !pair.starts_with("pageToken="));
