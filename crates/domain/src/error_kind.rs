@@ -33,7 +33,7 @@ pub enum ErrorKind {
     /// The job was still running at its deadline.
     TimedOut,
     /// This installation no longer has a job of that name.
-    UnknownTask,
+    UnknownJob,
     /// ECS had no capacity for the task until the deadline.
     NoCapacity,
     /// ECS refused to start the task.
@@ -62,7 +62,7 @@ impl ErrorKind {
         Self::Stopped,
         Self::Cancelled,
         Self::TimedOut,
-        Self::UnknownTask,
+        Self::UnknownJob,
         Self::NoCapacity,
         Self::TaskRefused,
         Self::WorkflowFailed,
@@ -85,12 +85,37 @@ impl ErrorKind {
             Self::Stopped => "stopped",
             Self::Cancelled => "cancelled",
             Self::TimedOut => "timed-out",
-            Self::UnknownTask => "unknown-task",
+            Self::UnknownJob => "unknown-job",
             Self::NoCapacity => "no-capacity",
             Self::TaskRefused => "task-refused",
             Self::WorkflowFailed => "workflow-failed",
             Self::TaskFailedToStart => "task-failed-to-start",
             Self::Other(name) => name,
+        }
+    }
+
+    /// Whether it says that no task was started for an attempt. Whatever could still have succeeded was retried before, for as long
+    /// as that does no harm, so this is permanent.
+    #[must_use]
+    pub fn is_refused_start(&self) -> bool {
+        match self {
+            Self::UnknownJob | Self::TaskRefused => true,
+            Self::ExitCode
+            | Self::Signal
+            | Self::CommandNotFound
+            | Self::ResultTooLarge
+            | Self::ResultTooDeep
+            | Self::ResultNotJson
+            | Self::ResultUnreadable
+            | Self::TaskRetired
+            | Self::TaskLost
+            | Self::Stopped
+            | Self::Cancelled
+            | Self::TimedOut
+            | Self::NoCapacity
+            | Self::WorkflowFailed
+            | Self::TaskFailedToStart
+            | Self::Other(_) => false,
         }
     }
 }

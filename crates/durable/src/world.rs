@@ -3,8 +3,7 @@
 mod launch;
 
 use aws::{
-    AdvanceError, CallFailed, Cause, Connection, Created, Executions, Outcomes, Phase, RunError, Seen, StoredStart,
-    Tasks, clock,
+    CallFailed, Cause, Connection, Created, Executions, Outcomes, Phase, RunError, Seen, StoredStart, Tasks, clock,
 };
 use domain::{
     Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict,
@@ -45,7 +44,7 @@ impl World {
     }
 
     async fn advance(&self, id: &ExecutionId, event: &Event) -> Result<Execution, EffectFailed> {
-        advanced(self.executions.advance(id, event, clock::now()).await)
+        Ok(self.executions.advance(id, event, clock::now()).await?)
     }
 
     /// The execution that a function was invoked for: stored by the API, or created here if the function was invoked directly.
@@ -72,7 +71,7 @@ impl World {
             return Ok((execution, start.attempt()));
         }
         let mut request = Request::of(input.clone());
-        if let Some(job) = self.config.catalog.get(&request.task) {
+        if let Some(job) = self.config.catalog.get(&request.job) {
             request.timeout = job.timeout();
         }
         if let Some(wrong) = request.violations().first() {
@@ -103,7 +102,7 @@ impl World {
     /// The event that a durable execution has begun to drive an execution. Its tasks print to the log that its own version of the
     /// catalog names.
     fn began(&self, execution: &Execution, durable_execution_arn: &str) -> Event {
-        let job = self.config.catalog.get(&execution.request.task);
+        let job = self.config.catalog.get(&execution.request.job);
         let log = job.map(|job| job.log(&self.config.log_group));
         Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned(), log }
     }
@@ -116,7 +115,7 @@ impl World {
     /// The task of an attempt, if it is running or has recently stopped.
     async fn started_before(&self, execution: &Execution, attempt: Attempt) -> Result<Option<String>, CallFailed> {
         let running = self.running(&execution.id, attempt).await?;
-        let (None, Some(job)) = (&running, self.config.catalog.get(&execution.request.task)) else {
+        let (None, Some(job)) = (&running, self.config.catalog.get(&execution.request.job)) else {
             return Ok(running);
         };
         Ok(launch::task_of_attempt(&self.tasks.stopped_of(execution.id.as_str(), job).await?, attempt))
@@ -164,10 +163,12 @@ impl World {
         Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
     }
 
-    /// The exit code of an execution's job, if ECS has reported it.
-    async fn exit_code(&self, id: &ExecutionId) -> Option<i32> {
-        let execution = self.read(id).await.ok()?;
-        judge::exit_code(&execution, execution.told_of(&execution.state.run()?.task_arn)?)
+    /// The outcome of an execution whose workflow cannot continue.
+    async fn ending_without_workflow(&self, id: &ExecutionId, why: &str) -> Ending {
+        match self.read(id).await {
+            Ok(execution) => execution.ending_without_workflow(why, clock::now()),
+            Err(_) => Ending::failed(ErrorKind::WorkflowFailed, why, clock::now()),
+        }
     }
 }
 
@@ -180,7 +181,7 @@ impl Activities for World {
     ) -> Result<Accepted, EffectFailed> {
         let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
         let event = self.began(&execution, durable_execution_arn);
-        let execution = advanced(self.executions.advance_seen(execution, &event, clock::now()).await)?;
+        let execution = self.executions.advance_seen(execution, &event, clock::now()).await?;
         tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
@@ -231,8 +232,8 @@ impl Activities for World {
                 Err(why) => return again_or_refused(why),
             }
         }
-        let Some(job) = self.config.catalog.get(&execution.request.task) else {
-            return failed(ErrorKind::UnknownTask, format!("there is no task named {}", execution.request.task));
+        let Some(job) = self.config.catalog.get(&execution.request.job) else {
+            return failed(ErrorKind::UnknownJob, format!("there is no job named {}", execution.request.job));
         };
         let new = launch::task_for(&execution, job, attempt, self.executions.table());
         match self.tasks.run(&new).await {
@@ -311,7 +312,7 @@ impl Activities for World {
     async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
         let execution = self.read(id).await?;
         let Next::Retry(retry) = execution.next(attempt, ending, clock::now()) else { return Ok(Again::Said(false)) };
-        let execution = advanced(self.executions.advance_seen(execution, &retry.failed, clock::now()).await)?;
+        let execution = self.executions.advance_seen(execution, &retry.failed, clock::now()).await?;
         Ok(match execution.next(attempt, ending, clock::now()) {
             Next::Retry(retry) if retry.wait < domain::backoff_before(retry.attempt) => {
                 Again::In { seconds: retry.wait.as_secs() }
@@ -335,10 +336,7 @@ impl Activities for World {
         tracing::error!(executionId = %id, why, "giving up");
         let ending = match known {
             Some(known) => known.clone(),
-            None => Ending {
-                exit_code: self.exit_code(id).await,
-                ..Ending::failed(ErrorKind::WorkflowFailed, why.to_owned(), clock::now())
-            },
+            None => self.ending_without_workflow(id, why).await,
         };
         // The outcome is recorded first, because AWS may be refusing to stop tasks. If the item no longer exists, the tasks are
         // stopped all the same.
@@ -383,16 +381,6 @@ fn told(why: &CallFailed) -> String {
 
 fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
     u64::try_from(execution.deadline.duration_since(now).as_secs()).unwrap_or_default()
-}
-
-/// The execution after an event, or whether to try again.
-fn advanced(advanced: Result<Execution, AdvanceError>) -> Result<Execution, EffectFailed> {
-    match advanced {
-        Ok(execution) => Ok(execution),
-        Err(AdvanceError::Call(failed)) => Err(failed.into()),
-        Err(contended @ AdvanceError::Contended(_)) => Err(EffectFailed::passing(contended)),
-        Err(why) => Err(EffectFailed::lasting(why)),
-    }
 }
 
 fn finished(execution: Execution) -> Finished {
