@@ -6,8 +6,8 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
-    Unknown, Verdict, Waiting, limits, task::Task, waiting::shortened,
+    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, Run, State,
+    Status, Timeline, Unknown, Waiting, limits, task::Task, waiting::shortened,
 };
 
 /// How an execution learns that its job has ended.
@@ -140,8 +140,8 @@ impl Execution {
                 Ok(self.attempt_failed(*attempt, error, *excused, *exit_code, at))
             }
             Event::CancelRequested if self.is_idle(at) => self.cancelled_at_once(at),
-            Event::Ended(ending) => {
-                let instead = self.cancelled_instead(ending, at).map(Event::Ended);
+            Event::Ended(outcome) => {
+                let instead = self.cancelled_instead(outcome, at).map(Event::Ended);
                 self.with_state_after(instead.as_ref().unwrap_or(event), at)
             }
             Event::TaskStarted { .. } | Event::Watching { .. } | Event::CancelRequested => {
@@ -153,8 +153,8 @@ impl Execution {
     /// It is cancelled at once if none of its tasks is running, since there is nothing to wait for.
     fn cancelled_at_once(&self, at: Timestamp) -> Result<Option<Self>, Refused> {
         let Some(cancelling) = self.with_state_after(&Event::CancelRequested, at)? else { return Ok(None) };
-        let Some(ending) = cancelling.ending_without_task(at) else { return Ok(Some(cancelling)) };
-        let ended = cancelling.with_state_after(&Event::Ended(ending), at)?;
+        let Some(outcome) = cancelling.outcome_without_task(at) else { return Ok(Some(cancelling)) };
+        let ended = cancelling.with_state_after(&Event::Ended(outcome), at)?;
         Ok(ended.map(|ended| Self { version: cancelling.version, ..ended }))
     }
 
@@ -177,19 +177,19 @@ impl Execution {
                 next.timeline.push(at, Moment::TaskStarted, Some(detail));
             }
             Event::CancelRequested => next.timeline.push(at, Moment::CancelRequested, None),
-            Event::Ended(ending) => {
+            Event::Ended(outcome) => {
                 next.stopped = None;
                 next.waiting = None;
-                next.expires_at = retained(ending.finished_at.max(at));
-                if let (Some(last), Verdict::Failed(error)) = (self.last_attempt_to_tell(ending), &ending.verdict) {
+                next.expires_at = retained(outcome.finished_at.max(at));
+                if let (Some(last), OutcomeKind::Failed(error)) = (self.last_attempt_to_tell(outcome), &outcome.kind) {
                     next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {last}: {}", error.kind)));
                 }
-                if let Some(why) = ending.result_source.explanation(ending.verdict == Verdict::Completed) {
+                if let Some(why) = outcome.result_source.explanation(outcome.kind == OutcomeKind::Completed) {
                     next.timeline.push(at, Moment::NoResult, Some(why.to_owned()));
                 }
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
                 // A task of it may still be running, so the sweep visits it once more.
-                let unseen = ending.exit_code.is_none() || self.has_unseen_attempts();
+                let unseen = outcome.exit_code.is_none() || self.has_unseen_attempts();
                 next.due = unseen.then(|| look(at, FIRST_LOOK));
                 return Ok(Some(next));
             }

@@ -5,7 +5,7 @@
 
 use std::{fmt, future::Future, time::Duration};
 
-use domain::{Attempt, Ending, ExecutionId, JobError, Json, Pattern, Status, collect::Patience};
+use domain::{Attempt, ExecutionId, JobError, Json, Outcome, Pattern, Status, collect::Patience};
 use serde::{Deserialize, Serialize};
 
 /// A workflow's effects on the outside world. Each activity is idempotent: it may run again whether or not its result was recorded.
@@ -52,18 +52,22 @@ pub trait Activities: Send + Sync + 'static {
         id: &ExecutionId,
         task_arn: &str,
         patience: Patience,
-    ) -> impl Future<Output = Result<Option<Ending>, EffectFailed>> + Send;
+    ) -> impl Future<Output = Result<Option<Outcome>, EffectFailed>> + Send;
 
     /// Records that an attempt failed, and says whether another may follow.
     fn fail_attempt(
         &self,
         id: &ExecutionId,
         attempt: Attempt,
-        ending: &Ending,
+        outcome: &Outcome,
     ) -> impl Future<Output = Result<Again, EffectFailed>> + Send;
 
     /// Records the outcome. If another one is already recorded, that one is kept and returned.
-    fn record(&self, id: &ExecutionId, ending: &Ending) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
+    fn record(
+        &self,
+        id: &ExecutionId,
+        outcome: &Outcome,
+    ) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
 
     /// Asks for a task to be stopped.
     fn stop_task(&self, task_arn: &str) -> impl Future<Output = Result<(), EffectFailed>> + Send;
@@ -74,7 +78,7 @@ pub trait Activities: Send + Sync + 'static {
         &self,
         id: &ExecutionId,
         why: &str,
-        known: Option<&Ending>,
+        known: Option<&Outcome>,
     ) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
 }
 
@@ -133,7 +137,7 @@ pub enum Started {
     /// The ARN of the attempt's task.
     Task(String),
     /// There is no task, and there will be none, for this attempt or a later one: the execution's outcome.
-    Not(Ending),
+    Not(Outcome),
 }
 
 /// The result of recording a started task.

@@ -18,7 +18,7 @@ use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
-use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, collect::Patience};
+use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, Status, collect::Patience};
 
 use crate::{
     activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
@@ -34,11 +34,11 @@ use crate::{
 pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
     let job = match accept(&world, ACCEPT, Pattern::Sync, input, &ctx).await? {
         Accepted::Job(job) => job,
-        Accepted::Over(finished) => return verdict(finished),
+        Accepted::Over(finished) => return conclude(finished),
     };
     match every_attempt(&world, &job, &ctx).await {
-        Ok(finished) => verdict(finished),
-        Err(failed) => verdict(give_up(&world, &job.id, failed, &ctx).await?),
+        Ok(finished) => conclude(finished),
+        Err(failed) => conclude(give_up(&world, &job.id, failed, &ctx).await?),
     }
 }
 
@@ -50,18 +50,18 @@ pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext
 pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
     let job = match accept(&world, CREATE_RECORD, Pattern::Callback, input, &ctx).await? {
         Accepted::Job(job) => job,
-        Accepted::Over(finished) => return verdict(finished),
+        Accepted::Over(finished) => return conclude(finished),
     };
     match start(&world, &job, &ctx).await {
-        Ok(finished) => verdict(finished),
-        Err(failed) => verdict(give_up(&world, &job.id, failed, &ctx).await?),
+        Ok(finished) => conclude(finished),
+        Err(failed) => conclude(give_up(&world, &job.id, failed, &ctx).await?),
     }
 }
 
 /// Why a workflow cannot continue, and its job's outcome, if it is known: it is never dropped.
 struct Failed {
     why: BoxError,
-    known: Option<Ending>,
+    known: Option<Outcome>,
 }
 
 impl From<BoxError> for Failed {
@@ -74,10 +74,10 @@ impl From<BoxError> for Failed {
 async fn record_known<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
-    ending: Ending,
+    outcome: Outcome,
     ctx: &DurableContext,
 ) -> Result<Finished, Failed> {
-    record(world, id, ending.clone(), ctx).await.map_err(|why| Failed { why, known: Some(ending) })
+    record(world, id, outcome.clone(), ctx).await.map_err(|why| Failed { why, known: Some(outcome) })
 }
 
 /// Starts the task of a callback execution, or records why there is none.
@@ -88,7 +88,7 @@ async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -
     }
     let task_arn = match run_task(world, id, attempt, ctx).await? {
         Started::Task(arn) => arn,
-        Started::Not(ending) => return record_known(world, id, ending, ctx).await,
+        Started::Not(outcome) => return record_known(world, id, outcome, ctx).await,
     };
     let recorded = record_task(world, id, attempt, &task_arn, ctx).await?;
     if recorded.status == Status::Cancelling || recorded.status.is_final() {
@@ -106,19 +106,19 @@ async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableCo
     loop {
         let task_arn = match run_task(world, &job.id, attempt, ctx).await? {
             Started::Task(arn) => arn,
-            Started::Not(ending) => return record_known(world, &job.id, ending, ctx).await,
+            Started::Not(outcome) => return record_known(world, &job.id, outcome, ctx).await,
         };
         let recorded = record_task(world, &job.id, attempt, &task_arn, ctx).await?;
         let left = Duration::from_secs(recorded.seconds_left);
-        let ending = end_of(world, &job.id, &task_arn, left, ctx).await?;
-        let again = if domain::may_retry(job.max_attempts, &ending) {
-            let asked = fail_attempt(world, &job.id, attempt, &ending, ctx).await;
-            asked.map_err(|why| Failed { why, known: Some(ending.clone()) })?
+        let outcome = end_of(world, &job.id, &task_arn, left, ctx).await?;
+        let again = if domain::may_retry(job.max_attempts, &outcome) {
+            let asked = fail_attempt(world, &job.id, attempt, &outcome, ctx).await;
+            asked.map_err(|why| Failed { why, known: Some(outcome.clone()) })?
         } else {
             Again::Said(false)
         };
         let wait = match again {
-            Again::Said(false) => return record_known(world, &job.id, ending, ctx).await,
+            Again::Said(false) => return record_known(world, &job.id, outcome, ctx).await,
             Again::Said(true) => domain::backoff_before(attempt.next()),
             Again::In { seconds } => Duration::from_secs(seconds),
         };
@@ -150,15 +150,15 @@ async fn end_of<A: Activities>(
     task_arn: &str,
     left: Duration,
     ctx: &DurableContext,
-) -> Result<Ending, BoxError> {
+) -> Result<Outcome, BoxError> {
     let mut waits = Waits::new(left);
     loop {
         let ask = !waits.none_begun();
         let wake = ctx.create_callback::<WakeUp>().name("wake").timeout(waits.begin()).serdes(AnyWord).await?;
         match check_task(world, id, task_arn, wake.id(), ask, ctx).await? {
             Look::Stopped => {
-                if let Some(ending) = collect(world, id, task_arn, ctx).await? {
-                    return Ok(ending);
+                if let Some(outcome) = collect(world, id, task_arn, ctx).await? {
+                    return Ok(outcome);
                 }
             }
             Look::Running { seconds_left } => waits.left(Duration::from_secs(seconds_left)),
@@ -171,9 +171,9 @@ async fn end_of<A: Activities>(
             waits.cut_short();
         }
         if woken.is_some_and(|said| said.stopped)
-            && let Some(ending) = collect(world, id, task_arn, ctx).await?
+            && let Some(outcome) = collect(world, id, task_arn, ctx).await?
         {
-            return Ok(ending);
+            return Ok(outcome);
         }
     }
 }
@@ -202,7 +202,7 @@ fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, Opera
 }
 
 /// The durable execution's own outcome: it fails if the job did not complete.
-fn verdict(finished: Finished) -> Result<Finished, BoxError> {
+fn conclude(finished: Finished) -> Result<Finished, BoxError> {
     match &finished.error {
         None => Ok(finished),
         Some(error) => Err(TypedError::with_type(error.kind.to_string(), error.message.clone()).into()),
@@ -271,7 +271,7 @@ async fn collect<A: Activities>(
     id: &ExecutionId,
     task_arn: &str,
     ctx: &DurableContext,
-) -> Result<Option<Ending>, BoxError> {
+) -> Result<Option<Outcome>, BoxError> {
     let (world, id, arn) = (world.clone(), id.clone(), task_arn.to_owned());
     let activity = move |step: StepContext| async move {
         let patience = match step.attempt() {
@@ -291,21 +291,21 @@ async fn fail_attempt<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
     attempt: Attempt,
-    ending: &Ending,
+    outcome: &Outcome,
     ctx: &DurableContext,
 ) -> Result<Again, BoxError> {
-    let (world, id, ending) = (world.clone(), id.clone(), ending.clone());
-    step(ctx, "fail-attempt", move |_| async move { world.fail_attempt(&id, attempt, &ending).await }).await
+    let (world, id, outcome) = (world.clone(), id.clone(), outcome.clone());
+    step(ctx, "fail-attempt", move |_| async move { world.fail_attempt(&id, attempt, &outcome).await }).await
 }
 
 async fn record<A: Activities>(
     world: &Arc<A>,
     id: &ExecutionId,
-    ending: Ending,
+    outcome: Outcome,
     ctx: &DurableContext,
 ) -> Result<Finished, BoxError> {
     let (world, id) = (world.clone(), id.clone());
-    step(ctx, "record", move |_| async move { world.record(&id, &ending).await }).await
+    step(ctx, "record", move |_| async move { world.record(&id, &outcome).await }).await
 }
 
 async fn give_up<A: Activities>(

@@ -6,7 +6,7 @@ use aws::{
     CallFailed, Cause, Connection, Created, Executions, Outcomes, Phase, RunError, Seen, StoredStart, Tasks, clock,
 };
 use domain::{
-    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict,
+    Attempt, ErrorKind, Event, Execution, ExecutionId, Json, Next, Outcome, OutcomeKind, Pattern, Request, State,
     collect::{Patience, StoppedTask},
     judge,
 };
@@ -127,13 +127,13 @@ impl World {
         let now = clock::now();
         let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask)).unwrap_or(SignedDuration::MAX);
         if execution.denied_since(attempt).is_some_and(|since| now.duration_since(since) >= patience) {
-            return Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, told(&why), now)));
+            return Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, told(&why), now)));
         }
         let wait = execution.wait_for_permission(attempt, now);
         let event = Event::StartDenied { attempt, why: told(&why), until: now.checked_add(wait).unwrap_or(now) };
         let execution = self.advance(&execution.id, &event).await?;
-        match execution.ending_without_task(clock::now()) {
-            Some(ending) => Ok(Started::Not(ending)),
+        match execution.outcome_without_task(clock::now()) {
+            Some(outcome) => Ok(Started::Not(outcome)),
             None => Err(EffectFailed::from(why).again_in(wait)),
         }
     }
@@ -164,10 +164,10 @@ impl World {
     }
 
     /// The outcome of an execution whose workflow cannot continue.
-    async fn ending_without_workflow(&self, id: &ExecutionId, why: &str) -> Ending {
+    async fn outcome_without_workflow(&self, id: &ExecutionId, why: &str) -> Outcome {
         match self.read(id).await {
-            Ok(execution) => execution.ending_without_workflow(why, clock::now()),
-            Err(_) => Ending::failed(ErrorKind::WorkflowFailed, why, clock::now()),
+            Ok(execution) => execution.outcome_without_workflow(why, clock::now()),
+            Err(_) => Outcome::failed(ErrorKind::WorkflowFailed, why, clock::now()),
         }
     }
 }
@@ -199,16 +199,16 @@ impl Activities for World {
         if let Some(run) = execution.run_of(attempt) {
             return Ok(Started::Task(run.task_arn.clone()));
         }
-        if let Some(ending) = execution.ending_without_task(clock::now()) {
+        if let Some(outcome) = execution.outcome_without_task(clock::now()) {
             // This step may have run before. Its task may be running, or may have ended since; then its outcome counts.
             return match self.started_before(&execution, attempt).await {
-                Ok(started) => Ok(started.map_or(Started::Not(ending), Started::Task)),
+                Ok(started) => Ok(started.map_or(Started::Not(outcome), Started::Task)),
                 Err(why) if worth_another_try(&why, tried, None, clock::now()) => Err(EffectFailed::passing(why)),
                 Err(why) => {
                     // It is known that the task is not needed. A task that may still be running is looked for after an end without
                     // an exit code.
                     tracing::warn!(executionId = %id, error = %why, "cannot look for a task that was started before");
-                    Ok(Started::Not(ending))
+                    Ok(Started::Not(outcome))
                 }
             };
         }
@@ -222,9 +222,9 @@ impl Activities for World {
             if worth_another_try(&why, tried, waited_until, clock::now()) {
                 return Err(EffectFailed::passing(why));
             }
-            Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, told(&why), clock::now())))
+            Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, told(&why), clock::now())))
         };
-        let failed = |kind: ErrorKind, why: String| Ok(Started::Not(Ending::failed(kind, why, clock::now())));
+        let failed = |kind: ErrorKind, why: String| Ok(Started::Not(Outcome::failed(kind, why, clock::now())));
         if tried != Try::First && !execution.token_is_alive(attempt, clock::now()) {
             match self.running(id, attempt).await {
                 Ok(Some(arn)) => return Ok(Started::Task(arn)),
@@ -259,8 +259,8 @@ impl Activities for World {
                 let wait = execution.wait_for_capacity(attempt, now);
                 let until = now.checked_add(wait).unwrap_or(now);
                 let execution = self.advance(id, &Event::NoCapacity { attempt, why: why.clone(), until }).await?;
-                match execution.ending_without_task(clock::now()) {
-                    Some(ending) => Ok(Started::Not(ending)),
+                match execution.outcome_without_task(clock::now()) {
+                    Some(outcome) => Ok(Started::Not(outcome)),
                     None => Err(EffectFailed::passing(RunError::Busy(why)).again_in(wait)),
                 }
             }
@@ -288,7 +288,7 @@ impl Activities for World {
         id: &ExecutionId,
         task_arn: &str,
         patience: Patience,
-    ) -> Result<Option<Ending>, EffectFailed> {
+    ) -> Result<Option<Outcome>, EffectFailed> {
         let execution = self.read(id).await?;
         let task = match execution.told_of(task_arn) {
             Some(told) => Some(Box::new(told.clone())),
@@ -309,11 +309,11 @@ impl Activities for World {
         }
     }
 
-    async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
+    async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, outcome: &Outcome) -> Result<Again, EffectFailed> {
         let execution = self.read(id).await?;
-        let Next::Retry(retry) = execution.next(attempt, ending, clock::now()) else { return Ok(Again::Said(false)) };
+        let Next::Retry(retry) = execution.next(attempt, outcome, clock::now()) else { return Ok(Again::Said(false)) };
         let execution = self.executions.advance_seen(execution, &retry.failed, clock::now()).await?;
-        Ok(match execution.next(attempt, ending, clock::now()) {
+        Ok(match execution.next(attempt, outcome, clock::now()) {
             Next::Retry(retry) if retry.wait < domain::backoff_before(retry.attempt) => {
                 Again::In { seconds: retry.wait.as_secs() }
             }
@@ -322,8 +322,8 @@ impl Activities for World {
         })
     }
 
-    async fn record(&self, id: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
-        let execution = self.advance(id, &Event::Ended(ending.clone())).await?;
+    async fn record(&self, id: &ExecutionId, outcome: &Outcome) -> Result<Finished, EffectFailed> {
+        let execution = self.advance(id, &Event::Ended(outcome.clone())).await?;
         tracing::info!(executionId = %id, status = %execution.status(), "recorded the outcome");
         Ok(finished(execution))
     }
@@ -332,15 +332,15 @@ impl Activities for World {
         Ok(self.tasks.stop(task_arn, judge::CANCELLED).await?)
     }
 
-    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Ending>) -> Result<Finished, EffectFailed> {
+    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Outcome>) -> Result<Finished, EffectFailed> {
         tracing::error!(executionId = %id, why, "giving up");
-        let ending = match known {
+        let outcome = match known {
             Some(known) => known.clone(),
-            None => self.ending_without_workflow(id, why).await,
+            None => self.outcome_without_workflow(id, why).await,
         };
         // The outcome is recorded first, because AWS may be refusing to stop tasks. If the item no longer exists, the tasks are
         // stopped all the same.
-        let recorded = self.record(id, &ending).await;
+        let recorded = self.record(id, &outcome).await;
         for task in self.tasks.started_by(id.as_str()).await? {
             self.tasks.stop(&task.arn, "the workflow of the execution failed").await?;
         }
@@ -387,10 +387,10 @@ fn finished(execution: Execution) -> Finished {
     let status = execution.status();
     let task_arn = execution.state.run().map(|run| run.task_arn.clone());
     let (result, error) = match execution.state {
-        State::Final { ending, .. } => match ending.verdict {
-            Verdict::Completed => (ending.result, None),
-            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
-                (ending.result, Some(error))
+        State::Final { outcome, .. } => match outcome.kind {
+            OutcomeKind::Completed => (outcome.result, None),
+            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+                (outcome.result, Some(error))
             }
         },
         State::Pending | State::Running { .. } | State::Cancelling { .. } => (None, None),

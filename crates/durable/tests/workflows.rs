@@ -13,7 +13,7 @@ mod support;
 use std::{fmt::Write as _, sync::Arc};
 
 use aws_durable_execution_sdk::test_util::{LocalRunner, TestResult};
-use domain::{Attempt, Json, Pattern, Status, Verdict};
+use domain::{Attempt, Json, OutcomeKind, Pattern, Status};
 use durable::{Finished, callback, sync};
 use support::{Fault, Script, World};
 
@@ -197,11 +197,11 @@ async fn what_cannot_be_mended_is_recorded() {
             // The job's outcome is known by then, and must not be dropped.
             if let Some(known) = world.known_at_the_end() {
                 kept += 1;
-                let mut recorded = world.ending().unwrap();
-                let failed = matches!(known.verdict, Verdict::Failed(_));
+                let mut recorded = world.outcome().unwrap();
+                let failed = matches!(known.kind, OutcomeKind::Failed(_));
                 if life.script.cancel_at_failure && failed && world.status() == Status::Cancelled {
                     // The cancel kept another attempt from following: the record says so, and keeps the rest.
-                    recorded.verdict = known.verdict.clone();
+                    recorded.kind = known.kind.clone();
                 }
                 assert_eq!(recorded, known, "{}, refused from {nth}", life.name);
                 continue;

@@ -11,7 +11,7 @@ use aws::{
     Workflows, clock,
 };
 use domain::{
-    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Run, Verdict,
+    Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Outcome, OutcomeKind, Run,
     collect::{Patience, StoppedTask},
     judge,
     task::Task,
@@ -134,7 +134,9 @@ impl Attendant {
             Err(StartError::Call(why)) if clock::now() >= execution.deadline => {
                 let why = format!("no workflow could be started before the deadline: {why}");
                 let error = JobError::new(ErrorKind::TimedOut, why);
-                self.end(execution, Ending::without_job(Verdict::TimedOut(error), clock::now())).await.map(|()| None)
+                self.end(execution, Outcome::without_job(OutcomeKind::TimedOut(error), clock::now()))
+                    .await
+                    .map(|()| None)
             }
             Err(StartError::Call(failed)) => Err(failed.into()),
         }
@@ -183,7 +185,7 @@ impl Attendant {
     }
 
     /// The outcome of a task that has stopped. CloudWatch may show its log a moment after its end.
-    async fn outcome(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<Ending, Error> {
+    async fn outcome(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<Outcome, Error> {
         let stopped = StoppedTask { execution, arn, described: task };
         let stopped_at = task.and_then(|task| task.stopped_at);
         let just_stopped = stopped_at.is_some_and(|at| clock::now().duration_since(at) < LOG_IS_LATE);
@@ -201,11 +203,11 @@ impl Attendant {
     }
 
     async fn collect(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<(), Error> {
-        let ending = self.outcome(execution, arn, task).await?;
-        if self.another_attempt(execution, &ending).await? {
+        let outcome = self.outcome(execution, arn, task).await?;
+        if self.another_attempt(execution, &outcome).await? {
             return Ok(());
         }
-        settled(self.executions.advance_seen(execution.clone(), &Event::Ended(ending), clock::now()).await)
+        settled(self.executions.advance_seen(execution.clone(), &Event::Ended(outcome), clock::now()).await)
     }
 
     /// Starts another attempt, with its own workflow, if this one failed and another may follow. Idempotent: the workflow's name
@@ -214,9 +216,9 @@ impl Attendant {
     /// If the function crashes before the failed attempt is recorded, the next visit does all of it. If it crashes between that and
     /// the workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow dies before it
     /// records a task, the next visit finds that it is over.
-    async fn another_attempt(&self, execution: &Execution, ending: &Ending) -> Result<bool, Error> {
+    async fn another_attempt(&self, execution: &Execution, outcome: &Outcome) -> Result<bool, Error> {
         let Some(run) = execution.state.run() else { return Ok(false) };
-        let Next::Retry(retry) = execution.next(run.attempt, ending, clock::now()) else { return Ok(false) };
+        let Next::Retry(retry) = execution.next(run.attempt, outcome, clock::now()) else { return Ok(false) };
         let asked_before = execution.failed.last == Some(run.attempt);
         let execution = match self.executions.advance_seen(execution.clone(), &retry.failed, clock::now()).await {
             Ok(execution) => execution,
@@ -226,7 +228,7 @@ impl Attendant {
         if execution.state.run() != Some(run) {
             return Ok(true);
         }
-        match execution.next(run.attempt, ending, clock::now()) {
+        match execution.next(run.attempt, outcome, clock::now()) {
             Next::Retry(retry) => self.start_attempt(&execution, retry.attempt, asked_before).await,
             // Cancelled in the meantime, or its deadline has passed.
             Next::Cancelled | Next::End => Ok(false),
@@ -247,15 +249,15 @@ impl Attendant {
     }
 
     async fn give_up(&self, seen: &Execution, why: String) -> Result<(), Error> {
-        self.end(seen, seen.ending_without_workflow(why, clock::now())).await
+        self.end(seen, seen.outcome_without_workflow(why, clock::now())).await
     }
 
     /// Records an outcome that was inferred from the execution as `seen`, and stops what it left running. If it has changed since
     /// then, nothing is recorded, and the next visit decides.
     ///
     /// If the function crashes between the two, or cannot stop the task, the sweep visits the execution once more.
-    async fn end(&self, seen: &Execution, ending: Ending) -> Result<(), Error> {
-        match self.executions.advance_from(seen, &Event::Ended(ending), clock::now()).await {
+    async fn end(&self, seen: &Execution, outcome: Outcome) -> Result<(), Error> {
+        match self.executions.advance_from(seen, &Event::Ended(outcome), clock::now()).await {
             Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
             Ok(None) => {
                 tracing::info!(executionId = %seen.id, "the execution has changed since it was read");

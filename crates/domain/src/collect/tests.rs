@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::{
-    Attempt, Event, JobLog, Json, Owner, Pattern, Request, Unknown, Verdict,
+    Attempt, Event, JobLog, Json, OutcomeKind, Owner, Pattern, Request, Unknown,
     output::{Exit, Output, ResultSource, judge as outcome_of},
     task::Container,
 };
@@ -49,9 +49,9 @@ fn told(step: &Step) -> String {
     match step {
         Step::ReadLog => "read the log".to_owned(),
         Step::Retry => "retry".to_owned(),
-        Step::Decided(outcome) => match &outcome.verdict {
-            Verdict::Completed => format!("completed, result from {}", outcome.result_source.as_str()),
-            Verdict::Failed(error) => format!("{}: {}", error.kind, error.message),
+        Step::Decided(outcome) => match &outcome.kind {
+            OutcomeKind::Completed => format!("completed, result from {}", outcome.result_source.as_str()),
+            OutcomeKind::Failed(error) => format!("{}: {}", error.kind, error.message),
             other => panic!("{other:?}"),
         },
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use Moment::{CancelRequested, Created, Ended, TaskStarted, WorkflowStarted};
 
 use super::*;
-use crate::{Attempt, Ending, JobError, Json, Verdict, output::ResultSource};
+use crate::{Attempt, JobError, Json, Outcome, OutcomeKind, output::ResultSource};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -24,8 +24,8 @@ fn a_life_is_told_by_its_timeline() {
         (Event::Watching { callback_id: "cb".into() }, 1_003),
         (Event::CancelRequested, 1_004),
         (
-            Event::Ended(Ending {
-                verdict: Verdict::Completed,
+            Event::Ended(Outcome {
+                kind: OutcomeKind::Completed,
                 result: None,
                 result_source: ResultSource::None,
                 exit_code: Some(0),
@@ -76,10 +76,10 @@ fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
 #[test]
 fn an_end_without_an_exit_code_is_looked_after_once_more() {
     let ended = |exit_code| {
-        let verdict = Verdict::Failed(JobError::new("any", "any"));
-        let ending =
-            Ending { verdict, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1_005) };
-        execution().after(&Event::Ended(ending), at(1_005)).unwrap().unwrap()
+        let kind = OutcomeKind::Failed(JobError::new("any", "any"));
+        let outcome =
+            Outcome { kind, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1_005) };
+        execution().after(&Event::Ended(outcome), at(1_005)).unwrap().unwrap()
     };
     assert_eq!(ended(Some(3)).due, None);
     let unseen = ended(None);
@@ -133,14 +133,14 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
     assert_eq!(step(&next, &stopped("t1")), None, "told late");
     let over = step(&next, &stopped("t2")).unwrap();
     assert!(over.told_of("t2").is_some());
-    let ending = Ending {
-        verdict: Verdict::Completed,
+    let outcome = Outcome {
+        kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
         exit_code: Some(0),
         finished_at: at(1_002),
     };
-    let ended = step(&over, &Event::Ended(ending)).unwrap();
+    let ended = step(&over, &Event::Ended(outcome)).unwrap();
     assert_eq!((&ended.stopped, step(&ended, &stopped("t2"))), (&None, None));
     let callback = Execution { pattern: Pattern::Callback, ..execution() };
     assert_eq!(step(&callback, &stopped("t1")), None);
@@ -240,8 +240,8 @@ fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
         exit_code: Some(1),
     };
     let started = |attempt, arn: &str| Event::TaskStarted { attempt, task_arn: arn.into() };
-    let ended = Event::Ended(Ending {
-        verdict: Verdict::Completed,
+    let ended = Event::Ended(Outcome {
+        kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
         exit_code: Some(0),
@@ -346,24 +346,24 @@ fn the_last_of_several_attempts_is_told_as_failed() {
         from.after(&event, at(1_001)).unwrap().unwrap()
     };
     let error = || JobError::new("exit-code", "exited with code 3");
-    let ending = Ending { exit_code: Some(3), ..Ending::without_job(Verdict::Failed(error()), at(1_002)) };
+    let outcome = Outcome { exit_code: Some(3), ..Outcome::without_job(OutcomeKind::Failed(error()), at(1_002)) };
     let failed = |attempt| Event::AttemptFailed { attempt, error: error(), excused: false, exit_code: Some(1) };
     let mut twice = execution();
     twice.request.max_attempts = 2;
     let first = started(&twice, 1).after(&failed(Attempt::FIRST), at(1_002)).unwrap().unwrap();
     let second = started(&first, 2);
-    let by_worker = second.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let by_worker = second.after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     let noted = second.after(&failed(Attempt::new(2).unwrap()), at(1_003)).unwrap().unwrap();
-    let by_workflow = noted.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let by_workflow = noted.after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     assert_eq!(told(&by_worker), told(&by_workflow));
     assert!(told(&by_worker).contains(&(Moment::AttemptFailed, Some("attempt 2: exit-code"))));
-    let at_once = started(&twice, 1).after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let at_once = started(&twice, 1).after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     assert!(told(&at_once).contains(&(Moment::AttemptFailed, Some("attempt 1: exit-code"))));
     let host_lost = Event::AttemptFailed { attempt: Attempt::FIRST, error: error(), excused: true, exit_code: None };
     let again = started(&started(&execution(), 1).after(&host_lost, at(1_002)).unwrap().unwrap(), 2);
-    let again = again.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let again = again.after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     assert!(told(&again).contains(&(Moment::AttemptFailed, Some("attempt 2: exit-code"))), "one was not counted");
-    let only = started(&execution(), 1).after(&Event::Ended(ending), at(1_003)).unwrap().unwrap();
+    let only = started(&execution(), 1).after(&Event::Ended(outcome), at(1_003)).unwrap().unwrap();
     assert!(!told(&only).iter().any(|(what, _)| *what == Moment::AttemptFailed), "one attempt is the execution");
 }
 
@@ -371,10 +371,10 @@ fn the_last_of_several_attempts_is_told_as_failed() {
 fn a_missing_result_is_told_before_the_end() {
     let start = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn".into() };
     let running = execution().after(&start, at(1_001)).unwrap().unwrap();
-    let done = Ending {
+    let done = Outcome {
         result_source: ResultSource::NoneInText,
         exit_code: Some(0),
-        ..Ending::without_job(Verdict::Completed, at(1_002))
+        ..Outcome::without_job(OutcomeKind::Completed, at(1_002))
     };
     let ended = running.after(&Event::Ended(done), at(1_003)).unwrap().unwrap();
     let why = ResultSource::NoneInText.explanation(true);
@@ -398,7 +398,7 @@ fn it_started_when_ecs_says_and_never_after_its_end() {
         Event::TaskStopped { task: Box::new(task) }
     };
     let started = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "t1".into() };
-    let ended = |second| Event::Ended(Ending::without_job(Verdict::Completed, at(second)));
+    let ended = |second| Event::Ended(Outcome::without_job(OutcomeKind::Completed, at(second)));
     let live = |pattern, events: &[Event]| {
         let new = Execution { pattern, ..execution() };
         let end = events.iter().fold(new, |now, event| now.after(event, at(1_009)).unwrap().unwrap());

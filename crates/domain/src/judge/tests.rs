@@ -50,25 +50,25 @@ fn lines(texts: &[&str]) -> Vec<Line> {
     texts.iter().map(|text| Line { at: at(1), text: (*text).to_owned() }).collect()
 }
 
-fn judged(execution: &Execution, task: &Task, log: &[&str]) -> (Ending, String) {
-    let ending = ending(execution, Some(task), &lines(log), at(99));
-    let told = match &ending.verdict {
-        Verdict::Completed => "completed".to_owned(),
-        Verdict::Failed(error) => format!("failed: {}: {}", error.kind, error.message),
-        Verdict::TimedOut(error) => format!("timed out: {}", error.message),
-        Verdict::Cancelled(error) => format!("cancelled: {}", error.message),
+fn judged(execution: &Execution, task: &Task, log: &[&str]) -> (Outcome, String) {
+    let outcome = outcome(execution, Some(task), &lines(log), at(99));
+    let told = match &outcome.kind {
+        OutcomeKind::Completed => "completed".to_owned(),
+        OutcomeKind::Failed(error) => format!("failed: {}: {}", error.kind, error.message),
+        OutcomeKind::TimedOut(error) => format!("timed out: {}", error.message),
+        OutcomeKind::Cancelled(error) => format!("cancelled: {}", error.message),
     };
-    (ending, told)
+    (outcome, told)
 }
 
 const EXITED: &str = "EssentialContainerExited";
 
 #[test]
 fn a_task_that_exits_with_0_completes_with_its_last_json_line() {
-    let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["hello", r#"{"n":1}"#, "bye"]);
+    let (outcome, told) = judged(&execution(), &task(Some(0), EXITED), &["hello", r#"{"n":1}"#, "bye"]);
     assert_eq!(told, "completed");
-    assert_eq!(ending.result.unwrap().text(), r#"{"n":1}"#);
-    assert_eq!((ending.exit_code, ending.finished_at), (Some(0), at(30)));
+    assert_eq!(outcome.result.unwrap().text(), r#"{"n":1}"#);
+    assert_eq!((outcome.exit_code, outcome.finished_at), (Some(0), at(30)));
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn an_exit_code_is_that_of_the_container_that_works() {
 
 #[test]
 fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
-    let (ending, told) = judged(&execution(), &task(Some(3), EXITED), &["working", "no such order"]);
+    let (outcome, told) = judged(&execution(), &task(Some(3), EXITED), &["working", "no such order"]);
     assert_eq!(told, "failed: exit-code: exited with code 3");
-    let Verdict::Failed(error) = ending.verdict else { panic!("{told}") };
+    let OutcomeKind::Failed(error) = outcome.kind else { panic!("{told}") };
     assert_eq!(error.log_tail.as_deref(), Some("working\nno such order"));
     assert_eq!(error.stop_code.as_deref(), Some(EXITED));
 }
@@ -95,8 +95,8 @@ fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
 fn an_error_has_the_last_20_lines_or_the_end_of_a_long_one() {
     let tail = |texts: &[String]| {
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-        let (ending, told) = judged(&execution(), &task(Some(3), EXITED), &texts);
-        let Verdict::Failed(error) = ending.verdict else { panic!("{told}") };
+        let (outcome, told) = judged(&execution(), &task(Some(3), EXITED), &texts);
+        let OutcomeKind::Failed(error) = outcome.kind else { panic!("{told}") };
         error.log_tail.unwrap()
     };
     let lines: Vec<_> = (1..=25).map(|number| format!("line {number}")).collect();
@@ -112,7 +112,7 @@ fn a_task_is_stopped_for_a_cancel_a_deadline_or_an_end() {
     let reasons = |execution: &Execution| [59, 60].map(|now| reason_to_stop(execution, at(now)));
     assert_eq!(reasons(&execution()), [None, Some("the execution's deadline has passed")]);
     assert_eq!(reasons(&cancelling()), [Some("the execution was cancelled"); 2]);
-    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), &[], at(30)));
+    let ended = Event::Ended(outcome(&execution(), Some(&task(Some(0), EXITED)), &[], at(30)));
     assert_eq!(reasons(&execution().after(&ended, at(30)).unwrap().unwrap()), [Some("the execution is over"); 2]);
 }
 
@@ -145,18 +145,18 @@ fn what_the_platform_stopped_has_not_completed_and_is_excused() {
         ("UserInitiated", "stopped", false),
     ] {
         for exit_code in [Some(0), Some(143), None] {
-            let (ending, told) = judged(&execution(), &task(exit_code, code), &["1"]);
+            let (outcome, told) = judged(&execution(), &task(exit_code, code), &["1"]);
             assert!(told.starts_with(&format!("failed: {kind}: ")), "{code}: {told}");
-            assert_eq!(excused(&ending), excuse, "{code}");
+            assert_eq!(excused(&outcome), excuse, "{code}");
         }
     }
     // A retirement is told by its reason too, whatever the code.
     for code in ["UserInitiated", EXITED, "SomethingNew"] {
         let reason = format!("{MAINTENANCE}.");
         let retired = Task { stopped_reason: Some(reason.clone()), ..task(Some(143), code) };
-        let (ending, told) = judged(&execution(), &retired, &[]);
+        let (outcome, told) = judged(&execution(), &retired, &[]);
         assert_eq!(told, format!("failed: task-retired: AWS retired the platform of the task: {reason}"), "{code}");
-        assert!(excused(&ending) && worth_another(&ending), "{code}");
+        assert!(excused(&outcome) && worth_another(&outcome), "{code}");
     }
     let cancelled = Task { stopped_reason: Some(MAINTENANCE.into()), ..task(Some(143), "TerminationNotice") };
     assert!(judged(&cancelling(), &cancelled, &[]).1.starts_with("cancelled: "));
@@ -200,19 +200,19 @@ fn a_reason_of_the_containers_stands_in_front() {
 
 #[test]
 fn a_task_that_ecs_has_forgotten_is_lost() {
-    let ending = ending(&execution(), None, &lines(&["1"]), at(99));
-    let Verdict::Failed(error) = ending.verdict else { panic!("{ending:?}") };
+    let outcome = outcome(&execution(), None, &lines(&["1"]), at(99));
+    let OutcomeKind::Failed(error) = outcome.kind else { panic!("{outcome:?}") };
     assert_eq!(error.kind, ErrorKind::TaskLost);
-    assert_eq!(ending.finished_at, at(99));
+    assert_eq!(outcome.finished_at, at(99));
 }
 
 #[test]
 fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
     assert_eq!(MAX_EVENT_BYTES, 262_118);
     let full = format!("[\"{}", "x".repeat(MAX_EVENT_BYTES - 2));
-    let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
+    let (outcome, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
     assert!(told.starts_with("failed: result-too-large"), "{told}");
-    assert_eq!(ending.result, None);
+    assert_eq!(outcome.result, None);
     // Between characters, it is cut a little earlier.
     let wide = format!("[ \"{}", "€".repeat((MAX_EVENT_BYTES - 3) / 3));
     assert!(wide.len() < MAX_EVENT_BYTES);
@@ -235,16 +235,16 @@ fn a_long_line_that_was_not_cut_ends() {
 /// Reading stops where a result is, which may be in the middle of something else.
 #[test]
 fn what_was_read_before_a_result_does_not_matter() {
-    let (ending, _) = judged(&execution(), &task(Some(0), EXITED), &["  [1,", "{\"n\": 1}", "bye"]);
-    assert_eq!(ending.result.unwrap().text(), "{\"n\": 1}");
+    let (outcome, _) = judged(&execution(), &task(Some(0), EXITED), &["  [1,", "{\"n\": 1}", "bye"]);
+    assert_eq!(outcome.result.unwrap().text(), "{\"n\": 1}");
 }
 
 #[test]
 fn a_document_in_the_log_may_span_lines() {
-    let (ending, _) =
+    let (outcome, _) =
         judged(&execution(), &task(Some(0), EXITED), &["hello", "{", "  \"n\": [", "    1", "  ]", "}", "bye"]);
-    assert_eq!(ending.result.unwrap().text(), "{\n  \"n\": [\n    1\n  ]\n}");
-    assert_eq!(ending.result_source, ResultSource::Log);
+    assert_eq!(outcome.result.unwrap().text(), "{\n  \"n\": [\n    1\n  ]\n}");
+    assert_eq!(outcome.result_source, ResultSource::Log);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_result_out_of_reach_is_told() {
 
 #[test]
 fn a_callback_s_last_lines_come_after_its_end() {
-    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), &[], at(99)));
+    let ended = Event::Ended(outcome(&execution(), Some(&task(Some(0), EXITED)), &[], at(99)));
     let ended = execution().after(&ended, at(30)).unwrap().unwrap();
     let callback = Execution { pattern: Pattern::Callback, ..ended.clone() };
     assert!(!has_printed_all(&execution(), at(50)));
@@ -281,9 +281,9 @@ fn a_callback_s_last_lines_come_after_its_end() {
 #[test]
 fn a_log_that_may_not_be_read_costs_the_result_and_not_the_exit_code() {
     const WHY: &str = "logs:GetLogEvents was denied";
-    let without = |exit_code, code| ending_without_log(&execution(), Some(&task(exit_code, code)), WHY, at(5));
-    let error = |ending: &Ending| match &ending.verdict {
-        Verdict::Failed(error) => (error.kind.clone(), error.message.clone()),
+    let without = |exit_code, code| outcome_without_log(&execution(), Some(&task(exit_code, code)), WHY, at(5));
+    let error = |outcome: &Outcome| match &outcome.kind {
+        OutcomeKind::Failed(error) => (error.kind.clone(), error.message.clone()),
         other => panic!("{other:?}"),
     };
     let completed = without(Some(0), EXITED);
@@ -306,7 +306,7 @@ fn report(exit_code: i32, told: Option<Told>, second: i64) -> Report {
 #[test]
 fn a_worker_s_report_tells_what_an_exit_code_does_not() {
     let stopped = task(Some(0), "UserInitiated");
-    for (execution, told, second, verdict) in [
+    for (execution, told, second, kind) in [
         (execution(), None, 30, "Completed"),
         (cancelling(), None, 30, "Completed"),
         (execution(), Some(Told::BySignal), 30, "Failed(stopped: the task was stopped)"),
@@ -315,17 +315,17 @@ fn a_worker_s_report_tells_what_an_exit_code_does_not() {
         (execution(), Some(Told::ByDeadline), 59, "TimedOut(timed-out: timed out after 1 min)"),
         (cancelling(), Some(Told::ByDeadline), 61, "Cancelled(cancelled: cancelled)"),
     ] {
-        let ending = reported(&execution, Some(&stopped), &report(0, told, second), at(99));
-        let (name, error) = match &ending.verdict {
-            Verdict::Completed => ("Completed", None),
-            Verdict::Failed(error) => ("Failed", Some(error)),
-            Verdict::TimedOut(error) => ("TimedOut", Some(error)),
-            Verdict::Cancelled(error) => ("Cancelled", Some(error)),
+        let outcome = reported(&execution, Some(&stopped), &report(0, told, second), at(99));
+        let (name, error) = match &outcome.kind {
+            OutcomeKind::Completed => ("Completed", None),
+            OutcomeKind::Failed(error) => ("Failed", Some(error)),
+            OutcomeKind::TimedOut(error) => ("TimedOut", Some(error)),
+            OutcomeKind::Cancelled(error) => ("Cancelled", Some(error)),
         };
         let seen = error.map_or(name.to_owned(), |error| format!("{name}({}: {})", error.kind, error.message));
-        assert_eq!(seen, verdict, "{told:?}");
-        assert_eq!((ending.exit_code, ending.result.unwrap().text()), (Some(0), "[1]"));
-        assert_eq!(ending.finished_at, at(second));
+        assert_eq!(seen, kind, "{told:?}");
+        assert_eq!((outcome.exit_code, outcome.result.unwrap().text()), (Some(0), "[1]"));
+        assert_eq!(outcome.finished_at, at(second));
     }
 }
 
@@ -338,14 +338,14 @@ fn a_report_does_not_hide_what_the_platform_did() {
         at(99),
     );
     assert!(excused(&interrupted));
-    let Verdict::Failed(error) = &interrupted.verdict else { panic!("{interrupted:?}") };
+    let OutcomeKind::Failed(error) = &interrupted.kind else { panic!("{interrupted:?}") };
     assert_eq!(error.log_tail.as_deref(), Some("last words"));
     // Without the task there is the report.
     let forgotten = reported(&execution(), None, &report(3, None, 30), at(99));
-    let Verdict::Failed(error) = &forgotten.verdict else { panic!("{forgotten:?}") };
+    let OutcomeKind::Failed(error) = &forgotten.kind else { panic!("{forgotten:?}") };
     assert_eq!((error.kind.clone(), forgotten.exit_code), (ErrorKind::ExitCode, Some(3)));
     for (said, finished) in [(-5, 0), (500, 99)] {
-        let ending = reported(&execution(), None, &report(0, None, said), at(99));
-        assert_eq!(ending.finished_at, at(finished), "the worker's clock is wrong");
+        let outcome = reported(&execution(), None, &report(0, None, said), at(99));
+        assert_eq!(outcome.finished_at, at(finished), "the worker's clock is wrong");
     }
 }

@@ -27,13 +27,18 @@ fn stopped(task: &str) -> Task {
     }
 }
 
-fn ending(verdict: Verdict) -> Ending {
-    Ending { verdict, result: None, result_source: ResultSource::None, exit_code: None, finished_at: at(9) }
+fn outcome(kind: OutcomeKind) -> Outcome {
+    Outcome { kind, result: None, result_source: ResultSource::None, exit_code: None, finished_at: at(9) }
 }
 
-fn verdicts() -> [Verdict; 4] {
+fn kinds() -> [OutcomeKind; 4] {
     let error = || JobError::new("any", "any");
-    [Verdict::Completed, Verdict::Failed(error()), Verdict::TimedOut(error()), Verdict::Cancelled(error())]
+    [
+        OutcomeKind::Completed,
+        OutcomeKind::Failed(error()),
+        OutcomeKind::TimedOut(error()),
+        OutcomeKind::Cancelled(error()),
+    ]
 }
 
 fn states() -> Vec<State> {
@@ -44,9 +49,9 @@ fn states() -> Vec<State> {
         State::Cancelling { run: None, wake: None },
         State::Cancelling { run: Some(run(2, "t2")), wake: Some("cb".into()) },
     ];
-    for verdict in verdicts() {
-        states.push(State::Final { run: None, ending: ending(verdict.clone()) });
-        states.push(State::Final { run: Some(run(2, "t2")), ending: ending(verdict) });
+    for kind in kinds() {
+        states.push(State::Final { run: None, outcome: outcome(kind.clone()) });
+        states.push(State::Final { run: Some(run(2, "t2")), outcome: outcome(kind) });
     }
     states
 }
@@ -75,7 +80,7 @@ fn events() -> Vec<Event> {
             exit_code: Some(1),
         },
     ];
-    events.extend(verdicts().map(|verdict| Event::Ended(ending(verdict))));
+    events.extend(kinds().map(|kind| Event::Ended(outcome(kind))));
     events
 }
 
@@ -92,8 +97,8 @@ fn event_name(event: &Event) -> String {
     match event {
         Event::TaskStarted { attempt, task_arn } => format!("TaskStarted {attempt}/{task_arn}"),
         Event::Watching { callback_id } => format!("Watching {callback_id}"),
-        Event::Ended(ending) => {
-            format!("Ended {}", State::Final { run: None, ending: ending.clone() }.status())
+        Event::Ended(outcome) => {
+            format!("Ended {}", State::Final { run: None, outcome: outcome.clone() }.status())
         }
         other => other.name().to_owned(),
     }
@@ -106,12 +111,12 @@ fn every_state_on_every_event() {
     for state in states() {
         writeln!(table, "{}", name(&state)).unwrap();
         for event in events() {
-            let outcome = match state.on(&event, at(5)) {
+            let next = match state.on(&event, at(5)) {
                 Ok(None) => "nothing new".to_owned(),
                 Ok(Some(next)) => format!("→ {}", name(&next)),
                 Err(refused) => format!("✗ {}", refused.why),
             };
-            writeln!(table, "    {:<20} {outcome}", event_name(&event)).unwrap();
+            writeln!(table, "    {:<20} {next}", event_name(&event)).unwrap();
         }
     }
     insta::assert_snapshot!(table);
@@ -142,39 +147,40 @@ proptest! {
     }
 }
 
-/// A workflow's history holds endings for as long as a year: golden, compared as text.
+/// A workflow's history holds outcomes for as long as a year: golden, compared as text.
 #[test]
 fn an_ending_is_recorded_as_it_always_was() {
-    let recorded = |ending: &Ending| {
-        let text = serde_json::to_string(ending).unwrap();
-        assert_eq!(serde_json::from_str::<Ending>(&text).unwrap(), *ending);
+    let recorded = |outcome: &Outcome| {
+        let text = serde_json::to_string(outcome).unwrap();
+        assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), *outcome);
         text
     };
     assert_eq!(
-        recorded(&ending(Verdict::Completed)),
-        r#"{"verdict":"completed","result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}"#
+        recorded(&outcome(OutcomeKind::Completed)),
+        r#"{"kind":"completed","result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}"#
     );
     let result = Some(Json::parse(r#"{"b": 1.10,"a":1}"#).unwrap());
-    let done = Ending { result, result_source: ResultSource::File, exit_code: Some(0), ..ending(Verdict::Completed) };
+    let done =
+        Outcome { result, result_source: ResultSource::File, exit_code: Some(0), ..outcome(OutcomeKind::Completed) };
     let text = r#"{"b": 1.10,"a":1}"#;
     assert_eq!(
         recorded(&done),
         format!(
-            r#"{{"verdict":"completed","result":{text},"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:09Z"}}"#
+            r#"{{"kind":"completed","result":{text},"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:09Z"}}"#
         )
     );
     let error = JobError { stop_code: Some("UserInitiated".into()), ..JobError::new("stopped", "why") };
-    for (verdict, name) in [
-        (Verdict::Failed(error.clone()), "failed"),
-        (Verdict::TimedOut(error.clone()), "timedOut"),
-        (Verdict::Cancelled(error.with_log_tail("last words")), "cancelled"),
+    for (kind, name) in [
+        (OutcomeKind::Failed(error.clone()), "failed"),
+        (OutcomeKind::TimedOut(error.clone()), "timedOut"),
+        (OutcomeKind::Cancelled(error.with_log_tail("last words")), "cancelled"),
     ] {
         let tail = if name == "cancelled" { r#","logTail":"last words""# } else { "" };
         let error = format!(r#"{{"type":"stopped","message":"why","stopCode":"UserInitiated"{tail}}}"#);
         assert_eq!(
-            recorded(&ending(verdict)),
+            recorded(&outcome(kind)),
             format!(
-                r#"{{"verdict":{{"{name}":{error}}},"result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}}"#
+                r#"{{"kind":{{"{name}":{error}}},"result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}}"#
             )
         );
     }

@@ -46,12 +46,14 @@ fn denied(until: i64) -> Event {
 }
 
 fn told(execution: &Execution) -> (Status, String, Option<i32>) {
-    let ending = execution.state.ending().unwrap();
-    let message = match &ending.verdict {
-        Verdict::Completed => String::new(),
-        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => error.message.clone(),
+    let outcome = execution.state.outcome().unwrap();
+    let message = match &outcome.kind {
+        OutcomeKind::Completed => String::new(),
+        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+            error.message.clone()
+        }
     };
-    (execution.status(), message, ending.exit_code)
+    (execution.status(), message, outcome.exit_code)
 }
 
 #[test]
@@ -75,8 +77,8 @@ fn a_cancel_takes_effect_at_once_where_no_task_runs_and_none_is_being_started() 
             // If a start was not recorded, its task is looked for once more.
             assert!(cancelled.due.is_some());
             // A late workflow starts nothing, and changes nothing.
-            let ending = cancelled.ending_without_task(at(30_000)).unwrap();
-            assert_eq!(cancelled.after(&Event::Ended(ending), at(30_000)), Ok(None));
+            let outcome = cancelled.outcome_without_task(at(30_000)).unwrap();
+            assert_eq!(cancelled.after(&Event::Ended(outcome), at(30_000)), Ok(None));
             assert!(cancelled.after(&started(Attempt::new(3).unwrap()), at(30_000)).is_err());
         }
     }
@@ -116,7 +118,7 @@ fn an_attempt_that_fails_while_the_execution_is_cancelled_is_cancelled_if_anothe
     let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let failed = |code| {
         let error = JobError::new("exit-code", "exited with code 3: why");
-        Event::Ended(Ending { exit_code: code, ..Ending::without_job(Verdict::Failed(error), at(2_000)) })
+        Event::Ended(Outcome { exit_code: code, ..Outcome::without_job(OutcomeKind::Failed(error), at(2_000)) })
     };
     let cancelling = step(&run, &Event::CancelRequested, 1_500);
     let ended = step(&cancelling, &failed(Some(3)), 2_000);
@@ -148,10 +150,10 @@ fn a_deadline_tells_what_it_cut_short() {
         ),
     ];
     for (execution, kind, message, exit_code) in cases {
-        assert_eq!(execution.ending_without_task(at(59_999)), None);
-        let ending = execution.ending_without_task(at(60_000)).unwrap();
-        let Verdict::TimedOut(error) = &ending.verdict else { panic!("{ending:?}") };
-        assert_eq!((error.kind.clone(), &*error.message, ending.exit_code), (kind, message, exit_code));
+        assert_eq!(execution.outcome_without_task(at(59_999)), None);
+        let outcome = execution.outcome_without_task(at(60_000)).unwrap();
+        let OutcomeKind::TimedOut(error) = &outcome.kind else { panic!("{outcome:?}") };
+        assert_eq!((error.kind.clone(), &*error.message, outcome.exit_code), (kind, message, exit_code));
     }
 }
 
@@ -160,20 +162,22 @@ fn the_end_between_two_attempts_has_the_last_one_s_stop_code() {
     let error = JobError { stop_code: Some("SpotInterruption".into()), ..JobError::new("stopped", "host lost") };
     let failed = Event::AttemptFailed { attempt: Attempt::FIRST, error: error.clone(), excused: true, exit_code: None };
     let between = step(&step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000), &failed, 2_000);
-    let cancelled = step(&between, &Event::CancelRequested, 3_000).ending_without_task(at(3_000)).unwrap();
-    let timed_out = between.ending_without_task(at(60_000)).unwrap();
-    for (ending, what) in
+    let cancelled = step(&between, &Event::CancelRequested, 3_000).outcome_without_task(at(3_000)).unwrap();
+    let timed_out = between.outcome_without_task(at(60_000)).unwrap();
+    for (outcome, what) in
         [(&cancelled, "cancelled while waiting to retry"), (&timed_out, "the deadline passed while waiting to retry")]
     {
-        let (Verdict::Cancelled(error) | Verdict::TimedOut(error)) = &ending.verdict else { panic!("{ending:?}") };
+        let (OutcomeKind::Cancelled(error) | OutcomeKind::TimedOut(error)) = &outcome.kind else {
+            panic!("{outcome:?}")
+        };
         assert_eq!(error.message, format!("{what}; attempt 1 of 4 (1 not counted) failed: stopped: host lost"));
         assert_eq!(error.stop_code.as_deref(), Some("SpotInterruption"));
     }
     let cancelling =
         step(&step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000), &Event::CancelRequested, 1_500);
-    let ended = Event::Ended(Ending::without_job(Verdict::Failed(error), at(2_000)));
-    let ending = step(&cancelling, &ended, 2_000).state.ending().cloned().unwrap();
-    let Verdict::Cancelled(error) = &ending.verdict else { panic!("{ending:?}") };
+    let ended = Event::Ended(Outcome::without_job(OutcomeKind::Failed(error), at(2_000)));
+    let outcome = step(&cancelling, &ended, 2_000).state.outcome().cloned().unwrap();
+    let OutcomeKind::Cancelled(error) = &outcome.kind else { panic!("{outcome:?}") };
     assert_eq!(error.message, "cancelled; attempt 1 of 3 failed: stopped: host lost");
     assert_eq!(error.stop_code.as_deref(), Some("SpotInterruption"));
 }
@@ -184,7 +188,7 @@ fn a_workflow_that_failed_while_it_was_cancelled_has_failed() {
     let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let cancelling = step(&run, &Event::CancelRequested, 1_500);
     let error = JobError::new(ErrorKind::WorkflowFailed, "AWS refused ecs:StopTask");
-    let ended = step(&cancelling, &Event::Ended(Ending::without_job(Verdict::Failed(error), at(2_000))), 2_000);
+    let ended = step(&cancelling, &Event::Ended(Outcome::without_job(OutcomeKind::Failed(error), at(2_000))), 2_000);
     assert_eq!(ended.status(), Status::Failed);
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use domain::{
-    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Json, Next, Owner, Pattern, Request, State,
-    Status, Verdict,
+    Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Json, Next, Outcome, OutcomeKind, Owner, Pattern,
+    Request, State, Status,
     collect::Patience,
     output::{Exit, Output, ResultSource, judge},
 };
@@ -90,7 +90,7 @@ struct Facts {
     busy: usize,
     final_states: usize,
     /// What a workflow that gave up knew about its job's outcome.
-    known_at_the_end: Option<Ending>,
+    known_at_the_end: Option<Outcome>,
 }
 
 #[derive(Debug, Clone)]
@@ -159,12 +159,12 @@ impl World {
         self.facts().final_states
     }
 
-    pub(crate) fn known_at_the_end(&self) -> Option<Ending> {
+    pub(crate) fn known_at_the_end(&self) -> Option<Outcome> {
         self.facts().known_at_the_end.clone()
     }
 
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        self.facts().execution.as_ref().unwrap().state.ending().cloned()
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.facts().execution.as_ref().unwrap().state.outcome().cloned()
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -229,27 +229,27 @@ impl Activities for World {
     async fn run_task(&self, id: &ExecutionId, attempt: Attempt, _: Try) -> Result<Started, EffectFailed> {
         self.effect(|facts| {
             if let State::Cancelling { .. } = facts.execution.as_ref().unwrap().state {
-                let verdict = Verdict::Cancelled(JobError::new("cancelled", "before it began"));
-                return Ok(Started::Not(Ending::without_job(verdict, now())));
+                let kind = OutcomeKind::Cancelled(JobError::new("cancelled", "before it began"));
+                return Ok(Started::Not(Outcome::without_job(kind, now())));
             }
             if facts.busy > 0 {
                 facts.busy -= 1;
                 return Err(EffectFailed::passing("no capacity").again_in(Duration::from_secs(1)));
             }
             if self.script.never_room {
-                let verdict = Verdict::TimedOut(JobError::new("no-capacity", "until the deadline"));
-                return Ok(Started::Not(Ending::without_job(verdict, now())));
+                let kind = OutcomeKind::TimedOut(JobError::new("no-capacity", "until the deadline"));
+                return Ok(Started::Not(Outcome::without_job(kind, now())));
             }
             if self.script.refused {
-                return Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, "refused", now())));
+                return Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, "refused", now())));
             }
             let nth = usize::try_from(attempt.get()).unwrap() - 1;
             let exit = *self.script.exits.get(nth).or(self.script.exits.last()).unwrap();
             let task = Task { arn: format!("arn:task/{attempt}"), exit, looks_left: self.script.looks, stopped: false };
             let arn = facts.tasks.entry(id.client_token(attempt)).or_insert(task).arn.clone();
             if self.script.ends_at_start {
-                let verdict = Verdict::Failed(JobError::new("workflow-failed", "given up"));
-                facts.apply(&Event::Ended(Ending::without_job(verdict, now())));
+                let kind = OutcomeKind::Failed(JobError::new("workflow-failed", "given up"));
+                facts.apply(&Event::Ended(Outcome::without_job(kind, now())));
             }
             Ok(Started::Task(arn))
         })
@@ -284,12 +284,12 @@ impl Activities for World {
         })
     }
 
-    async fn collect(&self, _: &ExecutionId, arn: &str, patience: Patience) -> Result<Option<Ending>, EffectFailed> {
+    async fn collect(&self, _: &ExecutionId, arn: &str, patience: Patience) -> Result<Option<Outcome>, EffectFailed> {
         self.effect(|facts| {
             let task = facts.task(arn).clone();
             if task.stopped {
-                let verdict = Verdict::Cancelled(JobError::new("cancelled", "cancelled"));
-                return Ok(Some(Ending { exit_code: Some(143), ..Ending::without_job(verdict, now()) }));
+                let kind = OutcomeKind::Cancelled(JobError::new("cancelled", "cancelled"));
+                return Ok(Some(Outcome { exit_code: Some(143), ..Outcome::without_job(kind, now()) }));
             }
             if task.looks_left > 0 {
                 return if patience == Patience::Late {
@@ -303,44 +303,46 @@ impl Activities for World {
         })
     }
 
-    async fn fail_attempt(&self, _: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
+    async fn fail_attempt(&self, _: &ExecutionId, attempt: Attempt, outcome: &Outcome) -> Result<Again, EffectFailed> {
         self.effect(|facts| {
             if self.script.cancel_at_failure {
                 facts.apply(&Event::CancelRequested);
             }
             let execution = facts.execution.clone().unwrap();
-            let Next::Retry(retry) = execution.next(attempt, ending, now()) else { return Ok(Again::Said(false)) };
+            let Next::Retry(retry) = execution.next(attempt, outcome, now()) else { return Ok(Again::Said(false)) };
             facts.apply(&retry.failed);
             Ok(Again::Said(true))
         })
     }
 
-    async fn record(&self, _: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
+    async fn record(&self, _: &ExecutionId, outcome: &Outcome) -> Result<Finished, EffectFailed> {
         self.effect(|facts| {
-            let execution = facts.apply(&Event::Ended(ending.clone()));
-            let ending = execution.state.ending().unwrap().clone();
-            let error = match ending.verdict {
-                Verdict::Completed => None,
-                Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => Some(error),
+            let execution = facts.apply(&Event::Ended(outcome.clone()));
+            let outcome = execution.state.outcome().unwrap().clone();
+            let error = match outcome.kind {
+                OutcomeKind::Completed => None,
+                OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+                    Some(error)
+                }
             };
             let task_arn = execution.state.run().map(|run| run.task_arn.clone());
             let status = execution.status();
-            Ok(Finished { execution_id: execution.id, status, result: ending.result, error, task_arn })
+            Ok(Finished { execution_id: execution.id, status, result: outcome.result, error, task_arn })
         })
     }
 
-    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Ending>) -> Result<Finished, EffectFailed> {
+    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Outcome>) -> Result<Finished, EffectFailed> {
         let mut facts = self.facts();
         facts.tasks.values_mut().for_each(|task| task.stopped = true);
-        let verdict = Verdict::Failed(JobError::new("workflow-failed", why));
+        let kind = OutcomeKind::Failed(JobError::new("workflow-failed", why));
         facts.known_at_the_end = known.cloned();
-        let ending = known.cloned().unwrap_or_else(|| Ending::without_job(verdict, now()));
-        let status = facts.apply(&Event::Ended(ending.clone())).status();
-        let error = match ending.verdict {
-            Verdict::Completed => None,
-            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => Some(error),
+        let outcome = known.cloned().unwrap_or_else(|| Outcome::without_job(kind, now()));
+        let status = facts.apply(&Event::Ended(outcome.clone())).status();
+        let error = match outcome.kind {
+            OutcomeKind::Completed => None,
+            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => Some(error),
         };
-        Ok(Finished { execution_id: id.clone(), status, result: ending.result, error, task_arn: None })
+        Ok(Finished { execution_id: id.clone(), status, result: outcome.result, error, task_arn: None })
     }
 
     async fn stop_task(&self, arn: &str) -> Result<(), EffectFailed> {

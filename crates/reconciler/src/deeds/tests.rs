@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use domain::{Attempt, Ending, Event, JobError, Json, Owner, Request, Verdict};
+use domain::{Attempt, Event, JobError, Json, Outcome, OutcomeKind, Owner, Request};
 
 use super::*;
 
@@ -31,8 +31,8 @@ fn lives(pattern: Pattern) -> Vec<(&'static str, Execution)> {
     let begun = after(&pending, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into(), log: None });
     let running = after(&begun, &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = after(&running, &Event::Watching { callback_id: "cb".into() });
-    let ended = Ending { exit_code: Some(0), ..Ending::without_job(Verdict::Completed, at(2)) };
-    let lost = Ending { verdict: Verdict::Failed(JobError::new("any", "any")), exit_code: None, ..ended.clone() };
+    let ended = Outcome { exit_code: Some(0), ..Outcome::without_job(OutcomeKind::Completed, at(2)) };
+    let lost = Outcome { kind: OutcomeKind::Failed(JobError::new("any", "any")), exit_code: None, ..ended.clone() };
     vec![
         ("cancelled before anything", after(&pending, &Event::CancelRequested)),
         ("cancelled before its task", after(&begun, &Event::CancelRequested)),

@@ -38,10 +38,10 @@ fn pending(fraction: Fraction) -> Execution {
 fn lives(fraction: Fraction) -> Vec<Execution> {
     let at = |second| at(second, fraction);
     let step = |from: &Execution, event: Event| from.after(&event, at(1_001)).unwrap().unwrap();
-    let ended = |from: &Execution, verdict| {
+    let ended = |from: &Execution, kind| {
         let result = Some(Json::parse(r#"{"ok": 1e2}"#).unwrap());
         let result_source = ResultSource::File;
-        step(from, Event::Ended(Ending { verdict, result, result_source, exit_code: Some(3), finished_at: at(1_002) }))
+        step(from, Event::Ended(Outcome { kind, result, result_source, exit_code: Some(3), finished_at: at(1_002) }))
     };
     let error = || JobError {
         stop_code: Some("EssentialContainerExited".into()),
@@ -69,10 +69,10 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
     vec![
         pending(fraction),
         accepted,
-        ended(&running, Verdict::Completed),
-        ended(&running, Verdict::Failed(error())),
-        ended(&running, Verdict::TimedOut(error())),
-        ended(&cancelling, Verdict::Cancelled(error())),
+        ended(&running, OutcomeKind::Completed),
+        ended(&running, OutcomeKind::Failed(error())),
+        ended(&running, OutcomeKind::TimedOut(error())),
+        ended(&cancelling, OutcomeKind::Cancelled(error())),
         running,
         watched,
         cancelling,
@@ -137,8 +137,8 @@ fn what_a_newer_version_stored_survives_every_change() {
     let at = at(1_010, 0);
     let third = Attempt::new(3).unwrap();
     let error = JobError::new("exit-code", "exited with code 1");
-    let ended = Ending {
-        verdict: Verdict::Completed,
+    let ended = Outcome {
+        kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
         exit_code: Some(0),
@@ -264,9 +264,9 @@ fn the_largest_execution_fits_into_an_item() {
             .with_log_tail(&"x".repeat(limits::LOG_TAIL_BYTES))
     };
     let result = Some(json(limits::RESULT_BYTES));
-    let (verdict, finished_at) = (Verdict::Cancelled(error), at(1_002, 999));
-    step(Event::Ended(Ending {
-        verdict,
+    let (kind, finished_at) = (OutcomeKind::Cancelled(error), at(1_002, 999));
+    step(Event::Ended(Outcome {
+        kind,
         result,
         result_source: ResultSource::NoneButBroken,
         exit_code: None,
