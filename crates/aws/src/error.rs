@@ -11,7 +11,7 @@ pub enum Cause {
     Throttled,
     /// No answer, or an error of AWS itself. The call may have taken effect all the same: repeat only idempotent calls.
     Unavailable,
-    /// AWS refused the caller's permissions or credentials. The same call succeeds once somebody fixes the permissions, once a new
+    /// AWS refused the caller's permissions or credentials. The same call succeeds once the permissions are fixed, once a new
     /// policy has reached all of AWS, or with new credentials.
     Denied,
     /// AWS refused the request itself: the same call will be refused again.

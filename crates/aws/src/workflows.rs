@@ -75,7 +75,7 @@ impl StoredStart {
 /// The payload that wakes a workflow: the result of the callback that it waits for. Older versions sent nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WakeUp {
-    /// Whether its task has stopped and the execution's item says how, so that the workflow does not have to look.
+    /// Whether its task has stopped and the execution's item says how, so that the workflow does not have to check it.
     #[serde(default)]
     pub stopped: bool,
 }
@@ -196,7 +196,7 @@ pub enum WorkflowStatus {
 
 impl Workflows {
     /// Ends the wait of a workflow, and returns whether it was waiting. Idempotent, and safe at any time: a callback that was completed or
-    /// has timed out is not changed, and a workflow that waited for it then looks by itself, unless it is over. AWS's model has three
+    /// has timed out is not changed, and a workflow that waited for it then checks its task by itself, unless it is over. AWS's model has three
     /// errors for such a callback, and does not say which one is used
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_SendDurableExecutionCallbackSuccess.html>).
     ///

@@ -157,7 +157,7 @@ impl Execution {
             Waiting::until(attempt.next(), until)
         });
         let mut next = Self { failed, waiting, version: self.version + 1, ..self.clone() };
-        next.look_again(at);
+        next.visit_again(at);
         let counted = if uncounted > self.failed.uncounted() { " (not counted: ended by the platform)" } else { "" };
         next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
         Some(next)

@@ -35,7 +35,7 @@ pub enum Outcome {
     Succeeded,
     /// It failed permanently.
     Failed,
-    /// It timed out. For a callback, that means that the workflow looks at its task although no event woke it.
+    /// It timed out. For a callback, that means that the workflow checks its task although no event woke it.
     TimedOut,
     /// The durable execution was stopped.
     Stopped,

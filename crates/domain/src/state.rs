@@ -275,9 +275,9 @@ pub enum Event {
     /// A cancel was requested.
     CancelRequested,
     /// The sweep visited it and found that it is making progress.
-    Attended,
+    Visited,
     /// The sweep visited it but could not do what it should have done.
-    Postponed,
+    VisitPostponed,
     /// It is over.
     Ended(Outcome),
 }
@@ -293,8 +293,8 @@ impl Event {
             Self::StartDenied { .. } => "StartDenied",
             Self::AttemptFailed { .. } => "AttemptFailed",
             Self::CancelRequested => "CancelRequested",
-            Self::Attended => "Attended",
-            Self::Postponed => "Postponed",
+            Self::Visited => "Visited",
+            Self::VisitPostponed => "VisitPostponed",
             Self::Ended(_) => "Ended",
         }
     }
@@ -434,8 +434,8 @@ impl State {
                 Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
                 Event::WorkflowStarted { .. }
                 | Event::TaskStopped { .. }
-                | Event::Attended
-                | Event::Postponed
+                | Event::Visited
+                | Event::VisitPostponed
                 | Event::NoCapacity { .. }
                 | Event::StartDenied { .. }
                 | Event::AttemptFailed { .. },

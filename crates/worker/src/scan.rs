@@ -10,7 +10,7 @@ const TAIL_BYTES: usize = domain::limits::LOG_TAIL_BYTES;
 pub(crate) struct Tail(Vec<u8>);
 
 impl Tail {
-    /// Looks at the next bytes.
+    /// Scans the next bytes.
     pub(crate) fn see(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
         // Cutting at twice the size moves each byte once on average, not at every call.

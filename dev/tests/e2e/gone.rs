@@ -34,7 +34,7 @@ async fn started(stack: &Stack, pattern: &str, body: Value) -> String {
 
 /// It failed for its workflow's sake, and nothing of it runs.
 async fn given_up(stack: &Stack, id: &str) -> Value {
-    stack.reconcile(json!({ "attend": id })).await;
+    stack.reconcile(json!({ "visit": id })).await;
     let done = stack.execution(id).await;
     assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
     stack.wait_for_tasks_to_stop(id).await;
@@ -50,7 +50,7 @@ async fn a_workflow_that_died_before_it_noted_anything() {
     let stack = Stack::start(&functions).await;
     for pattern in PATTERNS {
         let id = started(&stack, pattern, json!({ "input": null })).await;
-        stack.reconcile(json!({ "attend": id })).await;
+        stack.reconcile(json!({ "visit": id })).await;
         assert_eq!(stack.execution(&id).await["status"], "PENDING", "its workflow may yet begin");
         stop_workflow(&stack, &workflow(&stack, pattern, &id).await).await;
         given_up(&stack, &id).await;

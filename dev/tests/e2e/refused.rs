@@ -33,7 +33,7 @@ async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
         let id = started(&stack, pattern, body).await;
         let execution = eventually("it times out", async || {
             // Refused as long as it may yet be started: the notice is tried again.
-            stack.reconcile(json!({ "attend": id })).await;
+            stack.reconcile(json!({ "visit": id })).await;
             let execution = stack.execution(&id).await;
             (execution["status"] != "PENDING").then_some(execution)
         })
@@ -90,7 +90,7 @@ async fn a_task_that_could_not_be_stopped_at_the_end_is_stopped_later() {
     assert_eq!(execution["error"]["type"], "workflow-failed", "{execution:#}");
     assert!(execution["error"]["message"].as_str().unwrap().contains("ClientException"), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await[0]["desiredStatus"], "RUNNING", "its workflow may not stop it");
-    stack.reconcile(json!({ "attend": id })).await;
+    stack.reconcile(json!({ "visit": id })).await;
     stack.wait_for_tasks_to_stop(&id).await;
     assert_eq!(stack.execution(&id).await["error"], execution["error"], "an end stays");
 }
@@ -138,7 +138,7 @@ async fn ends_while_it_is_looked_after(stack: &Stack, id: &str, workflow: &str, 
         .await;
         stack.disarm(asked).await;
     };
-    tokio::join!(stack.reconcile(json!({ "attend": id })), ends);
+    tokio::join!(stack.reconcile(json!({ "visit": id })), ends);
 }
 
 /// The reconciler read PENDING; while it asks for the workflow, that starts its task and is over, as a callback's is. That

@@ -57,19 +57,19 @@ fn a_pattern_has_one_name() {
 #[test]
 fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
     let mut seen = execution();
-    let mut looks = Vec::new();
-    while looks.len() < 4 {
+    let mut visits = Vec::new();
+    while visits.len() < 4 {
         let due = seen.due.unwrap();
-        looks.push(due.as_second() - 1_000);
-        assert!(seen.after(&Event::Attended, due - SignedDuration::from_mins(2)).unwrap().is_none(), "not yet");
-        let next = seen.after(&Event::Attended, due).unwrap().unwrap();
+        visits.push(due.as_second() - 1_000);
+        assert!(seen.after(&Event::Visited, due - SignedDuration::from_mins(2)).unwrap().is_none(), "not yet");
+        let next = seen.after(&Event::Visited, due).unwrap().unwrap();
         assert_eq!(next.version, seen.version + 1);
         seen = next;
     }
-    assert_eq!(execution().after(&Event::Attended, at(1_000)), Ok(None), "it would be due at the same time");
-    assert_eq!(looks, [60, 120, 180, 240]);
-    let late = seen.after(&Event::Attended, at(1_000_000)).unwrap().unwrap();
-    assert_eq!(late.due, Some(at(1_000_000) + LAST_LOOK));
+    assert_eq!(execution().after(&Event::Visited, at(1_000)), Ok(None), "it would be due at the same time");
+    assert_eq!(visits, [60, 120, 180, 240]);
+    let late = seen.after(&Event::Visited, at(1_000_000)).unwrap().unwrap();
+    assert_eq!(late.due, Some(at(1_000_000) + LAST_VISIT));
 }
 
 /// After an end without an exit code, a task may still be running: the sweep looks for it until that has succeeded.
@@ -84,13 +84,13 @@ fn an_end_without_an_exit_code_is_looked_after_once_more() {
     assert_eq!(ended(Some(3)).due, None);
     let unseen = ended(None);
     assert_eq!(unseen.due, Some(at(1_065)));
-    let failed = unseen.after(&Event::Postponed, at(1_065)).unwrap().unwrap();
+    let failed = unseen.after(&Event::VisitPostponed, at(1_065)).unwrap().unwrap();
     assert_eq!((failed.due, failed.version), (Some(at(1_125)), unseen.version + 1));
-    let looked_after = failed.after(&Event::Attended, at(1_125)).unwrap().unwrap();
-    assert_eq!((looked_after.due, &looked_after.state), (None, &unseen.state));
-    assert_eq!(looked_after.version, failed.version + 1);
-    for event in [Event::Attended, Event::Postponed] {
-        assert_eq!(looked_after.after(&event, at(2_000)), Ok(None), "{event:?}");
+    let visited = failed.after(&Event::Visited, at(1_125)).unwrap().unwrap();
+    assert_eq!((visited.due, &visited.state), (None, &unseen.state));
+    assert_eq!(visited.version, failed.version + 1);
+    for event in [Event::Visited, Event::VisitPostponed] {
+        assert_eq!(visited.after(&event, at(2_000)), Ok(None), "{event:?}");
     }
 }
 
@@ -167,9 +167,9 @@ fn a_wait_for_capacity_is_told_once_for_an_attempt() {
 #[test]
 fn one_that_cannot_be_looked_after_makes_way() {
     let due = execution().due.unwrap();
-    let postponed = execution().after(&Event::Postponed, due).unwrap().unwrap();
-    assert_eq!(postponed.due, Some(due + FIRST_LOOK));
-    assert_eq!(postponed.after(&Event::Postponed, due), Ok(None), "a repeat");
+    let postponed = execution().after(&Event::VisitPostponed, due).unwrap().unwrap();
+    assert_eq!(postponed.due, Some(due + FIRST_VISIT));
+    assert_eq!(postponed.after(&Event::VisitPostponed, due), Ok(None), "a repeat");
 }
 
 fn may_follow(seen: &Execution, attempt: Attempt) -> bool {
@@ -290,7 +290,7 @@ fn the_wait_before_another_attempt_is_noted_only_if_there_will_be_one() {
     let cancelling = running.after(&Event::CancelRequested, at(1_003)).unwrap().unwrap();
     let noted = |from: &Execution, event: &Event, second| {
         let next = from.after(event, at(second)).unwrap().unwrap();
-        assert_eq!((next.version, next.due), (from.version + 1, Some(at(second) + FIRST_LOOK)));
+        assert_eq!((next.version, next.due), (from.version + 1, Some(at(second) + FIRST_VISIT)));
         next.waiting.map(|waiting| (waiting.attempt, waiting.until, waiting.why))
     };
     assert_eq!(noted(&running, &failed(1), 1_010), Some((attempt(2), at(1_015), None)));

@@ -69,8 +69,8 @@ fn events() -> Vec<Event> {
         Event::Watching { callback_id: "cb".into() },
         Event::Watching { callback_id: "new".into() },
         Event::CancelRequested,
-        Event::Attended,
-        Event::Postponed,
+        Event::Visited,
+        Event::VisitPostponed,
         Event::NoCapacity { attempt: Attempt::new(2).unwrap(), why: "any".into(), until: at(9) },
         Event::StartDenied { attempt: Attempt::new(2).unwrap(), why: "any".into(), until: at(9) },
         Event::AttemptFailed {

@@ -146,13 +146,13 @@ fn what_a_newer_version_stored_survives_every_change() {
     };
     let events = [
         Event::Watching { callback_id: "cb".into() },
-        Event::Attended,
+        Event::Visited,
         Event::AttemptFailed { attempt: Attempt::FIRST.next(), error, excused: false, exit_code: Some(1) },
         Event::NoCapacity { attempt: third, why: "none".into(), until: at },
         Event::TaskStarted { attempt: third, task_arn: "arn:task/3".into() },
         Event::CancelRequested,
         Event::Ended(ended),
-        Event::Attended,
+        Event::Visited,
     ];
     let mut now = seen;
     for event in events {

@@ -13,21 +13,21 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try},
     config::Config,
 };
 
 /// The activities of the workflows, implemented with AWS.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct AwsActivities {
     executions: Executions,
     tasks: Tasks,
     outcomes: Outcomes,
     config: Config,
 }
 
-impl World {
-    /// The world that a configuration describes.
+impl AwsActivities {
+    /// The activities with this configuration.
     #[must_use]
     pub fn new(connection: &Connection, config: Config) -> Self {
         Self {
@@ -38,12 +38,12 @@ impl World {
         }
     }
 
-    async fn read(&self, id: &ExecutionId) -> Result<Execution, EffectFailed> {
+    async fn read(&self, id: &ExecutionId) -> Result<Execution, ActivityFailed> {
         let found = self.executions.get(id).await?;
-        found.ok_or_else(|| EffectFailed::lasting(format!("there is no execution {id}")))
+        found.ok_or_else(|| ActivityFailed::permanent(format!("there is no execution {id}")))
     }
 
-    async fn advance(&self, id: &ExecutionId, event: &Event) -> Result<Execution, EffectFailed> {
+    async fn advance(&self, id: &ExecutionId, event: &Event) -> Result<Execution, ActivityFailed> {
         Ok(self.executions.advance(id, event, clock::now()).await?)
     }
 
@@ -53,20 +53,20 @@ impl World {
         input: &Json,
         pattern: Pattern,
         durable_execution_arn: &str,
-    ) -> Result<(Execution, Attempt), EffectFailed> {
+    ) -> Result<(Execution, Attempt), ActivityFailed> {
         let name = name_of(durable_execution_arn);
         if let Ok(start) = serde_json::from_str::<StoredStart>(input.text()) {
             let id = start.execution_id();
             if start.name() != name {
                 // Two durable executions for one attempt would be two workflows for it.
-                return Err(EffectFailed::lasting(format!(
+                return Err(ActivityFailed::permanent(format!(
                     "execution {id} can only be driven by a durable execution of the same name"
                 )));
             }
             let execution = self.read(id).await?;
             if execution.pattern != pattern {
                 let why = format!("execution {id} is a {} execution, this is {pattern}", execution.pattern);
-                return Err(EffectFailed::lasting(why));
+                return Err(ActivityFailed::permanent(why));
             }
             return Ok((execution, start.attempt()));
         }
@@ -75,14 +75,14 @@ impl World {
             request.timeout = job.timeout();
         }
         if let Some(wrong) = request.violations().first() {
-            return Err(EffectFailed::lasting(format!("{} {}", wrong.pointer, wrong.detail)));
+            return Err(ActivityFailed::permanent(format!("{} {}", wrong.pointer, wrong.detail)));
         }
         let now = clock::now();
-        let name = name.parse().map_err(EffectFailed::lasting)?;
+        let name = name.parse().map_err(ActivityFailed::permanent)?;
         let new = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
         // Its durable execution is noted from the start, so that nothing else starts it under its name.
         let wanted =
-            new.after(&self.began(&new, durable_execution_arn), now).map_err(EffectFailed::lasting)?.unwrap_or(new);
+            new.after(&self.began(&new, durable_execution_arn), now).map_err(ActivityFailed::permanent)?.unwrap_or(new);
         match self.executions.create(&wanted, now).await? {
             Created::New(made) => Ok((*made, Attempt::FIRST)),
             // This step ran before.
@@ -94,7 +94,7 @@ impl World {
                 Ok((*seen, Attempt::FIRST))
             }
             Created::Existing(seen) => {
-                Err(EffectFailed::lasting(format!("another execution is named {} already", seen.id)))
+                Err(ActivityFailed::permanent(format!("another execution is named {} already", seen.id)))
             }
         }
     }
@@ -123,7 +123,12 @@ impl World {
 
     /// AWS denied the start of a task, so nothing is running. The start is retried for minutes. Each wait is recorded before it
     /// begins, so that a cancel does not have to wait for its end.
-    async fn denied(&self, execution: &Execution, attempt: Attempt, why: CallFailed) -> Result<Started, EffectFailed> {
+    async fn denied(
+        &self,
+        execution: &Execution,
+        attempt: Attempt,
+        why: CallFailed,
+    ) -> Result<Started, ActivityFailed> {
         let now = clock::now();
         let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask)).unwrap_or(SignedDuration::MAX);
         if execution.denied_since(attempt).is_some_and(|since| now.duration_since(since) >= patience) {
@@ -134,33 +139,39 @@ impl World {
         let execution = self.advance(&execution.id, &event).await?;
         match execution.outcome_without_task(clock::now()) {
             Some(outcome) => Ok(Started::Not(outcome)),
-            None => Err(EffectFailed::from(why).again_in(wait)),
+            None => Err(ActivityFailed::from(why).again_in(wait)),
         }
     }
 
-    async fn look(&self, id: &ExecutionId, task_arn: &str, callback_id: &str, ask: bool) -> Result<Look, EffectFailed> {
+    async fn check(
+        &self,
+        id: &ExecutionId,
+        task_arn: &str,
+        callback_id: &str,
+        ask: bool,
+    ) -> Result<Checked, ActivityFailed> {
         let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
         let now = clock::now();
         if execution.told_of(task_arn).is_some() {
-            return Ok(Look::Stopped);
+            return Ok(Checked::Stopped);
         }
         let unwanted = judge::reason_to_stop(&execution, now);
         if unwanted.is_none() && !ask {
-            return Ok(Look::Running { seconds_left: seconds_left(&execution, now) });
+            return Ok(Checked::Running { seconds_left: seconds_left(&execution, now) });
         }
         match self.tasks.describe(task_arn).await? {
-            Seen::Task(task) if task.stopped => return Ok(Look::Stopped),
+            Seen::Task(task) if task.stopped => return Ok(Checked::Stopped),
             Seen::Missing if execution.state.run().is_none_or(|run| judge::is_forgotten(run, now)) => {
-                return Ok(Look::Stopped);
+                return Ok(Checked::Stopped);
             }
             Seen::Task(_) | Seen::Missing => {}
         }
         if let Some(reason) = unwanted {
             tracing::info!(executionId = %id, reason, "stopping the task");
             self.tasks.stop(task_arn, reason).await?;
-            return Ok(Look::Stopping);
+            return Ok(Checked::Stopping);
         }
-        Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
+        Ok(Checked::Running { seconds_left: seconds_left(&execution, now) })
     }
 
     /// The outcome of an execution whose workflow cannot continue.
@@ -172,13 +183,13 @@ impl World {
     }
 }
 
-impl Activities for World {
+impl Activities for AwsActivities {
     async fn accept(
         &self,
         input: &Json,
         pattern: Pattern,
         durable_execution_arn: &str,
-    ) -> Result<Accepted, EffectFailed> {
+    ) -> Result<Accepted, ActivityFailed> {
         let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
         let event = self.began(&execution, durable_execution_arn);
         let execution = self.executions.advance_seen(execution, &event, clock::now()).await?;
@@ -193,7 +204,7 @@ impl Activities for World {
 
     /// If the function crashes before `RunTask`, the step runs again. If it crashes after it, or the reply is lost, the same client
     /// token returns the same task. If it is retried much later, `ListTasks` finds the task.
-    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, EffectFailed> {
+    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, ActivityFailed> {
         let execution = self.read(id).await?;
         // This step ran before, and the worker in its task recorded the start. ECS may have forgotten the token and the task.
         if let Some(run) = execution.run_of(attempt) {
@@ -203,7 +214,7 @@ impl Activities for World {
             // This step may have run before. Its task may be running, or may have ended since; then its outcome counts.
             return match self.started_before(&execution, attempt).await {
                 Ok(started) => Ok(started.map_or(Started::Not(outcome), Started::Task)),
-                Err(why) if worth_another_try(&why, tried, None, clock::now()) => Err(EffectFailed::passing(why)),
+                Err(why) if worth_another_try(&why, tried, None, clock::now()) => Err(ActivityFailed::transient(why)),
                 Err(why) => {
                     // It is known that the task is not needed. A task that may still be running is looked for after an end without
                     // an exit code.
@@ -214,13 +225,13 @@ impl Activities for World {
         }
         // This step ran before, and crashed between recording its wait and waiting.
         if let Some(wait) = execution.still_waits(attempt, clock::now()) {
-            return Err(EffectFailed::passing("waiting for capacity").again_in(wait));
+            return Err(ActivityFailed::transient("waiting for capacity").again_in(wait));
         }
         let waited_until = execution.waited_for_capacity(attempt);
         // Decided here, so the step's retry strategy must not see it as a denial.
         let again_or_refused = |why: CallFailed| {
             if worth_another_try(&why, tried, waited_until, clock::now()) {
-                return Err(EffectFailed::passing(why));
+                return Err(ActivityFailed::transient(why));
             }
             Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, told(&why), clock::now())))
         };
@@ -246,7 +257,7 @@ impl Activities for World {
             Err(why @ RunError::Taken(None)) => match self.started_before(&execution, attempt).await {
                 Ok(Some(arn)) => Ok(Started::Task(arn)),
                 // ECS does not show it yet.
-                Ok(None) if tried != Try::Last => Err(EffectFailed::passing(why)),
+                Ok(None) if tried != Try::Last => Err(ActivityFailed::transient(why)),
                 Ok(None) => failed(ErrorKind::TaskRefused, why.to_string()),
                 Err(why) => again_or_refused(why),
             },
@@ -261,13 +272,18 @@ impl Activities for World {
                 let execution = self.advance(id, &Event::NoCapacity { attempt, why: why.clone(), until }).await?;
                 match execution.outcome_without_task(clock::now()) {
                     Some(outcome) => Ok(Started::Not(outcome)),
-                    None => Err(EffectFailed::passing(RunError::Busy(why)).again_in(wait)),
+                    None => Err(ActivityFailed::transient(RunError::Busy(why)).again_in(wait)),
                 }
             }
         }
     }
 
-    async fn record_task(&self, id: &ExecutionId, attempt: Attempt, task_arn: &str) -> Result<Recorded, EffectFailed> {
+    async fn record_task(
+        &self,
+        id: &ExecutionId,
+        attempt: Attempt,
+        task_arn: &str,
+    ) -> Result<Recorded, ActivityFailed> {
         let event = Event::TaskStarted { attempt, task_arn: task_arn.to_owned() };
         let execution = self.advance(id, &event).await?;
         Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, clock::now()) })
@@ -279,8 +295,8 @@ impl Activities for World {
         task_arn: &str,
         callback_id: &str,
         ask: bool,
-    ) -> Result<Look, EffectFailed> {
-        self.look(id, task_arn, callback_id, ask).await
+    ) -> Result<Checked, ActivityFailed> {
+        self.check(id, task_arn, callback_id, ask).await
     }
 
     async fn collect(
@@ -288,14 +304,14 @@ impl Activities for World {
         id: &ExecutionId,
         task_arn: &str,
         patience: Patience,
-    ) -> Result<Option<Outcome>, EffectFailed> {
+    ) -> Result<Option<Outcome>, ActivityFailed> {
         let execution = self.read(id).await?;
         let task = match execution.told_of(task_arn) {
             Some(told) => Some(Box::new(told.clone())),
             None => match self.tasks.describe(task_arn).await? {
                 // ECS is eventually consistent: it may temporarily show an older state than before.
                 Seen::Task(task) if !task.stopped && patience == Patience::Late => {
-                    return Err(EffectFailed::passing("the task has not stopped"));
+                    return Err(ActivityFailed::transient("the task has not stopped"));
                 }
                 Seen::Task(task) if !task.stopped => return Ok(None),
                 Seen::Task(task) => Some(task),
@@ -305,11 +321,16 @@ impl Activities for World {
         let stopped = StoppedTask { execution: &execution, arn: task_arn, described: task.as_deref() };
         match self.outcomes.of(&stopped, patience).await? {
             Some(outcome) => Ok(Some(outcome)),
-            None => Err(EffectFailed::passing("the task's log is not there yet")),
+            None => Err(ActivityFailed::transient("the task's log is not there yet")),
         }
     }
 
-    async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, outcome: &Outcome) -> Result<Again, EffectFailed> {
+    async fn fail_attempt(
+        &self,
+        id: &ExecutionId,
+        attempt: Attempt,
+        outcome: &Outcome,
+    ) -> Result<Again, ActivityFailed> {
         let execution = self.read(id).await?;
         let Next::Retry(retry) = execution.next(attempt, outcome, clock::now()) else { return Ok(Again::Said(false)) };
         let execution = self.executions.advance_seen(execution, &retry.failed, clock::now()).await?;
@@ -322,17 +343,17 @@ impl Activities for World {
         })
     }
 
-    async fn record(&self, id: &ExecutionId, outcome: &Outcome) -> Result<Finished, EffectFailed> {
+    async fn record(&self, id: &ExecutionId, outcome: &Outcome) -> Result<Finished, ActivityFailed> {
         let execution = self.advance(id, &Event::Ended(outcome.clone())).await?;
         tracing::info!(executionId = %id, status = %execution.status(), "recorded the outcome");
         Ok(finished(execution))
     }
 
-    async fn stop_task(&self, task_arn: &str) -> Result<(), EffectFailed> {
+    async fn stop_task(&self, task_arn: &str) -> Result<(), ActivityFailed> {
         Ok(self.tasks.stop(task_arn, judge::CANCELLED).await?)
     }
 
-    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Outcome>) -> Result<Finished, EffectFailed> {
+    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Outcome>) -> Result<Finished, ActivityFailed> {
         tracing::error!(executionId = %id, why, "giving up");
         let outcome = match known {
             Some(known) => known.clone(),

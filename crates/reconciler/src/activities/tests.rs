@@ -79,8 +79,8 @@ fn every_state_and_everything_its_task_can_do() {
         for (life, execution) in lives(pattern) {
             writeln!(table, "{pattern}, {life}:").unwrap();
             for (sight, task, now) in &sights {
-                let of = |occasion| deeds(&execution, task.as_ref(), *now, occasion);
-                let (told, swept) = (of(Occasion::Told), of(Occasion::Sweep));
+                let of = |occasion| activities(&execution, task.as_ref(), *now, occasion);
+                let (told, swept) = (of(Occasion::Event), of(Occasion::Sweep));
                 writeln!(table, "    {sight:<18} {told:?}").unwrap();
                 if swept != told {
                     writeln!(table, "    {:>18} {swept:?}", "in a sweep").unwrap();

@@ -1,6 +1,6 @@
-//! Carries out the deeds for an execution.
+//! Carries out the activities for an execution.
 //!
-//! An execution may change between being read and being acted on. A deed that was right when the execution was read is idempotent, and
+//! An execution may change between being read and being acted on. An activity that was right when the execution was read is idempotent, and
 //! harmless if the execution has changed since. An outcome that is inferred from the execution's state is recorded only if the
 //! execution has not changed.
 
@@ -19,8 +19,8 @@ use domain::{
 use lambda_runtime::Error;
 
 use crate::{
+    activities::{Activity, Occasion, activities},
     config::Config,
-    deeds::{Deed, Occasion, deeds},
     lane::Question,
 };
 
@@ -34,14 +34,14 @@ const LOG_IS_LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
 /// Repairs executions.
 #[derive(Debug)]
-pub(crate) struct Attendant {
+pub(crate) struct Reconciler {
     pub(crate) executions: Executions,
     workflows: Workflows,
     pub(crate) tasks: Tasks,
     outcomes: Outcomes,
 }
 
-impl Attendant {
+impl Reconciler {
     pub(crate) fn new(connection: &Connection, config: &Config) -> Self {
         Self {
             executions: Executions::new(connection, &config.table),
@@ -63,7 +63,7 @@ impl Attendant {
 
     /// Repairs one execution, unless it no longer exists. `told` is its task as an event reported it. It is taken as current, since a
     /// stopped task stays stopped.
-    pub(crate) async fn attend(&self, id: &ExecutionId, told: Option<Task>) -> Result<(), Error> {
+    pub(crate) async fn visit(&self, id: &ExecutionId, told: Option<Task>) -> Result<(), Error> {
         let Some(mut execution) = self.executions.get(id).await? else { return Ok(()) };
         if let Some(told) = &told {
             self.note_end(&mut execution, told).await?;
@@ -73,7 +73,7 @@ impl Attendant {
             (Some(run), _) => self.task_of(run).await?,
             (None, _) => None,
         };
-        match self.look_after(&mut execution, task.as_ref(), Occasion::Told).await? {
+        match self.carry_out(&mut execution, task.as_ref(), Occasion::Event).await? {
             Some(question) => self.ask(execution, question).await,
             None => Ok(()),
         }
@@ -87,9 +87,9 @@ impl Attendant {
         })
     }
 
-    /// Notes the end of its task, if that has stopped, and carries out every deed, even if another one fails. Returns the question
+    /// Notes the end of its task, if that has stopped, and carries out every activity, even if another one fails. Returns the question
     /// whether its workflow is running, if there is one, because Lambda answers only a limited number of such calls.
-    pub(crate) async fn look_after(
+    pub(crate) async fn carry_out(
         &self,
         execution: &mut Execution,
         task: Option<&Task>,
@@ -101,22 +101,22 @@ impl Attendant {
         let urgent = task.is_none_or(|task| task.stopped);
         let question = |arn: String| Question { arn, restarted: false, urgent };
         let (mut failed, mut asks) = (None, None);
-        for deed in deeds(execution, task, clock::now(), occasion) {
-            tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "carrying out a deed");
-            let done = match deed {
-                Deed::StartWorkflow => self.start_workflow(execution).await,
-                Deed::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(question)),
-                // If nothing waits for the callback, either it has timed out and the workflow looks by itself, or the workflow is
-                // over.
-                Deed::Wake(callback_id) => self.wake(execution, &callback_id).await.map(|waited| {
+        for activity in activities(execution, task, clock::now(), occasion) {
+            tracing::info!(executionId = %execution.id, status = %execution.status(), ?activity, "carrying out an activity");
+            let done = match activity {
+                Activity::StartWorkflow => self.start_workflow(execution).await,
+                Activity::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(question)),
+                // If nothing waits for the callback, either it has timed out and the workflow checks its task by itself, or the
+                // workflow is over.
+                Activity::Wake(callback_id) => self.wake(execution, &callback_id).await.map(|waited| {
                     let arn = execution.durable_execution_arn.clone().filter(|_| !waited);
                     arn.map(question)
                 }),
-                Deed::StopTask { arn, reason } => {
+                Activity::StopTask { arn, reason } => {
                     self.tasks.stop(&arn, reason).await.map(|()| None).map_err(Into::into)
                 }
-                Deed::StopLeftovers => self.stop_leftovers(&execution.id).await.map(|()| None),
-                Deed::Collect { arn } => self.collect(execution, &arn, task).await.map(|()| None),
+                Activity::StopLeftovers => self.stop_leftovers(&execution.id).await.map(|()| None),
+                Activity::Collect { arn } => self.collect(execution, &arn, task).await.map(|()| None),
             };
             match done {
                 Ok(question) => asks = asks.or(question),
