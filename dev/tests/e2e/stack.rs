@@ -37,7 +37,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
         if let Some(found) = look().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out after {PATIENCE:?}, waiting for {what}");
         tokio::time::sleep(PAUSE).await;
     }
 }

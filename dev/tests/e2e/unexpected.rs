@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     front::{Answer, Front, Rule},
     gates::Gates,
-    gone::{stop_workflow, told_by_nobody},
+    gone::{stop_workflow, without_events_and_sweeps},
     refused::wait_for_looks,
     stack::{LONGHAUL, Stack, TABLE, eventually},
 };
@@ -40,7 +40,7 @@ async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
     let gates = Gates::new();
     let tasks = [gates.job("works"), gates.job_and("fails", "exit 3")];
     let stack = Stack::start(&["--task", &tasks[0], "--task", &tasks[1]]).await;
-    told_by_nobody(&stack).await;
+    without_events_and_sweeps(&stack).await;
     let mut ids = Vec::new();
     for code in codes {
         for job in ["works", "fails"] {
@@ -99,7 +99,7 @@ async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
     let job = "echo '[1]'; until test -e $GATE; do sleep 0.05; done; kill -9 $PPID; sleep 300";
     let job = gates.job_with_gate("killed", job);
     let stack = Stack::start(&["--task", &job]).await;
-    told_by_nobody(&stack).await;
+    without_events_and_sweeps(&stack).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-task-stopped" })).await;
     let id = stack.start_running("callback", "killed").await;
     eventually("the result is in the log", async || {
@@ -181,7 +181,7 @@ async fn a_token_that_is_taken_by_nobody_in_particular() {
 #[tokio::test]
 async fn a_task_that_ecs_refuses_to_be_asked_about_holds_up_nothing() {
     let stack = Stack::start(&["--task", "waits=sleep 300", "--task", "quick=echo '[1]'"]).await;
-    told_by_nobody(&stack).await;
+    without_events_and_sweeps(&stack).await;
     let running = stack.start_running("callback", "waits").await;
     let of = |id: &str| json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
     let mut item = stack.call("DynamoDB_20120810.GetItem", of(&running)).await["Item"].clone();
