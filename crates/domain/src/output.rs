@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn success_needs_code_0_and_a_result_that_can_be_kept() {
+    fn a_job_completes_with_exit_code_0_and_a_valid_result() {
         let done = judged(Exit::Code(0), json("[1]"), "noise");
         assert_eq!(
             (done.kind, done.exit_code, done.result_source),
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_how_and_keeps_its_result() {
+    fn a_failure_has_a_message_and_keeps_its_result() {
         let failed = judged(Exit::Code(3), json("[1]"), "no disk\n");
         assert_eq!(error(&failed), (ErrorKind::ExitCode, "exited with code 3", "no disk"));
         assert!(failed.result.is_some());
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_read_like_a_shell() {
+    fn an_exit_code_above_128_is_a_signal() {
         let killed = judged(Exit::Signal(9), Output::None, "");
         assert_eq!(
             (error(&killed), killed.exit_code),
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_tail_loses_its_beginning_only() {
+    fn a_long_log_tail_keeps_its_end() {
         let tail = format!("first {} last", "ä".repeat(limits::LOG_TAIL_BYTES));
         let failed = judged(Exit::Code(3), Output::None, &tail);
         let (_, message, kept) = error(&failed);
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_their_largest_whole_unit() {
+    fn durations_are_printed_in_their_largest_whole_unit() {
         for (seconds, told) in
             [(0, "0 s"), (3, "3 s"), (90, "90 s"), (120, "2 min"), (86_400, "24 h"), (3_660, "61 min")]
         {

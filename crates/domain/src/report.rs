@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_a_report_contains_the_name_of_the_creation() {
+    fn a_report_s_key_contains_the_creation_name() {
         let request = Request::of(Json::null());
         let id = "e1".parse().unwrap();
         let unnamed = Execution::new(id, Pattern::Sync, Owner::new("ada"), request, Timestamp::UNIX_EPOCH);
@@ -144,7 +144,7 @@ mod tests {
 
     /// The worker of one version writes it, the workflow of another reads it.
     #[test]
-    fn a_stored_report_never_changes() {
+    fn the_format_of_a_report_never_changes() {
         let plain = r#"{"outcome":{"kind":"completed","result":[1],"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:00Z"}}"#;
         let told = plain.replace("}}", r#"},"told":"bySignal"}"#);
         for (report, text) in [(report(None), plain), (report(Some(Told::BySignal)), &*told)] {
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&Report::read(&newer).unwrap()).unwrap(), newer);
     }
 
-    /// A job could write under its worker's key.
+    /// A job can write anything under its worker's key.
     #[test]
     fn a_report_that_no_worker_writes_is_refused() {
         let error = || JobError::new("exit-code", "exited with code 3");
@@ -188,7 +188,7 @@ mod tests {
         assert!(Report::read("{").is_err());
     }
 
-    /// What a worker writes at most is read: its limits are these, to the byte.
+    /// The largest report that a worker can write is exactly at the limits.
     #[test]
     fn the_largest_report_is_read() {
         let largest = JobError {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_was_told_to_end_has_not_completed_and_keeps_its_own_exit_code() {
+    fn a_job_that_was_told_to_stop_has_not_completed_and_keeps_its_exit_code() {
         let minute = Duration::from_mins(1);
         assert_eq!(report(None).outcome(true, minute).kind, OutcomeKind::Completed);
         for (told, cancelling, kind) in [

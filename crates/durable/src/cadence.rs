@@ -104,7 +104,7 @@ mod tests {
     const DAY: Duration = Duration::from_hours(24);
 
     #[test]
-    fn a_year_of_waiting_stays_under_its_operations() {
+    fn a_year_of_waiting_fits_the_operation_limit() {
         let mut waits = Waits::new(366 * DAY);
         let (mut waited, mut checks) = (Duration::ZERO, 0);
         while waited < 366 * DAY {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wait_is_that_of_a_task_that_has_just_been_started() {
+    fn the_first_wait_is_for_a_task_that_has_just_started() {
         let mut waits = Waits::new(DAY);
         assert!(waits.none_begun());
         waits.begin();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_wake_up_the_next_look_is_near() {
+    fn a_wake_up_shortens_the_next_wait() {
         let mut waits = Waits::new(DAY);
         waits.begin();
         waits.cut_short();
@@ -152,9 +152,9 @@ mod tests {
         assert_eq!([waits.begin().as_secs(), waits.begin().as_secs()], [5, 20 * 60], "it was something else");
     }
 
-    /// Each check comes as a wait begins, and sees what is left then.
+    /// Each check happens when a wait begins, and sees the time that is left then.
     #[test]
-    fn no_wait_goes_past_the_deadline() {
+    fn no_wait_extends_past_the_deadline() {
         for deadline in [1, 59, 300, 301, 3_600, 86_400].map(Duration::from_secs) {
             let mut waits = Waits::new(deadline);
             let mut now = Duration::ZERO;
@@ -167,9 +167,9 @@ mod tests {
         }
     }
 
-    /// A wait that was cut short is treated as a whole one, so the next wait can only be too short.
+    /// A wait that was cut short counts in full, so the next wait can only be too short.
     #[test]
-    fn after_an_early_end_the_next_wait_is_no_longer_than_what_is_left() {
+    fn after_a_wait_that_ended_early_the_next_one_ends_by_the_deadline() {
         let mut waits = Waits::new(DAY);
         waits.begin();
         waits.left(Duration::from_secs(400));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_last_for_as_long_as_there_is_patience_and_hardly_longer() {
+    fn the_number_of_tries_covers_the_patience_and_little_more() {
         assert_eq!(tries(Duration::ZERO), 1, "a permanent failure is tried once");
         for patience in [1, 8, 60, 24 * 60].map(Duration::from_mins) {
             let waited: Duration = (1..tries(patience)).map(retry).sum();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denied_start_is_given_up_after_minutes_and_not_for_one_denial_later() {
+    fn a_denied_start_is_abandoned_after_minutes_but_not_for_one_later_denial() {
         let last: Vec<_> = (1..40).filter(|tried| is_last_denial(*tried)).collect();
         assert_eq!(last, [10, 20, 30]);
     }

@@ -1,4 +1,4 @@
-//! The real workflows, driven by the SDK's own runner through everything that can go wrong with an activity.
+//! The real workflows, run by the SDK's own runner, with every fault at every activity.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use domain::{Attempt, Json, OutcomeKind, Pattern, Status};
 use durable::{Finished, callback, sync};
 use support::{FakeActivities, Fault, Script};
 
-/// More than any run here needs.
+/// More waits than any workflow here needs.
 const WAITS: usize = 40;
 
 /// How each wait for a task ends.
@@ -53,7 +53,7 @@ async fn run(activities: &FakeActivities, life: &Life) -> TestResult<Finished> {
     run_on(runner(life.wake), activities, life.pattern).await
 }
 
-/// A scenario and its expected outcome, whatever goes wrong.
+/// A scenario and its expected outcome, which no fault changes.
 #[derive(Debug, Clone)]
 struct Life {
     name: &'static str,
@@ -69,7 +69,7 @@ fn lives() -> Vec<Life> {
         |name, pattern, script, status, tasks| Life { name, pattern, script, wake: Wake::Timeout, status, tasks };
     let told = |life| Life { wake: STOPPED, ..life };
     let plain = Script::default;
-    // More tries than any other failure is allowed.
+    // More tries than any other failure gets.
     let no_room = || Script { busy: 30, never_room: true, ..plain() };
     let refused = || Script { refused: true, max_attempts: 3, ..plain() };
     vec![
@@ -145,16 +145,16 @@ fn check(life: &Life, activities: &FakeActivities, run: &TestResult<Finished>, w
 }
 
 #[tokio::test]
-async fn every_life_ends_as_it_should() {
+async fn every_scenario_has_its_expected_outcome() {
     for life in lives() {
         let activities = FakeActivities::new(life.pattern, life.script.clone(), Fault::None);
         check(&life, &activities, &run(&activities, &life).await, "undisturbed");
     }
 }
 
-/// At every activity of every scenario: it does not happen, AWS denies it, its reply is lost, or it happens twice.
+/// At every activity of every scenario, the call fails, AWS denies it, its reply is lost, or it is made twice.
 #[tokio::test]
-async fn survives_every_fault_at_every_effect() {
+async fn every_fault_at_every_activity_leaves_the_outcome_unchanged() {
     for life in lives() {
         let undisturbed = FakeActivities::new(life.pattern, life.script.clone(), Fault::None);
         run(&undisturbed, &life).await;
@@ -169,7 +169,7 @@ async fn survives_every_fault_at_every_effect() {
 
 /// The process crashes between an activity and its record: the checkpoint never arrives, and the next invocation replays.
 #[tokio::test]
-async fn survives_the_loss_of_every_checkpoint() {
+async fn the_loss_of_any_checkpoint_leaves_the_outcome_unchanged() {
     for life in lives() {
         // Each operation writes two checkpoints at most.
         let undisturbed = FakeActivities::new(life.pattern, life.script.clone(), Fault::None);
@@ -187,9 +187,9 @@ async fn survives_the_loss_of_every_checkpoint() {
     }
 }
 
-/// From some activity on, AWS refuses everything that the workflow does: that is recorded, and nothing is left running.
+/// AWS refuses every activity from one of them on. The failure is recorded, and no task is left running.
 #[tokio::test]
-async fn what_cannot_be_mended_is_recorded() {
+async fn a_permanent_failure_is_recorded_and_leaves_nothing_running() {
     let mut kept = 0;
     for life in lives() {
         let undisturbed = FakeActivities::new(life.pattern, life.script.clone(), Fault::None);
@@ -205,7 +205,7 @@ async fn what_cannot_be_mended_is_recorded() {
                 let mut recorded = activities.outcome().unwrap();
                 let failed = matches!(known.kind, OutcomeKind::Failed(_));
                 if life.script.cancel_at_failure && failed && activities.status() == Status::Cancelled {
-                    // The cancel kept another attempt from following: the record says so, and keeps the rest.
+                    // The cancel prevented another attempt, so the recorded outcome is CANCELLED, with the rest unchanged.
                     recorded.kind = known.kind.clone();
                 }
                 assert_eq!(recorded, known, "{}, refused from {nth}", life.name);
@@ -221,12 +221,12 @@ async fn what_cannot_be_mended_is_recorded() {
             );
         }
     }
-    assert!(kept >= 10, "only {kept} ends were known");
+    assert!(kept >= 10, "only {kept} outcomes were known");
 }
 
 /// The execution ends between the start of its task and the record of it, so nothing else knows the task.
 #[tokio::test]
-async fn a_task_of_an_execution_that_ended_meanwhile_is_stopped() {
+async fn a_task_of_an_execution_that_ended_during_the_start_is_stopped() {
     for pattern in [Pattern::Sync, Pattern::Callback] {
         let activities = FakeActivities::new(pattern, Script { ends_at_start: true, ..Script::default() }, Fault::None);
         run_on(runner(Wake::Timeout), &activities, pattern).await;
@@ -253,7 +253,7 @@ async fn a_wake_up_ends_a_wait() {
 
 /// What a workflow records, in order. A change here breaks executions in flight, unless they stay on the old version.
 #[tokio::test]
-async fn the_operations_of_a_run_are_a_contract() {
+async fn the_operations_of_a_workflow_are_a_contract() {
     let mut contract = String::new();
     for life in lives() {
         let activities = FakeActivities::new(life.pattern, life.script.clone(), Fault::None);

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_task_names_its_execution_and_says_how_it_ended() {
+    fn a_task_event_gives_the_execution_and_how_the_task_ended() {
         let Some(Event::TaskStopped { execution, task }) = Event::of(&stopped("e1", "STOPPED")) else { panic!() };
         assert_eq!((execution.as_str(), task.containers[0].exit_code), ("e1", Some(3)));
         assert_eq!(task.started_at.unwrap().to_string(), "2026-01-01T00:00:00Z");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_or_says_nothing_new_means_nothing() {
+    fn irrelevant_events_are_ignored() {
         assert_eq!(Event::of(&stopped("e1", "RUNNING")), None);
         assert_eq!(Event::of(&stopped("ecs-svc/1234", "STOPPED")), None, "a service's task");
         let status = |name: &str, status: &str| {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_answered_by_its_messages() {
+    fn a_batch_response_names_the_failed_messages() {
         let batch = Batch::of(&json!({ "Records": [
             { "messageId": "m1", "body": "{\"visit\":\"e1\"}" },
             { "messageId": "m2", "body": "rubbish" },

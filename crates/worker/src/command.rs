@@ -351,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_goes_into_the_environment_while_linux_takes_it() {
+    fn an_input_is_in_the_environment_if_it_fits_the_limit_of_linux() {
         let input = |bytes: usize| Json::parse(&format!("\"{}\"", "x".repeat(bytes - 2))).unwrap();
         let most = ENVIRONMENT_STRING_BYTES - "EXECUTION_INPUT=\0".len();
         assert!(fits_environment(&input(most)));

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_tells_a_cancelled_job_from_a_stopped_one() {
+    fn the_execution_s_state_distinguishes_a_cancel_from_another_stop() {
         let stopped = finished(Exit::Signal(15), Some(Stop::Signal(Signal::TERM)));
         let OutcomeKind::Cancelled(error) = stopped.report().outcome(true, Duration::ZERO).kind else {
             panic!("{stopped:?}")
@@ -128,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_s_stop_leaves_the_verdict_alone() {
+    fn without_a_stop_the_outcome_is_that_of_the_job() {
         assert_eq!(finished(Exit::Code(0), None).report().outcome(true, Duration::ZERO).kind, OutcomeKind::Completed);
     }
 
     #[test]
-    fn the_exit_code_is_the_job_s_unless_that_would_hide_a_stop() {
+    fn the_exit_code_is_that_of_the_job_unless_it_would_hide_a_stop() {
         let term = Some(Stop::Signal(Signal::TERM));
         for (exit, stop, unknown, known) in [
             (Exit::Code(3), None, 3, 3),

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_job_returns_is_its_result() {
+    async fn the_value_that_a_job_returns_is_its_result() {
         let done = outcome("20", None, |n| async move { Ok(json!({"twice": 2 * n})) }).await;
         let outcome = done.report().outcome(false, Duration::from_secs(1));
         assert_eq!((done.exit_code(false), outcome.kind), (0, OutcomeKind::Completed));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_panics_and_bad_inputs_fail_like_a_program_s() {
+    async fn errors_panics_and_invalid_inputs_fail_the_job() {
         let error = outcome("1", None, |_| async { Err("no luck".to_owned()) }).await;
         let panic =
             outcome("1", None, |n| async move { if n == 1 { panic!("at {n}") } else { Ok(Value::Null) } }).await;

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_is_the_end_and_begins_with_a_character() {
+    fn the_tail_is_the_end_of_the_output_in_whole_characters() {
         let mut tail = Tail::default();
         for _ in 0..TAIL_BYTES {
             tail.see("äöü".as_bytes());

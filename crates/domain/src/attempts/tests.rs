@@ -80,7 +80,7 @@ fn what_follows_every_outcome_in_every_state() {
                     let next = execution.next(Attempt::FIRST, &outcome, at(now));
                     writeln!(table, "{what}, 1 of {max_attempts}, {state}, {time}: {}", told(&next)).unwrap();
                     seen.insert(told(&next));
-                    // Recorded, it is answered as before.
+                    // The answer is the same after the failure is recorded.
                     if let Next::Retry(retry) = &next {
                         let recorded = step(&execution, &retry.failed);
                         assert_eq!(recorded.next(Attempt::FIRST, &outcome, at(now)), next, "{what} {state}");
@@ -109,7 +109,7 @@ fn a_job_with_one_attempt_is_retried_only_after_a_failure_of_the_platform() {
 }
 
 #[test]
-fn attempts_are_limited_and_so_are_those_that_do_not_count() {
+fn both_counted_and_uncounted_attempts_are_limited() {
     for (outcome, limit) in [
         (failed(ErrorKind::ExitCode, None, Some(1)), 2),
         (failed(ErrorKind::Stopped, Some("SpotInterruption"), None), 2 + limits::EXCUSED),
@@ -127,7 +127,7 @@ fn attempts_are_limited_and_so_are_those_that_do_not_count() {
 }
 
 #[test]
-fn the_wait_before_the_next_attempt_does_not_outlast_the_deadline() {
+fn the_wait_before_the_next_attempt_ends_at_the_deadline() {
     let outcome = failed(ErrorKind::ExitCode, None, Some(1));
     let wait = |now| match running(2).next(Attempt::FIRST, &outcome, at(now)) {
         Next::Retry(retry) => retry.wait.as_secs(),
@@ -138,7 +138,7 @@ fn the_wait_before_the_next_attempt_does_not_outlast_the_deadline() {
 
 /// The timeline has each attempt that failed, also one whose task could not be started.
 #[test]
-fn the_timeline_tells_of_the_last_attempt() {
+fn the_timeline_has_the_failure_of_the_last_attempt() {
     let timeline = |execution: &Execution, outcome: &Outcome| {
         let over = step(execution, &Event::Ended(outcome.clone()));
         let entries = over.timeline.entries().iter().filter(|entry| entry.what == Moment::AttemptFailed);
@@ -151,7 +151,7 @@ fn the_timeline_tells_of_the_last_attempt() {
     let second = step(&between, &Event::TaskStarted { attempt: retry.attempt, task_arn: "t2".into() });
     assert_eq!(timeline(&second, &exited), ["attempt 1: exit-code", "attempt 2: exit-code"]);
     assert_eq!(timeline(&between, &refused), ["attempt 1: exit-code", "attempt 2: task-refused"]);
-    assert_eq!(timeline(&between, &exited), ["attempt 1: exit-code"], "the second never began");
+    assert_eq!(timeline(&between, &exited), ["attempt 1: exit-code"], "the second attempt never began");
     assert_eq!(timeline(&second, &failed(ErrorKind::WorkflowFailed, None, None)), ["attempt 1: exit-code"]);
-    assert_eq!(timeline(&running(1), &exited), [] as [&str; 0], "its end tells");
+    assert_eq!(timeline(&running(1), &exited), [] as [&str; 0], "the end of the execution says the same");
 }

@@ -93,9 +93,9 @@ fn what_follows_every_read() {
     insta::assert_snapshot!(table);
 }
 
-/// The exit code and the result are known from the log, so a report that cannot be read costs nothing.
+/// The exit code and the result can come from ECS and the log instead.
 #[test]
-fn a_report_that_can_never_be_read_leaves_the_log() {
+fn the_log_is_read_if_the_report_can_never_be_read() {
     let (execution, task) = (execution(Some(log())), exited(0));
     let stopped = StoppedTask { execution: &execution, arn: "arn", described: Some(&task) };
     for (failed, patience) in [(failed(false), Patience::Late), (failed(true), Patience::None)] {

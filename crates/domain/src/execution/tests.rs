@@ -1,4 +1,4 @@
-//! A life from its first event to its last.
+//! Executions from their first event to their last.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn execution() -> Execution {
 }
 
 #[test]
-fn a_life_is_told_by_its_timeline() {
+fn the_timeline_records_each_change_of_an_execution() {
     let events = [
         (Event::WorkflowStarted { durable_execution_arn: "arn:d".into(), log: None }, 1_001),
         (Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:t".into() }, 1_002),
@@ -47,7 +47,7 @@ fn a_life_is_told_by_its_timeline() {
 }
 
 #[test]
-fn a_pattern_has_one_name() {
+fn a_pattern_has_the_same_name_in_every_format() {
     for (pattern, name) in [(Pattern::Sync, "sync"), (Pattern::Callback, "callback")] {
         assert_eq!((pattern.as_str(), pattern.to_string().as_str()), (name, name));
         assert_eq!(serde_json::to_value(pattern).unwrap(), name);
@@ -55,7 +55,7 @@ fn a_pattern_has_one_name() {
 }
 
 #[test]
-fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
+fn visits_become_less_frequent_and_one_is_at_the_deadline() {
     let mut seen = execution();
     let mut visits = Vec::new();
     while visits.len() < 4 {
@@ -72,9 +72,9 @@ fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
     assert_eq!(late.due, Some(at(1_000_000) + LAST_VISIT));
 }
 
-/// After an end without an exit code, a task may still be running: the sweep looks for it until that has succeeded.
+/// After an outcome without an exit code, a task may still be running. The sweep looks for it until a visit succeeds.
 #[test]
-fn an_end_without_an_exit_code_is_looked_after_once_more() {
+fn an_outcome_without_an_exit_code_is_visited_once_more() {
     let ended = |exit_code| {
         let kind = OutcomeKind::Failed(JobError::new("any", "any"));
         let outcome =
@@ -95,7 +95,7 @@ fn an_end_without_an_exit_code_is_looked_after_once_more() {
 }
 
 #[test]
-fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
+fn a_reported_task_end_is_kept_until_its_attempt_is_over() {
     let stopped = |arn: &str| {
         let task = Task {
             arn: arn.into(),
@@ -126,7 +126,7 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
     };
     let failed = step(&running, &failed).unwrap();
     let early = step(&failed, &stopped("t2")).expect("told before its start is recorded");
-    assert_eq!(step(&early, &stopped("t1")), None, "its attempt is over, and what is noted is of the next one");
+    assert_eq!(step(&early, &stopped("t1")), None, "the attempt is over, and the reported end is that of the next one");
     let next = step(&early, &started(2, "t2")).unwrap();
     assert!(next.told_of("t2").is_some());
     let next = step(&running, &started(2, "t2")).unwrap();
@@ -147,7 +147,7 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
 }
 
 #[test]
-fn a_wait_for_capacity_is_told_once_for_an_attempt() {
+fn the_timeline_has_one_capacity_wait_per_attempt() {
     let busy = |number, why: &str| Event::NoCapacity {
         attempt: Attempt::new(number).unwrap(),
         why: why.into(),
@@ -165,7 +165,7 @@ fn a_wait_for_capacity_is_told_once_for_an_attempt() {
 }
 
 #[test]
-fn one_that_cannot_be_looked_after_makes_way() {
+fn a_failed_visit_is_postponed() {
     let due = execution().due.unwrap();
     let postponed = execution().after(&Event::VisitPostponed, due).unwrap().unwrap();
     assert_eq!(postponed.due, Some(due + FIRST_VISIT));
@@ -177,7 +177,7 @@ fn may_follow(seen: &Execution, attempt: Attempt) -> bool {
 }
 
 #[test]
-fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
+fn platform_failures_do_not_count_as_attempts() {
     let attempt = |number| Attempt::new(number).unwrap();
     let failed = |number, excused| Event::AttemptFailed {
         attempt: attempt(number),
@@ -186,21 +186,21 @@ fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
         exit_code: None,
     };
     let mut seen = execution();
-    assert!(!may_follow(&seen, attempt(1)), "one attempt is all that was asked for");
+    assert!(!may_follow(&seen, attempt(1)), "only one attempt was requested");
     for number in 1..=limits::EXCUSED {
         seen = seen.after(&failed(number, true), at(1_000)).unwrap().unwrap();
         assert!(may_follow(&seen, attempt(number)));
         assert_eq!(seen.after(&failed(number, true), at(1_001)), Ok(None), "a repeat");
     }
     let next = attempt(limits::EXCUSED + 1);
-    assert!(!may_follow(&seen, next), "the job's own");
+    assert!(!may_follow(&seen, next), "the job's own attempt");
     seen = seen.after(&failed(next.get(), true), at(1_000)).unwrap().unwrap();
-    assert!(!may_follow(&seen, next), "more are no accident");
+    assert!(!may_follow(&seen, next), "further platform failures count");
 }
 
-/// A job of weeks meets many retirements.
+/// A job that runs for weeks is retired many times.
 #[test]
-fn retirements_count_neither_among_the_jobs_attempts_nor_among_the_accidents() {
+fn retirements_count_neither_as_attempts_nor_as_other_platform_failures() {
     let failed = |number, kind: &str| Event::AttemptFailed {
         attempt: Attempt::new(number).unwrap(),
         error: JobError::new(kind, "gone"),
@@ -216,23 +216,23 @@ fn retirements_count_neither_among_the_jobs_attempts_nor_among_the_accidents() {
     let stored = serde_json::to_value(&seen.failed).unwrap();
     assert_eq!((&stored["retired"], &stored["excused"]), (&limits::RETIRED.into(), &0.into()));
     let next = limits::RETIRED + 1;
-    assert!(!may_follow(&seen, Attempt::new(next).unwrap()), "the job's own");
+    assert!(!may_follow(&seen, Attempt::new(next).unwrap()), "the job's own attempt");
     seen = seen.after(&failed(next, "spot"), at(1_000)).unwrap().unwrap();
-    assert!(may_follow(&seen, Attempt::new(next).unwrap()), "an accident beside them");
+    assert!(may_follow(&seen, Attempt::new(next).unwrap()), "another platform failure is counted separately");
     let old: FailedAttempts = serde_json::from_str(r#"{"last":2,"excused":1}"#).unwrap();
     assert_eq!((old.retired, serde_json::to_string(&old).unwrap()), (0, r#"{"last":2,"excused":1}"#.to_owned()));
 }
 
 #[test]
-fn an_execution_that_never_ends_is_kept_past_its_deadline() {
+fn an_execution_that_is_not_over_never_expires() {
     assert_eq!(execution().deadline, at(1_060));
     assert_eq!((execution().expires_at, execution().kept_until()), (NEVER, at(1_060) + limits::RETENTION));
 }
 
 /// If the reply to a start was lost, the task of the failed attempt may be running. The sweep looks for it, even if the next attempt's
-/// end was seen.
+/// outcome was seen.
 #[test]
-fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
+fn an_outcome_after_an_attempt_without_a_task_is_visited_once_more() {
     let failed = |attempt| Event::AttemptFailed {
         attempt,
         error: JobError::new("any", "any"),
@@ -254,14 +254,14 @@ fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
         life.fold(start, |now, event| now.after(event, at(1_005)).unwrap().unwrap()).due
     };
     assert!(due(&[failed(Attempt::FIRST), started(second, "t2")]).is_some());
-    assert!(due(&[started(Attempt::FIRST, "t1"), failed(Attempt::FIRST)]).is_some(), "the second may run");
+    assert!(due(&[started(Attempt::FIRST, "t1"), failed(Attempt::FIRST)]).is_some(), "the second task may be running");
     let seen = [started(Attempt::FIRST, "t1"), failed(Attempt::FIRST), started(second, "t2")];
     assert_eq!(due(&seen), None);
-    assert_eq!(due(&[&seen[..], &[failed(second)]].concat()), None, "there is no third");
+    assert_eq!(due(&[&seen[..], &[failed(second)]].concat()), None, "there is no third attempt");
 }
 
 #[test]
-fn the_newest_of_many_tasks_are_remembered() {
+fn the_newest_tasks_are_remembered() {
     let attempt = |number| Attempt::new(number).unwrap();
     let start = |now: Execution, number| {
         let started = Event::TaskStarted { attempt: attempt(number), task_arn: format!("t{number}") };
@@ -274,7 +274,7 @@ fn the_newest_of_many_tasks_are_remembered() {
 }
 
 #[test]
-fn the_wait_before_another_attempt_is_noted_only_if_there_will_be_one() {
+fn a_backoff_is_recorded_only_if_another_attempt_follows() {
     let attempt = |number| Attempt::new(number).unwrap();
     let failed = |number| Event::AttemptFailed {
         attempt: attempt(number),
@@ -294,17 +294,21 @@ fn the_wait_before_another_attempt_is_noted_only_if_there_will_be_one() {
         next.waiting.map(|waiting| (waiting.attempt, waiting.until, waiting.why))
     };
     assert_eq!(noted(&running, &failed(1), 1_010), Some((attempt(2), at(1_015), None)));
-    assert_eq!(noted(&waits, &failed(1), 1_010), Some((attempt(2), at(1_015), None)), "no longer for capacity");
+    assert_eq!(
+        noted(&waits, &failed(1), 1_010),
+        Some((attempt(2), at(1_015), None)),
+        "it no longer waits for capacity"
+    );
     assert_eq!(noted(&running, &failed(1), 1_058), Some((attempt(2), at(1_060), None)), "not past the deadline");
     assert_eq!(noted(&running, &failed(1), 1_060), None, "its deadline has passed");
     assert_eq!(noted(&cancelling, &failed(1), 1_010), None, "it is being cancelled");
     assert_eq!(noted(&running, &failed(2), 1_010), None, "it was the last attempt");
-    assert_eq!(noted(&waits, &failed(2), 1_010), None, "it was the last attempt, and waits for nothing");
+    assert_eq!(noted(&waits, &failed(2), 1_010), None, "it was the last attempt, so nothing is waited for");
 }
 
-/// More than three that the platform ended are no accident: from then on they count.
+/// Only the first three attempts that the platform ended are not counted.
 #[test]
-fn the_timeline_names_the_attempts_that_do_not_count() {
+fn the_timeline_marks_uncounted_attempts() {
     let failed = |number, excused| Event::AttemptFailed {
         attempt: Attempt::new(number).unwrap(),
         error: JobError::new("stopped", "any"),
@@ -338,9 +342,9 @@ fn told(execution: &Execution) -> Vec<(Moment, Option<&str>)> {
     entries.map(|entry| (entry.what.clone(), entry.detail.as_deref())).collect()
 }
 
-/// In the callback pattern, the failure of the last attempt is not recorded before the end; in the sync pattern, the workflow does that.
+/// In the sync pattern, the workflow records the failure of the last attempt before the outcome. In the callback pattern, nothing does.
 #[test]
-fn the_last_of_several_attempts_is_told_as_failed() {
+fn the_timeline_has_the_last_failure_whoever_records_it() {
     let started = |from: &Execution, number| {
         let event = Event::TaskStarted { attempt: Attempt::new(number).unwrap(), task_arn: format!("arn:{number}") };
         from.after(&event, at(1_001)).unwrap().unwrap()
@@ -364,11 +368,14 @@ fn the_last_of_several_attempts_is_told_as_failed() {
     let again = again.after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     assert!(told(&again).contains(&(Moment::AttemptFailed, Some("attempt 2: exit-code"))), "one was not counted");
     let only = started(&execution(), 1).after(&Event::Ended(outcome), at(1_003)).unwrap().unwrap();
-    assert!(!told(&only).iter().any(|(what, _)| *what == Moment::AttemptFailed), "one attempt is the execution");
+    assert!(
+        !told(&only).iter().any(|(what, _)| *what == Moment::AttemptFailed),
+        "with one attempt, the outcome says it all"
+    );
 }
 
 #[test]
-fn a_missing_result_is_told_before_the_end() {
+fn the_timeline_explains_a_missing_result_before_the_end() {
     let start = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn".into() };
     let running = execution().after(&start, at(1_001)).unwrap().unwrap();
     let done = Outcome {
@@ -381,9 +388,9 @@ fn a_missing_result_is_told_before_the_end() {
     assert_eq!(told(&ended)[2..], [(Moment::NoResult, why), (Moment::Ended, Some("COMPLETED"))]);
 }
 
-/// When a task started is known late, and some of a job's times are other clocks'.
+/// ECS's start time may arrive late, and other times come from other clocks.
 #[test]
-fn it_started_when_ecs_says_and_never_after_its_end() {
+fn the_start_time_is_that_of_ecs_and_never_after_the_end() {
     let stopped = |started| {
         let task = Task {
             arn: "t1".into(),

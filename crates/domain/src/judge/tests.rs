@@ -1,4 +1,4 @@
-//! Tasks as ECS describes them, and what they came to.
+//! Tasks as ECS describes them, and their outcomes.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ fn a_task_that_exits_with_0_completes_with_its_last_json_line() {
 }
 
 #[test]
-fn an_exit_code_is_that_of_the_container_that_works() {
+fn the_exit_code_is_that_of_the_job_s_container() {
     let codes = [Some(0), Some(3), None];
     assert_eq!(codes.map(|code| exit_code(&execution(), &task(code, EXITED))), codes);
     for (container, code) in [("sidecar", Some(143)), ("no such container", None)] {
@@ -83,7 +83,7 @@ fn an_exit_code_is_that_of_the_container_that_works() {
 }
 
 #[test]
-fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
+fn a_failure_has_an_exit_code_a_log_tail_and_a_stop_code() {
     let (outcome, told) = judged(&execution(), &task(Some(3), EXITED), &["working", "no such order"]);
     assert_eq!(told, "failed: exit-code: exited with code 3");
     let OutcomeKind::Failed(error) = outcome.kind else { panic!("{told}") };
@@ -92,7 +92,7 @@ fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
 }
 
 #[test]
-fn an_error_has_the_last_20_lines_or_the_end_of_a_long_one() {
+fn the_log_tail_is_20_lines_or_the_end_of_a_long_line() {
     let tail = |texts: &[String]| {
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         let (outcome, told) = judged(&execution(), &task(Some(3), EXITED), &texts);
@@ -108,7 +108,7 @@ fn an_error_has_the_last_20_lines_or_the_end_of_a_long_one() {
 }
 
 #[test]
-fn a_task_is_stopped_for_a_cancel_a_deadline_or_an_end() {
+fn a_task_is_stopped_if_its_execution_is_cancelled_overdue_or_over() {
     let reasons = |execution: &Execution| [59, 60].map(|now| reason_to_stop(execution, at(now)));
     assert_eq!(reasons(&execution()), [None, Some("the execution's deadline has passed")]);
     assert_eq!(reasons(&cancelling()), [Some("the execution was cancelled"); 2]);
@@ -125,7 +125,7 @@ fn a_task_that_ecs_does_not_know_is_forgotten_after_ten_minutes() {
 }
 
 #[test]
-fn whose_stop_it_was_decides_what_it_is_called() {
+fn the_reason_for_a_stop_decides_the_outcome() {
     let stopped = task(Some(143), "UserInitiated");
     assert!(judged(&cancelling(), &stopped, &[]).1.starts_with("cancelled: "));
     assert!(judged(&execution(), &stopped, &[]).1.starts_with("failed: stopped: "));
@@ -136,7 +136,7 @@ fn whose_stop_it_was_decides_what_it_is_called() {
 
 /// A program that answers the SIGTERM of a Spot interruption with exit code 0 has not completed.
 #[test]
-fn what_the_platform_stopped_has_not_completed_and_is_excused() {
+fn a_task_that_the_platform_stopped_has_failed_and_is_excused() {
     for (code, kind, excuse) in [
         ("SpotInterruption", "stopped", true),
         ("InfrastructureHealth", "stopped", true),
@@ -150,7 +150,7 @@ fn what_the_platform_stopped_has_not_completed_and_is_excused() {
             assert_eq!(excused(&outcome), excuse, "{code}");
         }
     }
-    // A retirement is told by its reason too, whatever the code.
+    // A retirement is also recognized by its reason, whatever the stop code.
     for code in ["UserInitiated", EXITED, "SomethingNew"] {
         let reason = format!("{MAINTENANCE}.");
         let retired = Task { stopped_reason: Some(reason.clone()), ..task(Some(143), code) };
@@ -165,25 +165,25 @@ fn what_the_platform_stopped_has_not_completed_and_is_excused() {
 }
 
 #[test]
-fn a_job_that_was_through_before_it_was_stopped_has_completed() {
+fn a_job_that_completed_before_it_was_stopped_is_completed() {
     assert_eq!(judged(&cancelling(), &task(Some(0), EXITED), &["1"]).1, "completed");
     let late = Task { stopped_at: Some(at(61)), ..task(Some(0), EXITED) };
     assert_eq!(judged(&execution(), &late, &["1"]).1, "completed");
 }
 
 #[test]
-fn a_job_that_does_not_begin_because_it_is_cancelled_is_cancelled() {
+fn a_job_that_a_cancel_kept_from_starting_is_cancelled() {
     assert!(judged(&cancelling(), &task(Some(143), EXITED), &[]).1.starts_with("cancelled: "));
 }
 
 #[test]
-fn the_worker_in_the_task_keeps_the_deadline_too() {
+fn a_job_that_its_worker_stopped_at_the_deadline_is_timed_out() {
     let late = Task { stopped_at: Some(at(61)), ..task(Some(143), EXITED) };
     assert!(judged(&execution(), &late, &[]).1.starts_with("timed out: "));
 }
 
 #[test]
-fn a_task_that_never_ran_says_why() {
+fn a_task_that_failed_to_start_has_the_reason_in_its_error() {
     let mut failed = task(None, FAILED_TO_START);
     failed.containers[1].reason = Some("CannotPullContainerError: no such image".into());
     let told = judged(&execution(), &failed, &[]).1;
@@ -191,7 +191,7 @@ fn a_task_that_never_ran_says_why() {
 }
 
 #[test]
-fn a_reason_of_the_containers_stands_in_front() {
+fn a_container_s_reason_precedes_the_message() {
     let mut killed = task(Some(137), EXITED);
     killed.containers[1].reason = Some("OutOfMemoryError: Container killed due to memory usage".into());
     let told = judged(&execution(), &killed, &[]).1;
@@ -199,7 +199,7 @@ fn a_reason_of_the_containers_stands_in_front() {
 }
 
 #[test]
-fn a_task_that_ecs_has_forgotten_is_lost() {
+fn a_task_that_ecs_has_forgotten_is_task_lost() {
     let outcome = outcome(&execution(), None, &lines(&["1"]), at(99));
     let OutcomeKind::Failed(error) = outcome.kind else { panic!("{outcome:?}") };
     assert_eq!(error.kind, ErrorKind::TaskLost);
@@ -207,13 +207,13 @@ fn a_task_that_ecs_has_forgotten_is_lost() {
 }
 
 #[test]
-fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
+fn a_line_that_the_log_driver_split_is_too_large_for_a_result() {
     assert_eq!(MAX_EVENT_BYTES, 262_118);
     let full = format!("[\"{}", "x".repeat(MAX_EVENT_BYTES - 2));
     let (outcome, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
     assert!(told.starts_with("failed: result-too-large"), "{told}");
     assert_eq!(outcome.result, None);
-    // Between characters, it is cut a little earlier.
+    // The log driver splits between characters, so a little earlier.
     let wide = format!("[ \"{}", "€".repeat((MAX_EVENT_BYTES - 3) / 3));
     assert!(wide.len() < MAX_EVENT_BYTES);
     let told = judged(&execution(), &task(Some(0), EXITED), &[&wide, "€\"]"]).1;
@@ -224,23 +224,23 @@ fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
     }
 }
 
-/// A line that is shorter by a character of four bytes than the longest event was not cut: the next one is of its own.
+/// A line that is shorter than the longest event by a character of four bytes was not split, so the next event is another line.
 #[test]
-fn a_long_line_that_was_not_cut_ends() {
+fn a_long_line_that_was_not_split_ends_at_its_event() {
     let source = |bytes| judged(&execution(), &task(Some(0), EXITED), &[&"x".repeat(bytes), "[1]"]).0.result_source;
     assert_eq!(source(MAX_EVENT_BYTES - 4), ResultSource::Log);
     assert_eq!(source(MAX_EVENT_BYTES - 3), ResultSource::NoneInText);
 }
 
-/// Reading stops where a result is, which may be in the middle of something else.
+/// Reading stops at a result, so the first lines may begin in the middle of another document.
 #[test]
-fn what_was_read_before_a_result_does_not_matter() {
+fn lines_before_a_result_are_ignored() {
     let (outcome, _) = judged(&execution(), &task(Some(0), EXITED), &["  [1,", "{\"n\": 1}", "bye"]);
     assert_eq!(outcome.result.unwrap().text(), "{\"n\": 1}");
 }
 
 #[test]
-fn a_document_in_the_log_may_span_lines() {
+fn a_json_document_in_the_log_can_span_lines() {
     let (outcome, _) =
         judged(&execution(), &task(Some(0), EXITED), &["hello", "{", "  \"n\": [", "    1", "  ]", "}", "bye"]);
     assert_eq!(outcome.result.unwrap().text(), "{\n  \"n\": [\n    1\n  ]\n}");
@@ -248,16 +248,16 @@ fn a_document_in_the_log_may_span_lines() {
 }
 
 #[test]
-fn reading_a_log_goes_on_until_a_whole_document_is_there() {
+fn a_log_is_read_until_it_has_a_complete_document() {
     assert!(holds_result(&lines(&["{\"n\": 1}", "bye"])));
     for part in [&["    {\"x\": 1}", "  ]", "}"][..], &["bye"], &["{\"n\": NaN}"], &[]] {
         assert!(!holds_result(&lines(part)), "{part:?}");
     }
 }
 
-/// More lines behind a result than are read.
+/// If as many lines were read as are read at most, the log may have a result before them.
 #[test]
-fn a_result_out_of_reach_is_told() {
+fn the_result_source_says_why_there_is_no_result() {
     let told = |texts: Vec<&str>| judged(&execution(), &task(Some(0), EXITED), &texts).0.result_source;
     let many = |count| vec!["[INFO] working"; count];
     assert_eq!(told(many(LINES - 1)), ResultSource::NoneInText);
@@ -267,7 +267,7 @@ fn a_result_out_of_reach_is_told() {
 }
 
 #[test]
-fn a_callback_s_last_lines_come_after_its_end() {
+fn a_callback_log_is_complete_ten_seconds_after_the_end() {
     let ended = Event::Ended(outcome(&execution(), Some(&task(Some(0), EXITED)), &[], at(99)));
     let ended = execution().after(&ended, at(30)).unwrap().unwrap();
     let callback = Execution { pattern: Pattern::Callback, ..ended.clone() };
@@ -276,10 +276,10 @@ fn a_callback_s_last_lines_come_after_its_end() {
     assert_eq!([30, 40, 41].map(|now| has_printed_all(&callback, at(now))), [false, false, true]);
 }
 
-/// AWS shows the task and not its log: the exit code is kept, the missing permission is named, and nothing is run again for its
-/// result.
+/// AWS allows access to the task but not to its log: the exit code is kept, the error names the permission, and the job is not run
+/// again for its result.
 #[test]
-fn a_log_that_may_not_be_read_costs_the_result_and_not_the_exit_code() {
+fn without_access_to_the_log_the_exit_code_is_kept_and_the_result_is_lost() {
     const WHY: &str = "logs:GetLogEvents was denied";
     let without = |exit_code, code| outcome_without_log(&execution(), Some(&task(exit_code, code)), WHY, at(5));
     let error = |outcome: &Outcome| match &outcome.kind {
@@ -302,9 +302,9 @@ fn report(exit_code: i32, told: Option<Told>, second: i64) -> Report {
     Report::new(judge(exit, result, ResultSource::Stdout, "last words", at(second)), told)
 }
 
-/// Each of them exits with 0, and ECS's own word is that the task was stopped.
+/// In each case, the job exits with 0, and ECS says that the task was stopped.
 #[test]
-fn a_worker_s_report_tells_what_an_exit_code_does_not() {
+fn a_report_says_who_stopped_the_job() {
     let stopped = task(Some(0), "UserInitiated");
     for (execution, told, second, kind) in [
         (execution(), None, 30, "Completed"),
@@ -330,7 +330,7 @@ fn a_worker_s_report_tells_what_an_exit_code_does_not() {
 }
 
 #[test]
-fn a_report_does_not_hide_what_the_platform_did() {
+fn a_report_does_not_hide_a_platform_failure() {
     let interrupted = reported(
         &execution(),
         Some(&task(Some(143), "SpotInterruption")),
@@ -340,7 +340,7 @@ fn a_report_does_not_hide_what_the_platform_did() {
     assert!(excused(&interrupted));
     let OutcomeKind::Failed(error) = &interrupted.kind else { panic!("{interrupted:?}") };
     assert_eq!(error.log_tail.as_deref(), Some("last words"));
-    // Without the task there is the report.
+    // Without the task, the report decides.
     let forgotten = reported(&execution(), None, &report(3, None, 30), at(99));
     let OutcomeKind::Failed(error) = &forgotten.kind else { panic!("{forgotten:?}") };
     assert_eq!((error.kind.clone(), forgotten.exit_code), (ErrorKind::ExitCode, Some(3)));

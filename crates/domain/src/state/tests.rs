@@ -1,4 +1,4 @@
-//! Every state against every event, and random lives.
+//! Every state on every event, and random sequences of events.
 
 use std::fmt::Write as _;
 
@@ -104,7 +104,7 @@ fn event_name(event: &Event) -> String {
     }
 }
 
-/// The whole table, as a snapshot to be read: a change of it is a change of what an execution is.
+/// Prints the whole table. Read every difference: it changes what may happen to executions.
 #[test]
 fn every_state_on_every_event() {
     let mut table = String::new();
@@ -123,10 +123,10 @@ fn every_state_on_every_event() {
 }
 
 proptest! {
-    /// Whatever comes, in whatever order and however often: a final state stays, a repeat changes nothing, an attempt has
-    /// one task, and CANCELLED was asked for.
+    /// For any events in any order: a final state never changes, a repeated event changes nothing, an attempt has one task, and
+    /// CANCELLED follows only a requested cancel.
     #[test]
-    fn any_life_keeps_the_promises(lives in prop::collection::vec(0..events().len(), 0..30)) {
+    fn invariants_hold_for_any_sequence_of_events(lives in prop::collection::vec(0..events().len(), 0..30)) {
         let events = events();
         let mut state = State::Pending;
         let mut asked = false;
@@ -147,9 +147,9 @@ proptest! {
     }
 }
 
-/// A workflow's history holds outcomes for as long as a year: golden, compared as text.
+/// A workflow's history keeps outcomes for up to a year, so their text must not change.
 #[test]
-fn an_ending_is_recorded_as_it_always_was() {
+fn the_stored_format_of_an_outcome_never_changes() {
     let recorded = |outcome: &Outcome| {
         let text = serde_json::to_string(outcome).unwrap();
         assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), *outcome);
@@ -187,11 +187,11 @@ fn an_ending_is_recorded_as_it_always_was() {
 }
 
 #[test]
-fn a_long_message_keeps_its_end_and_says_so() {
+fn a_long_message_keeps_its_end_after_an_ellipsis() {
     let error = JobError::new("any", format!("{}ende", "ä".repeat(limits::ERROR_MESSAGE_BYTES)));
     assert!(error.message.len() <= limits::ERROR_MESSAGE_BYTES);
     assert!(error.message.starts_with('…') && error.message.ends_with("ende"));
     let short = error.shortened(20);
     assert_eq!(short, JobError { message: "…ääääääende".into(), ..error });
-    assert_eq!(short.message.len(), 19, "a character of two bytes does not fit any more");
+    assert_eq!(short.message.len(), 19, "another character of two bytes does not fit");
 }

@@ -1,5 +1,5 @@
-//! Activities in memory, with which the real workflows run: the domain's own state machine, tasks that end after some checks, and
-//! one fault, which is data.
+//! Activities in memory, with which the real workflows run: the domain's own state machine, tasks that end after a
+//! number of checks, and one fault, which is data.
 
 use std::{
     collections::BTreeMap,
@@ -89,7 +89,7 @@ struct Facts {
     checks: usize,
     busy: usize,
     final_states: usize,
-    /// What a workflow that gave up knew about its job's outcome.
+    /// The outcome that a workflow knew when it gave up.
     known_at_the_end: Option<Outcome>,
 }
 

@@ -1,4 +1,4 @@
-//! Every combination of a state and what a task can do.
+//! Every combination of a state and what ECS can say about the task.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -61,7 +61,7 @@ fn task(arn: &str, stopped: bool) -> Task {
     }
 }
 
-/// The whole table, as a snapshot to be read.
+/// Prints the whole table. Read every difference.
 #[test]
 fn every_state_and_everything_its_task_can_do() {
     let (soon, later, overdue) = (at(60), at(3_600), at(24 * 3_600));
