@@ -19,14 +19,14 @@ CONNECTIONS = tuple(int(number) for number in str(number("CONNECTIONS", "1,32,25
 SECONDS = number("SECONDS", 1.5)
 LAPS = number("LAPS", 3)
 STARTED = 60
-TASKS = {"quick": {"taskDefinition": "longhaul-quick"}}
-START = {"task": "quick", "input": {"message": "Hello", "processingTime": 3}}
+JOBS = {"quick": {"taskDefinition": "longhaul-quick"}}
+START = {"job": "quick", "input": {"message": "Hello", "processingTime": 3}}
 # Method, path and body of each endpoint.
 ENDPOINTS = {
     "start sync": ("POST", "/executions/sync", START), "start callback": ("POST", "/executions/callback", START),
     "get": ("GET", "/executions/{id}", None), "list": ("GET", "/executions", None), "cancel": ("POST", "/executions/{id}/cancel", None),
     "rerun": ("POST", "/executions/{id}/rerun", None), "logs": ("GET", "/executions/{id}/logs", None),
-    "history": ("GET", "/executions/{id}/history", None), "tasks": ("GET", "/tasks", None), "document": ("GET", "/openapi.json", None),
+    "history": ("GET", "/executions/{id}/history", None), "jobs": ("GET", "/jobs", None), "document": ("GET", "/openapi.json", None),
     "health": ("GET", "/healthz", None),
 }
 # The endpoints that start an execution.
@@ -60,7 +60,7 @@ UNLIMITED = {"LOG_READS": "4294967295"}
 
 @contextlib.contextmanager
 def server(local, program):
-    environment = os.environ | CREDENTIALS | FUNCTIONS | UNLIMITED | {"AWS_ENDPOINT_URL": local.aws_url, "TASKS": json.dumps(TASKS)}
+    environment = os.environ | CREDENTIALS | FUNCTIONS | UNLIMITED | {"AWS_ENDPOINT_URL": local.aws_url, "JOBS": json.dumps(JOBS)}
     with running([RELEASE / program, "127.0.0.1:0"], stdout=subprocess.PIPE, env=environment) as process:
         yield process.stdout.readline().decode().strip(), lambda: [process.pid]
 
@@ -146,7 +146,7 @@ def compare(local, sides, names):
 def measure():
     nothing = f"{RELEASE / 'limit'} nothing"
     functions = ["--function", f"api=env LOG_READS={UNLIMITED['LOG_READS']} {RELEASE / 'api'}", "--function", f"limit={RELEASE / 'limit'}"]
-    quick = ["--task", "quick=echo 1"]
+    quick = ["--job", "quick=echo 1"]
     idle = ["--durable-function", f"longhaul-sync={nothing}", "--durable-function", f"longhaul-callback={nothing}", "--function", f"longhaul-reconciler={nothing}"]
     reads = [name for name in ENDPOINTS if name not in STARTS]
     results = {"seconds": SECONDS, "laps": LAPS, "connections": CONNECTIONS, "local": {}, "lambda": {}}

@@ -43,7 +43,7 @@ def clock(local):
 def begin(local, function, handler):
     """Starts an execution, and returns its name."""
     if handler is None:
-        return local.start(function.removeprefix("longhaul-"), {"task": "waits", "input": None, "timeoutSeconds": 365 * DAY})
+        return local.start(function.removeprefix("longhaul-"), {"job": "waits", "input": None, "timeoutSeconds": 365 * DAY})
     name = str(uuid.uuid4())
     local.invoke(f"{function}:live", {"id": name, "taskDefinition": "longhaul-waits", "input": None}, name)
     return name
@@ -158,7 +158,7 @@ def measure():
             job = f"waits=until test -e {end}; do sleep 0.05; done; echo 1"
             program = python_function(handler) if handler else RELEASE / function.removeprefix("longhaul-")
             own = f"{function}=env -u LD_PRELOAD {program}"
-            with stack("--movable-clock", "--task", job, "--durable-function", own) as local:
+            with stack("--movable-clock", "--job", job, "--durable-function", own) as local:
                 one(local, function, handler, 10, end)  # warm up: on AWS, only the first invocation is a cold start
                 for label in wanted if function == SYNC else wanted[:1]:
                     if over:

@@ -25,7 +25,7 @@ TABLE = "longhaul-executions"
 # The variables that the local stack and template.yaml set for the functions.
 FUNCTIONS = {"EXECUTIONS_TABLE": TABLE, "ECS_CLUSTER": "longhaul", "LOG_GROUP": "/ecs/longhaul", "SYNC_FUNCTION": "longhaul-sync:live",
              "CALLBACK_FUNCTION": "longhaul-callback:live", "RECONCILER_FUNCTION": "longhaul-reconciler",
-             "TASKS": json.dumps({"demo": {"taskDefinition": "longhaul-demo"}})}
+             "JOBS": json.dumps({"demo": {"taskDefinition": "longhaul-demo"}})}
 
 
 def number(name, default):

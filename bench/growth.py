@@ -116,8 +116,8 @@ def fill(local, item, first, last):
 
 def items_in_the_table():
     rows = []
-    with stack("--task", "quick=echo 1") as local:
-        body = {"task": "quick", "input": {"message": "Hello", "processingTime": 3}}
+    with stack("--job", "quick=echo 1") as local:
+        body = {"job": "quick", "input": {"message": "Hello", "processingTime": 3}}
         execution = local.start("sync", body)
         until(lambda: local.execution(execution)["done"])
         item = local.call("DynamoDB_20120810.GetItem", {"TableName": TABLE, "Key": {"executionId": {"S": execution}}})["Item"]

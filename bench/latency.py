@@ -28,7 +28,7 @@ def task_of(local, arn):
 
 def ours(pattern):
     def start(local, nap):
-        return local.start(pattern, {"task": "nap", "input": nap})
+        return local.start(pattern, {"job": "nap", "input": nap})
 
     def end(local, name):
         execution = until(lambda: (seen := local.execution(name))["done"] and seen, patience=400, pause=0.05)
@@ -67,7 +67,7 @@ def lags(local, start, end, at_once=AT_ONCE):
 
 
 def measure():
-    nap = ["--task", "nap=read nap; sleep $nap; echo 1"]
+    nap = ["--job", "nap=read nap; sleep $nap; echo 1"]
     results = {"runs": RUNS // AT_ONCE * AT_ONCE, "longest_s": LONGEST_SECONDS, "ways": {}}
     with stack(*nap) as local:
         lags_of = lambda way, pair, at_once=AT_ONCE: results["ways"].__setitem__(way, lags(local, *pair, at_once))

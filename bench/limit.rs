@@ -69,7 +69,7 @@ async fn run(argument: Option<String>) -> Result<(), Failed> {
         .route("/executions/{id}/rerun", post(rerun))
         .route("/executions/{id}/logs", get(logs))
         .route("/executions/{id}/history", get(history))
-        .route("/tasks", get(nothing))
+        .route("/jobs", get(nothing))
         .route("/healthz", get(nothing))
         .route("/openapi.json", get(nothing))
         .with_state(Arc::new(aws));
@@ -159,7 +159,7 @@ impl Aws {
             ("pattern", "sync"),
             ("status", "PENDING"),
             ("owner", "limit"),
-            ("task", "demo"),
+            ("job", "demo"),
             ("fingerprint", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
             ("createdAt", now),
             ("deadline", now),

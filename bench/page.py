@@ -7,7 +7,7 @@ from common import ROOT
 PAGE = ROOT / "docs/performance.md"
 PLOT = ROOT / "docs/performance.svg"
 # Endpoints that make no AWS calls.
-NO_CALLS = ("tasks", "document", "health")
+NO_CALLS = ("jobs", "document", "health")
 POLLING, CONDITION, OURS = "Python, every 5 s", "Python, wait_for_condition", "Longhaul sync"
 
 

@@ -23,7 +23,7 @@ app = FastAPI()
 def start(body: dict = Body()):
     execution_id, now = str(uuid.uuid4()), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = {"executionId": execution_id, "ownerShard": "0:fastapi", "created": f"{now}#{execution_id}", "pattern": "sync", "status": "PENDING",
-            "owner": "fastapi", "task": "demo", "input": json.dumps(body.get("input")), "fingerprint": "0" * 64, "createdAt": now,
+            "owner": "fastapi", "job": "demo", "input": json.dumps(body.get("input")), "fingerprint": "0" * 64, "createdAt": now,
             "deadline": now, "activeShard": "0"}
     numbers = {"version": 1, "timeoutSeconds": 31_536_000, "maxAttempts": 1, "expiresAt": 4_102_444_800, "due": 4_102_444_800}
     item = {name: {"S": value} for name, value in text.items()} | {name: {"N": str(value)} for name, value in numbers.items()}

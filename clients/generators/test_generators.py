@@ -48,7 +48,7 @@ def setUpModule():
     unittest.addModuleCleanup(data.cleanup)
     free = "127.0.0.1:0"
     stack = subprocess.Popen(
-        [LONGHAUL, "--json", "--listen", free, "--aws-listen", free, "--data", data.name, "--task", "echo=cat"],
+        [LONGHAUL, "--json", "--listen", free, "--aws-listen", free, "--data", data.name, "--job", "echo=cat"],
         stdout=subprocess.PIPE, env={**os.environ, "RUST_LOG": "error"},
     )
     unittest.addModuleCleanup(stack.communicate, timeout=60)

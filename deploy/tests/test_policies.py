@@ -107,7 +107,7 @@ class Policies(unittest.TestCase):
 
     def table_roles(self):
         """The roles that the catalog of jobs names for tasks that use the table."""
-        catalog = json.loads(self.template.properties("SyncFunction")["Environment"]["Variables"]["TASKS"])
+        catalog = json.loads(self.template.properties("SyncFunction")["Environment"]["Variables"]["JOBS"])
         return {job["tableRole"] for job in catalog.values() if "tableRole" in job}
 
     def test_a_task_that_does_not_use_the_table_may_only_write_reports(self):
@@ -145,7 +145,7 @@ class Policies(unittest.TestCase):
 
     def test_the_comment_about_adding_a_job_lists_every_place(self):
         comment = re.search(r"((?:  #.*\n)+)  DemoTask:", (ROOT / "template.yaml").read_text())[1]
-        self.assertEqual(re.findall(r"^  #   (\w+) ", comment, re.M), ["TASKS", *self.of_jobs()])
+        self.assertEqual(re.findall(r"^  #   (\w+) ", comment, re.M), ["JOBS", *self.of_jobs()])
 
     def test_functions_are_invoked_by_their_alias(self):
         for who in ("Api", "Reconciler"):

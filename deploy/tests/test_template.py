@@ -61,7 +61,7 @@ class Environment(unittest.TestCase):
         template = Template()
         definitions = {it["Family"]: it for it in map(template.properties, template.of_type("AWS::ECS::TaskDefinition"))}
         variables = [template.properties(name)["Environment"]["Variables"] for name in FUNCTIONS]
-        catalogs = [of_function["TASKS"] for of_function in variables if "TASKS" in of_function]
+        catalogs = [of_function["JOBS"] for of_function in variables if "JOBS" in of_function]
         self.assertEqual(len(catalogs), 3, "the API's and the workflows'")
         for tasks in map(json.loads, catalogs):
             self.assertEqual(tasks["demo"], {"taskDefinition": "STACK-demo", "tableRole": "<TableTaskRole.Arn>"})

@@ -22,7 +22,7 @@ const RESERVED: [&str; 9] = [
     "FAKETIME_",
 ];
 
-/// The only one of those that may be set all the same.
+/// The only one of those that may be set.
 const ALLOWED: &str = "EXECUTION_STOP_TIMEOUT";
 
 /// `NAME=VALUE`, or `NAME` for the value that this program has.
@@ -76,7 +76,7 @@ pub enum Refused {
     },
     /// The stack sets it itself.
     #[error(
-        "{place}: `{name}` is set by the local stack; to give a job another one, set it in the command of its --task"
+        "{place}: `{name}` is set by the local stack; to give a job another one, set it in the command of its --job"
     )]
     Reserved {
         /// Where it stands.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use aws::{Catalog, Job};
-use domain::DEFAULT_TASK;
+use domain::DEFAULT_JOB;
 use emulator::{Prepared, REGION};
 use serde_json::{Value, json};
 
@@ -31,9 +31,8 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// The demonstration, those of the command line, and those of the task definitions that were registered before.
-    pub(crate) fn new(emulator: &Prepared, tasks: &[Named]) -> Result<Self, emulator::StartError> {
-        let offered: BTreeSet<_> =
-            tasks.iter().map(|task| task.name.clone()).chain([DEFAULT_TASK.to_owned()]).collect();
+    pub(crate) fn new(emulator: &Prepared, jobs: &[Named]) -> Result<Self, emulator::StartError> {
+        let offered: BTreeSet<_> = jobs.iter().map(|job| job.name.clone()).chain([DEFAULT_JOB.to_owned()]).collect();
         let registered = emulator.task_families(IMAGE)?;
         let registered = registered.iter().filter_map(|family| Some(family.strip_prefix(PREFIX)?.to_owned()));
         let disabled = registered.filter(|name| !offered.contains(name)).collect();
@@ -52,7 +51,7 @@ impl Jobs {
 
     /// The task definitions that ECS has no capacity for, and why.
     pub(crate) fn without_capacity(&self) -> BTreeMap<String, String> {
-        let why = |name| format!("the local stack was started without --task {name}");
+        let why = |name| format!("the local stack was started without --job {name}");
         self.disabled.iter().map(|name| (family(name), why(name))).collect()
     }
 
@@ -64,7 +63,7 @@ impl Jobs {
                 many => (format!("{many} executions wait"), "they are"),
             };
             Some(format!(
-                "job `{name}` is not configured, and {executions} for it. Start the stack with --task {name}='COMMAND' to \
+                "job `{name}` is not configured, and {executions} for it. Start the stack with --job {name}='COMMAND' to \
                  go on; without it, nothing of the job runs until {they} cancelled or past the deadline"
             ))
         };
@@ -82,14 +81,14 @@ fn family(job: &str) -> String {
 }
 
 /// A task definition for each job: this program as the worker, around the job's command.
-pub(crate) fn definitions(this: &Path, tasks: &[Named]) -> Vec<Value> {
+pub(crate) fn definitions(this: &Path, jobs: &[Named]) -> Vec<Value> {
     let this = this.to_string_lossy();
     // A job of the command line replaces the demonstration if it has its name.
-    let replaced = tasks.iter().any(|task| task.name == DEFAULT_TASK);
-    let demonstration = (!replaced).then(|| definition(DEFAULT_TASK, &json!([this, "worker"]), &json!([])));
-    let named = tasks.iter().map(|task| {
-        let command = json!(["--", "sh", "-c", task.command]);
-        definition(&task.name, &json!([this, "worker"]), &command)
+    let replaced = jobs.iter().any(|job| job.name == DEFAULT_JOB);
+    let demonstration = (!replaced).then(|| definition(DEFAULT_JOB, &json!([this, "worker"]), &json!([])));
+    let named = jobs.iter().map(|job| {
+        let command = json!(["--", "sh", "-c", job.command]);
+        definition(&job.name, &json!([this, "worker"]), &command)
     });
     demonstration.into_iter().chain(named).collect()
 }

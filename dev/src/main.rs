@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dev::{Stack, options::Options};
-use domain::{DEFAULT_TASK, Pattern};
+use domain::{DEFAULT_JOB, Pattern};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longhaul on one machine: the API, and the AWS services that it needs, without an account and without Docker.
@@ -149,13 +149,13 @@ Ctrl-C stops it.",
 
 /// The jobs that may be run. A job of the command line replaces the demonstration if it has its name.
 fn jobs(options: &Options) -> String {
-    let named: Vec<_> = options.tasks.iter().map(|task| task.name.as_str()).collect();
-    let demo = if named.contains(&DEFAULT_TASK) {
-        format!("{DEFAULT_TASK} (--task replaces the demonstration)")
+    let named: Vec<_> = options.jobs.iter().map(|job| job.name.as_str()).collect();
+    let demo = if named.contains(&DEFAULT_JOB) {
+        format!("{DEFAULT_JOB} (--job replaces the demonstration)")
     } else {
-        format!("{DEFAULT_TASK} (the demonstration)")
+        format!("{DEFAULT_JOB} (the demonstration)")
     };
-    let others = named.into_iter().filter(|name| *name != DEFAULT_TASK).map(str::to_owned);
+    let others = named.into_iter().filter(|name| *name != DEFAULT_JOB).map(str::to_owned);
     std::iter::once(demo).chain(others).collect::<Vec<_>>().join(", ")
 }
 

@@ -42,8 +42,8 @@ pub struct Options {
 
     /// A job that may be run, and its command, which a shell runs. It gets its input on stdin; its result is the JSON in the file
     /// `EXECUTION_RESULT_FILE`, or else the last JSON object or array on its stdout. May be given several times.
-    #[arg(long = "task", value_name = "NAME='COMMAND'")]
-    pub tasks: Vec<Named>,
+    #[arg(long = "job", value_name = "NAME='COMMAND'")]
+    pub jobs: Vec<Named>,
 
     /// An environment variable for jobs, which otherwise get only PATH, HOME, LANG, TMPDIR and `RUST_LOG` from this shell. Without
     /// =VALUE, the value comes from this shell. May be given several times.
@@ -83,9 +83,9 @@ pub struct Options {
 
 impl Options {
     /// A name that is given to two jobs, if there is one.
-    pub(crate) fn task_twice(&self) -> Option<&str> {
+    pub(crate) fn job_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
-        self.tasks.iter().map(|task| task.name.as_str()).find(|name| !seen.insert(*name))
+        self.jobs.iter().map(|job| job.name.as_str()).find(|name| !seen.insert(*name))
     }
 }
 
@@ -153,7 +153,7 @@ impl FromStr for Named {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         let (name, command) = text.split_once('=').ok_or("write it as NAME='COMMAND'")?;
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        if name.is_empty() || name.len() > domain::limits::TASK_NAME_CHARS || !plain {
+        if name.is_empty() || name.len() > domain::limits::JOB_NAME_CHARS || !plain {
             return Err("a name must have 1 to 64 letters, digits, '-' and '_'");
         }
         if command.trim().is_empty() {

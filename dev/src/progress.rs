@@ -88,7 +88,7 @@ struct Put {
 struct Item {
     execution_id: String,
     version: u64,
-    task: String,
+    job: String,
     pattern: String,
     timeline: Vec<Entry>,
     run: Option<Run>,
@@ -119,7 +119,7 @@ impl Item {
             Moment::WorkflowStarted | Moment::Other(_) => return None,
         };
         let at = entry.at.strftime("%H:%M:%SZ");
-        Some(format!("{at}  {}  {}  {what}", self.execution_id, self.task))
+        Some(format!("{at}  {}  {}  {what}", self.execution_id, self.job))
     }
 
     fn end(&self, status: &str) -> String {
@@ -153,7 +153,7 @@ mod tests {
             json!({ "M": entry })
         });
         let mut item = json!({
-            "executionId": text("e1"), "version": { "N": version.to_string() }, "task": text("words"),
+            "executionId": text("e1"), "version": { "N": version.to_string() }, "job": text("words"),
             "pattern": text("sync"), "input": text("secret"), "timeline": { "L": entries.collect::<Vec<Value>>() },
             "run": { "M": { "taskArn": text("arn"), "attempt": { "N": "1" }, "startedAt": text("2026-01-01T10:00:01Z") } },
         });

@@ -67,11 +67,11 @@ pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
 
 /// Longhaul's own functions, which are further processes of this program, and those of the command line.
 pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Functions) -> Vec<Function> {
-    let tasks = serde_json::to_string(catalog).unwrap_or_default();
+    let jobs = serde_json::to_string(catalog).unwrap_or_default();
     let own = [
         ("EXECUTIONS_TABLE", table::NAME),
         ("ECS_CLUSTER", CLUSTER),
-        ("TASKS", &tasks),
+        ("JOBS", &jobs),
         ("LOG_GROUP", LOG_GROUP),
         ("DIRECT_OWNER", OWNER),
         ("SYNC_FUNCTION", &live(SYNC)),

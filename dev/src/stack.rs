@@ -83,8 +83,8 @@ impl Stack {
     ///
     /// [`StartError`], in words for the person at the terminal.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
-        if let Some(name) = options.task_twice() {
-            return Err(StartError::Twice { option: "--task", name: name.to_owned() });
+        if let Some(name) = options.job_twice() {
+            return Err(StartError::Twice { option: "--job", name: name.to_owned() });
         }
         let variables = job_environment::read(&options.env_files, &options.env)?;
         let clock = Clock::of_process();
@@ -100,7 +100,7 @@ impl Stack {
         warn_of_strangers(&[("--listen", api), ("--aws-listen", prepared.address())]);
 
         let this = std::env::current_exe().map_err(other)?;
-        let jobs = Jobs::new(&prepared, &options.tasks)?;
+        let jobs = Jobs::new(&prepared, &options.jobs)?;
         let catalog = jobs.catalog().map_err(other)?;
         let resources = Resources {
             environment: setup::environment(),
@@ -110,7 +110,7 @@ impl Stack {
             functions: setup::functions(&this, &catalog, &options.functions),
             cluster: setup::CLUSTER.to_owned(),
             task_environment: setup::task_environment(variables),
-            task_definitions: jobs::definitions(&this, &options.tasks),
+            task_definitions: jobs::definitions(&this, &options.jobs),
             without_capacity: jobs.without_capacity(),
             put_items: (!options.json).then(|| progress::print(clock.now())),
         };
@@ -147,7 +147,7 @@ fn warn_of_strangers(listeners: &[(&str, SocketAddr)]) {
     for (option, address) in listeners.iter().filter(|(_, address)| !address.ip().is_loopback()) {
         tracing::warn!(
             "{option} {address} is reachable from other machines, and nobody is authenticated there: \
-             whoever can connect can run commands as you. Use a loopback address unless the network is yours alone"
+             anyone who can connect can run commands as you. Use a loopback address unless the network is yours alone"
         );
     }
 }

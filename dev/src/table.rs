@@ -15,7 +15,7 @@ const BY_OWNER: &str = "byOwner";
 const LISTED: [&str; 12] = [
     "pattern",
     "status",
-    "task",
+    "job",
     "createdAt",
     "maxAttempts",
     "run",
@@ -72,7 +72,7 @@ pub(crate) async fn unfinished(emulator: &Emulator) -> Result<BTreeMap<String, u
         });
         let page = emulator.dynamodb("Scan", &scan).await?;
         let items = page.get("Items").and_then(Value::as_array).into_iter().flatten();
-        for job in items.filter_map(|item| item.pointer("/task/S")?.as_str()) {
+        for job in items.filter_map(|item| item.pointer("/job/S")?.as_str()) {
             *counts.entry(job.to_owned()).or_default() += 1;
         }
         from_key = page.get("LastEvaluatedKey").cloned().unwrap_or_default();

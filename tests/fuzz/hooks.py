@@ -19,8 +19,8 @@ def before_call(context, case, kwargs):
     if not case.meta or case.meta.generation.mode.value != "positive":
         return
     # The names of jobs differ between installations, so the document does not list them.
-    if isinstance(case.body, dict) and case.body.get("task") is not None:
-        case.body["task"] = "demo"
+    if isinstance(case.body, dict) and case.body.get("job") is not None:
+        case.body["job"] = "demo"
     tags = case.body.get("tags") if isinstance(case.body, dict) else None
     if isinstance(tags, dict):
         case.body["tags"] = {in_a_tag(key) or "key": in_a_tag(value) for key, value in tags.items()}

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 data=$(mktemp --directory)
 exec {ready}< <(
     exec env RUST_LOG=error "${LONGHAUL_BIN:-target/debug/longhaul}" --json --listen 127.0.0.1:0 --aws-listen 127.0.0.1:0 --data "$data" \
-        --task demo=true 2> "$data/stderr"
+        --job demo=true 2> "$data/stderr"
 )
 stack=$!
 trap 'kill "$stack"; wait "$stack" || true; rm -rf "$data"' EXIT

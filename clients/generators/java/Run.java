@@ -16,7 +16,7 @@ public class Run {
         var api = new ExecutionsApi(client);
         var input = Map.of("message", "Hello");
 
-        Execution execution = api.startSyncExecution(new NewExecution().input(input).task("echo"), null, null);
+        Execution execution = api.startSyncExecution(new NewExecution().input(input).job("echo"), null, null);
         same(Pattern.SYNC, execution.getPattern());
         String id = execution.getExecutionId();
         while (!execution.getDone()) {

@@ -11,7 +11,7 @@ from longhaul_client.models import Code, Execution, ExecutionPage, LogLines, New
 def main(url: str) -> None:
     with Client(base_url=url) as client:
         message = {"message": "Hello"}
-        execution = start_sync_execution.sync(client=client, body=NewExecution(input_=message, task="echo"))
+        execution = start_sync_execution.sync(client=client, body=NewExecution(input_=message, job="echo"))
         assert isinstance(execution, Execution), execution
         assert execution.pattern is Pattern.SYNC
         while not execution.done:
@@ -23,7 +23,7 @@ def main(url: str) -> None:
 
         logs = get_execution_logs.sync(execution.execution_id, client=client)
         assert isinstance(logs, LogLines) and len(logs.lines) == 1, logs
-        page = list_executions.sync(client=client, task="echo")
+        page = list_executions.sync(client=client, job="echo")
         assert isinstance(page, ExecutionPage) and page.executions[0].execution_id == execution.execution_id, page
 
         problem = get_execution.sync("nothing", client=client)

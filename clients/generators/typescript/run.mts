@@ -9,7 +9,7 @@ import type { components, paths } from "#longhaul";
 const client = createClient<paths>({ baseUrl: process.argv[2] ?? "" });
 const input = { message: "Hello" };
 
-const started = await client.POST("/executions/sync", { body: { input, task: "echo" } });
+const started = await client.POST("/executions/sync", { body: { input, job: "echo" } });
 assert.ok(started.data);
 let execution: components["schemas"]["Execution"] = started.data;
 assert.equal(execution.pattern, "sync");
@@ -25,7 +25,7 @@ assert.deepEqual(execution.result, input);
 
 const logs = await client.GET("/executions/{executionId}/logs", { params });
 assert.equal(logs.data?.lines.length, 1);
-const page = await client.GET("/executions", { params: { query: { task: "echo" } } });
+const page = await client.GET("/executions", { params: { query: { job: "echo" } } });
 assert.equal(page.data?.executions[0]?.executionId, execution.executionId);
 
 const none = await client.GET("/executions/{executionId}", { params: { path: { executionId: "nothing" } } });

@@ -2,7 +2,7 @@
 
 import type { Longhaul } from "./client.js";
 import { ApiError } from "./errors.js";
-import { getExecutionHistory, getExecutionLogs, listExecutions, listTasks } from "./generated/sdk.gen.js";
+import { getExecutionHistory, getExecutionLogs, listExecutions, listJobs } from "./generated/sdk.gen.js";
 import type {
   ExecutionSummary,
   GetExecutionHistoryData,
@@ -10,7 +10,7 @@ import type {
   ListExecutionsData,
   LogLine,
   Operation,
-  Task,
+  Job,
 } from "./generated/types.gen.js";
 import { answered, type CallOptions, pause, retryAfter } from "./retry.js";
 
@@ -85,8 +85,8 @@ export async function* logs(
 }
 
 /** The jobs that may be run. */
-export async function tasks(client: Longhaul, options?: CallOptions): Promise<Task[]> {
-  return body(await answered((signal) => listTasks({ client, signal }), options)).tasks;
+export async function jobs(client: Longhaul, options?: CallOptions): Promise<Job[]> {
+  return body(await answered((signal) => listJobs({ client, signal }), options)).jobs;
 }
 
 /** What is between us and the API may answer 200 with a page of its own. */

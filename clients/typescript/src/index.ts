@@ -2,7 +2,7 @@
 
 export { bearer } from "./auth.js";
 export type { Authorize } from "./auth.js";
-export { history, list, logs, tasks } from "./browse.js";
+export { history, list, logs, jobs } from "./browse.js";
 export type { HistoryFilter, ListFilter, LogOptions } from "./browse.js";
 export { createLonghaul } from "./client.js";
 export type { Longhaul, LonghaulOptions } from "./client.js";

@@ -13,7 +13,7 @@ import {
   runCallback,
   runSync,
   startSync,
-  tasks,
+  jobs,
   waitFor,
 } from "@longhaul/client";
 
@@ -23,7 +23,7 @@ let stack: Stack;
 let longhaul: Longhaul;
 
 before(async () => {
-  stack = await Stack.start("--task", "talks=for n in 1 2 3; do echo line $n; sleep 1; done");
+  stack = await Stack.start("--job", "talks=for n in 1 2 3; do echo line $n; sleep 1; done");
   longhaul = createLonghaul({ baseUrl: stack.api });
 });
 after(() => stack.stop());
@@ -43,7 +43,7 @@ test("a list goes on over its pages, newest first, and no further than it is ask
   const started: { createdAt: string; executionId: string }[] = [];
   for (let nth = 0; nth < 5; nth++) {
     const tags = { batch: "five" };
-    started.push(await startSync(longhaul, { input: nth, task: "echo", tags }));
+    started.push(await startSync(longhaul, { input: nth, job: "echo", tags }));
   }
   const listed = await collected(list(longhaul, { tag: "batch=five", pageSize: 2 }));
   const newestFirst = started.map(place).sort().reverse();
@@ -60,7 +60,7 @@ test("a list goes on over its pages, newest first, and no further than it is ask
 });
 
 test("a list has results if it is asked to", { timeout }, async () => {
-  await runSync(longhaul, { input: [1], task: "echo", tags: { batch: "results" } });
+  await runSync(longhaul, { input: [1], job: "echo", tags: { batch: "results" } });
   const results = async (include?: { include: string }) =>
     (await collected(list(longhaul, { tag: "batch=results", ...include }))).map((listed) => listed.result);
   assert.deepEqual(await results(), [undefined]);
@@ -72,7 +72,7 @@ test("logs that are read too often are read when the API says so", { timeout }, 
   const strict = await Stack.start("--log-reads", "1");
   try {
     const client = createLonghaul({ baseUrl: strict.api });
-    const { executionId } = await runSync(client, { input: [1], task: "echo" });
+    const { executionId } = await runSync(client, { input: [1], job: "echo" });
     const refusals: number[] = [];
     const onRetry = (error: Error) => error instanceof ProblemError && refusals.push(error.response.status);
     // Of each log there is a second page, which says that there are no more lines.
@@ -90,14 +90,14 @@ test("a list that cannot be understood is a problem", { timeout }, async () => {
 });
 
 test("logs are followed to their end", { timeout }, async () => {
-  const { executionId } = await startSync(longhaul, { input: 1, task: "talks" });
+  const { executionId } = await startSync(longhaul, { input: 1, job: "talks" });
   await waitFor(longhaul, executionId, { onUpdate: () => undefined });
   const said = ["line 1", "line 2", "line 3"];
   const texts = async (lines: ReturnType<typeof logs>) => (await collected(lines)).map(({ text }) => text);
   assert.deepEqual(await texts(logs(longhaul, executionId)), said);
   assert.deepEqual(await texts(logs(longhaul, executionId, { tail: 1 })), ["line 3"]);
 
-  const running = await startSync(longhaul, { input: 1, task: "talks" });
+  const running = await startSync(longhaul, { input: 1, job: "talks" });
   const started = new AbortController();
   const onUpdate = ({ status }: { status: string }) => status === "RUNNING" && started.abort(new Error("started"));
   await waitFor(longhaul, running.executionId, { signal: started.signal, onUpdate }).catch(() => undefined);
@@ -123,7 +123,7 @@ test("a log goes on behind pages without lines, until a token comes again", { ti
 });
 
 test("a history has every operation of the workflow, over its pages", { timeout }, async () => {
-  const { executionId } = await runSync(longhaul, { input: 1, task: "echo" });
+  const { executionId } = await runSync(longhaul, { input: 1, job: "echo" });
   const names = async (pageSize: number) =>
     (await collected(history(longhaul, executionId, { pageSize }))).map(({ name }) => name);
   const all = await names(1000);
@@ -133,7 +133,7 @@ test("a history has every operation of the workflow, over its pages", { timeout 
 });
 
 test("the jobs that may be run are known", { timeout }, async () => {
-  const names = (await tasks(longhaul)).map(({ name }) => name);
+  const names = (await jobs(longhaul)).map(({ name }) => name);
   assert.deepEqual(names, ["big", "demo", "echo", "fails", "talks"]);
-  await runCallback(longhaul, { input: 1, task: names[0] ?? "" });
+  await runCallback(longhaul, { input: 1, job: names[0] ?? "" });
 });

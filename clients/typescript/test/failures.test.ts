@@ -73,7 +73,7 @@ test("a start whose answer is lost starts one execution", { timeout }, async () 
     else response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
   };
   const { executionId } = await serving(losesTheFirst, (baseUrl) =>
-    startSync(createLonghaul({ baseUrl }), { input: 1, task: "echo" }),
+    startSync(createLonghaul({ baseUrl }), { input: 1, job: "echo" }),
   );
   assert.deepEqual(answers, [
     { id: executionId, replayed: null },
@@ -90,7 +90,7 @@ test("throttled calls come back when they were told to", { timeout }, async () =
   };
   const longhaul = createLonghaul({ baseUrl: stack.api, fetch: throttles });
   const heard: Error[] = [];
-  await startSync(longhaul, { input: 1, task: "echo" }, { onRetry: (error) => heard.push(error) });
+  await startSync(longhaul, { input: 1, job: "echo" }, { onRetry: (error) => heard.push(error) });
   const [first = NaN, second = NaN] = tries;
   assert(second - first >= 990, `came back after ${second - first} ms`);
   assert(heard[0] instanceof ApiError && heard[0].response.status === 429);
@@ -171,13 +171,13 @@ test("a reply that breaks off is asked for again", { timeout }, async () => {
     if (++calls > 1) response.end(text);
     else response.write(text.slice(0, 20), () => response.destroy());
   };
-  const { executionId } = await startSync(createLonghaul({ baseUrl: stack.api }), { input: 1, task: "echo" });
+  const { executionId } = await startSync(createLonghaul({ baseUrl: stack.api }), { input: 1, job: "echo" });
   const execution = await serving(breaksOff, (baseUrl) => get(createLonghaul({ baseUrl }), executionId));
   assert.deepEqual([execution.executionId, calls], [executionId, 2]);
 });
 
 test("a connection that went silent is given up", { timeout }, async () => {
-  const { executionId } = await startSync(createLonghaul({ baseUrl: stack.api }), { input: 1, task: "echo" });
+  const { executionId } = await startSync(createLonghaul({ baseUrl: stack.api }), { input: 1, job: "echo" });
   let calls = 0;
   const silentAtFirst: RequestListener = async (request, response) => {
     if (++calls === 1) return;

@@ -37,13 +37,13 @@ const timeout = 600_000;
 for (const run of [runSync, runCallback]) {
   test(`${run.name} returns what the job made`, { timeout }, async () => {
     const input = { order: 7, "größe": [1, 2.5, null] };
-    const done = await run(longhaul, { input, task: "echo", tags: { team: "blue" } });
+    const done = await run(longhaul, { input, job: "echo", tags: { team: "blue" } });
     assert.equal(done.status, "COMPLETED");
     assert.deepEqual([done.result, done.input, done.tags], [input, input, { team: "blue" }]);
   });
 
   test(`${run.name} throws the execution of a job that failed`, { timeout }, async () => {
-    await assert.rejects(run(longhaul, { input: 1, task: "fails" }), (error) => {
+    await assert.rejects(run(longhaul, { input: 1, job: "fails" }), (error) => {
       assert(error instanceof ExecutionFailed);
       assert.equal(error.execution.status, "FAILED");
       assert.equal(error.execution.error.exitCode, 3);
@@ -59,9 +59,9 @@ test("a result has the type that its parser gives it", { timeout }, async () => 
     if (typeof number !== "number") throw new RangeError("not a number");
     return number;
   };
-  const { result } = await runSync(longhaul, { input: [41], task: "echo" }, { parse });
+  const { result } = await runSync(longhaul, { input: [41], job: "echo" }, { parse });
   assert.equal(result + 1, 42);
-  await assert.rejects(runSync(longhaul, { input: ["41"], task: "echo" }, { parse }), RangeError);
+  await assert.rejects(runSync(longhaul, { input: ["41"], job: "echo" }, { parse }), RangeError);
 });
 
 test("a big integer in a result comes whole to a parser of one's own", { timeout }, async () => {
@@ -78,10 +78,10 @@ test("a big integer in a result comes whole to a parser of one's own", { timeout
 });
 
 test("a body that does not validate says where", { timeout }, async () => {
-  await assert.rejects(startSync(longhaul, { input: 1, timeoutSeconds: 0, task: "nope" }), (error) => {
+  await assert.rejects(startSync(longhaul, { input: 1, timeoutSeconds: 0, job: "nope" }), (error) => {
     assert(error instanceof ProblemError);
     assert.equal(error.problem.code, "invalid-body");
-    assert.deepEqual(error.problem.errors?.map(({ pointer }) => pointer).sort(), ["/task", "/timeoutSeconds"]);
+    assert.deepEqual(error.problem.errors?.map(({ pointer }) => pointer).sort(), ["/job", "/timeoutSeconds"]);
     return error.response.status === 422;
   });
 });
@@ -116,7 +116,7 @@ test("who holds its answers is asked again at once", { timeout }, async () => {
     return answer;
   };
   // Two attempts, with some seconds between them: something changes while an answer is held, and then something else.
-  const { executionId } = await startSync(longhaul, { input: 1, task: "fails", retry: { maxAttempts: 2 } });
+  const { executionId } = await startSync(longhaul, { input: 1, job: "fails", retry: { maxAttempts: 2 } });
   await waitFor(createLonghaul({ baseUrl: stack.api, fetch: watched }), executionId);
   timers.mock.restore();
   const held = looks.filter((look, nth) => look.held && nth + 1 < looks.length);
@@ -149,15 +149,15 @@ test("a signal that is over already starts nothing", { timeout }, async () => {
 
 test("the same key is the same execution, until the body differs", { timeout }, async () => {
   const key = { idempotencyKey: crypto.randomUUID() };
-  const first = await startCallback(longhaul, { input: 1, task: "echo" }, key);
-  const again = await startCallback(longhaul, { input: 1, task: "echo" }, key);
+  const first = await startCallback(longhaul, { input: 1, job: "echo" }, key);
+  const again = await startCallback(longhaul, { input: 1, job: "echo" }, key);
   assert.equal(again.executionId, first.executionId);
   const reused = (error: unknown) => error instanceof ProblemError && error.problem.code === "idempotency-key-reused";
-  await assert.rejects(startCallback(longhaul, { input: 2, task: "echo" }, key), reused);
+  await assert.rejects(startCallback(longhaul, { input: 2, job: "echo" }, key), reused);
 });
 
 test("fifty waits at once", { timeout }, async () => {
-  const runs = Array.from({ length: 50 }, (_, n) => runCallback(longhaul, { input: [n], task: "echo" }));
+  const runs = Array.from({ length: 50 }, (_, n) => runCallback(longhaul, { input: [n], job: "echo" }));
   const results = (await Promise.all(runs)).map(({ result }) => result);
   assert.deepEqual(results, [...results.keys()].map((n) => [n]));
 });

@@ -65,7 +65,7 @@ test("a bundle has in it what is used and no more", async (t) => {
 
   const names =
     "createLonghaul, runSync, runCallback, startSync, startCallback, rerun, cancel, get, waitFor, list, logs, history, " +
-    "tasks, bearer, sigV4";
+    "jobs, bearer, sigV4";
   const everything = await bundled(names);
   t.diagnostic(`gzipped: sigV4 ${one.size} B, runSync ${usual.size} B, everything ${everything.size} B`);
   assert(everything.size < 8_000, `${everything.size} bytes`);

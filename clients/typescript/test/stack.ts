@@ -12,7 +12,7 @@ const BINARY =
   process.env["LONGHAUL_BIN"] ?? fileURLToPath(new URL("../../../target/debug/longhaul", import.meta.url));
 
 /** What the tests run on it: each is over as soon as it has begun, but for the demonstration job. */
-const TASKS = ["echo=cat", "fails=echo no >&2; exit 3", `big=echo '{"id":12345678901234567891}'`];
+const JOBS = ["echo=cat", "fails=echo no >&2; exit 3", `big=echo '{"id":12345678901234567891}'`];
 
 export class Stack {
   private constructor(
@@ -51,8 +51,8 @@ export class Stack {
 }
 
 async function launch(data: string, listen: string, awsListen: string, options: string[]) {
-  const tasks = TASKS.flatMap((task) => ["--task", task]);
-  const args = ["--json", "--data", data, "--listen", listen, "--aws-listen", awsListen, ...tasks, ...options];
+  const jobs = JOBS.flatMap((job) => ["--job", job]);
+  const args = ["--json", "--data", data, "--listen", listen, "--aws-listen", awsListen, ...jobs, ...options];
   const env = { RUST_LOG: "error", ...process.env };
   const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "inherit"], env });
   const failed = once(child, "exit").then(() => Promise.reject(new Error("the local stack did not start")));

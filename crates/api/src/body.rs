@@ -144,7 +144,7 @@ mod tests {
     fn null_is_an_input_and_everywhere_else_the_same_as_absence() {
         assert_eq!(good(r#"{"input": null}"#).input.text(), "null");
         let unsaid = good(r#"{"input": 1}"#);
-        let null = good(r#"{"input": 1, "task": null, "timeoutSeconds": null, "retry": null, "tags": null}"#);
+        let null = good(r#"{"input": 1, "job": null, "timeoutSeconds": null, "retry": null, "tags": null}"#);
         assert_eq!(format!("{unsaid:?}"), format!("{null:?}"));
         assert_eq!(problem("{}").1, [(String::new(), "has no `input`; it is required, and may be null".to_owned())]);
         let retry = problem(r#"{"input": 1, "retry": {"maxAttempts": null}}"#).1;
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_with_its_place() {
-        let body = r#"{"inptu": 1, "Task": "demo", "timeoutSeconds": "60", "retry": {"maxAttempt": 1.5, "x": 1},
+        let body = r#"{"inptu": 1, "Job": "demo", "timeoutSeconds": "60", "retry": {"maxAttempt": 1.5, "x": 1},
             "tags": {"a/b": 1, "c": "d", "e": null, "c": "f"}, "labels": {}}"#;
         let errors = problem(body).1;
         let errors: Vec<_> = errors.iter().map(|(pointer, detail)| (pointer.as_str(), detail.as_str())).collect();
@@ -169,7 +169,7 @@ mod tests {
                 ("/tags/a~1b", "is a number; it must be a string"),
                 ("/tags/e", "is null; it must be a string"),
                 ("/inptu", "is not a member of this object; did you mean `input`?"),
-                ("/Task", "is not a member of this object; did you mean `task`?"),
+                ("/Job", "is not a member of this object; did you mean `job`?"),
                 ("/labels", "is not a member of this object; did you mean `tags`?"),
             ]
         );

@@ -18,7 +18,7 @@ pub struct Config {
     pub callback_function: String,
     /// `RECONCILER_FUNCTION`: name of the reconciler's function.
     pub reconciler_function: String,
-    /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
+    /// `JOBS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
     pub catalog: Catalog,
     /// `CORS_ORIGINS`: web origins whose pages may use the API, comma-separated; none if absent.
     pub cors_origins: Vec<Origin>,
@@ -49,7 +49,7 @@ impl Config {
             sync_function: env.required("SYNC_FUNCTION"),
             callback_function: env.required("CALLBACK_FUNCTION"),
             reconciler_function: env.required("RECONCILER_FUNCTION"),
-            catalog: env.json("TASKS"),
+            catalog: env.json("JOBS"),
             cors_origins: env.parsed_list("CORS_ORIGINS"),
             held_requests: env.parsed_or("HELD_REQUESTS", HELD_REQUESTS),
             log_reads: env.parsed_or("LOG_READS", LOG_READS),

@@ -35,7 +35,7 @@ use crate::{
     security(("jwt" = []), ("sigV4" = [])),
     tags(
         (name = "executions", description = "Jobs: start them, follow them."),
-        (name = "tasks", description = "Jobs that may be run."),
+        (name = "jobs", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
     ),
     components(schemas(ProblemBody, GatewayAnswer)),
@@ -71,7 +71,7 @@ fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answe
     answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
 }
 
-/// Every response of ours names its request; responses of API Gateway itself do not.
+/// Every response of the API names its request. Responses of API Gateway itself do not.
 pub(crate) fn name_requests(document: &mut Document) {
     let text = ObjectBuilder::new().schema_type(Type::String);
     let header =

@@ -26,7 +26,7 @@ const PAGE: &str = r#"<!doctype html>
 <li><a href="docs/">Documentation</a>, with a form to try each call</li>
 <li><a href="openapi.yaml">OpenAPI document</a>, also <a href="openapi.json">in JSON</a></li>
 <li><a href="executions">Your executions</a>, newest first</li>
-<li><a href="tasks">The jobs that may be run</a></li>
+<li><a href="jobs">The jobs that may be run</a></li>
 </ul>
 <p>To start an execution, POST to <code>/executions/sync</code> or <code>/executions/callback</code>.</p>
 </body>
@@ -48,7 +48,7 @@ async fn index(headers: HeaderMap) -> Response {
                 "documentation": "/docs/",
                 "document": "/openapi.json",
                 "executions": "/executions",
-                "tasks": "/tasks",
+                "jobs": "/jobs",
                 "health": "/healthz",
             },
         }))

@@ -18,6 +18,7 @@ mod held;
 mod hint;
 mod history;
 mod index;
+mod jobs;
 mod lambda;
 mod listing;
 mod logs;
@@ -34,7 +35,6 @@ mod request_id;
 mod router;
 mod security;
 mod start;
-mod tasks;
 mod time;
 
 pub use caller::Callers;

@@ -29,7 +29,7 @@ pub(crate) struct ExecutionView {
     done: bool,
     /// Name of the job.
     #[schema(example = "demo")]
-    task: String,
+    job: String,
     /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
@@ -152,7 +152,7 @@ pub(crate) struct ErrorView {
     /// `result-too-deep`, `result-not-json`: it exited with 0, but its result has more than 200 KB or 64 levels, or its result
     /// file is not valid JSON. `result-unreadable`: it exited with 0, but its result could not be read. `stopped`, `cancelled`,
     /// `timed-out`: it was stopped by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired its
-    /// platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: no task was started for the last attempt.
+    /// platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt.
     /// `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
     #[schema(example = "exit-code")]
     r#type: String,
@@ -282,7 +282,7 @@ impl ExecutionView {
             execution_id: execution.id.to_string(),
             pattern: PatternView::of(execution.pattern),
             done: execution.status().is_final(),
-            task: execution.request.task.clone(),
+            job: execution.request.job.clone(),
             input: execution.request.input.clone(),
             attempt: run.map(|run| run.attempt.get()),
             max_attempts: execution.request.max_attempts,

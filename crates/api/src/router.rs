@@ -23,9 +23,9 @@ use crate::{
     cancel,
     config::Config,
     cors::{self, Origin},
-    cross_site, deadline, docs, document, executions, health, history, index, listing, logs,
+    cross_site, deadline, docs, document, executions, health, history, index, jobs, listing, logs,
     problem::{self, Code, Problem},
-    request_id, security, start, tasks,
+    request_id, security, start,
 };
 
 /// What all handlers share. It is cloned several times for each request.
@@ -149,7 +149,7 @@ routes![
     history::get_history,
     start::validate_sync,
     start::validate_callback,
-    tasks::list_tasks,
+    jobs::list_jobs,
     health::get_health,
 ];
 

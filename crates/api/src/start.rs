@@ -79,7 +79,7 @@ macro_rules! start {
                 ("with-everything" = (summary = "The same, with every member",
                     value = json!({
                         "input": {"message": "Hello", "processingTime": 3},
-                        "task": "demo",
+                        "job": "demo",
                         "timeoutSeconds": 3600,
                         "retry": {"maxAttempts": 3},
                         "tags": {"team": "blue"}
@@ -235,7 +235,7 @@ fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<Executio
     }
 }
 
-/// If the function crashes before the item is written, nothing is left behind. If it crashes between the item and the workflow, the same
+/// If the function crashes before the item is written, nothing has been accepted. If it crashes between the item and the workflow, the same
 /// request again finds the PENDING item and starts its workflow, and so does the reconciler. If it crashes after that, a second start
 /// changes nothing.
 async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {

@@ -156,7 +156,7 @@ impl Executions {
     ///
     /// # Errors
     ///
-    /// [`AdvanceError`]; after [`AdvanceError::Call`] the event may have been applied all the same: repeat it.
+    /// [`AdvanceError`]; after [`AdvanceError::Call`] the event may have been applied anyway, so repeat it.
     pub async fn advance(&self, id: &ExecutionId, event: &Event, at: Timestamp) -> Result<Execution, AdvanceError> {
         let seen = self.get(id).await?.ok_or_else(|| AdvanceError::NotFound(id.clone()))?;
         self.advance_seen(seen, event, at).await

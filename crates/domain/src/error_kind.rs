@@ -33,7 +33,7 @@ pub enum ErrorKind {
     /// The job was still running at its deadline.
     TimedOut,
     /// This installation no longer has a job of that name.
-    UnknownTask,
+    UnknownJob,
     /// ECS had no capacity for the task until the deadline.
     NoCapacity,
     /// ECS refused to start the task.
@@ -62,7 +62,7 @@ impl ErrorKind {
         Self::Stopped,
         Self::Cancelled,
         Self::TimedOut,
-        Self::UnknownTask,
+        Self::UnknownJob,
         Self::NoCapacity,
         Self::TaskRefused,
         Self::WorkflowFailed,
@@ -85,7 +85,7 @@ impl ErrorKind {
             Self::Stopped => "stopped",
             Self::Cancelled => "cancelled",
             Self::TimedOut => "timed-out",
-            Self::UnknownTask => "unknown-task",
+            Self::UnknownJob => "unknown-job",
             Self::NoCapacity => "no-capacity",
             Self::TaskRefused => "task-refused",
             Self::WorkflowFailed => "workflow-failed",
@@ -99,7 +99,7 @@ impl ErrorKind {
     #[must_use]
     pub fn is_refused_start(&self) -> bool {
         match self {
-            Self::UnknownTask | Self::TaskRefused => true,
+            Self::UnknownJob | Self::TaskRefused => true,
             Self::ExitCode
             | Self::Signal
             | Self::CommandNotFound

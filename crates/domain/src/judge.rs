@@ -145,7 +145,7 @@ pub fn worth_another(outcome: &Outcome) -> bool {
         OutcomeKind::Failed(error) => match error.kind {
             ErrorKind::ResultUnreadable
             | ErrorKind::WorkflowFailed
-            | ErrorKind::UnknownTask
+            | ErrorKind::UnknownJob
             | ErrorKind::TaskRefused => false,
             ErrorKind::ExitCode
             | ErrorKind::Signal

@@ -30,7 +30,7 @@ pub use id::{ExecutionId, InvalidId, Owner};
 pub use job_log::JobLog;
 pub use json::{Json, NotJson};
 pub use report::{Report, Told, Unusable};
-pub use request::{DEFAULT_TASK, Request, Violation, pointer_to};
+pub use request::{DEFAULT_JOB, Request, Violation, pointer_to};
 pub use state::{Attempt, Event, JobError, Outcome, OutcomeKind, Refused, Run, State, Status};
 pub use timeline::{Entry, Moment, Timeline};
 pub use unknown::Unknown;

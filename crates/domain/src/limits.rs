@@ -34,7 +34,7 @@ pub const TAG_VALUE_CHARS: usize = 256;
 pub const IDEMPOTENCY_KEY_CHARS: usize = 255;
 
 /// Longest task name, in characters.
-pub const TASK_NAME_CHARS: usize = 64;
+pub const JOB_NAME_CHARS: usize = 64;
 
 /// Longest execution id, in characters. A durable execution's name and ECS's `clientToken` may have 64, and ours are the id,
 /// followed by `-` and the attempt.

@@ -18,7 +18,7 @@ pub struct Summary {
     /// Its state.
     pub status: Status,
     /// Name of its job.
-    pub task: String,
+    pub job: String,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// The attempt of its newest task.
@@ -66,7 +66,7 @@ pub struct Filter {
     /// Only those of this pattern.
     pub pattern: Option<Pattern>,
     /// Only those of this job.
-    pub task: Option<String>,
+    pub job: Option<String>,
     /// Only those with this tag, and this value of it if one is given.
     pub tag: Option<(String, Option<String>)>,
     /// Only those accepted after this time.
@@ -79,7 +79,7 @@ impl Filter {
     /// Whether it filters by anything other than times. Times determine where a list begins and ends; the rest is filtered out of it.
     #[must_use]
     pub fn looks_for_something(&self) -> bool {
-        self.status.is_some() || self.pattern.is_some() || self.task.is_some() || self.tag.is_some()
+        self.status.is_some() || self.pattern.is_some() || self.job.is_some() || self.tag.is_some()
     }
 
     fn wants(&self, summary: &Summary) -> bool {
@@ -94,7 +94,7 @@ impl Filter {
         };
         self.status.is_none_or(|status| status == summary.status)
             && self.pattern.is_none_or(|pattern| pattern == summary.pattern)
-            && self.task.as_ref().is_none_or(|task| *task == summary.task)
+            && self.job.as_ref().is_none_or(|job| *job == summary.job)
             && self.tag.as_ref().is_none_or(tagged)
             && self.created_after.is_none_or(|after| summary.created_at > after)
             && self.created_before.is_none_or(|before| summary.created_at < before)

@@ -7,8 +7,8 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use crate::{Json, Pattern, limits};
 
-/// The job of a request without a `task`: the demonstration job, which every installation has.
-pub const DEFAULT_TASK: &str = "demo";
+/// The job of a request without a `job`: the demonstration job, which every installation has.
+pub const DEFAULT_JOB: &str = "demo";
 
 /// A job, as its caller described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Request {
     /// The job's input.
     pub input: Json,
     /// Name of the job, one of those that this installation has.
-    pub task: String,
+    pub job: String,
     /// How long it may take from the moment it is accepted, in whole seconds.
     pub timeout: Duration,
     /// How often it may be tried in total.
@@ -40,8 +40,8 @@ impl Request {
     /// A request that has only an input.
     #[must_use]
     pub fn of(input: Json) -> Self {
-        let (timeout, task) = (limits::DEFAULT_TIMEOUT, DEFAULT_TASK.to_owned());
-        Self { input, task, timeout, max_attempts: 1, tags: BTreeMap::new() }
+        let (timeout, job) = (limits::DEFAULT_TIMEOUT, DEFAULT_JOB.to_owned());
+        Self { input, job, timeout, max_attempts: 1, tags: BTreeMap::new() }
     }
 
     /// Everything that is wrong with it; empty if it may be started.
@@ -97,10 +97,10 @@ impl Request {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         // Every field is named, so a new one cannot be left out.
-        let Self { input, task, timeout, max_attempts, tags } = self;
+        let Self { input, job, timeout, max_attempts, tags } = self;
         let compared = [
             ("input", input.same_value(&other.input)),
-            ("task", *task == other.task),
+            ("job", *job == other.job),
             ("timeoutSeconds", timeout.as_secs() == other.timeout.as_secs()),
             ("retry", *max_attempts == other.max_attempts),
             ("tags", *tags == other.tags),
@@ -120,7 +120,7 @@ impl Request {
         };
         field(pattern.as_str().as_bytes());
         field(self.input.text().as_bytes());
-        field(self.task.as_bytes());
+        field(self.job.as_bytes());
         field(&self.timeout.as_secs().to_be_bytes());
         field(&self.max_attempts.to_be_bytes());
         for (key, value) in &self.tags {
@@ -193,7 +193,7 @@ mod tests {
         assert_ne!(base.fingerprint(Pattern::Sync), same.fingerprint(Pattern::Sync), "it is a hash of the text");
         let changed = [
             ("input", Request { input: Json::parse(r#"{"n":2}"#).unwrap(), ..base.clone() }),
-            ("task", Request { task: "other".into(), ..base.clone() }),
+            ("job", Request { job: "other".into(), ..base.clone() }),
             ("timeoutSeconds", Request { timeout: Duration::from_secs(61), ..base.clone() }),
             ("retry", Request { max_attempts: 2, ..base.clone() }),
             ("tags", Request { tags: BTreeMap::from([("a".into(), "b".into())]), ..base.clone() }),
@@ -201,8 +201,8 @@ mod tests {
         for (name, other) in &changed {
             assert_eq!(base.differences(other), [*name]);
         }
-        let all = Request { input: Json::null(), task: "other".into(), ..base.clone() };
-        assert_eq!(base.differences(&all), ["input", "task"]);
+        let all = Request { input: Json::null(), job: "other".into(), ..base.clone() };
+        assert_eq!(base.differences(&all), ["input", "job"]);
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         let base = request();
         let changed = [
             Request { input: Json::parse(r#"{"n":2}"#).unwrap(), ..base.clone() },
-            Request { task: "other".into(), ..base.clone() },
+            Request { job: "other".into(), ..base.clone() },
             Request { timeout: Duration::from_secs(61), ..base.clone() },
             Request { max_attempts: 2, ..base.clone() },
             Request { tags: BTreeMap::from([("a".into(), "b".into())]), ..base.clone() },

@@ -71,7 +71,7 @@ impl AwsActivities {
             return Ok((execution, start.attempt()));
         }
         let mut request = Request::of(input.clone());
-        if let Some(job) = self.config.catalog.get(&request.task) {
+        if let Some(job) = self.config.catalog.get(&request.job) {
             request.timeout = job.timeout();
         }
         if let Some(wrong) = request.violations().first() {
@@ -102,7 +102,7 @@ impl AwsActivities {
     /// The event that a durable execution has begun to drive an execution. Its tasks print to the log that its own version of the
     /// catalog names.
     fn began(&self, execution: &Execution, durable_execution_arn: &str) -> Event {
-        let job = self.config.catalog.get(&execution.request.task);
+        let job = self.config.catalog.get(&execution.request.job);
         let log = job.map(|job| job.log(&self.config.log_group));
         Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned(), log }
     }
@@ -115,7 +115,7 @@ impl AwsActivities {
     /// The task of an attempt, if it is running or has recently stopped.
     async fn started_before(&self, execution: &Execution, attempt: Attempt) -> Result<Option<String>, CallFailed> {
         let running = self.running(&execution.id, attempt).await?;
-        let (None, Some(job)) = (&running, self.config.catalog.get(&execution.request.task)) else {
+        let (None, Some(job)) = (&running, self.config.catalog.get(&execution.request.job)) else {
             return Ok(running);
         };
         Ok(launch::task_of_attempt(&self.tasks.stopped_of(execution.id.as_str(), job).await?, attempt))
@@ -243,8 +243,8 @@ impl Activities for AwsActivities {
                 Err(why) => return again_or_refused(why),
             }
         }
-        let Some(job) = self.config.catalog.get(&execution.request.task) else {
-            return failed(ErrorKind::UnknownTask, format!("there is no task named {}", execution.request.task));
+        let Some(job) = self.config.catalog.get(&execution.request.job) else {
+            return failed(ErrorKind::UnknownJob, format!("there is no job named {}", execution.request.job));
         };
         let new = launch::task_for(&execution, job, attempt, self.executions.table());
         match self.tasks.run(&new).await {

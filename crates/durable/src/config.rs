@@ -13,7 +13,7 @@ pub struct Config {
     pub table: String,
     /// `ECS_CLUSTER`: name or ARN of the cluster.
     pub cluster: String,
-    /// `TASKS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
+    /// `JOBS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
     pub catalog: Catalog,
     /// `LOG_GROUP`: the log group that tasks print into.
     pub log_group: String,
@@ -37,7 +37,7 @@ impl Config {
         let config = Self {
             table: env.required("EXECUTIONS_TABLE"),
             cluster: env.required("ECS_CLUSTER"),
-            catalog: env.json("TASKS"),
+            catalog: env.json("JOBS"),
             log_group: env.required("LOG_GROUP"),
             network: Network {
                 subnets: env.list("SUBNETS"),

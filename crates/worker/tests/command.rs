@@ -278,8 +278,8 @@ fn after_the_stop_timeout_the_deadline_sends_sigkill() {
     assert!(started.elapsed() > STOP_TIMEOUT, "{:?} of grace", started.elapsed());
 }
 
-/// A program that handles SIGTERM slowly and writes what happened to a file, because a reader of its output would get the signal
-/// too.
+/// A program that takes some seconds to end after SIGTERM, and writes to a file how it ended. A program that reads its output from a
+/// pipe would get the signal too.
 const GENTLE: &str = "import signal, sys, time\n\
     def say(what):\n    with open(sys.argv[1], 'a') as file: file.write(what)\n\
     def stop(*_):\n    time.sleep(2.5); say('stopped'); sys.exit(0)\n\
@@ -342,7 +342,7 @@ fn the_exit_code_of_a_stopped_job_is_that_of_the_program_behind_its_shells() {
     }
 }
 
-/// The workflow stops the task at its deadline too, which sends another SIGTERM while the program handles the worker's.
+/// At the deadline, ECS sends a SIGTERM too, while the program is still handling the worker's.
 #[test]
 fn a_program_gets_one_sigterm_at_its_deadline() {
     let mut worker = shell(

@@ -71,7 +71,7 @@ fn bodies() -> Vec<Case> {
         ("arrays where tags belong", well_formed(&format!(r#"{{"input": 1, "tags": {}}}"#, deep(50_000))), &[400, 422]),
         ("objects that never end", well_formed(&r#"{"input":"#.repeat(25_000)), &[400, 422]),
         ("a number that overflows", well_formed(r#"{"input": 1, "timeoutSeconds": 1e999}"#), &[400, 422]),
-        ("half a surrogate pair", well_formed(r#"{"input": 1, "task": "\ud800"}"#), &[400, 422]),
+        ("half a surrogate pair", well_formed(r#"{"input": 1, "job": "\ud800"}"#), &[400, 422]),
         (
             "bytes that are not valid UTF-8",
             post("connection: close\r\ncontent-length: 4\r\n", b"\"\xff\xfe\""),

@@ -180,9 +180,9 @@ async fn on_every_path_only_the_owner_authenticated_by_the_gateway_sees_an_execu
 async fn a_log_page_fits_into_a_lambda_response() {
     let noise = "noise=head -c 990000 /dev/zero | tr '\\0' '\\001' | fold -w 990; echo '\"the end\"'";
     let api = format!("api=env LOG_READS=100000 {}", api_binary());
-    let stack = Stack::start(&["--function", &api, "--task", noise]).await;
+    let stack = Stack::start(&["--function", &api, "--job", noise]).await;
     let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
-    let body = r#"{"task": "noise", "input": null}"#;
+    let body = r#"{"job": "noise", "input": null}"#;
     let (_, started) = invoke(&stack, &event("POST", "/executions/callback", Some(body), &ada)).await;
     let path = format!("/executions/{}", started["executionId"].as_str().unwrap());
     let done = done(&stack, &path, &ada).await;

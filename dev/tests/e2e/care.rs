@@ -13,8 +13,8 @@ use crate::{
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 const ECS: &str = "AmazonEC2ContainerServiceV20141113";
 
-async fn started(stack: &Stack, pattern: &str, task: &str) -> String {
-    let started = stack.start_execution(pattern, &json!({ "task": task, "input": null })).await;
+async fn started(stack: &Stack, pattern: &str, job: &str) -> String {
+    let started = stack.start_execution(pattern, &json!({ "job": job, "input": null })).await;
     let id = started["executionId"].as_str().unwrap().to_owned();
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     id
@@ -33,7 +33,7 @@ async fn done(stack: &Stack, id: &str) -> Value {
 #[tokio::test]
 async fn an_event_of_the_tasks_end_wakes_the_workflow() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job("gated")]).await;
+    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
     without_sweep(&stack).await;
     let id = started(&stack, "sync", "gated").await;
     stack.wait_for_sleep(stack.execution(&id).await["durableExecutionArn"].as_str().unwrap()).await;
@@ -44,9 +44,9 @@ async fn an_event_of_the_tasks_end_wakes_the_workflow() {
 #[tokio::test]
 async fn a_cancelled_execution_is_final_once_its_task_has_stopped() {
     let stack = Stack::start(&[
-        "--task",
+        "--job",
         "long=sleep 300",
-        "--task",
+        "--job",
         "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done",
     ])
     .await;
@@ -72,8 +72,8 @@ async fn a_cancelled_execution_is_final_once_its_task_has_stopped() {
 
 #[tokio::test]
 async fn cancelling_a_finished_execution_changes_nothing() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let id = stack.run("callback", json!({ "task": "quick", "input": null })).await["executionId"]
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let id = stack.run("callback", json!({ "job": "quick", "input": null })).await["executionId"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -86,10 +86,10 @@ async fn cancelling_a_finished_execution_changes_nothing() {
 /// The cancel comes at different points of the workflow's start. The execution ends, and no task is left running.
 #[tokio::test]
 async fn an_execution_can_be_cancelled_at_any_point_of_its_start() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     for pattern in PATTERNS {
         for wait in [0, 20, 40, 80, 160] {
-            let started = stack.start_execution(pattern, &json!({ "task": "long", "input": null })).await;
+            let started = stack.start_execution(pattern, &json!({ "job": "long", "input": null })).await;
             let id = started["executionId"].as_str().unwrap();
             tokio::time::sleep(Duration::from_millis(wait)).await;
             cancel(&stack, id).await;
@@ -105,10 +105,10 @@ async fn an_execution_can_be_cancelled_at_any_point_of_its_start() {
 /// The worker is killed together with its task.
 #[tokio::test]
 async fn the_end_of_a_task_whose_worker_cannot_report_it_is_recorded() {
-    let stack = Stack::start(&["--task", "suicide=kill -9 $PPID; sleep 300"]).await;
+    let stack = Stack::start(&["--job", "suicide=kill -9 $PPID; sleep 300"]).await;
     without_sweep(&stack).await;
     for pattern in PATTERNS {
-        let done = stack.run(pattern, json!({ "task": "suicide", "input": null })).await;
+        let done = stack.run(pattern, json!({ "job": "suicide", "input": null })).await;
         assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(137)), "{pattern}: {done:#}");
     }
 }
@@ -127,7 +127,7 @@ async fn assert_workflow_failed(stack: &Stack, id: &str) {
 
 #[tokio::test]
 async fn an_event_of_a_stopped_workflow_ends_its_execution() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     without_sweep(&stack).await;
     let id = started(&stack, "sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().replace('/', "%2F");
@@ -145,7 +145,7 @@ async fn an_event_of_a_failed_workflow_ends_its_execution() {
     let text = format!("test -e {0} && exit 1\necho $$ > {0}\nexec {LONGHAUL} function sync\n", first.display());
     std::fs::write(&script, text).unwrap();
     let function = format!("longhaul-sync=sh {}", script.display());
-    let stack = Stack::start(&["--movable-clock", "--task", "long=sleep 300", "--durable-function", &function]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "long=sleep 300", "--durable-function", &function]).await;
     without_sweep(&stack).await;
     let id = started(&stack, "sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
@@ -159,7 +159,7 @@ async fn an_event_of_a_failed_workflow_ends_its_execution() {
 
 #[tokio::test]
 async fn a_task_stopped_from_outside_fails_its_execution() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     for pattern in PATTERNS {
         let id = started(&stack, pattern, "long").await;
         let task = stack.execution(&id).await["taskArn"].clone();
@@ -177,9 +177,9 @@ async fn a_task_stopped_from_outside_fails_its_execution() {
 
 #[tokio::test]
 async fn a_rerun_starts_one_new_execution_with_the_same_input_and_tags() {
-    let stack = Stack::start(&["--task", "echo=cat"]).await;
+    let stack = Stack::start(&["--job", "echo=cat"]).await;
     for pattern in PATTERNS {
-        let body = json!({ "task": "echo", "input": { "n": 1 }, "tags": { "team": "blue" } });
+        let body = json!({ "job": "echo", "input": { "n": 1 }, "tags": { "team": "blue" } });
         let first = stack.run(pattern, body).await;
         let path = format!("/executions/{}/rerun", first["executionId"].as_str().unwrap());
         let post = || stack.post(&path).header("idempotency-key", format!("again-{pattern}")).send();
@@ -199,9 +199,9 @@ async fn a_rerun_starts_one_new_execution_with_the_same_input_and_tags() {
 #[tokio::test]
 async fn the_end_of_an_attempt_is_seen_even_if_its_start_is_not_yet_recorded() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job_and("fails", "exit 3")]).await;
+    let stack = Stack::start(&["--job", &gates.job_and("fails", "exit 3")]).await;
     without_sweep(&stack).await;
-    let body = json!({ "task": "fails", "input": null, "retry": { "maxAttempts": 2 } });
+    let body = json!({ "job": "fails", "input": null, "retry": { "maxAttempts": 2 } });
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let fault = |on: &str, does: &str| json!({ "on": on, "by": "longhaul-sync", "does": does, "times": "all" });
@@ -226,14 +226,14 @@ async fn the_end_of_an_attempt_is_seen_even_if_its_start_is_not_yet_recorded() {
 #[tokio::test]
 async fn a_repeated_post_returns_its_execution_even_if_the_job_was_removed() {
     let directory = tempfile::tempdir().unwrap();
-    let body = json!({ "task": "echo", "input": 1 });
+    let body = json!({ "job": "echo", "input": 1 });
     let post = async |stack: &Stack, path: &str, key: &str| {
         let request = stack.post(path).header("idempotency-key", key);
         let request = if path == "/executions/sync" { request.json(&body) } else { request };
         let response = request.send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
-    let mut stack = Stack::start_over(directory.path(), &["--task", "echo=cat"]).await;
+    let mut stack = Stack::start_over(directory.path(), &["--job", "echo=cat"]).await;
     let (_, first) = post(&stack, "/executions/sync", "order").await;
     let id = first["executionId"].as_str().unwrap();
     let rerun = format!("/executions/{id}/rerun");
@@ -246,7 +246,7 @@ async fn a_repeated_post_returns_its_execution_even_if_the_job_was_removed() {
         let (status, again) = post(&stack, path, key).await;
         assert_eq!((status, &again["executionId"]), (StatusCode::OK, &accepted["executionId"]), "{again:#}");
         let (status, other) = post(&stack, path, "another").await;
-        assert_eq!((status, &other["errors"][0]["rule"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("unknown-task")));
+        assert_eq!((status, &other["errors"][0]["rule"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("unknown-job")));
     }
     let listed: Value = stack.get("/executions").send().await.unwrap().json().await.unwrap();
     assert_eq!(listed["executions"].as_array().unwrap().len(), 2, "{listed:#}");
@@ -255,8 +255,8 @@ async fn a_repeated_post_returns_its_execution_even_if_the_job_was_removed() {
 /// The key of a start cannot be reused for its rerun, nor the key of a rerun for a rerun of another execution.
 #[tokio::test]
 async fn an_idempotency_key_is_not_shared_by_a_start_and_its_rerun() {
-    let stack = Stack::start(&["--task", "echo=cat"]).await;
-    let body = json!({ "task": "echo", "input": 1 });
+    let stack = Stack::start(&["--job", "echo=cat"]).await;
+    let body = json!({ "job": "echo", "input": 1 });
     let start = async |key: &str| {
         let response = stack.post("/executions/sync").header("idempotency-key", key).json(&body).send().await.unwrap();
         let status = response.status();
@@ -286,18 +286,18 @@ async fn a_failed_job_is_retried_up_to_max_attempts() {
     let flaky = format!(
         "flaky=read name; test -e {mark}/$name || {{ touch {mark}/$name; echo not yet >&2; exit 3; }}; echo '[1]'"
     );
-    let stack = Stack::start(&["--task", &flaky, "--task", "fails=exit 3"]).await;
+    let stack = Stack::start(&["--job", &flaky, "--job", "fails=exit 3"]).await;
     for (number, pattern) in PATTERNS.into_iter().enumerate() {
         let retry = json!({ "maxAttempts": 2 });
-        let done = stack.run(pattern, json!({ "task": "flaky", "input": number, "retry": retry })).await;
+        let done = stack.run(pattern, json!({ "job": "flaky", "input": number, "retry": retry })).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(2)), "{pattern}: {done:#}");
         let timeline: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
         let expected = ["created", "workflowStarted", "taskStarted", "attemptFailed", "taskStarted", "ended"];
         assert_eq!(timeline, expected, "{pattern}");
 
-        let done = stack.run(pattern, json!({ "task": "fails", "input": null, "retry": retry })).await;
+        let done = stack.run(pattern, json!({ "job": "fails", "input": null, "retry": retry })).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{pattern}: {done:#}");
-        let done = stack.run(pattern, json!({ "task": "fails", "input": null })).await;
+        let done = stack.run(pattern, json!({ "job": "fails", "input": null })).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(1)), "{pattern}: {done:#}");
     }
 }

@@ -24,7 +24,7 @@ fn agrees(at: &Value, day: Timestamp, read: Instant) -> bool {
 #[tokio::test]
 async fn all_programs_see_the_moved_clock() {
     let directory = tempfile::tempdir().unwrap();
-    let arguments = ["--movable-clock", "--task", r#"date=date -u +'["%Y-%m-%dT%H:%M:%SZ"]'"#];
+    let arguments = ["--movable-clock", "--job", r#"date=date -u +'["%Y-%m-%dT%H:%M:%SZ"]'"#];
     let mut stack = Stack::start_over(directory.path(), &arguments).await;
     let read = Instant::now();
     let began: Timestamp = stack.local("clock").await["now"].as_str().unwrap().parse().unwrap();
@@ -32,7 +32,7 @@ async fn all_programs_see_the_moved_clock() {
         stack.forward(Duration::from_secs(100 * DAY)).await;
         let day = began.checked_add(Duration::from_secs(days * DAY)).unwrap();
         for pattern in ["sync", "callback"] {
-            let done = stack.run(pattern, json!({ "task": "date", "input": null })).await;
+            let done = stack.run(pattern, json!({ "job": "date", "input": null })).await;
             let timeline = done["timeline"].as_array().unwrap().iter().map(|entry| &entry["at"]);
             for at in timeline.chain([&done["createdAt"], &done["finishedAt"]]) {
                 assert!(agrees(at, day, read), "{at} is not {day}: {done:#}");
@@ -49,10 +49,10 @@ async fn all_programs_see_the_moved_clock() {
 /// For a callback execution, the sweep notices the deadline.
 #[tokio::test]
 async fn moving_the_clock_past_a_deadline_times_the_execution_out() {
-    let stack = Stack::start(&["--movable-clock", "--task", "long=exec sleep 300"]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "long=exec sleep 300"]).await;
     let mut ids = Vec::new();
     for pattern in ["sync", "callback"] {
-        let job = json!({ "task": "long", "input": null, "timeoutSeconds": DAY });
+        let job = json!({ "job": "long", "input": null, "timeoutSeconds": DAY });
         let started = stack.start_execution(pattern, &job).await;
         let id = started["executionId"].as_str().unwrap().to_owned();
         stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
@@ -68,11 +68,11 @@ async fn moving_the_clock_past_a_deadline_times_the_execution_out() {
 /// There are no events and no sweep. The workflow must poll at the deadline, not only at its next regular poll.
 #[tokio::test]
 async fn a_workflow_notices_its_deadline_without_events_and_sweeps() {
-    let stack = Stack::start(&["--movable-clock", "--task", "long=exec sleep 300"]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "long=exec sleep 300"]).await;
     for rule in ["longhaul-sweep", "longhaul-task-stopped", "longhaul-workflow-ended"] {
         stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
     }
-    let job = json!({ "task": "long", "input": null, "timeoutSeconds": HOUR });
+    let job = json!({ "job": "long", "input": null, "timeoutSeconds": HOUR });
     let id = stack.start_execution("sync", &job).await["executionId"].as_str().unwrap().to_owned();
     let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let arn = running["durableExecutionArn"].as_str().unwrap();
@@ -101,10 +101,10 @@ async fn the_stack_warns_if_the_movable_clock_breaks_pythons_sleep() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let sleeps = "sleeps=python3 -c 'import time; time.sleep(0.01)'";
-    let mut start = command(&path("data"), &["--movable-clock", "--task", sleeps]);
+    let mut start = command(&path("data"), &["--movable-clock", "--job", sleeps]);
     start.stderr(std::fs::File::create(path("stderr")).unwrap());
     let stack = Stack::run_as(start, &path("data")).await;
-    let done = stack.run("sync", json!({ "task": "sleeps", "input": null })).await;
+    let done = stack.run("sync", json!({ "job": "sleeps", "input": null })).await;
     if done["status"] == "COMPLETED" {
         // This machine's libfaketime works.
         return;

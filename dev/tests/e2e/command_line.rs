@@ -12,8 +12,8 @@ use crate::stack::{LONGHAUL, PATIENCE, Stack, command};
 
 #[tokio::test]
 async fn ctrl_c_stops_the_stack_and_its_tasks() {
-    let mut stack = Stack::start(&["--task", "long=sleep 300"]).await;
-    let started = stack.start_execution("sync", &serde_json::json!({ "task": "long", "input": null })).await;
+    let mut stack = Stack::start(&["--job", "long=sleep 300"]).await;
+    let started = stack.start_execution("sync", &serde_json::json!({ "job": "long", "input": null })).await;
     stack.wait_for(started["executionId"].as_str().unwrap(), |execution| execution["status"] == "RUNNING").await;
     let pid = rustix::process::Pid::from_raw(stack.process.id().unwrap().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
@@ -42,11 +42,11 @@ async fn a_port_in_use_is_reported_in_one_line() {
 #[tokio::test]
 async fn a_job_name_given_twice_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let twice = ["--task", "a=true", "--task", "b=true", "--task", "a=false"];
+    let twice = ["--job", "a=true", "--job", "b=true", "--job", "a=false"];
     let output = command(directory.path(), &twice).stderr(Stdio::piped()).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let printed = String::from_utf8(output.stderr).unwrap();
-    assert!(printed.contains("--task gives the name `a` twice"), "{printed}");
+    assert!(printed.contains("--job gives the name `a` twice"), "{printed}");
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_damaged_database_is_reported_at_the_start() {
 async fn the_terminal_shows_the_progress_of_executions_without_payloads() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(LONGHAUL);
-    command.args(["--listen", "0", "--aws-listen", "0", "--task", "words=echo secret-output; exit 3", "--data"]);
+    command.args(["--listen", "0", "--aws-listen", "0", "--job", "words=echo secret-output; exit 3", "--data"]);
     command.arg(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut process = command.spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -146,7 +146,7 @@ async fn the_terminal_shows_the_progress_of_executions_without_payloads() {
     assert!(printed.iter().any(|line| line.contains("jobs   demo (the demonstration), words")), "{printed:#?}");
     let api = printed.iter().find_map(|line| line.trim().strip_prefix("API    ")).unwrap();
     let api = api.split_whitespace().next().unwrap();
-    let body = serde_json::json!({ "task": "words", "input": "secret-input", "tags": { "a": "secret-tag" } });
+    let body = serde_json::json!({ "job": "words", "input": "secret-input", "tags": { "a": "secret-tag" } });
     let started = reqwest::Client::new().post(format!("{api}/executions/sync")).json(&body).send().await.unwrap();
     let started: serde_json::Value = started.json().await.unwrap();
     let id = started["executionId"].as_str().unwrap();
@@ -169,14 +169,14 @@ async fn jobs_have_only_the_variables_given_on_the_command_line() {
     let path = |name: &str| directory.path().join(name).display().to_string();
     std::fs::write(path("job.env"), "# variables\nA=planted-file\nB=overridden\n").unwrap();
     let job = r#"job=printf '["%s %s %s %s"]' "$A" "$B" "$C" "$OTHER""#;
-    let given = ["--task", job, "--env-file", &path("job.env"), "--env", "B=planted-option", "--env", "C"];
+    let given = ["--job", job, "--env-file", &path("job.env"), "--env", "B=planted-option", "--env", "C"];
     let data = directory.path().join("data");
     let mut start = command(&data, &given);
     start.env("C", "planted-shell").env("OTHER", "not given").env("RUST_LOG", "trace");
     start.stderr(std::fs::File::create(path("stderr")).unwrap());
     let stack = Stack::run_as(start, &data).await;
     for pattern in ["sync", "callback"] {
-        let done = stack.run(pattern, serde_json::json!({ "task": "job", "input": null })).await;
+        let done = stack.run(pattern, serde_json::json!({ "job": "job", "input": null })).await;
         assert_eq!(done["result"][0], "planted-file planted-option planted-shell ", "{done:#}");
     }
     let printed = std::fs::read_to_string(path("stderr")).unwrap();

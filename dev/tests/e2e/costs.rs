@@ -104,7 +104,7 @@ async fn an_execution_stays_within_its_budget_of_calls_and_operations() {
 /// Runs an execution, and returns what exceeds the budget.
 async fn excess_of_one(pattern: &str, budget: &Budget) -> Vec<String> {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job("gated")]).await;
+    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
     let mut watches = BTreeMap::new();
     for on in budget.calls.iter().map(|(on, _)| *on).chain(["*"]) {
         let watch = json!({ "on": on, "does": "watch", "by": format!("longhaul-{pattern}"), "times": "all" });
@@ -189,7 +189,7 @@ async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) ->
         ])
         .envs([("SYNC_FUNCTION", "longhaul-sync:live"), ("CALLBACK_FUNCTION", "longhaul-callback:live")])
         .env("RECONCILER_FUNCTION", "longhaul-reconciler")
-        .envs([("TASKS", r#"{"demo":{"taskDefinition":"longhaul-demo"}}"#), ("AWS_LAMBDA_FUNCTION_NAME", "api")])
+        .envs([("JOBS", r#"{"demo":{"taskDefinition":"longhaul-demo"}}"#), ("AWS_LAMBDA_FUNCTION_NAME", "api")])
         .envs([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"), ("AWS_LAMBDA_FUNCTION_VERSION", "1")])
         .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
         .stdout(Stdio::null())

@@ -47,8 +47,8 @@ impl fmt::Display for Case {
 
 #[tokio::test]
 async fn a_permanently_denied_call_does_not_lose_the_outcome() {
-    let tasks = JOBS.map(|(name, command, _)| format!("{name}={command}"));
-    let options: Vec<_> = tasks.iter().flat_map(|task| ["--task", task]).chain(["--movable-clock"]).collect();
+    let jobs = JOBS.map(|(name, command, _)| format!("{name}={command}"));
+    let options: Vec<_> = jobs.iter().flat_map(|job| ["--job", job]).chain(["--movable-clock"]).collect();
     let stack = Stack::start(&options).await;
     let cases = cases(&stack).await;
     println!("denied: {} calls", cases.len());
@@ -119,7 +119,7 @@ fn id_of(key: &str) -> String {
 }
 
 async fn start(stack: &Stack, case: &Case, key: &str) {
-    let body = json!({ "task": case.job, "input": null, "timeoutSeconds": DEADLINE });
+    let body = json!({ "job": case.job, "input": null, "timeoutSeconds": DEADLINE });
     let request = stack.post(&format!("/executions/{}", case.pattern)).header("idempotency-key", key).json(&body);
     let response = request.send().await.unwrap();
     assert!(response.status().is_success(), "{case}: {response:?}");

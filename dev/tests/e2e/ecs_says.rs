@@ -324,8 +324,8 @@ async fn start(cases: &[Case]) -> (Stack, Vec<(&Case, &'static str, String)>) {
     let front = Front::start(cases.iter().map(rule).collect()).await;
     let durable = |pattern: &str| format!("longhaul-{pattern}={}", front.before(LONGHAUL, pattern));
     let (sync, callback) = (durable("sync"), durable("callback"));
-    let tasks: Vec<_> = cases.iter().map(|case| format!("{}={}", case.job, case.command)).collect();
-    let options = tasks.iter().flat_map(|task| ["--task", task]);
+    let jobs: Vec<_> = cases.iter().map(|case| format!("{}={}", case.job, case.command)).collect();
+    let options = jobs.iter().flat_map(|job| ["--job", job]);
     let functions = ["--durable-function", &sync, "--durable-function", &callback];
     let stack = Stack::start(&options.chain(functions).collect::<Vec<_>>()).await;
     front.stand_before(&stack.aws);
@@ -341,7 +341,7 @@ async fn start(cases: &[Case]) -> (Stack, Vec<(&Case, &'static str, String)>) {
     let mut started = Vec::new();
     for case in cases {
         for pattern in case.patterns {
-            let execution = stack.start_execution(pattern, &json!({ "task": case.job, "input": null })).await;
+            let execution = stack.start_execution(pattern, &json!({ "job": case.job, "input": null })).await;
             started.push((case, *pattern, execution["executionId"].as_str().unwrap().to_owned()));
         }
     }

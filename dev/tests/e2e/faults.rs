@@ -103,7 +103,7 @@ async fn each_service_refuses_calls_with_its_own_error_codes() {
 /// This includes the SDKs' own retries.
 #[tokio::test]
 async fn calls_that_fail_transiently_are_retried() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let faults = ["ecs:RunTask", "dynamodb:PutItem", "lambda:CheckpointDurableExecution", "logs:GetLogEvents"];
     stack.deny_reports().await;
     let mut armed = Vec::new();
@@ -111,7 +111,7 @@ async fn calls_that_fail_transiently_are_retried() {
         let does = ["throttle", "fail", "cutBefore", "cutAfter"][number];
         armed.push(stack.arm(&json!({ "on": on, "does": does, "by": "longhaul-sync", "times": 2 })).await);
     }
-    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])));
     for fault in armed {
         let fault = stack.fault(fault).await;
@@ -122,10 +122,10 @@ async fn calls_that_fail_transiently_are_retried() {
 /// The function is killed before or after the call takes effect.
 #[tokio::test]
 async fn a_function_killed_at_run_task_resumes_and_starts_one_task() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     for does in ["killBefore", "killAfter"] {
         let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": does, "by": "longhaul-sync" })).await;
-        let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+        let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
         assert_eq!(done["status"], "COMPLETED", "{does}: {done:#}");
         let fault = stack.fault(fault).await;
         assert_eq!((&fault["hit"], &fault["seen"]), (&json!(1), &json!(2)), "{does}");
@@ -138,8 +138,8 @@ async fn a_function_killed_at_run_task_resumes_and_starts_one_task() {
 /// The fault applies to the task of one execution at its second read, which is after it has recorded its start.
 #[tokio::test]
 async fn a_task_killed_at_a_call_fails_its_execution() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let job = json!({ "task": "quick", "input": null });
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let job = json!({ "job": "quick", "input": null });
     for does in ["killBefore", "killAfter"] {
         let id = Stack::id_of_key(does);
         let fault = json!({ "on": "dynamodb:GetItem", "does": does, "by": "task", "execution": id, "skip": 1 });
@@ -158,7 +158,7 @@ async fn a_task_killed_at_a_call_fails_its_execution() {
 /// `/_local/kill` selects a task by its execution, and an instance of a function by the function's name.
 #[tokio::test]
 async fn only_the_selected_process_is_killed() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let [killed, spared] = [0, 1].map(async |_| stack.start_running("sync", "long").await);
     let (killed, spared) = (killed.await, spared.await);
     let answer = stack.admin("kill", &json!({ "by": "task", "execution": killed })).await.unwrap();
@@ -210,7 +210,7 @@ async fn invalid_faults_kills_and_clock_changes_are_refused() {
 #[tokio::test]
 async fn lost_repeated_and_late_events_do_not_change_the_outcome() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--movable-clock", "--task", &gates.job("gated")]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", &gates.job("gated")]).await;
     let on = "events:ECS Task State Change";
     for does in [json!("repeat"), json!({ "delay": 2 }), json!("cutBefore")] {
         for pattern in ["sync", "callback"] {
@@ -244,9 +244,9 @@ async fn a_job_that_ended_before_its_deadline_counts_even_if_seen_later() {
     let waits = format!("if test -e {first}; then until test -e {second}; do sleep 0.05; done; fi");
     std::fs::write(&script, format!("{waits}\ntouch {first}\nexec {LONGHAUL} function sync\n")).unwrap();
     let function = format!("longhaul-sync=sh {script}");
-    let stack = Stack::start(&["--movable-clock", "--task", "quick=echo '[1]'", "--durable-function", &function]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", "quick=echo '[1]'", "--durable-function", &function]).await;
     let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": "killAfter", "by": "longhaul-sync" })).await;
-    let body = json!({ "task": "quick", "input": null, "timeoutSeconds": 60 });
+    let body = json!({ "job": "quick", "input": null, "timeoutSeconds": 60 });
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
     eventually("the task to start", async || (!stack.tasks_of(&id).await.is_empty()).then_some(())).await;
     stack.wait_for_tasks_to_stop(&id).await;
@@ -261,10 +261,10 @@ async fn a_job_that_ended_before_its_deadline_counts_even_if_seen_later() {
 /// The local ECS never runs out of capacity by itself, so a fault returns that response.
 #[tokio::test]
 async fn a_fault_can_return_a_response_such_as_missing_capacity() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let no_capacity = json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:MEMORY" }] });
     stack.arm(&json!({ "on": "ecs:RunTask", "does": { "answer": no_capacity } })).await;
-    let done = stack.run("sync", json!({ "task": "quick", "input": null })).await;
+    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
     let timeline: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
     assert_eq!(timeline, ["created", "workflowStarted", "waitingForCapacity", "taskStarted", "ended"]);

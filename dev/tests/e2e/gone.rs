@@ -61,9 +61,8 @@ async fn a_workflow_that_died_before_it_recorded_anything_fails_its_execution() 
 #[tokio::test]
 async fn a_workflow_that_died_before_a_retry_fails_its_execution() {
     let gates = Gates::new();
-    let stack = Stack::start(&["--task", &gates.job_and("fails", "exit 3")]).await;
-    let id =
-        started(&stack, "callback", json!({ "task": "fails", "input": null, "retry": { "maxAttempts": 3 } })).await;
+    let stack = Stack::start(&["--job", &gates.job_and("fails", "exit 3")]).await;
+    let id = started(&stack, "callback", json!({ "job": "fails", "input": null, "retry": { "maxAttempts": 3 } })).await;
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     stack.arm(&json!({ "on": "ecs:RunTask", "by": "longhaul-callback", "does": "hang", "times": "all" })).await;
     gates.open(&id);
@@ -75,7 +74,7 @@ async fn a_workflow_that_died_before_a_retry_fails_its_execution() {
 /// The reply to the reconciler's write is lost. The reconciler reads the item, recognizes its own write and continues.
 #[tokio::test]
 async fn a_workflow_that_died_while_its_task_runs_fails_its_execution() {
-    let stack = Stack::start(&["--task", "long=sleep 300"]).await;
+    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     without_events_and_sweeps(&stack).await;
     let id = stack.start_running("sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
@@ -149,8 +148,8 @@ pub(crate) async fn without_events_and_sweeps(stack: &Stack) {
 /// The API recorded an execution, and crashed before it started the workflow. Many damaged items are due earlier.
 #[tokio::test]
 async fn damaged_items_do_not_keep_the_sweep_from_other_executions() {
-    let stack = Stack::start(&["--task", "quick=echo '[1]'"]).await;
-    let done = stack.run("callback", json!({ "task": "quick", "input": null })).await;
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let done = stack.run("callback", json!({ "job": "quick", "input": null })).await;
     let mut item = stack.item(done["executionId"].as_str().unwrap()).await;
     for attribute in ["run", "result", "exitCode", "finishedAt", "durableExecutionArn"] {
         item.as_object_mut().unwrap().remove(attribute);
@@ -179,8 +178,8 @@ async fn damaged_items_do_not_keep_the_sweep_from_other_executions() {
 /// The worker only sees a SIGTERM. The attempt does not count as one of the job's.
 #[tokio::test]
 async fn a_callback_execution_is_retried_after_a_spot_interruption() {
-    let stack = Stack::start(&["--task", "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done"]).await;
-    let id = started(&stack, "callback", json!({ "task": "polite", "input": null })).await;
+    let stack = Stack::start(&["--job", "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done"]).await;
+    let id = started(&stack, "callback", json!({ "job": "polite", "input": null })).await;
     let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let task = running["taskArn"].clone();
     let event = json!({

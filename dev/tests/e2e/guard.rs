@@ -55,8 +55,8 @@ async fn requests_with_an_unknown_host_are_refused() {
 #[tokio::test]
 async fn state_changing_requests_of_other_origins_are_refused() {
     const NAMED: &str = "https://app.example";
-    let stack = Stack::start(&["--cors-origin", NAMED, "--task", "long=sleep 300"]).await;
-    let started = stack.start_execution("sync", &json!({ "task": "long", "input": null })).await;
+    let stack = Stack::start(&["--cors-origin", NAMED, "--job", "long=sleep 300"]).await;
+    let started = stack.start_execution("sync", &json!({ "job": "long", "input": null })).await;
     let id = started["executionId"].as_str().unwrap();
     for (name, value) in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
         for path in [&format!("/executions/{id}/cancel"), &format!("/executions/{id}/rerun"), "/executions/sync"] {

@@ -17,7 +17,7 @@ async fn gated(directory: &std::path::Path, pattern: &str) -> (Stack, [String; 2
         let gate = directory.join(name).display().to_string();
         format!("{name}=until test -e {gate}; do sleep 0.05; done; echo '{{\"n\": 1}}'")
     };
-    let stack = Stack::start(&["--task", &job("first"), "--task", &job("second")]).await;
+    let stack = Stack::start(&["--job", &job("first"), "--job", &job("second")]).await;
     let ids = [stack.start_running(pattern, "first").await, stack.start_running(pattern, "second").await];
     (stack, ids)
 }

@@ -153,7 +153,7 @@ async fn a_function_of_the_api_gets_its_own_environment_only() {
     for name in ["OWN", "PATH", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_LAMBDA_FUNCTION_NAME"] {
         assert!(has(name), "{name}: {shown}");
     }
-    for name in ["EXECUTIONS_TABLE", "TASKS", "ECS_CLUSTER", "DIRECT_OWNER", "LOG_GROUP"] {
+    for name in ["EXECUTIONS_TABLE", "JOBS", "ECS_CLUSTER", "DIRECT_OWNER", "LOG_GROUP"] {
         assert!(!has(name), "{name}: {shown}");
     }
     assert!(!shown.contains("elsewhere"), "{shown}");

@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Configuration { base_path: std::env::args().nth(1).ok_or("say where the API is")?, ..Configuration::default() };
     let input = json!({ "message": "Hello" });
 
-    let new = NewExecution { task: Some(Some("echo".to_owned())), ..NewExecution::new(Some(input.clone())) };
+    let new = NewExecution { job: Some(Some("echo".to_owned())), ..NewExecution::new(Some(input.clone())) };
     let mut execution = executions_api::start_sync_execution(&api, new, None, None).await?;
     assert_eq!(execution.pattern, Pattern::Sync);
     while !execution.done {

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, Options as Options2, TDataShape } from './client/index.js';
-import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListTasksData, ListTasksErrors, ListTasksResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
+import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -132,7 +132,7 @@ export const validateCallbackExecution = <ThrowOnError extends boolean = false>(
  *
  * The operator of the installation configures them.
  */
-export const listTasks = <ThrowOnError extends boolean = false>(options?: Options<ListTasksData, ThrowOnError>) => (options?.client ?? client).get<ListTasksResponses, ListTasksErrors, ThrowOnError>({ url: '/tasks', ...options });
+export const listJobs = <ThrowOnError extends boolean = false>(options?: Options<ListJobsData, ThrowOnError>) => (options?.client ?? client).get<ListJobsResponses, ListJobsErrors, ThrowOnError>({ url: '/jobs', ...options });
 
 /**
  * Check that the API is running.

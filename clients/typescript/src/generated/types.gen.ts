@@ -58,6 +58,10 @@ export type Execution = {
      * The job's input, as it was received.
      */
     input: unknown;
+    /**
+     * Name of the job.
+     */
+    job: string;
     links: Links;
     /**
      * How many attempts the job may have, not counting `uncountedAttempts`.
@@ -90,10 +94,6 @@ export type Execution = {
     tags: {
         [key: string]: string;
     };
-    /**
-     * Name of the job.
-     */
-    task: string;
     /**
      * ARN of its newest task.
      */
@@ -135,7 +135,7 @@ export type ExecutionError = {
      * `result-too-deep`, `result-not-json`: it exited with 0, but its result has more than 200 KB or 64 levels, or its result
      * file is not valid JSON. `result-unreadable`: it exited with 0, but its result could not be read. `stopped`, `cancelled`,
      * `timed-out`: it was stopped by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired its
-     * platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-task`: no task was started for the last attempt.
+     * platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt.
      * `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
      */
     type: string;
@@ -194,6 +194,10 @@ export type ExecutionSummary = {
      * When the job ended.
      */
     finishedAt?: string;
+    /**
+     * Name of the job.
+     */
+    job: string;
     links: Links;
     /**
      * How many attempts the job may have, not counting those that the platform ended.
@@ -217,10 +221,6 @@ export type ExecutionSummary = {
     tags: {
         [key: string]: string;
     };
-    /**
-     * Name of the job.
-     */
-    task: string;
 };
 
 /**
@@ -236,7 +236,7 @@ export type FieldError = {
      */
     pointer: string;
     /**
-     * The rule that it breaks, for programs: `invalid-value`, `unknown-task`, or the limit that it exceeds.
+     * The rule that it breaks, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
      */
     rule: string;
 };
@@ -274,6 +274,30 @@ export type History = {
      * Operations that have ended, in the order of their start; the last page also has those that have not ended.
      */
     operations: Array<Operation>;
+};
+
+/**
+ * A job that may be run.
+ */
+export type Job = {
+    /**
+     * Whether a request without a `job` runs it.
+     */
+    default: boolean;
+    /**
+     * Its name, as in a request's `job`.
+     */
+    name: string;
+};
+
+/**
+ * The jobs that may be run.
+ */
+export type JobList = {
+    /**
+     * Sorted by name.
+     */
+    jobs: Array<Job>;
 };
 
 /**
@@ -340,6 +364,10 @@ export type NewExecution = {
      * 4 KB; with the worker up to 128 KB, and the job gets the whole input on stdin.
      */
     input: unknown;
+    /**
+     * Name of the job, one of those that this installation has; the demonstration job if absent.
+     */
+    job?: string | null;
     retry?: Retry | null;
     /**
      * Your own labels, at most 20; the task gets them too. Keys and values have letters, numbers, spaces and `_.:/=+-@`, as ECS takes them, and do not begin with `aws:`.
@@ -347,10 +375,6 @@ export type NewExecution = {
     tags?: {
         [key: string]: string;
     } | null;
-    /**
-     * Name of the job, one of those that this installation has; the demonstration job if absent.
-     */
-    task?: string | null;
     /**
      * How long it may take, in seconds from now, at most a year. If absent, the job's catalog entry decides, or else 24 hours.
      */
@@ -451,30 +475,6 @@ export type Retry = {
 export type Status = 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'TIMED_OUT' | 'CANCELLED';
 
 /**
- * A job that may be run.
- */
-export type Task = {
-    /**
-     * Whether a request without a `task` runs it.
-     */
-    default: boolean;
-    /**
-     * Its name, as in a request's `task`.
-     */
-    name: string;
-};
-
-/**
- * The jobs that may be run.
- */
-export type TaskList = {
-    /**
-     * Sorted by name.
-     */
-    tasks: Array<Task>;
-};
-
-/**
  * Something that happened.
  */
 export type TimelineEntry = {
@@ -499,6 +499,10 @@ export type ValidatedRequest = {
      * The job's input, as it was received.
      */
     input: unknown;
+    /**
+     * Name of the job.
+     */
+    job: string;
     pattern: Pattern;
     /**
      * Whether the request would only repeat one that was already accepted with its `Idempotency-Key`.
@@ -508,10 +512,6 @@ export type ValidatedRequest = {
     tags: {
         [key: string]: string;
     };
-    /**
-     * Name of the job.
-     */
-    task: string;
     /**
      * How long it may take, in seconds.
      */
@@ -765,7 +765,7 @@ export type ListExecutionsData = {
         /**
          * Only executions of this job
          */
-        task?: string;
+        job?: string;
         /**
          * Only executions with this tag: its key, or `key=value`
          */
@@ -1298,14 +1298,14 @@ export type ValidateCallbackExecutionResponses = {
 
 export type ValidateCallbackExecutionResponse = ValidateCallbackExecutionResponses[keyof ValidateCallbackExecutionResponses];
 
-export type ListTasksData = {
+export type ListJobsData = {
     body?: never;
     path?: never;
     query?: never;
-    url: '/tasks';
+    url: '/jobs';
 };
 
-export type ListTasksErrors = {
+export type ListJobsErrors = {
     /**
      * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
@@ -1332,16 +1332,16 @@ export type ListTasksErrors = {
     503: Problem;
 };
 
-export type ListTasksError = ListTasksErrors[keyof ListTasksErrors];
+export type ListJobsError = ListJobsErrors[keyof ListJobsErrors];
 
-export type ListTasksResponses = {
+export type ListJobsResponses = {
     /**
      * The jobs that may be run
      */
-    200: TaskList;
+    200: JobList;
 };
 
-export type ListTasksResponse = ListTasksResponses[keyof ListTasksResponses];
+export type ListJobsResponse = ListJobsResponses[keyof ListJobsResponses];
 
 export type GetHealthData = {
     body?: never;

@@ -198,9 +198,9 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     await page.goto(other.url);
     await page.addScriptTag({ content: outputFiles.map(({ text }) => text).join() });
     const results = await page.evaluate(`(async (longhaul) => [
-      (await client.runSync(longhaul, { input: [1, "ö"], task: "echo" })).result,
-      await client.runSync(longhaul, { input: 1, task: "fails" }).catch((error) => error.execution.error.exitCode),
-      await client.runSync(longhaul, { input: 1, task: "nope" }).catch((error) => error.problem.code),
+      (await client.runSync(longhaul, { input: [1, "ö"], job: "echo" })).result,
+      await client.runSync(longhaul, { input: 1, job: "fails" }).catch((error) => error.execution.error.exitCode),
+      await client.runSync(longhaul, { input: 1, job: "nope" }).catch((error) => error.problem.code),
     ])(client.createLonghaul({ baseUrl: ${JSON.stringify(base())} }))`);
     assert.deepEqual(results, [[1, "ö"], 3, "invalid-body"]);
     await page.close();

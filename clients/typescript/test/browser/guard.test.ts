@@ -45,11 +45,11 @@ const lambda = (path: string) => fetch(`${stack.aws}/2015-03-31${path}`, { heade
 const marker = (name: string) => join(scratch, name);
 const execution = async (id: string) => (await fetch(`${stack.api}/executions/${id}`)).json() as Promise<{ status: string; done: boolean }>;
 
-async function start(task: string): Promise<string> {
+async function start(job: string): Promise<string> {
   const answer = await fetch(`${stack.api}/executions/sync`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ task, input: null }),
+    body: JSON.stringify({ job, input: null }),
   });
   assert.equal(answer.status, 202);
   return ((await answer.json()) as { executionId: string }).executionId;
@@ -85,7 +85,7 @@ async function listeners(pid: number): Promise<string[]> {
 before(async () => {
   scratch = await mkdtemp(join(tmpdir(), "longhaul-guard-"));
   other = await elsewhere();
-  stack = await Stack.start("--task", "long=sleep 600");
+  stack = await Stack.start("--job", "long=sleep 600");
   running = await start("long");
   finished = await start("echo");
   await eventually("the job runs", async () => ((await execution(running)).status === "RUNNING" ? true : undefined));
@@ -142,7 +142,7 @@ function wishes(base: string, name: string): Attempt[] {
 const changes = (base: string): Attempt[] => [
   { url: `${base}/executions/${running}/cancel` },
   { url: `${base}/executions/${finished}/rerun` },
-  { url: `${base}/executions/sync`, body: JSON.stringify({ task: "echo", input: "a page" }) },
+  { url: `${base}/executions/sync`, body: JSON.stringify({ job: "echo", input: "a page" }) },
 ];
 
 /** Sends each in every way that a page has; the answers that it could read. */

@@ -31,7 +31,7 @@ pub(super) fn filter(parameters: &mut Parameters) -> Result<Filter, Problem> {
     Ok(Filter {
         status: parameters.choice("status", &STATUSES)?,
         pattern: parameters.choice("pattern", &PATTERNS)?,
-        task: parameters.take("task", "the name of a job", text)?,
+        job: parameters.take("job", "the name of a job", text)?,
         tag: parameters.take("tag", "a tag's key, or key=value", tag)?,
         created_after: parameters.time("createdAfter")?,
         created_before: parameters.time("createdBefore")?,
@@ -49,7 +49,7 @@ struct List<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pattern: Option<Pattern>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<&'a str>,
+    job: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<(&'a str, Option<&'a str>)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,12 +61,12 @@ struct List<'a> {
 /// The list that a page token belongs to, as JSON.
 pub(super) fn named(owner: &Owner, filter: &Filter) -> String {
     // Every field is named, so a new one cannot be left out.
-    let Filter { status, pattern, task, tag, created_after, created_before } = filter;
+    let Filter { status, pattern, job, tag, created_after, created_before } = filter;
     let list = List {
         owner,
         status: *status,
         pattern: *pattern,
-        task: task.as_deref(),
+        job: job.as_deref(),
         tag: tag.as_ref().map(|(key, value)| (key.as_str(), value.as_deref())),
         created_after: *created_after,
         created_before: *created_before,
@@ -82,14 +82,14 @@ fn named_before(owner: &Owner, filter: &Filter) -> [String; 2] {
     struct Filter<'a> {
         status: Option<Status>,
         pattern: Option<Pattern>,
-        task: &'a Option<String>,
+        job: &'a Option<String>,
         tag: &'a Option<(String, Option<String>)>,
         created_after: Option<Timestamp>,
         created_before: Option<Timestamp>,
     }
-    let domain::listing::Filter { status, pattern, task, tag, created_after, created_before } = filter;
+    let domain::listing::Filter { status, pattern, job, tag, created_after, created_before } = filter;
     let (created_after, created_before) = (*created_after, *created_before);
-    let filter = Filter { status: *status, pattern: *pattern, task, tag, created_after, created_before };
+    let filter = Filter { status: *status, pattern: *pattern, job, tag, created_after, created_before };
     [owner.to_string(), format!("{filter:?}")]
 }
 
@@ -137,14 +137,14 @@ mod tests {
         );
         let all = Filter {
             pattern: Some(Pattern::Callback),
-            task: Some("demo".into()),
+            job: Some("demo".into()),
             tag: Some(("team".into(), Some("blue".into()))),
             created_before: Some(Timestamp::UNIX_EPOCH),
             ..Filter::default()
         };
         assert_eq!(
             named(&owner, &all),
-            r#"{"owner":"ada","pattern":"callback","task":"demo","tag":["team","blue"],"createdBefore":"1970-01-01T00:00:00Z"}"#
+            r#"{"owner":"ada","pattern":"callback","job":"demo","tag":["team","blue"],"createdBefore":"1970-01-01T00:00:00Z"}"#
         );
         assert_eq!(written(&place), "1772442000000#e1");
         assert_eq!(read("1772442000000#e1").unwrap(), place);
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_token_of_the_version_before_is_followed() {
         let (owner, filter, place) = some();
-        let text = "Filter { status: Some(Failed), pattern: None, task: None, tag: Some((\"team\", None)), \
+        let text = "Filter { status: Some(Failed), pattern: None, job: None, tag: Some((\"team\", None)), \
                     created_after: Some(1970-01-01T00:00:00Z), created_before: None }";
         assert_eq!(named_before(&owner, &filter), ["ada", text]);
         let token = page_token::seal(&["ada", text], "1772442000000#e1");

@@ -28,7 +28,7 @@ pub(crate) struct NewExecution {
     pub(crate) input: Json,
     /// Name of the job, one of those that this installation has; the demonstration job if absent.
     #[schema(example = "demo")]
-    task: Option<String>,
+    job: Option<String>,
     /// How long it may take, in seconds from now, at most a year. If absent, the job's catalog entry decides, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
@@ -77,13 +77,13 @@ impl NewExecution {
         if input.is_none() && !no_object {
             errors.push(body.lacks("`input`; it is required, and may be null"));
         }
-        let task = body.optional("task").and_then(|name| object::read(&name, body.pointer("task"), "a string", errors));
+        let job = body.optional("job").and_then(|name| object::read(&name, body.pointer("job"), "a string", errors));
         let seconds = body.optional("timeoutSeconds");
         let timeout_seconds = seconds.and_then(|value| object::whole(&value, body.pointer("timeoutSeconds"), errors));
         let retry = body.optional("retry").and_then(|value| Retry::read(&value, &body.pointer("retry"), errors));
         let tags = body.optional("tags").map(|value| labels(&value, &body.pointer("tags"), errors)).unwrap_or_default();
         body.finish(errors);
-        Self { input: input.unwrap_or_else(Json::null), task, timeout_seconds, retry, tags }
+        Self { input: input.unwrap_or_else(Json::null), job, timeout_seconds, retry, tags }
     }
 
     /// Whether it has a timeout.
@@ -94,11 +94,11 @@ impl NewExecution {
     /// The request, with every default filled in. [`wrong`] checks whether it may be started.
     pub(crate) fn into_request(self, catalog: &Catalog) -> Request {
         let unsaid = Request::of(self.input);
-        let task = self.task.unwrap_or(unsaid.task);
+        let job = self.job.unwrap_or(unsaid.job);
         let timeout = self.timeout_seconds.map(Duration::from_secs);
-        let timeout = timeout.or_else(|| catalog.get(&task).map(Job::timeout)).unwrap_or(unsaid.timeout);
+        let timeout = timeout.or_else(|| catalog.get(&job).map(Job::timeout)).unwrap_or(unsaid.timeout);
         let max_attempts = self.retry.map_or(unsaid.max_attempts, |retry| retry.max_attempts);
-        Request { input: unsaid.input, task, timeout, max_attempts, tags: self.tags }
+        Request { input: unsaid.input, job, timeout, max_attempts, tags: self.tags }
     }
 }
 
@@ -133,11 +133,11 @@ pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
     };
     let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
     let known = offered(catalog);
-    if !known.contains(&request.task.as_str()) {
+    if !known.contains(&request.job.as_str()) {
         let meant =
-            hint::meant(&request.task, &known).map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
+            hint::meant(&request.job, &known).map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
         let detail = format!("is not one of: {}{meant}", known.join(", "));
-        errors.push(FieldError { pointer: "/task".into(), detail, rule: "unknown-task" });
+        errors.push(FieldError { pointer: "/job".into(), detail, rule: "unknown-job" });
     }
     errors
 }

@@ -22,7 +22,7 @@ pub(crate) struct Validated {
     pattern: PatternView,
     /// Name of the job.
     #[schema(example = "demo")]
-    task: String,
+    job: String,
     /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
@@ -47,7 +47,7 @@ impl Validated {
         let Wanted { execution: wanted, keyed, .. } = wanted;
         Ok(Self {
             pattern: PatternView::of(wanted.pattern),
-            task: wanted.request.task,
+            job: wanted.request.job,
             input: wanted.request.input,
             timeout_seconds: wanted.request.timeout.as_secs(),
             retry: Retry { max_attempts: wanted.request.max_attempts },

@@ -35,7 +35,7 @@ pub(super) struct Item {
     pattern: Known<Pattern>,
     status: Known<Status>,
     owner: Owner,
-    task: String,
+    job: String,
     input: String,
     /// A hash of the request; derived, and kept for people who look at the table.
     fingerprint: String,
@@ -149,7 +149,7 @@ impl Item {
             pattern: Known::This(execution.pattern),
             status: Known::This(execution.status()),
             owner: execution.owner.clone(),
-            task: execution.request.task.clone(),
+            job: execution.request.job.clone(),
             input: execution.request.input.text().to_owned(),
             fingerprint: execution.request.fingerprint(execution.pattern),
             timeout_seconds: execution.request.timeout.as_secs(),
@@ -187,7 +187,7 @@ impl Item {
         let json = |text: &str| Json::parse(text).map_err(|_| damaged("its JSON text is not JSON"));
         let request = Request {
             input: json(&self.input)?,
-            task: self.task,
+            job: self.job,
             timeout: Duration::from_secs(self.timeout_seconds),
             max_attempts: self.max_attempts,
             tags: self.tags,

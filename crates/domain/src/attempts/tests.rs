@@ -46,7 +46,7 @@ fn outcomes() -> [(&'static str, Outcome); 11] {
         ("left its result unreadable", failed(ErrorKind::ResultUnreadable, None, Some(0))),
         ("was given up", failed(ErrorKind::WorkflowFailed, None, None)),
         ("was refused its task", failed(ErrorKind::TaskRefused, None, None)),
-        ("left the catalog", failed(ErrorKind::UnknownTask, None, None)),
+        ("left the catalog", failed(ErrorKind::UnknownJob, None, None)),
     ]
 }
 

@@ -13,7 +13,7 @@ fn summary(ms: i64, id: &str, status: Status) -> Summary {
         id: id.parse().unwrap(),
         pattern: Pattern::Sync,
         status,
-        task: "demo".into(),
+        job: "demo".into(),
         created_at: at(ms),
         attempt: None,
         max_attempts: 1,
@@ -78,8 +78,8 @@ fn a_filter_matches_what_it_names() {
         (Filter { status: Some(Status::Failed), ..all.clone() }, true),
         (Filter { status: Some(Status::Running), ..all.clone() }, false),
         (Filter { pattern: Some(Pattern::Callback), ..all.clone() }, false),
-        (Filter { task: Some("demo".into()), ..all.clone() }, true),
-        (Filter { task: Some("dem".into()), ..all.clone() }, false),
+        (Filter { job: Some("demo".into()), ..all.clone() }, true),
+        (Filter { job: Some("dem".into()), ..all.clone() }, false),
         (Filter { tag: tag("team", None), ..all.clone() }, true),
         (Filter { tag: tag("team", Some("blue")), ..all.clone() }, true),
         (Filter { tag: tag("team", Some("red")), ..all.clone() }, false),
@@ -106,7 +106,7 @@ fn a_filter_by_time_alone_needs_no_search() {
     for filter in [
         Filter { status: Some(Status::Failed), ..all.clone() },
         Filter { pattern: Some(Pattern::Sync), ..all.clone() },
-        Filter { task: Some("demo".into()), ..all.clone() },
+        Filter { job: Some("demo".into()), ..all.clone() },
         Filter { tag: Some(("team".into(), None)), ..all.clone() },
     ] {
         assert!(filter.looks_for_something(), "{filter:?}");

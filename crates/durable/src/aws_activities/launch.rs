@@ -68,7 +68,7 @@ mod tests {
     fn execution(input: &str, pattern: Pattern) -> Execution {
         let request = Request {
             input: Json::parse(input).unwrap(),
-            task: "demo".into(),
+            job: "demo".into(),
             timeout: Duration::from_mins(1),
             max_attempts: 1,
             tags: BTreeMap::new(),

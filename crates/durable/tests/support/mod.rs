@@ -122,7 +122,7 @@ impl FakeActivities {
     pub(crate) fn new(pattern: Pattern, script: Script, fault: Fault) -> Self {
         let request = Request {
             input: Json::null(),
-            task: "demo".into(),
+            job: "demo".into(),
             timeout: Duration::from_hours(1),
             max_attempts: script.max_attempts,
             tags: BTreeMap::new(),

@@ -14,7 +14,7 @@ fn at(second: i64) -> Timestamp {
 fn pending(pattern: Pattern) -> Execution {
     let request = Request {
         input: Json::null(),
-        task: "demo".into(),
+        job: "demo".into(),
         timeout: Duration::from_hours(24),
         max_attempts: 1,
         tags: BTreeMap::new(),

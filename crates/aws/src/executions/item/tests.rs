@@ -7,7 +7,7 @@ use super::*;
 
 type Attributes = std::collections::HashMap<String, AttributeValue>;
 
-/// This many milliseconds after a whole second.
+/// Milliseconds after a whole second.
 type Fraction = i64;
 
 fn at(second: i64, fraction: Fraction) -> Timestamp {
@@ -26,7 +26,7 @@ fn log(container: &str) -> JobLog {
 fn pending(fraction: Fraction) -> Execution {
     let request = Request {
         input: Json::parse(r#"{"b":1.10,"a":[12345678901234567890123]}"#).unwrap(),
-        task: "demo".into(),
+        job: "demo".into(),
         timeout: Duration::from_mins(1),
         max_attempts: 2,
         tags: BTreeMap::from([("team".into(), "blue".into())]),
@@ -228,7 +228,7 @@ fn the_largest_execution_fits_into_an_item() {
         input: json(
             limits::INPUT_BYTES - tags.iter().map(|(key, value): &(String, _)| key.len() + value.len()).sum::<usize>(),
         ),
-        task: "x".repeat(limits::TASK_NAME_CHARS),
+        job: "x".repeat(limits::JOB_NAME_CHARS),
         timeout: limits::TIMEOUT,
         max_attempts: limits::ATTEMPTS,
         tags: tags.into_iter().collect(),
