@@ -172,7 +172,7 @@ fn the_worker_s_own_log_is_not_a_result() {
 }
 
 #[test]
-fn the_exit_code_is_the_command_s() {
+fn the_exit_code_is_that_of_the_command() {
     assert_eq!(end(shell("echo no disk >&2; exit 3")).status.code(), Some(3));
     assert_eq!(end(shell("kill -KILL $$")).status.code(), Some(137));
     for (command, code) in [("/no/such/command", 127), ("/etc/passwd", 126), ("/", 126)] {
@@ -219,7 +219,7 @@ fn an_environment_that_is_not_unicode_is_passed_on() {
 }
 
 #[test]
-fn signals_are_passed_on() {
+fn sigterm_and_sigint_are_forwarded() {
     for (sent, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT")] {
         let script = format!("trap 'echo got {name}; exit 7' {name}; echo up; while :; do sleep 0.05; done");
         let mut child = shell(&script).spawn().unwrap();
@@ -372,7 +372,7 @@ fn a_program_that_ignores_sigterm_is_killed_within_the_stop_timeout() {
 }
 
 #[test]
-fn every_signal_is_passed_on() {
+fn every_signal_is_forwarded() {
     for (sent, name) in [
         (Signal::HUP, "HUP"),
         (Signal::QUIT, "QUIT"),
@@ -441,7 +441,7 @@ fn the_result_file_is_printed_if_the_outcome_is_not_recorded() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_starts_nothing() {
+fn after_the_deadline_no_command_is_started() {
     let mut worker = shell("echo ran");
     worker.env("EXECUTION_DEADLINE", in_seconds(0));
     let done = end(worker);

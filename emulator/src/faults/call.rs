@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_told_by_its_protocol() {
+    fn the_operation_of_a_call_is_read_from_its_protocol() {
         let target = |target| call("POST", "/", Some(target)).unwrap();
         assert_eq!(target("DynamoDB_20120810.PutItem"), "dynamodb:PutItem");
         assert_eq!(target("AmazonEC2ContainerServiceV20141113.RunTask"), "ecs:RunTask");

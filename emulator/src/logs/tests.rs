@@ -73,7 +73,7 @@ async fn a_stream_is_read_backward_from_its_end() {
 }
 
 #[tokio::test]
-async fn an_answer_is_bounded_in_bytes_and_in_time() {
+async fn a_page_is_limited_in_bytes_and_in_time() {
     let service = Service::new();
     let at = |ms| Timestamp::from_millisecond(ms).unwrap();
     let lines: Vec<_> = (0..6).map(|ms| (at(ms), "x".repeat(250_000))).collect();
@@ -85,7 +85,7 @@ async fn an_answer_is_bounded_in_bytes_and_in_time() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_to_be_missing() {
+async fn missing_groups_and_streams_are_reported() {
     let service = Service::new();
     service.logs.append("g", "s", &[]).unwrap();
     for (group, stream) in [("g", "other"), ("other", "s")] {
@@ -126,7 +126,7 @@ async fn streams_are_searched_together_page_by_page() {
 }
 
 #[tokio::test]
-async fn events_are_put_by_the_api() {
+async fn events_can_be_put_with_the_api() {
     let service = Service::new();
     let stream = json!({ "logGroupName": "/made/by-hand", "logStreamName": "s" });
     assert_eq!(service.ask("CreateLogStream", stream.clone()).await.unwrap_err().code, "ResourceNotFoundException");
@@ -178,7 +178,7 @@ async fn groups_and_streams_are_listed() {
 }
 
 #[tokio::test]
-async fn a_copy_ends_at_its_cutoff_with_all_that_was_read() {
+async fn a_copy_ends_at_its_cutoff_with_everything_read_so_far() {
     let service = Service::new();
     let writer = LogWriter::open(service.logs.clone(), "g", "s");
     let (ours, mut theirs) = tokio::io::duplex(1024);
