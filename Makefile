@@ -47,7 +47,7 @@ deny: ## Check licences and sources of dependencies
 	cargo deny --log-level error check bans licenses sources
 
 .PHONY: rust
-rust: $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Run the Rust tests, including end to end
+rust: $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq ## Run the Rust tests, including end to end
 	cargo build --workspace --bins
 	$(CARGO_TEST) --workspace
 	cargo test --quiet --workspace --doc
@@ -125,10 +125,15 @@ $(FUZZ)/.made: tests/fuzz/requirements.txt
 	$(FUZZ)/bin/pip install --quiet --requirement $<
 	touch $@
 
+# What examples/node uses.
+.PHONY: client-built
+client-built: $(CLIENT)/node_modules/.made
+	cd $(CLIENT) && npm run --silent build
+
 .PHONY: client-tests-built
-client-tests-built: $(CLIENT)/node_modules/.made
+client-tests-built: client-built
 	cargo build --quiet
-	cd $(CLIENT) && npm run --silent build && npm run --silent build-tests
+	cd $(CLIENT) && npm run --silent build-tests
 
 $(CLIENT)/node_modules/.made: $(CLIENT)/package-lock.json
 	cd $(CLIENT) && npm ci --silent
@@ -145,6 +150,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 /usr/bin/valgrind:
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends valgrind
+
+# What examples/shell uses.
+/usr/bin/jq:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends jq
 
 /usr/bin/chromium:
 	$(SUDO) apt-get update --quiet --quiet
@@ -181,7 +191,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 
 # Slow: both prerequisites compile everything for release. What `make test` explores is not explored again.
 .PHONY: ship-test
-ship-test: sam-build image-test $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Build what is deployed, and run it
+ship-test: sam-build image-test $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq ## Build what is deployed, and run it
 	cargo build --workspace --bins
 	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e -- --skip soak:: --skip sweep:: --skip year::
 
