@@ -21,7 +21,7 @@ run: ## Start everything on this machine
 	cargo run
 
 .PHONY: test
-test: format words lint docs deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
+test: format words lint docs book deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
 
 .PHONY: format
 format: ## Check the formatting
@@ -40,6 +40,18 @@ lint: ## Run clippy; a warning fails
 .PHONY: docs
 docs: ## Build the documentation; a warning fails
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
+
+BOOK := target/venv-book
+
+.PHONY: book
+book: $(BOOK)/.made ## Build the documentation as a book, and check all links in the documents
+	$(BOOK)/bin/mdbook build
+	$(BOOK)/bin/python tests/book/links.py
+
+$(BOOK)/.made: tests/book/requirements.txt
+	python3 -m venv $(BOOK)
+	$(BOOK)/bin/pip install --quiet --requirement $<
+	touch $@
 
 .PHONY: deny
 deny: ## Check licences and sources of dependencies
