@@ -1,0 +1,399 @@
+//! The activities of the workflows, implemented with AWS.
+
+mod launch;
+
+use aws::{
+    CallFailed, Cause, Connection, Created, Executions, Outcomes, Phase, RunError, Seen, StoredStart, Tasks, clock,
+};
+use domain::{
+    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict,
+    collect::{Patience, StoppedTask},
+    judge,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    config::Config,
+};
+
+/// The activities of the workflows, implemented with AWS.
+#[derive(Debug, Clone)]
+pub struct World {
+    executions: Executions,
+    tasks: Tasks,
+    outcomes: Outcomes,
+    config: Config,
+}
+
+impl World {
+    /// The world that a configuration describes.
+    #[must_use]
+    pub fn new(connection: &Connection, config: Config) -> Self {
+        Self {
+            executions: Executions::new(connection, &config.table),
+            tasks: Tasks::new(connection, &config.cluster, config.network.clone()),
+            outcomes: Outcomes::new(connection, &config.table),
+            config,
+        }
+    }
+
+    async fn read(&self, id: &ExecutionId) -> Result<Execution, EffectFailed> {
+        let found = self.executions.get(id).await?;
+        found.ok_or_else(|| EffectFailed::lasting(format!("there is no execution {id}")))
+    }
+
+    async fn advance(&self, id: &ExecutionId, event: &Event) -> Result<Execution, EffectFailed> {
+        Ok(self.executions.advance(id, event, clock::now()).await?)
+    }
+
+    /// The execution that a function was invoked for: stored by the API, or created here if the function was invoked directly.
+    async fn called_for(
+        &self,
+        input: &Json,
+        pattern: Pattern,
+        durable_execution_arn: &str,
+    ) -> Result<(Execution, Attempt), EffectFailed> {
+        let name = name_of(durable_execution_arn);
+        if let Ok(start) = serde_json::from_str::<StoredStart>(input.text()) {
+            let id = start.execution_id();
+            if start.name() != name {
+                // Two durable executions for one attempt would be two workflows for it.
+                return Err(EffectFailed::lasting(format!(
+                    "execution {id} can only be driven by a durable execution of the same name"
+                )));
+            }
+            let execution = self.read(id).await?;
+            if execution.pattern != pattern {
+                let why = format!("execution {id} is a {} execution, this is {pattern}", execution.pattern);
+                return Err(EffectFailed::lasting(why));
+            }
+            return Ok((execution, start.attempt()));
+        }
+        let mut request = Request::of(input.clone());
+        if let Some(job) = self.config.catalog.get(&request.job) {
+            request.timeout = job.timeout();
+        }
+        if let Some(wrong) = request.violations().first() {
+            return Err(EffectFailed::lasting(format!("{} {}", wrong.pointer, wrong.detail)));
+        }
+        let now = clock::now();
+        let name = name.parse().map_err(EffectFailed::lasting)?;
+        let new = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
+        // Its durable execution is noted from the start, so that nothing else starts it under its name.
+        let wanted =
+            new.after(&self.began(&new, durable_execution_arn), now).map_err(EffectFailed::lasting)?.unwrap_or(new);
+        match self.executions.create(&wanted, now).await? {
+            Created::New(made) => Ok((*made, Attempt::FIRST)),
+            // This step ran before.
+            // With another version of the catalog, it may have got another timeout.
+            Created::Existing(seen)
+                if seen.pattern == pattern
+                    && seen.request.differences(&wanted.request).into_iter().all(|name| name == "timeoutSeconds") =>
+            {
+                Ok((*seen, Attempt::FIRST))
+            }
+            Created::Existing(seen) => {
+                Err(EffectFailed::lasting(format!("another execution is named {} already", seen.id)))
+            }
+        }
+    }
+
+    /// The event that a durable execution has begun to drive an execution. Its tasks print to the log that its own version of the
+    /// catalog names.
+    fn began(&self, execution: &Execution, durable_execution_arn: &str) -> Event {
+        let job = self.config.catalog.get(&execution.request.job);
+        let log = job.map(|job| job.log(&self.config.log_group));
+        Event::WorkflowStarted { durable_execution_arn: durable_execution_arn.to_owned(), log }
+    }
+
+    /// The task of an attempt, if it is running.
+    async fn running(&self, id: &ExecutionId, attempt: Attempt) -> Result<Option<String>, CallFailed> {
+        Ok(launch::task_of_attempt(&self.tasks.started_by(id.as_str()).await?, attempt))
+    }
+
+    /// The task of an attempt, if it is running or has recently stopped.
+    async fn started_before(&self, execution: &Execution, attempt: Attempt) -> Result<Option<String>, CallFailed> {
+        let running = self.running(&execution.id, attempt).await?;
+        let (None, Some(job)) = (&running, self.config.catalog.get(&execution.request.job)) else {
+            return Ok(running);
+        };
+        Ok(launch::task_of_attempt(&self.tasks.stopped_of(execution.id.as_str(), job).await?, attempt))
+    }
+
+    /// AWS denied the start of a task, so nothing is running. The start is retried for minutes. Each wait is recorded before it
+    /// begins, so that a cancel does not have to wait for its end.
+    async fn denied(&self, execution: &Execution, attempt: Attempt, why: CallFailed) -> Result<Started, EffectFailed> {
+        let now = clock::now();
+        let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask)).unwrap_or(SignedDuration::MAX);
+        if execution.denied_since(attempt).is_some_and(|since| now.duration_since(since) >= patience) {
+            return Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, told(&why), now)));
+        }
+        let wait = execution.wait_for_permission(attempt, now);
+        let event = Event::StartDenied { attempt, why: told(&why), until: now.checked_add(wait).unwrap_or(now) };
+        let execution = self.advance(&execution.id, &event).await?;
+        match execution.ending_without_task(clock::now()) {
+            Some(ending) => Ok(Started::Not(ending)),
+            None => Err(EffectFailed::from(why).again_in(wait)),
+        }
+    }
+
+    async fn look(&self, id: &ExecutionId, task_arn: &str, callback_id: &str, ask: bool) -> Result<Look, EffectFailed> {
+        let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
+        let now = clock::now();
+        if execution.told_of(task_arn).is_some() {
+            return Ok(Look::Stopped);
+        }
+        let unwanted = judge::reason_to_stop(&execution, now);
+        if unwanted.is_none() && !ask {
+            return Ok(Look::Running { seconds_left: seconds_left(&execution, now) });
+        }
+        match self.tasks.describe(task_arn).await? {
+            Seen::Task(task) if task.stopped => return Ok(Look::Stopped),
+            Seen::Missing if execution.state.run().is_none_or(|run| judge::is_forgotten(run, now)) => {
+                return Ok(Look::Stopped);
+            }
+            Seen::Task(_) | Seen::Missing => {}
+        }
+        if let Some(reason) = unwanted {
+            tracing::info!(executionId = %id, reason, "stopping the task");
+            self.tasks.stop(task_arn, reason).await?;
+            return Ok(Look::Stopping);
+        }
+        Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
+    }
+
+    /// The outcome of an execution whose workflow cannot continue.
+    async fn ending_without_workflow(&self, id: &ExecutionId, why: &str) -> Ending {
+        match self.read(id).await {
+            Ok(execution) => execution.ending_without_workflow(why, clock::now()),
+            Err(_) => Ending::failed(ErrorKind::WorkflowFailed, why, clock::now()),
+        }
+    }
+}
+
+impl Activities for World {
+    async fn accept(
+        &self,
+        input: &Json,
+        pattern: Pattern,
+        durable_execution_arn: &str,
+    ) -> Result<Accepted, EffectFailed> {
+        let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
+        let event = self.began(&execution, durable_execution_arn);
+        let execution = self.executions.advance_seen(execution, &event, clock::now()).await?;
+        tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
+        if execution.status().is_final() {
+            return Ok(Accepted::Over(finished(execution)));
+        }
+        let wait = || execution.until_deadline(domain::backoff_before(attempt), clock::now()).as_secs();
+        let backoff = (attempt != Attempt::FIRST).then(wait);
+        Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt, backoff }))
+    }
+
+    /// If the function crashes before `RunTask`, the step runs again. If it crashes after it, or the reply is lost, the same client
+    /// token returns the same task. If it is retried much later, `ListTasks` finds the task.
+    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, EffectFailed> {
+        let execution = self.read(id).await?;
+        // This step ran before, and the worker in its task recorded the start. ECS may have forgotten the token and the task.
+        if let Some(run) = execution.run_of(attempt) {
+            return Ok(Started::Task(run.task_arn.clone()));
+        }
+        if let Some(ending) = execution.ending_without_task(clock::now()) {
+            // This step may have run before. Its task may be running, or may have ended since; then its outcome counts.
+            return match self.started_before(&execution, attempt).await {
+                Ok(started) => Ok(started.map_or(Started::Not(ending), Started::Task)),
+                Err(why) if worth_another_try(&why, tried, None, clock::now()) => Err(EffectFailed::passing(why)),
+                Err(why) => {
+                    // It is known that the task is not needed. A task that may still be running is looked for after an end without
+                    // an exit code.
+                    tracing::warn!(executionId = %id, error = %why, "cannot look for a task that was started before");
+                    Ok(Started::Not(ending))
+                }
+            };
+        }
+        // This step ran before, and crashed between recording its wait and waiting.
+        if let Some(wait) = execution.still_waits(attempt, clock::now()) {
+            return Err(EffectFailed::passing("waiting for capacity").again_in(wait));
+        }
+        let waited_until = execution.waited_for_capacity(attempt);
+        // Decided here, so the step's retry strategy must not see it as a denial.
+        let again_or_refused = |why: CallFailed| {
+            if worth_another_try(&why, tried, waited_until, clock::now()) {
+                return Err(EffectFailed::passing(why));
+            }
+            Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, told(&why), clock::now())))
+        };
+        let failed = |kind: ErrorKind, why: String| Ok(Started::Not(Ending::failed(kind, why, clock::now())));
+        if tried != Try::First && !execution.token_is_alive(attempt, clock::now()) {
+            match self.running(id, attempt).await {
+                Ok(Some(arn)) => return Ok(Started::Task(arn)),
+                Ok(None) => {}
+                Err(why) => return again_or_refused(why),
+            }
+        }
+        let Some(job) = self.config.catalog.get(&execution.request.job) else {
+            return failed(ErrorKind::UnknownJob, format!("there is no job named {}", execution.request.job));
+        };
+        let new = launch::task_for(&execution, job, attempt, self.executions.table());
+        match self.tasks.run(&new).await {
+            Ok(arn) => {
+                tracing::info!(executionId = %id, %attempt, taskArn = arn, "started a task");
+                Ok(Started::Task(arn))
+            }
+            // The same attempt already used the token, with another configuration. That task is the attempt's.
+            Err(RunError::Taken(Some(arn))) => Ok(Started::Task(arn)),
+            Err(why @ RunError::Taken(None)) => match self.started_before(&execution, attempt).await {
+                Ok(Some(arn)) => Ok(Started::Task(arn)),
+                // ECS does not show it yet.
+                Ok(None) if tried != Try::Last => Err(EffectFailed::passing(why)),
+                Ok(None) => failed(ErrorKind::TaskRefused, why.to_string()),
+                Err(why) => again_or_refused(why),
+            },
+            Err(why @ RunError::Refused(_)) => failed(ErrorKind::TaskRefused, why.to_string()),
+            Err(RunError::Call(why)) if why.cause == Cause::Denied => self.denied(&execution, attempt, why).await,
+            Err(RunError::Call(why)) => again_or_refused(why),
+            // Retried until the deadline. Each wait is recorded before it begins, so that a cancel does not have to wait for its end.
+            Err(RunError::Busy(why)) => {
+                let now = clock::now();
+                let wait = execution.wait_for_capacity(attempt, now);
+                let until = now.checked_add(wait).unwrap_or(now);
+                let execution = self.advance(id, &Event::NoCapacity { attempt, why: why.clone(), until }).await?;
+                match execution.ending_without_task(clock::now()) {
+                    Some(ending) => Ok(Started::Not(ending)),
+                    None => Err(EffectFailed::passing(RunError::Busy(why)).again_in(wait)),
+                }
+            }
+        }
+    }
+
+    async fn record_task(&self, id: &ExecutionId, attempt: Attempt, task_arn: &str) -> Result<Recorded, EffectFailed> {
+        let event = Event::TaskStarted { attempt, task_arn: task_arn.to_owned() };
+        let execution = self.advance(id, &event).await?;
+        Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, clock::now()) })
+    }
+
+    async fn check_task(
+        &self,
+        id: &ExecutionId,
+        task_arn: &str,
+        callback_id: &str,
+        ask: bool,
+    ) -> Result<Look, EffectFailed> {
+        self.look(id, task_arn, callback_id, ask).await
+    }
+
+    async fn collect(
+        &self,
+        id: &ExecutionId,
+        task_arn: &str,
+        patience: Patience,
+    ) -> Result<Option<Ending>, EffectFailed> {
+        let execution = self.read(id).await?;
+        let task = match execution.told_of(task_arn) {
+            Some(told) => Some(Box::new(told.clone())),
+            None => match self.tasks.describe(task_arn).await? {
+                // ECS is eventually consistent: it may temporarily show an older state than before.
+                Seen::Task(task) if !task.stopped && patience == Patience::Late => {
+                    return Err(EffectFailed::passing("the task has not stopped"));
+                }
+                Seen::Task(task) if !task.stopped => return Ok(None),
+                Seen::Task(task) => Some(task),
+                Seen::Missing => None,
+            },
+        };
+        let stopped = StoppedTask { execution: &execution, arn: task_arn, described: task.as_deref() };
+        match self.outcomes.of(&stopped, patience).await? {
+            Some(outcome) => Ok(Some(outcome)),
+            None => Err(EffectFailed::passing("the task's log is not there yet")),
+        }
+    }
+
+    async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
+        let execution = self.read(id).await?;
+        let Next::Retry(retry) = execution.next(attempt, ending, clock::now()) else { return Ok(Again::Said(false)) };
+        let execution = self.executions.advance_seen(execution, &retry.failed, clock::now()).await?;
+        Ok(match execution.next(attempt, ending, clock::now()) {
+            Next::Retry(retry) if retry.wait < domain::backoff_before(retry.attempt) => {
+                Again::In { seconds: retry.wait.as_secs() }
+            }
+            Next::Retry(_) => Again::Said(true),
+            Next::Cancelled | Next::End => Again::Said(false),
+        })
+    }
+
+    async fn record(&self, id: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
+        let execution = self.advance(id, &Event::Ended(ending.clone())).await?;
+        tracing::info!(executionId = %id, status = %execution.status(), "recorded the outcome");
+        Ok(finished(execution))
+    }
+
+    async fn stop_task(&self, task_arn: &str) -> Result<(), EffectFailed> {
+        Ok(self.tasks.stop(task_arn, judge::CANCELLED).await?)
+    }
+
+    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Ending>) -> Result<Finished, EffectFailed> {
+        tracing::error!(executionId = %id, why, "giving up");
+        let ending = match known {
+            Some(known) => known.clone(),
+            None => self.ending_without_workflow(id, why).await,
+        };
+        // The outcome is recorded first, because AWS may be refusing to stop tasks. If the item no longer exists, the tasks are
+        // stopped all the same.
+        let recorded = self.record(id, &ending).await;
+        for task in self.tasks.started_by(id.as_str()).await? {
+            self.tasks.stop(&task.arn, "the workflow of the execution failed").await?;
+        }
+        recorded
+    }
+}
+
+/// The name of a durable execution: the execution's id, followed by the attempt if it is a later one. It is NAME in
+/// `…/durable-execution/NAME/ID`
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>).
+fn name_of(durable_execution_arn: &str) -> &str {
+    let name = durable_execution_arn.split("/durable-execution/").nth(1).and_then(|rest| rest.split('/').next());
+    name.unwrap_or_default()
+}
+
+/// Whether to retry the start of a task after a call that failed.
+///
+/// Attempts that waited for capacity count in `tried`, although they do not mean that retrying is futile. So after a wait for capacity,
+/// which ended at `waited_until`, the time since then decides.
+fn worth_another_try(why: &CallFailed, tried: Try, waited_until: Option<Timestamp>, now: Timestamp) -> bool {
+    match (why.cause, waited_until) {
+        (Cause::Rejected, _) => false,
+        (Cause::Denied, Some(until)) => {
+            let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask));
+            now.duration_since(until) < patience.unwrap_or(SignedDuration::MAX)
+        }
+        (Cause::Denied, None) => matches!(tried, Try::First | Try::Again),
+        (Cause::Throttled | Cause::Unavailable, Some(_)) => true,
+        (Cause::Throttled | Cause::Unavailable, None) => tried != Try::Last,
+    }
+}
+
+/// The error with AWS's message, which names the resource. For `RunTask`, the missing permission may also be `iam:PassRole`.
+fn told(why: &CallFailed) -> String {
+    let said = why.message.as_deref().unwrap_or_default();
+    if said.is_empty() { why.to_string() } else { format!("{why}: {said}") }
+}
+
+fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
+    u64::try_from(execution.deadline.duration_since(now).as_secs()).unwrap_or_default()
+}
+
+fn finished(execution: Execution) -> Finished {
+    let status = execution.status();
+    let task_arn = execution.state.run().map(|run| run.task_arn.clone());
+    let (result, error) = match execution.state {
+        State::Final { ending, .. } => match ending.verdict {
+            Verdict::Completed => (ending.result, None),
+            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
+                (ending.result, Some(error))
+            }
+        },
+        State::Pending | State::Running { .. } | State::Cancelling { .. } => (None, None),
+    };
+    Finished { execution_id: execution.id, status, result, error, task_arn }
+}

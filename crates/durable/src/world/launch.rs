@@ -1,0 +1,145 @@
+//! The parameters with which a task is started.
+
+use aws::{Job, NewTask, TaskOwner};
+use domain::{Attempt, Execution, Pattern, task::Task};
+
+/// The environment variable that has the task's attempt.
+const ATTEMPT: &str = "EXECUTION_ATTEMPT";
+
+/// Longest input that is passed to `RunTask`, in characters of a JSON string: it takes 8,192 characters of overrides in total. The
+/// worker reads a longer one from the item.
+const INLINE_INPUT: usize = 4_096;
+
+/// The task for an attempt. The same execution and attempt always give the same parameters, because ECS compares them when a start is
+/// repeated.
+pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt, table: &str) -> NewTask<'a> {
+    let mut environment = vec![
+        ("EXECUTION_ID".to_owned(), execution.id.to_string()),
+        (ATTEMPT.to_owned(), attempt.to_string()),
+        ("EXECUTION_DEADLINE".to_owned(), execution.deadline.to_string()),
+    ];
+    // Exactly those tasks that have a role for the table have its name in their environment.
+    let mut uses_table = false;
+    let input = execution.request.input.text();
+    if serde_json::to_string(input).is_ok_and(|quoted| quoted.len() <= INLINE_INPUT) {
+        environment.push(("EXECUTION_INPUT".to_owned(), input.to_owned()));
+    } else {
+        environment.push(("INPUT_TABLE".to_owned(), table.to_owned()));
+        uses_table = true;
+    }
+    match execution.pattern {
+        Pattern::Sync => {}
+        // The worker in the task records the outcome.
+        Pattern::Callback => {
+            environment.push(("EXECUTIONS_TABLE".to_owned(), table.to_owned()));
+            uses_table = true;
+        }
+    }
+    // The workflow or the reconciler reads the worker's report when it records the outcome. The task needs no role for the table's
+    // items for this, only permission to write reports.
+    if let Some(key) = execution.report_key(attempt) {
+        environment.push(("REPORT_TABLE".to_owned(), table.to_owned()));
+        environment.push(("REPORT_KEY".to_owned(), key));
+    }
+    NewTask {
+        job,
+        owner: TaskOwner { started_by: execution.id.to_string(), client_token: execution.id.client_token(attempt) },
+        environment,
+        role: if uses_table { job.table_role.clone() } else { None },
+        tags: execution.request.tags.clone(),
+    }
+}
+
+/// The task of `attempt`, among the tasks that an execution started.
+pub(super) fn task_of_attempt(tasks: &[Task], attempt: Attempt) -> Option<String> {
+    let works_on_it =
+        |task: &&Task| task.environment.iter().any(|(name, value)| name == ATTEMPT && *value == attempt.to_string());
+    tasks.iter().find(works_on_it).map(|task| task.arn.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use domain::{Json, Owner, Request};
+
+    use super::*;
+
+    fn execution(input: &str, pattern: Pattern) -> Execution {
+        let request = Request {
+            input: Json::parse(input).unwrap(),
+            job: "demo".into(),
+            timeout: Duration::from_mins(1),
+            max_attempts: 1,
+            tags: BTreeMap::new(),
+        };
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let new = Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, now);
+        Execution { creation: Some("0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77".to_owned()), ..new }
+    }
+
+    const LARGE: usize = INLINE_INPUT + 1;
+
+    #[test]
+    fn only_a_task_that_uses_the_table_gets_the_role_for_it() {
+        let small = r#"{"a":1}"#.to_owned();
+        let large = format!("\"{}\"", "x".repeat(LARGE));
+        let cases = [
+            (&small, Pattern::Sync, false),
+            (&large, Pattern::Sync, true),
+            (&small, Pattern::Callback, true),
+            (&large, Pattern::Callback, true),
+        ];
+        let with: Job = serde_json::from_str(r#"{"taskDefinition":"demo","tableRole":"arn:role"}"#).unwrap();
+        let without: Job = serde_json::from_str(r#"{"taskDefinition":"demo"}"#).unwrap();
+        for (input, pattern, uses_table) in cases {
+            let execution = execution(input, pattern);
+            let task = task_for(&execution, &with, Attempt::FIRST, "table");
+            assert_eq!(task.role.as_deref(), uses_table.then_some("arn:role"), "{pattern:?}, {} bytes", input.len());
+            let names_table = |(name, value): &(String, String)| name != "REPORT_TABLE" && value == "table";
+            assert_eq!(task.environment.iter().any(names_table), uses_table);
+            assert_eq!(task_for(&execution, &without, Attempt::FIRST, "table").role, None);
+        }
+    }
+
+    fn environment(input: &str, pattern: Pattern) -> Vec<(String, String)> {
+        let job: Job = serde_json::from_str(r#"{"taskDefinition":"demo"}"#).unwrap();
+        task_for(&execution(input, pattern), &job, Attempt::FIRST, "table").environment
+    }
+
+    #[test]
+    fn a_small_input_travels_along_and_a_large_one_is_fetched() {
+        let small = environment(r#"{"a":1}"#, Pattern::Sync);
+        assert!(small.contains(&("EXECUTION_INPUT".into(), r#"{"a":1}"#.into())));
+        // 2,100 quotes are 4,200 characters once they are quoted.
+        let large = environment(&format!("\"{}\"", "\\\"".repeat(2_100)), Pattern::Sync);
+        assert!(large.contains(&("INPUT_TABLE".into(), "table".into())));
+        assert!(!large.iter().any(|(name, _)| name == "EXECUTION_INPUT"));
+    }
+
+    #[test]
+    fn only_a_callback_execution_reports_for_itself() {
+        let reports = |pattern| environment("1", pattern).contains(&("EXECUTIONS_TABLE".into(), "table".into()));
+        assert!(reports(Pattern::Callback) && !reports(Pattern::Sync));
+    }
+
+    /// ECS refuses a repeated start with other parameters, so old and new versions of the workflow must name the same key.
+    #[test]
+    fn every_attempt_has_a_place_for_its_report() {
+        let key = |attempt| {
+            let (execution, job) =
+                (execution("1", Pattern::Sync), serde_json::from_str(r#"{"taskDefinition":"demo"}"#));
+            let environment = task_for(&execution, &job.unwrap(), attempt, "table").environment;
+            environment.into_iter().find(|(name, _)| name == "REPORT_KEY").unwrap().1
+        };
+        assert_eq!(key(Attempt::FIRST), "report/0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77/1");
+        assert_eq!(key(Attempt::FIRST.next()), "report/0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77/2");
+    }
+
+    #[test]
+    fn the_largest_overrides_fit_ecs() {
+        let input = format!("\"{}\"", "x".repeat(INLINE_INPUT - 6));
+        let all = serde_json::to_string(&environment(&input, Pattern::Callback)).unwrap();
+        assert!(all.contains("EXECUTION_INPUT") && all.len() < 8_192 - 1_024, "{}", all.len());
+    }
+}

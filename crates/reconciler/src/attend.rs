@@ -1,0 +1,294 @@
+//! Carries out the deeds for an execution.
+//!
+//! An execution may change between being read and being acted on. A deed that was right when the execution was read is idempotent, and
+//! harmless if the execution has changed since. An outcome that is inferred from the execution's state is recorded only if the
+//! execution has not changed.
+
+use std::time::Duration;
+
+use aws::{
+    AdvanceError, Cause, Connection, Executions, Outcomes, Phase, Seen, StartError, Tasks, WakeUp, WorkflowStatus,
+    Workflows, clock,
+};
+use domain::{
+    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Run, Verdict,
+    collect::{Patience, StoppedTask},
+    judge,
+    task::Task,
+};
+use lambda_runtime::Error;
+
+use crate::{
+    config::Config,
+    deeds::{Deed, Occasion, deeds},
+    lane::Question,
+};
+
+/// AWS keeps a durable execution for at least a day after its end
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>).
+const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// How long after a task's end its log may still be empty because CloudWatch is behind. Most tasks that a sweep finds stopped
+/// earlier, so it does not wait for their logs: there may be thousands of them.
+const LOG_IS_LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
+/// Repairs executions.
+#[derive(Debug)]
+pub(crate) struct Attendant {
+    pub(crate) executions: Executions,
+    workflows: Workflows,
+    pub(crate) tasks: Tasks,
+    outcomes: Outcomes,
+}
+
+impl Attendant {
+    pub(crate) fn new(connection: &Connection, config: &Config) -> Self {
+        Self {
+            executions: Executions::new(connection, &config.table),
+            workflows: Workflows::new(connection, &config.sync_function, &config.callback_function),
+            tasks: Tasks::new(connection, &config.cluster, aws::Network::default()),
+            outcomes: Outcomes::new(connection, &config.table),
+        }
+    }
+
+    /// Notes that a task has stopped, as an event or a call of ECS showed. A workflow that waits for the task finds the note when it
+    /// is woken, or when it notes its callback, and does not have to ask ECS. ECS forgets the task, but the note stays.
+    ///
+    /// If the function crashes before the note, or between it and what follows, the event comes again, and so does the sweep.
+    async fn note_end(&self, execution: &mut Execution, stopped: &Task) -> Result<(), Error> {
+        let event = Event::TaskStopped { task: Box::new(stopped.clone()) };
+        *execution = self.executions.advance_seen(execution.clone(), &event, clock::now()).await?;
+        Ok(())
+    }
+
+    /// Repairs one execution, unless it no longer exists. `told` is its task as an event reported it. It is taken as current, since a
+    /// stopped task stays stopped.
+    pub(crate) async fn attend(&self, id: &ExecutionId, told: Option<Task>) -> Result<(), Error> {
+        let Some(mut execution) = self.executions.get(id).await? else { return Ok(()) };
+        if let Some(told) = &told {
+            self.note_end(&mut execution, told).await?;
+        }
+        let task = match (execution.state.run(), told) {
+            (Some(run), Some(told)) if told.arn == run.task_arn => Some(told),
+            (Some(run), _) => self.task_of(run).await?,
+            (None, _) => None,
+        };
+        match self.look_after(&mut execution, task.as_ref(), Occasion::Told).await? {
+            Some(question) => self.ask(execution, question).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A task as ECS shows it now, if it knows it.
+    pub(crate) async fn task_of(&self, run: &Run) -> Result<Option<Task>, Error> {
+        Ok(match self.tasks.describe(&run.task_arn).await? {
+            Seen::Task(task) => Some(*task),
+            Seen::Missing => None,
+        })
+    }
+
+    /// Notes the end of its task, if that has stopped, and carries out every deed, even if another one fails. Returns the question
+    /// whether its workflow is running, if there is one, because Lambda answers only a limited number of such calls.
+    pub(crate) async fn look_after(
+        &self,
+        execution: &mut Execution,
+        task: Option<&Task>,
+        occasion: Occasion,
+    ) -> Result<Option<Question>, Error> {
+        if let Some(stopped) = task.filter(|task| task.stopped) {
+            self.note_end(execution, stopped).await?;
+        }
+        let urgent = task.is_none_or(|task| task.stopped);
+        let question = |arn: String| Question { arn, restarted: false, urgent };
+        let (mut failed, mut asks) = (None, None);
+        for deed in deeds(execution, task, clock::now(), occasion) {
+            tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "carrying out a deed");
+            let done = match deed {
+                Deed::StartWorkflow => self.start_workflow(execution).await,
+                Deed::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(question)),
+                // If nothing waits for the callback, either it has timed out and the workflow looks by itself, or the workflow is
+                // over.
+                Deed::Wake(callback_id) => self.wake(execution, &callback_id).await.map(|waited| {
+                    let arn = execution.durable_execution_arn.clone().filter(|_| !waited);
+                    arn.map(question)
+                }),
+                Deed::StopTask { arn, reason } => {
+                    self.tasks.stop(&arn, reason).await.map(|()| None).map_err(Into::into)
+                }
+                Deed::StopLeftovers => self.stop_leftovers(&execution.id).await.map(|()| None),
+                Deed::Collect { arn } => self.collect(execution, &arn, task).await.map(|()| None),
+            };
+            match done {
+                Ok(question) => asks = asks.or(question),
+                Err(why) => failed = failed.or(Some(why)),
+            }
+        }
+        failed.map_or(Ok(asks), Err)
+    }
+
+    /// Starts the workflow, or finds the one that was started. That one may be over: it may have died before it noted anything.
+    async fn start_workflow(&self, execution: &Execution) -> Result<Option<Question>, Error> {
+        match self.workflows.start(&execution.id, execution.pattern).await {
+            Ok(arn) => Ok(arn.map(|arn| Question { arn, restarted: true, urgent: true })),
+            Err(why @ StartError::NameTaken(_)) => self.give_up(execution, why.to_string()).await.map(|()| None),
+            Err(StartError::Call(why)) if clock::now() >= execution.deadline => {
+                let why = format!("no workflow could be started before the deadline: {why}");
+                let error = JobError::new(ErrorKind::TimedOut, why);
+                self.end(execution, Ending::without_job(Verdict::TimedOut(error), clock::now())).await.map(|()| None)
+            }
+            Err(StartError::Call(failed)) => Err(failed.into()),
+        }
+    }
+
+    /// Ends the wait of a workflow. Returns whether it was waiting.
+    async fn wake(&self, execution: &Execution, callback_id: &str) -> Result<bool, Error> {
+        let told = |run: &Run| execution.told_of(&run.task_arn).is_some();
+        let wake_up = WakeUp { stopped: execution.state.run().is_some_and(told) };
+        Ok(self.workflows.wake(callback_id, wake_up).await?)
+    }
+
+    /// Asks whether a workflow is running. If it has ended without recording an outcome, it never will, so this records one, also for
+    /// a task whose end the workflow did not see.
+    ///
+    /// Starting a workflow by its name finds the one that was started before, and only that response has its ARN. If that workflow is
+    /// over and nothing has changed, it recorded nothing, and never will.
+    pub(crate) async fn ask(&self, execution: Execution, question: Question) -> Result<(), Error> {
+        let Question { arn, restarted, urgent: _ } = question;
+        let execution = &execution;
+        match self.workflows.status(&arn).await? {
+            WorkflowStatus::Running => Ok(()),
+            // Lambda does not know it yet: it returned this ARN a moment ago.
+            WorkflowStatus::Forgotten if restarted => Ok(()),
+            WorkflowStatus::Over(how) if restarted => self.give_up(execution, over(&how)).await,
+            WorkflowStatus::Over(how) => self.stand_in(execution, over(&how)).await,
+            // It existed when it noted its ARN, and Lambda keeps it for longer than this, so Lambda is behind.
+            WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => Ok(()),
+            WorkflowStatus::Forgotten => {
+                self.stand_in(execution, "its durable execution no longer exists".to_owned()).await
+            }
+        }
+    }
+
+    /// Records what the workflow did not: the outcome of its task, if that is over, or else why nothing waits for it any more.
+    async fn stand_in(&self, execution: &Execution, why: String) -> Result<(), Error> {
+        // If the task's start could not be recorded, ECS's event is all that is known about it.
+        let task = match execution.state.run() {
+            Some(run) => execution.told_of(&run.task_arn),
+            None => execution.stopped.as_deref(),
+        };
+        match task {
+            Some(task) => self.end(execution, self.outcome(execution, &task.arn, Some(task)).await?).await,
+            None => self.give_up(execution, why).await,
+        }
+    }
+
+    /// The outcome of a task that has stopped. CloudWatch may show its log a moment after its end.
+    async fn outcome(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<Ending, Error> {
+        let stopped = StoppedTask { execution, arn, described: task };
+        let stopped_at = task.and_then(|task| task.stopped_at);
+        let just_stopped = stopped_at.is_some_and(|at| clock::now().duration_since(at) < LOG_IS_LATE);
+        let waits = if just_stopped { &[1, 2][..] } else { &[] };
+        for wait in waits {
+            if let Some(outcome) = self.outcomes.of(&stopped, Patience::Late).await? {
+                return Ok(outcome);
+            }
+            tokio::time::sleep(Duration::from_secs(*wait)).await;
+        }
+        let waited = clock::now().duration_since(stopped_at.unwrap_or(execution.created_at));
+        let most = jiff::SignedDuration::try_from(Cause::Denied.patience(Phase::TaskStarted))?;
+        let patience = if waited < most { Patience::Failures } else { Patience::None };
+        self.outcomes.of(&stopped, patience).await?.ok_or_else(|| "the task's log is not there yet".into())
+    }
+
+    async fn collect(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<(), Error> {
+        let ending = self.outcome(execution, arn, task).await?;
+        if self.another_attempt(execution, &ending).await? {
+            return Ok(());
+        }
+        settled(self.executions.advance_seen(execution.clone(), &Event::Ended(ending), clock::now()).await)
+    }
+
+    /// Starts another attempt, with its own workflow, if this one failed and another may follow. Idempotent: the workflow's name
+    /// contains the attempt.
+    ///
+    /// If the function crashes before the failed attempt is recorded, the next visit does all of it. If it crashes between that and
+    /// the workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow dies before it
+    /// records a task, the next visit finds that it is over.
+    async fn another_attempt(&self, execution: &Execution, ending: &Ending) -> Result<bool, Error> {
+        let Some(run) = execution.state.run() else { return Ok(false) };
+        let Next::Retry(retry) = execution.next(run.attempt, ending, clock::now()) else { return Ok(false) };
+        let asked_before = execution.failed.last == Some(run.attempt);
+        let execution = match self.executions.advance_seen(execution.clone(), &retry.failed, clock::now()).await {
+            Ok(execution) => execution,
+            failed => return settled(failed).map(|()| true),
+        };
+        // Another visit was faster, and its attempt is running: nothing about that attempt's workflow follows from this one.
+        if execution.state.run() != Some(run) {
+            return Ok(true);
+        }
+        match execution.next(run.attempt, ending, clock::now()) {
+            Next::Retry(retry) => self.start_attempt(&execution, retry.attempt, asked_before).await,
+            // Cancelled in the meantime, or its deadline has passed.
+            Next::Cancelled | Next::End => Ok(false),
+        }
+    }
+
+    async fn start_attempt(&self, execution: &Execution, attempt: Attempt, asked_before: bool) -> Result<bool, Error> {
+        match self.workflows.start_attempt(&execution.id, execution.pattern, attempt).await {
+            Ok(Some(arn)) if asked_before => {
+                // Rare, so not rate-limited: only if a failure was recorded but the next attempt was not started.
+                self.ask(execution.clone(), Question { arn, restarted: true, urgent: true }).await?;
+            }
+            Ok(_) => {}
+            Err(StartError::NameTaken(_)) => return Ok(false),
+            Err(StartError::Call(failed)) => return Err(failed.into()),
+        }
+        Ok(true)
+    }
+
+    async fn give_up(&self, seen: &Execution, why: String) -> Result<(), Error> {
+        self.end(seen, seen.ending_without_workflow(why, clock::now())).await
+    }
+
+    /// Records an outcome that was inferred from the execution as `seen`, and stops what it left running. If it has changed since
+    /// then, nothing is recorded, and the next visit decides.
+    ///
+    /// If the function crashes between the two, or cannot stop the task, the sweep visits the execution once more.
+    async fn end(&self, seen: &Execution, ending: Ending) -> Result<(), Error> {
+        match self.executions.advance_from(seen, &Event::Ended(ending), clock::now()).await {
+            Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
+            Ok(None) => {
+                tracing::info!(executionId = %seen.id, "the execution has changed since it was read");
+                Ok(())
+            }
+            Err(why) => settled(Err(why)),
+        }
+    }
+
+    /// Stops every task that an execution left running, whether or not its start was recorded.
+    async fn stop_leftovers(&self, id: &ExecutionId) -> Result<(), Error> {
+        for task in self.tasks.started_by(id.as_str()).await? {
+            if !task.stopped {
+                tracing::warn!(executionId = %id, taskArn = task.arn, "stopping a task that was left running");
+                self.tasks.stop(&task.arn, judge::OVER).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much of a durable execution's error is kept. It begins with what happened; an error of the SDK continues with internals.
+const TOLD_CHARS: usize = 300;
+
+fn over(how: &str) -> String {
+    let told: String = how.chars().take(TOLD_CHARS).collect();
+    format!("its durable execution is over and recorded nothing: {told}")
+}
+
+/// The item may have expired: then there is nothing to record.
+fn settled(advanced: Result<Execution, AdvanceError>) -> Result<(), Error> {
+    match advanced {
+        Ok(_) | Err(AdvanceError::NotFound(_)) => Ok(()),
+        Err(why) => Err(why.into()),
+    }
+}

@@ -1,0 +1,104 @@
+//! Decides what to do for an execution, from its state and the state of its task.
+//!
+//! **Invariant**: pure. Every combination of a state and what a task can do is written out.
+
+use domain::{Execution, Pattern, Run, State, judge, task::Task};
+use jiff::{SignedDuration, Timestamp};
+
+/// Something to do for an execution. Each is idempotent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// Start its workflow, which is not known to have begun.
+    StartWorkflow,
+    /// Check whether its workflow is running, and record an outcome if it is not.
+    CheckWorkflow,
+    /// End the wait of its workflow, because something has happened. If it is not waiting, check whether it is running.
+    Wake(String),
+    /// Stop its task.
+    StopTask {
+        /// ARN of the task.
+        arn: String,
+        /// The reason that ECS keeps.
+        reason: &'static str,
+    },
+    /// Stop all of its tasks that are still running: it is over, but may have left something running.
+    StopLeftovers,
+    /// Determine its task's outcome, and record it.
+    Collect {
+        /// ARN of the task.
+        arn: String,
+    },
+}
+
+/// Why the reconciler visits an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// An event about its task or its workflow, or a request by a caller.
+    Told,
+    /// It was due in a sweep.
+    Sweep,
+}
+
+/// From this age of an execution on, a sweep checks the workflow of a running task. Lambda sends an event when a workflow ends, and
+/// if that is lost, the end of the workflow is found when its task ends. Lambda answers 30 such calls a second for a whole account
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). Ten thousand young executions would use them up if a
+/// sweep checked each of them every few minutes.
+const ASKED_FROM: SignedDuration = SignedDuration::from_hours(1);
+
+/// The state of an execution's task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Working,
+    Over,
+}
+
+/// What to do for an execution now. `task` is its newest task as ECS describes it, if ECS knows it.
+pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp, occasion: Occasion) -> Vec<Deed> {
+    let stop = |run: &Run, reason| Deed::StopTask { arn: run.task_arn.clone(), reason };
+    match (&execution.state, execution.pattern) {
+        (State::Pending | State::Cancelling { run: None, .. }, Pattern::Sync | Pattern::Callback) => {
+            match execution.durable_execution_arn {
+                None => vec![Deed::StartWorkflow],
+                Some(_) => vec![Deed::CheckWorkflow],
+            }
+        }
+        (State::Running { run, wake } | State::Cancelling { run: Some(run), wake }, Pattern::Sync) => {
+            let wake = wake.clone().map(Deed::Wake);
+            match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
+                (Doing::Working, None) => {
+                    let young = now.duration_since(execution.created_at) < ASKED_FROM;
+                    if occasion == Occasion::Sweep && young { Vec::new() } else { vec![Deed::CheckWorkflow] }
+                }
+                (Doing::Working, Some(reason)) => std::iter::once(stop(run, reason)).chain(wake).collect(),
+                (Doing::Over, _) => vec![wake.unwrap_or(Deed::CheckWorkflow)],
+            }
+        }
+        (State::Running { run, .. } | State::Cancelling { run: Some(run), .. }, Pattern::Callback) => {
+            match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
+                (Doing::Working, None) => Vec::new(),
+                (Doing::Working, Some(reason)) => vec![stop(run, reason)],
+                (Doing::Over, _) => vec![Deed::Collect { arn: run.task_arn.clone() }],
+            }
+        }
+        (State::Final { .. }, Pattern::Sync | Pattern::Callback) if execution.due.is_some() => {
+            vec![Deed::StopLeftovers]
+        }
+        (State::Final { run: Some(run), .. }, Pattern::Sync | Pattern::Callback) => match task {
+            Some(task) if !task.stopped && task.arn == run.task_arn => vec![stop(run, judge::OVER)],
+            Some(_) | None => Vec::new(),
+        },
+        (State::Final { run: None, .. }, Pattern::Sync | Pattern::Callback) => Vec::new(),
+    }
+}
+
+fn doing(run: &Run, task: Option<&Task>, now: Timestamp) -> Doing {
+    match task.filter(|task| task.arn == run.task_arn) {
+        None if judge::is_forgotten(run, now) => Doing::Over,
+        None => Doing::Working,
+        Some(task) if !task.stopped => Doing::Working,
+        Some(_) => Doing::Over,
+    }
+}
+
+#[cfg(test)]
+mod tests;

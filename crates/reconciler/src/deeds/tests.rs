@@ -1,0 +1,92 @@
+//! Every combination of a state and what a task can do.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use domain::{Attempt, Ending, Event, JobError, Json, Owner, Request, Verdict};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// Accepted at second 0, with a deadline of a day.
+fn pending(pattern: Pattern) -> Execution {
+    let request = Request {
+        input: Json::null(),
+        job: "demo".into(),
+        timeout: Duration::from_hours(24),
+        max_attempts: 1,
+        tags: BTreeMap::new(),
+    };
+    Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, at(0))
+}
+
+fn after(execution: &Execution, event: &Event) -> Execution {
+    execution.after(event, at(1)).unwrap().unwrap()
+}
+
+fn lives(pattern: Pattern) -> Vec<(&'static str, Execution)> {
+    let pending = pending(pattern);
+    let begun = after(&pending, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into(), log: None });
+    let running = after(&begun, &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
+    let watched = after(&running, &Event::Watching { callback_id: "cb".into() });
+    let ended = Ending { exit_code: Some(0), ..Ending::without_job(Verdict::Completed, at(2)) };
+    let lost = Ending { verdict: Verdict::Failed(JobError::new("any", "any")), exit_code: None, ..ended.clone() };
+    vec![
+        ("cancelled before anything", after(&pending, &Event::CancelRequested)),
+        ("cancelled before its task", after(&begun, &Event::CancelRequested)),
+        ("cancelled", after(&watched, &Event::CancelRequested)),
+        ("over, unseen", after(&watched, &Event::Ended(lost.clone()))),
+        ("over, unseen, without a task", after(&begun, &Event::Ended(lost))),
+        ("over without a task", after(&begun, &Event::Ended(ended.clone()))),
+        ("over", after(&watched, &Event::Ended(ended))),
+        ("pending", pending),
+        ("begun", begun),
+        ("running", running),
+        ("running, watched", watched),
+    ]
+}
+
+fn task(arn: &str, stopped: bool) -> Task {
+    Task {
+        arn: arn.into(),
+        stopped,
+        started_at: None,
+        stop_code: None,
+        stopped_reason: None,
+        stopped_at: None,
+        containers: Vec::new(),
+        environment: Vec::new(),
+    }
+}
+
+/// The whole table, as a snapshot to be read.
+#[test]
+fn every_state_and_everything_its_task_can_do() {
+    let (soon, later, overdue) = (at(60), at(3_600), at(24 * 3_600));
+    let sights = [
+        ("unknown at first", None, soon),
+        ("unknown for long", None, later),
+        ("working, young", Some(task("arn:task", false)), soon),
+        ("working", Some(task("arn:task", false)), later),
+        ("working, overdue", Some(task("arn:task", false)), overdue),
+        ("stopped", Some(task("arn:task", true)), later),
+        ("another's stopped", Some(task("arn:other", true)), soon),
+    ];
+    let mut table = String::new();
+    for pattern in [Pattern::Sync, Pattern::Callback] {
+        for (life, execution) in lives(pattern) {
+            writeln!(table, "{pattern}, {life}:").unwrap();
+            for (sight, task, now) in &sights {
+                let of = |occasion| deeds(&execution, task.as_ref(), *now, occasion);
+                let (told, swept) = (of(Occasion::Told), of(Occasion::Sweep));
+                writeln!(table, "    {sight:<18} {told:?}").unwrap();
+                if swept != told {
+                    writeln!(table, "    {:>18} {swept:?}", "in a sweep").unwrap();
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
