@@ -61,11 +61,7 @@ async function eventually<T>(what: string, look: () => Promise<T | undefined>): 
     if (found !== undefined) return found;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-<<<<<<< HEAD
   throw new Error(`timed out waiting for ${what}`);
-=======
-  throw new Error(`timed out waiting for: ${what}`);
->>>>>>> main
 }
 
 /** Where the stack and its processes listen, as /proc has it. */
