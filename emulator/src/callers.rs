@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_says_who_calls() {
+    fn the_caller_is_read_from_the_signature() {
         let mut headers = HeaderMap::new();
         assert_eq!(key_of_request(&headers), None);
         let signature =

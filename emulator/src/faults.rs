@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn some_calls_pass_and_the_next_ones_are_hit() {
+    fn skipped_calls_pass_and_the_next_ones_are_hit() {
         let faults = armed(&[json!({ "on": "dynamodb:PutItem", "does": "fail", "skip": 1, "times": 2 })]);
         let met: Vec<_> = (0..5).map(|_| put(&faults, "").is_some()).collect();
         assert_eq!(met, [false, true, true, false, false]);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_meant_is_hit() {
+    fn a_fault_hits_only_matching_calls() {
         for other in [
             json!({ "on": "dynamodb:GetItem", "does": "fail" }),
             json!({ "on": "ecs:*", "does": "fail" }),

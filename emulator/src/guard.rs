@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn no_page_is_answered_whatever_it_signs() {
+    fn requests_of_web_pages_are_refused_even_if_signed() {
         let paths = ["/", "/2015-03-31/functions", "/_ecs/v4/a/task", "/_local/faults"];
         for path in paths {
             for (name, value, refused) in [
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stacks_own_paths_take_json_only() {
+    fn the_stacks_own_paths_accept_json_only() {
         for path in ["/_local/faults", "/_local/kill", "/_local/clock"] {
             assert_eq!(aws("GET", path, &[]), Ok(()));
             assert_eq!(aws("DELETE", path, &[]), Ok(()));

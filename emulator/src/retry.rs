@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_at_first_is_tried_again() {
+    async fn a_failing_operation_is_retried() {
         let tries = Arc::new(AtomicU32::new(0));
         let attempt = {
             let tries = Arc::clone(&tries);

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_protocol_of_a_request_tells_its_service_and_operation() {
+    fn the_operation_of_a_call_is_read_from_its_protocol() {
         let target = |target| call("POST", "/", Some(target)).unwrap();
         assert_eq!(target("DynamoDB_20120810.PutItem"), "dynamodb:PutItem");
         assert_eq!(target("DynamoDBStreams_20120810.GetRecords"), "dynamodb:GetRecords");

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_came_back_is_another_process() {
+    fn a_reused_process_id_is_recognized_as_another_process() {
         let pid = i32::try_from(std::process::id()).unwrap();
         assert!(lives(&Process { pid, born: birth(pid) }));
         assert!(!lives(&Process { pid, born: Some("another boot/1".into()) }));

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_counts() {
+    fn the_first_stopped_reason_is_kept() {
         let stop = |reason: &str| Event::StopRequested { reason: reason.into() };
         let events = [Event::Provisioned, started("job"), stop("first"), stop("second"), exited("job", 143)];
         let (task, _) = after(task(&[("job", true)]), &events);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_host_is_told_from_a_task_that_never_ran() {
+    fn a_lost_host_is_distinguished_from_a_task_that_never_ran() {
         let code = |events: &[Event]| after(task(&[("job", true)]), events).0.ending.unwrap().code;
         assert_eq!(code(&[Event::Provisioned, Event::HostLost]), StopCode::TaskFailedToStart);
         assert_eq!(code(&[Event::Provisioned, started("job"), Event::HostLost]), StopCode::InfrastructureHealth);

@@ -110,7 +110,7 @@ impl Ecs {
         }
         let desired = request.desired_status.unwrap_or_default();
         let by_place = [&request.container_instance, &request.service_name, &request.launch_type];
-        // "When you specify startedBy as the filter, it must be the only filter that you use"; the default is no filter.
+        // "When you specify startedBy as the filter, it must be the only filter that you use". The default does not count as a filter.
         let beside = request.family.is_some() || by_place.iter().any(|filter| filter.is_some());
         if request.started_by.is_some() && (beside || desired != DesiredStatus::Running) {
             return Err(invalid("cannot specify startedBy with other arguments"));

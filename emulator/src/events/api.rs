@@ -331,7 +331,10 @@ impl Entry {
         check_bus(self.event_bus_name.as_deref()).map_err(|why| (why.code, why.message))?;
         let detail: Map<String, Value> =
             serde_json::from_str(&detail).map_err(|_| ("MalformedDetail", "Detail is malformed.".to_owned()))?;
-        #[expect(clippy::cast_possible_truncation, reason = "a float that is too large saturates, and is no time")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float that is too large saturates, and is not a valid time"
+        )]
         let at = self.time.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
         let resources: Vec<_> = self.resources.iter().map(String::as_str).collect();
         Ok(envelope(at.unwrap_or(now), &source, &detail_type, &resources, &Value::Object(detail)))

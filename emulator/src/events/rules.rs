@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_written_as_eventbridge_wants_it() {
+    fn a_rate_must_have_the_format_of_eventbridge() {
         for (expression, minutes) in [
             ("rate(1 minute)", Some(1)),
             ("rate(5 minutes)", Some(5)),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_sent_the_event_a_part_of_it_or_what_it_is_told() {
+    fn a_target_gets_the_event_a_part_of_it_or_a_constant() {
         let event = json!({ "detail": { "status": "FAILED" } });
         let target = |more: Value| {
             let mut target = json!({ "Id": "1", "Arn": "arn" });

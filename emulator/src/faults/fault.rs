@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_has_a_meaning() {
+    fn omitted_fields_have_defaults() {
         let fault = Fault::read(br#"{"on": "ecs:*", "does": "throttle"}"#).unwrap();
         assert_eq!((fault.skip, fault.times, fault.chance), (0, Times::Some(1), None));
         let written = serde_json::to_string(&fault).unwrap();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_in_words() {
+    fn an_invalid_fault_is_refused_with_an_explanation() {
         let refusals = [
             (r#"{"on": "s3:GetObject", "does": "fail"}"#, "dynamodb, ecs, eventbridge, lambda, logs, events"),
             (r#"{"on": "ecs", "does": "fail"}"#, "service:Operation"),

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_read_it_refuses() {
+    fn an_unsupported_filter_is_refused() {
         for pattern in ["{ $.level = 1 }", "[a, b]", "%[0-9]%", "a -b", "?a ?b", "\"open"] {
             assert_eq!(Filter::parse(pattern).unwrap_err().code, "InvalidParameterException", "{pattern}");
         }

@@ -74,7 +74,7 @@ fn a_stream_is_read_backward_from_its_end() {
 }
 
 #[test]
-fn an_answer_is_bounded_in_bytes_and_in_time() {
+fn a_page_is_limited_in_bytes_and_in_time() {
     let service = Service::new();
     let at = |ms| Timestamp::from_millisecond(ms).unwrap();
     let lines: Vec<_> = (0..6).map(|ms| (at(ms), "x".repeat(250_000))).collect();
@@ -86,7 +86,7 @@ fn an_answer_is_bounded_in_bytes_and_in_time() {
 }
 
 #[test]
-fn what_is_not_there_is_said_to_be_missing() {
+fn missing_groups_and_streams_are_reported() {
     let service = Service::new();
     service.logs.append("g", "s", &[]).unwrap();
     for (group, stream) in [("g", "other"), ("other", "s")] {
@@ -127,7 +127,7 @@ fn streams_are_searched_together_page_by_page() {
 }
 
 #[test]
-fn events_are_put_by_the_api() {
+fn events_can_be_put_with_the_api() {
     let service = Service::new();
     let stream = json!({ "logGroupName": "/made/by-hand", "logStreamName": "s" });
     assert_eq!(service.ask("CreateLogStream", stream.clone()).unwrap_err().code, "ResourceNotFoundException");
@@ -179,7 +179,7 @@ fn groups_and_streams_are_listed() {
 }
 
 #[tokio::test]
-async fn a_copy_ends_at_its_cutoff_with_all_that_was_read() {
+async fn a_copy_ends_at_its_cutoff_with_everything_read_so_far() {
     let service = Service::new();
     let writer = LogWriter::open(service.logs.clone(), "g", "s");
     let (ours, mut theirs) = tokio::io::duplex(1024);

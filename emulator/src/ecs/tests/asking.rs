@@ -30,7 +30,7 @@ async fn a_client_token_starts_its_tasks_once() {
 }
 
 #[tokio::test]
-async fn tasks_are_listed_until_they_are_to_end_and_shown_for_an_hour() {
+async fn tasks_are_listed_as_running_until_they_are_stopped_and_described_for_an_hour() {
     let (stack, _directory) = Stack::fresh();
     stack.script("sleep 1000");
     let mine = stack.run(json!({ "taskDefinition": "f", "startedBy": "me" }));
@@ -64,7 +64,7 @@ async fn tasks_are_listed_until_they_are_to_end_and_shown_for_an_hour() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_refused() {
+async fn missing_resources_are_refused() {
     let (stack, _directory) = Stack::fresh();
     let elsewhere = json!({ "cluster": "other", "tasks": ["x"] }).to_string();
     let error = AwsError::from(stack.ecs.call("DescribeTasks", elsewhere.as_bytes()).unwrap_err());
@@ -99,7 +99,7 @@ async fn every_registration_is_a_revision() {
 }
 
 #[tokio::test]
-async fn a_deregistered_revision_runs_no_new_tasks_and_its_tasks_go_on() {
+async fn a_deregistered_revision_starts_no_tasks_but_its_tasks_continue() {
     let (stack, _directory) = Stack::fresh();
     stack.script("sleep 300");
     let task = stack.run(json!({ "taskDefinition": "f" }));

@@ -5,7 +5,7 @@ use tokio::runtime::Runtime;
 use super::*;
 
 #[tokio::test]
-async fn what_ignores_sigterm_is_killed_with_all_its_children() {
+async fn a_task_that_ignores_sigterm_is_killed_with_its_children() {
     let (stack, _directory) = Stack::fresh();
     let mut job = shell("job", "trap '' TERM; sleep 1000 & echo $!; wait; wait; sleep 1000");
     job["stopTimeout"] = json!(1);
@@ -43,7 +43,7 @@ async fn sigterm_goes_to_the_first_process_and_its_children_end_with_it() {
 
 /// As in a PID namespace: whatever group or session it is in.
 #[tokio::test]
-async fn what_has_left_the_group_ends_with_its_container() {
+async fn detached_processes_end_with_their_container() {
     let (stack, directory) = Stack::fresh();
     let fifo = directory.path().join("fifo");
     let fifo = fifo.display();
@@ -67,7 +67,7 @@ async fn what_has_left_the_group_ends_with_its_container() {
 
 /// An emulator dies with a task that has children, one of which has a group of its own; the next emulator ends them all.
 #[test]
-fn the_next_stack_ends_what_a_dead_one_left() {
+fn the_next_stack_ends_the_processes_of_a_crashed_one() {
     let directory = tempfile::tempdir().unwrap();
     let first = Runtime::new().unwrap();
     let (arn, pids) = first.block_on(async {
@@ -95,7 +95,7 @@ fn the_next_stack_ends_what_a_dead_one_left() {
 
 /// An emulator dies between the answer to `RunTask` and the start of the process.
 #[test]
-fn a_task_that_never_ran_is_said_to_have_failed_to_start() {
+fn a_task_that_never_ran_has_the_stop_code_failed_to_start() {
     let directory = tempfile::tempdir().unwrap();
     let first = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Nothing that is spawned runs before the next await that waits, and there is none.
@@ -115,7 +115,7 @@ fn a_task_that_never_ran_is_said_to_have_failed_to_start() {
 }
 
 #[tokio::test]
-async fn the_stack_takes_its_tasks_with_it() {
+async fn tasks_end_with_the_stack() {
     let (stack, _directory) = Stack::fresh();
     stack.script("trap 'echo bye; exit 0' TERM; echo $$; sleep 1000 & wait");
     let arn = stack.run(json!({ "taskDefinition": "f" }));

@@ -26,7 +26,7 @@ async fn a_task_runs_to_its_end() {
 }
 
 #[tokio::test]
-async fn overrides_are_over_the_definition_and_nothing_is_inherited() {
+async fn overrides_take_precedence_and_the_environment_is_not_inherited() {
     let (stack, _directory) = Stack::fresh();
     let mut container = shell("job", "echo wrong");
     container["environment"] = json!([{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }]);
@@ -52,7 +52,7 @@ async fn overrides_are_over_the_definition_and_nothing_is_inherited() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_not_there_fails_to_start() {
+async fn a_missing_command_fails_to_start() {
     let (stack, _directory) = Stack::fresh();
     let mut missing = shell("job", "");
     missing["entryPoint"] = json!(["/nowhere/at-all"]);
@@ -67,7 +67,7 @@ async fn a_command_that_is_not_there_fails_to_start() {
 }
 
 #[tokio::test]
-async fn all_output_is_there_when_the_task_is_stopped() {
+async fn all_output_is_in_the_log_when_the_task_is_stopped() {
     let (stack, _directory) = Stack::fresh();
     let (_, one) = stack.outcome("head -c 5000000 /dev/zero | tr '\\0' x").await;
     assert_eq!(one.iter().map(String::len).sum::<usize>(), 5_000_000);
@@ -81,7 +81,7 @@ async fn all_output_is_there_when_the_task_is_stopped() {
 }
 
 #[tokio::test]
-async fn an_essential_container_takes_the_others_with_it() {
+async fn the_end_of_an_essential_container_ends_the_others() {
     let (stack, directory) = Stack::fresh();
     let fifo = directory.path().join("fifo");
     let mut helper = shell("helper", "echo helped");

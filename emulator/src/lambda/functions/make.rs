@@ -260,7 +260,7 @@ fn may_change(function: &Registered, revision: Option<Uuid>) -> Result<(), AwsEr
     Ok(())
 }
 
-/// Somebody else was faster.
+/// Another writer was first.
 pub(super) fn stale() -> AwsError {
     AwsError {
         status: StatusCode::PRECONDITION_FAILED,

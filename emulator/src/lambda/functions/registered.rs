@@ -115,7 +115,7 @@ impl Registered {
     }
 
     fn published(&self, version: &str) -> Option<&Program> {
-        // `007` is no version, nor is `+7`.
+        // Neither `007` nor `+7` is a version.
         let number: u64 = version.parse().ok()?;
         self.versions.get(&number).filter(|_| number.to_string() == version)
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_changed_is_not_published_again() {
+    fn an_unchanged_function_is_not_published_again() {
         let mut function = function();
         assert_eq!(function.publish(None), "1");
         function.latest.revision = Uuid::new_v4();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_stack_wrote_can_be_read() {
+    fn functions_stored_by_an_older_stack_can_be_read() {
         let row = r#"{"name":"job","latest":{"command":["true"],"timeoutSeconds":3,"memory":128,
             "modifiedAt":"2026-11-23T00:00:00Z","revision":"00000000-0000-4000-8000-000000000000"}}"#;
         let function: Registered = serde_json::from_str(row).unwrap();
