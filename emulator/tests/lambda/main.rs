@@ -7,7 +7,7 @@
 //! | the name of an execution is ignored | `every_call.py`: the same name and payload, and another payload |
 //! | an Event start is never resumed after a wait | `python::steps_waits_and_retries` |
 //! | attempts are not counted | `python::steps_waits_and_retries`, by its function's result |
-//! | a crashed handler is left running | `runtime::a_process_that_a_killed_stack_left_behind_is_killed_at_the_next_start` |
+//! | a crashed handler is left running | `runtime::a_process_that_a_killed_emulator_left_behind_is_killed_at_the_next_start` |
 //! | a callback without a heartbeat times out at once | `checkpoints::callbacks_are_answered_once_and_kept_alive` |
 //! | a second SUCCEED is accepted | `checkpoints::updates_that_do_not_fit_are_refused_and_change_nothing` |
 //! | a checkpoint's `ClientToken` does nothing | `checkpoints::a_token_is_good_once_and_a_client_token_makes_a_checkpoint_safe_to_repeat` |
@@ -24,12 +24,9 @@
     reason = "a test stops at the first failure"
 )]
 
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-#[path = "../e2e/stack.rs"]
-mod stack;
-
 mod boto3;
 mod checkpoints;
+mod emulator;
 mod events;
 mod failures;
 mod functions;
