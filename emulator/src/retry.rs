@@ -1,4 +1,4 @@
-//! Retries for operations that the local stack must not give up: growing pauses between tries, and one line in the log per cause.
+//! Retries for operations that the emulator must not give up: growing pauses between tries, and one line in the log per cause.
 
 use std::{
     collections::HashMap,

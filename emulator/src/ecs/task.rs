@@ -119,7 +119,7 @@ pub(super) enum Event {
     StopRequested { reason: String },
     /// A container ended; without a code if it is unknown.
     ContainerExited { name: String, code: Option<i32> },
-    /// The stack ends, or has ended.
+    /// The emulator ends, or has ended.
     HostLost,
     /// None of its processes is running, and its output is written.
     Ended,
@@ -185,7 +185,7 @@ impl Task {
     }
 
     fn host_lost(&mut self, now: Timestamp) {
-        const REASON: &str = "Host terminated: the local stack was stopped.";
+        const REASON: &str = "Host terminated: the emulator was stopped.";
         let ran = self.started_at.is_some();
         self.end(if ran { StopCode::InfrastructureHealth } else { StopCode::TaskFailedToStart }, REASON, now);
     }

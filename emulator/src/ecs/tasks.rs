@@ -42,7 +42,7 @@ enum Ran {
 }
 
 impl Ecs {
-    /// The task is on disk before the response is sent and before a process is started. If the stack dies in between, the next one finds
+    /// The task is on disk before the response is sent and before a process is started. If the emulator dies in between, the next one finds
     /// a task that never ran.
     pub(super) fn run_task(&self, body: &Value) -> Result<Value, Refused> {
         let request: RunTask = request::read(body)?;

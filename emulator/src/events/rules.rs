@@ -1,4 +1,4 @@
-//! Rules and their targets: the stack's own, and those that the API created, which are kept on disk.
+//! Rules and their targets: the emulator's own, and those that the API created, which are kept on disk.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -112,7 +112,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The rules on disk and those of the stack, which are always as declared, except that one that was disabled stays disabled.
+    /// The rules on disk and those of the emulator, which are always as declared, except that one that was disabled stays disabled.
     pub(crate) fn load(tx: &Transaction<'_>, declared: Vec<Rule>) -> Result<Self, AwsError> {
         let mut read = tx.prepare_cached("SELECT body FROM event_rules")?;
         let kept = read.query_map([], |row| row.get::<_, String>(0))?;

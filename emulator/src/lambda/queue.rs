@@ -177,7 +177,7 @@ impl Queue {
         });
     }
 
-    /// Runs an invocation; `None` if the stack is stopping, and the invocation is run after the next start.
+    /// Runs an invocation; `None` if the emulator is stopping, and the invocation is run after the next start.
     async fn run(&self, entry: &Entry) -> Option<Outcome> {
         let function = match self.0.functions.qualified(&entry.function, Some(&entry.version)) {
             Ok(function) => function,

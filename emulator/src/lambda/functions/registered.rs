@@ -15,7 +15,7 @@ use super::{DurableConfig, Function, LATEST};
 #[serde(rename_all = "camelCase")]
 pub(super) struct Program {
     pub(super) command: Vec<String>,
-    /// As the API names the code; `None` on the command line.
+    /// As the API names the code; `None` for a declared function.
     #[serde(default)]
     pub(super) image_uri: Option<String>,
     #[serde(default)]
@@ -49,7 +49,7 @@ pub(super) struct Alias {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Registered {
     pub(super) name: String,
-    /// Of the command line: it is what that says, at every start.
+    /// Whether it is declared: it is then replaced by its declaration at every start.
     #[serde(default)]
     pub(super) declared: bool,
     pub(super) latest: Program,
@@ -67,7 +67,7 @@ impl Registered {
         Self { name, declared: false, latest, versions: BTreeMap::new(), aliases: BTreeMap::new(), last_version: 0 }
     }
 
-    /// A function of the command line has one version, the same program as `$LATEST`.
+    /// A declared function has one version, the same program as `$LATEST`.
     pub(super) fn declared(function: Function, now: Timestamp) -> Self {
         let program = Program {
             command: function.command,
@@ -91,7 +91,7 @@ impl Registered {
         Self { declared: true, aliases: function.alias.into_iter().map(alias).collect(), ..registered }
     }
 
-    /// Aliases that the API gave it before the stack was started again.
+    /// Aliases that the API gave it before the emulator was started again.
     pub(super) fn keep_aliases_of(&mut self, earlier: Self) {
         for (name, alias) in earlier.aliases {
             if self.program(&alias.version).is_some() {
