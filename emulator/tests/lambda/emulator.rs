@@ -72,7 +72,7 @@ impl Emulator {
         while let Some(option) = options.next() {
             match *option {
                 "--function" => functions.push(function(options.next().unwrap(), None)),
-                "--durable-function" => functions.push(function(options.next().unwrap(), Some(durable()))),
+                "--durable-function" => functions.push(function(options.next().unwrap(), Some(&durable()))),
                 other => others.push(other),
             }
         }
@@ -135,7 +135,7 @@ fn resources(functions: Vec<Value>) -> Value {
     })
 }
 
-fn function(option: &str, durable: Option<Value>) -> Value {
+fn function(option: &str, durable: Option<&Value>) -> Value {
     let (name, command) = option.split_once('=').unwrap();
     json!({
         "name": name,
