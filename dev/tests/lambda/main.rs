@@ -13,7 +13,7 @@
 //! | a checkpoint's `ClientToken` does nothing | `checkpoints::a_token_is_good_once_and_a_client_token_makes_a_checkpoint_safe_to_repeat` |
 //! | ARNs are not shaped like AWS's | `boto3::boto3_makes_every_call`: botocore's own patterns |
 //! | timers are lost by SIGKILL | `kills::no_execution_is_lost_and_nothing_is_done_twice` |
-//! | `RunTask`'s `clientToken` does nothing, a missing cluster is no error | `other_services.py` |
+//! | `RunTask`'s `clientToken` does nothing, a missing cluster is not an error | `other_services.py` |
 //! | there are no state-change events | `events::a_durable_execution_tells_of_each_change_of_its_status_in_lambdas_own_form` |
 
 #![allow(
