@@ -18,8 +18,8 @@ use std::{
     time::Duration,
 };
 
-use aws::config::Environment;
 use jiff::Timestamp;
+use runtime::Environment;
 use tokio::{process::Command, sync::watch, time::timeout};
 
 /// The clock.
@@ -61,7 +61,7 @@ impl Clock {
     /// The current time.
     #[must_use]
     pub fn now(self) -> Timestamp {
-        aws::clock::now()
+        runtime::clock::now()
     }
 
     /// Moves the clock forward for every process of the stack, and wakes everything in this process that waits for a time.

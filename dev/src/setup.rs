@@ -3,9 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use api::Callers;
-use aws::{Catalog, config::Environment};
 use axum::http::HeaderName;
+use compute::Catalog;
 use domain::Owner;
+use runtime::Environment;
 use serde_json::json;
 
 use crate::{

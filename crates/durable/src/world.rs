@@ -2,16 +2,16 @@
 
 mod launch;
 
-use aws::{
-    AdvanceError, CallFailed, Cause, Connection, Created, Executions, Outcomes, Phase, RunError, Seen, StoredStart,
-    Tasks, clock,
-};
+use aws::{CallFailed, Cause, Connection, Phase};
+use compute::{Outcomes, RunError, Seen, StoredStart, Tasks};
 use domain::{
     Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, Json, Next, Pattern, Request, State, Verdict,
     collect::{Patience, StoppedTask},
     judge,
 };
 use jiff::{SignedDuration, Timestamp};
+use runtime::clock;
+use store::{AdvanceError, Created, Executions};
 
 use crate::{
     activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},

@@ -1,6 +1,6 @@
 //! The reconciler's input: AWS's events, one at a time or in a queue's batches, and requests to visit an execution.
 
-use aws::{Attend, StoredStart};
+use compute::{Attend, StoredStart};
 use domain::{
     ExecutionId,
     task::{Container, Task},
