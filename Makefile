@@ -21,12 +21,16 @@ run: ## Start everything on this machine
 	cargo run
 
 .PHONY: test
-test: format lint docs deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
+test: format words lint docs deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
 
 .PHONY: format
 format: ## Check the formatting
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 clients/generators/rust/src/main.rs
+
+.PHONY: words
+words: ## Check that no text uses a word for which there is a better one
+	tests/words.sh
 
 # A warning fails here, also in doc comments; in `cargo run` it stays a warning.
 .PHONY: lint
@@ -213,17 +217,17 @@ $(ENGINE)/.made:
 .PHONY: year
 year: ## Run through a year in minutes by moving the clock forward; the gate runs through a month
 	cargo build --workspace --bins
-	YEAR_DAYS=365 cargo test --workspace --test e2e a_year -- --nocapture
+	YEAR_DAYS=365 cargo test --workspace --test e2e year::a_year -- --nocapture
 
 .PHONY: sweep
 sweep: ## Crash at every AWS call in every kind of execution; the gate does so at every fifth
 	cargo build --workspace --bins
-	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e nothing_that_dies_at_a_call -- --nocapture
+	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e a_crash_at_any_call -- --nocapture
 
 .PHONY: refusals
 refusals: ## Refuse every AWS call once, in every kind of execution and in every way; the gate does so for one in twenty
 	cargo build --workspace --bins
-	REFUSALS_EVERY=$${REFUSALS_EVERY:-1} cargo test --workspace --test e2e a_call_that_is_refused_once -- --nocapture
+	REFUSALS_EVERY=$${REFUSALS_EVERY:-1} cargo test --workspace --test e2e a_refusal_of_any_call -- --nocapture
 
 ARCHITECTURE ?= x86_64
 

@@ -176,7 +176,7 @@ for function in Reconciler=$RECONCILER_CONCURRENCY Api=$API_CONCURRENCY; do
     name=${function%=*}Concurrency
     wanted=${function#*=}
     if given "$name"; then continue; fi
-    # An existing choice is kept, whoever made it.
+    # An existing value is kept.
     if [ -n "$(parameter "$name")" ]; then continue; fi
     if [ $((room - wanted)) -lt "$UNRESERVED_CONCURRENCY" ]; then
         say "This account has too little Lambda concurrency ($room not reserved) to reserve $wanted for $STACK: continuing without." \
@@ -311,7 +311,7 @@ if ! seen=$(aws iam get-role --role-name AWSServiceRoleForECS 2>&1); then
     elif [[ $made == *"has been taken"* ]]; then
         : # it exists, but this caller may not see it
     elif [[ $seen == *NoSuchEntity* ]]; then
-        die "this account has never used ECS, and you may not create the role that ECS needs. Somebody who may has to run" \
+        die "this account has never used ECS, and you may not create the role that ECS needs. Someone with that permission has to run" \
             "\`$make_role\` once. Nothing has been changed. AWS says: $made"
     else
         # Most accounts have it. In the others, CloudFormation reports the error.

@@ -99,7 +99,7 @@ class Environment(unittest.TestCase):
         shown = {re.sub(r"_(\w)", lambda it: it[1].upper(), name) for name in re.findall(r"^    (\w+):", entry, re.M)}
         (index,) = [it for it in Template().properties("Table")["GlobalSecondaryIndexes"] if it["IndexName"] == "byOwner"]
         self.assertEqual({*index["Projection"]["NonKeyAttributes"], "executionId"}, shown)
-        local = (ROOT / "dev/src/dynamodb.rs").read_text()
+        local = (ROOT / "dev/src/table.rs").read_text()
         listed = re.search(r"const LISTED: \[&str; \d+\] = \[(.*?)\];", local, re.S)[1]
         self.assertEqual(set(re.findall(r'"(\w+)"', listed)), shown - {"executionId"})
 

@@ -17,12 +17,12 @@ const RESERVED: [&str; 9] = [
     "INPUT_TABLE",
     "REPORT_",
     "ECS_CONTAINER_METADATA_URI_V4",
-    "_LONGHAUL_",
+    "_EMULATOR_",
     "LD_PRELOAD",
     "FAKETIME_",
 ];
 
-/// The only one of those that may be set all the same.
+/// The only one of those that may be set.
 const ALLOWED: &str = "EXECUTION_STOP_TIMEOUT";
 
 /// `NAME=VALUE`, or `NAME` for the value that this program has.

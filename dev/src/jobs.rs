@@ -11,9 +11,10 @@ use std::{
 
 use compute::{Catalog, Job};
 use domain::DEFAULT_JOB;
+use emulator::{Prepared, REGION};
 use serde_json::{Value, json};
 
-use crate::{ecs::Ecs, identity::REGION, options::Named, setup::LOG_GROUP, wire::AwsError};
+use crate::{options::Named, setup::LOG_GROUP};
 
 /// The prefix of the name of every job's task definition, before the job's own name.
 const PREFIX: &str = "longhaul-";
@@ -30,9 +31,9 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// The demonstration, those of the command line, and those of the task definitions that were registered before.
-    pub(crate) fn new(ecs: &Ecs, jobs: &[Named]) -> Result<Self, AwsError> {
+    pub(crate) fn new(emulator: &Prepared, jobs: &[Named]) -> Result<Self, emulator::StartError> {
         let offered: BTreeSet<_> = jobs.iter().map(|job| job.name.clone()).chain([DEFAULT_JOB.to_owned()]).collect();
-        let registered = ecs.families_of_image(IMAGE)?;
+        let registered = emulator.task_families(IMAGE)?;
         let registered = registered.iter().filter_map(|family| Some(family.strip_prefix(PREFIX)?.to_owned()));
         let disabled = registered.filter(|name| !offered.contains(name)).collect();
         Ok(Self { offered, disabled })
@@ -79,23 +80,21 @@ fn family(job: &str) -> String {
     format!("{PREFIX}{job}")
 }
 
-/// Registers a task definition for each job: this program as the worker, around the job's command.
-pub(crate) async fn register(ecs: &Ecs, this: &Path, jobs: &[Named]) -> Result<(), AwsError> {
+/// A task definition for each job: this program as the worker, around the job's command.
+pub(crate) fn definitions(this: &Path, jobs: &[Named]) -> Vec<Value> {
     let this = this.to_string_lossy();
     // A job of the command line replaces the demonstration if it has its name.
-    if !jobs.iter().any(|job| job.name == DEFAULT_JOB) {
-        register_one(ecs, DEFAULT_JOB, json!([this, "worker"]), json!([])).await?;
-    }
-    for job in jobs {
+    let replaced = jobs.iter().any(|job| job.name == DEFAULT_JOB);
+    let demonstration = (!replaced).then(|| definition(DEFAULT_JOB, &json!([this, "worker"]), &json!([])));
+    let named = jobs.iter().map(|job| {
         let command = json!(["--", "sh", "-c", job.command]);
-        register_one(ecs, &job.name, json!([this, "worker"]), command).await?;
-    }
-    Ok(())
+        definition(&job.name, &json!([this, "worker"]), &command)
+    });
+    demonstration.into_iter().chain(named).collect()
 }
 
-/// Registers a definition, unless it is unchanged: otherwise, every start would add a revision.
-async fn register_one(ecs: &Ecs, job: &str, entry_point: Value, command: Value) -> Result<(), AwsError> {
-    let definition = json!({
+fn definition(job: &str, entry_point: &Value, command: &Value) -> Value {
+    json!({
         "family": family(job),
         "containerDefinitions": [{
             "name": "job",
@@ -116,9 +115,5 @@ async fn register_one(ecs: &Ecs, job: &str, entry_point: Value, command: Value) 
         "networkMode": "awsvpc",
         "cpu": "256",
         "memory": "512",
-    });
-    if !ecs.is_registered(&definition)? {
-        ecs.handle("RegisterTaskDefinition", definition.to_string().as_bytes()).await?;
-    }
-    Ok(())
+    })
 }

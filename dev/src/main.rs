@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use dev::{Stack, clock, options::Options};
+use dev::{Stack, options::Options};
 use domain::{DEFAULT_JOB, Pattern};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 /// Executes this program again with a movable clock, if that is requested and it does not have one yet.
 fn on_its_clock(options: &Options) -> Result<(), Box<dyn Error>> {
     if options.movable_clock
-        && let Some(variables) = clock::movable(&options.data)?
+        && let Some(variables) = emulator::movable(&options.data)?
     {
         // `exec` returns only if it has failed.
         return Err(Command::new(std::env::current_exe()?)
@@ -101,7 +101,7 @@ async fn serve(options: Options) -> ExitCode {
 
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(runtime::log_filter(QUIET)).with(lines).init();
-    dev::server::raise_open_files();
+    emulator::sockets::raise_open_files();
     let stack = match Stack::start(&options).await {
         Ok(stack) => stack,
         Err(why) => return failed(&why),

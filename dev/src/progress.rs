@@ -17,38 +17,19 @@ const WAITING: usize = 256;
 /// Longest error message of a line, in characters.
 const MESSAGE_CHARS: usize = 160;
 
-/// Receives writes of the table. Clones share the same listener; without one, nothing is printed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Option<mpsc::Sender<Bytes>>);
-
-impl Progress {
-    /// Prints lines from now on, in a separate thread, because a terminal may block.
-    pub(crate) fn printed(now: Timestamp) -> Self {
-        let (sender, mut written) = mpsc::channel::<Bytes>(WAITING);
-        std::thread::spawn(move || {
-            let mut teller = Teller::new(now);
-            while let Some(body) = written.blocking_recv() {
-                for line in teller.lines(&body) {
-                    // An error means that the terminal is gone.
-                    let _ = writeln!(std::io::stdout(), "{line}");
-                }
+/// Prints lines from now on, in a separate thread, because a terminal may block. Returns where the table's writes go.
+pub(crate) fn print(now: Timestamp) -> mpsc::Sender<Bytes> {
+    let (sender, mut written) = mpsc::channel::<Bytes>(WAITING);
+    std::thread::spawn(move || {
+        let mut teller = Teller::new(now);
+        while let Some(body) = written.blocking_recv() {
+            for line in teller.lines(&body) {
+                // An error means that the terminal is gone.
+                let _ = writeln!(std::io::stdout(), "{line}");
             }
-        });
-        Self(Some(sender))
-    }
-
-    /// Reports a `PutItem` that has succeeded.
-    pub(crate) fn written(&self, body: &Bytes) {
-        if let Some(sender) = &self.0 {
-            // A terminal that is stopped must neither block the stack nor fill its memory.
-            let _ = sender.try_send(body.clone());
         }
-    }
-
-    /// Whether there is a listener.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.0.is_some()
-    }
+    });
+    sender
 }
 
 /// What was printed for each execution that is not over.

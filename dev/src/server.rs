@@ -3,17 +3,17 @@
 //! On AWS, API Gateway does this. The AWS endpoints are for SDKs on this machine, which keep connections open for a long time, and are
 //! served without limits.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
+use emulator::sockets;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 
@@ -24,46 +24,12 @@ const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// Most files that the stack and each of its processes may have open, if the machine lets them. Programs that go through all
-/// possible ones when they start become slow with more.
-const FILES: u64 = 65_536;
-
 /// How long to wait when there are no files left for a new connection.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
-/// Raises the limit of open files as far as the machine allows: connections soon use up the usual default of 1,024.
-pub fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = limit.maximum.unwrap_or(FILES).min(FILES);
-    if limit.current.is_some_and(|current| current < raised) {
-        let raised = Rlimit { current: Some(raised), maximum: limit.maximum };
-        if let Err(why) = setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(%why, "the limit of open files stays as it is");
-        }
-    }
-}
-
 /// Half of the files that may be open: the other half is for the stack itself. More connections wait until others end.
 fn most_connections() -> usize {
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(FILES).min(FILES);
-    usize::try_from(files / 2).unwrap_or(1)
-}
-
-/// Most connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
-
-/// Listens, with `TCP_NODELAY`: responses are small and awaited, and a part that is held back until the previous part is acknowledged
-/// comes 40 ms late. Connections inherit this option from the listener.
-///
-/// # Errors
-///
-/// If the address is in use, or does not belong to this machine.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.set_nodelay(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    usize::try_from(sockets::open_files() / 2).unwrap_or(1)
 }
 
 pub(crate) async fn serve(listener: TcpListener, router: Router) {

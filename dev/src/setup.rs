@@ -1,25 +1,20 @@
 //! What is deployed on the local stack: the names, functions and jobs that `template.yaml` makes on AWS.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use api::Callers;
 use axum::http::HeaderName;
 use compute::Catalog;
 use domain::Owner;
+use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
 use runtime::Environment;
 use serde_json::json;
 
 use crate::{
-    callers::ACCESS_KEY,
-    clock,
-    events::{Queue, Rule, Target},
-    identity::{ACCOUNT, REGION},
-    lambda::{self, DurableConfig, Function},
-    leftovers,
     options::{self, Named, Options},
+    table,
 };
 
-pub(crate) const TABLE: &str = "longhaul-executions";
 pub(crate) const CLUSTER: &str = "longhaul";
 pub(crate) const LOG_GROUP: &str = "/ecs/longhaul";
 const SYNC: &str = "longhaul-sync";
@@ -30,35 +25,23 @@ const ALIAS: &str = "live";
 /// The owner of everything in the local stack.
 const OWNER: &str = "local";
 
-/// The environment of every function and every task: how to reach this stack, its mark, and enough of the shell's to find programs.
-pub(crate) fn base_environment(aws_url: &str, data: &Path) -> Vec<(String, String)> {
+/// What every function and every task gets of this program's environment: enough to find programs.
+pub(crate) fn environment() -> BTreeMap<String, String> {
     let machine = Environment::of_process();
-    let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_LOG"]
-        .into_iter()
-        .chain(clock::INHERITED)
-        .filter_map(|name| Some((name.to_owned(), machine.optional(name)?)));
-    let aws = [
-        ("AWS_ENDPOINT_URL", aws_url),
-        ("AWS_REGION", REGION),
-        ("AWS_DEFAULT_REGION", REGION),
-        (ACCESS_KEY, "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ];
-    let aws = aws.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    inherited.chain(aws).chain([leftovers::mark(data)]).collect()
+    let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_LOG"].into_iter();
+    inherited.filter_map(|name| Some((name.to_owned(), machine.optional(name)?))).collect()
 }
 
-/// The environment of every task: `base`, its own variables, and those of the command line, which come last. Python buffers up to 8 KB
-/// of what it prints to a pipe, and the log of a job would stay empty for as long. A job that wants that can empty the variable.
-pub(crate) fn task_environment(base: &[(String, String)], given: Vec<(String, String)>) -> Vec<(String, String)> {
-    base.iter().cloned().chain([("PYTHONUNBUFFERED".to_owned(), "1".to_owned())]).chain(given).collect()
+/// What every task gets in addition: variables of its own, and those of the command line, which take precedence. Python buffers up to
+/// 8 KB of what it prints to a pipe, and the log of a job would stay empty for as long. A job that wants that can empty the variable.
+pub(crate) fn task_environment(given: Vec<(String, String)>) -> BTreeMap<String, String> {
+    [("PYTHONUNBUFFERED".to_owned(), "1".to_owned())].into_iter().chain(given).collect()
 }
 
 /// The API's configuration.
 pub(crate) fn api_config(catalog: Catalog, options: &Options) -> api::config::Config {
     api::config::Config {
-        table: TABLE.to_owned(),
+        table: table::NAME.to_owned(),
         sync_function: live(SYNC),
         callback_function: live(CALLBACK),
         reconciler_function: RECONCILER.to_owned(),
@@ -87,7 +70,7 @@ pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
 pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Functions) -> Vec<Function> {
     let jobs = serde_json::to_string(catalog).unwrap_or_default();
     let own = [
-        ("EXECUTIONS_TABLE", TABLE),
+        ("EXECUTIONS_TABLE", table::NAME),
         ("ECS_CLUSTER", CLUSTER),
         ("JOBS", &jobs),
         ("LOG_GROUP", LOG_GROUP),
@@ -96,8 +79,7 @@ pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Function
         ("CALLBACK_FUNCTION", &live(CALLBACK)),
         ("RECONCILER_FUNCTION", RECONCILER),
     ];
-    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let environment = Vec::from(own);
+    let environment = BTreeMap::from(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let function = |name: &str, command: Vec<String>, durable| Function {
         name: name.to_owned(),
         command,
@@ -177,5 +159,5 @@ const LONGEST: Duration = Duration::from_hours(366 * 24);
 const SYNCHRONOUS: Duration = Duration::from_mins(15);
 
 fn durable_for(execution_timeout: Duration) -> DurableConfig {
-    DurableConfig { execution_timeout, retention_days: lambda::RETENTION_DAYS }
+    DurableConfig { execution_timeout, retention_days: RETENTION_DAYS }
 }

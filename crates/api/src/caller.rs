@@ -17,7 +17,7 @@ use crate::{
 pub enum Callers {
     /// By API Gateway's authorizer: the JWT's subject, or the IAM user or role.
     Authorized,
-    /// All callers are this one: whoever can reach a loopback address owns the machine.
+    /// All callers are this one, because only users of this machine can reach a loopback address.
     Only(Owner),
     /// By a header that they set themselves, to try out several callers; without it, they are this owner. This is not a security
     /// measure.
@@ -81,10 +81,10 @@ fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
     principal.filter(|arn| !arn.is_empty()).map(|arn| Owner::new(format!("iam:{}", without_session(arn))))
 }
 
-/// Removes the session's name from an ARN. A role is one caller, whoever has assumed it. Whoever assumes it chooses the session's
-/// name, and most tools choose a new one each time. So the name proves nothing, and would hide a caller's own executions from it
-/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center, it is the person's name,
-/// which cannot be chosen
+/// Removes the session's name from an ARN. A role is one caller, regardless of who has assumed it. Callers choose the session's name
+/// themselves when they assume a role, and most tools choose a new one each time. So the name proves nothing, and would hide a caller's
+/// own executions from it (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center, it
+/// is the person's name, which cannot be chosen
 /// (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>).
 fn without_session(user_arn: &str) -> &str {
     match user_arn.rsplit_once('/') {

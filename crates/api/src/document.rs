@@ -71,7 +71,7 @@ fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answe
     answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
 }
 
-/// Every response of ours names its request; responses of API Gateway itself do not.
+/// Every response of the API names its request. Responses of API Gateway itself do not.
 pub(crate) fn name_requests(document: &mut Document) {
     let text = ObjectBuilder::new().schema_type(Type::String);
     let header =

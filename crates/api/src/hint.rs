@@ -40,7 +40,7 @@ pub(crate) fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The name in lower case, without `-` and `_`. A long name is cut, since none of ours is that long.
+/// The name in lower case, without `-` and `_`. A long name is cut, because no known name is that long.
 fn plain(name: &str) -> String {
     let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_')).take(64);
     letters.flat_map(char::to_lowercase).collect()

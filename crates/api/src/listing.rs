@@ -163,7 +163,7 @@ impl IntoResponses for QueryRefused {
     params(
         ("status" = Option<StatusView>, Query, nullable = false, description = "Only executions in this state"),
         ("pattern" = Option<PatternView>, Query, nullable = false, description = "Only executions of this pattern"),
-        ("task" = Option<String>, Query, nullable = false, description = "Only executions of this job", example = "demo"),
+        ("job" = Option<String>, Query, nullable = false, description = "Only executions of this job", example = "demo"),
         ("tag" = Option<String>, Query, nullable = false, example = "team=blue",
             description = "Only executions with this tag: its key, or `key=value`"),
         ("createdAfter" = Option<String>, Query, nullable = false, format = DateTime, example = "2026-03-02T09:00:00Z",
@@ -254,7 +254,7 @@ async fn with_outcomes(app: &App, page: &mut Page, include: Include) -> Result<V
     Ok(views)
 }
 
-/// The same request for the next page. It has no path: API Gateway may have put a stage in front of ours.
+/// The same request for the next page. It has no path, because API Gateway may have put a stage before the API's path.
 fn link(uri: &Uri, token: &str) -> String {
     let same = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let same = same.filter(|pair| !pair.starts_with("pageToken="));

@@ -1,8 +1,8 @@
 //! Opaque tokens that say where a response continues.
 //!
 //! A token contains a place, and a hash of that place and everything that it belongs to: its owner, list and filters. Used for
-//! anything else, it is refused. The hash has no secret. Whoever forges a token only chooses a place among their own executions, since
-//! the owner always comes from the authorizer and never from the token.
+//! anything else, it is refused. The hash has no secret. A forged token can only choose a place among the caller's own executions,
+//! because the owner always comes from the authorizer and never from the token.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};

@@ -237,7 +237,7 @@ fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<Executio
     }
 }
 
-/// If the function crashes before the item is written, nothing is left behind. If it crashes between the item and the workflow, the same
+/// If the function crashes before the item is written, nothing has been accepted. If it crashes between the item and the workflow, the same
 /// request again finds the PENDING item and starts its workflow, and so does the reconciler. If it crashes after that, a second start
 /// changes nothing.
 async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {

@@ -10,10 +10,10 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 pub enum Cause {
     /// AWS throttles, or has no capacity now: the same call can succeed later.
     Throttled,
-    /// No answer, or an error of AWS itself. The call may have taken effect all the same: repeat only idempotent calls.
+    /// No answer, or an error of AWS itself. The call may have taken effect anyway, so repeat only idempotent calls.
     Unavailable,
-    /// AWS refused the caller's permissions or credentials. The same call succeeds once somebody fixes the permissions, once a new
-    /// policy has reached all of AWS, or with new credentials.
+    /// AWS refused the caller's permissions or credentials. The same call succeeds once the permissions are fixed, once a new policy
+    /// has reached all of AWS, or with new credentials.
     Denied,
     /// AWS refused the request itself: the same call will be refused again.
     Rejected,

@@ -469,7 +469,7 @@ mod tests {
             "MemberOf placement constraint unsatisfied.",
             "The specified capacity provider 'blue' was not found.",
             "No Container Instances were found in your capacity provider.",
-            "the AGENT of somebody else",
+            "the AGENT of another account",
         ] {
             assert!(!failed(reason, None), "{reason}");
         }

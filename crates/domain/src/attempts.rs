@@ -180,7 +180,8 @@ impl Execution {
     pub(crate) fn last_attempt_to_tell(&self, ending: &Ending) -> Option<Attempt> {
         let Verdict::Failed(error) = &ending.verdict else { return None };
         let several = self.request.max_attempts > 1 || self.failed.last.is_some();
-        let failed_by_itself = ending.exit_code.is_some() || judge::worth_another(ending);
+        let failed_by_itself =
+            ending.exit_code.is_some() || judge::worth_another(ending) || error.kind.is_refused_start();
         let attempt = self.attempt_that_failed(error)?;
         (several && failed_by_itself && !self.failed.has(attempt)).then_some(attempt)
     }
@@ -188,25 +189,7 @@ impl Execution {
     /// The attempt that an error ended: the newest one, or the one after it if the error says that its task could not be started.
     fn attempt_that_failed(&self, error: &JobError) -> Option<Attempt> {
         let newest = self.state.run().map(|run| run.attempt).max(self.failed.last);
-        match error.kind {
-            ErrorKind::TaskRefused | ErrorKind::UnknownJob => Some(newest.map_or(Attempt::FIRST, Attempt::next)),
-            ErrorKind::ExitCode
-            | ErrorKind::Signal
-            | ErrorKind::CommandNotFound
-            | ErrorKind::ResultTooLarge
-            | ErrorKind::ResultTooDeep
-            | ErrorKind::ResultNotJson
-            | ErrorKind::ResultUnreadable
-            | ErrorKind::TaskRetired
-            | ErrorKind::TaskLost
-            | ErrorKind::Stopped
-            | ErrorKind::Cancelled
-            | ErrorKind::TimedOut
-            | ErrorKind::NoCapacity
-            | ErrorKind::WorkflowFailed
-            | ErrorKind::TaskFailedToStart
-            | ErrorKind::Other(_) => newest,
-        }
+        if error.kind.is_refused_start() { Some(newest.map_or(Attempt::FIRST, Attempt::next)) } else { newest }
     }
 
     /// Whether an attempt has no recorded task, among those that failed and the one that was to follow. It may have a task all the

@@ -93,6 +93,31 @@ impl ErrorKind {
             Self::Other(name) => name,
         }
     }
+
+    /// Whether it says that no task was started for an attempt. Whatever could still have succeeded was retried before, for as long
+    /// as that does no harm, so this is permanent.
+    #[must_use]
+    pub fn is_refused_start(&self) -> bool {
+        match self {
+            Self::UnknownJob | Self::TaskRefused => true,
+            Self::ExitCode
+            | Self::Signal
+            | Self::CommandNotFound
+            | Self::ResultTooLarge
+            | Self::ResultTooDeep
+            | Self::ResultNotJson
+            | Self::ResultUnreadable
+            | Self::TaskRetired
+            | Self::TaskLost
+            | Self::Stopped
+            | Self::Cancelled
+            | Self::TimedOut
+            | Self::NoCapacity
+            | Self::WorkflowFailed
+            | Self::TaskFailedToStart
+            | Self::Other(_) => false,
+        }
+    }
 }
 
 impl From<&str> for ErrorKind {

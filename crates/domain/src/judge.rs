@@ -91,9 +91,11 @@ pub fn ending(execution: &Execution, task: Option<&Task>, lines: &[Line], now: T
 pub fn reported(execution: &Execution, task: Option<&Task>, report: &Report, now: Timestamp) -> Ending {
     let finished_at = report.ending.finished_at.min(now).max(execution.created_at);
     let ending = Ending { finished_at, ..report.ending.clone() };
+    let cancelling = matches!(execution.state, State::Cancelling { .. });
     let by = match report.told {
-        Some(Told::ByDeadline) if !matches!(execution.state, State::Cancelling { .. }) => Some(StoppedBy::Deadline),
-        told => stopped_by(execution, told.is_some(), &ending),
+        Some(Told::ByDeadline) if !cancelling => Some(StoppedBy::Deadline),
+        Some(Told::ByDeadline | Told::BySignal) => stopped_by(execution, true, &ending),
+        None => stopped_by(execution, false, &ending),
     };
     judged(execution, task, by, ending)
 }
@@ -135,12 +137,16 @@ pub fn exit_code(execution: &Execution, task: &Task) -> Option<i32> {
     exit(execution, Some(task)).code()
 }
 
-/// Whether another attempt may succeed. A job that exited with 0 is not run again to get a result.
+/// Whether another attempt may succeed. A job that exited with 0 is not run again to get a result. A refused start is not repeated:
+/// see [`ErrorKind::is_refused_start`].
 #[must_use]
 pub fn worth_another(ending: &Ending) -> bool {
     match &ending.verdict {
         Verdict::Failed(error) => match error.kind {
-            ErrorKind::ResultUnreadable | ErrorKind::WorkflowFailed => false,
+            ErrorKind::ResultUnreadable
+            | ErrorKind::WorkflowFailed
+            | ErrorKind::UnknownJob
+            | ErrorKind::TaskRefused => false,
             ErrorKind::ExitCode
             | ErrorKind::Signal
             | ErrorKind::CommandNotFound
@@ -152,9 +158,7 @@ pub fn worth_another(ending: &Ending) -> bool {
             | ErrorKind::Stopped
             | ErrorKind::Cancelled
             | ErrorKind::TimedOut
-            | ErrorKind::UnknownJob
             | ErrorKind::NoCapacity
-            | ErrorKind::TaskRefused
             | ErrorKind::TaskFailedToStart
             | ErrorKind::Other(_) => true,
         },

@@ -202,7 +202,7 @@ pub enum StoppedBy {
     Deadline,
     /// The execution was cancelled.
     Cancel,
-    /// Somebody else: the platform, or an operator.
+    /// The platform, or an operator.
     Other,
 }
 

@@ -145,10 +145,11 @@ fn tag_violations(key: &str, value: &str) -> Vec<Violation> {
     for (what, text) in [("key", key), ("value", value)] {
         if let Some(refused) = text.chars().find(|character| !may_be_in_a_tag(*character)) {
             let allowed = "letters, numbers, spaces and _ . : / = + - @";
-            wrong("tag-characters", format!("a tag's {what} may contain {allowed}, but this one contains {refused:?}"));
+            let refused = refused.escape_debug();
+            wrong("tag-characters", format!("a tag's {what} may contain {allowed}, but this one contains '{refused}'"));
         }
         if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
-            wrong("tag-reserved", format!("a tag's {what} may not begin with {:?}", "aws:"));
+            wrong("tag-reserved", format!("a tag's {what} may not begin with \"aws:\""));
         }
     }
     found

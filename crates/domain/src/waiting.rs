@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Ending, ErrorKind, Execution, JobError, State, Unknown, Verdict, limits};
+use crate::{Attempt, Ending, ErrorKind, Execution, JobError, State, Unknown, Verdict, judge, limits};
 
 /// No task is being started, because the workflow waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +180,14 @@ impl Execution {
             State::Pending | State::Running { .. } => return None,
         };
         Some(Ending { exit_code: self.failed.exit_code, ..Ending::without_job(verdict, now) })
+    }
+
+    /// How it ends at `now` if its workflow cannot continue, and `why`. If ECS has reported the end of its task, the exit code is kept.
+    #[must_use]
+    pub fn ending_without_workflow(&self, why: impl Into<String>, now: Timestamp) -> Ending {
+        let told = self.state.run().and_then(|run| self.told_of(&run.task_arn));
+        let exit_code = told.and_then(|task| judge::exit_code(self, task));
+        Ending { exit_code, ..Ending::failed(ErrorKind::WorkflowFailed, why, now) }
     }
 
     fn with_last_attempt(&self, kind: ErrorKind, what: String) -> JobError {

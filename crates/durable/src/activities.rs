@@ -132,7 +132,7 @@ pub enum Accepted {
 pub enum Started {
     /// The ARN of the attempt's task.
     Task(String),
-    /// There is no task, and there will be none: the attempt's outcome.
+    /// There is no task, and there will be none, for this attempt or a later one: the execution's outcome.
     Not(Ending),
 }
 
@@ -236,6 +236,12 @@ impl fmt::Display for EffectFailed {
 impl std::error::Error for EffectFailed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.source)
+    }
+}
+
+impl From<store::AdvanceError> for EffectFailed {
+    fn from(failed: store::AdvanceError) -> Self {
+        Self { cause: failed.cause(), again_in: None, source: failed.into() }
     }
 }
 

@@ -105,7 +105,13 @@ async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -
 async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, Failed> {
     let mut attempt = job.attempt;
     loop {
-        let ending = attempt_once(world, job, attempt, ctx).await?;
+        let task_arn = match run_task(world, &job.id, attempt, ctx).await? {
+            Started::Task(arn) => arn,
+            Started::Not(ending) => return record_known(world, &job.id, ending, ctx).await,
+        };
+        let recorded = record_task(world, &job.id, attempt, &task_arn, ctx).await?;
+        let left = Duration::from_secs(recorded.seconds_left);
+        let ending = end_of(world, &job.id, &task_arn, left, ctx).await?;
         let again = if domain::may_retry(job.max_attempts, &ending) {
             let asked = fail_attempt(world, &job.id, attempt, &ending, ctx).await;
             asked.map_err(|why| Failed { why, known: Some(ending.clone()) })?
@@ -120,21 +126,6 @@ async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableCo
         attempt = attempt.next();
         ctx.wait(wait).name("backoff").await.map_err(BoxError::from)?;
     }
-}
-
-/// One attempt, from the start of its task to its outcome.
-async fn attempt_once<A: Activities>(
-    world: &Arc<A>,
-    job: &Job,
-    attempt: Attempt,
-    ctx: &DurableContext,
-) -> Result<Ending, BoxError> {
-    let task_arn = match run_task(world, &job.id, attempt, ctx).await? {
-        Started::Task(arn) => arn,
-        Started::Not(ending) => return Ok(ending),
-    };
-    let recorded = record_task(world, &job.id, attempt, &task_arn, ctx).await?;
-    end_of(world, &job.id, &task_arn, Duration::from_secs(recorded.seconds_left), ctx).await
 }
 
 /// Waits for the end of a task, and determines its outcome.

@@ -11,7 +11,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use runtime::clock;
-use store::{AdvanceError, Created, Executions};
+use store::{Created, Executions};
 
 use crate::{
     activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
@@ -45,7 +45,7 @@ impl World {
     }
 
     async fn advance(&self, id: &ExecutionId, event: &Event) -> Result<Execution, EffectFailed> {
-        advanced(self.executions.advance(id, event, clock::now()).await)
+        Ok(self.executions.advance(id, event, clock::now()).await?)
     }
 
     /// The execution that a function was invoked for: stored by the API, or created here if the function was invoked directly.
@@ -164,10 +164,12 @@ impl World {
         Ok(Look::Running { seconds_left: seconds_left(&execution, now) })
     }
 
-    /// The exit code of an execution's job, if ECS has reported it.
-    async fn exit_code(&self, id: &ExecutionId) -> Option<i32> {
-        let execution = self.read(id).await.ok()?;
-        judge::exit_code(&execution, execution.told_of(&execution.state.run()?.task_arn)?)
+    /// The outcome of an execution whose workflow cannot continue.
+    async fn ending_without_workflow(&self, id: &ExecutionId, why: &str) -> Ending {
+        match self.read(id).await {
+            Ok(execution) => execution.ending_without_workflow(why, clock::now()),
+            Err(_) => Ending::failed(ErrorKind::WorkflowFailed, why, clock::now()),
+        }
     }
 }
 
@@ -180,7 +182,7 @@ impl Activities for World {
     ) -> Result<Accepted, EffectFailed> {
         let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
         let event = self.began(&execution, durable_execution_arn);
-        let execution = advanced(self.executions.advance_seen(execution, &event, clock::now()).await)?;
+        let execution = self.executions.advance_seen(execution, &event, clock::now()).await?;
         tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
@@ -311,7 +313,7 @@ impl Activities for World {
     async fn fail_attempt(&self, id: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
         let execution = self.read(id).await?;
         let Next::Retry(retry) = execution.next(attempt, ending, clock::now()) else { return Ok(Again::Said(false)) };
-        let execution = advanced(self.executions.advance_seen(execution, &retry.failed, clock::now()).await)?;
+        let execution = self.executions.advance_seen(execution, &retry.failed, clock::now()).await?;
         Ok(match execution.next(attempt, ending, clock::now()) {
             Next::Retry(retry) if retry.wait < domain::backoff_before(retry.attempt) => {
                 Again::In { seconds: retry.wait.as_secs() }
@@ -335,10 +337,7 @@ impl Activities for World {
         tracing::error!(executionId = %id, why, "giving up");
         let ending = match known {
             Some(known) => known.clone(),
-            None => Ending {
-                exit_code: self.exit_code(id).await,
-                ..Ending::failed(ErrorKind::WorkflowFailed, why.to_owned(), clock::now())
-            },
+            None => self.ending_without_workflow(id, why).await,
         };
         // The outcome is recorded first, because AWS may be refusing to stop tasks. If the item no longer exists, the tasks are
         // stopped all the same.
@@ -383,16 +382,6 @@ fn told(why: &CallFailed) -> String {
 
 fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
     u64::try_from(execution.deadline.duration_since(now).as_secs()).unwrap_or_default()
-}
-
-/// The execution after an event, or whether to try again.
-fn advanced(advanced: Result<Execution, AdvanceError>) -> Result<Execution, EffectFailed> {
-    match advanced {
-        Ok(execution) => Ok(execution),
-        Err(AdvanceError::Call(failed)) => Err(failed.into()),
-        Err(contended @ AdvanceError::Contended(_)) => Err(EffectFailed::passing(contended)),
-        Err(why) => Err(EffectFailed::lasting(why)),
-    }
 }
 
 fn finished(execution: Execution) -> Finished {

@@ -71,6 +71,7 @@ fn lives() -> Vec<Life> {
     let plain = Script::default;
     // More tries than any other failure is allowed.
     let no_room = || Script { busy: 30, never_room: true, ..plain() };
+    let refused = || Script { refused: true, max_attempts: 3, ..plain() };
     vec![
         life("completes", Pattern::Sync, plain(), Status::Completed, 1),
         life("fails", Pattern::Sync, Script { exits: vec![3], ..plain() }, Status::Failed, 1),
@@ -114,6 +115,7 @@ fn lives() -> Vec<Life> {
             1,
         ),
         life("is cancelled first", Pattern::Sync, Script { cancelled_before: true, ..plain() }, Status::Cancelled, 0),
+        life("is refused its task", Pattern::Sync, refused(), Status::Failed, 0),
         life("starts", Pattern::Callback, plain(), Status::Running, 1),
         life("cannot start", Pattern::Callback, no_room(), Status::TimedOut, 0),
         life(
@@ -123,6 +125,7 @@ fn lives() -> Vec<Life> {
             Status::Running,
             1,
         ),
+        life("is refused its task", Pattern::Callback, refused(), Status::Failed, 0),
     ]
 }
 

@@ -247,7 +247,7 @@ impl Attendant {
     }
 
     async fn give_up(&self, seen: &Execution, why: String) -> Result<(), Error> {
-        self.end(seen, Ending::failed(ErrorKind::WorkflowFailed, why, clock::now())).await
+        self.end(seen, seen.ending_without_workflow(why, clock::now())).await
     }
 
     /// Records an outcome that was inferred from the execution as `seen`, and stops what it left running. If it has changed since

@@ -53,7 +53,7 @@ impl Allowances {
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call. The place may be taken all the same.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call. The place may have been taken anyway.
     pub async fn take(&self, place: &Place, until: Timestamp, now: Timestamp) -> Result<bool, CallFailed> {
         // If the holder is already this one, the reply to our own write was lost, and the SDK wrote again.
         let free = "attribute_not_exists(#key) OR #until <= :now OR #holder = :holder";
@@ -110,7 +110,7 @@ impl Allowances {
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call. It may be counted all the same.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call. It may have been counted anyway.
     pub async fn count(
         &self,
         owner: &Owner,

@@ -18,7 +18,7 @@ use domain::{Event, Execution, ExecutionId, Refused};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use aws::{CallFailed, Connection};
+use aws::{CallFailed, Cause, Connection};
 pub(crate) use item::{EXPIRES, KEY};
 use item::{Item, Unreadable, VERSION};
 
@@ -59,6 +59,18 @@ pub enum AdvanceError {
     /// `DynamoDB` did not answer, or refused the call.
     #[error(transparent)]
     Call(#[from] CallFailed),
+}
+
+impl AdvanceError {
+    /// What a refused write means for a retry: see [`Cause::patience`]. What an execution's state refuses, it always refuses.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::NotFound(_) | Self::Refused(_) => Cause::Rejected,
+            Self::Contended(_) => Cause::Unavailable,
+            Self::Call(failed) => failed.cause,
+        }
+    }
 }
 
 /// Where a page of due executions ends and the next one begins.
@@ -144,7 +156,7 @@ impl Executions {
     ///
     /// # Errors
     ///
-    /// [`AdvanceError`]; after [`AdvanceError::Call`] the event may have been applied all the same: repeat it.
+    /// [`AdvanceError`]; after [`AdvanceError::Call`] the event may have been applied anyway, so repeat it.
     pub async fn advance(&self, id: &ExecutionId, event: &Event, at: Timestamp) -> Result<Execution, AdvanceError> {
         let seen = self.get(id).await?.ok_or_else(|| AdvanceError::NotFound(id.clone()))?;
         self.advance_seen(seen, event, at).await

@@ -234,7 +234,7 @@ fn exit(status: WaitStatus) -> Exit {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Exit::Code(code),
         (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Lost(format!("the command ended with {status:?}")),
+        (None, None) => Exit::Lost(format!("the command ended with the status {:#x}", status.as_raw())),
     }
 }
 
@@ -257,7 +257,7 @@ async fn see_off(
                 if let Told::Stop(stop) = told {
                     let now = Instant::now();
                     stopped = stopped.or(Some((stop, now)));
-                    // Whoever sent a signal kills the task if it takes too long. Only at the deadline, the worker has to do that.
+                    // ECS sends SIGKILL if the task takes too long after its signal. Only at the deadline, the worker has to do that.
                     if stop == Stop::Deadline {
                         kill_at = Some(now + stop_timeout);
                     }

@@ -19,7 +19,7 @@ pub(crate) const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
 pub(crate) const REPORT_TABLE: &str = "REPORT_TABLE";
 pub(crate) const REPORT_KEY: &str = "REPORT_KEY";
 
-/// The worker's configuration. If all of it is absent, somebody is running the image by hand.
+/// The worker's configuration. If all of it is absent, the image was started by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// `EXECUTION_ID`: the execution.
@@ -36,7 +36,7 @@ pub struct Config {
     /// `EXECUTIONS_TABLE`: where to record the outcome. Absent if the workflow records it.
     pub(crate) record: Option<Item>,
     /// `REPORT_TABLE` and `REPORT_KEY`: where to report the outcome, for the workflow or the reconciler. Absent if nobody reads
-    /// reports, because an older version started the task, or somebody started it by hand.
+    /// reports, because the task was started by an older version or by hand.
     pub(crate) report: Option<ReportPlace>,
     /// `ECS_CONTAINER_METADATA_URI_V4`: the endpoint of the ECS agent that describes the task.
     pub(crate) metadata: Option<String>,

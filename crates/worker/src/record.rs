@@ -140,13 +140,11 @@ impl Record {
     }
 
     async fn try_ended(&self, finished: &Finished) -> Result<Ended, AdvanceError> {
+        let now = self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()))?;
         let cancelling = match finished.stop {
-            Some(Stop::Signal(_)) => {
-                self.executions.get(&self.id).await?.is_some_and(|now| now.status() == Status::Cancelling)
-            }
+            Some(Stop::Signal(_)) => now.status() == Status::Cancelling,
             Some(Stop::Deadline) | None => false,
         };
-        let now = self.executions.get(&self.id).await?.ok_or_else(|| AdvanceError::NotFound(self.id.clone()))?;
         let ending = finished.report().ending(cancelling, now.request.timeout);
         match ending.verdict {
             // CANCELLED is recorded once ECS says that the task has stopped. The reconciler gets that event.
@@ -185,12 +183,9 @@ fn standing(status: Status) -> Standing {
 /// Whether retrying may still succeed. Until the start is recorded, only the deadline ends the wait for AWS, but a missing permission
 /// is reported within minutes.
 fn may_pass(error: &AdvanceError, since: Timestamp) -> bool {
-    match error {
-        AdvanceError::Call(failed) if failed.cause == Cause::Denied => {
-            !lasts(since, failed.cause.patience(Phase::BeforeTask))
-        }
-        AdvanceError::Call(failed) => failed.retryable(),
-        AdvanceError::Contended(_) => true,
-        AdvanceError::NotFound(_) | AdvanceError::Refused(_) => false,
+    match error.cause() {
+        cause @ Cause::Denied => !lasts(since, cause.patience(Phase::BeforeTask)),
+        Cause::Throttled | Cause::Unavailable => true,
+        Cause::Rejected => false,
     }
 }

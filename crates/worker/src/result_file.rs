@@ -40,7 +40,7 @@ impl ResultFile {
 
     fn content(&self) -> io::Result<Output> {
         let about = fs::metadata(self.path())?;
-        // Opening a pipe would wait for somebody to write to it.
+        // Opening a pipe would wait until another process opens it for writing.
         if !about.is_file() {
             return Ok(Output::BadFile("the result file is not a regular file".to_owned()));
         }

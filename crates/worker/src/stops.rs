@@ -13,7 +13,7 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// Why a job has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// The worker got this signal: SIGTERM from ECS, or SIGINT from somebody at a terminal.
+    /// The worker got this signal: SIGTERM from ECS, or SIGINT from a terminal.
     Signal(Signal),
     /// The deadline passed.
     Deadline,

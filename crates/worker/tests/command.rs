@@ -278,8 +278,8 @@ fn past_the_stop_timeout_the_deadline_is_a_sigkill() {
     assert!(started.elapsed() > STOP_TIMEOUT, "{:?} of grace", started.elapsed());
 }
 
-/// A program that takes its time over SIGTERM, and writes what became of it to a file: whoever reads its output from a pipe
-/// gets the signal too.
+/// A program that takes some seconds to end after SIGTERM, and writes to a file how it ended. A program that reads its output from a
+/// pipe would get the signal too.
 const GENTLE: &str = "import signal, sys, time\n\
     def say(what):\n    with open(sys.argv[1], 'a') as file: file.write(what)\n\
     def stop(*_):\n    time.sleep(2.5); say('stopped'); sys.exit(0)\n\
@@ -342,7 +342,7 @@ fn the_exit_code_of_a_stopped_job_is_that_of_the_program_behind_its_shells() {
     }
 }
 
-/// Whoever stops a task at its deadline sends another SIGTERM, while the program still handles the worker's.
+/// At the deadline, ECS sends a SIGTERM too, while the program is still handling the worker's.
 #[test]
 fn a_program_is_told_once_to_stop_at_its_deadline() {
     let mut worker = shell(

@@ -1,4 +1,4 @@
-//! Whatever comes in over TCP, the API goes on: no panic, no 5xx, no growth.
+//! The API survives arbitrary input over TCP: it does not panic, answer with 5xx, or leak memory.
 
 use std::{
     ops::Range,
@@ -17,24 +17,24 @@ use crate::{
     stack::{PATIENCE, Stack, command},
 };
 
-/// A whole request of this method and target.
+/// A complete request with this method and target.
 fn request(method: &str, target: &str) -> Vec<u8> {
     format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").into_bytes()
 }
 
-/// A POST with these header lines and this body, however little they fit.
+/// A POST with these header lines and this body, which need not match.
 fn post(headers: &str, body: &[u8]) -> Vec<u8> {
     let head =
         format!("POST /executions/sync HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}\r\n");
     [head.as_bytes(), body].concat()
 }
 
-/// A POST whose body is what its head says.
+/// A POST whose length header matches its body.
 fn well_formed(body: &str) -> Vec<u8> {
     post(&format!("connection: close\r\ncontent-length: {}\r\n", body.len()), body.as_bytes())
 }
 
-/// What is sent, and what may be answered: no status at all is a connection that is ended without a word.
+/// A name, what is sent, and the statuses that are allowed. With none, the connection must be closed without a response.
 type Case = (&'static str, Vec<u8>, &'static [u16]);
 
 fn bodies() -> Vec<Case> {
@@ -53,8 +53,8 @@ fn bodies() -> Vec<Case> {
         ("a length of zero", post("connection: close\r\ncontent-length: 0\r\n", b"{\"input\": 1}"), &[400]),
         ("no length at all", post("connection: close\r\n", b"{\"input\": 1}"), &[400]),
         ("a negative length", post("content-length: -1\r\n", b"{}"), &[400]),
-        ("a length that is no number", post("content-length: many\r\n", b"{}"), &[400]),
-        ("a length beyond all numbers", post("content-length: 99999999999999999999\r\n", b"{}"), &[400]),
+        ("a length that is not a number", post("content-length: many\r\n", b"{}"), &[400]),
+        ("a length that overflows", post("content-length: 99999999999999999999\r\n", b"{}"), &[400]),
         ("the longest length there is", post("content-length: 18446744073709551615\r\n", b"{}"), &[400, 413, 431]),
         ("a long length and no body", post("content-length: 9223372036854775807\r\n", b"{}"), &[400, 413]),
         ("two lengths that differ", post("content-length: 2\r\ncontent-length: 3\r\n", b"{}"), &[400]),
@@ -65,14 +65,18 @@ fn bodies() -> Vec<Case> {
         ("a chunk that breaks off", post(chunked, b"10\r\n{\"inp"), &[400]),
         ("chunks of more than a body may have", post(chunked, &too_large), &[413]),
         ("an endless chunk extension", post(chunked, &[b"2;".as_slice(), &[b'x'; 40_000]].concat()), &[400]),
-        ("an encoding that nobody knows", post("transfer-encoding: rot13\r\n", b"{}"), &[400]),
+        ("an unknown encoding", post("transfer-encoding: rot13\r\n", b"{}"), &[400]),
         ("arrays 10,000 deep", well_formed(&format!(r#"{{"input": {}}}"#, deep(10_000))), &[400, 422]),
         ("arrays 120,000 deep", well_formed(&format!(r#"{{"input": {}}}"#, deep(120_000))), &[400, 422]),
         ("arrays where tags belong", well_formed(&format!(r#"{{"input": 1, "tags": {}}}"#, deep(50_000))), &[400, 422]),
         ("objects that never end", well_formed(&r#"{"input":"#.repeat(25_000)), &[400, 422]),
-        ("a number beyond all numbers", well_formed(r#"{"input": 1, "timeoutSeconds": 1e999}"#), &[400, 422]),
+        ("a number that overflows", well_formed(r#"{"input": 1, "timeoutSeconds": 1e999}"#), &[400, 422]),
         ("half a surrogate pair", well_formed(r#"{"input": 1, "job": "\ud800"}"#), &[400, 422]),
-        ("bytes that are no UTF-8", post("connection: close\r\ncontent-length: 4\r\n", b"\"\xff\xfe\""), &[400, 422]),
+        (
+            "bytes that are not valid UTF-8",
+            post("connection: close\r\ncontent-length: 4\r\n", b"\"\xff\xfe\""),
+            &[400, 422],
+        ),
         ("a body where none belongs", [request("GET", "/healthz").as_slice(), &[b'x'; 100_000]].concat(), &[200]),
     ]
 }
@@ -90,10 +94,10 @@ fn heads() -> Vec<Case> {
         ("a header without a name", with(b": y"), &[400]),
         ("a header's name with a space", with(b"x y: z"), &[400]),
         ("a header with NUL", with(b"x: \0"), &[400]),
-        ("a header that is no UTF-8", with(b"x: \xff\xfe"), &[200]),
+        ("a header that is not valid UTF-8", with(b"x: \xff\xfe"), &[200]),
         ("a header on two lines", with(b"x: y\r\n z"), &[400]),
         (
-            "a key that is no ASCII",
+            "a key that is not ASCII",
             post("idempotency-key: \u{fc}\r\nconnection: close\r\ncontent-length: 2\r\n", b"{}"),
             &[400, 422],
         ),
@@ -112,7 +116,7 @@ fn heads() -> Vec<Case> {
     ]
 }
 
-/// Each leads to nothing that another path would lead to.
+/// None of these targets may lead to the resource of another path.
 fn targets() -> Vec<Case> {
     let get = |target: &str| request("GET", target);
     let bytes =
@@ -125,8 +129,8 @@ fn targets() -> Vec<Case> {
         ("double slashes", get("//executions//x"), &[404]),
         ("an encoded NUL", get("/executions/%00"), &[404]),
         ("a known path and NUL", get("/healthz%00"), &[404]),
-        ("no UTF-8, encoded", get("/executions/%ff%fe"), &[400, 404]),
-        ("no UTF-8, as it is", bytes(b"/executions/\xff\xfe"), &[400, 404]),
+        ("invalid UTF-8, encoded", get("/executions/%ff%fe"), &[400, 404]),
+        ("invalid UTF-8, not encoded", bytes(b"/executions/\xff\xfe"), &[400, 404]),
         ("half an encoding", get("/executions/%"), &[400, 404]),
         ("a wrong encoding", get("/executions/%zz"), &[400, 404]),
         ("path parameters", get("/executions/sync;x=1"), &[404]),
@@ -135,7 +139,7 @@ fn targets() -> Vec<Case> {
         ("a path of 100 KB", get(&format!("/executions/{}", "x".repeat(100_000))), &[414, 431]),
         ("a path of 10 KB", get(&format!("/executions/{}", "x".repeat(10_000))), &[404]),
         ("a query of 10 KB", get(&format!("/healthz?{}", "x=y&".repeat(2_500))), &[200]),
-        ("a query that is no UTF-8", get("/healthz?%ff=%fe"), &[200, 400]),
+        ("a query that is not valid UTF-8", get("/healthz?%ff=%fe"), &[200, 400]),
         ("another host's URL", get("http://elsewhere.example/healthz"), &[421]),
         ("a fragment", get("/healthz#x"), &[200, 400, 404]),
         ("a target without a slash", get("healthz"), &[421]),
@@ -154,16 +158,16 @@ fn methods() -> Vec<Case> {
         ("HEAD", request("HEAD", "/healthz"), &[200]),
         ("OPTIONS", request("OPTIONS", "/healthz"), &[405]),
         ("CONNECT", request("CONNECT", "elsewhere.example:443"), &[421]),
-        ("a method that nobody knows", request("BREW", "/healthz"), &[405]),
+        ("an unknown method", request("BREW", "/healthz"), &[405]),
         ("a method in small letters", request("get", "/healthz"), &[405]),
         ("a method of 1,000 letters", request(&"A".repeat(1_000), "/healthz"), &[400, 405]),
-        ("a method that is none", request("G@T(", "/healthz"), &[400]),
+        ("an invalid method", request("G@T(", "/healthz"), &[400]),
         ("a POST where a GET belongs", request("POST", "/healthz"), &[405]),
     ]
 }
 
 #[tokio::test]
-async fn whatever_is_sent_is_answered_as_the_callers_mistake() {
+async fn invalid_requests_are_answered_with_4xx() {
     let mut stack = Stack::start(&[]).await;
     for (group, cases) in [("body", bodies()), ("head", heads()), ("target", targets()), ("method", methods())] {
         for (name, bytes, expected) in cases {
@@ -175,13 +179,13 @@ async fn whatever_is_sent_is_answered_as_the_callers_mistake() {
             assert!(statuses(&answer).iter().all(|status| *status < 500), "{name}: {}", shown(&answer));
         }
     }
-    lives(&mut stack).await;
-    assert_eq!(stack.items().await, 0, "nothing is left behind");
+    assert_alive(&mut stack).await;
+    assert_eq!(stack.items().await, 0, "no execution was created");
 }
 
-/// In every place where an id stands in a path, as it is and encoded.
+/// For every path with an id, with the byte encoded and not encoded.
 #[tokio::test]
-async fn every_byte_in_an_id_is_an_id_that_is_not_there() {
+async fn an_id_with_any_byte_is_answered_with_400_or_404() {
     let mut stack = Stack::start(&[]).await;
     for byte in 0..=255_u8 {
         for (method, behind) in [("GET", ""), ("POST", "/cancel"), ("POST", "/rerun")] {
@@ -202,11 +206,11 @@ async fn every_byte_in_an_id_is_an_id_that_is_not_there() {
             shown(&answer)
         );
     }
-    lives(&mut stack).await;
+    assert_alive(&mut stack).await;
 }
 
 #[tokio::test]
-async fn pipelined_requests_are_answered_in_their_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let stack = Stack::start(&[]).await;
     let mut all = Vec::new();
     let mut expected = Vec::new();
@@ -224,9 +228,9 @@ async fn pipelined_requests_are_answered_in_their_order() {
     assert_eq!(statuses(&answer), expected);
 }
 
-/// Slow heads, slow bodies, and clients that do not read: each is given up, and nobody else notices.
+/// Clients with slow heads, with slow bodies, and those that do not read.
 #[tokio::test]
-async fn slow_clients_are_given_up_and_nobody_waits_for_them() {
+async fn slow_clients_are_disconnected_and_do_not_delay_others() {
     let mut stack = Stack::start(&[]).await;
     let began = Instant::now();
     let body = post("content-length: 1000\r\n", b"{");
@@ -236,7 +240,7 @@ async fn slow_clients_are_given_up_and_nobody_waits_for_them() {
         let first = if n % 2 == 0 { b"GET /healthz HTTP/1.1\r\n".to_vec() } else { body.clone() };
         stream.write_all(&first).await.unwrap();
         slow.spawn(async move {
-            // One more byte each second, for as long as the other side takes it.
+            // One more byte each second, as long as the server accepts it.
             let (mut reads, mut writes) = stream.into_split();
             let drip = async {
                 while writes.write_all(b"x").await.is_ok() {
@@ -252,38 +256,40 @@ async fn slow_clients_are_given_up_and_nobody_waits_for_them() {
         });
     }
     if let Some(answer) = slow.try_join_next() {
-        panic!("given up at once: {}", shown(&answer.unwrap()));
+        panic!("disconnected at once: {}", shown(&answer.unwrap()));
     }
     let quick = Instant::now();
     assert_eq!(stack.get("/healthz").send().await.unwrap().status(), StatusCode::OK);
     assert!(quick.elapsed() < PATIENCE / 3);
-    while let Some(answer) = tokio::time::timeout(PATIENCE, slow.join_next()).await.expect("it goes on for ever") {
+    while let Some(answer) =
+        tokio::time::timeout(PATIENCE, slow.join_next()).await.expect("a slow client was not disconnected")
+    {
         let statuses = statuses(&answer.unwrap());
         assert!(matches!(statuses[..], [] | [400 | 408]), "{statuses:?}");
     }
-    assert!(began.elapsed() >= Duration::from_secs(5), "even a slow client has its time");
-    lives(&mut stack).await;
+    assert!(began.elapsed() >= Duration::from_secs(5), "a slow client was disconnected too early");
+    assert_alive(&mut stack).await;
 }
 
-/// Ten thousand at once where the machine lets one process have that many files, all of them open until each was answered.
+/// Ten thousand connections at once, if the limit of open files allows it. All stay open until each has its response.
 #[tokio::test]
-async fn thousands_of_connections_are_answered_and_leave_nothing_behind() {
+async fn thousands_of_connections_are_answered_without_a_leak() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = command(directory.path(), &[]);
-    // With an arena for each thread, memory that is freed comes back now here and now there.
+    // With one arena per thread, the time at which freed memory is returned varies too much.
     command.env("MALLOC_ARENA_MAX", "1");
     let mut stack = Stack::run_as(command, directory.path()).await;
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = usize::try_from(files / 2 - 100).unwrap().min(10_000);
+    let max = usize::try_from(files / 2 - 100).unwrap().min(10_000);
     let before = resident(&stack);
     let idle = files_of(&stack) + 50;
     let mut after = Vec::new();
-    for connections in [most / 5; 20].into_iter().chain([most]) {
+    for connections in [max / 5; 20].into_iter().chain([max]) {
         let began = Instant::now();
         let mut open = Vec::new();
         for _ in 0..connections {
             let mut stream = connect(&stack).await;
-            // At once: who says nothing for a while is hung up on.
+            // Send at once, because a silent connection is closed after a while.
             stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
             open.push(stream);
         }
@@ -295,20 +301,20 @@ async fn thousands_of_connections_are_answered_and_leave_nothing_behind() {
         );
         drop(open);
         while files_of(&stack) > idle {
-            assert!(began.elapsed() < PATIENCE, "connections are left behind");
+            assert!(began.elapsed() < PATIENCE, "connections are still open");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        lives(&mut stack).await;
+        assert_alive(&mut stack).await;
         after.push(resident(&stack));
     }
     println!("resident afterwards: {after:?} kB");
-    // The first ten rounds fill what the allocator keeps, and what it keeps goes up and down by some megabytes ever after.
-    // A kilobyte left behind by each connection would make ten of them between these two.
+    // In the first ten rounds the allocator's cache fills. Afterwards it varies by a few megabytes. If each connection leaked one
+    // kilobyte, there would be a difference of ten megabytes between these two minima.
     let least = |rounds: Range<usize>| after[rounds].iter().min().unwrap();
-    assert!(*least(15..20) < least(10..15) + 5_000, "it grows with each round: {after:?}");
+    assert!(*least(15..20) < least(10..15) + 5_000, "memory grows with each round: {after:?}");
 }
 
-/// Has each of these connections answered. Resident kilobytes when all are.
+/// Reads a response from each connection. Returns the resident kilobytes at the end.
 async fn answered(open: &mut [TcpStream], stack: &Stack) -> u64 {
     for stream in open.iter_mut() {
         let mut answer = [0; 1024];
@@ -318,13 +324,13 @@ async fn answered(open: &mut [TcpStream], stack: &Stack) -> u64 {
     resident(stack)
 }
 
-/// It is the process that it was, and does what it did.
-async fn lives(stack: &mut Stack) {
+/// The process is still running and answers.
+async fn assert_alive(stack: &mut Stack) {
     assert_eq!(stack.get("/healthz").send().await.unwrap().status(), StatusCode::OK);
     assert!(stack.process.try_wait().unwrap().is_none());
 }
 
-/// How many files the stack's process has open.
+/// The number of files that the stack's process has open.
 fn files_of(stack: &Stack) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", stack.process.id().unwrap())).unwrap().count()
 }

@@ -1,4 +1,4 @@
-//! The API as it runs on Lambda: the `api` binary behind the Runtime API, fed with API Gateway's own events.
+//! The API as it runs on Lambda: the `api` binary behind the Runtime API, invoked with events of API Gateway.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::stack::{LONGHAUL, Stack, eventually, shipped};
 /// The binary beside the one under test.
 pub(crate) fn api_binary() -> String {
     let api = shipped("ApiFunction").unwrap_or_else(|| Path::new(LONGHAUL).with_file_name("api"));
-    assert!(api.exists(), "{} is not there: `cargo build --workspace --bins` builds it", api.display());
+    assert!(api.exists(), "{} does not exist: run `cargo build --workspace --bins`", api.display());
     api.display().to_string()
 }
 
-/// What an HTTP API sends, payload format 2.0
+/// The event that an HTTP API sends, in payload format 2.0
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
 pub(crate) fn event(method: &str, path: &str, body: Option<&str>, authorizer: &Value) -> Value {
     json!({
@@ -51,7 +51,7 @@ async fn invoke(stack: &Stack, event: &Value) -> (u64, Value) {
     (answer["statusCode"].as_u64().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-/// The execution at that path, once it is over.
+/// Waits for the end of the execution at that path.
 async fn done(stack: &Stack, path: &str, caller: &Value) -> Value {
     eventually(&format!("the end of {path}"), async || {
         let (status, execution) = invoke(stack, &event("GET", path, None, caller)).await;
@@ -62,7 +62,7 @@ async fn done(stack: &Stack, path: &str, caller: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_request_has_api_gateways_id_in_its_answer_and_in_one_line_of_the_log() {
+async fn api_gateways_request_id_is_in_the_response_and_in_one_log_line() {
     let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
     let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
     let path = "/executions/01a208cc-f685-7587-8cf0-6b6bfde36f95";
@@ -74,11 +74,11 @@ async fn a_request_has_api_gateways_id_in_its_answer_and_in_one_line_of_the_log(
     assert_eq!(answer["headers"]["x-request-id"], "r1", "{answer:#}");
     let problem: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(problem["requestId"], "r1");
-    // API Gateway speaks HTTPS only.
+    // API Gateway serves HTTPS only.
     assert!(answer["headers"]["strict-transport-security"].as_str().unwrap().starts_with("max-age="), "{answer:#}");
 
     let group = json!({ "logGroupName": "/aws/lambda/api" });
-    let lines = eventually("a line of the log", async || {
+    let lines = eventually("a log line", async || {
         let events = stack.call("Logs_20140328.FilterLogEvents", group.clone()).await;
         let messages = events["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap());
         let lines: Vec<_> = messages.filter(|message| message.contains("answered")).map(str::to_owned).collect();
@@ -91,14 +91,14 @@ async fn a_request_has_api_gateways_id_in_its_answer_and_in_one_line_of_the_log(
     assert_eq!(json!(logged), json!(["INFO", "r1", "GET", "/executions/{executionId}", 404]), "{line:#}");
     assert!(line["durationMs"].as_f64().unwrap() > 0.0, "{line:#}");
     assert_eq!(line["owner"].as_str().unwrap().len(), 12, "{line:#}");
-    // Nothing of what the caller sent, and not who it is.
-    for said in ["01a208cc", "a-key", "chosen-by", "ada"] {
-        assert!(!lines[0].contains(said), "{said}: {}", lines[0]);
+    // The line has nothing that the caller sent, and not the caller's name.
+    for secret in ["01a208cc", "a-key", "chosen-by", "ada"] {
+        assert!(!lines[0].contains(secret), "{secret}: {}", lines[0]);
     }
 }
 
 #[tokio::test]
-async fn a_job_runs_through_api_gateways_events() {
+async fn a_job_runs_when_started_through_api_gateway() {
     let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
     let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
     let eve = json!({ "iam": { "userArn": "arn:aws:iam::123456789012:user/eve", "accessKey": "AKIA", "accountId": "123456789012",
@@ -112,17 +112,17 @@ async fn a_job_runs_through_api_gateways_events() {
         let done = done(&stack, &path, &ada).await;
         assert_eq!((&done["status"], &done["result"]["message"]), (&json!("COMPLETED"), &json!("Hello")));
         let (status, problem) = invoke(&stack, &event("GET", &path, None, &eve)).await;
-        assert_eq!((status, &problem["code"]), (404, &json!("execution-not-found")), "another caller's");
+        assert_eq!((status, &problem["code"]), (404, &json!("execution-not-found")), "another caller sees it");
         let (status, problem) = invoke(&stack, &event("GET", &path, None, &json!(null))).await;
-        assert_eq!((status, &problem["code"]), (401, &json!("unauthenticated")), "nobody vouches for this one");
+        assert_eq!((status, &problem["code"]), (401, &json!("unauthenticated")), "an unauthenticated caller sees it");
     }
     let (status, problem) = invoke(&stack, &event("POST", "/executions/sync", Some("{"), &ada)).await;
     assert_eq!((status, &problem["code"]), (400, &json!("invalid-json")));
 }
 
-/// A role's session ends within hours, a job need not.
+/// A role's session lasts hours, a job can last longer.
 #[tokio::test]
-async fn a_role_finds_its_executions_in_its_next_session() {
+async fn a_role_sees_its_executions_in_its_next_session() {
     let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
     let role = |name: &str, session: &str| {
         json!({ "iam": { "userArn": format!("arn:aws:sts::123456789012:assumed-role/{name}/{session}"), "accessKey": "ASIA",
@@ -138,14 +138,14 @@ async fn a_role_finds_its_executions_in_its_next_session() {
     }
 }
 
-/// Another caller's execution is as if it were not there, and who is vouched for by nobody is told nothing, at every path.
+/// For another caller the execution does not exist, and an unauthenticated caller gets 401.
 #[tokio::test]
-async fn an_owner_is_whom_the_gateway_vouches_for_at_every_path() {
+async fn on_every_path_only_the_owner_authenticated_by_the_gateway_sees_an_execution() {
     let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
     let by = |subject: &str| json!({ "jwt": { "claims": { "sub": subject }, "scopes": null } });
     let (ada, eve, nobody) = (by("ada"), by("eve"), Value::Null);
     let ask = async |method: &str, path: &str, caller: &Value| {
-        // What a caller says of itself is no proof.
+        // The header of the local stack must have no effect here.
         let mut event = event(method, path, None, caller);
         event["headers"]["x-owner"] = json!("ada");
         invoke(&stack, &event).await
@@ -175,9 +175,9 @@ async fn an_owner_is_whom_the_gateway_vouches_for_at_every_path() {
     assert_eq!(ask("GET", "/executions", &nobody).await.0, 401);
 }
 
-/// Lambda takes 6 MB: a page of what a task printed stays under that, whatever it is that was printed.
+/// Lambda allows responses of 6 MB. A log page must stay below that, even if every character is escaped in JSON.
 #[tokio::test]
-async fn a_page_of_a_log_fits_lambda() {
+async fn a_log_page_fits_into_a_lambda_response() {
     let noise = "noise=head -c 990000 /dev/zero | tr '\\0' '\\001' | fold -w 990; echo '\"the end\"'";
     let api = format!("api=env LOG_READS=100000 {}", api_binary());
     let stack = Stack::start(&["--function", &api, "--job", noise]).await;
@@ -186,7 +186,7 @@ async fn a_page_of_a_log_fits_lambda() {
     let (_, started) = invoke(&stack, &event("POST", "/executions/callback", Some(body), &ada)).await;
     let path = format!("/executions/{}", started["executionId"].as_str().unwrap());
     let done = done(&stack, &path, &ada).await;
-    // The end is recorded before the log has its last lines.
+    // The end is recorded before the last lines are in the log.
     stack.wait_for_tasks_to_stop(done["executionId"].as_str().unwrap()).await;
     let (mut lines, mut query) = (0, String::new());
     eventually("the end of the log", async || {

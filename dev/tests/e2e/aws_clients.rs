@@ -1,4 +1,4 @@
-//! The pattern's own test commands, with the ordinary `aws` client, against the local stack.
+//! Runs the test commands of the original pattern with the ordinary `aws` client against the local stack.
 
 use std::process::Output;
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::stack::{Stack, TABLE, eventually};
 
-/// `aws ARGUMENTS` against the stack, with credentials that anything will do for.
+/// Runs `aws ARGUMENTS` against the stack, which accepts any credentials.
 async fn aws(stack: &Stack, arguments: &[&str]) -> Output {
     let mut command = Command::new("aws");
     command.args(["--endpoint-url", &stack.aws, "--output", "json"]).args(arguments);
@@ -21,7 +21,7 @@ async fn aws(stack: &Stack, arguments: &[&str]) -> Output {
     ] {
         command.env(name, value);
     }
-    command.output().await.expect("the aws client is not installed: `make test` installs it")
+    command.output().await.expect("the aws client is not installed: run `make target/venv/.made`")
 }
 
 async fn json_of(stack: &Stack, arguments: &[&str]) -> Value {
@@ -36,7 +36,7 @@ async fn refusal(stack: &Stack, arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// `aws lambda invoke` of a durable function, directly.
+/// The arguments of `aws lambda invoke` for a durable function.
 fn invoke<'a>(function: &'a str, more: &[&'a str], payload: &'a str) -> Vec<&'a str> {
     let mut arguments = vec!["lambda", "invoke", "--function-name", function, "--payload", payload];
     arguments.extend(more);
@@ -49,22 +49,22 @@ async fn items(stack: &Stack) -> Vec<Value> {
     scan["Items"].as_array().unwrap().clone()
 }
 
-/// Direct starts have no POST to answer with an id: it is read from the table, as the pattern's own document does.
+/// A direct invocation returns no execution id. It is read from the table, as in the pattern's documentation.
 async fn finished_item(stack: &Stack, pattern: &str) -> Value {
     let done = |item: &&Value| item["pattern"]["S"] == pattern && item["status"]["S"] == "COMPLETED";
     let id = eventually(&format!("a {pattern} execution that has completed"), async || {
-        // Not with the client: it takes a second to start.
+        // Not with the `aws` client, which takes a second to start.
         let scan = stack.call("DynamoDB_20120810.Scan", json!({ "TableName": TABLE })).await;
         scan["Items"].as_array().unwrap().iter().find(done).map(|item| item["executionId"]["S"].clone())
     })
     .await;
-    // The end is recorded before the log has its last lines.
+    // The end is recorded before the last lines are in the log.
     stack.wait_for_tasks_to_stop(id.as_str().unwrap()).await;
     items(stack).await.iter().find(done).unwrap().clone()
 }
 
 #[tokio::test]
-async fn the_patterns_own_commands_work() {
+async fn the_commands_of_the_original_pattern_work() {
     let stack = Stack::start(&[]).await;
     let payload = r#"{"message": "Hello from the aws client", "processingTime": 1}"#;
     for (function, pattern) in [("longhaul-sync:$LATEST", "sync"), ("longhaul-callback:$LATEST", "callback")] {
@@ -82,7 +82,7 @@ async fn the_patterns_own_commands_work() {
         assert_eq!(result["message"], "Hello from the aws client");
         let shown = stack.execution(id).await;
         assert_eq!(shown["status"], "COMPLETED", "the API shows it too");
-        assert_eq!(shown["resultSource"], "stdout", "its worker could report: {shown:#}");
+        assert_eq!(shown["resultSource"], "stdout", "the worker reported the result: {shown:#}");
     }
 
     let group = ["--log-group-name", "/ecs/longhaul"];
@@ -93,14 +93,14 @@ async fn the_patterns_own_commands_work() {
         events["events"].as_array().unwrap().iter().any(|event| event["message"].as_str().unwrap().contains("Hello"))
     );
     let filtered = json_of(&stack, &["logs", "filter-log-events", group[0], group[1]]).await;
-    assert!(filtered["events"].as_array().unwrap().len() >= 2, "what `aws logs tail` reads");
+    assert!(filtered["events"].as_array().unwrap().len() >= 2, "`aws logs tail` uses this call");
     let functions =
         json_of(&stack, &["logs", "filter-log-events", "--log-group-name", "/aws/lambda/longhaul-sync"]).await;
-    assert!(!functions["events"].as_array().unwrap().is_empty(), "the functions' own log");
+    assert!(!functions["events"].as_array().unwrap().is_empty(), "the function has a log");
 }
 
 #[tokio::test]
-async fn a_durable_function_is_invoked_as_aws_wants_it() {
+async fn invalid_invocations_of_a_durable_function_are_refused_as_by_aws() {
     let stack = Stack::start(&[]).await;
     let event = ["--invocation-type", "Event"];
     let unqualified = refusal(&stack, &invoke("longhaul-sync", &event, "{}")).await;
@@ -115,14 +115,14 @@ async fn a_durable_function_is_invoked_as_aws_wants_it() {
     );
     let unknown = refusal(&stack, &invoke("no-such-function:live", &event, "{}")).await;
     assert!(unknown.contains("ResourceNotFoundException"), "{unknown}");
-    let rubbish = refusal(&stack, &invoke("longhaul-sync:live", &event, "{")).await;
-    assert!(rubbish.contains("InvalidRequestContentException"), "{rubbish}");
-    assert!(items(&stack).await.is_empty(), "nothing is left behind");
+    let invalid = refusal(&stack, &invoke("longhaul-sync:live", &event, "{")).await;
+    assert!(invalid.contains("InvalidRequestContentException"), "{invalid}");
+    assert!(items(&stack).await.is_empty(), "no execution was created");
 }
 
-/// The names that AWS gives a meaning: the same name and payload is the same execution, another payload is refused.
+/// As on AWS, the same name with the same payload returns the first execution, and with another payload is refused.
 #[tokio::test]
-async fn a_name_starts_one_durable_execution() {
+async fn a_repeated_name_starts_no_second_durable_execution() {
     let stack = Stack::start(&[]).await;
     let invoke = |payload: &'static str| {
         let request = stack.post_to_aws("/2015-03-31/functions/longhaul-callback:live/invocations");
@@ -135,7 +135,7 @@ async fn a_name_starts_one_durable_execution() {
     let other = invoke(r#"{"message":"b"}"#).await.unwrap();
     assert_eq!(other.status(), 409);
     assert_eq!(other.headers()["x-amzn-errortype"], "DurableExecutionAlreadyStartedException");
-    eventually("the execution appears", async || {
+    eventually("the execution to appear", async || {
         (stack.get("/executions/mine").send().await.unwrap().status() == 200).then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! Nobody's executions: cancelled ones, ones whose task died, ones that nobody told us of.
+//! Cancels, retries and reruns, and executions whose task or workflow died.
 
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ async fn done(stack: &Stack, id: &str) -> Value {
     stack.wait_for(id, |execution| execution["done"] == true).await
 }
 
-/// A waiting workflow does not sleep until its next look, which comes after five minutes: nobody here waits for so long.
+/// The workflow's next poll would come after five minutes, which is longer than this test waits.
 #[tokio::test]
-async fn an_event_tells_of_the_end_of_a_task() {
+async fn an_event_of_the_tasks_end_wakes_the_workflow() {
     let gates = Gates::new();
     let stack = Stack::start(&["--job", &gates.job("gated")]).await;
     without_sweep(&stack).await;
@@ -42,7 +42,7 @@ async fn an_event_tells_of_the_end_of_a_task() {
 }
 
 #[tokio::test]
-async fn a_running_execution_is_cancelled_once_its_task_has_stopped() {
+async fn a_cancelled_execution_is_final_once_its_task_has_stopped() {
     let stack = Stack::start(&[
         "--job",
         "long=sleep 300",
@@ -56,7 +56,7 @@ async fn a_running_execution_is_cancelled_once_its_task_has_stopped() {
             let (status, execution) = cancel(&stack, &id).await;
             assert_eq!((status, &execution["status"]), (StatusCode::ACCEPTED, &json!("CANCELLING")));
             let again = cancel(&stack, &id).await;
-            assert!(again.0.is_success(), "safe to repeat: {again:?}");
+            assert!(again.0.is_success(), "a repeated cancel succeeds: {again:?}");
             let done = done(&stack, &id).await;
             assert_eq!(
                 (&done["status"], &done["error"]["type"]),
@@ -71,7 +71,7 @@ async fn a_running_execution_is_cancelled_once_its_task_has_stopped() {
 }
 
 #[tokio::test]
-async fn an_execution_that_is_over_is_not_cancelled() {
+async fn cancelling_a_finished_execution_changes_nothing() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let id = stack.run("callback", json!({ "job": "quick", "input": null })).await["executionId"]
         .as_str()
@@ -83,9 +83,9 @@ async fn an_execution_that_is_over_is_not_cancelled() {
     assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("execution-not-found")));
 }
 
-/// Cancelled the moment it is accepted, whatever its workflow has done by then: it ends, and nothing is left running.
+/// The cancel comes at different points of the workflow's start. The execution ends, and no task is left running.
 #[tokio::test]
-async fn an_execution_is_cancelled_at_any_moment_of_its_beginning() {
+async fn an_execution_can_be_cancelled_at_any_point_of_its_start() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     for pattern in PATTERNS {
         for wait in [0, 20, 40, 80, 160] {
@@ -102,9 +102,9 @@ async fn an_execution_is_cancelled_at_any_moment_of_its_beginning() {
     assert_eq!(running["taskArns"], json!([]), "a task is left running");
 }
 
-/// The worker is killed with its task and says nothing any more.
+/// The worker is killed together with its task.
 #[tokio::test]
-async fn a_task_that_dies_without_a_word_is_recorded() {
+async fn the_end_of_a_task_whose_worker_cannot_report_it_is_recorded() {
     let stack = Stack::start(&["--job", "suicide=kill -9 $PPID; sleep 300"]).await;
     without_sweep(&stack).await;
     for pattern in PATTERNS {
@@ -113,12 +113,12 @@ async fn a_task_that_dies_without_a_word_is_recorded() {
     }
 }
 
-/// Takes away what would find an execution that nobody tells of, so that only an event can.
+/// Turns off the sweep, so that only events make progress.
 async fn without_sweep(stack: &Stack) {
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
 }
 
-/// The item says that its workflow is gone, and nothing is left running.
+/// The execution failed because its workflow did, and no task is left running.
 async fn assert_workflow_failed(stack: &Stack, id: &str) {
     let done = done(stack, id).await;
     assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
@@ -126,7 +126,7 @@ async fn assert_workflow_failed(stack: &Stack, id: &str) {
 }
 
 #[tokio::test]
-async fn an_event_tells_of_a_workflow_that_is_stopped() {
+async fn an_event_of_a_stopped_workflow_ends_its_execution() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     without_sweep(&stack).await;
     let id = started(&stack, "sync", "long").await;
@@ -136,9 +136,9 @@ async fn an_event_tells_of_a_workflow_that_is_stopped() {
     assert_workflow_failed(&stack, &id).await;
 }
 
-/// Its first process is killed while it waits, and no other one comes up when it has to look.
+/// The workflow's first process is killed while it waits, and every later process exits at its start.
 #[tokio::test]
-async fn an_event_tells_of_a_workflow_that_fails_by_itself() {
+async fn an_event_of_a_failed_workflow_ends_its_execution() {
     let directory = tempfile::tempdir().unwrap();
     let script = directory.path().join("sync.sh");
     let first = directory.path().join("first");
@@ -158,7 +158,7 @@ async fn an_event_tells_of_a_workflow_that_fails_by_itself() {
 }
 
 #[tokio::test]
-async fn somebody_elses_stop_is_a_failure() {
+async fn a_task_stopped_from_outside_fails_its_execution() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     for pattern in PATTERNS {
         let id = started(&stack, pattern, "long").await;
@@ -176,7 +176,7 @@ async fn somebody_elses_stop_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_job_is_run_again() {
+async fn a_rerun_starts_one_new_execution_with_the_same_input_and_tags() {
     let stack = Stack::start(&["--job", "echo=cat"]).await;
     for pattern in PATTERNS {
         let body = json!({ "job": "echo", "input": { "n": 1 }, "tags": { "team": "blue" } });
@@ -195,9 +195,9 @@ async fn a_job_is_run_again() {
     }
 }
 
-/// The second attempt's task ends before its start is recorded: what ECS says of the first one then is no news.
+/// The event of the second task's end arrives while the item still has the first task.
 #[tokio::test]
-async fn an_attempt_that_ends_before_its_start_is_recorded_is_seen() {
+async fn the_end_of_an_attempt_is_seen_even_if_its_start_is_not_yet_recorded() {
     let gates = Gates::new();
     let stack = Stack::start(&["--job", &gates.job_and("fails", "exit 3")]).await;
     without_sweep(&stack).await;
@@ -211,7 +211,7 @@ async fn an_attempt_that_ends_before_its_start_is_recorded_is_seen() {
     let unwritten = stack.arm(&fault("dynamodb:PutItem", "throttle")).await;
     stack.disarm(not_yet).await;
     gates.open_attempt(&id, 2);
-    eventually("the end of the second task", async || {
+    eventually("the second task to stop", async || {
         let tasks = stack.tasks_of(&id).await;
         (tasks.len() == 2 && tasks.iter().all(|task| task["lastStatus"] == "STOPPED")).then_some(())
     })
@@ -222,10 +222,9 @@ async fn an_attempt_that_ends_before_its_start_is_recorded_is_seen() {
     assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{done:#}");
 }
 
-/// A deployment no longer offers the job: who repeats a lost POST for it is told how it went all the same, and nobody starts it
-/// anew.
+/// After a deployment without the job, a repeated POST returns the execution, but a new one is refused.
 #[tokio::test]
-async fn what_was_accepted_is_repeated_when_its_job_is_gone() {
+async fn a_repeated_post_returns_its_execution_even_if_the_job_was_removed() {
     let directory = tempfile::tempdir().unwrap();
     let body = json!({ "job": "echo", "input": 1 });
     let post = async |stack: &Stack, path: &str, key: &str| {
@@ -253,9 +252,9 @@ async fn what_was_accepted_is_repeated_when_its_job_is_gone() {
     assert_eq!(listed["executions"].as_array().unwrap().len(), 2, "{listed:#}");
 }
 
-/// Its key stands for one request: not for the start that it repeats, and not for a rerun of something else.
+/// The key of a start cannot be reused for its rerun, nor the key of a rerun for a rerun of another execution.
 #[tokio::test]
-async fn a_rerun_is_another_request_than_what_it_runs_again() {
+async fn an_idempotency_key_is_not_shared_by_a_start_and_its_rerun() {
     let stack = Stack::start(&["--job", "echo=cat"]).await;
     let body = json!({ "job": "echo", "input": 1 });
     let start = async |key: &str| {
@@ -280,9 +279,8 @@ async fn a_rerun_is_another_request_than_what_it_runs_again() {
     assert_eq!(rerun(&one, "again").await.1["executionId"], again["executionId"], "the same request");
 }
 
-/// The first attempt fails, the second does not.
 #[tokio::test]
-async fn a_job_that_fails_is_tried_again() {
+async fn a_failed_job_is_retried_up_to_max_attempts() {
     let marks = tempfile::tempdir().unwrap();
     let mark = marks.path().display();
     let flaky = format!(
@@ -293,9 +291,9 @@ async fn a_job_that_fails_is_tried_again() {
         let retry = json!({ "maxAttempts": 2 });
         let done = stack.run(pattern, json!({ "job": "flaky", "input": number, "retry": retry })).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(2)), "{pattern}: {done:#}");
-        let told: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
+        let timeline: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
         let expected = ["created", "workflowStarted", "taskStarted", "attemptFailed", "taskStarted", "ended"];
-        assert_eq!(told, expected, "{pattern}");
+        assert_eq!(timeline, expected, "{pattern}");
 
         let done = stack.run(pattern, json!({ "job": "fails", "input": null, "retry": retry })).await;
         assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{pattern}: {done:#}");

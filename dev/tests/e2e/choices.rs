@@ -1,6 +1,6 @@
-//! Choices of a test that goes by chance: the same seed makes the same ones.
+//! Random choices for tests. The same seed makes the same choices.
 
-/// A small generator.
+/// A small random number generator.
 pub(crate) struct Choices(pub(crate) u64);
 
 impl Choices {
@@ -13,7 +13,7 @@ impl Choices {
         (mixed ^ (mixed >> 31)) % most
     }
 
-    /// Whether it happens, once in so many times.
+    /// True once in this many times, on average.
     pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
@@ -24,8 +24,9 @@ impl Choices {
     }
 }
 
-/// A number from the environment of the test.
+/// A number from the test's environment.
 #[expect(clippy::disallowed_methods, reason = "options of the tests, not of the program")]
 pub(crate) fn option(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }

@@ -1,4 +1,4 @@
-//! A clock that is put forward: everything that reads the time agrees on it.
+//! Tests with a clock that is moved forward.
 
 use std::time::{Duration, Instant};
 
@@ -13,17 +13,16 @@ use crate::{
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
-/// The answers of programs on a moved clock are not older than the move, and as much younger at most as has passed since it was
-/// read first.
+/// Whether a time that a program reported lies between the moved clock's time and the time that has passed since `read`.
 fn agrees(at: &Value, day: Timestamp, read: Instant) -> bool {
     let at: Timestamp = at.as_str().unwrap().parse().unwrap();
     let passed = SignedDuration::try_from(read.elapsed()).unwrap() + SignedDuration::from_secs(1);
     (SignedDuration::ZERO..=passed).contains(&at.duration_since(day))
 }
 
-/// The API, the functions, the worker and the job's own program, also after the stack was started again.
+/// The API, the functions, the worker and the job's program, also after a restart of the stack.
 #[tokio::test]
-async fn everybody_agrees_on_the_time() {
+async fn all_programs_see_the_moved_clock() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = ["--movable-clock", "--job", r#"date=date -u +'["%Y-%m-%dT%H:%M:%SZ"]'"#];
     let mut stack = Stack::start_over(directory.path(), &arguments).await;
@@ -38,7 +37,7 @@ async fn everybody_agrees_on_the_time() {
             for at in timeline.chain([&done["createdAt"], &done["finishedAt"]]) {
                 assert!(agrees(at, day, read), "{at} is not {day}: {done:#}");
             }
-            // The program tells whole seconds.
+            // The job prints whole seconds.
             let day = day.checked_sub(SignedDuration::from_secs(1)).unwrap();
             assert!(agrees(&done["result"][0], day, read), "{} is not {day}", done["result"]);
         }
@@ -47,9 +46,9 @@ async fn everybody_agrees_on_the_time() {
     }
 }
 
-/// Nobody sleeps through a move: a deadline of a day passes in seconds, and the sweep sees it for a callback.
+/// For a callback execution, the sweep notices the deadline.
 #[tokio::test]
-async fn a_deadline_passes_when_the_clock_does() {
+async fn moving_the_clock_past_a_deadline_times_the_execution_out() {
     let stack = Stack::start(&["--movable-clock", "--job", "long=exec sleep 300"]).await;
     let mut ids = Vec::new();
     for pattern in ["sync", "callback"] {
@@ -66,9 +65,9 @@ async fn a_deadline_passes_when_the_clock_does() {
     }
 }
 
-/// Nobody but the workflow sees the deadline pass: it looks then, and not when its next look would be due.
+/// There are no events and no sweep. The workflow must poll at the deadline, not only at its next regular poll.
 #[tokio::test]
-async fn a_workflow_sees_its_deadline_pass_by_itself() {
+async fn a_workflow_notices_its_deadline_without_events_and_sweeps() {
     let stack = Stack::start(&["--movable-clock", "--job", "long=exec sleep 300"]).await;
     for rule in ["longhaul-sweep", "longhaul-task-stopped", "longhaul-workflow-ended"] {
         stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
@@ -81,7 +80,7 @@ async fn a_workflow_sees_its_deadline_pass_by_itself() {
     while let Some((event, wait)) = next_wait(&stack, arn, last).await {
         last = event;
         if stack.tasks_of(&id).await[0]["desiredStatus"] == "STOPPED" {
-            // The clock does not make it stop sooner.
+            // Moving the clock does not make the task stop sooner.
             stack.wait_for_tasks_to_stop(&id).await;
         }
         stack.forward(wait).await;
@@ -92,13 +91,13 @@ async fn a_workflow_sees_its_deadline_pass_by_itself() {
     let recorded = time(&done["timeline"].as_array().unwrap().last().unwrap()["at"]);
     let late = recorded.duration_since(time(&done["deadline"]));
     println!("the end is recorded {late:#} after the deadline");
-    // The waits for the task to stop are put forward too.
+    // This includes the waits for the task to stop.
     assert!(late < SignedDuration::from_mins(3), "{late:#}");
 }
 
-/// Debian's libfaketime breaks Python's sleep. A user is to hear of it before a job does.
+/// Debian's libfaketime breaks Python's sleep.
 #[tokio::test]
-async fn a_clock_that_breaks_python_is_warned_of() {
+async fn the_stack_warns_if_the_movable_clock_breaks_pythons_sleep() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let sleeps = "sleeps=python3 -c 'import time; time.sleep(0.01)'";
@@ -107,12 +106,12 @@ async fn a_clock_that_breaks_python_is_warned_of() {
     let stack = Stack::run_as(start, &path("data")).await;
     let done = stack.run("sync", json!({ "job": "sleeps", "input": null })).await;
     if done["status"] == "COMPLETED" {
-        // A libfaketime that is as it should be.
+        // This machine's libfaketime works.
         return;
     }
     eventually("the warning", async || {
-        let said = std::fs::read_to_string(path("stderr")).unwrap();
-        said.contains("--movable-clock breaks time.sleep of this machine's python3").then_some(())
+        let stderr = std::fs::read_to_string(path("stderr")).unwrap();
+        stderr.contains("--movable-clock breaks time.sleep of this machine's python3").then_some(())
     })
     .await;
 }

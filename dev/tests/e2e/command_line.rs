@@ -1,4 +1,4 @@
-//! The command line: what it prints, how it ends.
+//! The command line: its options, its output and its exit code.
 
 use std::process::Stdio;
 
@@ -11,7 +11,7 @@ use tokio::{
 use crate::stack::{LONGHAUL, PATIENCE, Stack, command};
 
 #[tokio::test]
-async fn ctrl_c_stops_it_cleanly_and_its_tasks_with_it() {
+async fn ctrl_c_stops_the_stack_and_its_tasks() {
     let mut stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let started = stack.start_execution("sync", &serde_json::json!({ "job": "long", "input": null })).await;
     stack.wait_for(started["executionId"].as_str().unwrap(), |execution| execution["status"] == "RUNNING").await;
@@ -22,7 +22,7 @@ async fn ctrl_c_stops_it_cleanly_and_its_tasks_with_it() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_one_clear_line() {
+async fn a_port_in_use_is_reported_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let directory = tempfile::tempdir().unwrap();
@@ -31,26 +31,26 @@ async fn a_taken_port_is_one_clear_line() {
         let mut command = Command::new(LONGHAUL);
         command.args([option, &address, other, "127.0.0.1:0", "--data"]).arg(directory.path()).stdin(Stdio::null());
         let output = command.output().await.unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(said.contains(&address) && said.contains(option), "{said}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(&address) && stderr.contains(option), "{stderr}");
         assert!(output.stdout.is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_name_that_is_given_twice_is_refused() {
+async fn a_job_name_given_twice_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let twice = ["--job", "a=true", "--job", "b=true", "--job", "a=false"];
     let output = command(directory.path(), &twice).stderr(Stdio::piped()).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("--job gives the name `a` twice"), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("--job gives the name `a` twice"), "{printed}");
 }
 
 #[tokio::test]
-async fn one_directory_is_one_stacks() {
+async fn two_stacks_cannot_share_a_data_directory() {
     let stack = Stack::start(&[]).await;
     let output = command(&stack.data, &[]).stderr(Stdio::piped()).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -58,23 +58,24 @@ async fn one_directory_is_one_stacks() {
 }
 
 #[tokio::test]
-async fn it_says_where_it_is_and_what_to_try() {
+async fn the_stack_prints_its_addresses_and_commands_to_try() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(LONGHAUL);
     command.args(["--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--data"]).arg(directory.path());
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut stdout = process.stdout.take().unwrap();
-    let mut said = Vec::new();
-    while !String::from_utf8_lossy(&said).contains("Ctrl-C stops it.") {
-        let read = tokio::time::timeout(PATIENCE, stdout.read_buf(&mut said)).await.expect("it says no more").unwrap();
-        assert!(read > 0, "it ended: {}", String::from_utf8_lossy(&said));
+    let mut printed = Vec::new();
+    while !String::from_utf8_lossy(&printed).contains("Ctrl-C stops it.") {
+        let read =
+            tokio::time::timeout(PATIENCE, stdout.read_buf(&mut printed)).await.expect("no more output").unwrap();
+        assert!(read > 0, "the stack ended: {}", String::from_utf8_lossy(&printed));
     }
-    let said = String::from_utf8(said).unwrap();
-    assert_eq!(said.matches("curl -sS http://127.0.0.1:").count(), 2, "{said}");
+    let printed = String::from_utf8(printed).unwrap();
+    assert_eq!(printed.matches("curl -sS http://127.0.0.1:").count(), 2, "{printed}");
 }
 
 #[tokio::test]
-async fn an_address_of_strangers_is_warned_of() {
+async fn the_stack_warns_if_it_listens_on_a_public_address() {
     for (listen, aws_listen, warned) in
         [("0.0.0.0:0", "0", vec!["--listen 0.0.0.0"]), ("localhost:0", "0.0.0.0:0", vec!["--aws-listen 0.0.0.0"])]
     {
@@ -87,14 +88,14 @@ async fn an_address_of_strangers_is_warned_of() {
         let id = rustix::process::Pid::from_raw(process.id().unwrap().try_into().unwrap()).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
         let output = tokio::time::timeout(PATIENCE, process.wait_with_output()).await.unwrap().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(said.matches("nobody is authenticated").count(), warned.len(), "{said}");
-        assert!(warned.iter().all(|option| said.contains(option)), "{said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(printed.matches("nobody is authenticated").count(), warned.len(), "{printed}");
+        assert!(warned.iter().all(|option| printed.contains(option)), "{printed}");
     }
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_said_at_the_start() {
+async fn a_damaged_database_is_reported_at_the_start() {
     for file in ["aws.db", "dynamodb.db"] {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path();
@@ -109,7 +110,7 @@ async fn a_damaged_database_is_said_at_the_start() {
         let connection = rusqlite::Connection::open(&path).unwrap();
         connection.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
         drop(connection);
-        // The headers of all pages but the first.
+        // Damage the headers of all pages except the first.
         let mut bytes = std::fs::read(&path).unwrap();
         for page in bytes.chunks_mut(4096).skip(1) {
             page[..64].fill(0xA5);
@@ -117,18 +118,17 @@ async fn a_damaged_database_is_said_at_the_start() {
         std::fs::write(&path, bytes).unwrap();
         let output = command(data, &[]).stderr(Stdio::piped()).output().await.unwrap();
         assert_eq!(output.status.code(), Some(1), "{file}");
-        let said = String::from_utf8(output.stderr).unwrap();
+        let printed = String::from_utf8(output.stderr).unwrap();
         assert!(
-            said.contains("cannot use the data directory")
-                && ["damaged", "malformed"].iter().any(|word| said.contains(word)),
-            "{file}: {said}"
+            printed.contains("cannot use the data directory")
+                && ["damaged", "malformed"].iter().any(|word| printed.contains(word)),
+            "{file}: {printed}"
         );
     }
 }
 
-/// Without `--json`, the terminal tells of each execution, and of no payload.
 #[tokio::test]
-async fn the_terminal_tells_what_executions_do() {
+async fn the_terminal_shows_the_progress_of_executions_without_payloads() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(LONGHAUL);
     command.args(["--listen", "0", "--aws-listen", "0", "--job", "words=echo secret-output; exit 3", "--data"]);
@@ -136,35 +136,35 @@ async fn the_terminal_tells_what_executions_do() {
     let mut process = command.spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let mut next = async || {
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it says no more").unwrap();
-        line.expect("it ended")
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("no more output").unwrap();
+        line.expect("the stack ended")
     };
-    let mut said = Vec::new();
-    while said.last().is_none_or(|line: &String| !line.contains("Ctrl-C stops it.")) {
-        said.push(next().await);
+    let mut printed = Vec::new();
+    while printed.last().is_none_or(|line: &String| !line.contains("Ctrl-C stops it.")) {
+        printed.push(next().await);
     }
-    assert!(said.iter().any(|line| line.contains("jobs   demo (the demonstration), words")), "{said:#?}");
-    let api = said.iter().find_map(|line| line.trim().strip_prefix("API    ")).unwrap();
+    assert!(printed.iter().any(|line| line.contains("jobs   demo (the demonstration), words")), "{printed:#?}");
+    let api = printed.iter().find_map(|line| line.trim().strip_prefix("API    ")).unwrap();
     let api = api.split_whitespace().next().unwrap();
     let body = serde_json::json!({ "job": "words", "input": "secret-input", "tags": { "a": "secret-tag" } });
     let started = reqwest::Client::new().post(format!("{api}/executions/sync")).json(&body).send().await.unwrap();
     let started: serde_json::Value = started.json().await.unwrap();
     let id = started["executionId"].as_str().unwrap();
-    let mut told = Vec::new();
-    while told.last().is_none_or(|line: &String| !line.contains("FAILED")) {
-        told.push(next().await);
+    let mut progress = Vec::new();
+    while progress.last().is_none_or(|line: &String| !line.contains("FAILED")) {
+        progress.push(next().await);
     }
     let expected = ["accepted (sync)", "attempt 1 started", "FAILED after "];
-    for (line, what) in told.iter().filter(|line| !line.is_empty()).zip(expected) {
-        assert!(line.contains(&format!("  {id}  words  {what}")), "{what}: {told:#?}");
+    for (line, what) in progress.iter().filter(|line| !line.is_empty()).zip(expected) {
+        assert!(line.contains(&format!("  {id}  words  {what}")), "{what}: {progress:#?}");
     }
-    assert!(told.last().unwrap().ends_with(": exited with code 3 (exit-code)"), "{told:#?}");
-    assert!(!told.concat().contains("secret"), "{told:#?}");
+    assert!(progress.last().unwrap().ends_with(": exited with code 3 (exit-code)"), "{progress:#?}");
+    assert!(!progress.concat().contains("secret"), "{progress:#?}");
 }
 
-/// The variables of `--env` and `--env-file` reach jobs, and nothing else of this shell does. None of their values is told.
+/// Other variables of the shell do not reach jobs. No value appears in logs or in ECS.
 #[tokio::test]
-async fn jobs_get_the_variables_that_the_command_line_gives() {
+async fn jobs_have_only_the_variables_given_on_the_command_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     std::fs::write(path("job.env"), "# variables\nA=planted-file\nB=overridden\n").unwrap();
@@ -179,8 +179,8 @@ async fn jobs_get_the_variables_that_the_command_line_gives() {
         let done = stack.run(pattern, serde_json::json!({ "job": "job", "input": null })).await;
         assert_eq!(done["result"][0], "planted-file planted-option planted-shell ", "{done:#}");
     }
-    let said = std::fs::read_to_string(path("stderr")).unwrap();
-    assert!(!said.contains("planted"), "{:?}", said.lines().find(|line| line.contains("planted")));
+    let printed = std::fs::read_to_string(path("stderr")).unwrap();
+    assert!(!printed.contains("planted"), "{:?}", printed.lines().find(|line| line.contains("planted")));
     let definition = serde_json::json!({ "taskDefinition": "longhaul-job" });
     let shown = stack.call("AmazonEC2ContainerServiceV20141113.DescribeTaskDefinition", definition).await;
     assert!(!format!("{shown}{:?}", stack.tasks().await).contains("planted"), "ECS shows no value");
@@ -191,9 +191,9 @@ async fn jobs_get_the_variables_that_the_command_line_gives() {
         ("--env-file", "/nowhere/planted", "cannot read the --env-file /nowhere/planted"),
     ] {
         let output = command(&data, &[option, value]).stderr(Stdio::piped()).output().await.unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(why), "{said}");
-        assert!(option == "--env-file" || !said.contains("planted"), "{said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{printed}");
+        assert!(printed.contains(why), "{printed}");
+        assert!(option == "--env-file" || !printed.contains("planted"), "{printed}");
     }
 }

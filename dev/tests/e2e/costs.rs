@@ -1,5 +1,5 @@
-//! What things cost, in what does not depend on the machine: calls of AWS, operations and bytes of an execution, and the
-//! instructions of the handlers that are called most. A change that costs more has to say so here.
+//! Budgets that do not depend on the machine: AWS calls, operations and checkpointed bytes of an execution, and the instructions of
+//! the handlers that are called most. A change that costs more has to raise the budget here.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,8 +28,8 @@ use crate::{
     stack::{PATIENCE, Stack, eventually},
 };
 
-/// The most that an execution may cost whose job ends at the first wait. On a busy machine a log may not be there yet when it
-/// is first read, and a write may have to be repeated: there is room for one of each.
+/// The maximum cost of an execution whose job ends during the workflow's first wait. It allows for one more log read and one repeated
+/// write, which can happen on a busy machine.
 struct Budget {
     operations: u64,
     bytes: u64,
@@ -68,11 +68,11 @@ const CALLBACK: Budget = Budget {
     ],
 };
 
-/// Instructions of an answer through `lambda_http`, in a debug build, the calls of AWS included: what callgrind counts, and
-/// a fifth more.
+/// The maximum number of instructions per request through `lambda_http` in a debug build, including AWS calls. It is 20 % more than
+/// callgrind counted.
 const INSTRUCTIONS: [(&str, u64); 2] = [("get", 8_000_000), ("start", 11_400_000)];
 
-/// What the stack counts against an execution's limits: operations, and bytes checkpointed.
+/// Whether a durable execution is running, and its operations and checkpointed bytes so far.
 fn counted(stack: &Stack, id: &str) -> (bool, u64, u64) {
     let file = stack.data.join("aws.db");
     let database = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
@@ -84,14 +84,14 @@ fn counted(stack: &Stack, id: &str) -> (bool, u64, u64) {
     (running, body["operations"].as_u64().unwrap(), body["written"].as_u64().unwrap())
 }
 
-/// On a machine that is very busy a call takes so long that it is made again. What costs more by itself does so each time.
-const TRIES: usize = 3;
+/// On a very busy machine a call can time out and be repeated. A real increase exceeds the budget each time.
+const REPEATS: usize = 3;
 
 #[tokio::test]
-async fn an_execution_costs_no_more_than_it_did() {
+async fn an_execution_stays_within_its_budget_of_calls_and_operations() {
     for (pattern, budget) in [("sync", SYNC), ("callback", CALLBACK)] {
         let mut excess = Vec::new();
-        for _ in 0..TRIES {
+        for _ in 0..REPEATS {
             excess = excess_of_one(pattern, &budget).await;
             if excess.is_empty() {
                 break;
@@ -101,7 +101,7 @@ async fn an_execution_costs_no_more_than_it_did() {
     }
 }
 
-/// Runs an execution, and says what of it costs more than the budget.
+/// Runs an execution, and returns what exceeds the budget.
 async fn excess_of_one(pattern: &str, budget: &Budget) -> Vec<String> {
     let gates = Gates::new();
     let stack = Stack::start(&["--job", &gates.job("gated")]).await;
@@ -117,7 +117,7 @@ async fn excess_of_one(pattern: &str, budget: &Budget) -> Vec<String> {
     }
     gates.open(&id);
     stack.wait_for(&id, |execution| execution["done"] == true).await;
-    let (operations, bytes) = eventually("the end of the workflow", async || match counted(&stack, &id) {
+    let (operations, bytes) = eventually("the workflow to end", async || match counted(&stack, &id) {
         (false, operations, bytes) => Some((operations, bytes)),
         (true, ..) => None,
     })
@@ -130,7 +130,7 @@ async fn excess_of_one(pattern: &str, budget: &Budget) -> Vec<String> {
         known += seen;
     }
     let all = stack.fault(watches["*"]).await["seen"].as_u64().unwrap();
-    costs.push(("calls of a kind that it never made", all - known, 0));
+    costs.push(("other calls", all - known, 0));
     for (what, count, _) in &costs {
         println!("{pattern}: {count} {what}");
     }
@@ -138,7 +138,7 @@ async fn excess_of_one(pattern: &str, budget: &Budget) -> Vec<String> {
     excess.map(|(what, count, most)| format!("{count} {what}, {most} at most")).collect()
 }
 
-/// Hands out events on the Runtime API, one after the other, and passes on what is answered.
+/// A Runtime API that hands out events one at a time, and forwards the responses.
 struct Runtime {
     events: Mutex<VecDeque<Value>>,
     answers: mpsc::UnboundedSender<Value>,
@@ -165,7 +165,7 @@ async fn answered(State(runtime): State<Arc<Runtime>>, body: Bytes) -> StatusCod
     StatusCode::ACCEPTED
 }
 
-/// Instructions that the API's program takes for so many starts, and polls of the last of them.
+/// The instructions that the API's program executes for a number of starts, and of polls of the last execution.
 async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) -> u64 {
     let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
     let (answers, mut answer) = mpsc::unbounded_channel();
@@ -196,7 +196,7 @@ async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) ->
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("valgrind is not there: apt-get install valgrind");
+        .expect("valgrind is not installed: run `apt-get install valgrind`");
     let mut ask = async |event: Value, status: u64| {
         runtime.events.lock().unwrap().push_back(event);
         let answer = tokio::time::timeout(PATIENCE, answer.recv()).await.unwrap().unwrap();
@@ -209,27 +209,27 @@ async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) ->
         let started = ask(event("POST", "/executions/callback", Some(body), &ada), 202).await;
         path = format!("/executions/{}", started["executionId"].as_str().unwrap());
     }
-    // Each poll is of an execution that is over, however long that takes.
+    // Poll a finished execution, so that each poll costs the same.
     let id = path.rsplit('/').next().unwrap();
-    eventually("its job ends", async || (stack.item(id).await["status"]["S"] == "COMPLETED").then_some(())).await;
+    eventually("the job to end", async || (stack.item(id).await["status"]["S"] == "COMPLETED").then_some(())).await;
     for _ in 0..polls {
         ask(event("GET", &path, None, &ada), 200).await;
     }
     kill_process(Pid::from_raw(program.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
-    let said = program.wait_with_output().await.unwrap();
+    let output = program.wait_with_output().await.unwrap();
     server.abort();
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    let collected = said.lines().find_map(|line| line.split_once("Collected :"));
-    let (_, count) = collected.unwrap_or_else(|| panic!("callgrind says no number: {said}"));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let collected = stderr.lines().find_map(|line| line.split_once("Collected :"));
+    let (_, count) = collected.unwrap_or_else(|| panic!("callgrind printed no count: {stderr}"));
     count.trim().parse().unwrap()
 }
 
 #[tokio::test]
-async fn the_hot_handlers_take_no_more_instructions_than_they_did() {
+async fn the_most_called_handlers_stay_within_their_budget_of_instructions() {
     const MORE: usize = 5;
     let stack = Stack::start(&[]).await;
     let api = PathBuf::from(api_binary());
-    // One after the other: under valgrind each is slow enough alone.
+    // One at a time, because valgrind is slow.
     let base = instructions(&stack, &api, 2, 2).await;
     let starts = instructions(&stack, &api, 2 + MORE, 2).await;
     let polls = instructions(&stack, &api, 2, 2 + MORE).await;

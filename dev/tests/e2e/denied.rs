@@ -1,7 +1,7 @@
-//! A call that AWS denies for good: each operation of each function and of the worker, from the beginning of a life to its end.
+//! Denies one AWS operation to one program for the whole execution: each operation of each function and of the worker.
 //!
-//! An undisturbed life says which calls there are. The execution ends as what it was: with the exit code of its job, if that ran,
-//! and unless it completed all the same, with an error that names the permission.
+//! Undisturbed executions show which calls there are. An execution with a denied call must end with the exit code of its job, if the
+//! job ran. If it fails because of the denial, its error must name the permission.
 
 use std::{
     collections::BTreeSet,
@@ -16,19 +16,19 @@ use crate::stack::{Stack, eventually};
 /// A job that succeeds and one that fails, and their exit codes.
 const JOBS: [(&str, &str, u8); 2] = [("works", "echo '[1]'", 0), ("fails", "exit 3", 3)];
 
-/// Whose calls are denied. Those of the API are answered to its caller.
+/// The programs whose calls are denied. Denied calls of the API are returned to its caller, so they are not tested here.
 const CALLERS: [&str; 4] = ["longhaul-sync", "longhaul-callback", "longhaul-reconciler", "task"];
 
-/// How far the clock is put forward at once: as far as the longest wait between two tries.
+/// How far the clock is moved forward at once: the longest wait between two retries.
 const STEP: Duration = Duration::from_mins(5);
 
-/// How long all of it may take. A day of denials is some three hundred steps.
+/// How long the test may take. A day of denials is about three hundred steps.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// Far off: whatever the denials take, it is no deadline that ends an execution.
+/// Far in the future, so that no deadline ends an execution.
 const DEADLINE: u64 = 300 * 86_400;
 
-/// What is denied in a life.
+/// One execution and the call that is denied to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Case {
     pattern: &'static str,
@@ -46,7 +46,7 @@ impl fmt::Display for Case {
 }
 
 #[tokio::test]
-async fn a_call_that_is_denied_for_good_leaves_what_is_known() {
+async fn a_permanently_denied_call_does_not_lose_the_outcome() {
     let jobs = JOBS.map(|(name, command, _)| format!("{name}={command}"));
     let options: Vec<_> = jobs.iter().flat_map(|job| ["--job", job]).chain(["--movable-clock"]).collect();
     let stack = Stack::start(&options).await;
@@ -66,17 +66,17 @@ async fn a_call_that_is_denied_for_good_leaves_what_is_known() {
     let mut wrong = Vec::new();
     while !left.is_empty() && Instant::now() < deadline {
         stack.forward(STEP).await;
-        let mut going_on = Vec::new();
+        let mut unfinished = Vec::new();
         for (case, id) in left {
             let execution = stack.execution(&id).await;
             if execution["done"] == true {
                 println!("denied: {case}: {} {}", execution["status"], execution["error"]["message"]);
                 wrong.extend(what_is_wrong(&stack, &case, &execution).await);
             } else {
-                going_on.push((case, id));
+                unfinished.push((case, id));
             }
         }
-        left = going_on;
+        left = unfinished;
     }
     for (case, id) in left {
         wrong.push(format!("{case}: stuck: {:#}", stack.execution(&id).await));
@@ -84,7 +84,7 @@ async fn a_call_that_is_denied_for_good_leaves_what_is_known() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The calls of the callers in undisturbed lives.
+/// The calls of undisturbed executions.
 async fn cases(stack: &Stack) -> BTreeSet<Case> {
     let mut cases = BTreeSet::new();
     for pattern in ["sync", "callback"] {
@@ -96,7 +96,7 @@ async fn cases(stack: &Stack) -> BTreeSet<Case> {
             start(stack, &plain, &key).await;
             let done = stack.wait_for(&id_of(&key), |execution| execution["done"] == true).await;
             if let Some(arn) = done["durableExecutionArn"].as_str() {
-                eventually("the end of the workflow", async || {
+                eventually("the workflow to end", async || {
                     (stack.durable_execution(arn).await["Status"] != "RUNNING").then_some(())
                 })
                 .await;
@@ -134,14 +134,14 @@ async fn what_is_wrong(stack: &Stack, case: &Case, execution: &Value) -> Option<
     let says = |words: &str| {
         ["message", "logTail"].iter().any(|part| error[part].as_str().is_some_and(|text| text.contains(words)))
     };
-    let told = match execution["status"].as_str().unwrap() {
+    let explained = match execution["status"].as_str().unwrap() {
         "COMPLETED" => case.exit_code == 0 && execution["result"] == json!([1]),
-        // The job's own failure needs no permission to be explained. The SDK words its own call's.
+        // The job's own failure comes first. The SDK formats the error of its own call.
         "FAILED" if ran && case.exit_code != 0 => error["type"] == "exit-code",
         "FAILED" if case.call == "lambda:CheckpointDurableExecution" => says("checkpoint") && says("AccessDenied"),
         "FAILED" => says(&case.call),
         _ => false,
     };
     let kept = !ran || execution["exitCode"] == case.exit_code;
-    (!told || !kept).then(|| format!("{case}: {execution:#}"))
+    (!explained || !kept).then(|| format!("{case}: {execution:#}"))
 }

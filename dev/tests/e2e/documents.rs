@@ -1,11 +1,11 @@
-//! The document and its page: served, and the same as the one that is checked in.
+//! The OpenAPI document and the documentation page.
 
 use serde_json::{Value, json};
 
 use crate::stack::{Stack, header, root};
 
 #[tokio::test]
-async fn the_document_is_served_in_json_and_yaml_and_as_a_page() {
+async fn the_openapi_document_is_served_as_json_yaml_and_a_page() {
     let stack = Stack::start(&[]).await;
     let json: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
     assert_eq!(json["openapi"], "3.1.0");
@@ -14,12 +14,12 @@ async fn the_document_is_served_in_json_and_yaml_and_as_a_page() {
     let response = stack.get("/openapi.yaml").send().await.unwrap();
     assert_eq!(header(&response, "content-type"), "application/yaml");
     let checked_in = std::fs::read_to_string(root().join("openapi.yaml")).unwrap();
-    // The file is read elsewhere, so it names a server; an installation's document is served by the server that it means.
+    // The file names the local stack as its server. The document that an installation serves names that installation.
     let here = "servers:\n- url: .\n  description: This installation\n";
     let servers = &checked_in[checked_in.find("servers:\n").unwrap()..checked_in.find("paths:\n").unwrap()];
     assert!(servers.contains("- url: http://127.0.0.1:8080\n"), "{servers}");
     let served = response.text().await.unwrap();
-    assert!(served == checked_in.replace(servers, here), "openapi.yaml is not what the code says: run `make openapi`");
+    assert!(served == checked_in.replace(servers, here), "openapi.yaml is out of date: run `make openapi`");
 
     let page = stack.get("/docs/").send().await.unwrap().text().await.unwrap();
     assert!(page.contains("swagger-ui"), "{page}");
@@ -32,9 +32,9 @@ async fn the_document_is_served_in_json_and_yaml_and_as_a_page() {
     assert_eq!(health.text().await.unwrap(), r#"{"status":"ok"}"#);
 }
 
-/// A browser gets a page, everybody else JSON; what both link to is there.
+/// A browser gets a page, other clients get JSON. All links of both must exist.
 #[tokio::test]
-async fn the_index_links_to_what_there_is() {
+async fn every_link_of_the_index_exists() {
     let stack = Stack::start(&[]).await;
     let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     let page = stack.get("/").header("accept", accept).send().await.unwrap();
@@ -51,9 +51,9 @@ async fn the_index_links_to_what_there_is() {
     }
 }
 
-/// What the document shows can be sent as it stands, and is answered with a status that it tells of.
+/// Every example in the document can be sent unchanged, and succeeds.
 #[tokio::test]
-async fn every_example_of_a_request_works() {
+async fn every_example_request_of_the_document_succeeds() {
     let stack = Stack::start(&[]).await;
     let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
     let mut sent = 0;
@@ -79,9 +79,9 @@ async fn every_example_of_a_request_works() {
     assert!(sent >= 8, "{sent}");
 }
 
-/// One schema for every problem, and one response for every error status: a generated client then has one type of error.
+/// All errors have the same schema, so that a generated client has one error type.
 #[tokio::test]
-async fn every_operation_shares_the_responses_of_its_errors() {
+async fn error_responses_are_shared_and_document_their_codes() {
     let stack = Stack::start(&[]).await;
     let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
     let paths = document["paths"].as_object().unwrap();
@@ -98,10 +98,11 @@ async fn every_operation_shares_the_responses_of_its_errors() {
             let shared = document.pointer(shared).unwrap_or_else(|| panic!("{id} {status}: {response}"));
             if let Some(problem) = shared["content"].get("application/problem+json") {
                 assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem", "{id} {status}");
-                let words = response["description"].as_str().unwrap();
+                let description = response["description"].as_str().unwrap();
                 let examples = problem["examples"].as_object().unwrap();
-                let own: Vec<_> = examples.iter().filter(|(code, _)| words.contains(&format!("`{code}`"))).collect();
-                assert!(!own.is_empty(), "{id} {status} names its codes: {words}");
+                let own: Vec<_> =
+                    examples.iter().filter(|(code, _)| description.contains(&format!("`{code}`"))).collect();
+                assert!(!own.is_empty(), "{id} {status} names none of its codes: {description}");
                 for (code, example) in own {
                     let status: u16 = status.parse().unwrap();
                     let value = &example["value"];
@@ -116,9 +117,9 @@ async fn every_operation_shares_the_responses_of_its_errors() {
     assert!(schemas.len() < 30, "{schemas:?}");
 }
 
-/// A start, a repeat of it, a rerun and a cancel are all answered with the same type.
+/// A start, a repeated start, a rerun and a cancel.
 #[tokio::test]
-async fn every_answer_with_an_execution_has_one_schema() {
+async fn all_operations_return_an_execution_with_the_same_schema() {
     let stack = Stack::start(&[]).await;
     let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
     for (path, method, statuses) in [
@@ -133,12 +134,12 @@ async fn every_answer_with_an_execution_has_one_schema() {
             assert_eq!(schema, &json!({ "$ref": "#/components/schemas/Execution" }), "{path} {status}");
         }
     }
-    assert_eq!(document["components"]["schemas"]["Execution"]["type"], "object", "flat, as every generator takes it");
+    assert_eq!(document["components"]["schemas"]["Execution"]["type"], "object", "generators need a flat object");
 }
 
-/// The documentation page shows the operations as the document has them: in the order of use.
+/// The documentation page shows the operations in the order of the document.
 #[tokio::test]
-async fn operations_stand_in_the_order_of_use() {
+async fn operations_are_documented_in_the_order_of_use() {
     let stack = Stack::start(&[]).await;
     let text = stack.get("/openapi.yaml").send().await.unwrap().text().await.unwrap();
     let (paths, _) = text.split_once("\ncomponents:").unwrap();
@@ -148,9 +149,9 @@ async fn operations_stand_in_the_order_of_use() {
     assert_eq!(ids.last(), Some(&"getHealth"));
 }
 
-/// A tool that knows OpenAPI's links goes on from a start without being told where the id is.
+/// With OpenAPI links, a tool can call the other operations with the id of a start's response.
 #[tokio::test]
-async fn the_answers_of_a_start_link_to_the_execution() {
+async fn responses_of_a_start_link_to_the_execution() {
     let stack = Stack::start(&[]).await;
     let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
     let paths = document["paths"].as_object().unwrap();

@@ -1,5 +1,5 @@
-//! Everything that ECS may say of a task, and what becomes of the execution: over real processes, with ECS's answers put in
-//! its place by `front`.
+//! How executions end with every response that ECS may give about a task. The processes are real, and `front` replaces the responses
+//! of the local ECS.
 
 use std::{
     collections::HashSet,
@@ -14,31 +14,31 @@ use crate::{
     stack::{LONGHAUL, PATIENCE, Stack},
 };
 
-/// What an execution of a job comes to when ECS says that.
+/// A response of AWS, and the expected outcome.
 struct Case {
     job: &'static str,
     command: &'static str,
     operation: &'static str,
     calls: usize,
     answer: Answer,
-    /// For each pattern that it can happen to.
+    /// The patterns to test.
     patterns: &'static [&'static str],
     status: &'static str,
-    /// What stands in the timeline or in the error.
-    told: &'static str,
+    /// A text that the timeline or the error must contain.
+    contains: &'static str,
     attempt: Option<u64>,
 }
 
 const BOTH: &[&str] = &["sync", "callback"];
-/// A callback execution is told of its task's end, and does not ask.
+/// Only sync executions: those of the callback pattern do not call `DescribeTasks`.
 const SYNC: &[&str] = &["sync"];
 const OK: &str = "echo '{\"n\": 1}'";
 const EVER: usize = usize::MAX;
 
-/// Cases at a time: what a machine with two processors is through with long before anybody loses patience.
+/// Cases at a time: few enough for a machine with two processors to finish well before the timeout.
 const AT_ONCE: usize = 7;
 
-/// A job that is tried four times waits for 35 s between them.
+/// The waits between four attempts take 35 s.
 const FOUR_ATTEMPTS: Duration = Duration::from_secs(35 + 2 * PATIENCE.as_secs());
 
 const fn run_task(job: &'static str, calls: usize, answer: Answer) -> Case {
@@ -50,7 +50,7 @@ const fn run_task(job: &'static str, calls: usize, answer: Answer) -> Case {
         answer,
         patterns: BOTH,
         status: "COMPLETED",
-        told: "",
+        contains: "",
         attempt: Some(1),
     }
 }
@@ -69,12 +69,12 @@ const NO_CAPACITY: &str =
 
 const NO_QUOTA: &str = "You’ve reached the limit on the number of vCPUs you can run concurrently";
 
-/// `failures[]`, beside tasks and instead of them
+/// `failures[]` of `RunTask`, with or without tasks
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
 fn failures() -> Vec<Case> {
-    let waits = |job, answer| Case { told: "waitingForCapacity", ..run_task(job, 1, answer) };
+    let waits = |job, answer| Case { contains: "waitingForCapacity", ..run_task(job, 1, answer) };
     let refused =
-        |job, answer| Case { status: "FAILED", told: "task-refused", attempt: None, ..run_task(job, EVER, answer) };
+        |job, answer| Case { status: "FAILED", contains: "task-refused", attempt: None, ..run_task(job, EVER, answer) };
     vec![
         waits("memory", Answer::Says(|| failure("RESOURCE:MEMORY", None))),
         waits("cpu", Answer::Says(|| failure("RESOURCE:CPU", Some("not enough")))),
@@ -97,9 +97,9 @@ fn failures() -> Vec<Case> {
 const NO_NETWORK: &str =
     "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)";
 
-/// Throttling in its disguises: the SDK tries some of them four times by itself, and then the workflow waits.
+/// The ways in which ECS reports throttling. The SDK retries some of them, making four attempts, and then the workflow waits.
 fn throttles() -> Vec<Case> {
-    let waits = |job, calls, answer| Case { told: "waitingForCapacity", ..run_task(job, calls, answer) };
+    let waits = |job, calls, answer| Case { contains: "waitingForCapacity", ..run_task(job, calls, answer) };
     vec![
         waits("throttled", 5, Answer::Refuses(400, "ThrottlingException", "Rate exceeded")),
         waits("invalid", 5, Answer::Refuses(400, "InvalidParameterException", "Rate exceeded for RunTask")),
@@ -109,11 +109,11 @@ fn throttles() -> Vec<Case> {
         run_task("server", 5, Answer::Refuses(500, "ServerException", "Service Unavailable.")),
         Case {
             status: "FAILED",
-            told: "TaskDefinition is inactive",
+            contains: "TaskDefinition is inactive",
             attempt: None,
             ..run_task("inactive", EVER, Answer::Refuses(400, "ClientException", "TaskDefinition is inactive"))
         },
-        // It worked, and the reply is lost: the same client token gets the same task.
+        // The task starts but the reply is lost. Repeating the call with the same client token returns the same task.
         run_task("lost", 1, Answer::Did(|_| 500)),
         run_task(
             "conflict",
@@ -141,14 +141,14 @@ fn missing() -> Value {
     json!({ "tasks": [], "failures": [{ "arn": "arn", "reason": "MISSING" }] })
 }
 
-/// What `DescribeTasks` may say of a task.
-fn sights() -> Vec<Case> {
+/// What `DescribeTasks` may return about a task.
+fn descriptions() -> Vec<Case> {
     vec![
         describe("missing", OK, 2, Answer::Says(missing)),
         describe("slow", OK, 5, Answer::Refuses(400, "ThrottlingException", "Rate exceeded")),
         Case {
             status: "FAILED",
-            told: "task-lost",
+            contains: "task-lost",
             ..describe(
                 "codeless",
                 OK,
@@ -169,9 +169,9 @@ fn sights() -> Vec<Case> {
                 })
             }),
         ),
-        // The first attempt's task is asked for twice, in the loop and to collect.
+        // The first attempt's task is described twice: in the loop, and to collect its outcome.
         Case {
-            told: "attempt 1: stopped (not counted: ended by the platform)",
+            contains: "attempt 1: stopped (not counted: ended by the platform)",
             attempt: Some(2),
             ..describe(
                 "spot",
@@ -187,7 +187,7 @@ fn sights() -> Vec<Case> {
         },
         Case {
             status: "FAILED",
-            told: "CannotPullContainerError",
+            contains: "CannotPullContainerError",
             attempt: Some(4),
             ..describe(
                 "image",
@@ -205,8 +205,8 @@ fn sights() -> Vec<Case> {
     ]
 }
 
-/// Nothing was printed for so long that CloudWatch stops looking, and says where to go on: from the end, as the local one
-/// spells that.
+/// An empty page with a token. CloudWatch returns one if nothing was printed for so long that it ends its search early. This token
+/// continues from the end, in the format of the local stack.
 fn silence() -> Value {
     let end = format!("{:020}{:036}", i64::MAX, i64::MAX);
     json!({ "events": [], "nextBackwardToken": format!("b/{end}"), "nextForwardToken": format!("f/{end}") })
@@ -219,7 +219,7 @@ fn logs() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn whatever_ecs_says_an_execution_ends_as_it_should() {
+async fn every_response_of_run_task_leads_to_the_right_outcome() {
     let cases: Vec<_> = [failures(), throttles()].into_iter().flatten().collect();
     for some in cases.chunks(AT_ONCE) {
         let (stack, started) = start(some).await;
@@ -231,7 +231,7 @@ async fn whatever_ecs_says_an_execution_ends_as_it_should() {
 }
 
 #[tokio::test]
-async fn whatever_cloudwatch_says_a_result_is_found_in_the_log() {
+async fn a_result_is_found_in_the_log_despite_errors_and_empty_pages() {
     let cases = logs();
     let (stack, started) = start(&cases).await;
     for (case, pattern, id) in started {
@@ -241,15 +241,15 @@ async fn whatever_cloudwatch_says_a_result_is_found_in_the_log() {
     }
 }
 
-/// Nobody tells of a task's end, and nothing else sees it: the workflow is woken without a word, and has to ask.
+/// Without events, sweeps and reports. The workflow is woken without information, so it has to call `DescribeTasks`.
 #[tokio::test]
-async fn whatever_is_seen_of_a_task_an_execution_ends_as_it_should() {
-    let cases = sights();
+async fn every_description_of_a_stopped_task_leads_to_the_right_outcome() {
+    let cases = descriptions();
     let (stack, started) = start(&cases).await;
     let deadline = Instant::now() + FOUR_ATTEMPTS;
     let mut left = started;
     while !left.is_empty() {
-        assert!(Instant::now() < deadline, "{} executions do not end", left.len());
+        assert!(Instant::now() < deadline, "{} executions have not ended", left.len());
         for (_, _, id) in &left {
             let execution = stack.wait_for(id, |execution| execution.get("durableExecutionArn").is_some()).await;
             stack.wait_for_sleep(execution["durableExecutionArn"].as_str().unwrap()).await;
@@ -260,7 +260,7 @@ async fn whatever_is_seen_of_a_task_an_execution_ends_as_it_should() {
             if execution["done"] == true {
                 check(&stack, case, pattern, &execution).await;
             } else {
-                // Refused while it waits for another try instead.
+                // This has no effect while it waits for its next attempt instead.
                 stack.wake(&id, "").await;
                 waiting.push((case, pattern, id));
             }
@@ -269,16 +269,16 @@ async fn whatever_is_seen_of_a_task_an_execution_ends_as_it_should() {
     }
 }
 
-/// ECS tells of a task's end what it would have answered, twice: the workflow never asks.
+/// ECS sends each event twice, with what `DescribeTasks` would have returned. The workflow never calls `DescribeTasks`.
 #[tokio::test]
-async fn whatever_is_told_of_a_task_an_execution_ends_as_it_should() {
-    let cases: Vec<_> = sights().into_iter().filter(|case| matches!(case.answer, Answer::Did(_))).collect();
+async fn every_event_of_a_stopped_task_leads_to_the_right_outcome() {
+    let cases: Vec<_> = descriptions().into_iter().filter(|case| matches!(case.answer, Answer::Did(_))).collect();
     let watch = json!({ "on": "ecs:DescribeTasks", "by": "longhaul-sync", "does": "watch", "times": "all" });
     let (stack, started) = start(&cases).await;
     let asked = stack.arm(&watch).await;
     for (case, pattern, id) in started {
         let Answer::Did(change) = case.answer else { unreachable!() };
-        let mut told = HashSet::new();
+        let mut sent = HashSet::new();
         let deadline = Instant::now() + FOUR_ATTEMPTS;
         let done = loop {
             let execution = stack.execution(&id).await;
@@ -287,15 +287,15 @@ async fn whatever_is_told_of_a_task_an_execution_ends_as_it_should() {
             }
             assert!(Instant::now() < deadline, "{execution:#}");
             for task in stack.tasks_of(&id).await {
-                // What is told of a task whose start is not recorded yet is no news.
+                // An event of a task whose start is not recorded yet would be ignored.
                 let known = task["taskArn"] == execution["taskArn"];
-                if known && task["lastStatus"] == "STOPPED" && told.insert(task["taskArn"].clone()) {
+                if known && task["lastStatus"] == "STOPPED" && sent.insert(task["taskArn"].clone()) {
                     let mut answer = json!({ "tasks": [task] });
-                    // The loop and `collect` would have asked once each for a task.
-                    if told.len() <= case.calls / 2 {
+                    // The loop and `collect` would each have described the task once.
+                    if sent.len() <= case.calls / 2 {
                         change(&mut answer);
                     }
-                    let event = told_by_event(answer["tasks"][0].take());
+                    let event = event_of(answer["tasks"][0].take());
                     stack.reconcile(event.clone()).await;
                     stack.reconcile(event).await;
                 }
@@ -307,8 +307,8 @@ async fn whatever_is_told_of_a_task_an_execution_ends_as_it_should() {
     assert_eq!(stack.fault(asked).await["seen"], 0);
 }
 
-/// The event that tells of a task as `DescribeTasks` shows it: its times are text there.
-fn told_by_event(mut task: Value) -> Value {
+/// The event about a task that `DescribeTasks` returned. Times in events are texts.
+fn event_of(mut task: Value) -> Value {
     for name in ["startedAt", "stoppedAt"] {
         if let Some(seconds) = task[name].as_f64() {
             task[name] = json!(Timestamp::UNIX_EPOCH + SignedDuration::from_secs_f64(seconds));
@@ -317,8 +317,8 @@ fn told_by_event(mut task: Value) -> Value {
     json!({ "source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": task })
 }
 
-/// Starts an execution of each case and pattern, with ECS and the logs behind the front. If the cases are about being asked for
-/// tasks, ECS is silent about those that end, and no sweep sees them.
+/// Starts an execution of each case and pattern, with the front before ECS and the logs. If the cases are about `DescribeTasks`, the
+/// events of stopped tasks are lost and the sweep is off.
 async fn start(cases: &[Case]) -> (Stack, Vec<(&Case, &'static str, String)>) {
     let rule = |case: &Case| Rule { job: case.job, operation: case.operation, calls: case.calls, answer: case.answer };
     let front = Front::start(cases.iter().map(rule).collect()).await;
@@ -334,7 +334,7 @@ async fn start(cases: &[Case]) -> (Stack, Vec<(&Case, &'static str, String)>) {
         stack.arm(&silent).await;
         stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
     }
-    // What a worker reports is believed before what ECS and the log say.
+    // A worker's report would take precedence over ECS and the log.
     if cases.iter().all(|case| case.patterns == SYNC) {
         stack.deny_reports().await;
     }
@@ -351,7 +351,7 @@ async fn start(cases: &[Case]) -> (Stack, Vec<(&Case, &'static str, String)>) {
 async fn check(stack: &Stack, case: &Case, pattern: &str, done: &Value) {
     let what = format!("{} {pattern}: {done:#}", case.job);
     assert_eq!(done["status"], case.status, "{what}");
-    assert!(done.to_string().contains(case.told), "{what}");
+    assert!(done.to_string().contains(case.contains), "{what}");
     assert_eq!(done["attempt"].as_u64(), case.attempt, "{what}");
     if case.status == "COMPLETED" {
         assert_eq!(done["result"], json!({ "n": 1 }), "{what}");

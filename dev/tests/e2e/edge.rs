@@ -1,4 +1,4 @@
-//! What stands around every answer: its headers for browsers, CORS, and whom it is for.
+//! What applies to every response: security headers, CORS, and the owner.
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::stack::{Stack, header};
 const PAGE: &str = "https://app.example";
 
 #[tokio::test]
-async fn browsers_make_no_more_of_an_answer_than_it_is() {
+async fn every_response_has_security_headers() {
     let stack = Stack::start(&[]).await;
     for path in
         ["/healthz", "/openapi.json", "/executions/no-such-id", "/nowhere", "/docs/", "/docs/swagger-ui-bundle.js"]
@@ -27,7 +27,7 @@ async fn browsers_make_no_more_of_an_answer_than_it_is() {
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
         assert_eq!(policy.contains("script-src 'self'"), path.starts_with("/docs/"), "{path}: {policy}");
         assert!(!policy.contains("unsafe-eval") && !policy.contains("script-src 'self' "), "{policy}");
-        // This is not HTTPS.
+        // Only for HTTPS, which the local stack does not serve.
         assert!(!answer.headers().contains_key("strict-transport-security"));
     }
 }
@@ -43,7 +43,7 @@ fn has_cors(answer: &Response) -> bool {
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_may_nothing_by_default() {
+async fn by_default_no_other_origin_is_allowed() {
     let stack = Stack::start(&[]).await;
     let answer = preflight(&stack, PAGE).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -53,7 +53,7 @@ async fn pages_of_other_origins_may_nothing_by_default() {
 }
 
 #[tokio::test]
-async fn pages_of_the_named_origins_may_what_a_client_does() {
+async fn pages_of_the_given_origins_may_use_the_api() {
     let stack = Stack::start(&["--cors-origin", PAGE, "--cors-origin", "http://localhost:5173"]).await;
     for origin in [PAGE, "http://localhost:5173"] {
         let answer = preflight(&stack, origin).send().await.unwrap();
@@ -65,7 +65,7 @@ async fn pages_of_the_named_origins_may_what_a_client_does() {
         assert_eq!(header(&answer, "access-control-allow-methods"), "GET,POST");
         assert!(!answer.headers().contains_key("access-control-allow-credentials"));
     }
-    // A problem has to be readable too, and so do the headers that a client follows an execution by.
+    // Pages must also be able to read problems, and the headers that a client uses to follow an execution.
     let answer = stack.get("/executions/no-such-id").header("origin", PAGE).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     assert_eq!(header(&answer, "access-control-allow-origin"), PAGE);
@@ -80,10 +80,10 @@ async fn pages_of_the_named_origins_may_what_a_client_does() {
 }
 
 #[tokio::test]
-async fn owners_can_be_tried_out_by_a_header() {
+async fn the_owner_header_separates_the_executions_of_owners() {
     let stack = Stack::start(&["--owner-header", "x-owner", "--cors-origin", PAGE]).await;
     let allowed = preflight(&stack, PAGE).send().await.unwrap();
-    assert!(header(&allowed, "access-control-allow-headers").contains("x-owner"), "pages may name an owner too");
+    assert!(header(&allowed, "access-control-allow-headers").contains("x-owner"), "pages may send the header");
     let start = |owner: &'static str| {
         let request =
             stack.post("/executions/sync").json(&json!({ "input": { "message": owner, "processingTime": 0 } }));
@@ -91,7 +91,7 @@ async fn owners_can_be_tried_out_by_a_header() {
     };
     let ada: Value = start("ada").send().await.unwrap().json().await.unwrap();
     let eve: Value = start("eve").send().await.unwrap().json().await.unwrap();
-    assert_ne!(ada["executionId"], eve["executionId"], "keys are each owner's own");
+    assert_ne!(ada["executionId"], eve["executionId"], "each owner has their own keys");
     let path = format!("/executions/{}", ada["executionId"].as_str().unwrap());
     let status = async |request: RequestBuilder| request.send().await.unwrap().status();
     assert_eq!(status(stack.get(&path).header("x-owner", "ada")).await, StatusCode::OK);
@@ -103,7 +103,7 @@ async fn owners_can_be_tried_out_by_a_header() {
 }
 
 #[tokio::test]
-async fn owners_are_the_machines_without_the_option() {
+async fn without_the_option_the_owner_header_has_no_effect() {
     let stack = Stack::start(&[]).await;
     let body = json!({ "input": { "message": "Hello", "processingTime": 0 } });
     let started: Value =

@@ -1,4 +1,4 @@
-//! Faults that are armed at `/_local/faults`, each on real calls of real processes.
+//! Faults armed at `/_local/faults`, on real calls of real processes.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{
     stack::{LONGHAUL, PATIENCE, Stack, eventually},
 };
 
-/// A call of the tests' own, of which it is known whether it worked: it adds one to a number.
+/// A call that adds one to a number, so that the test knows how often it took effect.
 fn add_one(stack: &Stack) -> RequestBuilder {
     let update = json!({
         "TableName": "longhaul-executions",
@@ -21,16 +21,16 @@ fn add_one(stack: &Stack) -> RequestBuilder {
     stack.request("DynamoDB_20120810.UpdateItem", &update)
 }
 
-/// How often [`add_one`] has worked.
+/// How often [`add_one`] took effect.
 async fn counted(stack: &Stack) -> u64 {
     let get = json!({ "TableName": "longhaul-executions", "Key": { "executionId": { "S": "counter" } } });
     let item = stack.call("DynamoDB_20120810.GetItem", get).await;
     item["Item"]["n"]["N"].as_str().map_or(0, |n| n.parse().unwrap())
 }
 
-/// Whether a call was answered, and how often it worked.
+/// Each kind of fault determines the response to a call, and how often the call takes effect.
 #[tokio::test]
-async fn a_call_fares_as_the_fault_says() {
+async fn each_kind_of_fault_affects_a_call_as_documented() {
     let stack = Stack::start(&[]).await;
     let mut before = 0;
     for (does, answer, worked) in [
@@ -43,7 +43,7 @@ async fn a_call_fares_as_the_fault_says() {
         (json!("cutBefore"), None, 0),
         (json!("cutAfter"), None, 1),
         (json!("repeat"), Some(200), 2),
-        // The caller is no process of the stack's: it only loses its connection.
+        // The caller is not a process of the stack, so it is not killed, and only loses its connection.
         (json!("killBefore"), None, 0),
         (json!("killAfter"), None, 1),
     ] {
@@ -62,14 +62,14 @@ async fn a_call_fares_as_the_fault_says() {
         let fault = stack.fault(fault).await;
         assert_eq!((&fault["seen"], &fault["hit"]), (&json!(1), &json!(1)), "{does}");
         assert_eq!(fault["calls"][0]["call"], "dynamodb:UpdateItem");
-        // It has done what it was armed for.
+        // The fault was armed for one call only.
         assert_eq!(add_one(&stack).send().await.unwrap().status(), StatusCode::OK, "{does}");
         before += 1;
     }
 }
 
 #[tokio::test]
-async fn each_service_refuses_in_its_own_words() {
+async fn each_service_refuses_calls_with_its_own_error_codes() {
     let stack = Stack::start(&[]).await;
     let ecs = "AmazonEC2ContainerServiceV20141113.ListTasks";
     let cases = [
@@ -100,9 +100,9 @@ async fn each_service_refuses_in_its_own_words() {
     }
 }
 
-/// The SDKs' own retries are in it: three calls are refused, and nobody notices.
+/// This includes the SDKs' own retries.
 #[tokio::test]
-async fn a_call_that_is_refused_for_a_while_is_repeated() {
+async fn calls_that_fail_transiently_are_retried() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let faults = ["ecs:RunTask", "dynamodb:PutItem", "lambda:CheckpointDurableExecution", "logs:GetLogEvents"];
     stack.deny_reports().await;
@@ -119,9 +119,9 @@ async fn a_call_that_is_refused_for_a_while_is_repeated() {
     }
 }
 
-/// A function dies at a call, before it worked or after, and the next invocation goes on; the task was started once.
+/// The function is killed before or after the call takes effect.
 #[tokio::test]
-async fn a_function_is_killed_at_a_call() {
+async fn a_function_killed_at_run_task_resumes_and_starts_one_task() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     for does in ["killBefore", "killAfter"] {
         let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": does, "by": "longhaul-sync" })).await;
@@ -130,14 +130,14 @@ async fn a_function_is_killed_at_a_call() {
         let fault = stack.fault(fault).await;
         assert_eq!((&fault["hit"], &fault["seen"]), (&json!(1), &json!(2)), "{does}");
         let by: Vec<_> = fault["calls"].as_array().unwrap().iter().map(|call| call["by"].clone()).collect();
-        assert_ne!(by[0], by[1], "another instance");
+        assert_ne!(by[0], by[1], "the repeated call comes from another instance");
         assert_eq!(stack.tasks_of(done["executionId"].as_str().unwrap()).await.len(), 1, "{does}");
     }
 }
 
-/// Only the task of one execution is hit, at its second read: it has recorded its start, and dies with its end.
+/// The fault applies to the task of one execution at its second read, which is after it has recorded its start.
 #[tokio::test]
-async fn a_task_is_killed_at_a_call() {
+async fn a_task_killed_at_a_call_fails_its_execution() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let job = json!({ "job": "quick", "input": null });
     for does in ["killBefore", "killAfter"] {
@@ -155,9 +155,9 @@ async fn a_task_is_killed_at_a_call() {
     }
 }
 
-/// Killed now: a task by the execution that it works for, an instance of a function by its name.
+/// `/_local/kill` selects a task by its execution, and an instance of a function by the function's name.
 #[tokio::test]
-async fn who_is_named_is_killed() {
+async fn only_the_selected_process_is_killed() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let [killed, spared] = [0, 1].map(async |_| stack.start_running("sync", "long").await);
     let (killed, spared) = (killed.await, spared.await);
@@ -167,16 +167,16 @@ async fn who_is_named_is_killed() {
     assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(137)), "{done:#}");
     assert_eq!(stack.execution(&spared).await["status"], "RUNNING");
     let answer = stack.admin("kill", &json!({ "by": "longhaul-sync" })).await.unwrap();
-    assert!(!answer["killed"].as_array().unwrap().is_empty(), "an instance is kept warm: {answer}");
+    assert!(!answer["killed"].as_array().unwrap().is_empty(), "no warm instance: {answer}");
     let (status, error) = stack.admin("kill", &json!({ "by": "tsk" })).await.unwrap_err();
     assert!(status == StatusCode::NOT_FOUND && error.contains("task."), "{status} {error}");
     stack.post(&format!("/executions/{spared}/cancel")).send().await.unwrap();
     let done = stack.wait_for(&spared, |execution| execution["done"] == true).await;
-    assert_eq!(done["status"], "CANCELLED", "another instance goes on: {done:#}");
+    assert_eq!(done["status"], "CANCELLED", "another instance continues: {done:#}");
 }
 
 #[tokio::test]
-async fn what_is_armed_is_listed_and_cleared() {
+async fn armed_faults_can_be_listed_and_cleared() {
     let stack = Stack::start(&[]).await;
     let seeded = json!({ "on": "*", "does": "fail", "times": "all", "chance": 0.5, "seed": 7, "by": "nobody" });
     let ids = [stack.arm(&seeded).await, stack.arm(&json!({ "on": "ecs:*", "does": "hang" })).await];
@@ -190,12 +190,12 @@ async fn what_is_armed_is_listed_and_cleared() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_is_refused() {
+async fn invalid_faults_kills_and_clock_changes_are_refused() {
     let stack = Stack::start(&[]).await;
     for (path, body, says) in [
         ("faults", json!({ "on": "s3:GetObject", "does": "fail" }), "dynamodb, ecs, lambda, logs"),
         ("faults", json!({ "on": "ecs:RunTask", "does": "explode" }), "killAfter"),
-        ("faults", json!("rubbish"), "A fault is"),
+        ("faults", json!("not a fault"), "A fault is"),
         ("kill", json!({}), "\"by\""),
         ("clock", json!({ "forward": -1 }), "forward"),
     ] {
@@ -207,9 +207,8 @@ async fn what_cannot_be_meant_is_refused() {
     assert!(stack.local("faults").await["faults"].as_array().unwrap().is_empty());
 }
 
-/// Lost: the next look sees the task's end. Doubled and late: nothing is done twice.
 #[tokio::test]
-async fn events_get_lost_come_twice_and_late() {
+async fn lost_repeated_and_late_events_do_not_change_the_outcome() {
     let gates = Gates::new();
     let stack = Stack::start(&["--movable-clock", "--job", &gates.job("gated")]).await;
     let on = "events:ECS Task State Change";
@@ -219,7 +218,7 @@ async fn events_get_lost_come_twice_and_late() {
             let id = stack.start_running(pattern, "gated").await;
             gates.open(&id);
             if does == "cutBefore" {
-                // Nobody tells: the sweep or the workflow itself has to look.
+                // Without an event, the sweep or the workflow's next poll sees the end.
                 stack.wait_for_tasks_to_stop(&id).await;
                 stack.forward(Duration::from_mins(5)).await;
             }
@@ -228,19 +227,19 @@ async fn events_get_lost_come_twice_and_late() {
             let ends = done["timeline"].as_array().unwrap().iter().filter(|entry| entry["what"] == "ended").count();
             assert_eq!(ends, 1, "{does}: {done:#}");
             let fault = stack.fault(fault).await;
-            // Of the callback's, the last comes after its end.
+            // The last event of a callback execution comes after the execution's end.
             assert!(fault["hit"].as_u64().unwrap() >= 2, "{fault:#}");
             stack.delete("faults").await;
         }
     }
 }
 
-/// The workflow dies when it has started the task, and comes back after the deadline: what the task did in time counts.
+/// The workflow is killed after it has started the task, and resumes after the deadline.
 #[tokio::test]
-async fn what_was_done_in_time_counts_whoever_saw_it() {
+async fn a_job_that_ended_before_its_deadline_counts_even_if_seen_later() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    // The second process of the workflow begins when it is let.
+    // The workflow's second process waits for a file before it starts.
     let (script, first, second) = (path("sync.sh"), path("first"), path("second"));
     let waits = format!("if test -e {first}; then until test -e {second}; do sleep 0.05; done; fi");
     std::fs::write(&script, format!("{waits}\ntouch {first}\nexec {LONGHAUL} function sync\n")).unwrap();
@@ -249,25 +248,25 @@ async fn what_was_done_in_time_counts_whoever_saw_it() {
     let fault = stack.arm(&json!({ "on": "ecs:RunTask", "does": "killAfter", "by": "longhaul-sync" })).await;
     let body = json!({ "job": "quick", "input": null, "timeoutSeconds": 60 });
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
-    eventually("its task starts", async || (!stack.tasks_of(&id).await.is_empty()).then_some(())).await;
+    eventually("the task to start", async || (!stack.tasks_of(&id).await.is_empty()).then_some(())).await;
     stack.wait_for_tasks_to_stop(&id).await;
     stack.forward(Duration::from_secs(61)).await;
     std::fs::write(second, "").unwrap();
     let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
     assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
-    assert_eq!(stack.fault(fault).await["seen"], 1, "nothing was started again");
+    assert_eq!(stack.fault(fault).await["seen"], 1, "the task was started twice");
     assert_eq!(stack.tasks_of(&id).await.len(), 1);
 }
 
-/// What ECS may say and this machine never does: no room.
+/// The local ECS never runs out of capacity by itself, so a fault returns that response.
 #[tokio::test]
-async fn an_answer_is_data_too() {
+async fn a_fault_can_return_a_response_such_as_missing_capacity() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
-    let no_room = json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:MEMORY" }] });
-    stack.arm(&json!({ "on": "ecs:RunTask", "does": { "answer": no_room } })).await;
+    let no_capacity = json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:MEMORY" }] });
+    stack.arm(&json!({ "on": "ecs:RunTask", "does": { "answer": no_capacity } })).await;
     let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(1)), "{done:#}");
-    let told: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
-    assert_eq!(told, ["created", "workflowStarted", "waitingForCapacity", "taskStarted", "ended"]);
+    let timeline: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
+    assert_eq!(timeline, ["created", "workflowStarted", "waitingForCapacity", "taskStarted", "ended"]);
     assert!(done.to_string().contains("RESOURCE:MEMORY"), "{done:#}");
 }

@@ -1,6 +1,6 @@
-//! Stands between our functions and the local ECS and CloudWatch, and says what those never say: answers that are data.
+//! A proxy between the functions and the local ECS and CloudWatch. It returns responses that the local services never give.
 //!
-//! Which answer a call gets follows from the job that it is about, so that all of them can be tried at once.
+//! The response depends on the job that a call is about, so that many responses can be tested at the same time.
 
 use std::{
     collections::HashMap,
@@ -13,20 +13,20 @@ use serde_json::{Value, json};
 
 use crate::stack::signing;
 
-/// What becomes of a call.
+/// How a call is answered.
 #[derive(Clone, Copy)]
 pub(crate) enum Answer {
-    /// AWS refuses it, and does nothing: status, code, message.
+    /// With this error (status, code, message), without making the call.
     Refuses(u16, &'static str, &'static str),
-    /// AWS says this, and does nothing.
+    /// With this response, without making the call.
     Says(fn() -> Value),
-    /// AWS says this to a question for the first page, and answers the others.
+    /// With this response for the first page. Calls for other pages are made.
     Begins(fn() -> Value),
-    /// AWS does it, and says this of what it did.
+    /// By making the call and changing its response. The function returns the status.
     Did(fn(&mut Value) -> u16),
 }
 
-/// What becomes of the first so many calls of an operation that are about an execution of a job.
+/// The answer to the first calls of an operation for each execution of a job.
 #[derive(Clone, Copy)]
 pub(crate) struct Rule {
     pub(crate) job: &'static str,
@@ -50,7 +50,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Known {
-    /// Of each task, by its id: its job, and the execution that started it.
+    /// The job and the execution of each task, by the task's id.
     tasks: HashMap<String, (String, String)>,
     /// Calls so far, by execution and operation.
     calls: HashMap<(String, String), usize>,
@@ -68,12 +68,12 @@ impl Front {
         front
     }
 
-    /// Where calls go that no rule is about.
+    /// Sets the address to which calls are forwarded.
     pub(crate) fn stand_before(&self, aws: &str) {
         self.shared.behind.set(aws.to_owned()).unwrap();
     }
 
-    /// The command of a function, with ECS and CloudWatch behind the front.
+    /// The command of a function that calls ECS and CloudWatch through this proxy.
     pub(crate) fn before(&self, program: &str, function: &str) -> String {
         let Self { url, .. } = self;
         format!("env AWS_ENDPOINT_URL_ECS={url} AWS_ENDPOINT_URL_CLOUDWATCH_LOGS={url} {program} function {function}")
@@ -110,7 +110,7 @@ impl Shared {
         let mut known = self.known.lock().unwrap();
         let (job, execution) = match operation {
             "RunTask" => (job(request), text(&request["startedBy"])),
-            // It says nothing of a job: a rule for it has none.
+            // The request does not name a job, so rules for it have an empty one.
             "ListTasks" => (String::new(), text(&request["startedBy"])),
             "DescribeTasks" => known.tasks.get(&last(&request["tasks"][0]))?.clone(),
             "StopTask" => known.tasks.get(&last(&request["task"]))?.clone(),
@@ -145,7 +145,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A task's id: what its ARN and its log stream end with.
+/// A task's id: the last part of its ARN, and of its log stream.
 fn last(value: &Value) -> String {
     text(value).rsplit('/').next().unwrap_or_default().to_owned()
 }

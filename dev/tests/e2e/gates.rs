@@ -1,4 +1,4 @@
-//! Jobs that work until a test lets them end: however slow the machine is, they run when the test looks.
+//! Jobs that run until the test lets them end, so that they are running when the test checks them.
 
 use tempfile::TempDir;
 
@@ -6,7 +6,7 @@ use tempfile::TempDir;
 pub(crate) struct Gates(TempDir);
 
 impl Gates {
-    /// All of them closed.
+    /// Creates closed gates.
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -27,12 +27,12 @@ impl Gates {
         format!("{name}={}", command.replace("$GATE", &gate.display().to_string()))
     }
 
-    /// Lets the first attempt of an execution go on.
+    /// Lets the first attempt of an execution continue.
     pub(crate) fn open(&self, id: &str) {
         self.open_attempt(id, 1);
     }
 
-    /// Lets an attempt of an execution go on.
+    /// Lets an attempt of an execution continue.
     pub(crate) fn open_attempt(&self, id: &str, attempt: u32) {
         std::fs::write(self.0.path().join(format!("{id}.{attempt}")), "").unwrap();
     }

@@ -1,4 +1,4 @@
-//! Workflows that die for good, at every point at which nobody else knows what they were doing.
+//! Workflows that fail permanently at different points, and executions that only the sweep can finish.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::{
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
-/// The durable execution of that name, once it is there.
+/// Waits for the durable execution with this name, and returns its ARN.
 async fn workflow(stack: &Stack, pattern: &str, name: &str) -> String {
-    eventually(&format!("a durable execution that is named {name}"), async || {
+    eventually(&format!("a durable execution named {name}"), async || {
         let named = stack.durable_executions(pattern, name).await;
         Some(named.first()?["DurableExecutionArn"].as_str().unwrap().to_owned())
     })
     .await
 }
 
-/// As an operator may: AWS never tells the workflow.
+/// Stops the workflow, as an operator can. The workflow does not notice.
 pub(crate) async fn stop_workflow(stack: &Stack, arn: &str) {
     let path = format!("/2025-12-01/durable-executions/{}/stop", arn.replace(':', "%3A").replace('/', "%2F"));
     let response = stack.post_to_aws(&path).send().await.unwrap();
@@ -32,8 +32,8 @@ async fn started(stack: &Stack, pattern: &str, body: Value) -> String {
     stack.start_execution(pattern, &body).await["executionId"].as_str().unwrap().to_owned()
 }
 
-/// It failed for its workflow's sake, and nothing of it runs.
-async fn given_up(stack: &Stack, id: &str) -> Value {
+/// Has the reconciler look at the execution. It must have failed because of its workflow, and no task may be left running.
+async fn assert_failed_with_its_workflow(stack: &Stack, id: &str) -> Value {
     stack.reconcile(json!({ "attend": id })).await;
     let done = stack.execution(id).await;
     assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
@@ -41,25 +41,25 @@ async fn given_up(stack: &Stack, id: &str) -> Value {
     done
 }
 
-/// It never got as far as noting its ARN: each start under its name finds it over.
+/// The item does not have its ARN. Starting its name again returns the stopped workflow.
 #[tokio::test]
-async fn a_workflow_that_died_before_it_noted_anything() {
-    // Functions that never ask for work.
+async fn a_workflow_that_died_before_it_recorded_anything_fails_its_execution() {
+    // These functions never poll for invocations.
     let functions =
         ["--durable-function", "longhaul-sync=sleep 900", "--durable-function", "longhaul-callback=sleep 900"];
     let stack = Stack::start(&functions).await;
     for pattern in PATTERNS {
         let id = started(&stack, pattern, json!({ "input": null })).await;
         stack.reconcile(json!({ "attend": id })).await;
-        assert_eq!(stack.execution(&id).await["status"], "PENDING", "its workflow may yet begin");
+        assert_eq!(stack.execution(&id).await["status"], "PENDING", "its workflow may still start");
         stop_workflow(&stack, &workflow(&stack, pattern, &id).await).await;
-        given_up(&stack, &id).await;
+        assert_failed_with_its_workflow(&stack, &id).await;
     }
 }
 
-/// The first attempt failed; the workflow of the second died before it started a task, and could not say so.
+/// The first attempt failed. The workflow of the second died before it started a task.
 #[tokio::test]
-async fn a_later_attempts_workflow_that_died() {
+async fn a_workflow_that_died_before_a_retry_fails_its_execution() {
     let gates = Gates::new();
     let stack = Stack::start(&["--job", &gates.job_and("fails", "exit 3")]).await;
     let id = started(&stack, "callback", json!({ "job": "fails", "input": null, "retry": { "maxAttempts": 3 } })).await;
@@ -67,30 +67,30 @@ async fn a_later_attempts_workflow_that_died() {
     stack.arm(&json!({ "on": "ecs:RunTask", "by": "longhaul-callback", "does": "hang", "times": "all" })).await;
     gates.open(&id);
     stop_workflow(&stack, &workflow(&stack, "callback", &format!("{id}-2")).await).await;
-    let done = given_up(&stack, &id).await;
+    let done = assert_failed_with_its_workflow(&stack, &id).await;
     assert_eq!((&done["attempt"], stack.tasks_of(&id).await.len()), (&json!(1), 1), "{done:#}");
 }
 
-/// The reply to the record of its end gets lost: whoever wrote it knows it by what is there, and goes on.
+/// The reply to the reconciler's write is lost. The reconciler reads the item, recognizes its own write and continues.
 #[tokio::test]
-async fn a_workflow_that_died_while_its_task_runs() {
+async fn a_workflow_that_died_while_its_task_runs_fails_its_execution() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
-    told_by_nobody(&stack).await;
+    without_events_and_sweeps(&stack).await;
     let id = stack.start_running("sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
     stop_workflow(&stack, &arn).await;
     let lost = json!({ "on": "dynamodb:PutItem", "by": "longhaul-reconciler", "does": "cutAfter" });
     let lost = stack.arm(&lost).await;
-    given_up(&stack, &id).await;
+    assert_failed_with_its_workflow(&stack, &id).await;
     assert_eq!(stack.fault(lost).await["hit"], 1);
 }
 
-/// Something of it may run: what a sweep concludes is looked after by another one.
+/// A task of the execution might still be running.
 #[tokio::test]
-async fn an_end_that_a_sweep_records_is_looked_after_once_more() {
+async fn an_execution_that_a_sweep_finished_is_visited_once_more() {
     let stack = Stack::start(&["--movable-clock", "--durable-function", "longhaul-sync=sleep 900"]).await;
-    told_by_nobody(&stack).await;
+    without_events_and_sweeps(&stack).await;
     let id = started(&stack, "sync", json!({ "input": null })).await;
     stop_workflow(&stack, &workflow(&stack, "sync", &id).await).await;
     let sweep = async || {
@@ -103,13 +103,13 @@ async fn an_end_that_a_sweep_records_is_looked_after_once_more() {
     assert_eq!(sweep().await, (json!("FAILED"), false));
 }
 
-/// Lambda answers few questions for workflows in a second, and a sweep may have thousands. One that is throttled is the last of its
-/// sweep. Every execution is looked after all the same, and asked for in the next one.
+/// Lambda allows few calls about workflows per second, and a sweep may need thousands. After a throttled call, the sweep makes no more
+/// of them, but still visits every execution. The next sweep makes the calls.
 #[tokio::test]
-async fn a_sweep_that_is_throttled_asks_no_more_and_looks_after_all() {
+async fn a_throttled_sweep_stops_calling_lambda_but_visits_every_execution() {
     const COUNT: u64 = 20;
     let stack = Stack::start(&["--movable-clock", "--durable-function", "longhaul-sync=sleep 900"]).await;
-    told_by_nobody(&stack).await;
+    without_events_and_sweeps(&stack).await;
     let mut ids = Vec::new();
     for number in 0..COUNT {
         ids.push(started(&stack, "sync", json!({ "input": number })).await);
@@ -133,21 +133,21 @@ async fn a_sweep_that_is_throttled_asks_no_more_and_looks_after_all() {
     };
     let before = due().await;
     let seen = sweep("throttle").await;
-    assert!((1..=4).contains(&seen), "one question, and the SDK's repeats of it: {seen}");
+    assert!((1..=4).contains(&seen), "one call, and the SDK's retries of it: {seen}");
     assert!(before.iter().zip(due().await).all(|(before, after)| *before < after), "all were visited");
     assert_eq!(sweep("watch").await, COUNT);
 }
 
-/// Only what a test says to the reconciler is heard.
-pub(crate) async fn told_by_nobody(stack: &Stack) {
+/// Turns off the sweep and the events of workflows, so that the reconciler runs only when a test invokes it.
+pub(crate) async fn without_events_and_sweeps(stack: &Stack) {
     for rule in ["longhaul-workflow-ended", "longhaul-sweep"] {
         stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;
     }
 }
 
-/// The API recorded what was asked for, and died before it started the workflow: so did many that nobody can read any more.
+/// The API recorded an execution, and crashed before it started the workflow. Many damaged items are due earlier.
 #[tokio::test]
-async fn what_cannot_be_looked_after_holds_up_nothing() {
+async fn damaged_items_do_not_keep_the_sweep_from_other_executions() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let done = stack.run("callback", json!({ "job": "quick", "input": null })).await;
     let mut item = stack.item(done["executionId"].as_str().unwrap()).await;
@@ -165,19 +165,19 @@ async fn what_cannot_be_looked_after_holds_up_nothing() {
         item["due"] = json!({ "N": due.to_string() });
         stack.call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item })).await;
     };
-    // FAILED without an error: more of them than a page holds, and each of them due before the one that can be helped.
+    // FAILED without an error: more items than a page has, all due before the execution that can be repaired.
     for number in 0..120 {
         put(&format!("damaged-{number}"), 1, "FAILED").await;
     }
-    put("forgotten", 2, "PENDING").await;
+    put("not-started", 2, "PENDING").await;
     stack.reconcile(json!({ "source": "aws.events", "detail-type": "Scheduled Event" })).await;
-    let done = stack.wait_for("forgotten", |execution| execution["done"] == true).await;
+    let done = stack.wait_for("not-started", |execution| execution["done"] == true).await;
     assert_eq!(done["status"], "COMPLETED", "{done:#}");
 }
 
-/// A Spot interruption of a callback execution is no failure of its job, though its worker saw nothing but a SIGTERM.
+/// The worker only sees a SIGTERM. The attempt does not count as one of the job's.
 #[tokio::test]
-async fn what_the_platform_stopped_is_tried_again() {
+async fn a_callback_execution_is_retried_after_a_spot_interruption() {
     let stack = Stack::start(&["--job", "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done"]).await;
     let id = started(&stack, "callback", json!({ "job": "polite", "input": null })).await;
     let running = stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
@@ -191,12 +191,12 @@ async fn what_the_platform_stopped_is_tried_again() {
             "containers": [{ "name": "job", "exitCode": 0 }],
         },
     });
-    // Twice, as events come.
+    // Twice, because EventBridge may deliver an event twice.
     stack.reconcile(event.clone()).await;
     stack.reconcile(event).await;
     let again = stack.wait_for(&id, |execution| execution["attempt"] == 2).await;
     assert_eq!((&again["status"], &again["maxAttempts"]), (&json!("RUNNING"), &json!(1)), "{again:#}");
-    let told = "attempt 1: stopped (not counted: ended by the platform)";
-    assert!(again["timeline"].as_array().unwrap().iter().any(|entry| entry["detail"] == told), "{again:#}");
+    let detail = "attempt 1: stopped (not counted: ended by the platform)";
+    assert!(again["timeline"].as_array().unwrap().iter().any(|entry| entry["detail"] == detail), "{again:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 2, "one task for each attempt");
 }

@@ -1,5 +1,5 @@
-//! What the servers of the stack refuse, so that web pages cannot use them. `clients/typescript/test/browser/guard.test.ts`
-//! tries the same with a real browser.
+//! Requests that the stack's servers refuse, so that web pages cannot use them. `clients/typescript/test/browser/guard.test.ts` tests
+//! the same with a real browser.
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn refused(request: RequestBuilder) -> (StatusCode, Value) {
 }
 
 #[tokio::test]
-async fn the_aws_endpoints_answer_programs_that_sign() {
+async fn the_aws_endpoints_refuse_unsigned_requests_and_web_pages() {
     let stack = Stack::start(&[]).await;
     let unsigned = Client::new();
     let scan = unsigned.post(&stack.aws).header("x-amz-target", "DynamoDB_20120810.Scan").body("{}");
@@ -34,7 +34,7 @@ async fn the_aws_endpoints_answer_programs_that_sign() {
 }
 
 #[tokio::test]
-async fn both_ports_answer_to_their_own_names() {
+async fn requests_with_an_unknown_host_are_refused() {
     let stack = Stack::start(&["--allow-host", "host.docker.internal"]).await;
     for base in [&stack.api, &stack.aws] {
         let path = if *base == stack.api { "healthz" } else { "_local/faults" };
@@ -53,7 +53,7 @@ async fn both_ports_answer_to_their_own_names() {
 }
 
 #[tokio::test]
-async fn changes_of_pages_of_other_origins_are_refused() {
+async fn state_changing_requests_of_other_origins_are_refused() {
     const NAMED: &str = "https://app.example";
     let stack = Stack::start(&["--cors-origin", NAMED, "--job", "long=sleep 300"]).await;
     let started = stack.start_execution("sync", &json!({ "job": "long", "input": null })).await;
@@ -67,8 +67,8 @@ async fn changes_of_pages_of_other_origins_are_refused() {
     }
     let page = stack.post(&format!("/executions/{id}/cancel"));
     let page = page.header("origin", NAMED).header("sec-fetch-site", "cross-site");
-    assert!(page.send().await.unwrap().status().is_success(), "the option names it");
+    assert!(page.send().await.unwrap().status().is_success(), "--cors-origin allows it");
     assert_eq!(stack.wait_for(id, |execution| execution["done"] == true).await["status"], "CANCELLED");
     let options = Client::new().request(Method::OPTIONS, &stack.aws).header("origin", NAMED);
-    assert_eq!(options.send().await.unwrap().status(), StatusCode::FORBIDDEN, "it names pages of the API only");
+    assert_eq!(options.send().await.unwrap().status(), StatusCode::FORBIDDEN, "--cors-origin applies to the API only");
 }

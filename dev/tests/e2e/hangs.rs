@@ -1,4 +1,4 @@
-//! Calls of the stack's own that hang: nothing else waits for them.
+//! Calls inside the stack that hang do not delay others.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use tokio::task::JoinSet;
 
 use crate::stack::{Stack, eventually};
 
-/// Far less than the deadline of what hangs, and than the time to the next sweep.
+/// Much less than the timeout of the hanging call, and than the time until the next sweep.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Runs jobs that end when their gate opens.
+/// Starts two jobs, each of which ends when its file exists.
 async fn gated(directory: &std::path::Path, pattern: &str) -> (Stack, [String; 2]) {
     let job = |name: &str| {
         let gate = directory.join(name).display().to_string();
@@ -30,7 +30,7 @@ async fn completes_within(stack: &Stack, id: &str, limit: Duration) {
 }
 
 #[tokio::test]
-async fn an_invocation_of_the_reconciler_that_hangs_holds_up_no_other_event() {
+async fn a_hanging_invocation_of_the_reconciler_does_not_delay_other_events() {
     let directory = tempfile::tempdir().unwrap();
     let (stack, [first, second]) = gated(directory.path(), "sync").await;
     let open = |name: &str| std::fs::write(directory.path().join(name), "").unwrap();
@@ -39,15 +39,15 @@ async fn an_invocation_of_the_reconciler_that_hangs_holds_up_no_other_event() {
     stack.wait_for_hit(fault).await;
     open("second");
     completes_within(&stack, &second, SOON).await;
-    assert_eq!(stack.execution(&first).await["done"], false, "what it was told hangs");
+    assert_eq!(stack.execution(&first).await["done"], false, "its event is in the hanging invocation");
     stack.disarm(fault).await;
     completes_within(&stack, &first, SOON).await;
 }
 
-/// The sweep's timer is such a rule, and its function is invoked so.
+/// The sweep, too, is started by a rule with a function as its target.
 #[tokio::test]
-async fn a_target_whose_invocation_hangs_holds_up_no_other_target() {
-    // That an invocation is accepted is enough: it is never made.
+async fn a_hanging_invocation_of_a_target_does_not_delay_other_events() {
+    // It is enough that the invocation is accepted. The function never runs.
     let stack = Stack::start(&["--function", "note=sleep 1000"]).await;
     let events = |operation: &str, body: Value| {
         let target = format!("AWSEvents.{operation}");
@@ -64,7 +64,7 @@ async fn a_target_whose_invocation_hangs_holds_up_no_other_target() {
     events("PutEvents", json!({ "Entries": [entry, entry] })).await;
     stack.wait_for_hit(hangs).await;
     let began = Instant::now();
-    eventually("the second event is brought too", async || {
+    eventually("the second event to be delivered", async || {
         (stack.fault(arrives).await["seen"].as_u64().unwrap() >= 2).then_some(())
     })
     .await;
@@ -72,7 +72,7 @@ async fn a_target_whose_invocation_hangs_holds_up_no_other_target() {
 }
 
 #[tokio::test]
-async fn clearing_a_fault_frees_the_calls_that_it_holds() {
+async fn clearing_a_fault_releases_the_calls_that_it_holds() {
     let stack = Stack::start(&[]).await;
     let list = || stack.request("AmazonEC2ContainerServiceV20141113.ListTasks", &json!({ "cluster": "longhaul" }));
     for (does, answered) in [(json!("hang"), false), (json!({ "delay": 3_600 }), true)] {
@@ -81,14 +81,14 @@ async fn clearing_a_fault_frees_the_calls_that_it_holds() {
         stack.wait_for_hit(fault).await;
         assert!(!call.is_finished(), "{does}");
         stack.disarm(fault).await;
-        let response = tokio::time::timeout(SOON, call).await.expect("it is freed").unwrap();
+        let response = tokio::time::timeout(SOON, call).await.expect("the call is still held").unwrap();
         assert_eq!(response.is_ok_and(|response| response.status() == 200), answered, "{does}");
     }
 }
 
-/// API Gateway gives up after 30 s, and Lambda ends the function after 29 s, both without a word.
+/// Otherwise Lambda would end the function after 29 s, and API Gateway would return a bare error after 30 s.
 #[tokio::test]
-async fn a_call_that_hangs_is_answered_before_the_api_s_function_is_ended() {
+async fn a_hanging_aws_call_is_answered_with_a_problem_within_29_seconds() {
     let stack = Stack::start(&[]).await;
     let started = stack.start_execution("sync", &json!({ "input": null })).await;
     let id = started["executionId"].as_str().unwrap();
@@ -105,18 +105,18 @@ async fn a_call_that_hangs_is_answered_before_the_api_s_function_is_ended() {
         (start(), "may have been accepted"),
     ];
     let mut answers = JoinSet::new();
-    for (request, told) in requests {
-        answers.spawn(answers_with_a_problem(request, told));
+    for (request, detail) in requests {
+        answers.spawn(assert_problem(request, detail));
     }
     answers.join_all().await;
 }
 
-async fn answers_with_a_problem(request: RequestBuilder, told: &str) {
+async fn assert_problem(request: RequestBuilder, detail: &str) {
     let began = Instant::now();
     let response = request.send().await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(29), "{:?}", began.elapsed());
     let status = response.status().as_u16();
     let problem: Value = response.json().await.unwrap();
     assert_eq!((status, &problem["code"]), (503, &json!("aws-unavailable")), "{problem:#}");
-    assert!(problem["detail"].as_str().unwrap().contains(told), "{problem:#}");
+    assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem:#}");
 }

@@ -1,4 +1,4 @@
-//! Cancels and deadlines while no task runs, and starts that AWS takes for another's.
+//! Cancels and deadlines while no task is running, and repeated starts whose name AWS refuses.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use crate::stack::{Stack, eventually};
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
-/// What is asked for has to be true after this time. Slow machines get some more.
+/// How soon a cancel must take effect, with a margin for slow machines.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
 fn told(execution: &Value, what: &str) -> bool {
     execution["timeline"].as_array().unwrap().iter().any(|entry| entry["what"] == what)
 }
 
-/// Cancels an execution and says how it ended.
+/// Cancels an execution, and returns it once it has ended.
 async fn cancelled(stack: &Stack, id: &str) -> Value {
     let began = Instant::now();
     let response = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
@@ -26,7 +26,7 @@ async fn cancelled(stack: &Stack, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_cancel_between_two_attempts_takes_effect_at_once_and_tells_how_the_last_one_failed() {
+async fn a_cancel_between_two_attempts_takes_effect_at_once_and_reports_the_last_failure() {
     let stack = Stack::start(&["--job", "fails=exit 7"]).await;
     for pattern in PATTERNS {
         // The third attempt follows 10 s after the second has failed.
@@ -46,8 +46,8 @@ async fn a_cancel_between_two_attempts_takes_effect_at_once_and_tells_how_the_la
 }
 
 #[tokio::test]
-async fn a_deadline_between_two_attempts_is_kept() {
-    // It prints: a log that is empty is looked at again for 3 s.
+async fn a_deadline_between_two_attempts_times_the_execution_out() {
+    // The job prints something, because an empty log is read again for 3 s.
     let stack = Stack::start(&["--job", "fails=echo no; exit 7"]).await;
     for pattern in PATTERNS {
         // The second attempt would follow 5 s after the first has failed.
@@ -62,7 +62,7 @@ async fn a_deadline_between_two_attempts_is_kept() {
 }
 
 #[tokio::test]
-async fn capacity_is_waited_for_until_a_cancel_or_the_deadline() {
+async fn an_execution_waits_for_capacity_until_a_cancel_or_its_deadline() {
     let stack = Stack::start(&["--job", "works=true"]).await;
     stack.arm(&json!({ "on": "ecs:RunTask", "does": "throttle", "times": "all" })).await;
     for pattern in PATTERNS {
@@ -79,7 +79,7 @@ async fn capacity_is_waited_for_until_a_cancel_or_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_denied_start_is_tried_again_until_a_cancel_or_the_deadline() {
+async fn a_denied_task_start_is_retried_until_a_cancel_or_the_deadline() {
     let stack = Stack::start(&["--job", "works=true", "--movable-clock"]).await;
     let refuse = json!({ "refuse": "AccessDeniedException" });
     for pattern in PATTERNS {
@@ -90,7 +90,7 @@ async fn a_denied_start_is_tried_again_until_a_cancel_or_the_deadline() {
             eventually("a denial", async || (stack.fault(denied).await["hit"].as_u64()? >= least).then_some(())).await;
         };
         denials(1).await;
-        // The next wait is as long as it has been denied.
+        // Each wait is as long as the start has been denied so far.
         stack.forward(Duration::from_mins(2)).await;
         denials(2).await;
         let over = cancelled(&stack, id).await;
@@ -111,9 +111,9 @@ async fn a_denied_start_is_tried_again_until_a_cancel_or_the_deadline() {
     }
 }
 
-/// AWS may count the names of durable executions by version: after a deployment, it takes a repeated start for another's.
+/// On AWS, names of durable executions may be unique by version, so that AWS refuses a repeated start after a deployment.
 #[tokio::test]
-async fn a_repeated_start_that_is_refused_for_its_name_is_found_to_be_the_same() {
+async fn a_repeated_start_whose_name_is_refused_is_recognized_as_the_same() {
     let stack = Stack::start(&["--job", "works=sleep 1"]).await;
     for pattern in PATTERNS {
         let post = async || {

@@ -1,5 +1,4 @@
-//! What can be known of an execution beside its state: what its tasks printed, what its workflow did, and what each answer
-//! costs in calls of AWS.
+//! Logs and histories of executions, the list of jobs, and the number of AWS calls for each request.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +25,7 @@ fn id(execution: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_log_is_read_page_by_page_to_its_end() {
+async fn all_pages_of_a_log_have_all_its_lines_in_order() {
     let stack = Stack::start(&["--job", "chatty=seq 1 2500"]).await;
     let done = stack.run("sync", json!({ "job": "chatty", "input": null })).await;
     let logs = |query: &str| stack.get(&format!("/executions/{}/logs?{query}", id(&done)));
@@ -42,7 +41,7 @@ async fn a_log_is_read_page_by_page_to_its_end() {
         query = format!("nextToken={token}");
     }
     assert_eq!(lines, (1..=2_500).map(|number| number.to_string()).collect::<Vec<_>>());
-    assert_eq!(pages, 4, "three with lines, and one that says that there are no more");
+    assert_eq!(pages, 4, "three pages with lines, and one without a token");
     let tail = answer(logs("tail=2")).await;
     assert_eq!(texts(&tail), ["2499", "2500"]);
     let behind = answer(logs(&format!("nextToken={}", tail["nextToken"].as_str().unwrap()))).await;
@@ -67,9 +66,9 @@ async fn a_log_is_read_page_by_page_to_its_end() {
     }
 }
 
-/// CloudWatch may answer pages without lines in front of lines: only the token that it was given, back again, says that there are
-/// no more. Here it does so `count` times, each time with tokens that no line has: before all lines or, read from the end on,
-/// behind them.
+/// Makes CloudWatch return `count` empty pages before those with lines, which it may do. Only a token equal to the one in the request
+/// means that there are no more lines. The tokens here belong to no line: they are before all lines, or behind them when reading
+/// backwards.
 async fn arm_empty_pages(stack: &Stack, by: &str, count: u64) -> Vec<u64> {
     let mut armed = Vec::new();
     for number in 0..count {
@@ -83,7 +82,7 @@ async fn arm_empty_pages(stack: &Stack, by: &str, count: u64) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn lines_behind_empty_pages_are_found() {
+async fn log_lines_behind_empty_pages_are_found() {
     let stack = Stack::start(&["--job", "lines=seq 1 3"]).await;
     let done = stack.run("sync", json!({ "job": "lines", "input": null })).await;
     stack.wait_for_tasks_to_stop(id(&done)).await;
@@ -96,13 +95,14 @@ async fn lines_behind_empty_pages_are_found() {
                 stack.disarm(fault).await;
             }
         }
-        // More of them than one request looks through: it goes on with the token.
+        // More empty pages than one request reads: the next one continues with the token.
         let armed = arm_empty_pages(&stack, "api", 25).await;
         let mut page = logs(query).await;
         let mut empty = 0;
         while texts(&page).is_empty() {
             empty += 1;
-            page = logs(&format!("nextToken={}", page["nextToken"].as_str().expect("it ends before its lines"))).await;
+            page = logs(&format!("nextToken={}", page["nextToken"].as_str().expect("the log ends before its lines")))
+                .await;
         }
         assert_eq!((texts(&page), empty), (expected, 2), "{query}");
         for fault in armed {
@@ -111,18 +111,18 @@ async fn lines_behind_empty_pages_are_found() {
     }
 }
 
-/// The result of a sync execution is in its log.
+/// The result of a sync execution is read from its log if its worker did not report it.
 #[tokio::test]
-async fn a_result_behind_empty_pages_is_found() {
+async fn a_result_behind_empty_log_pages_is_found() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     arm_empty_pages(&stack, "longhaul-sync", 38).await;
     let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
 }
 
-/// There is no stream before the first line: that is an empty page, which leads on.
+/// Before the first line there is no log stream. The API then returns an empty page with a token.
 #[tokio::test]
-async fn a_log_is_followed_while_it_is_written() {
+async fn a_log_can_be_followed_while_it_is_written() {
     let gates = Gates::new();
     let directory = tempfile::tempdir().unwrap();
     let second = directory.path().join("second");
@@ -141,7 +141,7 @@ async fn a_log_is_followed_while_it_is_written() {
         Some(())
     };
     eventually("the first line", async || {
-        follow(&mut lines).await.expect("its log ends while it works");
+        follow(&mut lines).await.expect("the log ends while the job is running");
         (lines == ["one"]).then_some(())
     })
     .await;
@@ -170,7 +170,7 @@ async fn each_attempt_has_a_log_and_a_history() {
         let path = |rest: &str| format!("/executions/{}/{rest}", id(&done));
         for (query, attempt, line) in [("", 2, "second"), ("?attempt=1", 1, "first"), ("?attempt=2", 2, "second")] {
             let page = answer(stack.get(&path(&format!("logs{query}")))).await;
-            // The worker says there too what it does.
+            // The worker writes to this log too, so only the first line is compared.
             assert_eq!((&page["attempt"], texts(&page).first()), (&json!(attempt), Some(&line)), "{pattern} {query}");
         }
         let ran = async |query: &str| {
@@ -183,7 +183,7 @@ async fn each_attempt_has_a_log_and_a_history() {
 }
 
 #[tokio::test]
-async fn a_history_tells_of_every_operation_once() {
+async fn a_history_has_every_operation_once() {
     let gates = Gates::new();
     let stack = Stack::start(&["--job", &gates.job("gated")]).await;
     let started = stack.start_execution("sync", &json!({ "job": "gated", "input": { "secret": "payload" } })).await;
@@ -191,8 +191,8 @@ async fn a_history_tells_of_every_operation_once() {
     stack.wait_for_sleep(running["durableExecutionArn"].as_str().unwrap()).await;
     gates.open(id(&started));
     let path = |query: &str| format!("/executions/{}/history?{query}", id(&started));
-    // The item is final a moment before its workflow is.
-    let whole = eventually("the end of the workflow", async || {
+    // The item becomes final a moment before the workflow ends.
+    let whole = eventually("the workflow to end", async || {
         let whole = answer(stack.get(&path(""))).await;
         let operations = whole["operations"].as_array().unwrap();
         let over = operations.iter().any(|it| it["name"] == "record" && it["outcome"] == "SUCCEEDED");
@@ -205,7 +205,7 @@ async fn a_history_tells_of_every_operation_once() {
     for operation in operations {
         let at = |name: &str| operation[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
         assert!(at("startedAt") <= at("endedAt"), "{operation}");
-        // On a busy machine a step may need another one.
+        // On a busy machine a step may need another attempt.
         assert!(operation["attempts"].as_u64().unwrap() >= 1, "{operation}");
         let kind = if operation["name"] == "wake" { "Callback" } else { "Step" };
         assert_eq!(operation["kind"], kind);
@@ -213,15 +213,15 @@ async fn a_history_tells_of_every_operation_once() {
     assert!(!whole.to_string().contains("payload") && !whole.to_string().contains("arn:"), "{whole:#}");
 
     for size in [1, 2, 3, 7] {
-        let (mut told, mut query) = (Vec::new(), format!("pageSize={size}"));
+        let (mut paged, mut query) = (Vec::new(), format!("pageSize={size}"));
         loop {
             let page = answer(stack.get(&path(&query))).await;
-            told.extend(page["operations"].as_array().unwrap().clone());
+            paged.extend(page["operations"].as_array().unwrap().clone());
             let Some(token) = page["nextPageToken"].as_str() else { break };
             query = format!("pageSize={size}&pageToken={token}");
         }
-        assert_eq!(told.len(), operations.len(), "in pages of {size}");
-        assert!(operations.iter().all(|operation| told.contains(operation)), "in pages of {size}");
+        assert_eq!(paged.len(), operations.len(), "in pages of {size}");
+        assert!(operations.iter().all(|operation| paged.contains(operation)), "in pages of {size}");
     }
     for (query, code) in
         [("pageSize=0", "invalid-parameter"), ("x=1", "invalid-parameter"), ("pageToken=x", "invalid-page-token")]
@@ -232,7 +232,7 @@ async fn a_history_tells_of_every_operation_once() {
 }
 
 #[tokio::test]
-async fn what_aws_throttles_is_asked_for_later() {
+async fn requests_that_aws_throttles_are_answered_with_503_and_retry_after() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     for (on, path) in [
@@ -253,9 +253,9 @@ async fn what_aws_throttles_is_asked_for_later() {
     }
 }
 
-/// CloudWatch answers few reads of logs for a whole account: each caller has a number of them.
+/// CloudWatch allows few log reads for a whole account, so the API limits them for each caller.
 #[tokio::test]
-async fn a_caller_reads_logs_so_often_and_no_more() {
+async fn the_log_reads_of_each_caller_are_limited() {
     let arguments = ["--job", "quick=echo '[1]'", "--log-reads", "2", "--owner-header", "x-owner"];
     let stack = Stack::start(&arguments).await;
     let run = async |owner: &str| {
@@ -271,7 +271,7 @@ async fn a_caller_reads_logs_so_often_and_no_more() {
         let left = header(response, "ratelimit").strip_prefix("\"logs\";r=").unwrap().split_once(";t=").unwrap();
         (left.0.parse().unwrap(), left.1.parse().unwrap())
     };
-    // Of three in one window the third is refused. A window may end between them.
+    // The third read in one window is refused. A window may end between them.
     let refused = eventually("a refusal", async || {
         let response = logs("ada", &adas).await.unwrap();
         if response.status() == StatusCode::OK {
@@ -292,7 +292,7 @@ async fn a_caller_reads_logs_so_often_and_no_more() {
     assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
     assert_eq!(problem["violated-policies"], json!(["logs"]));
 
-    assert_eq!(logs("eve", &eves).await.unwrap().status(), StatusCode::OK, "another caller has reads of its own");
+    assert_eq!(logs("eve", &eves).await.unwrap().status(), StatusCode::OK, "another caller has its own limit");
     let poll = stack.get(&format!("/executions/{adas}")).header("x-owner", "ada").send().await.unwrap();
     assert_eq!(poll.status(), StatusCode::OK, "only logs are limited");
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -301,7 +301,7 @@ async fn a_caller_reads_logs_so_often_and_no_more() {
     })
     .await;
 
-    // Where they cannot be counted, nobody is refused.
+    // If reads cannot be counted, none is refused.
     stack.arm(&json!({ "on": "dynamodb:UpdateItem", "by": "api", "does": "fail", "times": "all" })).await;
     for _ in 0..4 {
         let response = logs("ada", &adas).await.unwrap();
@@ -310,18 +310,17 @@ async fn a_caller_reads_logs_so_often_and_no_more() {
 }
 
 #[tokio::test]
-async fn the_jobs_are_listed() {
+async fn the_list_of_jobs_has_every_job_and_the_default() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let expected = json!({ "jobs": [{ "name": "demo", "default": true }, { "name": "quick", "default": false }] });
     assert_eq!(answer(stack.get("/jobs")).await, expected);
 }
 
-/// As long as no call took so long, the SDK made none again: it waits 2 s for a connection, and 5 s for an answer.
+/// If a request takes less than this, the SDK has repeated no call: it waits 2 s for a connection, and 5 s for a response.
 const NO_RETRY: Duration = Duration::from_secs(2);
 
-/// What each answer costs: the calls that the API makes for it, and no other.
 #[tokio::test]
-async fn an_answer_costs_as_few_calls_as_it_can() {
+async fn each_request_makes_only_the_expected_aws_calls() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'", "--job", "long=sleep 300"]).await;
     let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     let long = stack.start_execution("callback", &json!({ "job": "long", "input": null })).await;
@@ -338,7 +337,7 @@ async fn an_answer_costs_as_few_calls_as_it_can() {
         ("check by key", post("/executions/sync/validate").header("idempotency-key", "k2"), vec![get]),
         ("poll", stack.get(&path("")), vec![get]),
         ("poll, unchanged", stack.get(&path("")).header("if-none-match", "*"), vec![get]),
-        ("poll of what is final, with a wait", stack.get(&path("")).header("prefer", "wait=5"), vec![get]),
+        ("poll of a finished execution, with a wait", stack.get(&path("")).header("prefer", "wait=5"), vec![get]),
         ("list", stack.get("/executions"), vec![query; 4]),
         ("filtered list", stack.get("/executions?status=FAILED"), vec![query; 4]),
         ("list with results", stack.get("/executions?include=result"), vec![query, query, query, query, batch]),
@@ -346,13 +345,13 @@ async fn an_answer_costs_as_few_calls_as_it_can() {
         ("logs", stack.get(&path("/logs")), vec![get, "dynamodb:UpdateItem", "logs:GetLogEvents"]),
         ("history", stack.get(&path("/history")), vec![get, "lambda:GetDurableExecutionHistory"]),
         ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),
-        ("cancel of what is final", stack.post(&path("/cancel")), vec![get]),
+        ("cancel of a finished execution", stack.post(&path("/cancel")), vec![get]),
         ("cancel", stack.post(&format!("/executions/{}/cancel", id(&long))), vec![get, put, invoke]),
         ("jobs", stack.get("/jobs"), vec![]),
         ("health", stack.get("/healthz"), vec![]),
-        ("a bad start", post("/executions/sync?x=1"), vec![]),
-        ("no such execution", stack.get("/executions/none"), vec![get]),
-        ("no possible execution", stack.get("/executions/a.b"), vec![]),
+        ("invalid start", post("/executions/sync?x=1"), vec![]),
+        ("unknown execution", stack.get("/executions/none"), vec![get]),
+        ("invalid execution id", stack.get("/executions/a.b"), vec![]),
     ] {
         let watch = stack.arm(&json!({ "on": "*", "does": "watch", "by": "api", "times": "all" })).await;
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Real programs as jobs: good ones and bad ones. Each ends as the documents say, and never hangs.
+//! Real programs as jobs, well-behaved and misbehaving. Each execution ends as documented.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,9 @@ async fn run(stack: &Stack, pattern: &str, job: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_program_counts_words() {
+async fn the_python_example_counts_words() {
     let stack = Stack::start(&["--job", "wordcount=python3 examples/wordcount.py"]).await;
-    // Larger than what fits into the overrides of RunTask: the worker reads it from the table.
+    // Too large for the overrides of RunTask, so the worker reads it from the table.
     let long = "the quick brown fox ".repeat(2_000);
     for pattern in PATTERNS {
         for (text, words) in [("the cat and the dog", 5), (long.as_str(), 8_000)] {
@@ -27,7 +27,7 @@ async fn a_program_counts_words() {
 }
 
 #[tokio::test]
-async fn a_program_that_fails_says_how() {
+async fn the_error_of_a_failed_job_shows_how_it_failed() {
     let fails = "fails=echo working; echo '{\"half\": true}'; echo no such order >&2; exit 3";
     let stack =
         Stack::start(&["--job", fails, "--job", "missing=no-such-program", "--job", "crashes=kill -9 $$"]).await;
@@ -38,11 +38,11 @@ async fn a_program_that_fails_says_how() {
             (&done["status"], &error["type"], &error["exitCode"]),
             (&json!("FAILED"), &json!("exit-code"), &json!(3))
         );
-        // The worker hears what goes to stderr; the log has both streams, in whichever order they were passed on.
+        // The worker reads stderr separately. The log has both streams, in the order in which they were forwarded.
         let tail = error["logTail"].as_str().unwrap();
-        let said = if pattern == "callback" { tail == "no such order" } else { tail.contains("no such order") };
-        assert!(said && error["message"] == "exited with code 3", "{pattern}: {error}");
-        assert_eq!(done["result"], json!({ "half": true }), "what it said all the same");
+        let complete = if pattern == "callback" { tail == "no such order" } else { tail.contains("no such order") };
+        assert!(complete && error["message"] == "exited with code 3", "{pattern}: {error}");
+        assert_eq!(done["result"], json!({ "half": true }), "a failed job has a result too");
 
         let done = run(&stack, pattern, "missing").await;
         assert_eq!((&done["error"]["type"], &done["exitCode"]), (&json!("command-not-found"), &json!(127)), "{done:#}");
@@ -53,7 +53,7 @@ async fn a_program_that_fails_says_how() {
 }
 
 #[tokio::test]
-async fn a_program_need_not_print_json() {
+async fn a_job_that_prints_no_json_completes_without_a_result() {
     let stack = Stack::start(&["--job", "plain=echo all is well", "--job", "silent=true"]).await;
     for pattern in PATTERNS {
         for task in ["plain", "silent"] {
@@ -64,7 +64,7 @@ async fn a_program_need_not_print_json() {
 }
 
 #[tokio::test]
-async fn a_result_is_whole_and_says_where_it_comes_from() {
+async fn a_result_is_complete_and_has_its_source() {
     let jobs = [
         r#"pretty=printf '{"a": {"b": [1, 2]}, "c": null}' | python3 -m json.tool; echo done"#,
         r#"file=printf '7' | tee "$EXECUTION_RESULT_FILE" >/dev/null; echo '{"level": "info"}'"#,
@@ -91,20 +91,20 @@ async fn a_result_is_whole_and_says_where_it_comes_from() {
             continue;
         }
         let done = run(&stack, pattern, "file").await;
-        let told = (&done["result"], &done["resultSource"]);
-        assert_eq!(told, (&json!(7), &json!("file")), "any value will do: {pattern}");
+        let result = (&done["result"], &done["resultSource"]);
+        assert_eq!(result, (&json!(7), &json!("file")), "a file may contain any JSON value: {pattern}");
     }
 }
 
-/// A job that saves its work on SIGTERM and exits with 0 has that exit code and that result, whoever stopped it.
+/// The job saves its work on SIGTERM and exits with 0.
 #[tokio::test]
-async fn a_program_that_ends_well_on_sigterm_keeps_its_exit_code_and_its_result() {
+async fn a_job_that_exits_on_sigterm_keeps_its_exit_code_and_result() {
     let saves = r#"saves=trap 'echo "{\"saved\": 3}"; exit 0' TERM; echo ready; while :; do sleep 0.1; done"#;
     let stack = Stack::start(&["--job", saves]).await;
     for pattern in PATTERNS {
         let id = stack.start_running(pattern, "saves").await;
-        // It has set its trap.
-        eventually("a line of its log", async || {
+        // Wait until the job has set its trap.
+        eventually("a line in the log", async || {
             let log = stack.get(&format!("/executions/{id}/logs")).send().await.unwrap();
             let log: Value = log.json().await.unwrap();
             (!log["lines"].as_array()?.is_empty()).then_some(())
@@ -115,8 +115,8 @@ async fn a_program_that_ends_well_on_sigterm_keeps_its_exit_code_and_its_result(
         let cancelled = stack.wait_for(&id, |execution| execution["done"] == true).await;
         let late = stack.run(pattern, json!({ "job": "saves", "input": null, "timeoutSeconds": 2 })).await;
         for (done, status) in [(cancelled, "CANCELLED"), (late, "TIMED_OUT")] {
-            let told = (&done["status"], &done["exitCode"], &done["result"]);
-            assert_eq!(told, (&json!(status), &json!(0), &json!({ "saved": 3 })), "{pattern}: {done:#}");
+            let outcome = (&done["status"], &done["exitCode"], &done["result"]);
+            assert_eq!(outcome, (&json!(status), &json!(0), &json!({ "saved": 3 })), "{pattern}: {done:#}");
             let times = ["startedAt", "finishedAt"].map(|name| done[name].as_str().unwrap().to_owned());
             assert!(times[0] <= times[1], "{pattern}: {times:?}");
         }
@@ -124,7 +124,7 @@ async fn a_program_that_ends_well_on_sigterm_keeps_its_exit_code_and_its_result(
 }
 
 #[tokio::test]
-async fn a_program_may_print_a_lot() {
+async fn a_job_may_print_megabytes_but_its_result_is_limited() {
     let lines =
         "lines=yes 'a line of some length, to make it five megabytes' | head -c 5000000; echo; echo '{\"n\": 1}'";
     let one = "one=python3 -c 'print(\"x\" * 5_000_000); print(\"[1]\")'";
@@ -149,7 +149,7 @@ async fn a_program_may_print_a_lot() {
 }
 
 #[tokio::test]
-async fn a_program_that_ignores_sigterm_is_killed_at_its_deadline() {
+async fn a_job_that_ignores_sigterm_is_killed_after_its_deadline() {
     let stubborn = "stubborn=trap '' TERM; echo '[1]'; while :; do sleep 0.2; done";
     let began = Instant::now();
     let stack = Stack::start(&["--job", stubborn, "--env", "EXECUTION_STOP_TIMEOUT=2"]).await;
@@ -161,5 +161,8 @@ async fn a_program_that_ignores_sigterm_is_killed_at_its_deadline() {
         assert_eq!((&done["status"], &done["error"]["type"]), (&json!("TIMED_OUT"), &json!("timed-out")), "{done:#}");
         assert_eq!(done["exitCode"], 137, "only SIGKILL ends it: {done:#}");
     }
-    assert!(began.elapsed() < Duration::from_secs(25), "it had its own time to stop, not the usual 30 s");
+    assert!(
+        began.elapsed() < Duration::from_secs(25),
+        "the job's own stop timeout must apply, not the default of 30 s"
+    );
 }

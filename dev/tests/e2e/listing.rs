@@ -1,4 +1,4 @@
-//! Lists of executions: pages, filters, tokens, and whose they are.
+//! Lists of executions: pages, filters, page tokens and owners.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn ids(page: &Value) -> Vec<String> {
     page["executions"].as_array().unwrap().iter().map(id).collect()
 }
 
-/// Every page of a list, followed by its tokens.
+/// All executions of a list, read page by page.
 async fn whole(stack: &Stack, query: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut token = String::new();
@@ -37,7 +37,7 @@ async fn whole(stack: &Stack, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_list_is_newest_first_and_every_page_of_it_leads_on() {
+async fn a_list_has_the_newest_execution_first_on_any_page_size() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     assert_eq!(page(stack.get("/executions")).await, json!({ "executions": [] }));
     let mut made = Vec::new();
@@ -45,7 +45,7 @@ async fn a_list_is_newest_first_and_every_page_of_it_leads_on() {
         let pattern = ["sync", "callback"][number % 2];
         let started = stack.start_execution(pattern, &json!({ "job": "quick", "input": number })).await;
         made.insert(0, started["executionId"].as_str().unwrap().to_owned());
-        // What is accepted in the same millisecond has no order of its own.
+        // Executions that are accepted in the same millisecond have no defined order.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     for size in [1, 2, 3, 7, 100] {
@@ -61,7 +61,7 @@ async fn a_list_is_newest_first_and_every_page_of_it_leads_on() {
 }
 
 #[tokio::test]
-async fn a_filter_lists_what_it_says() {
+async fn filters_select_executions_and_invalid_filters_are_refused() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'", "--job", "bad=exit 3"]).await;
     let run = async |pattern: &str, job: &str, tags: Value| {
         let done = stack.run(pattern, json!({ "job": job, "input": null, "tags": tags })).await;
@@ -115,9 +115,9 @@ async fn a_filter_lists_what_it_says() {
     }
 }
 
-/// What is another's is as if it were not there, whatever is asked.
+/// For other callers, every request answers as if the execution did not exist.
 #[tokio::test]
-async fn nobody_sees_or_touches_what_is_anothers() {
+async fn a_caller_cannot_see_or_change_the_executions_of_others() {
     let stack = Stack::start(&["--owner-header", "x-owner", "--job", "long=sleep 300"]).await;
     let start = |owner: &str| {
         let post = stack.post("/executions/sync").header("x-owner", owner).header("idempotency-key", "same");
@@ -129,8 +129,8 @@ async fn nobody_sees_or_touches_what_is_anothers() {
         assert_eq!(started.status(), StatusCode::ACCEPTED);
         made.push(started.json::<Value>().await.unwrap()["executionId"].as_str().unwrap().to_owned());
     }
-    assert_eq!(made[0], made[2], "her own key");
-    assert_ne!(made[0], made[1], "another's key is another");
+    assert_eq!(made[0], made[2], "the same owner and key");
+    assert_ne!(made[0], made[1], "the same key of another owner");
     for _ in 0..2 {
         let post = stack.post("/executions/sync").header("x-owner", "ada").json(&json!({ "job": "long", "input": 1 }));
         assert_eq!(post.send().await.unwrap().status(), StatusCode::ACCEPTED);
@@ -174,9 +174,9 @@ async fn nobody_sees_or_touches_what_is_anothers() {
     assert_ne!(untouched.json::<Value>().await.unwrap()["status"], "CANCELLING");
 }
 
-/// A directory that a version without the index has left: its table gets it, and what is there is listed.
+/// The data directory comes from a version without the index.
 #[tokio::test]
-async fn the_table_of_an_earlier_version_gets_the_index() {
+async fn the_table_of_an_earlier_version_is_given_the_index() {
     let directory = tempfile::tempdir().unwrap();
     let mut stack = Stack::start_over(directory.path(), &["--job", "quick=echo '[1]'"]).await;
     let old = stack.run("callback", json!({ "job": "quick", "input": 1 })).await;
@@ -190,9 +190,9 @@ async fn the_table_of_an_earlier_version_gets_the_index() {
     assert_eq!(whole(&stack, "").await, expected);
 }
 
-/// Results and errors are shown to who asks for them, of executions that are over.
+/// Only finished executions have them.
 #[tokio::test]
-async fn a_list_shows_results_and_errors_if_it_is_asked_to() {
+async fn a_list_includes_results_and_errors_on_request() {
     let jobs = ["--job", "quick=echo '[1]'", "--job", "bad=echo gone; exit 3", "--job", "long=sleep 300"];
     let stack = Stack::start(&jobs).await;
     let quick = stack.run("sync", json!({ "job": "quick", "input": null })).await;
@@ -210,14 +210,14 @@ async fn a_list_shows_results_and_errors_if_it_is_asked_to() {
         ("include=error,result", [&nothing, &bad["result"], &quick["result"]], [&nothing, error, &nothing]),
     ] {
         let page = page(stack.get(&format!("/executions?{query}"))).await;
-        // What is left out is not `null`: only a result may be that.
+        // A field that is not included is absent, not `null`. Only a result can be `null`.
         let error_alone = query == "include=error";
         let shown = of(&page, "result");
         let results = if error_alone { [&nothing, &shown[1], &nothing] } else { results };
         assert_eq!(shown.iter().collect::<Vec<_>>(), results, "{query}");
         assert_eq!(of(&page, "error").iter().collect::<Vec<_>>(), errors, "{query}");
     }
-    // It is no filter: a token goes on with it and without it.
+    // `include` is not a filter: a page token is valid with and without it.
     let first = page(stack.get("/executions?pageSize=2")).await;
     let token = first["nextPageToken"].as_str().unwrap();
     let second = page(stack.get(&format!("/executions?include=result&pageToken={token}"))).await;
@@ -233,9 +233,9 @@ async fn a_list_shows_results_and_errors_if_it_is_asked_to() {
     }
 }
 
-/// What DynamoDB leaves out of an answer is asked for again; what has been deleted in between is listed without an outcome.
+/// An execution that has been deleted in the meantime is listed without an outcome.
 #[tokio::test]
-async fn results_that_are_left_out_are_asked_for_again() {
+async fn results_that_dynamodb_leaves_unprocessed_are_read_again() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     let done = stack.run("callback", json!({ "job": "quick", "input": null })).await;
     let list = || stack.get("/executions?include=result");
@@ -259,11 +259,11 @@ async fn results_that_are_left_out_are_asked_for_again() {
     assert_eq!((&listed["executionId"], listed.get("result")), (&done["executionId"], None));
 }
 
-/// Lambda takes 6 MB, in which the body is a text: a page of large results ends before that, and nothing is left out.
+/// Lambda allows responses of 6 MB, which contain the body as a JSON string.
 #[tokio::test]
-async fn a_page_of_large_results_is_cut_and_leads_on() {
+async fn a_page_of_large_results_ends_early_and_the_next_one_continues() {
     const MADE: usize = 20;
-    // Quotes are two bytes each in a text.
+    // Each quotation mark takes two bytes in a JSON string.
     let prints = r#"python3 -c 'print("[" + "\"\"," * 66000 + "1]")' > $EXECUTION_RESULT_FILE"#;
     let stack = Stack::start(&["--job", &format!("large={prints}")]).await;
     let mut made = Vec::new();

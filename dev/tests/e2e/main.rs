@@ -1,4 +1,4 @@
-//! End to end: the program that `cargo run` starts, used as people use it, over real protocols and with real processes.
+//! End-to-end tests of the program that `cargo run` starts, over real protocols and with real processes.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! POST a job, poll its id, get its result.
+//! The main use: POST an execution, poll it, read its result.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ async fn both_patterns_go_from_pending_to_completed() {
         assert_eq!((&started["status"], &started["done"]), (&json!("PENDING"), &json!(false)));
         assert_eq!(location, format!("/executions/{id}"));
 
-        // A machine that is slow to look may see it completed.
+        // On a slow machine it may already be completed.
         let running = stack.wait_for(id, |execution| execution["status"] != "PENDING").await;
         assert!(["RUNNING", "COMPLETED"].contains(&running["status"].as_str().unwrap()), "{running:#}");
         assert!(running["taskArn"].as_str().unwrap().starts_with("arn:aws:ecs:"));
@@ -34,18 +34,18 @@ async fn both_patterns_go_from_pending_to_completed() {
         assert_eq!(done["input"], hello()["input"]);
         let times = ["createdAt", "startedAt", "finishedAt"].map(|name| done[name].as_str().unwrap().to_owned());
         assert!(times.is_sorted(), "{times:?}");
-        let told: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
-        assert_eq!(told, ["created", "workflowStarted", "taskStarted", "ended"]);
+        let timeline: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
+        assert_eq!(timeline, ["created", "workflowStarted", "taskStarted", "ended"]);
     }
 }
 
 #[tokio::test]
-async fn an_unchanged_execution_is_a_304() {
+async fn an_unchanged_execution_is_answered_with_304() {
     let stack = Stack::start(&[]).await;
     let done = stack.run("callback", json!({ "input": {} })).await;
     let path = done["links"]["self"].as_str().unwrap();
     let response = stack.get(path).send().await.unwrap();
-    assert!(response.headers().get("retry-after").is_none(), "it is over: there is nothing to ask again for");
+    assert!(response.headers().get("retry-after").is_none(), "a finished execution need not be polled again");
     let etag = header(&response, "etag").to_owned();
     let again = stack.get(path).header("if-none-match", &etag).send().await.unwrap();
     assert_eq!((again.status(), again.text().await.unwrap()), (StatusCode::NOT_MODIFIED, String::new()));
@@ -58,11 +58,11 @@ async fn an_idempotency_key_starts_one_execution() {
         let request = stack.post(&format!("/executions/{pattern}")).header("idempotency-key", "order-17");
         request.json(&body).send()
     };
-    // Eight callers at once, as impatient clients are.
+    // Eight concurrent requests.
     let posts = (0..8).map(|_| post("sync", hello()));
     let mut ids = Vec::new();
     for response in futures_of(posts).await {
-        // The last of them may come when it is over.
+        // The execution may have ended before the last of them.
         assert!([StatusCode::ACCEPTED, StatusCode::OK].contains(&response.status()), "{response:?}");
         ids.push(response.json::<Value>().await.unwrap()["executionId"].clone());
     }
@@ -87,7 +87,7 @@ async fn an_idempotency_key_starts_one_execution() {
     assert_eq!(tasks.await["taskArns"].as_array().unwrap().len(), 1, "one execution, one task");
 }
 
-/// All of them at once.
+/// Sends all requests concurrently.
 async fn futures_of<T: Send + 'static>(
     requests: impl Iterator<Item = impl Future<Output = reqwest::Result<T>> + Send + 'static>,
 ) -> Vec<T> {
@@ -100,7 +100,7 @@ async fn futures_of<T: Send + 'static>(
 }
 
 #[tokio::test]
-async fn what_goes_in_comes_out_unchanged() {
+async fn input_and_result_are_returned_byte_for_byte() {
     let stack = Stack::start(&["--job", "echo=cat"]).await;
     let input = r#"{"z": 1.10, "a": [12345678901234567890123, "\u00e4ä"], "z2": {} }"#;
     for pattern in ["sync", "callback"] {

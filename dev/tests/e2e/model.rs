@@ -1,7 +1,7 @@
-//! Random operations against the API of a real stack, and against a few lines that say what it should do: they agree.
+//! Random operations on a real stack's API, compared with a small model of what the API should do.
 //!
-//! `MODEL_SEED` repeats a run, `MODEL_CASES` says how many lives are tried. A life that fails is made shorter before it is
-//! shown.
+//! `MODEL_SEED` reproduces a run, and `MODEL_CASES` is the number of random sequences. A failing sequence is shrunk before it is
+//! reported.
 
 use std::{
     collections::BTreeMap,
@@ -25,13 +25,13 @@ const JOBS: [(&str, &str, &str); 3] =
     [("quick", "echo '[1]'", "COMPLETED"), ("nap", "sleep 1; echo '[1]'", "COMPLETED"), ("fails", "exit 3", "FAILED")];
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
-/// A lost machine is excused three times; more crashes than that may fail a job.
+/// The loss of a machine does not count as an attempt, up to three times. More crashes could fail a job.
 const CRASHES: usize = 3;
 
-/// What clients do, and what happens to them. Keys are few, so that they meet.
+/// What a client does, or what happens to the stack. There are few keys, so that operations share them.
 #[derive(Debug, Clone, Copy)]
 enum Operation {
-    /// POST under a key: for the first time, again, or with another body.
+    /// A POST with a key: a new one, a repeated one, or one with another body.
     Start {
         key: u8,
         pattern: usize,
@@ -72,16 +72,16 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What is known of the execution of a key: the reference.
+/// The model of one execution.
 #[derive(Debug, Clone)]
 struct Known {
     pattern: usize,
     job: usize,
     rerun_of: Option<String>,
-    /// Whether a cancel came while it was not over, and whether its task was killed.
+    /// Whether it was cancelled before its end, and whether its task was killed.
     cancelled: bool,
     killed: bool,
-    /// The furthest that it was seen.
+    /// The latest state that was seen.
     seen: u8,
     end: Option<Value>,
 }
@@ -95,7 +95,7 @@ impl Known {
         status == JOBS[self.job].2 || (status == "CANCELLED" && self.cancelled) || (status == "FAILED" && self.killed)
     }
 
-    /// A state never goes back, a cancelled execution is being stopped, and an end stays.
+    /// Checks that a state never goes back, that a cancelled execution is being stopped, and that a final state never changes.
     fn sees(&mut self, execution: &Value) -> Result<(), String> {
         let wrong = |why: &str| Err(format!("{why}: {self:?} is seen as {execution:#}"));
         let status = execution["status"].as_str().unwrap_or_default();
@@ -106,18 +106,18 @@ impl Known {
             _ => 3,
         };
         if rank < self.seen || (self.cancelled && rank < 2) || (rank == 2 && !self.cancelled) {
-            return wrong("it went back");
+            return wrong("the state went back");
         }
-        if execution["rerunOf"].as_str() != self.rerun_of.as_deref() || execution["task"] != JOBS[self.job].0 {
-            return wrong("another one");
+        if execution["rerunOf"].as_str() != self.rerun_of.as_deref() || execution["job"] != JOBS[self.job].0 {
+            return wrong("another execution");
         }
         let end = ["status", "result", "error", "finishedAt"].map(|name| execution[name].clone());
         let end = (rank == 3).then(|| Value::from(end.to_vec()));
         if self.end.is_some() && self.end != end {
-            return wrong("its end changed");
+            return wrong("the final state changed");
         }
         if rank == 3 && !self.may_end(status) {
-            return wrong("it should not end so");
+            return wrong("unexpected final state");
         }
         (self.seen, self.end) = (rank, end);
         Ok(())
@@ -156,7 +156,7 @@ impl World<'_> {
                 let request = self.stack.post(&path).header("idempotency-key", format!("key-{key}"));
                 let (status, replayed, body) = answer(request).await;
                 let Some(old) = self.known.get(&of) else {
-                    return expect(status == StatusCode::NOT_FOUND, "there is nothing to run again", &body);
+                    return expect(status == StatusCode::NOT_FOUND, "a rerun of an unknown execution is a 404", &body);
                 };
                 let new = Known::new(old.pattern, old.job, Some(id_of(of)));
                 self.started(key, &new, (status, replayed, body))
@@ -165,19 +165,23 @@ impl World<'_> {
                 let path = format!("/executions/{}/cancel", id_of(key));
                 let (status, _, body) = answer(self.stack.post(&path)).await;
                 let Some(known) = self.known.get_mut(&key) else {
-                    return expect(status == StatusCode::NOT_FOUND, "there is nothing to cancel", &body);
+                    return expect(status == StatusCode::NOT_FOUND, "a cancel of an unknown execution is a 404", &body);
                 };
-                // One of which no task runs is over at once.
+                // An execution without a running task ends at once.
                 known.cancelled |= known.end.is_none() && (body["done"] == false || body["status"] == "CANCELLED");
-                expect(status == if body["done"] == true { 200 } else { 202 }, "a cancel is answered so", &body)?;
+                expect(
+                    status == if body["done"] == true { 200 } else { 202 },
+                    "a cancel is answered with 200 or 202",
+                    &body,
+                )?;
                 known.sees(&body)
             }
             Operation::Get { key } => {
                 let (status, _, body) = answer(self.stack.get(&format!("/executions/{}", id_of(key)))).await;
                 match self.known.get_mut(&key) {
-                    None => expect(status == StatusCode::NOT_FOUND, "there is no such execution", &body),
+                    None => expect(status == StatusCode::NOT_FOUND, "an unknown execution is a 404", &body),
                     Some(known) => {
-                        expect(status == StatusCode::OK, "it is there", &body)?;
+                        expect(status == StatusCode::OK, "a known execution is a 200", &body)?;
                         known.sees(&body)
                     }
                 }
@@ -193,7 +197,7 @@ impl World<'_> {
                         }
                         Ok(())
                     }
-                    // It has none that runs.
+                    // It has no running task.
                     Err((status, _)) if status == 404 => Ok(()),
                     Err((_, why)) => Err(why),
                 }
@@ -212,17 +216,17 @@ impl World<'_> {
         }
     }
 
-    /// One key is one execution, of one request.
+    /// Checks that a key has one execution and belongs to one request.
     fn started(&mut self, key: u8, new: &Known, (status, replayed, body): Answer) -> Result<(), String> {
         let first = !self.known.contains_key(&key);
         let known = self.known.entry(key).or_insert_with(|| new.clone());
         if (known.pattern, known.job, &known.rerun_of) != (new.pattern, new.job, &new.rerun_of) {
             let refused = status == 422 && body["code"] == "idempotency-key-reused";
-            return expect(refused, "the key stands for another request", &body);
+            return expect(refused, "a key of another request is refused", &body);
         }
         let fits = status == if body["done"] == true { 200 } else { 202 };
-        expect(fits && body["executionId"] == id_of(key), "it is accepted", &body)?;
-        expect(replayed != first, "a repeat says so", &body)?;
+        expect(fits && body["executionId"] == id_of(key), "a start is accepted", &body)?;
+        expect(replayed != first, "only a repeated start has idempotent-replayed", &body)?;
         known.sees(&body)
     }
 
@@ -231,10 +235,10 @@ impl World<'_> {
         self.stack.admin("faults", &fault).await.map(drop).map_err(|(_, why)| why)
     }
 
-    /// All of them end, and each attempt had one task.
+    /// Waits until all executions have ended, and checks that each attempt had one task.
     async fn settles(&mut self) -> Result<(), String> {
         self.stack.delete("faults").await;
-        // An event that got lost costs two sweeps.
+        // A lost event can take two sweeps.
         let deadline = Instant::now() + 4 * PATIENCE;
         while self.known.values().any(|known| known.end.is_none()) {
             if Instant::now() > deadline {
@@ -252,7 +256,7 @@ impl World<'_> {
                 environment.as_array().unwrap().iter().find(|one| one["name"] == "EXECUTION_ATTEMPT").cloned();
             *attempts.entry((task["startedBy"].to_string(), format!("{attempt:?}"))).or_insert(0) += 1;
         }
-        expect(attempts.values().all(|tasks| *tasks == 1), "one task for each attempt", &json!(format!("{attempts:?}")))
+        expect(attempts.values().all(|tasks| *tasks == 1), "each attempt has one task", &json!(format!("{attempts:?}")))
     }
 }
 
@@ -268,7 +272,7 @@ fn expect(holds: bool, what: &str, body: &Value) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("{what}: {body:#}")) }
 }
 
-async fn live(operations: &[Operation]) -> Result<(), String> {
+async fn run(operations: &[Operation]) -> Result<(), String> {
     let directory = tempfile::tempdir().unwrap();
     let stack = start(directory.path()).await;
     let mut world = World { data: directory.path(), stack, known: BTreeMap::new(), crashes: 0 };
@@ -286,11 +290,11 @@ fn the_api_and_the_model_agree() {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let lives = prop::collection::vec(operation(), 5..30);
-    let agreed = runner.run(&lives, |life| runtime.block_on(live(&life)).map_err(TestCaseError::fail));
-    match agreed {
-        Ok(()) => println!("model: seed {seed}: {cases} random lives agree"),
-        Err(TestError::Fail(why, life)) => panic!("MODEL_SEED={seed}: {why}\nin the life {life:#?}"),
+    let sequences = prop::collection::vec(operation(), 5..30);
+    let outcome = runner.run(&sequences, |operations| runtime.block_on(run(&operations)).map_err(TestCaseError::fail));
+    match outcome {
+        Ok(()) => println!("model: seed {seed}: {cases} random sequences agree"),
+        Err(TestError::Fail(why, operations)) => panic!("MODEL_SEED={seed}: {why}\noperations: {operations:#?}"),
         Err(why) => panic!("MODEL_SEED={seed}: {why}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Nothing waits on an event that may not come: with all of them lost, every execution ends all the same, later.
+//! Executions do not depend on events: if all events are lost, they end later.
 
 use std::time::Duration;
 
@@ -6,14 +6,13 @@ use serde_json::json;
 
 use crate::{gates::Gates, stack::Stack};
 
-/// A look of the sweep is due a minute after the last change, and a sweep comes once a minute. The workflow's own look comes
-/// after five: nobody here waits for that.
+/// The sweep visits an execution a minute after its last change. The workflow's next poll would come only after five minutes.
 const SWEPT: Duration = Duration::from_secs(61);
 
 const EVENTS: [&str; 2] = ["events:ECS Task State Change", "events:Durable Execution Status Change"];
 
 #[tokio::test]
-async fn every_execution_ends_without_a_single_event() {
+async fn every_execution_ends_even_if_all_events_are_lost() {
     let jobs = [("ok", "COMPLETED"), ("dies", "FAILED")];
     let gates = Gates::new();
     let (ok, dies) = (gates.job("ok"), gates.job_and("dies", "kill -9 $PPID"));
@@ -42,10 +41,10 @@ async fn every_execution_ends_without_a_single_event() {
         let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
         assert_eq!(done["status"], status, "{pattern} {job}: {done:#}");
     }
-    assert_eq!(stack.fault(asked).await["seen"], 0, "what the sweep saw is noted for the workflow");
+    assert_eq!(stack.fault(asked).await["seen"], 0, "the workflow uses what the sweep has recorded");
     let mut lost = 0;
     for fault in faults {
         lost += stack.fault(fault).await["hit"].as_u64().unwrap();
     }
-    assert!(lost >= 4, "{lost} events were lost: each task tells at least of its end");
+    assert!(lost >= 4, "only {lost} events were lost, but each task has at least one");
 }

@@ -1,4 +1,4 @@
-//! Every bad request is a problem with the right status and code, and leaves nothing behind.
+//! Invalid requests are answered with a problem that has the right status and code, and have no effect.
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
+async fn an_invalid_post_is_answered_with_a_problem_and_creates_no_execution() {
     let stack = Stack::start(&[]).await;
     let json =
         |body: &str| stack.post("/executions/sync").header("content-type", "application/json").body(body.to_owned());
@@ -77,7 +77,7 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
         let error = &problem["errors"][0];
         assert_eq!((&error["pointer"], &error["rule"]), (&json!(pointer), &json!(rule)), "{problem:#}");
     }
-    // One answer names them all: of names, of types and of limits.
+    // One response lists all errors: unknown names, wrong types and exceeded limits.
     let all = r#"{"inptu": 1, "job": "demo2", "timeoutSeconds": 0, "retry": 3, "tags": {"a&b": "c"}}"#;
     let all = problem(json(all), 422, "invalid-body").await;
     let of =
@@ -96,16 +96,15 @@ async fn a_bad_post_is_a_problem_and_leaves_nothing_behind() {
     );
     assert_eq!(all["errors"][2]["detail"], "is not a member of this object; did you mean `input`?");
     assert_eq!(all["errors"][5]["detail"], "is not one of: demo (did you mean demo?)");
-    // JSON and its schemas know no difference between 3 and 3.0, and its readers may skip a byte order mark.
+    // In JSON and JSON Schema, 3 and 3.0 are equal. A parser may ignore a byte order mark.
     let whole = "\u{feff}{\"input\": 1, \"timeoutSeconds\": 6e1, \"retry\": {\"maxAttempts\": 3.0}, \"tags\": null}";
     let checked = stack.post("/executions/sync/validate").header("content-type", "application/json");
     assert_eq!(checked.body(whole).send().await.unwrap().status(), StatusCode::OK);
-    assert_eq!(stack.items().await, 0, "nothing is left behind");
+    assert_eq!(stack.items().await, 0, "no execution was created");
 }
 
-/// A misspelt or misplaced parameter starts, stops and shows nothing.
 #[tokio::test]
-async fn a_parameter_that_an_operation_does_not_have_is_refused() {
+async fn an_unknown_query_parameter_is_refused_without_effect() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let id = stack.start_running("sync", "long").await;
     let path = |rest: &str| format!("/executions/{id}{rest}");
@@ -117,9 +116,9 @@ async fn a_parameter_that_an_operation_does_not_have_is_refused() {
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
 }
 
-/// Who sends a body means something by it: another input for a rerun, say.
+/// A caller may expect the body to have an effect, such as another input for a rerun.
 #[tokio::test]
-async fn a_body_that_an_operation_does_not_take_is_refused() {
+async fn a_body_for_an_operation_without_one_is_refused() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let id = stack.start_running("sync", "long").await;
     let post = |rest: &str, body: &'static str| stack.post(&format!("/executions/{id}/{rest}")).body(body);
@@ -130,9 +129,9 @@ async fn a_body_that_an_operation_does_not_take_is_refused() {
     assert_eq!(post("cancel", " {} ").send().await.unwrap().status(), StatusCode::ACCEPTED);
 }
 
-/// Whether it was accepted, nobody knows: that a key makes it safe to repeat is said to who has none.
+/// The API does not know whether the execution was accepted. With a key, the request can be repeated safely.
 #[tokio::test]
-async fn a_post_whose_record_gets_lost_says_how_to_go_on() {
+async fn a_post_with_an_unknown_outcome_says_what_to_do_next() {
     let stack = Stack::start(&[]).await;
     stack.arm(&json!({ "on": "dynamodb:PutItem", "by": "api", "does": "cutAfter", "times": "all" })).await;
     let post = || stack.post("/executions/sync").json(&json!({ "input": null }));
@@ -143,14 +142,14 @@ async fn a_post_whose_record_gets_lost_says_how_to_go_on() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem_too() {
+async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
     let stack = Stack::start(&[]).await;
     problem(stack.get("/executions/01a208cc-f685-7587-8cf0-6b6bfde36f95"), 404, "execution-not-found").await;
     problem(stack.get("/executions/not%20an%20id"), 404, "execution-not-found").await;
     problem(stack.get("/nowhere"), 404, "path-not-found").await;
     problem(stack.get("/docs/%ff"), 404, "path-not-found").await;
-    for no_text in ["/executions/%ff", "/executions/%ff/logs", "/executions/%ff/history"] {
-        problem(stack.get(no_text), 404, "execution-not-found").await;
+    for not_utf8 in ["/executions/%ff", "/executions/%ff/logs", "/executions/%ff/history"] {
+        problem(stack.get(not_utf8), 404, "execution-not-found").await;
     }
     let delete = |path: &str| reqwest::Client::new().request(Method::DELETE, format!("{}{path}", stack.api));
     problem(delete("/executions/sync"), 405, "method-not-allowed").await;

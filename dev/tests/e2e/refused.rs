@@ -1,4 +1,4 @@
-//! What AWS refuses for good, and records that come too late, or not at all.
+//! Permanent errors of AWS, and records that are written late or never.
 
 use std::time::Duration;
 
@@ -20,10 +20,9 @@ async fn done(stack: &Stack, id: &str) -> Value {
     stack.wait_for(id, |execution| execution["done"] == true).await
 }
 
-/// What is stored is accepted, though its function is not there: it starts when that is, and if that is never, its deadline
-/// ends it.
+/// The workflow's function is missing. An execution is accepted once its item is stored, and starts when the function exists.
 #[tokio::test]
-async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
+async fn an_execution_whose_workflow_cannot_start_is_accepted_and_times_out() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     for pattern in ["sync", "callback"] {
         let alias = format!("2015-03-31/functions/longhaul-{pattern}/aliases/live");
@@ -31,30 +30,30 @@ async fn a_workflow_that_cannot_be_started_is_accepted_and_times_out() {
         assert_eq!(gone.send().await.unwrap().status(), StatusCode::NO_CONTENT);
         let body = json!({ "job": "quick", "input": null, "timeoutSeconds": 2 });
         let id = started(&stack, pattern, body).await;
-        let execution = eventually("it times out", async || {
-            // Refused as long as it may yet be started: the notice is tried again.
+        let execution = eventually("the execution to time out", async || {
+            // The invocation fails as long as the workflow could still be started, so that it is retried.
             stack.reconcile(json!({ "attend": id })).await;
             let execution = stack.execution(&id).await;
             (execution["status"] != "PENDING").then_some(execution)
         })
         .await;
-        let told = (&execution["status"], &execution["error"]["type"]);
-        assert_eq!(told, (&json!("TIMED_OUT"), &json!("timed-out")), "{execution:#}");
+        let outcome = (&execution["status"], &execution["error"]["type"]);
+        assert_eq!(outcome, (&json!("TIMED_OUT"), &json!("timed-out")), "{execution:#}");
         assert_eq!(stack.tasks_of(&id).await, Vec::<Value>::new());
     }
 }
 
-/// It is cancelled before its task is started, and AWS refuses to say whether it has one all the same: it is asked for some
-/// minutes, and then that is all that is known.
+/// The execution is cancelled before its task starts. `ListTasks` is denied, so after some minutes of retries the workflow assumes that
+/// there is no task.
 #[tokio::test]
-async fn a_cancel_before_the_start_is_one_whatever_can_be_seen() {
+async fn a_cancel_before_the_task_starts_succeeds_even_if_tasks_cannot_be_listed() {
     let answer = Answer::Refuses(400, "AccessDeniedException", "not authorized to perform: ecs:ListTasks");
     let front = Front::start(vec![Rule { job: "", operation: "ListTasks", calls: usize::MAX, answer }]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
     let options = ["--movable-clock", "--job", "long=sleep 300", "--durable-function", &sync];
     let stack = Stack::start(&options).await;
     front.stand_before(&stack.aws);
-    // The workflow has accepted it by then: a cancel before that ends it at once.
+    // Wait until the workflow has accepted the execution. A cancel before that would end it at once.
     let busy =
         json!({ "on": "dynamodb:GetItem", "by": "longhaul-sync", "does": "throttle", "skip": 1, "times": "all" });
     let busy = stack.arm(&busy).await;
@@ -64,16 +63,15 @@ async fn a_cancel_before_the_start_is_one_whatever_can_be_seen() {
     assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
     stack.disarm(busy).await;
     let execution = stack.forward_to_the_end(&id).await;
-    let told = (&execution["status"], &execution["error"]["type"]);
-    assert_eq!(told, (&json!("CANCELLED"), &json!("cancelled")), "{execution:#}");
+    let outcome = (&execution["status"], &execution["error"]["type"]);
+    assert_eq!(outcome, (&json!("CANCELLED"), &json!("cancelled")), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await, Vec::<Value>::new());
 }
 
-/// AWS refuses to show the task, and then to stop it. The workflow gives up and is over; what it left running is stopped by
-/// the next look.
+/// ECS refuses to describe the task, and then to stop it. The workflow gives up, and the reconciler stops the task later.
 #[tokio::test]
-async fn a_task_that_could_not_be_stopped_at_the_end_is_stopped_later() {
-    let refused = Answer::Refuses(400, "ClientException", "it is not to be");
+async fn a_task_that_its_workflow_could_not_stop_is_stopped_by_the_reconciler() {
+    let refused = Answer::Refuses(400, "ClientException", "refused by the test");
     let rule = |operation| Rule { job: "long", operation, calls: usize::MAX, answer: refused };
     let front = Front::start(vec![rule("DescribeTasks"), rule("StopTask")]).await;
     let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
@@ -89,24 +87,24 @@ async fn a_task_that_could_not_be_stopped_at_the_end_is_stopped_later() {
     let execution = done(&stack, &id).await;
     assert_eq!(execution["error"]["type"], "workflow-failed", "{execution:#}");
     assert!(execution["error"]["message"].as_str().unwrap().contains("ClientException"), "{execution:#}");
-    assert_eq!(stack.tasks_of(&id).await[0]["desiredStatus"], "RUNNING", "its workflow may not stop it");
+    assert_eq!(stack.tasks_of(&id).await[0]["desiredStatus"], "RUNNING", "the workflow could not stop it");
     stack.reconcile(json!({ "attend": id })).await;
     stack.wait_for_tasks_to_stop(&id).await;
-    assert_eq!(stack.execution(&id).await["error"], execution["error"], "an end stays");
+    assert_eq!(stack.execution(&id).await["error"], execution["error"], "a final state never changes");
 }
 
-/// The status of a durable execution once it is over.
+/// Waits for the end of a durable execution, and returns its status.
 async fn over(stack: &Stack, arn: &str) -> Value {
-    eventually("its workflow is over", async || {
+    eventually("the workflow to end", async || {
         let status = stack.durable_execution(arn).await["Status"].take();
         (status != "RUNNING").then_some(status)
     })
     .await
 }
 
-/// There is nothing left to record an end in: what runs is stopped all the same, and the durable execution tells.
+/// There is no item to record the outcome in, so the durable execution fails.
 #[tokio::test]
-async fn a_task_whose_execution_was_deleted_is_stopped() {
+async fn the_task_of_a_deleted_execution_is_stopped() {
     let stack = Stack::start(&["--movable-clock", "--job", "long=sleep 300"]).await;
     let id = stack.start_running("sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
@@ -118,20 +116,20 @@ async fn a_task_whose_execution_was_deleted_is_stopped() {
     stack.wait_for_tasks_to_stop(&id).await;
 }
 
-/// The calls of a function hang until they are made again after this is disarmed. The SDK makes a call again after 5 s, and
-/// gives it up after 20.
+/// Makes the calls of a function hang until the fault is disarmed and the SDK repeats them. The SDK repeats a call after 5 s, and gives
+/// up after 20 s.
 async fn hang(stack: &Stack, on: &str, by: &str) -> u64 {
     stack.arm(&json!({ "on": on, "by": by, "does": "hang", "times": "all" })).await
 }
 
-/// The reconciler looks after an execution, and asks for its workflow. It has its answer when that has started its task, which
-/// was `held` until then, and is over.
-async fn ends_while_it_is_looked_after(stack: &Stack, id: &str, workflow: &str, held: u64) {
+/// Invokes the reconciler for an execution. While its call about the workflow hangs, the workflow starts its task, which was `held`
+/// until then, and ends.
+async fn reconcile_while_the_workflow_ends(stack: &Stack, id: &str, workflow: &str, held: u64) {
     let asked = hang(stack, "lambda:GetDurableExecution", "longhaul-reconciler").await;
     let ends = async {
         stack.wait_for_hit(asked).await;
         stack.disarm(held).await;
-        eventually("its workflow is over", async || {
+        eventually("the workflow to end", async || {
             let named = stack.durable_executions("callback", workflow).await;
             named.iter().any(|one| one["Status"] == "SUCCEEDED").then_some(())
         })
@@ -141,17 +139,17 @@ async fn ends_while_it_is_looked_after(stack: &Stack, id: &str, workflow: &str, 
     tokio::join!(stack.reconcile(json!({ "attend": id })), ends);
 }
 
-/// The reconciler read PENDING; while it asks for the workflow, that starts its task and is over, as a callback's is. That
-/// is no failure.
+/// The reconciler has read PENDING. While it calls Lambda about the workflow, the workflow starts its task and succeeds, as that of a
+/// callback execution does.
 #[tokio::test]
-async fn a_workflow_that_ends_while_it_is_looked_after_has_not_failed() {
+async fn a_workflow_that_ends_while_the_reconciler_visits_it_has_not_failed() {
     let gates = Gates::new();
     let stack = Stack::start(&["--job", &gates.job("gated")]).await;
     let held = hang(&stack, "ecs:RunTask", "longhaul-callback").await;
     let id = started(&stack, "callback", json!({ "job": "gated", "input": null })).await;
     let pending = stack.wait_for(&id, |execution| execution.get("durableExecutionArn").is_some()).await;
     assert_eq!(pending["status"], "PENDING", "{pending:#}");
-    ends_while_it_is_looked_after(&stack, &id, &id, held).await;
+    reconcile_while_the_workflow_ends(&stack, &id, &id, held).await;
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
     gates.open(&id);
     let execution = done(&stack, &id).await;
@@ -159,10 +157,10 @@ async fn a_workflow_that_ends_while_it_is_looked_after_has_not_failed() {
     assert_eq!(stack.tasks_of(&id).await.len(), 1);
 }
 
-/// The reconciler read that the first attempt has failed; while it asks for the second one's workflow, that starts its task and
-/// is over, as a callback's is. That is no failure.
+/// The reconciler has read that the first attempt failed. While it calls Lambda about the second attempt's workflow, that workflow
+/// starts its task and succeeds.
 #[tokio::test]
-async fn an_attempt_that_starts_while_the_one_before_is_looked_after_has_not_failed() {
+async fn an_attempt_that_starts_while_the_reconciler_visits_it_has_not_failed() {
     let gates = Gates::new();
     let flaky = gates.job_and("flaky", "test $EXECUTION_ATTEMPT = 2 || exit 3; echo '[1]'");
     let stack = Stack::start(&["--job", &flaky]).await;
@@ -173,28 +171,28 @@ async fn an_attempt_that_starts_while_the_one_before_is_looked_after_has_not_fai
     let held = hang(&stack, "ecs:RunTask", "longhaul-callback").await;
     gates.open(&id);
     stack.wait_for(&id, |execution| execution.to_string().contains("attemptFailed")).await;
-    ends_while_it_is_looked_after(&stack, &id, &format!("{id}-2"), held).await;
+    reconcile_while_the_workflow_ends(&stack, &id, &format!("{id}-2"), held).await;
     let again = stack.execution(&id).await;
     assert_eq!((&again["status"], &again["attempt"]), (&json!("RUNNING"), &json!(2)), "{again:#}");
     gates.open_attempt(&id, 2);
     let execution = done(&stack, &id).await;
     assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])), "{execution:#}");
-    assert_eq!(stack.tasks_of(&id).await.len(), 2, "one for each attempt");
+    assert_eq!(stack.tasks_of(&id).await.len(), 2, "one task for each attempt");
 }
 
-/// Waits until a workflow has looked at its task so many times.
-pub(crate) async fn wait_for_looks(stack: &Stack, arn: &str, looks: usize) {
-    eventually("it looks again", async || {
+/// Waits until a workflow has polled its task this many times.
+pub(crate) async fn wait_for_polls(stack: &Stack, arn: &str, polls: usize) {
+    eventually("the workflow to poll its task", async || {
         let history = stack.of_durable_execution(arn, "/history?MaxItems=1000").await;
-        let looked = |event: &&Value| event["EventType"] == "StepSucceeded" && event["Name"] == "check-task";
-        (history["Events"].as_array().unwrap().iter().filter(looked).count() >= looks).then_some(())
+        let is_poll = |event: &&Value| event["EventType"] == "StepSucceeded" && event["Name"] == "check-task";
+        (history["Events"].as_array().unwrap().iter().filter(is_poll).count() >= polls).then_some(())
     })
     .await;
 }
 
-/// ECS does not know the task: for ten minutes it may be behind, and then the task is gone, with whatever it came to.
+/// ECS is eventually consistent, so a missing task may still appear. After ten minutes it is considered lost.
 #[tokio::test]
-async fn a_task_that_is_missing_for_good_is_lost() {
+async fn a_task_that_stays_missing_is_lost() {
     let missing = || json!({ "tasks": [], "failures": [{ "arn": "arn", "reason": "MISSING" }] });
     let rule = Rule { job: "long", operation: "DescribeTasks", calls: usize::MAX, answer: Answer::Says(missing) };
     let front = Front::start(vec![rule]).await;
@@ -204,26 +202,26 @@ async fn a_task_that_is_missing_for_good_is_lost() {
     front.stand_before(&stack.aws);
     let id = stack.start_running("sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
-    // Its worker may be ahead of it: a wait that has not begun is not shortened by the clock.
+    // The worker may be ahead of the workflow. Moving the clock shortens only waits that have begun.
     stack.wait_for_sleep(&arn).await;
     stack.forward(Duration::from_mins(5)).await;
-    wait_for_looks(&stack, &arn, 2).await;
-    assert_eq!(stack.execution(&id).await["status"], "RUNNING", "ECS may be behind");
+    wait_for_polls(&stack, &arn, 2).await;
+    assert_eq!(stack.execution(&id).await["status"], "RUNNING", "the task may still appear");
     stack.forward(Duration::from_mins(10)).await;
     let execution = done(&stack, &id).await;
     let error = &execution["error"];
     assert_eq!((&execution["status"], &error["type"]), (&json!("FAILED"), &json!("task-lost")), "{execution:#}");
 }
 
-/// Whoever may answer callbacks can say that a task has stopped. It is asked for then, and its end is waited for.
+/// Anyone who may answer callbacks can claim that a task has stopped, so the workflow verifies it with ECS.
 #[tokio::test]
-async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
+async fn a_workflow_keeps_waiting_for_a_task_that_is_wrongly_reported_as_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let end = directory.path().join("end");
     let job = format!("waits=echo 0; until test -e {}; do sleep 0.05; done; echo '[1]'", end.display());
     let stack = Stack::start(&["--job", &job]).await;
     let id = stack.start_running("sync", "waits").await;
-    eventually("what could be taken for its result", async || {
+    eventually("a line that could be taken for the result", async || {
         let log = stack.get(&format!("/executions/{id}/logs")).send().await.unwrap();
         log.text().await.unwrap().contains("\"0\"").then_some(())
     })
@@ -231,17 +229,17 @@ async fn a_task_that_is_said_to_have_stopped_and_works_is_waited_for() {
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     stack.wait_for_sleep(&arn).await;
     assert_eq!(stack.wake(&id, r#"{"stopped":true}"#).await, StatusCode::OK);
-    wait_for_looks(&stack, &arn, 2).await;
+    wait_for_polls(&stack, &arn, 2).await;
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
     std::fs::write(&end, "").unwrap();
     let execution = done(&stack, &id).await;
     assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])), "{execution:#}");
 }
 
-/// A worker that cannot learn which task it is: it works and records the end, and does not begin what nobody wants.
+/// Without the metadata endpoint, the worker does not know which task it runs in.
 #[tokio::test]
-async fn a_worker_without_metadata_records_its_end_and_obeys_a_cancel() {
-    // Workflows that never begin: the item is the worker's alone.
+async fn a_worker_without_metadata_records_the_outcome_and_does_not_start_a_cancelled_job() {
+    // The workflow never starts, so only the worker writes the item.
     let stack = Stack::start(&["--durable-function", "longhaul-callback=sleep 900"]).await;
     let worker = async |id: &str| {
         let mut worker = Command::new(LONGHAUL);
@@ -264,7 +262,7 @@ async fn a_worker_without_metadata_records_its_end_and_obeys_a_cancel() {
     let cancelled = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
     assert_eq!(cancelled.status(), StatusCode::OK);
     let output = worker(&id).await;
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(!said.contains("began"), "its job began: {said}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(!stdout.contains("began"), "the job started: {stdout}");
     assert_eq!(stack.execution(&id).await["status"], "CANCELLED");
 }

@@ -1,4 +1,4 @@
-//! Killed at any moment and started again, the stack goes on where it was.
+//! After a crash or a stop, a restarted stack resumes its work.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,8 +10,7 @@ use crate::{
     stack::{PATIENCE, Stack, command, eventually},
 };
 
-/// SIGKILL to the whole stack, at moments all over the life of its executions: each of them still comes to an end, and no
-/// attempt to two tasks.
+/// The stack is killed at different points of its executions. Each execution ends, and no attempt has two tasks.
 #[tokio::test]
 async fn every_execution_survives_sigkill_of_the_stack() {
     let directory = tempfile::tempdir().unwrap();
@@ -23,25 +22,25 @@ async fn every_execution_survives_sigkill_of_the_stack() {
             let started = stack.start_execution(pattern, &body).await;
             ids.push(started["executionId"].as_str().unwrap().to_owned());
         }
-        // Each round lets the executions come a little further.
+        // Each round lets the executions progress a little further.
         tokio::time::sleep(Duration::from_millis(60 * round)).await;
         stack.process.kill().await.unwrap();
     }
     let stack = Stack::start_over(directory.path(), &["--movable-clock"]).await;
     for id in ids {
-        let mut looks = 0;
+        let mut polls = 0;
         let execution = eventually(&format!("the end of {id}"), async || {
-            // What the reconciler was told when it was killed comes again after a minute. What it never heard of a sweep sees, a
-            // minute after the last change; then more may change. So a minute passes every few seconds.
-            if looks % 100 == 0 {
+            // An event that the reconciler was processing when it was killed is delivered again after a minute. Lost events are found
+            // by a sweep, a minute after the last change, and more than once. So move the clock by a minute every few seconds.
+            if polls % 100 == 0 {
                 stack.forward(Duration::from_mins(1)).await;
             }
-            looks += 1;
+            polls += 1;
             let execution = stack.execution(&id).await;
             (execution["done"] == true).then_some(execution)
         })
         .await;
-        // Each attempt has one task; the loss of the machine is not the job's fault and gives it another attempt.
+        // Each attempt has one task. The loss of the machine does not count as an attempt, so the job gets another one.
         let started = |entry: &&Value| entry["what"] == "taskStarted";
         let timeline = execution["timeline"].as_array().unwrap();
         let attempts: Vec<_> = timeline.iter().filter(started).map(|entry| entry["detail"].as_str().unwrap()).collect();
@@ -49,10 +48,9 @@ async fn every_execution_survives_sigkill_of_the_stack() {
     }
 }
 
-/// A job's child leaves its session, the stack is killed, and the next one listens on another port: before it works again,
-/// nothing of the first attempt does, though another stack's job of the same kind goes on.
+/// The child has left the job's session, and the next stack listens on another port. The same job of another stack keeps running.
 #[tokio::test]
-async fn what_left_its_session_does_not_outlive_the_stack_over_its_directory() {
+async fn a_restarted_stack_ends_detached_processes_of_its_earlier_jobs() {
     let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let [ours, theirs] = directories.each_ref().map(async |directory| {
         let pids = directory.path().join("pids").display().to_string();
@@ -70,16 +68,15 @@ async fn what_left_its_session_does_not_outlive_the_stack_over_its_directory() {
     let (_other, other_pid, _) = theirs.await;
     let lives = |pid: &str| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|read| !read.is_empty());
     stack.process.kill().await.unwrap();
-    assert!(lives(&pid), "nothing else ends it");
+    assert!(lives(&pid), "the kill of the stack ended it");
     let next = Stack::start_over(&stack.data, &["--job", &job]).await;
-    assert!(!lives(&pid), "it ended before the next stack was ready");
+    assert!(!lives(&pid), "it must end before the next stack is ready");
     assert_ne!(next.aws, stack.aws);
     assert!(lives(&other_pid), "it belongs to another stack");
 }
 
-/// A definition that differs from the command line in anything gets a new revision, and one that does not gets none.
 #[tokio::test]
-async fn a_job_has_the_task_definition_that_the_command_line_says() {
+async fn a_task_definition_gets_a_new_revision_only_if_it_differs_from_the_command_line() {
     let directory = tempfile::tempdir().unwrap();
     let newest = async |stack: &Stack| {
         let ask = json!({ "taskDefinition": "longhaul-job" });
@@ -102,7 +99,7 @@ async fn a_job_has_the_task_definition_that_the_command_line_says() {
     }
 }
 
-/// Ends a stack as Ctrl-C does.
+/// Stops a stack as Ctrl-C does.
 async fn interrupt(mut stack: Stack) {
     let pid = rustix::process::Pid::from_raw(stack.process.id().unwrap().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
@@ -110,7 +107,7 @@ async fn interrupt(mut stack: Stack) {
 }
 
 #[tokio::test]
-async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
+async fn executions_of_a_removed_job_wait_until_it_is_configured_again() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let gates = Gates::new();
@@ -122,13 +119,13 @@ async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
     }
     interrupt(first).await;
 
-    let mut forgotten = command(&data, &[]);
-    let said = directory.path().join("said");
-    forgotten.stderr(std::fs::File::create(&said).unwrap());
-    let second = Stack::run_as(forgotten, &data).await;
-    let said = std::fs::read_to_string(said).unwrap();
-    assert!(said.contains("job `words` is not configured, and 3 executions wait for it"), "{said}");
-    assert!(said.contains("--job words='COMMAND'"), "{said}");
+    let mut without_job = command(&data, &[]);
+    let stderr = directory.path().join("stderr");
+    without_job.stderr(std::fs::File::create(&stderr).unwrap());
+    let second = Stack::run_as(without_job, &data).await;
+    let stderr = std::fs::read_to_string(stderr).unwrap();
+    assert!(stderr.contains("job `words` is not configured, and 3 executions wait for it"), "{stderr}");
+    assert!(stderr.contains("--job words='COMMAND'"), "{stderr}");
     for id in &ids {
         let waits = |execution: &Value| execution["timeline"].to_string().contains("waitingForCapacity");
         let execution = second.wait_for(id, waits).await;
@@ -136,13 +133,13 @@ async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
         assert!(execution.to_string().contains("started without --job words"), "{execution:#}");
         let logs = second.get(&format!("/executions/{id}/logs?attempt=1")).send().await.unwrap();
         let logs: Value = logs.json().await.unwrap();
-        assert_eq!(logs["lines"][0]["text"], "began", "what it printed is still there: {logs:#}");
+        assert_eq!(logs["lines"][0]["text"], "began", "its log is still readable: {logs:#}");
     }
     let body = json!({ "job": "words", "input": null });
     let refused = second.post("/executions/sync").json(&body).send().await.unwrap();
-    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "nobody can start another one");
-    let jobs: Value = second.get("/jobs").send().await.unwrap().json().await.unwrap();
-    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1, "{jobs}");
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "a removed job cannot be started");
+    let tasks: Value = second.get("/jobs").send().await.unwrap().json().await.unwrap();
+    assert_eq!(tasks["tasks"].as_array().unwrap().len(), 1, "{tasks}");
     let cancelled = ids.pop().unwrap();
     second.post(&format!("/executions/{cancelled}/cancel")).send().await.unwrap();
     let cancelled = second.wait_for(&cancelled, |execution| execution["done"] == true).await;
@@ -157,9 +154,9 @@ async fn executions_of_a_job_that_is_not_configured_any_more_wait_for_it() {
     }
 }
 
-/// The catalog knows nothing of the job any more, and neither does ECS.
+/// The job is neither in the catalog nor in ECS.
 #[tokio::test]
-async fn what_a_job_printed_can_be_read_when_it_is_gone() {
+async fn the_logs_of_a_removed_job_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let first = Stack::start_over(directory.path(), &["--job", "words=echo began"]).await;
     let mut ids = Vec::new();
@@ -184,9 +181,9 @@ async fn what_a_job_printed_can_be_read_when_it_is_gone() {
     }
 }
 
-/// The attempt that a stop of the stack ended does not count, and every place that names it says so.
+/// The attempt is shown as not counted in all places.
 #[tokio::test]
-async fn a_stop_of_the_stack_costs_an_attempt_that_does_not_count() {
+async fn an_attempt_that_ended_with_the_stack_does_not_count() {
     let directory = tempfile::tempdir().unwrap();
     let gates = Gates::new();
     let job = gates.job("job");
@@ -205,11 +202,11 @@ async fn a_stop_of_the_stack_costs_an_attempt_that_does_not_count() {
         assert_eq!(attempts, (&json!(2), &json!(1), &json!(1)), "{done:#}");
         assert_eq!(done["status"], "COMPLETED", "{done:#}");
         let details: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| &entry["detail"]).collect();
-        for told in [
+        for expected in [
             "attempt 1: stopped (not counted: ended by the platform)",
             "attempt 2 (1 not counted: ended by the platform)",
         ] {
-            assert!(details.contains(&&json!(told)), "{done:#}");
+            assert!(details.contains(&&json!(expected)), "{done:#}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What callers send and jobs answer is in no log, however much is logged.
+//! Payloads of callers and results of jobs are never logged, at any log level.
 
 use std::{fs::File, process::Stdio};
 
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::stack::{Stack, command};
 
-/// What a log may not hold.
+/// Texts that must not be in a log.
 const PLANTED: [&str; 4] = ["planted-input", "planted-tag", "planted-result", "planted-key"];
 
 #[tokio::test]
-async fn no_payload_is_logged_even_at_the_level_of_trace() {
+async fn no_payload_is_logged_even_at_trace_level() {
     let directory = tempfile::tempdir().unwrap();
     let stderr = directory.path().join("stderr");
     let data = directory.path().join("data");
@@ -19,7 +19,7 @@ async fn no_payload_is_logged_even_at_the_level_of_trace() {
     start.env("RUST_LOG", "trace").stderr(Stdio::from(File::create(&stderr).unwrap()));
     let stack = Stack::run_as(start, &data).await;
     for pattern in ["sync", "callback"] {
-        // A large input takes the way through the table as well.
+        // A large input, so that the worker reads it from the table.
         let input = json!({ "text": "planted-input", "more": "x".repeat(8 * 1024) });
         let body = json!({ "job": "job", "input": input, "tags": { "tag": "planted-tag" } });
         let request = stack
@@ -37,16 +37,16 @@ async fn no_payload_is_logged_even_at_the_level_of_trace() {
     for group in groups {
         for message in messages(&stack, group).await {
             lines += 1;
-            // The job's own line.
+            // The line that the job prints is allowed.
             if group == "/ecs/longhaul" && message == r#"{"text": "planted-result"}"# {
                 continue;
             }
-            assert_holds_nothing(&message, group.as_str().unwrap());
+            assert_no_payload(&message, group.as_str().unwrap());
         }
     }
     assert!(lines > 10, "{lines} lines");
-    let said = std::fs::read(&stderr).unwrap();
-    assert_holds_nothing(&String::from_utf8_lossy(&said), "stderr");
+    let stderr = std::fs::read(&stderr).unwrap();
+    assert_no_payload(&String::from_utf8_lossy(&stderr), "stderr");
 }
 
 async fn messages(stack: &Stack, group: &Value) -> Vec<String> {
@@ -64,7 +64,7 @@ async fn messages(stack: &Stack, group: &Value) -> Vec<String> {
     }
 }
 
-fn assert_holds_nothing(text: &str, place: &str) {
+fn assert_no_payload(text: &str, place: &str) {
     for planted in PLANTED {
         let found = text.lines().find(|line| line.contains(planted));
         assert_eq!(found, None, "{planted} is in {place}");

@@ -1,8 +1,8 @@
-//! Chaos, seeded: executions of all kinds, clients that repeat, cancel and run again, calls that are throttled, cut off and
-//! answered twice, events that get lost, functions and tasks and whole stacks that are killed. At the end a checker that reads
-//! only the public API and the ECS and Lambda endpoints compares every POST with its end.
+//! Random faults: clients start, repeat, cancel and rerun executions of all kinds. Meanwhile calls are throttled, cut off and repeated,
+//! events are lost, and functions, tasks and whole stacks are killed. At the end a checker compares every POST with its outcome. It
+//! reads only the public API and the ECS and Lambda endpoints.
 //!
-//! `SOAK_SECONDS` says how long it goes on, `SOAK_SEED` repeats a run's choices: `make soak`.
+//! `make soak`: `SOAK_SECONDS` is the duration, and `SOAK_SEED` reproduces a run's choices.
 
 mod chaos;
 mod checker;
@@ -22,20 +22,20 @@ use crate::{
     stack::Stack,
 };
 
-/// How long the last of them may take, once nobody disturbs any more: a deadline, the stop of a stubborn task, the waits
-/// between attempts, and for each event that got lost a sweep, or two.
+/// How long executions may take to end after the last fault. This covers a deadline, the stop of a task that ignores SIGTERM, the waits
+/// between attempts, and one or two sweeps for each lost event.
 const SETTLING: Duration = Duration::from_mins(8);
 
-/// A POST with a key, and what is known of its execution.
+/// A POST with a key, and what the test knows about its execution.
 struct Posted {
     job: usize,
     pattern: &'static str,
-    /// What it does again, for a rerun.
+    /// The original execution of a rerun.
     rerun_of: Option<String>,
-    /// Whether an answer said so. Without one, it may have been accepted all the same.
+    /// Whether a response confirmed it. Without a response, it may still have been accepted.
     accepted: bool,
     cancelled: bool,
-    /// What it was when it was first seen over: that never changes.
+    /// Its final state when first seen, which must not change.
     end: Option<Value>,
 }
 
@@ -44,7 +44,7 @@ struct Soak {
     choices: Choices,
     stack: Stack,
     chaos: Chaos,
-    /// By id, which a key stands for.
+    /// By execution id.
     posted: BTreeMap<String, Posted>,
     keys: BTreeMap<String, String>,
 }
@@ -55,7 +55,7 @@ async fn start(data: &Path) -> Stack {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_stuck_or_started_twice() {
+async fn under_random_faults_no_execution_is_lost_stuck_or_started_twice() {
     let (seconds, seed) = (option("SOAK_SECONDS", 20), option("SOAK_SEED", 20_261_123));
     let directory = tempfile::tempdir().unwrap();
     let mut soak = Soak {
@@ -91,7 +91,7 @@ async fn nothing_is_lost_stuck_or_started_twice() {
 }
 
 impl Soak {
-    /// A few requests of clients that have no patience.
+    /// A few requests of clients with short timeouts.
     async fn clients(&mut self) {
         for _ in 0..=self.choices.below(4) {
             let key = format!("{}-{}", self.seed, self.keys.len());
@@ -104,15 +104,15 @@ impl Soak {
             self.post(&id).await;
         }
         let ids: Vec<_> = self.posted.keys().cloned().collect();
-        // The same request again, which has to find the same execution.
+        // A repeated request must return the same execution.
         let again = self.choices.one_of(&ids).unwrap().clone();
         self.post(&again).await;
         if self.choices.once_in(4) {
             let id = self.choices.one_of(&ids).unwrap();
             let cancel = self.stack.post(&format!("/executions/{id}/cancel")).timeout(chaos::PATIENCE).send().await;
-            // If nobody answered, it may have been heard all the same.
-            let heard = cancel.is_ok_and(|response| response.status() == 404);
-            self.posted.get_mut(id).unwrap().cancelled |= !heard;
+            // Without a response, the cancel may still have been accepted.
+            let unknown = cancel.is_ok_and(|response| response.status() == 404);
+            self.posted.get_mut(id).unwrap().cancelled |= !unknown;
         }
         if self.choices.once_in(4) {
             let of = self.choices.one_of(&ids).unwrap().clone();
@@ -129,7 +129,7 @@ impl Soak {
         }
     }
 
-    /// Sends the request of an execution, once more or for the first time.
+    /// Sends the request of an execution, for the first time or again.
     async fn post(&mut self, id: &str) {
         let posted = &self.posted[id];
         let request = match &posted.rerun_of {
@@ -137,7 +137,7 @@ impl Soak {
             None => self.stack.post(&format!("/executions/{}", posted.pattern)).json(&JOBS[posted.job].request()),
         };
         let request = request.header("idempotency-key", &self.keys[id]).timeout(chaos::PATIENCE);
-        // With the stack or the connection the reply may get lost: then nothing is known of it.
+        // If the stack or the connection dies, the reply is lost and the outcome is unknown.
         let Ok(response) = request.send().await else { return };
         let status = response.status();
         let Ok(answer) = response.json::<Value>().await else { return };

@@ -1,4 +1,4 @@
-//! A stack of a test's own: on ports of its own, with a directory of its own.
+//! A local stack for one test, with its own ports and directory.
 
 use std::{
     collections::HashMap,
@@ -18,31 +18,31 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The program.
+/// The program under test.
 pub(crate) const LONGHAUL: &str = env!("CARGO_BIN_EXE_longhaul");
 
 /// The table of executions.
 pub(crate) const TABLE: &str = "longhaul-executions";
 
-/// How long anything may take before a test gives up on it: far longer than it takes, even on a busy machine.
+/// The timeout of everything that tests wait for. It is much longer than needed, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The pause between two looks at the same thing.
+/// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks until there is something, and gives that. If it never comes, the test ends with what it has waited for.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until there is a value, and returns it. After the timeout, the test fails with a message that says `what` it waited for.
+pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(found) = look().await {
+        if let Some(found) = poll().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out after {PATIENCE:?}, waiting for {what}");
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// A client that signs, as every client of AWS does. Nobody verifies it here.
+/// A client that sends a signature, as every AWS client does. The local stack does not verify it.
 pub(crate) fn signing() -> ClientBuilder {
     let signature = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request, \
                      SignedHeaders=host, Signature=0";
@@ -65,7 +65,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The program, told to take free ports and to say where it is in JSON.
+/// The program's command, with free ports and with its addresses printed as JSON.
 pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(LONGHAUL);
     command
@@ -73,7 +73,7 @@ pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
         .args(["--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--json", "--data"])
         .arg(data)
         .args(shipped_functions())
-        // A test's own functions stand before those, as the last of a name does.
+        // A test's functions come last, because the last option with a name takes precedence.
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -81,16 +81,16 @@ pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The binary that is deployed as that function, if `LONGHAUL_BOOTSTRAPS` names the directory of what `sam build` made.
+/// The binary that is deployed as that function, if `LONGHAUL_BOOTSTRAPS` names the output directory of `sam build`.
 #[expect(clippy::disallowed_methods, reason = "an option of the tests, not of the program")]
 pub(crate) fn shipped(function: &str) -> Option<PathBuf> {
     let built = std::env::var("LONGHAUL_BOOTSTRAPS").ok()?;
     let bootstrap = root().join(built).join(function).join("bootstrap");
-    assert!(bootstrap.exists(), "{} is not there: `make sam-build` builds it", bootstrap.display());
+    assert!(bootstrap.exists(), "{} does not exist: run `make sam-build`", bootstrap.display());
     Some(bootstrap)
 }
 
-/// Options that put the binaries which are deployed in the place of the stack's own functions.
+/// Options that replace the stack's functions with the deployed binaries.
 fn shipped_functions() -> Vec<String> {
     let functions = [
         ("--durable-function", "longhaul-sync", "SyncFunction"),
@@ -105,19 +105,19 @@ fn shipped_functions() -> Vec<String> {
 }
 
 impl Stack {
-    /// Starts one, and waits until it is ready.
+    /// Starts a stack, and waits until it is ready.
     pub(crate) async fn start(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().to_owned();
         Self { _directory: Some(directory), ..Self::start_over(&data, arguments).await }
     }
 
-    /// Starts one over the directory of another.
+    /// Starts a stack with an existing data directory.
     pub(crate) async fn start_over(data: &Path, arguments: &[&str]) -> Self {
         Self::run_as(command(data, arguments), data).await
     }
 
-    /// Starts one as a command says, over that directory.
+    /// Starts a stack with a command, which must use this data directory.
     pub(crate) async fn run_as(mut command: Command, data: &Path) -> Self {
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -126,7 +126,7 @@ impl Stack {
         assert_eq!(ready["ready"], true);
         let url = |name: &str| ready[name].as_str().unwrap().to_owned();
         let data = data.to_owned();
-        // The API hangs up on who says nothing for 30 s, and a request that is sent in that moment gets no answer.
+        // The API closes connections that are idle for 30 s. A request that is sent at that moment would get no response.
         let client = signing().pool_idle_timeout(Duration::from_secs(10)).build().unwrap();
         Self { api: url("api"), aws: url("aws"), process, data, client, _directory: None }
     }
@@ -144,7 +144,7 @@ impl Stack {
         self.client.post(format!("{}{path}", self.aws))
     }
 
-    /// Starts an execution that has to be accepted.
+    /// Starts an execution, which must be accepted.
     pub(crate) async fn start_execution(&self, pattern: &str, body: &Value) -> Value {
         let response = self.post(&format!("/executions/{pattern}")).json(body).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{body}");
@@ -157,7 +157,7 @@ impl Stack {
         response.json().await.unwrap()
     }
 
-    /// Polls an execution until it is what is waited for.
+    /// Polls an execution until the condition holds.
     pub(crate) async fn wait_for(&self, id: &str, what: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -165,18 +165,18 @@ impl Stack {
             if what(&execution) {
                 return execution;
             }
-            assert!(Instant::now() < deadline, "waited too long, it is still {execution:#}");
+            assert!(Instant::now() < deadline, "timed out, the execution is still {execution:#}");
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Runs a job to its end.
+    /// Starts an execution and waits for its end.
     pub(crate) async fn run(&self, pattern: &str, body: Value) -> Value {
         let started = self.start_execution(pattern, &body).await;
         self.wait_for(started["executionId"].as_str().unwrap(), |execution| execution["done"] == true).await
     }
 
-    /// Has the reconciler take up an event, and waits until it has.
+    /// Invokes the reconciler with an event, and waits for the response.
     pub(crate) async fn reconcile(&self, event: Value) -> Value {
         let request = self.post_to_aws("/2015-03-31/functions/longhaul-reconciler/invocations").json(&event);
         let response = request.send().await.unwrap();
@@ -213,13 +213,13 @@ impl Stack {
         response.json().await.unwrap()
     }
 
-    /// How many executions the table has. Workers' reports and callers' allowances are beside them.
+    /// The number of executions in the table, which also has workers' reports and callers' allowances.
     pub(crate) async fn items(&self) -> usize {
         let scan = self.call("DynamoDB_20120810.Scan", json!({ "TableName": TABLE })).await;
         scan["Items"].as_array().unwrap().iter().filter(|item| item.get("pattern").is_some()).count()
     }
 
-    /// Starts a job of that name, and waits until its task runs.
+    /// Starts an execution of this job, and waits until its task is running.
     pub(crate) async fn start_running(&self, pattern: &str, job: &str) -> String {
         let started = self.start_execution(pattern, &json!({ "job": job, "input": null })).await;
         let id = started["executionId"].as_str().unwrap().to_owned();
@@ -227,7 +227,7 @@ impl Stack {
         id
     }
 
-    /// All tasks, running or not, each of them once: one that stops between the two lists is in both.
+    /// All tasks, running or not. A task that stops between the two calls is in both lists, but is returned once.
     pub(crate) async fn tasks(&self) -> Vec<Value> {
         const ECS: &str = "AmazonEC2ContainerServiceV20141113";
         let mut tasks = Vec::new();
@@ -253,7 +253,7 @@ impl Stack {
         tasks
     }
 
-    /// What is in the table for an execution.
+    /// The item of an execution.
     pub(crate) async fn item(&self, id: &str) -> Value {
         let key = json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } }, "ConsistentRead": true });
         self.call("DynamoDB_20120810.GetItem", key).await["Item"].take()
@@ -264,20 +264,20 @@ impl Stack {
         self.tasks().await.into_iter().filter(|task| task["startedBy"] == id).collect()
     }
 
-    /// Waits until nothing that an execution has started runs any more: an end is recorded before its tasks are stopped.
+    /// Waits until no task of an execution is running. The end is recorded before tasks are stopped.
     pub(crate) async fn wait_for_tasks_to_stop(&self, id: &str) {
-        eventually(&format!("the tasks of {id} stop"), async || {
+        eventually(&format!("the tasks of {id} to stop"), async || {
             self.tasks_of(id).await.iter().all(|task| task["lastStatus"] == "STOPPED").then_some(())
         })
         .await;
     }
 
-    /// What Lambda says of a durable execution.
+    /// A durable execution as Lambda returns it.
     pub(crate) async fn durable_execution(&self, arn: &str) -> Value {
         self.of_durable_execution(arn, "").await
     }
 
-    /// What Lambda says of a durable execution at a path below it.
+    /// What Lambda returns at a path below a durable execution.
     pub(crate) async fn of_durable_execution(&self, arn: &str, path: &str) -> Value {
         let arn = arn.replace('/', "%2F").replace('$', "%24");
         let request = self.client.get(format!("{}/2025-12-01/durable-executions/{arn}{path}", self.aws));
@@ -286,9 +286,9 @@ impl Stack {
         response.json().await.unwrap()
     }
 
-    /// Waits until a durable execution waits, or is over.
+    /// Waits until a durable execution is suspended or has ended.
     pub(crate) async fn wait_for_sleep(&self, arn: &str) {
-        eventually(&format!("{arn} waits, or is over"), async || {
+        eventually(&format!("{arn} to suspend or end"), async || {
             let newest = self.of_durable_execution(arn, "/history?ReverseOrder=true&MaxItems=1").await;
             let last = newest["Events"][0]["EventType"].as_str().unwrap();
             ["InvocationCompleted", "ExecutionSucceeded", "ExecutionFailed"].contains(&last).then_some(())
@@ -296,21 +296,21 @@ impl Stack {
         .await;
     }
 
-    /// Answers the callback that the workflow of an execution said last that it waits for.
-    pub(crate) async fn wake(&self, id: &str, says: &'static str) -> StatusCode {
+    /// Completes the callback that the workflow of an execution is waiting for.
+    pub(crate) async fn wake(&self, id: &str, payload: &'static str) -> StatusCode {
         let item = self.item(id).await;
         let callback = item["wake"]["S"].as_str().unwrap();
         let callback = callback.replace('/', "%2F").replace('=', "%3D").replace('+', "%2B");
         let answer = self.post_to_aws(&format!("/2025-12-01/durable-execution-callbacks/{callback}/succeed"));
-        answer.body(says).send().await.unwrap().status()
+        answer.body(payload).send().await.unwrap().status()
     }
 
-    /// The id that an execution with this `Idempotency-Key` has.
+    /// The id of the execution with this `Idempotency-Key`.
     pub(crate) fn id_of_key(key: &str) -> String {
         domain::ExecutionId::for_key(&domain::Owner::new("local"), key).to_string()
     }
 
-    /// Arms a fault, and gives its id.
+    /// Arms a fault, and returns its id.
     pub(crate) async fn arm(&self, fault: &Value) -> u64 {
         self.admin("faults", fault).await.unwrap()["id"].as_u64().unwrap()
     }
@@ -322,22 +322,22 @@ impl Stack {
 
     /// Waits until a fault has been hit.
     pub(crate) async fn wait_for_hit(&self, id: u64) {
-        eventually("a call that the fault hits", async || (self.fault(id).await["hit"] != 0).then_some(())).await;
+        eventually("a call to hit the fault", async || (self.fault(id).await["hit"] != 0).then_some(())).await;
     }
 
-    /// A fault, and what it has seen so far.
+    /// A fault, and the calls that it has seen so far.
     pub(crate) async fn fault(&self, id: u64) -> Value {
         self.local(&format!("faults/{id}")).await
     }
 
-    /// What the stack says of itself.
+    /// Reads a path of `/_local`.
     pub(crate) async fn local(&self, path: &str) -> Value {
         let response = self.client.get(format!("{}/_local/{path}", self.aws)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         response.json().await.unwrap()
     }
 
-    /// Tells the stack to do something, or gives what it says against that.
+    /// Posts to a path of `/_local`. An error has the status and the message.
     pub(crate) async fn admin(&self, path: &str, body: &Value) -> Result<Value, (StatusCode, String)> {
         let response = self.post_to_aws(&format!("/_local/{path}")).json(body).send().await.unwrap();
         let status = response.status();
@@ -345,20 +345,20 @@ impl Stack {
         if status.is_success() { Ok(answer) } else { Err((status, answer["error"].as_str().unwrap().to_owned())) }
     }
 
-    /// Puts the clock forward.
+    /// Moves the clock forward.
     pub(crate) async fn forward(&self, by: Duration) {
         self.admin("clock", &json!({ "forward": by.as_secs() })).await.unwrap();
     }
 
-    /// Lets no task write to the table: a worker of a sync execution cannot report, and its result is looked for in the log.
+    /// Denies all tasks to write to the table. Workers of sync executions then cannot report, and results are read from the log.
     pub(crate) async fn deny_reports(&self) -> u64 {
         let refuse = json!({ "refuse": "AccessDeniedException" });
         self.arm(&json!({ "on": "dynamodb:PutItem", "by": "task", "does": refuse, "times": "all" })).await
     }
 
-    /// Puts the clock forward, as long as an execution is not over: each time far enough for the next try of a step.
+    /// Moves the clock forward until an execution has ended, each time far enough for the next retry of a step.
     pub(crate) async fn forward_to_the_end(&self, id: &str) -> Value {
-        eventually(&format!("{id} is over"), async || {
+        eventually(&format!("{id} to end"), async || {
             self.forward(Duration::from_mins(5)).await;
             let execution = self.execution(id).await;
             (execution["done"] == true).then_some(execution)
@@ -366,13 +366,13 @@ impl Stack {
         .await
     }
 
-    /// Clears faults.
+    /// Deletes a path of `/_local`, such as `faults`.
     pub(crate) async fn delete(&self, path: &str) {
         let response = self.client.delete(format!("{}/_local/{path}", self.aws)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NO_CONTENT, "{path}");
     }
 
-    /// A call of one of AWS's JSON protocols. What is signed, and how, is not looked at here.
+    /// Makes a call in one of AWS's JSON protocols, which must succeed.
     pub(crate) async fn call(&self, target: &str, body: Value) -> Value {
         let response = self.request(target, &body).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{target}");
@@ -387,7 +387,7 @@ impl Stack {
     }
 }
 
-/// A header that has to be there.
+/// A header that the response must have.
 pub(crate) fn header<'a>(response: &'a Response, name: &str) -> &'a str {
-    response.headers().get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+    response.headers().get(name).unwrap_or_else(|| panic!("the response has no {name}")).to_str().unwrap()
 }

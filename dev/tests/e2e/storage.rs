@@ -1,4 +1,4 @@
-//! The local stack's own database cannot be written for a while: somebody else holds its lock, or the disk is full.
+//! The local stack's database cannot be written for a while, because another process holds its lock or the disk is full.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::stack::{LONGHAUL, PATIENCE, Stack, command, eventually, root};
 
-/// A stack whose jobs wait for a file and then print their result, and what it writes to stderr.
+/// A stack whose jobs wait for a file and then print their result. `stderr` has the stack's own output.
 struct Gated {
     stack: Stack,
     gate: PathBuf,
@@ -27,8 +27,7 @@ struct Gated {
 }
 
 impl Gated {
-    /// With files as large as they like, until [`Gated::fill_disk`]: the signal that a write beyond the limit raises is
-    /// ignored, so that the write fails as on a full disk.
+    /// Ignores the signal that is raised by a write beyond [`Gated::limit_files`], so that the write fails as on a full disk.
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
@@ -47,10 +46,10 @@ impl Gated {
         let mut stack = Stack::run_as(shell, &data).await;
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut lines = BufReader::new(stack.process.stderr.take().unwrap()).lines();
-        let said = Arc::clone(&stderr);
+        let collected = Arc::clone(&stderr);
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                said.lock().unwrap().extend([line.as_str(), "\n"]);
+                collected.lock().unwrap().extend([line.as_str(), "\n"]);
             }
         });
         Self { stack, gate, stderr, _directory: directory }
@@ -70,14 +69,14 @@ impl Gated {
         std::fs::write(&self.gate, "").unwrap();
     }
 
-    fn said(&self) -> String {
+    fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Waits until the stack has tried to record something and could not.
+    /// Waits until the stack has failed to record something.
     async fn cannot_record(&self) {
-        eventually("the stack says what it cannot record", async || {
-            ["not recorded", "not written"].iter().any(|what| self.said().contains(what)).then_some(())
+        eventually("the stack to report that it cannot record something", async || {
+            ["not recorded", "not written"].iter().any(|what| self.stderr().contains(what)).then_some(())
         })
         .await;
     }
@@ -90,7 +89,7 @@ impl Gated {
         }
     }
 
-    /// How many lines of their own all jobs have in their logs: the worker may say there that it tries again.
+    /// The number of lines that the jobs have printed, without the worker's messages about retries in the same logs.
     fn lines(&self) -> usize {
         let database = Connection::open(self.stack.data.join("aws.db")).unwrap();
         let sql = "SELECT count(*) FROM log_events JOIN log_streams ON log_streams.id = stream \
@@ -106,7 +105,7 @@ impl Gated {
         prlimit(Some(self.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
     }
 
-    /// Processor time that the stack has used.
+    /// The processor time that the stack has used.
     fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid().as_raw_nonzero())).unwrap();
         let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -115,7 +114,7 @@ impl Gated {
     }
 }
 
-/// Takes the write lock of a database, as a backup or a curious `sqlite3` would.
+/// Takes the write lock of a database, as a backup or a `sqlite3` session does.
 fn lock(data: &Path) -> Connection {
     let other = Connection::open(data.join("aws.db")).unwrap();
     other.busy_timeout(PATIENCE).unwrap();
@@ -137,7 +136,7 @@ async fn the_end_of_a_task_is_recorded_once_the_database_is_unlocked() {
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_and_the_stack_waits_quietly() {
+async fn a_full_disk_loses_nothing_and_causes_neither_load_nor_many_log_lines() {
     const WINDOW: Duration = Duration::from_secs(8);
     let gated = Gated::start().await;
     let ids = gated.start_jobs().await;
@@ -147,15 +146,15 @@ async fn a_full_disk_loses_nothing_and_the_stack_waits_quietly() {
     let before = gated.processor_time();
     tokio::time::sleep(WINDOW).await;
     let used = gated.processor_time().saturating_sub(before);
-    let said = gated.said();
+    let stderr = gated.stderr();
     gated.limit_files(None);
     gated.all_complete(&ids).await;
     assert_eq!(gated.lines(), 1_001 * ids.len());
     assert!(used < WINDOW / 4, "{used:?} of processor time in {WINDOW:?}");
     assert!(
-        said.lines().count() < 50,
+        stderr.lines().count() < 50,
         "{} lines:\n{}",
-        said.lines().count(),
-        said.lines().take(60).collect::<Vec<_>>().join("\n")
+        stderr.lines().count(),
+        stderr.lines().take(60).collect::<Vec<_>>().join("\n")
     );
 }

@@ -1,4 +1,4 @@
-//! What AWS may say, and nobody hopes for.
+//! Unexpected responses of AWS, and payloads of callbacks that are not the reconciler's.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::{
     front::{Answer, Front, Rule},
     gates::Gates,
-    gone::{stop_workflow, told_by_nobody},
-    refused::wait_for_looks,
+    gone::{stop_workflow, without_events_and_sweeps},
+    refused::wait_for_polls,
     stack::{LONGHAUL, Stack, TABLE, eventually},
 };
 
@@ -19,28 +19,28 @@ async fn end_of(stack: &Stack, id: &str) -> Value {
     stack.wait_for(id, |execution| execution["done"] == true).await
 }
 
-/// Whoever may answer a callback may write anything, and older versions of the reconciler write nothing.
+/// Anyone who may answer callbacks can send any payload, and older versions of the reconciler send none.
 #[tokio::test]
-async fn whatever_wakes_a_workflow_it_looks_again() {
+async fn a_workflow_polls_its_task_after_any_callback_payload() {
     let stack = Stack::start(&["--job", "waits=sleep 300"]).await;
     let id = stack.start_running("sync", "waits").await;
     let arn = arn_of(&stack, &id).await;
-    for (said, word) in ["", "hello", "[1]", "\"stopped\"", "{\"stopped\": 1}"].into_iter().enumerate() {
+    for (number, payload) in ["", "hello", "[1]", "\"stopped\"", "{\"stopped\": 1}"].into_iter().enumerate() {
         stack.wait_for_sleep(&arn).await;
-        assert_eq!(stack.wake(&id, word).await, StatusCode::OK);
-        wait_for_looks(&stack, &arn, said + 2).await;
-        assert_eq!(stack.execution(&id).await["status"], "RUNNING", "after {word:?}");
+        assert_eq!(stack.wake(&id, payload).await, StatusCode::OK);
+        wait_for_polls(&stack, &arn, number + 2).await;
+        assert_eq!(stack.execution(&id).await["status"], "RUNNING", "after {payload:?}");
     }
 }
 
-/// In whatever way a callback is refused that nobody waits for: its task's end is recorded by whoever was told of it.
+/// The callback of a stopped workflow is refused with each possible error, and the reconciler records the outcome instead.
 #[tokio::test]
-async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
+async fn the_outcome_of_a_task_that_outlives_its_workflow_is_recorded() {
     let codes = ["ResourceNotFoundException", "CallbackTimeoutException", "InvalidParameterValueException"];
     let gates = Gates::new();
-    let jobs = [gates.job("works"), gates.job_and("fails", "exit 3")];
-    let stack = Stack::start(&["--job", &jobs[0], "--job", &jobs[1]]).await;
-    told_by_nobody(&stack).await;
+    let tasks = [gates.job("works"), gates.job_and("fails", "exit 3")];
+    let stack = Stack::start(&["--job", &tasks[0], "--job", &tasks[1]]).await;
+    without_events_and_sweeps(&stack).await;
     let mut ids = Vec::new();
     for code in codes {
         for job in ["works", "fails"] {
@@ -50,7 +50,7 @@ async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
             stop_workflow(&stack, &arn).await;
             let on = "lambda:SendDurableExecutionCallbackSuccess";
             stack.arm(&json!({ "on": on, "execution": id, "does": { "refuse": code }, "times": "all" })).await;
-            assert_eq!(stack.execution(&id).await["status"], "RUNNING", "nobody knows yet");
+            assert_eq!(stack.execution(&id).await["status"], "RUNNING", "the end of the workflow is not noticed yet");
             ids.push((job, id));
         }
     }
@@ -65,12 +65,12 @@ async fn a_task_outlives_its_workflow_and_its_end_is_recorded() {
     }
 }
 
-/// A job's own log that is not to be read, and a worker that cannot report: the exit code tells what it can.
+/// The log cannot be read, and the worker cannot report. The outcome then follows from the exit code.
 #[tokio::test]
-async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
+async fn an_unreadable_log_does_not_delay_the_outcome() {
     let jobs = ["works=echo '[1]'", "fails=exit 3", "suicide=kill -9 $PPID; sleep 300"];
     let stack = Stack::start(&jobs.map(|job| ["--job", job]).concat()).await;
-    // Asked for a day where it is denied; this is for good.
+    // A permanent error. A denied permission would be retried for a day.
     let code = "InvalidParameterException";
     stack.arm(&json!({ "on": "logs:GetLogEvents", "does": { "refuse": code }, "times": "all" })).await;
     let denied = stack.deny_reports().await;
@@ -87,7 +87,7 @@ async fn a_log_that_is_not_to_be_read_holds_up_no_end() {
         assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!(kind)), "{done:#}");
         assert!(done["error"]["message"].as_str().unwrap().contains(says), "{done:#}");
         let attempts = if job == "works" { 1 } else { 2 };
-        assert_eq!(done["attempt"], attempts, "what worked is not run again: {done:#}");
+        assert_eq!(done["attempt"], attempts, "a successful job is not run again: {done:#}");
     }
 }
 
@@ -99,10 +99,10 @@ async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
     let job = "echo '[1]'; until test -e $GATE; do sleep 0.05; done; kill -9 $PPID; sleep 300";
     let job = gates.job_with_gate("killed", job);
     let stack = Stack::start(&["--job", &job]).await;
-    told_by_nobody(&stack).await;
+    without_events_and_sweeps(&stack).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-task-stopped" })).await;
     let id = stack.start_running("callback", "killed").await;
-    eventually("the result is in the log", async || {
+    eventually("the result to be in the log", async || {
         let log = stack.get(&format!("/executions/{id}/logs")).send().await.unwrap();
         log.text().await.unwrap().contains("[1]").then_some(())
     })
@@ -121,9 +121,9 @@ async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
     assert_eq!((&done["result"], &done["resultSource"]), (&json!([1]), &json!("log")), "{done:#}");
 }
 
-/// A deployment broke the workflow's role, and was rolled back: no job is stopped for that.
+/// For example because a deployment broke the workflow's role and was rolled back.
 #[tokio::test]
-async fn what_is_denied_for_a_while_is_tried_again() {
+async fn a_temporarily_denied_call_is_retried_while_the_job_is_running() {
     let gates = Gates::new();
     let stack = Stack::start(&["--job", &gates.job("works")]).await;
     let id = stack.start_running("sync", "works").await;
@@ -132,16 +132,16 @@ async fn what_is_denied_for_a_while_is_tried_again() {
     let on = json!({ "on": "ecs:DescribeTasks", "by": "longhaul-sync", "does": { "refuse": "AccessDeniedException" } });
     let denied = stack.arm(&on).await;
     assert_eq!(stack.wake(&id, "").await, StatusCode::OK);
-    wait_for_looks(&stack, &arn, 2).await;
+    wait_for_polls(&stack, &arn, 2).await;
     assert_eq!(stack.fault(denied).await["hit"], 1);
     gates.open(&id);
     let done = end_of(&stack, &id).await;
     assert_eq!(done["status"], "COMPLETED", "{done:#}");
 }
 
-/// Nothing works yet that would have to be stopped: who has not given a role its permissions is told so within minutes.
+/// No job is running that would have to be stopped, so a missing permission is reported within minutes.
 #[tokio::test]
-async fn what_is_denied_before_a_job_works_is_told_soon() {
+async fn a_call_denied_before_the_job_is_running_fails_the_execution_soon() {
     let stack = Stack::start(&["--movable-clock"]).await;
     let on = json!({ "on": "dynamodb:PutItem", "by": "longhaul-sync", "does": { "refuse": "AccessDeniedException" }, "times": "all" });
     let denied = stack.arm(&on).await;
@@ -149,13 +149,13 @@ async fn what_is_denied_before_a_job_works_is_told_soon() {
     let done = stack.forward_to_the_end(started["executionId"].as_str().unwrap()).await;
     assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
     assert!(done["error"]["message"].as_str().unwrap().contains("AccessDeniedException"), "{done:#}");
-    // With the waits between them, eight minutes.
+    // Ten attempts take eight minutes, with the waits between them.
     assert_eq!(stack.fault(denied).await["hit"], 10);
 }
 
-/// ECS says that the token is taken, and not by which task: the one that was started is found, whether it runs or has ended.
+/// ECS reports a conflict of client tokens without naming the task.
 #[tokio::test]
-async fn a_token_that_is_taken_by_nobody_in_particular() {
+async fn a_task_is_found_after_a_token_conflict_whether_it_is_running_or_stopped() {
     fn conflict(answer: &mut Value) -> u16 {
         *answer = json!({ "__type": "ConflictException", "message": "Conflict with the existing token" });
         400
@@ -177,11 +177,11 @@ async fn a_token_that_is_taken_by_nobody_in_particular() {
     }
 }
 
-/// One execution's task is none that ECS wants to be asked about: it refuses the question about all of the page.
+/// ECS refuses a `DescribeTasks` call for a whole page because of one task.
 #[tokio::test]
-async fn a_task_that_ecs_refuses_to_be_asked_about_holds_up_nothing() {
+async fn a_refused_describe_tasks_does_not_keep_the_sweep_from_other_executions() {
     let stack = Stack::start(&["--job", "waits=sleep 300", "--job", "quick=echo '[1]'"]).await;
-    told_by_nobody(&stack).await;
+    without_events_and_sweeps(&stack).await;
     let running = stack.start_running("callback", "waits").await;
     let of = |id: &str| json!({ "TableName": TABLE, "Key": { "executionId": { "S": id } } });
     let mut item = stack.call("DynamoDB_20120810.GetItem", of(&running)).await["Item"].clone();
@@ -190,11 +190,11 @@ async fn a_task_that_ecs_refuses_to_be_asked_about_holds_up_nothing() {
         stack.call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item })).await;
     };
     put(&item).await;
-    // In the same part of the index.
+    // In the same shard of the index.
     for attribute in ["run", "durableExecutionArn"] {
         item.as_object_mut().unwrap().remove(attribute);
     }
-    for (name, value) in [("executionId", "forgotten"), ("status", "PENDING"), ("job", "quick")] {
+    for (name, value) in [("executionId", "not-started"), ("status", "PENDING"), ("job", "quick")] {
         item[name] = json!({ "S": value });
     }
     put(&item).await;
@@ -204,8 +204,8 @@ async fn a_task_that_ecs_refuses_to_be_asked_about_holds_up_nothing() {
     });
     stack.arm(&refused).await;
     stack.reconcile(json!({ "source": "aws.events", "detail-type": "Scheduled Event" })).await;
-    let done = end_of(&stack, "forgotten").await;
+    let done = end_of(&stack, "not-started").await;
     assert_eq!(done["status"], "COMPLETED", "{done:#}");
     let due = &stack.call("DynamoDB_20120810.GetItem", of(&running)).await["Item"]["due"]["N"];
-    assert_ne!(due, "1", "it was put off");
+    assert_ne!(due, "1", "its next visit is due later");
 }

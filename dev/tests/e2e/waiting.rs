@@ -1,4 +1,4 @@
-//! `Prefer: wait`, long polls, and requests that are only checked.
+//! `Prefer: wait`, long polls, and validation without starting.
 
 use std::time::{Duration, Instant};
 
@@ -12,18 +12,18 @@ use crate::{
     stack::{Stack, eventually, header},
 };
 
-/// Sends a request, and says how long its answer took.
+/// Sends a request, and returns the response and its duration.
 async fn timed(request: RequestBuilder) -> (Response, Duration) {
     let began = Instant::now();
     (request.send().await.unwrap(), began.elapsed())
 }
 
-/// The answer that was held until what is asked for was there: on a busy machine the wait may be over before that, and is asked
-/// for again.
+/// Sends a request that is held until the execution is in the expected state. On a busy machine the wait may end before that, and the
+/// request is repeated.
 async fn held(ask: impl Fn() -> RequestBuilder) -> Response {
-    eventually("an answer before the wait is over", async || {
+    eventually("a response before the end of the wait", async || {
         let (response, took) = timed(ask()).await;
-        assert_eq!(applied(&response), Some("wait=25"), "a wait has its limit");
+        assert_eq!(applied(&response), Some("wait=25"), "the wait must be limited to 25 s");
         let enough = response.status() == StatusCode::OK;
         assert!(enough || took >= Duration::from_secs(25), "{} after {took:?}", response.status());
         enough.then_some(response)
@@ -36,7 +36,7 @@ fn applied(response: &Response) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn a_start_is_held_until_the_execution_is_final_or_the_wait_is_over() {
+async fn a_start_with_a_wait_is_held_until_the_execution_has_ended_or_the_wait_is_over() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'", "--job", "long=sleep 300"]).await;
     for pattern in ["sync", "callback"] {
         let start = |job: &str, wait: &str| {
@@ -44,7 +44,7 @@ async fn a_start_is_held_until_the_execution_is_final_or_the_wait_is_over() {
             post.json(&json!({ "job": job, "input": null }))
         };
         let response = held(|| start("quick", "wait=25")).await;
-        assert!(response.headers().get("retry-after").is_none(), "nothing is left to wait for");
+        assert!(response.headers().get("retry-after").is_none(), "a finished execution need not be polled");
         assert!(header(&response, "location").starts_with("/executions/"));
         let execution: Value = response.json().await.unwrap();
         assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])));
@@ -80,11 +80,11 @@ async fn a_long_poll_ends_with_the_first_change() {
     let get = |wait: &str| stack.get(&format!("/executions/{id}")).header("prefer", wait);
     let (response, took) = timed(get("wait=1")).await;
     assert_eq!((response.status(), applied(&response)), (StatusCode::OK, Some("wait=1")));
-    assert!(took >= Duration::from_secs(1), "without a tag it waits for the end: {took:?}");
+    assert!(took >= Duration::from_secs(1), "without an ETag it waits for the end: {took:?}");
     let etag = header(&response, "etag").to_owned();
 
     let (response, _) = timed(get("wait=25").header("if-none-match", "\"other\"")).await;
-    assert_eq!(response.status(), StatusCode::OK, "it has changed already");
+    assert_eq!(response.status(), StatusCode::OK, "the ETag does not match, so it returns at once");
     let two_lines = get("wait=1").header("if-none-match", "\"other\"").header("if-none-match", &etag);
     let (response, took) = timed(two_lines).await;
     assert_eq!((response.status(), applied(&response)), (StatusCode::NOT_MODIFIED, Some("wait=1")));
@@ -97,12 +97,12 @@ async fn a_long_poll_ends_with_the_first_change() {
     assert_eq!(response.json::<Value>().await.unwrap()["status"], "COMPLETED");
     let (response, took) = timed(get("wait=25").header("if-none-match", &etag)).await;
     assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
-    assert!(took < Duration::from_secs(25), "what is final will not change: {took:?}");
+    assert!(took < Duration::from_secs(25), "a final state will not change, so it returns at once: {took:?}");
 }
 
-/// What nobody sees is no change: a waiting workflow notes which callback wakes it. Here the test notes another.
+/// For example, a waiting workflow records which callback wakes it. Here the test changes that attribute.
 #[tokio::test]
-async fn a_long_poll_does_not_end_with_what_is_not_shown() {
+async fn a_long_poll_does_not_end_with_a_change_that_is_not_shown() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
     let started = stack.start_execution("sync", &json!({ "job": "long", "input": null })).await;
     let id = started["executionId"].as_str().unwrap();
@@ -117,11 +117,11 @@ async fn a_long_poll_does_not_end_with_what_is_not_shown() {
     let poll = timed(get().header("prefer", "wait=3").header("if-none-match", &etag));
     let ((response, took), _) = tokio::join!(poll, stack.call("DynamoDB_20120810.UpdateItem", note));
     assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
-    assert!(took >= Duration::from_secs(3), "it was held to the end: {took:?}");
+    assert!(took >= Duration::from_secs(3), "it must be held until the end of the wait: {took:?}");
 }
 
 #[tokio::test]
-async fn a_request_that_is_only_checked_leaves_nothing_behind() {
+async fn a_request_that_is_only_validated_creates_no_execution() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
     for pattern in ["sync", "callback"] {
         let check = |rest: &str, body: Value| stack.post(&format!("/executions/{pattern}{rest}")).json(&body);
@@ -142,7 +142,7 @@ async fn a_request_that_is_only_checked_leaves_nothing_behind() {
             assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{rest}");
             assert_eq!(response.json::<Value>().await.unwrap()["code"], "invalid-parameter", "{rest}");
         }
-        assert_eq!(stack.items().await, 0, "nothing is left behind");
+        assert_eq!(stack.items().await, 0, "no execution was created");
     }
 
     let keyed = |rest: &str, input: u32| {
@@ -160,7 +160,7 @@ async fn a_request_that_is_only_checked_leaves_nothing_behind() {
 
 const TABLE: &str = "longhaul-executions";
 
-/// Says of each of a caller's places until when it is taken.
+/// Occupies a caller's places until this time.
 async fn take_places(stack: &Stack, count: u32, until: Timestamp) {
     for number in 0..count {
         let item = json!({
@@ -173,9 +173,9 @@ async fn take_places(stack: &Stack, count: u32, until: Timestamp) {
     }
 }
 
-/// Each held request occupies a function: a caller has a number of them, and is answered at once beyond it.
+/// Each held request occupies an instance of the function. Requests beyond the limit are answered at once.
 #[tokio::test]
-async fn a_caller_has_so_many_held_requests_and_no_more() {
+async fn the_held_requests_of_each_caller_are_limited() {
     const PLACES: usize = 3;
     let stack = Stack::start(&["--job", "long=sleep 300", "--held-requests", "3", "--owner-header", "x-owner"]).await;
     let start = |owner: &str| {
@@ -210,27 +210,27 @@ async fn a_caller_has_so_many_held_requests_and_no_more() {
         held
     };
     let others = async {
-        // Once all of them are there.
+        // Wait until all requests have arrived.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let (response, _) = get("wait=10").await;
         assert_eq!(applied(&response), Some("wait=0"), "all places are taken");
         let (response, took) = get("wait=1").await;
-        assert_eq!(applied(&response), Some("wait=1"), "a second takes no place");
+        assert_eq!(applied(&response), Some("wait=1"), "a wait of a second needs no place");
         assert!(took >= Duration::from_secs(1), "{took:?}");
         let (response, _) = timed(start("eve").header("prefer", "wait=2")).await;
-        assert_eq!(applied(&response), Some("wait=2"), "another caller has places of its own");
+        assert_eq!(applied(&response), Some("wait=2"), "another caller has its own places");
     };
     let (held, ()) = tokio::join!(held, others);
     assert_eq!(held, PLACES);
-    // They are given back at the end of their waits.
+    // Places are released at the end of the waits.
     let (response, _) = get("wait=2").await;
     assert_eq!(applied(&response), Some("wait=2"));
 }
 
-/// A function that dies leaves its place taken for the time of its wait, and no longer. What does not say whether a place is free
-/// holds nothing, and refuses nothing.
+/// The place of a function that died stays occupied until the end of its wait. If the places cannot be read, requests are answered at
+/// once.
 #[tokio::test]
-async fn a_place_is_free_when_its_time_is_over() {
+async fn an_occupied_place_is_free_after_its_time() {
     let stack = Stack::start(&["--job", "long=sleep 300", "--job", "quick=echo '[1]'"]).await;
     let id = stack.start_running("callback", "long").await;
     let get = || timed(stack.get(&format!("/executions/{id}")).header("prefer", "wait=2"));
@@ -241,7 +241,7 @@ async fn a_place_is_free_when_its_time_is_over() {
     let post = stack.post("/executions/sync").header("prefer", "wait=10");
     let (response, _) = timed(post.json(&json!({ "job": "long", "input": null }))).await;
     assert_eq!((response.status(), applied(&response)), (StatusCode::ACCEPTED, Some("wait=0")));
-    // The places are no executions: nobody lists, polls or sweeps them.
+    // Places are not executions, so they are not listed and cannot be polled.
     let listed: Value = stack.get("/executions").send().await.unwrap().json().await.unwrap();
     assert_eq!(listed["executions"].as_array().unwrap().len(), 2);
     let place = stack.get("/executions/place%2F1%2Flocal").send().await.unwrap();
@@ -259,7 +259,7 @@ async fn a_place_is_free_when_its_time_is_over() {
         assert_eq!((response.status(), applied(&response)), (StatusCode::OK, Some("wait=0")), "{does}");
         stack.disarm(fault).await;
     }
-    // A reply that gets lost once is not the place of another.
+    // If the reply is lost, the API recognizes the place as its own.
     take_places(&stack, 20, now - Duration::from_secs(1)).await;
     stack.arm(&json!({ "on": "dynamodb:PutItem", "by": "api", "does": "cutAfter" })).await;
     let (response, _) = get().await;

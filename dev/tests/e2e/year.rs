@@ -1,7 +1,7 @@
-//! A year in minutes: the clock is put forward to each look at the task in turn.
+//! An execution of a year, in minutes: the clock is moved forward to each poll of the task.
 //!
-//! `YEAR_DAYS` says how much of it is lived. Each look replays all before it, so the whole takes a debug build minutes, and
-//! the gate lives a month: after three days every day costs the same. `make year` lives all of it.
+//! `YEAR_DAYS` is the number of days. Each poll replays all earlier ones, so a year takes minutes in a debug build. The gate runs a
+//! month, because after three days every day costs the same. `make year` runs the whole year.
 
 use std::{
     fmt::Write as _,
@@ -17,23 +17,23 @@ use crate::{
     stack::{PATIENCE, Stack},
 };
 
-/// What AWS allows, and what we aim at.
+/// AWS's limit, and our own.
 const MOST_OPERATIONS: usize = 3_000;
 const FEW_OPERATIONS: usize = 1_600;
 
 const DAY: Duration = Duration::from_hours(24);
 const YEAR_DAYS: u64 = 365;
 
-/// The sweep looks at an old execution every half hour.
+/// The sweep visits an old execution every half hour.
 const SWEPT: Duration = Duration::from_mins(31);
 
-/// Two looks a day, of a callback and a step each.
+/// Two polls a day, each with a callback and a step.
 const OPERATIONS_A_DAY: usize = 4;
 
-/// No change of a task or a workflow is told: every look is due to a timeout, and the task's end is seen by the sweep. ECS
-/// forgets a stopped task after an hour, so a look twelve hours later would come too late.
+/// All events are lost. Every poll is due to a timeout, and the sweep sees the task's end. The workflow's next poll, up to twelve hours
+/// later, would come too late, because ECS forgets a stopped task after an hour.
 #[tokio::test]
-async fn a_year_of_waiting_costs_few_operations() {
+async fn a_year_of_waiting_stays_within_the_limit_of_operations() {
     let gates = Gates::new();
     let stack = Stack::start(&["--movable-clock", "--job", &gates.job("gated")]).await;
     for on in ["events:ECS Task State Change", "events:Durable Execution Status Change"] {
@@ -45,10 +45,10 @@ async fn a_year_of_waiting_costs_few_operations() {
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
-    let (mut waited, mut looks, mut last) = (Duration::ZERO, 0, 0);
-    // The last look comes before the deadline, which is a year after the start.
+    let (mut waited, mut polls, mut last) = (Duration::ZERO, 0, 0);
+    // The last poll comes before the deadline, which is a year after the start.
     while let Some((event, wait)) = next_wait(&stack, &arn, last).await {
-        (last, looks) = (event, looks + 1);
+        (last, polls) = (event, polls + 1);
         if waited + 2 * wait >= u32::try_from(days).unwrap() * DAY {
             gates.open(&id);
             stack.wait_for_tasks_to_stop(&id).await;
@@ -62,15 +62,15 @@ async fn a_year_of_waiting_costs_few_operations() {
     assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
     let operations = operations(&stack, &arn).await;
     let waited = waited.as_secs() / DAY.as_secs();
-    println!("year: {waited} days, {looks} looks, {operations} operations, in {:.0?}", began.elapsed());
+    println!("year: {waited} days, {polls} polls, {operations} operations, in {:.0?}", began.elapsed());
     assert!(waited + 1 >= days, "{waited} days");
     let left = usize::try_from(YEAR_DAYS - waited).unwrap();
     let year = operations + left * OPERATIONS_A_DAY;
     assert!(year < MOST_OPERATIONS, "a year costs {year} operations");
-    assert!(year < FEW_OPERATIONS, "a year costs {year} operations: more than we aim at");
+    assert!(year < FEW_OPERATIONS, "a year costs {year} operations, more than our own limit");
 }
 
-/// How long the workflow waits once it does, after the event `last`, and with which event that began; `None` if it is over.
+/// The workflow's next wait after the event `last`: the event with which it began, and its duration. `None` if the workflow has ended.
 pub(crate) async fn next_wait(stack: &Stack, arn: &str, last: u64) -> Option<(u64, Duration)> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -80,7 +80,7 @@ pub(crate) async fn next_wait(stack: &Stack, arn: &str, last: u64) -> Option<(u6
         if of("ExecutionSucceeded").or_else(|| of("ExecutionFailed")).is_some() {
             return None;
         }
-        // The invocation that made the callback and looked is over: it waits.
+        // The invocation that created the callback and polled has ended, so the workflow is waiting.
         let waits = events.first().is_some_and(|event| event["EventType"] == "InvocationCompleted");
         if let (true, Some(callback), Some(_)) = (waits, of("CallbackStarted"), of("StepSucceeded")) {
             let event = callback["EventId"].as_u64().unwrap();
@@ -89,12 +89,12 @@ pub(crate) async fn next_wait(stack: &Stack, arn: &str, last: u64) -> Option<(u6
                 return Some((event, Duration::from_secs(timeout)));
             }
         }
-        assert!(Instant::now() < deadline, "no look after event {last}: {newest:#}");
+        assert!(Instant::now() < deadline, "no wait after event {last}: {newest:#}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// The operations of an execution, as they are counted against its limit: each that began, each further try of a step too.
+/// The operations that count against an execution's limit: each that started, including each retry of a step.
 async fn operations(stack: &Stack, arn: &str) -> usize {
     let mut count = 0;
     let mut marker = String::new();
@@ -108,9 +108,8 @@ async fn operations(stack: &Stack, arn: &str) -> usize {
     }
 }
 
-/// With events on: from the task's end to the end that is recorded.
 #[tokio::test]
-async fn the_end_of_a_task_is_told_and_not_swept_for() {
+async fn with_events_the_end_of_a_task_is_recorded_before_a_sweep() {
     const RUNS: usize = 80;
     const AT_ONCE: usize = 10;
     let stack = Stack::start(&["--job", "nap=sleep 1; echo '[1]'"]).await;
@@ -131,7 +130,7 @@ async fn the_end_of_a_task_is_told_and_not_swept_for() {
     }
     lags.sort();
     let [p50, p99] = [lags[RUNS / 2], lags[RUNS * 99 / 100]];
-    println!("a task's end is seen after {p50:#} (p50), {p99:#} (p99) of {RUNS} runs");
-    // Without events it would be a sweep's minute. A busy machine takes seconds.
+    println!("a task's end is recorded after {p50:#} (p50), {p99:#} (p99), in {RUNS} runs");
+    // Without events it would take a minute, until the next sweep. With events it takes seconds on a busy machine.
     assert!(p50 < SignedDuration::from_secs(20), "{p50:#}");
 }

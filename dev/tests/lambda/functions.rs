@@ -144,7 +144,7 @@ async fn a_function_of_the_api_gets_its_own_environment_only() {
     let new = json!({
         "FunctionName": "shows", "Role": "arn:aws:iam::000000000000:role/any", "PackageType": "Image",
         "Code": { "ImageUri": format!("local:sh -c 'env > {}.new && mv {0}.new {0}; sleep 1000'", file.display()) },
-        "Environment": { "Variables": { "OWN": "1", "_LONGHAUL_DATA": "elsewhere" } },
+        "Environment": { "Variables": { "OWN": "1", "_EMULATOR_DATA": "elsewhere" } },
     });
     lambda.post("/2015-03-31/functions", &new).await;
     lambda.invoke("shows", "Event", "{}").send().await.unwrap();

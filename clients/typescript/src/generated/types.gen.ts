@@ -765,7 +765,7 @@ export type ListExecutionsData = {
         /**
          * Only executions of this job
          */
-        task?: string;
+        job?: string;
         /**
          * Only executions with this tag: its key, or `key=value`
          */

@@ -144,7 +144,7 @@ mod tests {
         };
         assert_eq!(
             named(&owner, &all),
-            r#"{"owner":"ada","pattern":"callback","task":"demo","tag":["team","blue"],"createdBefore":"1970-01-01T00:00:00Z"}"#
+            r#"{"owner":"ada","pattern":"callback","job":"demo","tag":["team","blue"],"createdBefore":"1970-01-01T00:00:00Z"}"#
         );
         assert_eq!(written(&place), "1772442000000#e1");
         assert_eq!(read("1772442000000#e1").unwrap(), place);

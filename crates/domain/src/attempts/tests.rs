@@ -34,7 +34,7 @@ fn failed(kind: ErrorKind, stop_code: Option<&str>, exit_code: Option<i32>) -> E
     ended(Verdict::Failed(error), exit_code)
 }
 
-fn outcomes() -> [(&'static str, Ending); 9] {
+fn outcomes() -> [(&'static str, Ending); 11] {
     [
         ("completed", ended(Verdict::Completed, Some(0))),
         ("timed out", ended(Verdict::TimedOut(JobError::new(ErrorKind::TimedOut, "why")), Some(143))),
@@ -45,6 +45,8 @@ fn outcomes() -> [(&'static str, Ending); 9] {
         ("was retired", failed(ErrorKind::TaskRetired, Some("TerminationNotice"), None)),
         ("left its result unreadable", failed(ErrorKind::ResultUnreadable, None, Some(0))),
         ("was given up", failed(ErrorKind::WorkflowFailed, None, None)),
+        ("was refused its task", failed(ErrorKind::TaskRefused, None, None)),
+        ("left the catalog", failed(ErrorKind::UnknownJob, None, None)),
     ]
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use domain::{
-    Attempt, Ending, Event, Execution, ExecutionId, JobError, Json, Next, Owner, Pattern, Request, State, Status,
-    Verdict,
+    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Json, Next, Owner, Pattern, Request, State,
+    Status, Verdict,
     collect::Patience,
     output::{Exit, Output, ResultSource, judge},
 };
@@ -44,6 +44,8 @@ pub(crate) struct Script {
     pub(crate) busy: usize,
     /// Whether the deadline passes after those.
     pub(crate) never_room: bool,
+    /// Whether ECS refuses to start a task.
+    pub(crate) refused: bool,
     /// Whether the execution is cancelled while the first attempt fails.
     pub(crate) cancel_at_failure: bool,
     /// The look at which the execution is cancelled.
@@ -66,6 +68,7 @@ impl Default for Script {
             exits: vec![0],
             busy: 0,
             never_room: false,
+            refused: false,
             cancel_at_failure: false,
             cancel_at_look: None,
             wrong_look: None,
@@ -236,6 +239,9 @@ impl Activities for World {
             if self.script.never_room {
                 let verdict = Verdict::TimedOut(JobError::new("no-capacity", "until the deadline"));
                 return Ok(Started::Not(Ending::without_job(verdict, now())));
+            }
+            if self.script.refused {
+                return Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, "refused", now())));
             }
             let nth = usize::try_from(attempt.get()).unwrap() - 1;
             let exit = *self.script.exits.get(nth).or(self.script.exits.last()).unwrap();

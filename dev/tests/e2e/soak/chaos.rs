@@ -1,4 +1,4 @@
-//! What goes wrong in the soak.
+//! The faults of the soak test.
 
 use std::{fmt, time::Duration};
 
@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::{choices::Choices, stack::Stack};
 
-/// How long a client waits for an answer.
+/// How long a client waits for a response.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What becomes of calls and of events, and how often.
+/// Faults of calls and events, each with its probability.
 const FAULTS: [(&str, &str, f64); 11] = [
     ("*", "throttle", 0.03),
     ("*", "fail", 0.01),
@@ -32,7 +32,7 @@ pub(super) struct Chaos {
 }
 
 impl Chaos {
-    /// Arms a stack that was just started: it remembers no faults.
+    /// Arms the faults of a newly started stack. A stack does not keep faults over a restart.
     pub(super) async fn arm(&self, stack: &Stack, choices: &mut Choices) {
         for (on, does, chance) in FAULTS {
             let does = if does == "delay" { json!({ "delay": 0.7 }) } else { json!(does) };
@@ -53,24 +53,24 @@ impl Chaos {
         };
         match stack.admin("kill", &whom).await {
             Ok(answer) => self.kills += answer["killed"].as_array().map_or(0, Vec::len),
-            Err((status, why)) => assert_eq!(status, 404, "nothing of it runs now: {why}"),
+            Err((status, why)) => assert_eq!(status, 404, "only a process that is not running may be refused: {why}"),
         }
     }
 
-    /// Kills a stack, and what was armed there with it.
+    /// Kills a stack, and with it the armed faults.
     pub(super) async fn kill_stack(&mut self, stack: &mut Stack) {
         self.count(stack).await;
         stack.process.kill().await.unwrap();
         self.stack_kills += 1;
     }
 
-    /// From now on nobody disturbs.
+    /// Ends all faults.
     pub(super) async fn end(&mut self, stack: &Stack) {
         self.count(stack).await;
         stack.delete("faults").await;
     }
 
-    /// Adds what was hit in this stack.
+    /// Adds the calls that were hit in this stack.
     async fn count(&mut self, stack: &Stack) {
         let faults = stack.local("faults").await;
         self.hits += faults["faults"].as_array().unwrap().iter().filter_map(|fault| fault["hit"].as_u64()).sum::<u64>();

@@ -1,4 +1,4 @@
-//! Compares every POST with its end: reads only the public API, and what ECS and Lambda say.
+//! Compares every POST with its outcome. It reads only the public API, ECS and Lambda.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,12 +11,11 @@ use serde_json::Value;
 use super::{SETTLING, Soak, chaos, jobs::JOBS};
 
 impl Soak {
-    /// Looks at some executions: those of them that are not known to be over. A final state never changes: the first one
-    /// that is seen is the one that is seen ever after.
+    /// Checks some executions, and returns those that have not ended yet. A final state must stay as it was when first seen.
     pub(super) async fn note_ends(&mut self, ids: Vec<String>) -> Vec<String> {
         let mut open = Vec::new();
         for id in ids {
-            match self.look(&id).await {
+            match self.get(&id).await {
                 Some((StatusCode::OK, execution)) => {
                     if !self.note(&id, &execution) {
                         open.push(id);
@@ -32,13 +31,13 @@ impl Soak {
         open
     }
 
-    async fn look(&self, id: &str) -> Option<(StatusCode, Value)> {
+    async fn get(&self, id: &str) -> Option<(StatusCode, Value)> {
         let request = self.stack.get(&format!("/executions/{id}")).timeout(chaos::PATIENCE);
         let response = request.send().await.ok()?;
         Some((response.status(), response.json().await.ok()?))
     }
 
-    /// Whether it is over.
+    /// Records the state of an execution, and returns whether it has ended.
     fn note(&mut self, id: &str, execution: &Value) -> bool {
         let seed = self.seed;
         let posted = self.posted.get_mut(id).unwrap();
@@ -56,7 +55,7 @@ impl Soak {
         true
     }
 
-    /// Waits for the end of all of them, and looks at each once more then.
+    /// Waits for the end of all executions, and then checks each once more.
     pub(super) async fn settle(&mut self) {
         let deadline = Instant::now() + SETTLING;
         let all: Vec<_> = self.posted.keys().cloned().collect();
@@ -72,7 +71,7 @@ impl Soak {
         self.note_ends(all).await;
     }
 
-    /// Each attempt of each execution had one task, the attempts are counted without a gap, and nothing runs any more.
+    /// Checks that each attempt had one task, that attempts are numbered without a gap, and that no task is running.
     pub(super) async fn check_tasks(&self) -> usize {
         let seed = self.seed;
         let deadline = Instant::now() + SETTLING;
@@ -97,7 +96,7 @@ impl Soak {
         tasks.len()
     }
 
-    /// Every durable execution is over, and those of the sync pattern ended as their executions did.
+    /// Checks that every durable execution has ended, and that those of the sync pattern ended like their executions.
     pub(super) async fn check_workflows(&self) -> usize {
         let deadline = Instant::now() + SETTLING;
         let workflows = loop {
@@ -119,7 +118,7 @@ impl Soak {
     }
 }
 
-/// What never changes of an execution that is over.
+/// The fields of a finished execution that never change.
 fn end_of(execution: &Value) -> Value {
     ["status", "result", "error", "exitCode", "attempt", "taskArn", "finishedAt"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! The jobs of the soak, and what an execution of each may come to.
+//! The jobs of the soak test, and their possible outcomes.
 
 use serde_json::{Value, json};
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 pub(super) struct Job {
     name: &'static str,
     command: &'static str,
-    /// How an execution of it ends that nobody disturbs.
+    /// How an undisturbed execution ends.
     pub(super) status: &'static str,
     pub(super) result: &'static str,
 }
 
-/// All of them.
+/// The jobs.
 pub(super) const JOBS: [Job; 6] = [
     Job { name: "ok", command: "sleep 0.2; echo '{\"n\": 1}'", status: "COMPLETED", result: "{\"n\":1}" },
     Job { name: "quick", command: "echo '[1]'", status: "COMPLETED", result: "[1]" },
@@ -26,26 +26,26 @@ pub(super) const JOBS: [Job; 6] = [
     Job { name: "hangs", command: "trap '' TERM; while :; do sleep 0.1; done", status: "TIMED_OUT", result: "null" },
 ];
 
-/// What is told of a task that was killed, or whose machine was.
+/// The error types of a task that was killed, or whose machine was lost.
 const KILLED: [&str; 4] = ["signal", "stopped", "task-lost", "task-failed-to-start"];
 
 impl Job {
-    /// The option of the stack that makes it.
+    /// The command line option that configures the job.
     pub(super) fn option(&self) -> String {
         format!("{}={}", self.name, self.command)
     }
 
-    /// What is posted for it; the same for each repeat.
+    /// The body of its POST, which is the same for each repeat.
     pub(super) fn request(&self) -> Value {
-        // A job that hangs needs a deadline; one that fails may be tried again.
+        // A job that hangs needs a deadline. The others may be retried.
         match self.name {
             "hangs" => json!({ "job": "hangs", "input": null, "timeoutSeconds": 3 }),
             name => json!({ "job": name, "input": null, "retry": { "maxAttempts": 2 } }),
         }
     }
 
-    /// Whether an execution of it may be so. A machine or a worker that is killed is a failure, after as many attempts as
-    /// there are; a cancel that was heard may come to any of them. No other failure is one of a job that does well.
+    /// Whether this is a possible outcome. A killed machine or worker can fail any execution once its attempts are used up, and a
+    /// cancel can end any execution. Otherwise only jobs that fail by themselves may fail.
     pub(super) fn may_end(&self, execution: &Value, cancelled: bool) -> bool {
         match execution["status"].as_str().unwrap() {
             "COMPLETED" => {

@@ -161,7 +161,7 @@ fn what_is_too_large_or_too_deep_hides_earlier_documents() {
     assert_eq!(found(&large), Output::TooLarge(limits::RESULT_BYTES + 1));
     assert_eq!(found(&nested(FOLLOWED + 1)), Output::Broken);
     let invalid = format!("[\"\\u12\", \"{}\"]", "x".repeat(limits::RESULT_BYTES));
-    assert_eq!(found(&invalid), Output::Broken, "it is no document, however large");
+    assert_eq!(found(&invalid), Output::Broken, "invalid JSON of any size");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn document() -> impl Strategy<Value = Value> {
     value().prop_filter("a result is an object or an array", |value| value.is_object() || value.is_array())
 }
 
-/// As programs print it: compact, as Python's `json.dumps`, and indented by so many spaces or by tabs.
+/// As programs print it: compact, as Python's `json.dumps`, and indented by spaces or tabs.
 fn printed(value: &Value, style: usize) -> String {
     let indented = |indent: &[u8]| {
         let mut out = Vec::new();

@@ -7,7 +7,7 @@ use super::*;
 
 type Attributes = std::collections::HashMap<String, AttributeValue>;
 
-/// So many milliseconds after a whole second.
+/// Milliseconds after a whole second.
 type Fraction = i64;
 
 fn at(second: i64, fraction: Fraction) -> Timestamp {

@@ -1,0 +1,123 @@
+//! Identifies callers: each process that the stack starts has its own access key, which the signature of its calls contains.
+//!
+//! On AWS, each function and each task has its own credentials too. Here, a key is `NAME.ID`: the function's name and its instance, or
+//! `task` and the task's id. The key of event deliveries is `events`. Other clients choose their own keys, which grant and deny nothing.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::http::{HeaderMap, header::AUTHORIZATION};
+use rustix::process::{Pid, Signal, kill_process_group};
+use uuid::Uuid;
+
+use crate::identity::REGION;
+
+/// The environment variable with a process's key.
+pub(crate) const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
+
+/// The key with which events are brought to their targets.
+pub(crate) const EVENTS: &str = "events";
+
+/// The processes that may call. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Callers(Arc<Mutex<BTreeMap<String, Caller>>>);
+
+#[derive(Debug, Default)]
+struct Caller {
+    /// Its process groups: a task has one for each container.
+    groups: Vec<Pid>,
+    /// The durable execution that it currently works for, if any.
+    execution: Option<String>,
+}
+
+/// A new key for an instance of a function.
+pub(crate) fn key_of_instance(function: &str) -> String {
+    let [a, b, c, d, ..] = Uuid::new_v4().into_bytes();
+    format!("{function}.{a:02x}{b:02x}{c:02x}{d:02x}")
+}
+
+/// The key of a task.
+pub(crate) fn key_of_task(id: &str) -> String {
+    format!("task.{id}")
+}
+
+/// Whether `name` identifies a caller: it is its key, or the part of the key before the dot.
+pub(crate) fn is_called(key: &str, name: &str) -> bool {
+    key == name || key.split_once('.').is_some_and(|(before, _)| before == name)
+}
+
+/// The key that signed a request, if one did
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
+pub(crate) fn key_of_request(headers: &HeaderMap) -> Option<&str> {
+    let signature = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (_, credential) = signature.split_once("Credential=")?;
+    credential.split_once('/').map(|(key, _)| key)
+}
+
+/// The `Authorization` header of the stack's own calls. It has no signature, since nothing here checks signatures.
+pub(crate) fn signature(key: &str) -> String {
+    let scope = format!("20260101/{REGION}/lambda/aws4_request");
+    format!("AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders=host, Signature=0")
+}
+
+impl Callers {
+    /// Records that a process group of this caller has started.
+    pub(crate) fn started(&self, key: &str, leader: Option<u32>) {
+        if let Some(group) = leader.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+            self.all().entry(key.to_owned()).or_default().groups.push(group);
+        }
+    }
+
+    /// Records that this caller has ended.
+    pub(crate) fn ended(&self, key: &str) {
+        self.all().remove(key);
+    }
+
+    /// Records which execution a caller works for from now on.
+    pub(crate) fn works_for(&self, key: &str, execution: Option<&str>) {
+        if let Some(caller) = self.all().get_mut(key) {
+            caller.execution = execution.map(str::to_owned);
+        }
+    }
+
+    /// The execution that a caller currently works for.
+    pub(crate) fn execution_of(&self, key: &str) -> Option<String> {
+        self.all().get(key)?.execution.clone()
+    }
+
+    /// The keys of the callers that are running.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.all().keys().cloned().collect()
+    }
+
+    /// Kills all processes of a caller, like the loss of its machine. Does nothing for a caller without its own processes.
+    pub(crate) fn kill(&self, key: &str) {
+        for group in self.all().get(key).map(|caller| caller.groups.clone()).unwrap_or_default() {
+            // If it has ended in the meantime, that is fine.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Caller>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_says_who_calls() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(key_of_request(&headers), None);
+        let signature =
+            "AWS4-HMAC-SHA256 Credential=longhaul-sync.0a1b/20260101/us-east-1/ecs/aws4_request, Signature=0";
+        headers.insert(AUTHORIZATION, signature.parse().unwrap());
+        let key = key_of_request(&headers).unwrap();
+        assert_eq!(key, "longhaul-sync.0a1b");
+        assert!(is_called(key, key) && is_called(key, "longhaul-sync") && !is_called(key, "longhaul"));
+    }
+}

@@ -1,0 +1,194 @@
+//! DynamoDB: `dynoxide`, embedded. Its own server is not used, because it would answer every web page (it allows every origin).
+//!
+//! Known differences from AWS: those of the crate, and the wording of errors for requests that cannot be parsed.
+
+use std::{fmt, path::Path, time::Duration};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use dynoxide::{Database, DynoxideError};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::task::JoinError;
+
+use crate::{clock::Clock, db, resources::Table, wire::AwsError};
+
+/// How often expired items are deleted. AWS deletes them within days; nothing may rely on either.
+const TTL_SWEEP: Duration = Duration::from_mins(1);
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// The service. Clones share it.
+#[derive(Clone)]
+pub(crate) struct DynamoDb(Database);
+
+impl fmt::Debug for DynamoDb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoDb").finish_non_exhaustive()
+    }
+}
+
+impl DynamoDb {
+    /// Opens the file.
+    pub(crate) fn open(file: &Path) -> Result<Self, Error> {
+        if file.exists() {
+            db::check(&rusqlite::Connection::open(file)?)?;
+        }
+        let file = file.to_str().ok_or("the data directory's name is not UTF-8")?;
+        Ok(Self(Database::new(file)?))
+    }
+
+    /// Creates a table. If it exists already, this adds the indexes that it lacks.
+    pub(crate) fn ensure_table(&self, table: &Table) -> Result<(), Error> {
+        let name = table.create.get("TableName").and_then(Value::as_str).ok_or("a table has no TableName")?;
+        if self.0.list_tables(from(json!({}))?)?.table_names.iter().any(|existing| existing == name) {
+            return self.add_indexes(name, &table.create);
+        }
+        self.0.create_table(from(table.create.clone())?)?;
+        if let Some(attribute) = &table.expires_at {
+            let ttl = json!({
+                "TableName": name,
+                "TimeToLiveSpecification": { "AttributeName": attribute, "Enabled": true },
+            });
+            self.0.update_time_to_live(from(ttl)?)?;
+        }
+        Ok(())
+    }
+
+    fn add_indexes(&self, table: &str, wanted: &Value) -> Result<(), Error> {
+        let is = self.0.describe_table(from(json!({ "TableName": table }))?)?;
+        let is = serde_json::to_value(is)?;
+        let indexes = |of: Option<&Value>| of.and_then(Value::as_array).cloned().unwrap_or_default();
+        let existing = indexes(is.pointer("/Table/GlobalSecondaryIndexes"));
+        for index in indexes(wanted.get("GlobalSecondaryIndexes")) {
+            if existing.iter().any(|existing| existing.get("IndexName") == index.get("IndexName")) {
+                continue;
+            }
+            let update = json!({
+                "TableName": table,
+                "AttributeDefinitions": wanted.get("AttributeDefinitions"),
+                "GlobalSecondaryIndexUpdates": [{ "Create": index }],
+            });
+            self.0.update_table(from(update)?)?;
+        }
+        Ok(())
+    }
+
+    /// Answers a call by the operation's name, which follows the service's in `x-amz-target`. Changes are on disk before the response.
+    pub(crate) async fn answer(&self, operation: String, body: Bytes) -> Response {
+        match self.run(operation, body).await {
+            Ok(Ok(answer)) => (StatusCode::OK, [CONTENT_TYPE], answer).into_response(),
+            Ok(Err(why)) => {
+                let status = StatusCode::from_u16(why.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
+                (status, [CONTENT_TYPE], why.to_json()).into_response()
+            }
+            Err(why) => AwsError::internal(format!("DynamoDB failed: {why}")).into_response(),
+        }
+    }
+
+    /// Answers a call of this process.
+    pub(crate) async fn call(&self, operation: &str, body: Bytes) -> Result<Value, String> {
+        let answer = self.run(operation.to_owned(), body).await.map_err(|why| why.to_string())?;
+        let answer = answer.map_err(|why| why.to_json())?;
+        serde_json::from_slice(&answer).map_err(|why| why.to_string())
+    }
+
+    async fn run(&self, operation: String, body: Bytes) -> Result<dynoxide::Result<Vec<u8>>, JoinError> {
+        let database = self.0.clone();
+        tokio::task::spawn_blocking(move || dispatch(&database, &operation, &body)).await
+    }
+
+    /// Deletes expired items as long as it is polled.
+    pub(crate) async fn sweep_expired(self, clock: Clock) {
+        loop {
+            let mut moves = clock.moves();
+            tokio::select! {
+                () = tokio::time::sleep(TTL_SWEEP) => {}
+                _ = moves.changed() => {}
+            }
+            let database = self.0.clone();
+            match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(why)) => tracing::warn!(%why, "expired items were not deleted"),
+                Err(why) => tracing::warn!(%why, "expired items were not deleted"),
+            }
+        }
+    }
+}
+
+const CONTENT_TYPE: (HeaderName, &str) = (header::CONTENT_TYPE, "application/x-amz-json-1.0");
+
+/// The operations of DynamoDB that the table engine supports, by their names in the service.
+macro_rules! operations {
+    ($($name:literal => $method:ident),+ $(,)?) => {
+        /// Their names.
+        pub(crate) const OPERATIONS: &[&str] = &[$($name),+];
+
+        fn dispatch(database: &Database, operation: &str, body: &[u8]) -> dynoxide::Result<Vec<u8>> {
+            match operation {
+                $($name => written(&database.$method(read(body)?)?),)+
+                other => Err(DynoxideError::UnsupportedCapability(other.to_owned())),
+            }
+        }
+    };
+}
+
+operations! {
+    "BatchExecuteStatement" => batch_execute_statement,
+    "BatchGetItem" => batch_get_item,
+    "BatchWriteItem" => batch_write_item,
+    "CreateTable" => create_table,
+    "DeleteItem" => delete_item,
+    "DeleteTable" => delete_table,
+    "DescribeStream" => describe_stream,
+    "DescribeTable" => describe_table,
+    "DescribeTimeToLive" => describe_time_to_live,
+    "ExecuteStatement" => execute_statement,
+    "ExecuteTransaction" => execute_transaction,
+    "GetItem" => get_item,
+    "GetRecords" => get_records,
+    "GetShardIterator" => get_shard_iterator,
+    "ListStreams" => list_streams,
+    "ListTables" => list_tables,
+    "ListTagsOfResource" => list_tags_of_resource,
+    "PutItem" => put_item,
+    "Query" => query,
+    "Scan" => scan,
+    "TagResource" => tag_resource,
+    "TransactGetItems" => transact_get_items,
+    "TransactWriteItems" => transact_write_items,
+    "UntagResource" => untag_resource,
+    "UpdateItem" => update_item,
+    "UpdateTable" => update_table,
+    "UpdateTimeToLive" => update_time_to_live,
+}
+
+/// A request. A member that is missing or unknown is not valid; one of another type cannot be read
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>).
+fn read<T: DeserializeOwned>(body: &[u8]) -> dynoxide::Result<T> {
+    serde_json::from_slice(body).map_err(|why| {
+        let why = why.to_string();
+        // The engine marks what it refuses itself while it reads.
+        let text = why.rsplit_once(" at line ").map_or(why.as_str(), |(text, _)| text);
+        let marked = ["VALIDATION_REQUEST:", "VALIDATION:"].iter().find_map(|mark| text.strip_prefix(mark));
+        let invalid = ["missing field", "unknown variant", "invalid type: null", "AttributeValue"];
+        match marked {
+            Some(refused) => DynoxideError::ValidationException(refused.to_owned()),
+            None if invalid.iter().any(|words| text.contains(words)) => {
+                DynoxideError::ValidationException(text.to_owned())
+            }
+            None => DynoxideError::SerializationException(text.to_owned()),
+        }
+    })
+}
+
+fn written(answer: &impl Serialize) -> dynoxide::Result<Vec<u8>> {
+    serde_json::to_vec(answer).map_err(|why| DynoxideError::InternalServerError(why.to_string()))
+}
+
+fn from<T: DeserializeOwned>(request: Value) -> Result<T, Error> {
+    Ok(serde_json::from_value(request)?)
+}

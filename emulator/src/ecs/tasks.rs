@@ -1,0 +1,246 @@
+//! Tasks: run, described, listed, stopped.
+
+use serde_json::{Value, json};
+use uuid::{NoContext, Uuid};
+
+use super::{
+    Ecs, Refused, arn,
+    definitions::{check_active, containers},
+    launch::Launch,
+    request::{
+        self, ContainerDefinition, ContainerOverride, DescribeTasks, DesiredStatus, ListTasks, RunTask, StopTask, Tag,
+        fingerprint, invalid,
+    },
+    store::{self, Wanted},
+    supervisor::Supervisor,
+    task::{Container, ContainerStatus, Event, Status, Task},
+    view,
+};
+use crate::wire::AwsError;
+
+/// Most tasks of an answer.
+const MAX_DESCRIBED: usize = 100;
+
+/// What a task is created from.
+#[derive(Debug)]
+struct Plan {
+    family: String,
+    revision: i64,
+    definition: Value,
+    tags: Vec<Tag>,
+    containers: Vec<ContainerDefinition>,
+    overrides: Vec<ContainerOverride>,
+}
+
+/// The result of a `RunTask`, in one transaction.
+#[derive(Debug)]
+enum Ran {
+    New(Vec<(Task, Vec<Launch>)>),
+    Before(Vec<Task>),
+    /// There is no capacity for the task definition.
+    Not(Value),
+}
+
+impl Ecs {
+    /// The task is on disk before the response is sent and before a process is started. If the stack dies in between, the next one finds
+    /// a task that never ran.
+    pub(super) fn run_task(&self, body: &Value) -> Result<Value, Refused> {
+        let request: RunTask = request::read(body)?;
+        let count = request.check()?;
+        self.require_cluster(request.cluster.as_deref())?;
+        let asked = fingerprint(body);
+        let now = self.0.clock.now();
+        let ran = self.0.db.transact(|tx| {
+            store::prune(tx, now)?;
+            if let Some(token) = &request.client_token
+                && let Some(before) = self.ran_before(tx, token, &asked)?
+            {
+                return Ok(Ran::Before(before));
+            }
+            let plan = plan(tx, &request)?;
+            if let Some(why) = self.0.settings.without_capacity.get(&plan.family) {
+                return Ok(Ran::Not(view::no_capacity(&arn::definition(&plan.family, plan.revision), why)));
+            }
+            let tasks: Vec<_> = (0..count).map(|_| self.new_task(&request, &plan)).collect();
+            for (task, _) in &tasks {
+                store::add(tx, task)?;
+            }
+            if let Some(token) = &request.client_token {
+                let ids: Vec<_> = tasks.iter().map(|(task, _)| task.id.as_str()).collect();
+                store::use_token(tx, token, &asked, &ids, now)?;
+            }
+            Ok::<_, Refused>(Ran::New(tasks))
+        })?;
+        let tasks: Vec<_> = match ran {
+            Ran::Before(tasks) => tasks.iter().map(|task| view::task(task, self.cluster(), true)).collect(),
+            Ran::Not(failure) => return Ok(json!({ "tasks": [], "failures": [failure] })),
+            Ran::New(tasks) => tasks.into_iter().map(|(task, launches)| self.begin(&task, launches)).collect(),
+        };
+        Ok(json!({ "tasks": tasks, "failures": [] }))
+    }
+
+    pub(super) fn describe_tasks(&self, request: &DescribeTasks) -> Result<Value, AwsError> {
+        self.require_cluster(request.cluster.as_deref())?;
+        if !(1..=MAX_DESCRIBED).contains(&request.tasks.len()) {
+            return Err(invalid(format!("Tasks must have between 1 and {MAX_DESCRIBED} entries.")));
+        }
+        let with_tags = request.include.iter().any(|what| what == "TAGS");
+        let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+        let now = self.0.clock.now();
+        self.0.db.transact(|tx| {
+            store::prune(tx, now)?;
+            for named in &request.tasks {
+                let id = arn::task_id(named, self.cluster());
+                match id.map(|id| store::task(tx, id)).transpose()?.flatten() {
+                    Some(task) => tasks.push(view::task(&task, self.cluster(), with_tags)),
+                    None if named.starts_with("arn:") => failures.push(view::missing(named)),
+                    None => failures.push(view::missing(&arn::task(self.cluster(), named))),
+                }
+            }
+            Ok::<_, AwsError>(())
+        })?;
+        Ok(json!({ "tasks": tasks, "failures": failures }))
+    }
+
+    pub(super) fn list_tasks(&self, request: &ListTasks) -> Result<Value, AwsError> {
+        self.require_cluster(request.cluster.as_deref())?;
+        let limit = request.max_results.unwrap_or(MAX_DESCRIBED);
+        if !(1..=MAX_DESCRIBED).contains(&limit) {
+            return Err(invalid(format!("maxResults must be between 1 and {MAX_DESCRIBED}")));
+        }
+        let desired = request.desired_status.unwrap_or_default();
+        let by_place = [&request.container_instance, &request.service_name, &request.launch_type];
+        // "When you specify startedBy as the filter, it must be the only filter that you use"; the default is no filter.
+        let beside = request.family.is_some() || by_place.iter().any(|filter| filter.is_some());
+        if request.started_by.is_some() && (beside || desired != DesiredStatus::Running) {
+            return Err(invalid("cannot specify startedBy with other arguments"));
+        }
+        if request.service_name.is_some() {
+            return Err(AwsError::bad_request("ServiceNotFoundException", "Service not found."));
+        }
+        let elsewhere = request.container_instance.is_some()
+            || request.launch_type.as_deref().is_some_and(|launch_type| launch_type != "FARGATE");
+        if elsewhere || desired == DesiredStatus::Pending {
+            return Ok(view::page("taskArns", &[], None));
+        }
+        let after = request.next_token.as_deref().map_or(Ok(0), str::parse).map_err(|_| invalid("Invalid token."))?;
+        let wanted = Wanted {
+            to_end: desired == DesiredStatus::Stopped,
+            family: request.family.as_deref(),
+            started_by: request.started_by.as_deref(),
+            after,
+            limit: limit + 1,
+        };
+        let now = self.0.clock.now();
+        let mut listed = self.0.db.transact(|tx| {
+            store::prune(tx, now)?;
+            store::list(tx, &wanted)
+        })?;
+        let more = listed.len() > limit;
+        listed.truncate(limit);
+        let next = listed.last().filter(|_| more).map(|(number, _)| number.to_string());
+        let arns: Vec<_> = listed.iter().map(|(_, id)| arn::task(self.cluster(), id)).collect();
+        Ok(view::page("taskArns", &arns, next))
+    }
+
+    /// Returns at once; the task ends when its containers do.
+    pub(super) fn stop_task(&self, request: &StopTask) -> Result<Value, AwsError> {
+        self.require_cluster(request.cluster.as_deref())?;
+        let id = arn::task_id(&request.task, self.cluster());
+        let found = id.map(|id| self.0.db.transact(|tx| store::task(tx, id))).transpose()?.flatten();
+        let task = found.ok_or_else(|| invalid("The referenced task was not found."))?;
+        let reason = request.reason.clone().unwrap_or_else(|| "Task stopped by user".to_owned());
+        let task = self.record(&task.id, &Event::StopRequested { reason })?;
+        self.0.running.stop(&task.id);
+        Ok(json!({ "task": view::task(&task, self.cluster(), true) }))
+    }
+
+    /// The tasks that this client token has already started with the same request. A token expires when its tasks do.
+    fn ran_before(
+        &self,
+        tx: &rusqlite::Transaction<'_>,
+        token: &str,
+        asked: &Value,
+    ) -> Result<Option<Vec<Task>>, Refused> {
+        let Some((request, ids)) = store::token(tx, token)? else { return Ok(None) };
+        let tasks = ids.iter().map(|id| store::task(tx, id)).collect::<Result<Option<Vec<_>>, _>>()?;
+        if tasks.is_some() && request != *asked {
+            return Err(Refused::Conflict(ids.iter().map(|id| arn::task(self.cluster(), id)).collect()));
+        }
+        Ok(tasks)
+    }
+
+    fn new_task(&self, request: &RunTask, plan: &Plan) -> (Task, Vec<Launch>) {
+        let now = self.0.clock.now();
+        let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+        let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
+        let id = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds)).simple().to_string();
+        let overridden = |name: &str| plan.overrides.iter().find(|by| by.name == name);
+        let launch = |one: &ContainerDefinition| Launch::new(one, overridden(&one.name), &self.0.settings, &id);
+        let launches = plan.containers.iter().map(launch).collect();
+        let size = |name| plan.definition.get(name).and_then(Value::as_str).map(str::to_owned);
+        let task = Task {
+            family: plan.family.clone(),
+            revision: plan.revision,
+            group: request.group.clone().unwrap_or_else(|| format!("family:{}", plan.family)),
+            started_by: request.started_by.clone(),
+            overrides: request.overrides.clone().unwrap_or_else(|| json!({})),
+            tags: plan.tags.clone(),
+            cpu: size("cpu"),
+            memory: size("memory"),
+            containers: plan.containers.iter().map(container).collect(),
+            version: 1,
+            status: Status::Provisioning,
+            created_at: now,
+            started_at: None,
+            ending: None,
+            execution_stopped_at: None,
+            stopped_at: None,
+            id,
+        };
+        (task, launches)
+    }
+
+    /// Runs a task that is recorded.
+    fn begin(&self, task: &Task, launches: Vec<Launch>) -> Value {
+        tokio::spawn(Supervisor::new(self.clone(), task.id.clone(), launches).run());
+        view::task(task, self.cluster(), true)
+    }
+}
+
+fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<Plan, AwsError> {
+    let not_found = || AwsError::bad_request("ClientException", "TaskDefinition not found.");
+    let (family, revision) = arn::family_and_revision(&request.task_definition).ok_or_else(not_found)?;
+    let (revision, document) = store::definition(tx, family, revision)?.ok_or_else(not_found)?;
+    let definition = document.get("taskDefinition").cloned().unwrap_or_default();
+    check_active(&definition)?;
+    let containers = containers(&definition)?;
+    let overrides = request.overrides()?.container_overrides;
+    for by in &overrides {
+        if containers.iter().all(|container| container.name != by.name) {
+            let why = format!("Override for container named {} is not a container in the TaskDefinition.", by.name);
+            return Err(invalid(why));
+        }
+    }
+    let mut tags = request.tags.clone().unwrap_or_default();
+    if request.propagate_tags.as_deref() == Some("TASK_DEFINITION") {
+        let inherited: Vec<Tag> =
+            document.get("tags").cloned().and_then(|tags| serde_json::from_value(tags).ok()).unwrap_or_default();
+        let new = |tag: &Tag| tags.iter().all(|own| own.key != tag.key);
+        let inherited: Vec<_> = inherited.into_iter().filter(new).collect();
+        tags.extend(inherited);
+    }
+    Ok(Plan { family: family.to_owned(), revision, definition, tags, containers, overrides })
+}
+
+fn container(definition: &ContainerDefinition) -> Container {
+    Container {
+        name: definition.name.clone(),
+        image: definition.image.clone(),
+        essential: definition.essential,
+        status: ContainerStatus::Pending,
+        process: None,
+        exit_code: None,
+        reason: None,
+    }
+}

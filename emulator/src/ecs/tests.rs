@@ -1,0 +1,167 @@
+//! The service as its callers see it, with real processes: what the tests have in common.
+
+mod asking;
+mod ending;
+mod running;
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{callers::Callers, events, faults::Faults, logs};
+
+const CLUSTER: &str = "jobs";
+const GROUP: &str = "/ecs/jobs";
+
+/// How long a test waits for what must come: far longer than it takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A stack over a database file.
+struct Stack {
+    ecs: Ecs,
+    logs: Logs,
+    db: Db,
+}
+
+impl Stack {
+    fn over(directory: &Path) -> Self {
+        let db = Db::open(&directory.join("local.db"), &[SCHEMA, logs::SCHEMA, events::SCHEMA]).unwrap();
+        let logs = Logs::new(db.clone(), Clock::default());
+        let settings = Settings {
+            cluster: CLUSTER.into(),
+            base_environment: vec![
+                ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()),
+                ("BASE".into(), "base".into()),
+                crate::leftovers::mark(directory),
+            ],
+            metadata_base: "http://127.0.0.1:4566/_ecs".into(),
+            without_capacity: BTreeMap::new(),
+        };
+        let events = Events::new(db.clone(), Clock::default(), Faults::default(), vec![]).unwrap();
+        Self {
+            ecs: Ecs::new(db.clone(), Clock::default(), logs.clone(), events, Callers::default(), settings),
+            logs,
+            db,
+        }
+    }
+
+    fn fresh() -> (Self, TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        (Self::over(directory.path()), directory)
+    }
+
+    async fn ask(&self, operation: &str, mut request: Value) -> Result<Value, Refused> {
+        if operation != "RegisterTaskDefinition" {
+            request["cluster"] = json!(CLUSTER);
+        }
+        self.ecs.answer(operation, request.to_string().as_bytes()).await
+    }
+
+    async fn register(&self, containers: Value) {
+        let definition = json!({ "family": "f", "containerDefinitions": containers });
+        self.ask("RegisterTaskDefinition", definition).await.unwrap();
+    }
+
+    /// Registers a task definition of one container that is a shell script, as `f`.
+    async fn script(&self, script: &str) {
+        self.register(json!([shell("job", script)])).await;
+    }
+
+    /// Starts a task and gives its ARN.
+    async fn run(&self, request: Value) -> String {
+        let answer = self.ask("RunTask", request).await.unwrap();
+        assert_eq!(answer["failures"], json!([]));
+        answer["tasks"][0]["taskArn"].as_str().unwrap().to_owned()
+    }
+
+    async fn describe(&self, arn: &str) -> Value {
+        self.ask("DescribeTasks", json!({ "tasks": [arn] })).await.unwrap()["tasks"][0].clone()
+    }
+
+    /// Looks at a task until it is as wanted.
+    async fn until(&self, arn: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let task = self.describe(arn).await;
+            if wanted(&task) {
+                return task;
+            }
+            assert!(Instant::now() < deadline, "not in time: {task:#}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn stopped(&self, arn: &str) -> Value {
+        self.until(arn, |task| task["lastStatus"] == "STOPPED").await
+    }
+
+    /// Runs a script to its end.
+    async fn outcome(&self, script: &str) -> (Value, Vec<String>) {
+        self.script(script).await;
+        let task = self.stopped(&self.run(json!({ "taskDefinition": "f" })).await).await;
+        let lines = self.lines(&task, "job").await;
+        (task, lines)
+    }
+
+    /// What a container printed, as one reads it from its stream.
+    async fn lines(&self, task: &Value, container: &str) -> Vec<String> {
+        let arn = task["taskArn"].as_str().unwrap();
+        let stream = format!("task/{container}/{}", arn::last_part(arn));
+        let mut request = json!({ "logGroupName": GROUP, "logStreamName": stream, "startFromHead": true });
+        let mut lines = Vec::new();
+        loop {
+            let page = self.logs.handle("GetLogEvents", request.to_string().as_bytes()).await.unwrap();
+            if page["nextForwardToken"] == request["nextToken"] {
+                return lines;
+            }
+            let events = page["events"].as_array().unwrap().iter();
+            lines.extend(events.map(|event| event["message"].as_str().unwrap().to_owned()));
+            request["nextToken"] = page["nextForwardToken"].clone();
+        }
+    }
+
+    /// Waits until a task has printed its first line.
+    async fn first_line(&self, arn: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let task =
+                self.until(arn, |task| task["lastStatus"] != "PROVISIONING" && task["lastStatus"] != "PENDING").await;
+            if let Some(line) = self.lines(&task, "job").await.first() {
+                return line.clone();
+            }
+            assert!(Instant::now() < deadline, "it prints nothing: {task:#}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn shell(name: &str, script: &str) -> Value {
+    json!({
+        "name": name, "image": "ignored", "entryPoint": ["/bin/sh", "-c"], "command": [script],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": { "awslogs-group": GROUP, "awslogs-stream-prefix": "task", "awslogs-region": "us-east-1" },
+        },
+    })
+}
+
+fn code(refused: Refused) -> &'static str {
+    AwsError::from(refused).code
+}
+
+fn is_alive(pid: &str) -> bool {
+    // A process that was killed and has not been reaped yet is a zombie.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// Waits for the end of a process.
+async fn gone(pid: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while is_alive(pid) {
+        assert!(Instant::now() < deadline, "{pid} lives on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,269 @@
+//! The whole emulator: starts the services in the order of their dependencies, and stops them in reverse.
+
+use std::{
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use axum::body::Bytes;
+use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    callers::{ACCESS_KEY, Callers},
+    clock::{self, Clock},
+    db::Db,
+    dynamodb::DynamoDb,
+    ecs::{self, Ecs},
+    events::{self, Events},
+    faults::{Faults, Front},
+    gateway::Services,
+    guard::Hosts,
+    identity::REGION,
+    lambda::{self, Lambda},
+    leftovers,
+    logs::{self, Logs},
+    resources::Resources,
+    sockets,
+    wire::AwsError,
+};
+
+/// How long a previous emulator may take to exit.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// Where an emulator is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The directory where everything is kept. An emulator that is started again with the same directory resumes all work.
+    pub data: PathBuf,
+    /// The address of the one port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Additional host names for which the port answers. It always answers to localhost and the address that it listens on.
+    pub allowed_hosts: Vec<String>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Why an emulator could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is in use, or does not belong to this machine.
+    #[error("cannot listen on {address}: {why}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        why: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {}: {why}", dir.display())]
+    Data {
+        /// The directory.
+        dir: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Anything else, for example a resource that is not valid.
+    #[error("cannot start: {0}")]
+    Other(String),
+}
+
+impl From<AwsError> for StartError {
+    fn from(why: AwsError) -> Self {
+        Self::Other(why.message)
+    }
+}
+
+/// An emulator that has its port and its data, and no resources yet. Resources may depend on both.
+#[derive(Debug)]
+pub struct Prepared {
+    place: Place,
+    listener: TcpListener,
+    address: SocketAddr,
+    db: Db,
+    dynamodb: DynamoDb,
+    lock: File,
+}
+
+impl Prepared {
+    /// Takes the port, and opens the data directory, which is created if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Listen`] and [`StartError::Data`].
+    pub async fn open(place: Place) -> Result<Self, StartError> {
+        let unusable = |why| StartError::Listen { address: place.listen, why };
+        let listener = sockets::listen(place.listen).map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        let lock = lock(&place).await?;
+        let data = |why: String| StartError::Data { dir: place.data.clone(), why };
+        let schemas = [logs::SCHEMA, events::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
+        let db = Db::open(&place.data.join("aws.db"), &schemas).map_err(|why| data(why.to_string()))?;
+        let dynamodb = DynamoDb::open(&place.data.join("dynamodb.db")).map_err(|why| data(why.to_string()))?;
+        Ok(Self { place, listener, address, db, dynamodb, lock })
+    }
+
+    /// Where the port listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The families of active task definitions whose newest revision has a container of this image.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn task_families(&self, image: &str) -> Result<Vec<String>, StartError> {
+        Ok(ecs::families_of_image(&self.db, image)?)
+    }
+
+    /// Creates the resources, starts everything, and resumes what an earlier emulator with the same directory left unfinished. Call it
+    /// in a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// A resource is not valid, or the data cannot be used.
+    pub fn start(self, resources: Resources) -> Result<Emulator, StartError> {
+        let Self { place, listener, address, db, dynamodb, lock } = self;
+        let url = format!("http://{address}");
+        let environment = base_environment(&resources, &place, &url);
+        let clock = place.clock;
+        for table in &resources.tables {
+            dynamodb.ensure_table(table).map_err(other)?;
+        }
+        let logs = Logs::new(db.clone(), clock.clone());
+        let (faults, callers) = (Faults::default(), Callers::default());
+        let events = Events::new(db.clone(), clock.clone(), faults.clone(), resources.rules)?;
+        let named = Some(resources.cluster).filter(|name| !name.is_empty());
+        let settings = ecs::Settings {
+            cluster: named.unwrap_or_else(|| "default".to_owned()),
+            base_environment: environment.iter().cloned().chain(resources.task_environment).collect(),
+            metadata_base: format!("{url}/_ecs"),
+            without_capacity: resources.without_capacity,
+        };
+        let ecs = Ecs::new(db.clone(), clock.clone(), logs.clone(), events.clone(), callers.clone(), settings);
+        ecs.recover()?;
+        for definition in &resources.task_definitions {
+            ecs.ensure_definition(definition)?;
+        }
+        let functions = resources.functions;
+        let lambda = Lambda::new(db, clock.clone(), &logs, &events, callers.clone(), environment, functions)?;
+        let services = Services {
+            dynamodb: dynamodb.clone(),
+            ecs: ecs.clone(),
+            events: events.clone(),
+            logs,
+            lambda: lambda.clone(),
+            put_items: resources.put_items,
+        };
+        let endpoints = services.router().merge(faults.router(callers.clone(), clock.clone()));
+        let hosts = Hosts::new(address.ip(), &place.allowed_hosts);
+        let front = Front::new(hosts, endpoints, faults, callers, ecs.clone(), clock.clone());
+        let client = client().map_err(other)?;
+        let driven = lambda.clone();
+        let mut running = vec![
+            tokio::spawn(dynamodb.clone().sweep_expired(clock.clone())),
+            tokio::spawn(async move { driven.drive().await }),
+            tokio::spawn(async move { events.deliver(client, &url, resources.queues).await }),
+        ];
+        if clock.is_movable() {
+            running.push(tokio::spawn(clock::warn_of_python()));
+        }
+        let serving = tokio::spawn(front.serve(listener));
+        Ok(Emulator { address, dynamodb, ecs, lambda, serving, running, _lock: lock })
+    }
+}
+
+/// A running emulator. Dropping it leaves its processes running, as a crash would: call [`Emulator::shut_down`].
+#[derive(Debug)]
+pub struct Emulator {
+    address: SocketAddr,
+    dynamodb: DynamoDb,
+    ecs: Ecs,
+    lambda: Lambda,
+    serving: JoinHandle<()>,
+    running: Vec<JoinHandle<()>>,
+    /// Held for as long as the emulator runs: two with the same directory would destroy each other's work.
+    _lock: File,
+}
+
+impl Emulator {
+    /// Where the port listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What programs use as `AWS_ENDPOINT_URL`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Calls DynamoDB in this process: no fault disturbs the call.
+    ///
+    /// # Errors
+    ///
+    /// The body of the error that DynamoDB answers.
+    pub async fn dynamodb(&self, operation: &str, request: &Value) -> Result<Value, String> {
+        self.dynamodb.call(operation, Bytes::from(request.to_string())).await
+    }
+
+    /// Stops everything. The next emulator with the same directory resumes what is not finished.
+    pub async fn shut_down(self) {
+        // What drives the work first, so that nothing new begins. The port last: processes that end report that.
+        for part in self.running {
+            part.abort();
+        }
+        self.lambda.shut_down().await;
+        self.ecs.shut_down().await;
+        self.serving.abort();
+    }
+}
+
+/// The environment of every function and every container: how to reach this emulator, its mark and its clock, and what the resources
+/// say. Their own variables come after it.
+fn base_environment(resources: &Resources, place: &Place, url: &str) -> Vec<(String, String)> {
+    let aws = [
+        ("AWS_ENDPOINT_URL", url),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        (ACCESS_KEY, "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    let aws = aws.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let given = resources.environment.clone().into_iter();
+    given.chain(place.clock.variables()).chain(aws).chain([leftovers::mark(&place.data)]).collect()
+}
+
+/// The client with which events are delivered: direct, whatever proxy the environment names.
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
+}
+
+fn other(why: impl std::fmt::Display) -> StartError {
+    StartError::Other(why.to_string())
+}
+
+/// An emulator that was killed a moment ago may still be exiting.
+async fn lock(place: &Place) -> Result<File, StartError> {
+    let data = |why: String| StartError::Data { dir: place.data.clone(), why };
+    std::fs::create_dir_all(&place.data).map_err(|why| data(why.to_string()))?;
+    let file = File::create(place.data.join("lock")).map_err(|why| data(why.to_string()))?;
+    let deadline = Instant::now() + LEAVING;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => return Err(data("another local stack uses it".into())),
+            Err(std::fs::TryLockError::Error(why)) => return Err(data(why.to_string())),
+        }
+    }
+}

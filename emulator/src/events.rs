@@ -1,0 +1,152 @@
+//! EventBridge: events are matched against rules. What goes to a target is stored in the transaction of the change that the event
+//! reports, and kept on disk until the target has accepted it.
+//!
+//! Known differences from AWS:
+//!
+//! - There is one bus, `default`; no archives, connections, API destinations or pipes. Rules have no tags.
+//! - Targets are Lambda functions, which must exist when they become targets, and the stack's own queue, which feeds its reconciler in
+//!   batches. Permissions are not checked. `Input` and `InputPath` are supported; an `InputTransformer` is refused. Roles, retry
+//!   policies and dead-letter queues are kept and shown, but have no effect: an event that is not accepted is delivered again every 5
+//!   seconds, 20 times in total.
+//! - In event patterns, `$or`, and `anything-but` with anything other than values, are refused. Numbers are equal if their values are
+//!   equal, however they are written.
+//! - Schedules with `cron` are refused. An event that came due while the stack was not running is missed.
+//! - Events come in the order in which they happened, and a batch does not wait for more events.
+//! - The services that send events are ECS (tasks) and Lambda (durable executions).
+
+mod api;
+mod delivery;
+mod pattern;
+mod rules;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, params};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    db::Db,
+    faults::Faults,
+    identity::{ACCOUNT, REGION},
+    wire::AwsError,
+};
+
+pub use delivery::Queue;
+pub use rules::{Rule, RuleState, Target};
+
+use rules::Rules;
+
+/// The table. Times are milliseconds since 1970. Events that an older stack did not deliver had another format; the sweep finds what
+/// they were about.
+pub(crate) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS event_rules (
+    name TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event_deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    target TEXT NOT NULL,
+    deliver_at INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    body TEXT NOT NULL
+) STRICT;
+DROP TABLE IF EXISTS events;
+";
+
+/// The events of this machine. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Events(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Clock,
+    faults: Faults,
+    /// Always locked after the database, because events are matched in the transaction of the change that they report.
+    rules: RwLock<Rules>,
+    /// Notifies of events to deliver.
+    news: watch::Sender<()>,
+}
+
+impl Events {
+    /// The bus in a database that has [`SCHEMA`], with the stack's own rules and those on disk.
+    ///
+    /// # Errors
+    ///
+    /// A 500 when the rules cannot be read.
+    pub(crate) fn new(db: Db, clock: Clock, faults: Faults, declared: Vec<Rule>) -> Result<Self, AwsError> {
+        let rules = RwLock::new(db.transact(|tx| Rules::load(tx, declared))?);
+        Ok(Self(Arc::new(Inner { db, clock, faults, rules, news: watch::Sender::default() })))
+    }
+
+    /// Sends an event to the targets of matching rules, in the transaction of the change that it reports: both are committed, or
+    /// neither.
+    ///
+    /// # Errors
+    ///
+    /// What `SQLite` says is wrong.
+    pub(crate) fn put(
+        &self,
+        tx: &Transaction<'_>,
+        source: &str,
+        detail_type: &str,
+        resources: &[&str],
+        detail: &Value,
+    ) -> rusqlite::Result<()> {
+        let now = self.0.clock.now();
+        self.send(tx, &envelope(now, source, detail_type, resources, detail), now)
+    }
+
+    fn send(&self, tx: &Transaction<'_>, event: &Value, now: Timestamp) -> rusqlite::Result<()> {
+        let deliveries = self.rules().deliveries(event);
+        self.keep(tx, event, &deliveries, now)
+    }
+
+    /// Stores an event for each target until it has been delivered. Faults may lose, duplicate or delay it.
+    fn keep(
+        &self,
+        tx: &Transaction<'_>,
+        event: &Value,
+        deliveries: &[(String, String)],
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO event_deliveries (target, deliver_at, body) VALUES (?1, ?2, ?3)";
+        for at in self.0.faults.arrivals(event, now) {
+            for (target, body) in deliveries {
+                tx.prepare_cached(sql)?.execute(params![target, at.as_millisecond(), body])?;
+            }
+        }
+        if !deliveries.is_empty() {
+            self.0.news.send_replace(());
+        }
+        Ok(())
+    }
+
+    fn replace_rules(&self, next: Rules) {
+        *self.0.rules.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    fn rules(&self) -> RwLockReadGuard<'_, Rules> {
+        self.0.rules.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An event as EventBridge delivers it
+/// (<https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>).
+fn envelope(at: Timestamp, source: &str, detail_type: &str, resources: &[&str], detail: &Value) -> Value {
+    json!({
+        "version": "0",
+        "id": Uuid::new_v4(),
+        "detail-type": detail_type,
+        "source": source,
+        "account": ACCOUNT,
+        "time": Timestamp::from_second(at.as_second()).unwrap_or(at),
+        "region": REGION,
+        "resources": resources,
+        "detail": detail,
+    })
+}

@@ -1,0 +1,96 @@
+//! Lambda: functions as processes on the Runtime API, and durable executions.
+//!
+//! Known differences from AWS:
+//!
+//! - There is no isolation, no memory limit and no freezing: a warm process keeps running between invocations.
+//! - A function of the command line has one version, `1`, in addition to `$LATEST`, and both are the same program. The code of a
+//!   function that the API created is a command on this machine, named by the `ImageUri` `local:COMMAND`; `CodeSha256` and `CodeSize`
+//!   are invented, and roles, tags, layers, weights of aliases and everything about networks are ignored.
+//! - At most 16 processes run for one version of a function; further invocations wait, and are never throttled.
+//! - An asynchronous invoke has no dead-letter queue, no destination, and no maximum age.
+//! - Responses are not streamed, there are no extensions, no `SnapStart` and no tenants; nothing is traced.
+//! - Signatures and permissions are not checked.
+//! - No public source documents AWS's error for operation 3,001, for byte 100 MB + 1, or for a member that its model does not allow:
+//!   here it is an `InvalidParameterValueException`.
+//! - No public source documents whether AWS invokes a function again that suspended on a callback although a checkpoint had returned
+//!   the callback's result: here it is invoked again, since AWS's SDK for Rust does suspend in this case.
+//! - An execution whose start was recorded by an older version of this stack has no events from before, and is kept forever.
+//! - Page markers are positions; they do not expire.
+//! - A stack that is killed leaves its functions' processes behind; the next one with the same directory kills them first.
+//! - END and REPORT may come before the last lines of a function that printed while it returned its response.
+
+mod arn;
+mod bell;
+pub(crate) mod durable;
+mod functions;
+mod json;
+mod limits;
+mod queue;
+mod routes;
+mod runtime;
+mod schema;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use self::{bell::Bell, durable::Durable, functions::Functions, queue::Queue};
+use crate::{callers::Callers, clock::Clock, db::Db, events::Events, logs::Logs, wire::AwsError};
+
+pub use functions::{DurableConfig, Function, make::RETENTION_DAYS};
+pub(crate) use schema::SCHEMA;
+
+pub(crate) use durable::execution_of_callback;
+
+/// The Lambda service. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Lambda {
+    functions: Functions,
+    durable: Durable,
+    queue: Queue,
+    logs: Logs,
+}
+
+impl Lambda {
+    /// A service with these functions, those that the API created, and a database that has [`SCHEMA`]. All functions get `environment`,
+    /// which their own variables may override.
+    ///
+    /// # Errors
+    ///
+    /// The functions on disk cannot be read.
+    pub(crate) fn new(
+        db: Db,
+        clock: Clock,
+        logs: &Logs,
+        events: &Events,
+        callers: Callers,
+        environment: Vec<(String, String)>,
+        functions: Vec<Function>,
+    ) -> Result<Self, AwsError> {
+        let bell = Arc::new(Bell::new());
+        let functions = Functions::new(functions, environment, db.clone(), clock.clone(), logs, callers)?;
+        let queue = Queue::new(db.clone(), clock.clone(), functions.clone(), bell.clone());
+        let durable = Durable::new(db, clock, functions.clone(), events.clone(), bell);
+        Ok(Self { functions, durable, queue, logs: logs.clone() })
+    }
+
+    /// Refuses the name or ARN of a function that does not exist.
+    pub(crate) fn require(&self, function: &str) -> Result<(), AwsError> {
+        self.functions.qualified(function, None).map(drop)
+    }
+
+    /// Its HTTP API.
+    pub(crate) fn router(&self) -> Router {
+        routes::router(self.clone())
+    }
+
+    /// Drives the durable executions and the queue as long as it is polled, including those that an earlier process left behind.
+    pub(crate) async fn drive(&self) {
+        tokio::join!(self.durable.drive(), self.queue.drive());
+    }
+
+    /// Accepts no more work and ends the processes that have none. Invocations in flight are repeated after the next start.
+    pub(crate) async fn shut_down(&self) {
+        self.functions.shut_down().await;
+    }
+}

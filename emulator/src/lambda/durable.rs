@@ -1,0 +1,218 @@
+//! Durable executions: started by name, invoked until they have ended, changed by checkpoints, timers and callbacks.
+//!
+//! Every change is one transaction, together with its event in the history. An execution is *owed* an invocation from the moment it has
+//! something to do until an invocation that started afterwards has ended successfully. What is owed is on disk, so if a process dies in
+//! between, the invocation is made after the next start of the stack.
+
+mod callbacks;
+pub(crate) mod chained;
+pub(crate) mod checkpoint;
+mod ending;
+pub(crate) mod history;
+mod invocation;
+pub(crate) mod listing;
+pub(crate) mod operation;
+pub(crate) mod start;
+mod state;
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;
+mod update;
+mod wire;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rusqlite::Transaction;
+use serde_json::Value;
+
+use self::{
+    ending::End,
+    history::Event,
+    operation::Operation,
+    store::{Execution, ExecutionStatus},
+};
+use super::{arn, bell::Bell, functions::Functions};
+use crate::{
+    clock::Clock,
+    db::Db,
+    events::Events,
+    retry::{self, Backoff},
+    wire::AwsError,
+};
+
+/// The longest that the driver sleeps: if the clock is changed, or a wake-up is missed by mistake, the delay is no longer than this.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// The durable executions of this machine. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Durable(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Clock,
+    functions: Functions,
+    events: Events,
+    bell: Arc<Bell>,
+    /// Executions with an invocation in flight in this process: one at a time each.
+    active: Mutex<HashSet<String>>,
+}
+
+impl Durable {
+    pub(crate) fn new(db: Db, clock: Clock, functions: Functions, events: Events, bell: Arc<Bell>) -> Self {
+        Self(Arc::new(Inner { db, clock, functions, events, bell, active: Mutex::default() }))
+    }
+
+    /// `GetDurableExecution`.
+    pub(crate) fn get(&self, arn: &str) -> Result<Value, AwsError> {
+        arn::check_execution(arn)?;
+        let execution = self.0.db.transact(|tx| load(tx, arn))?;
+        Ok(wire::execution(&execution))
+    }
+
+    /// Waits until an execution has ended.
+    pub(crate) async fn ended(&self, arn: &str) -> Result<Execution, AwsError> {
+        let mut news = self.0.bell.ended.subscribe();
+        loop {
+            news.mark_unchanged();
+            let execution = self.0.db.transact(|tx| load(tx, arn))?;
+            if execution.status != ExecutionStatus::Running {
+                return Ok(execution);
+            }
+            if news.changed().await.is_err() {
+                return Err(AwsError::internal("the local stack is stopping"));
+            }
+        }
+    }
+
+    /// Makes the invocations that are owed, when they are owed, as long as it is polled.
+    pub(crate) async fn drive(&self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let changed = self.0.bell.durable.notified();
+            let mut moves = self.0.clock.moves();
+            let sleep = match self.0.db.transact(|tx| self.advance(tx)) {
+                Ok((owed, ended, next)) => {
+                    backoff.worked();
+                    for arn in owed {
+                        self.invoke_in_background(arn);
+                    }
+                    if ended {
+                        self.0.bell.ring();
+                    }
+                    next
+                }
+                Err(why) => {
+                    retry::complain("durable executions do not advance", &why.message);
+                    tokio::time::sleep(backoff.failed()).await;
+                    continue;
+                }
+            };
+            tokio::select! {
+                _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), changed) => {}
+                _ = moves.changed() => {}
+            }
+        }
+    }
+
+    /// Applies the changes that time alone causes. Returns which executions are owed an invocation, whether one ended, and how long
+    /// nothing else is due.
+    fn advance(&self, tx: &Transaction<'_>) -> Result<(Vec<String>, bool, Duration), AwsError> {
+        let now = self.0.clock.now();
+        let overdue = store::timed_out(tx, now)?;
+        for arn in &overdue {
+            self.end(tx, &mut load(tx, arn)?, End::TimedOut, now)?;
+        }
+        let due = store::due(tx, now)?;
+        let more = due.len() == store::DUE_AT_A_TIME;
+        for (arn, waiting) in due {
+            let mut execution = load(tx, &arn)?;
+            let Some(changed) = waiting.due_at(now) else { continue };
+            change(tx, &mut execution, &changed, Change::GoesOn, now)?;
+            owe(&mut execution, now);
+            store::save(tx, &execution)?;
+        }
+        store::forget(tx, now)?;
+        let next = if more { Some(now) } else { store::next_change(tx, now)? };
+        let sleep = next.map_or(LONGEST_SLEEP, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+        let owed = store::owed(tx, &self.active(), now)?;
+        Ok((owed, !overdue.is_empty(), sleep))
+    }
+
+    /// Sends an execution's status to EventBridge, in the transaction that records it
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-monitoring.html>).
+    fn tell(&self, tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<()> {
+        let detail = wire::status_change(execution);
+        self.0.events.put(tx, "aws.lambda", "Durable Execution Status Change", &[], &detail)
+    }
+
+    /// One invocation at a time: if one is in flight, the execution is examined again when it has ended.
+    fn invoke_in_background(&self, arn: String) {
+        if !self.active().insert(arn.clone()) {
+            return;
+        }
+        let durable = self.clone();
+        tokio::spawn(async move {
+            durable.invoke(&arn).await;
+            durable.active().remove(&arn);
+            durable.0.bell.ring();
+        });
+    }
+
+    fn active(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The ARN of the durable execution whose callback a path names.
+pub(crate) fn execution_of_callback(path: &str) -> Option<String> {
+    let (_, rest) = path.split_once("/durable-execution-callbacks/")?;
+    let id = rest.split('/').next()?.replace("%3D", "=").replace("%2F", "/").replace("%2B", "+");
+    wire::CallbackId::read(&id).map(|callback| callback.arn)
+}
+
+fn load(tx: &Transaction<'_>, arn: &str) -> Result<Execution, AwsError> {
+    store::load(tx, arn)?.ok_or_else(|| AwsError {
+        status: axum::http::StatusCode::NOT_FOUND,
+        code: "ResourceNotFoundException",
+        message: format!("Durable execution not found: {arn}"),
+    })
+}
+
+/// What a change means for an operation.
+#[derive(Debug, Clone, Copy)]
+enum Change<'a> {
+    Begins,
+    /// It begins, and passes this on.
+    BeginsWith(&'a str),
+    GoesOn,
+}
+
+/// Records an operation's next state and its event. The execution has to be saved afterwards.
+fn change(
+    tx: &Transaction<'_>,
+    execution: &mut Execution,
+    operation: &Operation,
+    what: Change<'_>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    store::put(tx, execution, operation, !matches!(what, Change::GoesOn))?;
+    let input = if let Change::BeginsWith(input) = what { Some(input) } else { None };
+    match Event::of(operation, now, input) {
+        Some(event) => history::append(tx, execution, Some(operation), event),
+        None => Ok(()),
+    }
+}
+
+/// Owes an execution an invocation now. If one is owed earlier, that does not change.
+fn owe(execution: &mut Execution, now: Timestamp) {
+    if execution.status == ExecutionStatus::Running {
+        execution.owed_at = Some(execution.owed_at.map_or(now, |at| at.min(now)));
+        execution.stirred = true;
+    }
+}

@@ -1,0 +1,32 @@
+//! An emulator of AWS on one machine: the protocols of Lambda with durable functions, ECS, DynamoDB, `EventBridge` and `CloudWatch` Logs, on
+//! one port. Functions and containers are processes. Programs use it unchanged, through `AWS_ENDPOINT_URL`.
+//!
+//! [`Prepared::open`] opens the data directory and the port; [`Prepared::start`] creates the [`Resources`] and starts everything.
+//!
+//! **Invariant**: nothing here knows what the emulator is used for. It imports none of the product's crates.
+
+mod callers;
+mod clock;
+mod db;
+mod dynamodb;
+mod ecs;
+mod emulator;
+mod events;
+mod faults;
+mod gateway;
+pub mod guard;
+mod identity;
+mod lambda;
+mod leftovers;
+mod logs;
+mod resources;
+mod retry;
+pub mod sockets;
+mod wire;
+
+pub use clock::{Clock, Immovable, movable};
+pub use emulator::{Emulator, Place, Prepared, StartError};
+pub use events::{Queue, Rule, RuleState, Target};
+pub use identity::{ACCOUNT, REGION};
+pub use lambda::{DurableConfig, Function, RETENTION_DAYS};
+pub use resources::{Resources, Table};

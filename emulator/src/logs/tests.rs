@@ -1,0 +1,189 @@
+//! The service as its callers see it.
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+struct Service {
+    logs: Logs,
+    _directory: TempDir,
+}
+
+impl Service {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::open(&directory.path().join("local.db"), &[SCHEMA]).unwrap();
+        Self { logs: Logs::new(db, Clock::default()), _directory: directory }
+    }
+
+    async fn ask(&self, operation: &str, request: Value) -> Result<Value, AwsError> {
+        self.logs.handle(operation, request.to_string().as_bytes()).await
+    }
+
+    /// Lines `from..to` of a stream, ten to a millisecond.
+    fn write(&self, stream: &str, from: i64, to: i64) {
+        let line = |n: i64| (Timestamp::from_millisecond(1_000 + n / 10).unwrap(), format!("line {n}"));
+        self.logs.append("g", stream, &(from..to).map(line).collect::<Vec<_>>()).unwrap();
+    }
+}
+
+fn messages(answer: &Value) -> Vec<&str> {
+    answer["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_stream_is_read_forward_and_a_follower_sees_what_is_new() {
+    let service = Service::new();
+    service.write("s", 0, 25);
+    let page = |token: Value| json!({ "logGroupName": "g", "logStreamName": "s", "startFromHead": true, "limit": 10, "nextToken": token });
+    let mut token = Value::Null;
+    let mut read = Vec::new();
+    loop {
+        let answer = service.ask("GetLogEvents", page(token.clone())).await.unwrap();
+        read.extend(messages(&answer).into_iter().map(str::to_owned));
+        let next = answer["nextForwardToken"].clone();
+        if next == token {
+            break;
+        }
+        token = next;
+    }
+    assert_eq!(read, (0..25).map(|n| format!("line {n}")).collect::<Vec<_>>());
+    service.write("s", 25, 27);
+    let answer = service.ask("GetLogEvents", page(token)).await.unwrap();
+    assert_eq!(messages(&answer), ["line 25", "line 26"]);
+}
+
+#[tokio::test]
+async fn a_stream_is_read_backward_from_its_end() {
+    let service = Service::new();
+    service.write("s", 0, 25);
+    let page = |token: Value| json!({ "logGroupName": "g", "logStreamName": "s", "limit": 10, "nextToken": token });
+    let newest = service.ask("GetLogEvents", page(Value::Null)).await.unwrap();
+    assert_eq!((messages(&newest)[0], messages(&newest)[9]), ("line 15", "line 24"));
+    let older = service.ask("GetLogEvents", page(newest["nextBackwardToken"].clone())).await.unwrap();
+    assert_eq!((messages(&older)[0], messages(&older)[9]), ("line 5", "line 14"));
+    let oldest = service.ask("GetLogEvents", page(older["nextBackwardToken"].clone())).await.unwrap();
+    assert_eq!(messages(&oldest).len(), 5);
+    let end = service.ask("GetLogEvents", page(oldest["nextBackwardToken"].clone())).await.unwrap();
+    assert!(messages(&end).is_empty());
+    assert_eq!(end["nextBackwardToken"], oldest["nextBackwardToken"]);
+    let back = service.ask("GetLogEvents", page(end["nextForwardToken"].clone())).await.unwrap();
+    assert_eq!(messages(&back)[0], "line 0");
+}
+
+#[tokio::test]
+async fn an_answer_is_bounded_in_bytes_and_in_time() {
+    let service = Service::new();
+    let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+    let lines: Vec<_> = (0..6).map(|ms| (at(ms), "x".repeat(250_000))).collect();
+    service.logs.append("g", "s", &lines).unwrap();
+    let all = json!({ "logGroupName": "g", "logStreamName": "s" });
+    assert_eq!(messages(&service.ask("GetLogEvents", all).await.unwrap()).len(), 4);
+    let some = json!({ "logGroupIdentifier": "g", "logStreamName": "s", "startTime": 1, "endTime": 3 });
+    assert_eq!(messages(&service.ask("GetLogEvents", some).await.unwrap()).len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_to_be_missing() {
+    let service = Service::new();
+    service.logs.append("g", "s", &[]).unwrap();
+    for (group, stream) in [("g", "other"), ("other", "s")] {
+        let request = json!({ "logGroupName": group, "logStreamName": stream });
+        assert_eq!(service.ask("GetLogEvents", request).await.unwrap_err().code, "ResourceNotFoundException");
+    }
+    let empty = service.ask("GetLogEvents", json!({ "logGroupName": "g", "logStreamName": "s" })).await.unwrap();
+    assert!(messages(&empty).is_empty());
+    assert_eq!(service.ask("PutQueryDefinition", json!({})).await.unwrap_err().code, "UnknownOperationException");
+    assert_eq!(service.logs.handle("GetLogEvents", b"{").await.unwrap_err().code, "SerializationException");
+}
+
+#[tokio::test]
+async fn streams_are_searched_together_page_by_page() {
+    let service = Service::new();
+    service.write("a/1", 0, 20);
+    service.write("a/2", 0, 20);
+    service.write("b/1", 0, 20);
+    let mut request = json!({
+        "logGroupName": "g", "logStreamNamePrefix": "a/", "filterPattern": "line", "limit": 7, "interleaved": true,
+    });
+    let mut seen = Vec::new();
+    loop {
+        let answer = service.ask("FilterLogEvents", request.clone()).await.unwrap();
+        seen.extend(answer["events"].as_array().unwrap().clone());
+        let Some(token) = answer.get("nextToken") else { break };
+        request["nextToken"] = token.clone();
+    }
+    assert_eq!(seen.len(), 40);
+    assert!(seen.is_sorted_by_key(|event| event["timestamp"].as_i64()));
+    let ids: std::collections::BTreeSet<_> = seen.iter().map(|event| event["eventId"].as_str()).collect();
+    assert_eq!(ids.len(), 40);
+
+    let one = json!({ "logGroupIdentifier": "g", "logStreamNames": ["b/1"], "filterPattern": "\"line 7\"" });
+    assert_eq!(messages(&service.ask("FilterLogEvents", one).await.unwrap()), ["line 7"]);
+    let unknown = json!({ "logGroupName": "g", "logStreamNames": ["c"] });
+    assert_eq!(service.ask("FilterLogEvents", unknown).await.unwrap_err().code, "ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn events_are_put_by_the_api() {
+    let service = Service::new();
+    let stream = json!({ "logGroupName": "/made/by-hand", "logStreamName": "s" });
+    assert_eq!(service.ask("CreateLogStream", stream.clone()).await.unwrap_err().code, "ResourceNotFoundException");
+    service.ask("CreateLogGroup", stream.clone()).await.unwrap();
+    service.ask("CreateLogStream", stream.clone()).await.unwrap();
+    let again = service.ask("CreateLogStream", stream.clone()).await.unwrap_err();
+    assert_eq!(again.code, "ResourceAlreadyExistsException");
+
+    let now = Clock::default().now().as_millisecond();
+    let hour = 3_600_000;
+    let mut put = stream.clone();
+    put["logEvents"] = [(now - 24 * 15 * hour, "old"), (now, "good"), (now + 3 * hour, "new")]
+        .map(|(at, message)| json!({ "timestamp": at, "message": message }))
+        .into_iter()
+        .collect();
+    let answer = service.ask("PutLogEvents", put.clone()).await.unwrap();
+    let rejected = json!({ "tooOldLogEventEndIndex": 1, "tooNewLogEventStartIndex": 2 });
+    assert_eq!(answer["rejectedLogEventsInfo"], rejected);
+    assert_eq!(messages(&service.ask("GetLogEvents", stream).await.unwrap()), ["good"]);
+    put["logEvents"].as_array_mut().unwrap().reverse();
+    assert_eq!(service.ask("PutLogEvents", put).await.unwrap_err().code, "InvalidParameterException");
+}
+
+#[tokio::test]
+async fn groups_and_streams_are_listed() {
+    let service = Service::new();
+    for n in 0..5 {
+        service.write(&format!("s{n}"), 100 - n * 10, 101);
+    }
+    service.logs.append("other", "x", &[]).unwrap();
+    let names = |answer: &Value| -> Vec<String> {
+        let streams = answer["logStreams"].as_array().unwrap().iter();
+        streams.map(|stream| stream["logStreamName"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut request = json!({ "logGroupName": "g", "orderBy": "LogStreamName", "descending": true, "limit": 3 });
+    let first = service.ask("DescribeLogStreams", request.clone()).await.unwrap();
+    assert_eq!(names(&first), ["s4", "s3", "s2"]);
+    assert_eq!(first["logStreams"][0]["lastEventTimestamp"], 1_010);
+    request["nextToken"] = first["nextToken"].clone();
+    let second = service.ask("DescribeLogStreams", request).await.unwrap();
+    assert_eq!((names(&second), second.get("nextToken")), (vec!["s1".into(), "s0".into()], None));
+
+    service.write("s2", 200, 201);
+    let newest = json!({ "logGroupName": "g", "orderBy": "LastEventTime", "descending": true, "limit": 1 });
+    assert_eq!(names(&service.ask("DescribeLogStreams", newest).await.unwrap()), ["s2"]);
+    let groups = service.ask("DescribeLogGroups", json!({ "logGroupNamePrefix": "o" })).await.unwrap();
+    assert_eq!(groups["logGroups"].as_array().unwrap().len(), 1);
+    assert_eq!(groups["logGroups"][0]["logGroupName"], "other");
+}
+
+#[tokio::test]
+async fn a_copy_ends_at_its_cutoff_with_all_that_was_read() {
+    let service = Service::new();
+    let writer = LogWriter::open(service.logs.clone(), "g", "s");
+    let (ours, mut theirs) = tokio::io::duplex(1024);
+    tokio::io::AsyncWriteExt::write_all(&mut theirs, b"one\nhalf").await.unwrap();
+    writer.copy(ours, async {}).await; // the other end stays open
+    let all = service.ask("GetLogEvents", json!({ "logGroupName": "g", "logStreamName": "s" })).await.unwrap();
+    assert_eq!(messages(&all), ["one", "half"]);
+}

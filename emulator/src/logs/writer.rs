@@ -1,0 +1,143 @@
+//! Copies what a process prints into a log stream, line by line.
+
+use jiff::Timestamp;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::watch,
+    task,
+};
+
+use super::{
+    Logs,
+    backlog::{Backlog, Line},
+    lines::Lines,
+};
+use crate::{retry, wire::AwsError};
+
+/// What is read at once: as much as a pipe holds. A line is written as soon as it is there; while a write goes on, the
+/// pipe fills and the next read takes all of it, so a job that prints a lot is written in large batches, waits when the
+/// disk is slower than it is, and never fills the memory.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Writes to one log stream. Clones write to the same.
+///
+/// While the database cannot be written, lines wait in memory, and the job that prints them does not wait for them. Of more
+/// than fit there the oldest are dropped, and a line in the log says how many.
+#[derive(Debug, Clone)]
+pub(crate) struct LogWriter {
+    logs: Logs,
+    group: String,
+    stream: String,
+    waiting: watch::Sender<Backlog>,
+}
+
+impl LogWriter {
+    /// A writer to that stream, which exists from now on, or as soon as the database can be written.
+    #[must_use]
+    pub(crate) fn open(logs: Logs, group: impl Into<String>, stream: impl Into<String>) -> Self {
+        let writer = Self { logs, group: group.into(), stream: stream.into(), waiting: watch::Sender::default() };
+        writer.write(Vec::new());
+        writer
+    }
+
+    /// Copies all of `from`, each line with the time at which it was read, until it ends, or until `cutoff`: a pipe stays
+    /// open as long as anybody holds it. It returns when all that was read has been written.
+    pub(crate) async fn copy(&self, mut from: impl AsyncRead + Unpin, cutoff: impl Future<Output = ()>) {
+        let mut cutoff = std::pin::pin!(cutoff);
+        let mut buffer = vec![0; READ_BYTES];
+        let mut lines = Lines::default();
+        let mut cut = false;
+        loop {
+            let read = tokio::select! {
+                biased;
+                // What is in the pipe by then is still read, once: an endless writer must not be followed.
+                () = &mut cutoff, if !cut => {
+                    cut = true;
+                    continue;
+                }
+                read = from.read(&mut buffer) => read,
+                () = std::future::ready(()), if cut => Ok(0),
+            };
+            let now = self.logs.clock.now();
+            match read {
+                Ok(0) => break,
+                Ok(count) => {
+                    let read = lines.feed(buffer.get(..count).unwrap_or_default());
+                    self.write_off_thread(now, read).await;
+                }
+                Err(why) => {
+                    tracing::warn!(stream = self.stream, %why, "the output of a process cannot be read");
+                    break;
+                }
+            }
+            if cut {
+                break;
+            }
+        }
+        self.write_off_thread(self.logs.clock.now(), lines.finish()).await;
+        // This cannot fail, because this writer holds the sender.
+        let _ = self.waiting.subscribe().wait_for(Backlog::is_empty).await;
+    }
+
+    /// Writes lines, or keeps them until they can be written.
+    pub(crate) fn write(&self, lines: Vec<Line>) {
+        if self.waiting.borrow().is_empty() {
+            match self.append(&lines) {
+                Ok(()) => return,
+                Err(why) => complain(&why),
+            }
+        }
+        let mut unattended = false;
+        self.waiting.send_modify(|waiting| {
+            waiting.push(lines);
+            unattended = !std::mem::replace(&mut waiting.attended, true);
+        });
+        if unattended {
+            task::spawn(self.clone().catch_up());
+        }
+    }
+
+    async fn write_off_thread(&self, at: Timestamp, lines: Vec<String>) {
+        if lines.is_empty() {
+            return;
+        }
+        let writer = self.clone();
+        let lines = lines.into_iter().map(|line| (at, line)).collect();
+        // SQLite blocks, so it runs on a separate thread.
+        if let Err(why) = task::spawn_blocking(move || writer.write(lines)).await {
+            tracing::error!(stream = self.stream, %why, "lines of a log are lost");
+        }
+    }
+
+    /// Writes what waits until nothing does.
+    async fn catch_up(self) {
+        loop {
+            let writer = self.clone();
+            retry::until_done(PROBLEM, move || {
+                let batch = writer.waiting.borrow().batch();
+                writer.append(&batch.lines)?;
+                writer.waiting.send_modify(|waiting| waiting.written(&batch));
+                Ok(())
+            })
+            .await;
+            let mut done = false;
+            self.waiting.send_modify(|waiting| {
+                done = waiting.is_written();
+                waiting.attended = !done;
+            });
+            if done {
+                return;
+            }
+        }
+    }
+
+    fn append(&self, lines: &[Line]) -> Result<(), AwsError> {
+        self.logs.append(&self.group, &self.stream, lines)
+    }
+}
+
+const PROBLEM: &str = "lines of a log are not written yet";
+
+fn complain(why: &AwsError) {
+    retry::complain(PROBLEM, &why.message);
+}

@@ -1,0 +1,52 @@
+//! What exists in an emulator from its start, as data.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::{
+    events::{Queue, Rule},
+    lambda::Function,
+};
+
+/// What exists from the start. What clients create later is kept in the data directory, next to it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Resources {
+    /// Environment variables of every function and every container, such as `PATH`. Nothing is inherited from the emulator's own
+    /// environment. The emulator adds its address, credentials and its clock.
+    pub environment: BTreeMap<String, String>,
+    /// The tables of DynamoDB. One that exists already gets the indexes that it lacks.
+    pub tables: Vec<Table>,
+    /// The rules of EventBridge.
+    pub rules: Vec<Rule>,
+    /// The queues that rules may have as targets.
+    pub queues: Vec<Queue>,
+    /// The functions. If two have the same name, the last one counts.
+    pub functions: Vec<Function>,
+    /// The name of ECS's one cluster; `default` if it is empty.
+    pub cluster: String,
+    /// Environment variables of every container, in addition to [`Resources::environment`].
+    pub task_environment: BTreeMap<String, String>,
+    /// The task definitions of ECS, each as a request of `RegisterTaskDefinition`. One that has not changed gets no new revision.
+    pub task_definitions: Vec<Value>,
+    /// The families of task definitions that ECS has no capacity for, each with a reason.
+    pub without_capacity: BTreeMap<String, String>,
+    /// Receives the request of every `PutItem` that succeeded. If the channel is full, the request is skipped.
+    #[serde(skip)]
+    pub put_items: Option<mpsc::Sender<Bytes>>,
+}
+
+/// A table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Table {
+    /// The request of `CreateTable`.
+    pub create: Value,
+    /// The attribute with the time at which an item expires, if items do.
+    #[serde(default)]
+    pub expires_at: Option<String>,
+}
