@@ -21,7 +21,7 @@ run: ## Start everything on this machine
 	cargo run
 
 .PHONY: test
-test: format words lint docs deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
+test: format words lint docs book deny rust contract openapi-lint client-test browser-test generators-test fuzz-api template-test ## Run everything that has to pass
 
 .PHONY: format
 format: ## Check the formatting
@@ -41,13 +41,25 @@ lint: ## Run clippy; a warning fails
 docs: ## Build the documentation; a warning fails
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 
+BOOK := target/venv-book
+
+.PHONY: book
+book: $(BOOK)/.made ## Build the documentation as a book, and check all links in the documents
+	$(BOOK)/bin/mdbook build
+	$(BOOK)/bin/python tests/book/links.py
+
+$(BOOK)/.made: tests/book/requirements.txt
+	python3 -m venv $(BOOK)
+	$(BOOK)/bin/pip install --quiet --requirement $<
+	touch $@
+
 .PHONY: deny
 deny: ## Check licences and sources of dependencies
 	command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
 	cargo deny --log-level error check bans licenses sources
 
 .PHONY: rust
-rust: $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Run the Rust tests, including end to end
+rust: $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq ## Run the Rust tests, including end to end
 	cargo build --workspace --bins
 	$(CARGO_TEST) --workspace
 	cargo test --quiet --workspace --doc
@@ -125,10 +137,15 @@ $(FUZZ)/.made: tests/fuzz/requirements.txt
 	$(FUZZ)/bin/pip install --quiet --requirement $<
 	touch $@
 
+# What examples/node uses.
+.PHONY: client-built
+client-built: $(CLIENT)/node_modules/.made
+	cd $(CLIENT) && npm run --silent build
+
 .PHONY: client-tests-built
-client-tests-built: $(CLIENT)/node_modules/.made
+client-tests-built: client-built
 	cargo build --quiet
-	cd $(CLIENT) && npm run --silent build && npm run --silent build-tests
+	cd $(CLIENT) && npm run --silent build-tests
 
 $(CLIENT)/node_modules/.made: $(CLIENT)/package-lock.json
 	cd $(CLIENT) && npm ci --silent
@@ -145,6 +162,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 /usr/bin/valgrind:
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends valgrind
+
+# What examples/shell uses.
+/usr/bin/jq:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends jq
 
 /usr/bin/chromium:
 	$(SUDO) apt-get update --quiet --quiet
@@ -181,7 +203,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 
 # Slow: both prerequisites compile everything for release. What `make test` explores is not explored again.
 .PHONY: ship-test
-ship-test: sam-build image-test $(VENV)/.made /usr/share/doc/libfaketime /usr/bin/valgrind ## Build what is deployed, and run it
+ship-test: sam-build image-test $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq ## Build what is deployed, and run it
 	cargo build --workspace --bins
 	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e -- --skip soak:: --skip sweep:: --skip year::
 

@@ -6,6 +6,9 @@ cd "$(dirname "$0")/.."
 
 # A Perl regular expression, and what to write instead.
 words=(
+    '\bdeeds?\b'                                'activity'
+    '\battendants?\b'                           'reconciler'
+    '\bverdicts?\b'                             'outcome'
     '\b(look-?rounds?)\b'                       'sweep'
     '\bsomebod(y|ies)\b'                        'the caller, the owner, another process: name who it is'
     "\b(of one's own|of ours|of theirs)\b"      'custom, its own, the API'\''s: name what it belongs to'

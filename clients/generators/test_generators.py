@@ -1,4 +1,4 @@
-"""Generates clients from openapi.yaml with the commands of the README, and runs an execution with each of them.
+"""Generates clients from openapi.yaml with the commands of docs/clients.md, and runs an execution with each of them.
 
 A warning from a generator, a compiler or a type checker fails the test.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-# The README's commands run here, beside a copy of the document.
+# The page's commands run here, beside a copy of the document.
 OUT = ROOT / "target/generators"
 LONGHAUL = os.environ.get("LONGHAUL_BIN", ROOT / "target/debug/longhaul")
 
@@ -57,8 +57,8 @@ def setUpModule():
 
 
 def commands():
-    """The README's commands that generate a client."""
-    section = (ROOT / "README.md").read_text().split("### In other languages\n")[1]
+    """The page's commands that generate a client."""
+    section = (ROOT / "docs/clients.md").read_text().split("## In other languages\n")[1]
     console = section.split("```console\n")[1].split("```")[0].replace("\\\n", " ")
     return [shlex.split(line.removeprefix("$ ")) for line in console.splitlines()]
 
@@ -77,7 +77,7 @@ class Generators(unittest.TestCase):
         self.assertEqual([line for line in lines if re.search(r"\bwarn", line, re.IGNORECASE)], [], done.stdout)
 
     def generate(self, output):
-        """Runs the README's command for this output, and returns the output's path."""
+        """Runs the page's command for this output, and returns the output's path."""
         generated = OUT / output
         if generated.is_dir():
             shutil.rmtree(generated)
@@ -87,7 +87,7 @@ class Generators(unittest.TestCase):
         self.assertTrue(generated.exists(), command)
         return generated
 
-    def test_every_command_of_the_readme_is_tested(self):
+    def test_every_command_of_the_page_is_tested(self):
         outputs = [next(word for word in command if word in OUTPUTS) for command in commands()]
         self.assertEqual(sorted(outputs), sorted(OUTPUTS))
 

@@ -91,6 +91,13 @@ def services_of(path):
 
 
 @functools.cache
+def fields(folder):
+    """The fields of a crate's structs, as `{struct: {field: type}}`."""
+    structs = (it for path in files(folder) for it in re.finditer(r"\bstruct (\w+)[^;{(]*\{([^}]*)\}", source(path)))
+    return {struct[1]: dict(re.findall(r"(\w+):\s*(\w+)", struct[2])) for struct in structs}
+
+
+@functools.cache
 def aws_calls():
     """The calls of each method of the crates that call AWS, as `{(type, method): {"service:Operation"}}`."""
     direct, edges = {}, {}
@@ -101,6 +108,9 @@ def aws_calls():
         assert not operations or len(services) == 1, f"{function.file} has clients of {services}"
         direct[key] = {action(service, operation) for operation in operations for service in services}
         edges[key] = {(function.owner, name) for name in re.findall(r"\bself\s*\.\s*(\w+)\s*\(", function.body)}
+        types = fields("aws").get(function.owner, {})
+        for field, name in re.findall(r"\bself\s*\.\s*(\w+)\s*\.\s*(\w+)\s*\(", function.body):
+            edges[key].add((types.get(field), name))
     calls = {}
     for key in direct:
         reached, pending = set(), [key]
@@ -155,7 +165,7 @@ def calls_from(folder, root):
         if current in reached:
             continue
         reached.add(current)
-        methods = set(re.findall(r"\b(?:self|world)\s*\.\s*(\w+)\s*\(", current.body))
+        methods = set(re.findall(r"\b(?:self|activities)\s*\.\s*(\w+)\s*\(", current.body))
         plain = set(re.findall(r"(?<![.\w])(?:\w+::)*(\w+)\s*\(", current.body))
         pending += [it for it in every if it.name in (methods if it.owner else plain)]
     return set().union(*(calls_in(function, holders) for function in reached))

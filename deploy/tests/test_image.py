@@ -116,8 +116,8 @@ class Images(unittest.TestCase):
         self.build("python-replacement", replacement, base)
         self.build(
             "example",
-            ROOT / "examples/python/Dockerfile",
-            ROOT / "examples",
+            ROOT / "examples/container/Dockerfile",
+            ROOT / "examples/container",
             "--build-arg=WORKER=localhost/worker",
             "--build-context=docker.io/library/python:3.13-slim=container-image://localhost/python-replacement",
         )

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_without_its_value() {
+    fn an_invalid_variable_is_refused_without_showing_its_value() {
         for (text, why) in [
             ("NONE", "`NONE` is not set in this shell"),
             ("1A=secret", "a name has letters"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_a_variable_a_line() {
+    fn a_file_has_one_variable_on_each_line() {
         let text = "# comment\n\nA=1\n  B=\"x y\"  \nTOKEN\n";
         let found: Vec<_> = lines(Path::new("f.env"), text);
         let variable = |text: &str| Variable::from(text.to_owned());

@@ -1,11 +1,6 @@
 //! `cargo run`: Longhaul on one machine. Each function and each task is a separate process of this same program.
 
-use std::{
-    error::Error,
-    future::Future,
-    os::unix::process::CommandExt as _,
-    process::{Command, ExitCode},
-};
+use std::{future::Future, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dev::{Stack, options::Options};
@@ -45,28 +40,17 @@ enum FunctionName {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.part {
-        None => match on_its_clock(&cli.options) {
-            Ok(()) => on(tokio::runtime::Builder::new_multi_thread(), serve(cli.options)),
-            Err(why) => failed(&*why),
-        },
+        None => {
+            if cli.options.movable_clock
+                && let Err(why) = emulator::with_movable_clock(&cli.options.data)
+            {
+                return failed(&why);
+            }
+            on(tokio::runtime::Builder::new_multi_thread(), serve(cli.options))
+        }
         Some(Part::Function { name }) => on(tokio::runtime::Builder::new_current_thread(), function(name)),
         Some(Part::Worker(args)) => on(tokio::runtime::Builder::new_current_thread(), worker(args)),
     }
-}
-
-/// Executes this program again with a movable clock, if that is requested and it does not have one yet.
-fn on_its_clock(options: &Options) -> Result<(), Box<dyn Error>> {
-    if options.movable_clock
-        && let Some(variables) = emulator::movable(&options.data)?
-    {
-        // `exec` returns only if it has failed.
-        return Err(Command::new(std::env::current_exe()?)
-            .args(std::env::args_os().skip(1))
-            .envs(variables)
-            .exec()
-            .into());
-    }
-    Ok(())
 }
 
 fn on(mut runtime: tokio::runtime::Builder, part: impl Future<Output = ExitCode>) -> ExitCode {

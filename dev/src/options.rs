@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_may_be_a_port_or_begin_with_a_name() {
+    fn an_address_may_be_a_port_or_have_a_host_name() {
         for (text, address) in [
             ("8090", "127.0.0.1:8090"),
             ("0", "127.0.0.1:0"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_may_hold_what_its_name_may_not() {
+    fn a_command_may_contain_characters_that_are_invalid_in_a_name() {
         let named: Named = "count=wc -w --total=only".parse().unwrap();
         assert_eq!((named.name.as_str(), named.command.as_str()), ("count", "wc -w --total=only"));
         for wrong in ["count", "=x", "a b=x", "a=", "a/b=x"] {

@@ -169,7 +169,7 @@ mod tests {
     const ENDED: (&str, &str, &str) = ("2026-01-01T10:00:03.6Z", "ended", "FAILED");
 
     #[test]
-    fn each_thing_that_happens_is_told_once() {
+    fn each_progress_event_is_printed_once() {
         let mut teller = Teller::new("2026-01-01T09:00:00Z".parse().unwrap());
         assert_eq!(teller.lines(&put(1, &[CREATED], None)), ["10:00:00Z  e1  words  accepted (sync)"]);
         let started = put(3, &[CREATED, STARTED], None);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_before_the_start_is_no_news() {
+    fn progress_from_before_the_start_is_not_printed_again() {
         let mut teller = Teller::new("2026-01-01T10:00:02Z".parse().unwrap());
         let ended = put(4, &[CREATED, STARTED, ENDED], Some(("signal", "killed by signal 9")));
         assert_eq!(teller.lines(&ended), ["10:00:03Z  e1  words  FAILED after 2.5 s: killed by signal 9 (signal)"]);

@@ -110,7 +110,7 @@ pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Function
 }
 
 /// The queue of the reconciler's events.
-pub(crate) fn notices() -> Queue {
+pub(crate) fn event_queue() -> Queue {
     Queue { arn: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:longhaul-notices"), function: RECONCILER.to_owned() }
 }
 
@@ -140,10 +140,13 @@ pub(crate) fn rules() -> Vec<Rule> {
         },
     });
     vec![
-        Rule { event_pattern: Some(task_stopped.to_string()), ..rule("task-stopped", to("notices", notices().arn)) },
+        Rule {
+            event_pattern: Some(task_stopped.to_string()),
+            ..rule("task-stopped", to("notices", event_queue().arn))
+        },
         Rule {
             event_pattern: Some(workflow_ended.to_string()),
-            ..rule("workflow-ended", to("notices", notices().arn))
+            ..rule("workflow-ended", to("notices", event_queue().arn))
         },
         Rule {
             schedule_expression: Some("rate(1 minute)".to_owned()),

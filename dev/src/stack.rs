@@ -106,7 +106,7 @@ impl Stack {
             environment: setup::environment(),
             tables: vec![table::table()],
             rules: setup::rules(),
-            queues: vec![setup::notices()],
+            queues: vec![setup::event_queue()],
             functions: setup::functions(&this, &catalog, &options.functions),
             cluster: setup::CLUSTER.to_owned(),
             task_environment: setup::task_environment(variables),

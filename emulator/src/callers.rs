@@ -1,4 +1,4 @@
-//! Identifies callers: each process that the stack starts has its own access key, which the signature of its calls contains.
+//! Identifies callers: each process that the emulator starts has its own access key, which the signature of its calls contains.
 //!
 //! On AWS, each function and each task has its own credentials too. Here, a key is `NAME.ID`: the function's name and its instance, or
 //! `task` and the task's id. The key of event deliveries is `events`. Other clients choose their own keys, which grant and deny nothing.
@@ -56,7 +56,7 @@ pub(crate) fn key_of_request(headers: &HeaderMap) -> Option<&str> {
     credential.split_once('/').map(|(key, _)| key)
 }
 
-/// The `Authorization` header of the stack's own calls. It has no signature, since nothing here checks signatures.
+/// The `Authorization` header of the emulator's own calls. It has no signature, since nothing here checks signatures.
 pub(crate) fn signature(key: &str) -> String {
     let scope = format!("20260101/{REGION}/lambda/aws4_request");
     format!("AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders=host, Signature=0")
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_says_who_calls() {
+    fn the_caller_is_read_from_the_signature() {
         let mut headers = HeaderMap::new();
         assert_eq!(key_of_request(&headers), None);
         let signature =

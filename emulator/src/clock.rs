@@ -1,16 +1,19 @@
-//! The clock of the local stack: the machine's wall clock. With `--movable-clock`, the stack can move it forward.
+//! The clock of the emulator: the machine's wall clock. With `--movable-clock`, the emulator can move it forward.
 //!
 //! Functions, tasks, the API and the services all read the wall clock, and must agree on it; otherwise a deadline could have passed for
-//! one and not for another. So the stack does not move this type, but the clock that they all read: with `--movable-clock`, the stack
+//! one and not for another. So the emulator does not move this type, but the clock that they all read: with `--movable-clock`, the emulator
 //! and every process that it starts run under libfaketime (<https://github.com/wolfcw/libfaketime>), which adds an offset from a file to
 //! the wall clock. No program notices, not even the commands of jobs. The file is in the data directory, so that time does not go back
-//! when the stack is started again.
+//! when the emulator is started again.
 //!
 //! Monotonic clocks do not change: a timeout of two seconds takes two seconds, whatever the date. Statically linked programs are not
 //! affected. In Python from 3.11 on, `time.sleep` fails under libfaketime up to 0.9.10
 //! (<https://github.com/wolfcw/libfaketime/issues/426>); `threading.Event().wait` does not.
 
-use std::{collections::BTreeMap, fs, io, path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, fs, io, os::unix::process::CommandExt as _, path::Path, process::Stdio, sync::Arc,
+    time::Duration,
+};
 
 use jiff::{Timestamp, Unit};
 use tokio::{process::Command, sync::watch, time::timeout};
@@ -44,8 +47,8 @@ const LIBRARIES: [&str; 3] = [
 /// Why the clock cannot be moved forward.
 #[derive(Debug, thiserror::Error)]
 pub enum Immovable {
-    /// The stack was started without `--movable-clock`.
-    #[error("the clock of this stack cannot be moved; start it with --movable-clock")]
+    /// The emulator was started without `--movable-clock`.
+    #[error("the clock cannot be moved; start with --movable-clock")]
     NotAsked,
     /// The library is not installed.
     #[error("a movable clock needs libfaketime: apt-get install libfaketime")]
@@ -56,7 +59,7 @@ pub enum Immovable {
 }
 
 impl Clock {
-    /// This process's clock, which can be moved if the process was started with the variables of [`movable`].
+    /// This process's clock, which can be moved if the process was started by [`with_movable_clock`].
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the only variables that the emulator reads from its environment")]
     pub fn of_process() -> Self {
@@ -102,15 +105,22 @@ impl Clock {
     }
 }
 
-/// The environment variables with which a program has a movable clock; `None` if this process already has one.
+/// Executes this program again with a movable clock, whose file is in the directory `data`. Returns if it has one already.
 ///
 /// # Errors
 ///
 /// [`Immovable`], in words.
-pub fn movable(data: &Path) -> Result<Option<Vec<(&'static str, String)>>, Immovable> {
+pub fn with_movable_clock(data: &Path) -> Result<(), Immovable> {
     if Clock::of_process().is_movable() {
-        return Ok(None);
+        return Ok(());
     }
+    let mut again = std::process::Command::new(std::env::current_exe()?);
+    // `exec` returns only if it has failed.
+    Err(again.args(std::env::args_os().skip(1)).envs(movable(data)?).exec().into())
+}
+
+/// The environment variables with which a program has a movable clock.
+fn movable(data: &Path) -> Result<Vec<(&'static str, String)>, Immovable> {
     let here = LIBRARIES.map(|path| path.replace("{arch}", std::env::consts::ARCH));
     let library = here.into_iter().find(|path| Path::new(path).exists()).ok_or(Immovable::NoLibrary)?;
     fs::create_dir_all(data)?;
@@ -119,7 +129,7 @@ pub fn movable(data: &Path) -> Result<Option<Vec<(&'static str, String)>>, Immov
         write(&file, 0.0)?;
     }
     let on = || "1".to_owned();
-    Ok(Some(vec![
+    Ok(vec![
         (PRELOAD, library),
         (SHIFT_FILE, file.display().to_string()),
         // Read the file each time, do not change monotonic clocks and the times of files, and leave nothing in /dev/shm.
@@ -127,7 +137,7 @@ pub fn movable(data: &Path) -> Result<Option<Vec<(&'static str, String)>>, Immov
         ("FAKETIME_DONT_FAKE_MONOTONIC", on()),
         ("NO_FAKE_STAT", on()),
         ("FAKETIME_DISABLE_SHM", on()),
-    ]))
+    ])
 }
 
 /// Warns if this clock breaks Python's sleep, which a job would otherwise notice only while it runs. For a process with a movable clock.

@@ -1,4 +1,4 @@
-//! The local stack's own state, on disk: one `SQLite` file for Lambda, ECS and logs.
+//! The emulator's own state, on disk: one `SQLite` file for Lambda, ECS and logs.
 //!
 //! **Invariant**: a response is sent only after what it says is committed. A killed process loses nothing. A machine that loses power
 //! may lose the last moments (`synchronous = NORMAL`), which is acceptable on a development machine.

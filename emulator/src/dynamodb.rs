@@ -1,20 +1,42 @@
 //! DynamoDB: `dynoxide`, embedded. Its own server is not used, because it would answer every web page (it allows every origin).
 //!
-//! Known differences from AWS: those of the crate, and the wording of errors for requests that cannot be parsed.
+//! Known differences from AWS are listed in `FACTS`.
 
 use std::{fmt, path::Path, time::Duration};
 
 use axum::{
     body::Bytes,
-    http::{HeaderName, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    extract::Request,
+    http::{StatusCode, header},
+    response::IntoResponse as _,
 };
 use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::task::JoinError;
+use tokio::{sync::mpsc, task::JoinError};
 
-use crate::{clock::Clock, db, resources::Table, wire::AwsError};
+use crate::{
+    clock::Clock,
+    db,
+    resources::Table,
+    service::{self, Answer, Facts, Service},
+    wire::AwsError,
+};
+
+/// What the gateway and the faults know of it.
+pub(crate) static FACTS: Facts = Facts {
+    name: "dynamodb",
+    title: "DynamoDB",
+    targets: &["DynamoDB_20120810", "DynamoDBStreams_20120810"],
+    operations: OPERATIONS,
+    throttling: (StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+    failure: "InternalServerError",
+    content_type: "application/x-amz-json-1.0",
+    differences: &[
+        "The differences of the crate `dynoxide-rs`, which stores the tables.",
+        "The wording of errors for requests that cannot be parsed.",
+    ],
+};
 
 /// How often expired items are deleted. AWS deletes them within days; nothing may rely on either.
 const TTL_SWEEP: Duration = Duration::from_mins(1);
@@ -23,7 +45,11 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The service. Clones share it.
 #[derive(Clone)]
-pub(crate) struct DynamoDb(Database);
+pub(crate) struct DynamoDb {
+    database: Database,
+    /// Receives the request of every `PutItem` that succeeded.
+    put_items: Option<mpsc::Sender<Bytes>>,
+}
 
 impl fmt::Debug for DynamoDb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,28 +64,33 @@ impl DynamoDb {
             db::check(&rusqlite::Connection::open(file)?)?;
         }
         let file = file.to_str().ok_or("the data directory's name is not UTF-8")?;
-        Ok(Self(Database::new(file)?))
+        Ok(Self { database: Database::new(file)?, put_items: None })
+    }
+
+    /// The same service, which reports every `PutItem` that succeeded to this listener, if there is one.
+    pub(crate) fn with_listener(self, put_items: Option<mpsc::Sender<Bytes>>) -> Self {
+        Self { put_items, ..self }
     }
 
     /// Creates a table. If it exists already, this adds the indexes that it lacks.
     pub(crate) fn ensure_table(&self, table: &Table) -> Result<(), Error> {
         let name = table.create.get("TableName").and_then(Value::as_str).ok_or("a table has no TableName")?;
-        if self.0.list_tables(from(json!({}))?)?.table_names.iter().any(|existing| existing == name) {
+        if self.database.list_tables(from(json!({}))?)?.table_names.iter().any(|existing| existing == name) {
             return self.add_indexes(name, &table.create);
         }
-        self.0.create_table(from(table.create.clone())?)?;
+        self.database.create_table(from(table.create.clone())?)?;
         if let Some(attribute) = &table.expires_at {
             let ttl = json!({
                 "TableName": name,
                 "TimeToLiveSpecification": { "AttributeName": attribute, "Enabled": true },
             });
-            self.0.update_time_to_live(from(ttl)?)?;
+            self.database.update_time_to_live(from(ttl)?)?;
         }
         Ok(())
     }
 
     fn add_indexes(&self, table: &str, wanted: &Value) -> Result<(), Error> {
-        let is = self.0.describe_table(from(json!({ "TableName": table }))?)?;
+        let is = self.database.describe_table(from(json!({ "TableName": table }))?)?;
         let is = serde_json::to_value(is)?;
         let indexes = |of: Option<&Value>| of.and_then(Value::as_array).cloned().unwrap_or_default();
         let existing = indexes(is.pointer("/Table/GlobalSecondaryIndexes"));
@@ -72,21 +103,9 @@ impl DynamoDb {
                 "AttributeDefinitions": wanted.get("AttributeDefinitions"),
                 "GlobalSecondaryIndexUpdates": [{ "Create": index }],
             });
-            self.0.update_table(from(update)?)?;
+            self.database.update_table(from(update)?)?;
         }
         Ok(())
-    }
-
-    /// Answers a call by the operation's name, which follows the service's in `x-amz-target`. Changes are on disk before the response.
-    pub(crate) async fn answer(&self, operation: String, body: Bytes) -> Response {
-        match self.run(operation, body).await {
-            Ok(Ok(answer)) => (StatusCode::OK, [CONTENT_TYPE], answer).into_response(),
-            Ok(Err(why)) => {
-                let status = StatusCode::from_u16(why.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
-                (status, [CONTENT_TYPE], why.to_json()).into_response()
-            }
-            Err(why) => AwsError::internal(format!("DynamoDB failed: {why}")).into_response(),
-        }
     }
 
     /// Answers a call of this process.
@@ -97,7 +116,7 @@ impl DynamoDb {
     }
 
     async fn run(&self, operation: String, body: Bytes) -> Result<dynoxide::Result<Vec<u8>>, JoinError> {
-        let database = self.0.clone();
+        let database = self.database.clone();
         tokio::task::spawn_blocking(move || dispatch(&database, &operation, &body)).await
     }
 
@@ -109,7 +128,7 @@ impl DynamoDb {
                 () = tokio::time::sleep(TTL_SWEEP) => {}
                 _ = moves.changed() => {}
             }
-            let database = self.0.clone();
+            let database = self.database.clone();
             match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(why)) => tracing::warn!(%why, "expired items were not deleted"),
@@ -119,7 +138,37 @@ impl DynamoDb {
     }
 }
 
-const CONTENT_TYPE: (HeaderName, &str) = (header::CONTENT_TYPE, "application/x-amz-json-1.0");
+impl Service for DynamoDb {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    /// Changes are on disk before the response.
+    fn answer<'a>(&'a self, operation: &'a str, request: Request) -> Answer<'a> {
+        Box::pin(async move {
+            let body = match service::body(request).await {
+                Ok(body) => body,
+                Err(refused) => return refused,
+            };
+            let listener = self.put_items.as_ref().filter(|_| operation == "PutItem").zip(Some(body.clone()));
+            let content_type = [(header::CONTENT_TYPE, FACTS.content_type)];
+            match self.run(operation.to_owned(), body).await {
+                Ok(Ok(answer)) => {
+                    if let Some((listener, put)) = listener {
+                        // A listener that is slow must neither block the emulator nor fill its memory.
+                        let _ = listener.try_send(put);
+                    }
+                    (StatusCode::OK, content_type, answer).into_response()
+                }
+                Ok(Err(why)) => {
+                    let status = StatusCode::from_u16(why.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
+                    (status, content_type, why.to_json()).into_response()
+                }
+                Err(why) => AwsError::internal(format!("DynamoDB failed: {why}")).into_response(),
+            }
+        })
+    }
+}
 
 /// The operations of DynamoDB that the table engine supports, by their names in the service.
 macro_rules! operations {

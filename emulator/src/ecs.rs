@@ -1,21 +1,6 @@
 //! ECS: one cluster whose tasks are processes of this machine.
 //!
-//! Known differences from AWS:
-//!
-//! - `image` is ignored: a container is its `entryPoint` and `command`, run here, in the stack's own working directory and network,
-//!   as the stack's own user. What an image would add (its entry point, files, variables) is missing.
-//! - A container has no process namespace. When its first process has ended, the rest of its group is killed, and every
-//!   process with its variable `_EMULATOR_CONTAINER`. Only a process that left the group and emptied its environment survives; its
-//!   output is read for a few more seconds. Without `/proc`, only the group is found.
-//! - All containers of a task start at once: `dependsOn`, `healthCheck`, `secrets`, `environmentFiles`, `volumes`,
-//!   `restartPolicy`, CPU and memory limits and networking are kept and shown, but have no effect. Capacity is unlimited:
-//!   `failures` of `RunTask` is empty unless a fault says otherwise, or the resources of the emulator say that there is no capacity for the task definition.
-//! - The states `ACTIVATING`, `DEACTIVATING` and `STOPPING` are skipped. Every change is visible at once, while ECS is eventually
-//!   consistent.
-//! - `stopTimeout` may be shorter than Fargate's 2 seconds, and longer than its 120.
-//! - Logs go to CloudWatch with the `awslogs` driver or nowhere; its multi-line options are not supported.
-//! - There are no services, container instances, task sets, attributes or tagging calls, and no rate limits.
-//! - When the stack ends, its tasks end. They are then `STOPPED` with `InfrastructureHealth`, as after the loss of a host.
+//! Known differences from AWS are listed in `FACTS`.
 
 mod arn;
 mod container;
@@ -36,7 +21,7 @@ mod view;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use axum::http::StatusCode;
+use axum::{extract::Request, http::StatusCode};
 use jiff::Timestamp;
 use rusqlite::Transaction;
 use serde_json::{Value, json};
@@ -48,6 +33,7 @@ use crate::{
     db::Db,
     events::Events,
     logs::Logs,
+    service::{self, Answer, Facts, Service},
     wire::{self, AwsError},
 };
 
@@ -59,7 +45,35 @@ use request::DescribeClusters;
 use running::{Order, Running};
 use task::{Event, Task};
 
-/// How long tasks may take to end when the stack ends, before they are killed, and to write their output.
+/// What the gateway and the faults know of it.
+pub(crate) static FACTS: Facts = Facts {
+    name: "ecs",
+    title: "ECS",
+    targets: &["AmazonEC2ContainerServiceV20141113"],
+    operations: OPERATIONS,
+    throttling: (StatusCode::BAD_REQUEST, "ThrottlingException"),
+    failure: "ServerException",
+    content_type: "application/x-amz-json-1.1",
+    differences: &[
+        "`image` is ignored: a container is its `entryPoint` and `command`, run here, in the emulator's own working directory and \
+         network, as the emulator's own user. What an image would add (its entry point, files, variables) is missing.",
+        "A container has no process namespace. When its first process has ended, the rest of its group is killed, and every \
+         process with its variable `_EMULATOR_CONTAINER`. Only a process that left the group and emptied its environment \
+         survives; its output is read for a few more seconds. Without `/proc`, only the group is found.",
+        "All containers of a task start at once: `dependsOn`, `healthCheck`, `secrets`, `environmentFiles`, `volumes`, \
+         `restartPolicy`, CPU and memory limits and networking are kept and shown, but have no effect. Capacity is unlimited: \
+         `failures` of `RunTask` is empty unless a fault says otherwise, or the resources of the emulator say that there is no \
+         capacity for the task definition.",
+        "The states `ACTIVATING`, `DEACTIVATING` and `STOPPING` are skipped. Every change is visible at once, while ECS is \
+         eventually consistent.",
+        "`stopTimeout` may be shorter than Fargate's 2 seconds, and longer than its 120.",
+        "Logs go to CloudWatch with the `awslogs` driver or nowhere; its multi-line options are not supported.",
+        "There are no services, container instances, task sets, attributes or tagging calls, and no rate limits.",
+        "When the emulator ends, its tasks end. They are then `STOPPED` with `InfrastructureHealth`, as after the loss of a host.",
+    ],
+};
+
+/// How long tasks may take to end when the emulator ends, before they are killed, and to write their output.
 const SHUT_DOWN_GRACE: Duration = Duration::from_secs(3);
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(12);
 
@@ -68,7 +82,7 @@ const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(12);
 pub(crate) struct Settings {
     /// Name of the one cluster.
     pub cluster: String,
-    /// Environment variables of every container, which its definition may override. Nothing else is inherited from the stack.
+    /// Environment variables of every container, which its definition may override. Nothing else is inherited from the emulator.
     pub base_environment: Vec<(String, String)>,
     /// Where the gateway serves [`Ecs::metadata`] under `/v4/{task_id}`, for example `http://127.0.0.1:4566/_ecs`.
     pub metadata_base: String,
@@ -91,6 +105,21 @@ struct Inner {
     running: Running,
 }
 
+impl Service for Ecs {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn answer<'a>(&'a self, operation: &'a str, request: Request) -> Answer<'a> {
+        Box::pin(async move {
+            match service::body(request).await {
+                Ok(body) => service::json(&FACTS, self.call(operation, &body)),
+                Err(refused) => refused,
+            }
+        })
+    }
+}
+
 impl Ecs {
     /// A cluster in a database that has [`SCHEMA`].
     #[must_use]
@@ -98,7 +127,7 @@ impl Ecs {
         Self(Arc::new(Inner { db, clock, logs, settings, events, callers, running: Running::default() }))
     }
 
-    /// Cleans up after a stack that died: kills its tasks' processes and records the tasks as stopped. Call it at the start, before the
+    /// Cleans up after an emulator that died: kills its tasks' processes and records the tasks as stopped. Call it at the start, before the
     /// service gets requests.
     ///
     /// # Errors
@@ -119,8 +148,7 @@ impl Ecs {
     /// # Errors
     ///
     /// What AWS would answer to such a request, or a 500 when the database failed.
-    #[expect(clippy::unused_async, reason = "every service of the stack is asked in the same way")]
-    pub(crate) async fn answer(&self, operation: &str, body: &[u8]) -> Result<Value, Refused> {
+    pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<Value, Refused> {
         self.dispatch(operation, body)
     }
 

@@ -20,13 +20,14 @@ use crate::{
     ecs::{self, Ecs},
     events::{self, Events},
     faults::{Faults, Front},
-    gateway::Services,
+    gateway,
     guard::Hosts,
     identity::REGION,
     lambda::{self, Lambda},
     leftovers,
     logs::{self, Logs},
     resources::Resources,
+    service::Service,
     sockets,
     wire::AwsError,
 };
@@ -152,15 +153,14 @@ impl Prepared {
         }
         let functions = resources.functions;
         let lambda = Lambda::new(db, clock.clone(), &logs, &events, callers.clone(), environment, functions)?;
-        let services = Services {
-            dynamodb: dynamodb.clone(),
-            ecs: ecs.clone(),
-            events: events.clone(),
-            logs,
-            lambda: lambda.clone(),
-            put_items: resources.put_items,
-        };
-        let endpoints = services.router().merge(faults.router(callers.clone(), clock.clone()));
+        let services: Vec<Box<dyn Service>> = vec![
+            Box::new(dynamodb.clone().with_listener(resources.put_items)),
+            Box::new(ecs.clone()),
+            Box::new(events::Api::new(events.clone(), lambda.clone())),
+            Box::new(lambda::Api::new(lambda.clone())),
+            Box::new(logs),
+        ];
+        let endpoints = gateway::router(services, ecs.clone()).merge(faults.router(callers.clone(), clock.clone()));
         let hosts = Hosts::new(address.ip(), &place.allowed_hosts);
         let front = Front::new(hosts, endpoints, faults, callers, ecs.clone(), clock.clone());
         let client = client().map_err(other)?;
@@ -262,7 +262,7 @@ async fn lock(place: &Place) -> Result<File, StartError> {
             Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Err(std::fs::TryLockError::WouldBlock) => return Err(data("another local stack uses it".into())),
+            Err(std::fs::TryLockError::WouldBlock) => return Err(data("another process uses it".into())),
             Err(std::fs::TryLockError::Error(why)) => return Err(data(why.to_string())),
         }
     }

@@ -1,18 +1,7 @@
 //! EventBridge: events are matched against rules. What goes to a target is stored in the transaction of the change that the event
 //! reports, and kept on disk until the target has accepted it.
 //!
-//! Known differences from AWS:
-//!
-//! - There is one bus, `default`; no archives, connections, API destinations or pipes. Rules have no tags.
-//! - Targets are Lambda functions, which must exist when they become targets, and the stack's own queue, which feeds its reconciler in
-//!   batches. Permissions are not checked. `Input` and `InputPath` are supported; an `InputTransformer` is refused. Roles, retry
-//!   policies and dead-letter queues are kept and shown, but have no effect: an event that is not accepted is delivered again every 5
-//!   seconds, 20 times in total.
-//! - In event patterns, `$or`, and `anything-but` with anything other than values, are refused. Numbers are equal if their values are
-//!   equal, however they are written.
-//! - Schedules with `cron` are refused. An event that came due while the stack was not running is missed.
-//! - Events come in the order in which they happened, and a batch does not wait for more events.
-//! - The services that send events are ECS (tasks) and Lambda (durable executions).
+//! Known differences from AWS are listed in `FACTS`.
 
 mod api;
 mod delivery;
@@ -21,6 +10,7 @@ mod rules;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 use serde_json::{Value, json};
@@ -32,16 +22,40 @@ use crate::{
     db::Db,
     faults::Faults,
     identity::{ACCOUNT, REGION},
+    service::Facts,
     wire::AwsError,
 };
 
+pub(crate) use api::Api;
 pub use delivery::Queue;
 pub use rules::{Rule, RuleState, Target};
 
 use rules::Rules;
 
-/// The table. Times are milliseconds since 1970. Events that an older stack did not deliver had another format; the sweep finds what
-/// they were about.
+/// What the gateway and the faults know of it.
+pub(crate) static FACTS: Facts = Facts {
+    name: "eventbridge",
+    title: "EventBridge",
+    targets: &["AWSEvents"],
+    operations: api::OPERATIONS,
+    throttling: (StatusCode::BAD_REQUEST, "ThrottlingException"),
+    failure: "InternalException",
+    content_type: "application/x-amz-json-1.1",
+    differences: &[
+        "There is one bus, `default`; no archives, connections, API destinations or pipes. Rules have no tags.",
+        "Targets are Lambda functions, which must exist when they become targets, and declared queues, \
+         each of which feeds a function in batches. Permissions are not checked. `Input` and `InputPath` are supported; an `InputTransformer` is \
+         refused. Roles, retry policies and dead-letter queues are kept and shown, but have no effect: an event that is not \
+         accepted is delivered again every 5 seconds, 20 times in total.",
+        "In event patterns, `$or`, and `anything-but` with anything other than values, are refused. Numbers are equal if their \
+         values are equal, however they are written.",
+        "Schedules with `cron` are refused. An event that came due while the emulator was not running is missed.",
+        "Events come in the order in which they happened, and a batch does not wait for more events.",
+        "The services that send events are ECS (tasks) and Lambda (durable executions).",
+    ],
+};
+
+/// The table. Times are milliseconds since 1970.
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS event_rules (
     name TEXT PRIMARY KEY,
@@ -54,7 +68,6 @@ CREATE TABLE IF NOT EXISTS event_deliveries (
     tries INTEGER NOT NULL DEFAULT 0,
     body TEXT NOT NULL
 ) STRICT;
-DROP TABLE IF EXISTS events;
 ";
 
 /// The events of this machine. Clones share them.
@@ -73,7 +86,7 @@ struct Inner {
 }
 
 impl Events {
-    /// The bus in a database that has [`SCHEMA`], with the stack's own rules and those on disk.
+    /// The bus in a database that has [`SCHEMA`], with the emulator's own rules and those on disk.
     ///
     /// # Errors
     ///

@@ -4,15 +4,16 @@
 //! {"on": "dynamodb:PutItem", "does": "cutAfter", "by": "longhaul-sync", "execution": "ID", "skip": 1, "times": 2}
 //! ```
 //!
-//! - `on` selects operations: `service:Operation`, `service:*` or `*`. The services are `dynamodb`, `ecs`, `lambda`, `logs` and
-//!   `events`. An operation that this machine does not have is refused. The operation of an event is its detail type, as in
-//!   `events:ECS Task State Change`; `*` alone means calls, not events.
+//! - `on` selects operations: `service:Operation`, `service:*` or `*`. The services are `dynamodb`, `ecs`, `eventbridge`, `lambda` and
+//!   `logs`. An operation that this machine does not have is refused. `events:Detail Type`, as in `events:ECS Task State Change`, and
+//!   `events:*` select events on their way to their targets, which are not calls: `*` does not match them.
 //! - `does` says what happens to them: `throttle`, `fail` (500), `{"refuse": CODE}` (400), `{"answer": BODY}` (200, whatever
 //!   the service would have done), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the connection is closed before
 //!   or after the call takes effect, so that the reply is lost), `repeat` (the call takes effect twice), `killBefore` and `killAfter`
 //!   (its caller is killed), `watch` (nothing). `cutBefore` loses an event, `repeat` duplicates it.
 //! - `by` selects callers: a function's name, `task`, `api`, or one access key of [`crate::callers`].
-//! - `execution` selects an execution: calls of its durable function or its task, and calls that name it or its task.
+//! - `execution` selects an execution: calls of its durable function or its task, and calls that name it or its task. Its id has to occur
+//!   as a whole: a fault for `e1` hits calls about `e1` and `e1-2`, but not about `e10`.
 //! - The first `skip` matching calls pass. The next `times` (1, or `"all"`) are hit, each with the probability `chance`, determined by
 //!   `seed`: the same seed makes the same choices.
 //!
@@ -23,8 +24,9 @@
 //!
 //! Every fault that matches a call counts it. Of those whose turn it is, the one that was armed first decides; faults that only watch
 //! leave the decision to others. Clearing a fault releases the calls that it holds: delayed calls continue, and the connections of
-//! calls that hang are closed. Faults are kept in memory, so a restart of the stack clears them.
+//! calls that hang are closed. Faults are kept in memory, so a restart of the emulator clears them.
 
+mod about;
 mod admin;
 mod call;
 mod fault;
@@ -42,7 +44,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use self::{
-    call::{Call, Service},
+    about::names,
+    call::Call,
     fault::{Does, Fault, Times, seconds},
 };
 use crate::callers;
@@ -160,10 +163,9 @@ impl Faults {
         if self.is_empty() {
             return vec![now];
         }
-        let operation = event["detail-type"].as_str().unwrap_or_default().to_owned();
-        let call = Call { service: Service::Events, operation, by: String::new() };
+        let call = Call::event(event["detail-type"].as_str().unwrap_or_default());
         let text = event.to_string();
-        match self.meet(&call, |execution| text.contains(execution), now).map(|decision| decision.does) {
+        match self.meet(&call, |execution| names(&text, execution), now).map(|decision| decision.does) {
             Some(Does::CutBefore) => Vec::new(),
             Some(Does::Repeat) => vec![now, now],
             Some(Does::Delay(late)) => vec![now.checked_add(seconds(late)).unwrap_or(Timestamp::MAX)],
@@ -210,7 +212,8 @@ impl Faults {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{call::Of, *};
+    use crate::dynamodb;
 
     fn armed(faults: &[Value]) -> Faults {
         let all = Faults::default();
@@ -221,12 +224,12 @@ mod tests {
     }
 
     fn put(faults: &Faults, by: &str) -> Option<Does> {
-        let call = Call { service: Service::DynamoDb, operation: "PutItem".to_owned(), by: by.to_owned() };
+        let call = Call { of: Of::Operation(&dynamodb::FACTS, "PutItem".to_owned()), by: by.to_owned() };
         faults.meet(&call, |execution| execution == "e1", Timestamp::UNIX_EPOCH).map(|decision| decision.does)
     }
 
     #[test]
-    fn some_calls_pass_and_the_next_ones_are_hit() {
+    fn skipped_calls_pass_and_the_next_ones_are_hit() {
         let faults = armed(&[json!({ "on": "dynamodb:PutItem", "does": "fail", "skip": 1, "times": 2 })]);
         let met: Vec<_> = (0..5).map(|_| put(&faults, "").is_some()).collect();
         assert_eq!(met, [false, true, true, false, false]);
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_meant_is_hit() {
+    fn a_fault_hits_only_matching_calls() {
         for other in [
             json!({ "on": "dynamodb:GetItem", "does": "fail" }),
             json!({ "on": "ecs:*", "does": "fail" }),
@@ -254,6 +257,17 @@ mod tests {
         ] {
             assert_eq!(put(&armed(std::slice::from_ref(&this)), "api"), Some(Does::Fail), "{this}");
         }
+    }
+
+    #[test]
+    fn an_event_about_another_execution_with_a_longer_id_arrives() {
+        let lost = json!({ "on": "events:Run", "does": "cutBefore", "times": "all", "execution": "e1" });
+        let faults = armed(&[lost]);
+        let arrivals = |id: &str| {
+            let event = json!({ "detail-type": "Run", "detail": { "startedBy": id } });
+            faults.arrivals(&event, Timestamp::UNIX_EPOCH).len()
+        };
+        assert_eq!((arrivals("e1"), arrivals("e1-2"), arrivals("e10"), arrivals("the1")), (0, 0, 1, 1));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Keeps web pages away from the servers of the local stack, which authenticate nobody and do what they are told: a page that the
+//! Keeps web pages away from the servers of the emulator, which authenticate nobody and do what they are told: a page that the
 //! developer happens to visit must not run commands on the machine.
 //!
 //! A browser says where a request comes from, and a page cannot prevent that. So three things are checked:
@@ -42,8 +42,8 @@ pub struct Hosts {
 pub enum Refused {
     /// It is for another server.
     #[error(
-        "the Host header is `{0}`; only localhost, loopback addresses and the address that the stack listens on are allowed. \
-         Start the stack with --allow-host NAME to allow another name"
+        "the Host header is `{0}`; only localhost, loopback addresses and the address that this server listens on are allowed. \
+         Start it with --allow-host NAME to allow another name"
     )]
     Host(String),
     /// A web page sent it.
@@ -156,7 +156,7 @@ fn check_runtime_api(hosts: &Hosts, request: &Parts) -> Result<(), Refused> {
     no_page(request)
 }
 
-/// Whether a path is one of the stack's own, which no AWS client uses.
+/// Whether a path is one of the emulator's own, which no AWS client uses.
 fn is_local(path: &str) -> bool {
     path == "/_local" || path.starts_with("/_local/")
 }
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn no_page_is_answered_whatever_it_signs() {
+    fn requests_of_web_pages_are_refused_even_if_signed() {
         let paths = ["/", "/2015-03-31/functions", "/_ecs/v4/a/task", "/_local/faults"];
         for path in paths {
             for (name, value, refused) in [
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stacks_own_paths_take_json_only() {
+    fn the_stacks_own_paths_accept_json_only() {
         for path in ["/_local/faults", "/_local/kill", "/_local/clock"] {
             assert_eq!(aws("GET", path, &[]), Ok(()));
             assert_eq!(aws("DELETE", path, &[]), Ok(()));

@@ -1,23 +1,6 @@
 //! Lambda: functions as processes on the Runtime API, and durable executions.
 //!
-//! Known differences from AWS:
-//!
-//! - There is no isolation, no memory limit and no freezing: a warm process keeps running between invocations.
-//! - A function of the command line has one version, `1`, in addition to `$LATEST`, and both are the same program. The code of a
-//!   function that the API created is a command on this machine, named by the `ImageUri` `local:COMMAND`; `CodeSha256` and `CodeSize`
-//!   are invented, and roles, tags, layers, weights of aliases and everything about networks are ignored.
-//! - At most 16 processes run for one version of a function; further invocations wait, and are never throttled.
-//! - An asynchronous invoke has no dead-letter queue, no destination, and no maximum age.
-//! - Responses are not streamed, there are no extensions, no `SnapStart` and no tenants; nothing is traced.
-//! - Signatures and permissions are not checked.
-//! - No public source documents AWS's error for operation 3,001, for byte 100 MB + 1, or for a member that its model does not allow:
-//!   here it is an `InvalidParameterValueException`.
-//! - No public source documents whether AWS invokes a function again that suspended on a callback although a checkpoint had returned
-//!   the callback's result: here it is invoked again, since AWS's SDK for Rust does suspend in this case.
-//! - An execution whose start was recorded by an older version of this stack has no events from before, and is kept forever.
-//! - Page markers are positions; they do not expire.
-//! - A stack that is killed leaves its functions' processes behind; the next one with the same directory kills them first.
-//! - END and REPORT may come before the last lines of a function that printed while it returned its response.
+//! Known differences from AWS are listed in `FACTS`.
 
 mod arn;
 mod bell;
@@ -30,17 +13,58 @@ mod routes;
 mod runtime;
 mod schema;
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use axum::Router;
+use axum::{Router, extract::Request, http::StatusCode};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 
 use self::{bell::Bell, durable::Durable, functions::Functions, queue::Queue};
-use crate::{callers::Callers, clock::Clock, db::Db, events::Events, logs::Logs, wire::AwsError};
+use crate::{
+    callers::Callers,
+    clock::Clock,
+    db::Db,
+    events::Events,
+    logs::Logs,
+    service::{Answer, Facts, Service},
+    wire::AwsError,
+};
 
 pub use functions::{DurableConfig, Function, make::RETENTION_DAYS};
 pub(crate) use schema::SCHEMA;
 
 pub(crate) use durable::execution_of_callback;
+pub(crate) use routes::operation;
+
+/// What the gateway and the faults know of it.
+pub(crate) static FACTS: Facts = Facts {
+    name: "lambda",
+    title: "Lambda",
+    targets: &[],
+    operations: routes::OPERATIONS,
+    throttling: (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+    failure: "ServiceException",
+    content_type: "application/json",
+    differences: &[
+        "There is no isolation, no memory limit and no freezing: a warm process keeps running between invocations.",
+        "A declared function has one version, `1`, in addition to `$LATEST`, and both are the same program. The code \
+         of a function that the API created is a command on this machine, named by the `ImageUri` `local:COMMAND`; `CodeSha256` \
+         and `CodeSize` are invented, and roles, tags, layers, weights of aliases and everything about networks are ignored.",
+        "At most 16 processes run for one version of a function; further invocations wait, and are never throttled.",
+        "An asynchronous invoke has no dead-letter queue, no destination, and no maximum age.",
+        "Responses are not streamed, there are no extensions, no `SnapStart` and no tenants; nothing is traced.",
+        "Signatures and permissions are not checked.",
+        "No public source documents AWS's error for operation 3,001, for byte 100 MB + 1, or for a member that its model does \
+         not allow: here it is an `InvalidParameterValueException`.",
+        "No public source documents whether AWS invokes a function again that suspended on a callback although a checkpoint had \
+         returned the callback's result: here it is invoked again, since AWS's SDK for Rust does suspend in this case.",
+        "An execution whose start was recorded by an older version of this emulator has no events from before, and is kept \
+         forever.",
+        "Page markers are positions; they do not expire.",
+        "An emulator that is killed leaves its functions' processes behind; the next one with the same directory kills them first.",
+        "END and REPORT may come before the last lines of a function that printed while it returned its response.",
+    ],
+};
 
 /// The Lambda service. Clones share it.
 #[derive(Debug, Clone)]
@@ -49,6 +73,26 @@ pub(crate) struct Lambda {
     durable: Durable,
     queue: Queue,
     logs: Logs,
+}
+
+/// The HTTP API of the service.
+#[derive(Debug)]
+pub(crate) struct Api(TowerToHyperService<Router>);
+
+impl Api {
+    pub(crate) fn new(lambda: Lambda) -> Self {
+        Self(TowerToHyperService::new(routes::router(lambda)))
+    }
+}
+
+impl Service for Api {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn answer<'a>(&'a self, _: &'a str, request: Request) -> Answer<'a> {
+        Box::pin(async move { self.0.call(request).await.unwrap_or_else(|never: Infallible| match never {}) })
+    }
 }
 
 impl Lambda {
@@ -77,11 +121,6 @@ impl Lambda {
     /// Refuses the name or ARN of a function that does not exist.
     pub(crate) fn require(&self, function: &str) -> Result<(), AwsError> {
         self.functions.qualified(function, None).map(drop)
-    }
-
-    /// Its HTTP API.
-    pub(crate) fn router(&self) -> Router {
-        routes::router(self.clone())
     }
 
     /// Drives the durable executions and the queue as long as it is polled, including those that an earlier process left behind.

@@ -1,4 +1,4 @@
-//! Finds and kills what a stack that was killed left running, or a container that has ended: every process that a stack starts
+//! Finds and kills what an emulator that was killed left running, or a container that has ended: every process that an emulator starts
 //! has the name of its data directory in its environment, under [`MARK`], one of a container also its container's, under
 //! [`CONTAINER_MARK`], and so have that process's own children, whatever group or session they are in.
 //!
@@ -14,7 +14,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The variable that says which stack a process belongs to. Neither a function nor a job can set it.
+/// The variable that says which emulator a process belongs to. Neither a function nor a job can set it.
 pub(crate) const MARK: &str = "_EMULATOR_DATA";
 
 /// The variable that says which container a process belongs to. No job can set it.

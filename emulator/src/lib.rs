@@ -7,6 +7,7 @@
 
 mod callers;
 mod clock;
+mod coverage;
 mod db;
 mod dynamodb;
 mod ecs;
@@ -21,10 +22,12 @@ mod leftovers;
 mod logs;
 mod resources;
 mod retry;
+mod service;
 pub mod sockets;
 mod wire;
 
-pub use clock::{Clock, Immovable, movable};
+pub use clock::{Clock, Immovable, with_movable_clock};
+pub use coverage::coverage;
 pub use emulator::{Emulator, Place, Prepared, StartError};
 pub use events::{Queue, Rule, RuleState, Target};
 pub use identity::{ACCOUNT, REGION};

@@ -1,13 +1,6 @@
 //! `CloudWatch` Logs: the output of tasks and functions, stored in `SQLite` and read with the real API.
 //!
-//! Known differences from AWS:
-//!
-//! - Filter patterns are plain terms, all of which must occur; other patterns are refused, not misread
-//!   (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>).
-//! - Events can be read as soon as they are written, in the order of their times; nothing expires, and sizes are not
-//!   counted (`storedBytes` is 0).
-//! - `\r` ends a line of a container's output, like `\n`; on AWS it stays in the event.
-//! - There are no retention settings, tags, keys, metric filters, subscriptions or queries, and no rate limits.
+//! Known differences from AWS are listed in `FACTS`.
 
 mod backlog;
 mod describe;
@@ -22,12 +15,14 @@ mod tests;
 mod write;
 mod writer;
 
+use axum::{extract::Request, http::StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
     clock::Clock,
     db::Db,
+    service::{self, Answer, Facts, Service},
     wire::{self, AwsError},
 };
 
@@ -35,6 +30,25 @@ use crate::{
 pub(crate) use lines::MAX_EVENT_BYTES;
 pub(crate) use store::SCHEMA;
 pub(crate) use writer::LogWriter;
+
+/// What the gateway and the faults know of it.
+pub(crate) static FACTS: Facts = Facts {
+    name: "logs",
+    title: "CloudWatch Logs",
+    targets: &["Logs_20140328"],
+    operations: OPERATIONS,
+    throttling: (StatusCode::BAD_REQUEST, "ThrottlingException"),
+    failure: "ServiceUnavailableException",
+    content_type: "application/x-amz-json-1.1",
+    differences: &[
+        "Filter patterns are plain terms, all of which must occur; other patterns are refused, not misread \
+         (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>).",
+        "Events can be read as soon as they are written, in the order of their times; nothing expires, and sizes are not \
+         counted (`storedBytes` is 0).",
+        "`\\r` ends a line of a container's output, like `\\n`; on AWS it stays in the event.",
+        "There are no retention settings, tags, keys, metric filters, subscriptions or queries, and no rate limits.",
+    ],
+};
 
 /// The log groups of this machine. Clones share them.
 #[derive(Debug, Clone)]
@@ -70,9 +84,23 @@ impl Logs {
     /// # Errors
     ///
     /// What AWS would answer to such a request, or a 500 when the database failed.
-    #[expect(clippy::unused_async, reason = "every service of the stack is asked in the same way")]
-    pub(crate) async fn handle(&self, operation: &str, body: &[u8]) -> Result<Value, AwsError> {
+    pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<Value, AwsError> {
         self.dispatch(operation, body)
+    }
+}
+
+impl Service for Logs {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn answer<'a>(&'a self, operation: &'a str, request: Request) -> Answer<'a> {
+        Box::pin(async move {
+            match service::body(request).await {
+                Ok(body) => service::json(&FACTS, self.call(operation, &body)),
+                Err(refused) => refused,
+            }
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Retries for operations that the local stack must not give up: growing pauses between tries, and one line in the log per cause.
+//! Retries for operations that the emulator must not give up: growing pauses between tries, and one line in the log per cause.
 
 use std::{
     collections::HashMap,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_at_first_is_tried_again() {
+    async fn a_failing_operation_is_retried() {
         let tries = Arc::new(AtomicU32::new(0));
         let attempt = {
             let tries = Arc::clone(&tries);

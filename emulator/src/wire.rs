@@ -66,7 +66,7 @@ pub(crate) use operations;
 
 impl From<rusqlite::Error> for AwsError {
     fn from(why: rusqlite::Error) -> Self {
-        Self::internal(format!("the local stack's database failed: {why}"))
+        Self::internal(format!("the emulator's database failed: {why}"))
     }
 }
 

@@ -1,57 +1,66 @@
-/** A connection to one installation of Longhaul. */
+/** A client of one installation of Longhaul. */
 
 import type { Authorize } from "./auth.js";
+import { Connection, sending } from "./connection.js";
+import { Executions } from "./executions.js";
 import { type Client, createClient, createConfig } from "./generated/client/index.js";
-import { sent } from "./retry.js";
+import type { AnyJobs, JobTypes } from "./job-types.js";
+import { JobCatalog } from "./jobs.js";
+import { type Settings, settled } from "./options.js";
 
-/** An installation, and who calls it. It is the generated client, so that every generated operation takes it. */
-export type Longhaul = Client;
-
-export interface LonghaulOptions {
-  /** Where the installation is, its stage included: what `make deploy` prints as `ApiUrl`. */
+export interface LonghaulOptions extends Settings {
+  /** Where the installation is, including its stage: what `make deploy` prints as `ApiUrl`. */
   baseUrl: string;
   /** `bearer(…)` or `sigV4(…)`; the local stack needs neither. */
   authorize?: Authorize;
   /** What sends requests, if not the platform's `fetch`. */
   fetch?: typeof globalThis.fetch;
   /**
-   * Reads the JSON of every successful answer. `JSON.parse` if absent, which rounds integers beyond 2^53 without a word: give
-   * one that does not if your jobs' results have such.
+   * Parses the JSON of every successful response. `JSON.parse` if absent, which silently rounds integers beyond 2^53: give a parser
+   * that does not if your jobs' results have such integers.
    */
   parseJson?: (text: string) => unknown;
 }
 
-export function createLonghaul({ baseUrl, authorize, fetch: send, parseJson }: LonghaulOptions): Longhaul {
-  // As a request will have it: on a page it may be the page's own origin.
-  const { url } = new Request(baseUrl);
-  if (!/^https?:/.test(url)) throw new TypeError(`baseUrl has to begin with https:// or http://, unlike ${baseUrl}`);
-  const client = createClient(
-    createConfig({
-      baseUrl: baseUrl.replace(/\/+$/, ""),
-      // The generated one makes strings of BigInts, silently.
-      bodySerializer: JSON.stringify,
-      fetch: async (input, init) => {
-        const request = new Request(input, init);
-        await authorize?.(request);
-        return sent(request, send ?? globalThis.fetch);
-      },
-    }),
-  );
-  if (parseJson) {
-    client.interceptors.response.use(async (response, _, options) => {
-      const text = await response.clone().text();
-      options.responseTransformer = async () => parsedBy(parseJson, text);
-      return response;
-    });
+/** `Jobs` names the jobs of the installation, with the types of their inputs and results. Without it, any job may be named. */
+export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
+  readonly executions: Executions<Jobs>;
+  readonly jobs: JobCatalog;
+  /** The generated client, for the operations of `@longhaul/client/operations`. */
+  readonly client: Client;
+
+  constructor({ baseUrl, authorize, fetch, parseJson, ...settings }: LonghaulOptions) {
+    // As a request will have it: on a page it may be the page's own origin.
+    const { url } = new Request(baseUrl);
+    if (!/^https?:/.test(url)) throw new TypeError(`baseUrl is ${baseUrl}; it must begin with https:// or http://`);
+    this.client = createClient(
+      createConfig({
+        baseUrl: baseUrl.replace(/\/+$/, ""),
+        // The generated one silently turns BigInts into strings.
+        bodySerializer: JSON.stringify,
+        fetch: sending(fetch, authorize),
+      }),
+    );
+    if (parseJson) parseWith(this.client, parseJson);
+    const connection = new Connection(this.client, settled(settings));
+    this.executions = new Executions(connection);
+    this.jobs = new JobCatalog(connection);
   }
-  return client;
 }
 
-/** A mistake of a caller's parser is not an answer that broke off, and so not to be asked for again. */
+function parseWith(client: Client, parseJson: (text: string) => unknown): void {
+  client.interceptors.response.use(async (response, _, options) => {
+    const text = await response.clone().text();
+    options.responseTransformer = async () => parsedBy(parseJson, text);
+    return response;
+  });
+}
+
+/** A caller's parser that throws is not a response that broke off, so the request is not repeated. */
 function parsedBy(parseJson: (text: string) => unknown, text: string): unknown {
   try {
     return parseJson(text);
   } catch (cause) {
-    throw new Error(`parseJson cannot read an answer: ${cause}`, { cause });
+    throw new Error(`parseJson cannot read a response: ${cause}`, { cause });
   }
 }

@@ -15,7 +15,7 @@ interface Unfinished<S extends Status> extends Common {
 interface Unsuccessful<S extends Status> extends Common, Ended {
   status: S;
   done: true;
-  /** What the job printed all the same; `null` if nothing. */
+  /** What the job printed nevertheless, of any type; `null` if nothing. */
   result: unknown;
   error: NonNullable<Flat["error"]>;
 }
@@ -24,24 +24,33 @@ interface Unsuccessful<S extends Status> extends Common, Ended {
 export type PendingExecution = Unfinished<"PENDING">;
 /** Its task was started. */
 export type RunningExecution = Unfinished<"RUNNING">;
-/** Its end was asked for; its task is being stopped. */
+/** A caller cancelled it, and its task is being stopped. */
 export type CancellingExecution = Unfinished<"CANCELLING">;
 
 /** Its job exited with 0. */
-export interface CompletedExecution extends Common, Ended {
+export interface CompletedExecution<Result = unknown> extends Common, Ended {
   status: "COMPLETED";
   done: true;
-  /** The job's output; `null` if it has none. */
-  result: unknown;
+  /** The job's result; `null` if it has none. */
+  result: Result;
 }
 
 /** Its job failed, or the platform under it. */
 export type FailedExecution = Unsuccessful<"FAILED">;
 /** Its deadline passed before its job ended. */
 export type TimedOutExecution = Unsuccessful<"TIMED_OUT">;
-/** It was stopped because a caller asked for it. */
+/** It was stopped because a caller cancelled it. */
 export type CancelledExecution = Unsuccessful<"CANCELLED">;
 
 export type UnsuccessfulExecution = FailedExecution | TimedOutExecution | CancelledExecution;
-export type FinalExecution = CompletedExecution | UnsuccessfulExecution;
-export type Execution = PendingExecution | RunningExecution | CancellingExecution | FinalExecution;
+export type FinalExecution<Result = unknown> = CompletedExecution<Result> | UnsuccessfulExecution;
+export type Execution<Result = unknown> =
+  | PendingExecution
+  | RunningExecution
+  | CancellingExecution
+  | FinalExecution<Result>;
+
+/** Whether an execution is over and will not change. */
+export function isFinal<Result>(execution: Execution<Result>): execution is FinalExecution<Result> {
+  return execution.done;
+}

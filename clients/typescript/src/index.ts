@@ -1,12 +1,11 @@
-/** Starts jobs on Longhaul, waits for them as long as they take, and hands back what they made. */
+/** Starts jobs on Longhaul, waits for them for as long as they take, and returns their results. */
 
 export { bearer } from "./auth.js";
 export type { Authorize } from "./auth.js";
-export { history, list, logs, jobs } from "./browse.js";
-export type { HistoryFilter, ListFilter, LogOptions } from "./browse.js";
-export { createLonghaul } from "./client.js";
-export type { Longhaul, LonghaulOptions } from "./client.js";
-export { ApiError, ExecutionFailed, ProblemError } from "./errors.js";
+export { Longhaul } from "./client.js";
+export type { LonghaulOptions } from "./client.js";
+export { ApiError, ConnectionError, ExecutionFailed, LonghaulError, ProblemError } from "./errors.js";
+export { isFinal } from "./execution.js";
 export type {
   CancelledExecution,
   CancellingExecution,
@@ -19,13 +18,13 @@ export type {
   TimedOutExecution,
   UnsuccessfulExecution,
 } from "./execution.js";
+export type { Executions, HistoryOptions, ListOptions, RerunOptions, RunOptions, StartOptions } from "./executions.js";
 export type * from "./generated/types.gen.js";
-export type { CallOptions } from "./retry.js";
-export { runCallback, runSync } from "./run.js";
-export type { Completed, RunOptions } from "./run.js";
+export type { AnyJobs, JobType, JobTypes } from "./job-types.js";
+export type { JobCatalog } from "./jobs.js";
+export type { Logger } from "./logger.js";
+export type { CallOptions, Settings } from "./options.js";
+export type { LogOptions } from "./pages.js";
 export { sigV4 } from "./sigv4.js";
 export type { AwsCredentials, SigV4Options } from "./sigv4.js";
-export { cancel, rerun, startCallback, startSync } from "./start.js";
-export type { StartOptions } from "./start.js";
-export { get, isFinal, waitFor } from "./wait.js";
 export type { WaitOptions } from "./wait.js";

@@ -1,3 +1,3 @@
-/** Every operation of the API as it stands in the OpenAPI document: no retries, no errors thrown. */
+/** Every operation of the API as in the OpenAPI document: no retries, and errors are returned. Takes `longhaul.client`. */
 
 export * from "./generated/sdk.gen.js";

@@ -1,71 +1,58 @@
 /** Following an execution, for as long as it takes. */
 
-import type { Longhaul } from "./client.js";
-import { ApiError } from "./errors.js";
+import { executionOf } from "./body.js";
+import type { Connection } from "./connection.js";
+import { requestIdOf } from "./errors.js";
+import { type Execution, type FinalExecution, isFinal } from "./execution.js";
 import { getExecution } from "./generated/sdk.gen.js";
-import type { FinalExecution, Execution } from "./execution.js";
-import type { Execution as Answer, GetExecutionData } from "./generated/types.gen.js";
-import { answered, type CallOptions, pause, retryAfter } from "./retry.js";
+import type { GetExecutionData } from "./generated/types.gen.js";
+import { type CallOptions, settled } from "./options.js";
+import { pause, retryAfter } from "./pause.js";
 
 export interface WaitOptions extends CallOptions {
-  /** Hears of the execution as it is first seen, and of every change of it. */
+  /** Called with the execution as it is first seen, and with every change of it. */
   onUpdate?: (execution: Execution) => void;
 }
 
-/** How long an answer is to be held while nothing changes: what is between us and the API gives up after half a minute. */
-const HOLD_S = 20;
-/** For an answer whose `Retry-After` nobody let through, as cross-origin browsers do unless it is exposed. */
+/** How long the API is asked to hold a response while nothing changes: API Gateway gives up after half a minute. */
+const HOLD_MS = 20_000;
+/** How much longer than the hold a request may take. */
+const SPARE_MS = 5_000;
+/** The interval for a response without `Retry-After`: a browser hides it from other origins unless it is exposed. */
 const POLL_MS = 2_000;
 
-/** Whether nothing will change any more. */
-export function isFinal(execution: Execution): execution is FinalExecution {
-  return execution.done;
-}
-
-/** An execution as it is now. */
-export async function get(client: Longhaul, executionId: string, options?: CallOptions): Promise<Execution> {
-  const path = { executionId };
-  return executionOf(await answered((signal) => getExecution({ client, path, signal }), options));
-}
-
-/**
- * Waits until an execution is final, however it ended.
- *
- * Broken connections and a server that is away only make it wait longer: `signal` is what ends it early, and it ends
- * the waiting, not the job. `AbortSignal.timeout(ms)` is a deadline.
- */
-export async function waitFor(
-  client: Longhaul,
+/** The execution once it is final, and the id of the request that saw it. */
+export async function waited<Result>(
+  connection: Connection,
   executionId: string,
   { onUpdate, ...options }: WaitOptions = {},
-): Promise<FinalExecution> {
+): Promise<{ execution: FinalExecution<Result>; requestId: string | undefined }> {
   const path = { executionId };
+  const { timeout } = settled(options, connection.settings);
+  const holdS = Math.max(0, Math.floor(Math.min(HOLD_MS, timeout - SPARE_MS) / 1000));
   let headers: GetExecutionData["headers"] = {};
   for (;;) {
     const began = performance.now();
     const known: string | undefined = headers["If-None-Match"];
-    const look = (signal: AbortSignal) => getExecution({ client, path, headers, signal });
-    const answer = await answered(look, { ...options, tries: Infinity });
+    const answer = await connection.answered(
+      (client, signal) => getExecution({ client, path, headers, signal }),
+      { maxRetries: Infinity, ...options },
+      executionId,
+    );
     const { response } = answer;
     const etag = response.headers.get("etag");
     const changed = response.status !== 304 && etag !== known;
     if (changed) {
-      const execution = executionOf(answer);
-      headers = etag === null ? {} : { "If-None-Match": etag, Prefer: `wait=${HOLD_S}` };
+      const execution = executionOf<Result>(answer, executionId);
+      headers = etag === null ? {} : { "If-None-Match": etag, ...(holdS > 0 && { Prefer: `wait=${holdS}` }) };
       onUpdate?.(execution);
-      if (isFinal(execution)) return execution;
-      // This look asked for no hold, since nothing was known yet. The next one does.
-      if (known === undefined && etag !== null) continue;
+      if (isFinal(execution)) return { execution, requestId: requestIdOf(response) };
+      // The first request asked for no hold, since nothing was known yet. The next one does.
+      if (known === undefined && etag !== null && holdS > 0) continue;
     }
-    // Who held its answer is asked again at once. "Not modified" in no time was not held, whatever it says.
-    const inNoTime = performance.now() - began < 500 * HOLD_S;
-    const held = response.headers.has("preference-applied") && (changed || !inNoTime);
+    // A response that was held is followed by the next request at once. A fast "not modified" was not held, whatever it says.
+    const fast = performance.now() - began < 500 * holdS;
+    const held = response.headers.has("preference-applied") && (changed || !fast);
     if (!held) await pause(retryAfter(response) ?? POLL_MS, options.signal);
   }
-}
-
-/** What is between us and the API may answer 200 with a page of its own. */
-export function executionOf({ data, response }: { data: Answer | undefined; response: Response }): Execution {
-  if (typeof data !== "object" || !("executionId" in data)) throw new ApiError(response, data);
-  return data as Execution;
 }

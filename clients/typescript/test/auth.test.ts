@@ -72,7 +72,7 @@ for (const { name, url, init, signed = "host;x-amz-date", signature } of publish
   });
 }
 
-const ours: Vector[] = [
+const fromBotocore: Vector[] = [
   {
     name: "a path with everything in it",
     url: `${gateway}/executions/a%20b%2Fc(1)!'*`,
@@ -90,7 +90,7 @@ const ours: Vector[] = [
   },
 ];
 
-for (const { name, url, signature } of ours) {
+for (const { name, url, signature } of fromBotocore) {
   test(`SigV4: ${name}`, async () => {
     const request = new Request(url);
     await sigV4({ region, credentials })(request);

@@ -3,19 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import {
-  createLonghaul,
-  history,
-  list,
-  type Longhaul,
-  logs,
-  ProblemError,
-  runCallback,
-  runSync,
-  startSync,
-  jobs,
-  waitFor,
-} from "@longhaul/client";
+import { Longhaul, ProblemError } from "@longhaul/client";
 
 import { Stack } from "./stack.js";
 
@@ -24,7 +12,7 @@ let longhaul: Longhaul;
 
 before(async () => {
   stack = await Stack.start("--job", "talks=for n in 1 2 3; do echo line $n; sleep 1; done");
-  longhaul = createLonghaul({ baseUrl: stack.api });
+  longhaul = new Longhaul({ baseUrl: stack.api });
 });
 after(() => stack.stop());
 
@@ -43,26 +31,26 @@ test("a list goes on over its pages, newest first, and no further than it is ask
   const started: { createdAt: string; executionId: string }[] = [];
   for (let nth = 0; nth < 5; nth++) {
     const tags = { batch: "five" };
-    started.push(await startSync(longhaul, { input: nth, job: "echo", tags }));
+    started.push(await longhaul.executions.start("echo", nth, { tags }));
   }
-  const listed = await collected(list(longhaul, { tag: "batch=five", pageSize: 2 }));
+  const listed = await collected(longhaul.executions.list({ tag: "batch=five", pageSize: 2 }));
   const newestFirst = started.map(place).sort().reverse();
   assert.deepEqual(listed.map(place), newestFirst);
 
   let pages = 0;
-  const counting = createLonghaul({ baseUrl: stack.api, fetch: (...args) => (pages++, fetch(...args)) });
-  for await (const first of list(counting, { tag: "batch=five", pageSize: 2 })) {
+  const counting = new Longhaul({ baseUrl: stack.api, fetch: (...args) => (pages++, fetch(...args)) });
+  for await (const first of counting.executions.list({ tag: "batch=five", pageSize: 2 })) {
     assert.equal(place(first), newestFirst[0]);
     break;
   }
   assert.equal(pages, 1);
-  assert.deepEqual(await collected(list(longhaul, { tag: "batch=six" })), []);
+  assert.deepEqual(await collected(longhaul.executions.list({ tag: "batch=six" })), []);
 });
 
 test("a list has results if it is asked to", { timeout }, async () => {
-  await runSync(longhaul, { input: [1], job: "echo", tags: { batch: "results" } });
+  await longhaul.executions.run("echo", [1], { tags: { batch: "results" } });
   const results = async (include?: { include: string }) =>
-    (await collected(list(longhaul, { tag: "batch=results", ...include }))).map((listed) => listed.result);
+    (await collected(longhaul.executions.list({ tag: "batch=results", ...include }))).map((listed) => listed.result);
   assert.deepEqual(await results(), [undefined]);
   assert.deepEqual(await results({ include: "result" }), [[1]]);
 });
@@ -71,12 +59,12 @@ test("logs that are read too often are read when the API says so", { timeout }, 
   // One that allows a single reading in ten seconds.
   const strict = await Stack.start("--log-reads", "1");
   try {
-    const client = createLonghaul({ baseUrl: strict.api });
-    const { executionId } = await runSync(client, { input: [1], job: "echo" });
+    const client = new Longhaul({ baseUrl: strict.api });
+    const { executionId } = await client.executions.run("echo", [1]);
     const refusals: number[] = [];
-    const onRetry = (error: Error) => error instanceof ProblemError && refusals.push(error.response.status);
+    const onRetry = (error: Error) => error instanceof ProblemError && refusals.push(error.status);
     // Of each log there is a second page, which says that there are no more lines.
-    const lines = await collected(logs(client, executionId, { tail: 1, onRetry }));
+    const lines = await collected(client.executions.logs(executionId, { tail: 1, onRetry }));
     assert.deepEqual(lines.map(({ text }) => text), ["[1]"]);
     assert(refusals.length >= 1 && refusals.every((status) => status === 429), `${refusals}`);
   } finally {
@@ -85,23 +73,23 @@ test("logs that are read too often are read when the API says so", { timeout }, 
 });
 
 test("a list that cannot be understood is a problem", { timeout }, async () => {
-  const invalid = (error: unknown) => error instanceof ProblemError && error.problem.code === "invalid-parameter";
-  await assert.rejects(collected(list(longhaul, { pageSize: 0 })), invalid);
+  const invalid = (error: unknown) => error instanceof ProblemError && error.code === "invalid-parameter";
+  await assert.rejects(collected(longhaul.executions.list({ pageSize: 0 })), invalid);
 });
 
 test("logs are followed to their end", { timeout }, async () => {
-  const { executionId } = await startSync(longhaul, { input: 1, job: "talks" });
-  await waitFor(longhaul, executionId, { onUpdate: () => undefined });
+  const { executionId } = await longhaul.executions.start("talks", 1);
+  await longhaul.executions.wait(executionId, { onUpdate: () => undefined });
   const said = ["line 1", "line 2", "line 3"];
-  const texts = async (lines: ReturnType<typeof logs>) => (await collected(lines)).map(({ text }) => text);
-  assert.deepEqual(await texts(logs(longhaul, executionId)), said);
-  assert.deepEqual(await texts(logs(longhaul, executionId, { tail: 1 })), ["line 3"]);
+  const texts = async (lines: AsyncIterable<{ text: string }>) => (await collected(lines)).map(({ text }) => text);
+  assert.deepEqual(await texts(longhaul.executions.logs(executionId)), said);
+  assert.deepEqual(await texts(longhaul.executions.logs(executionId, { tail: 1 })), ["line 3"]);
 
-  const running = await startSync(longhaul, { input: 1, job: "talks" });
+  const running = await longhaul.executions.start("talks", 1);
   const started = new AbortController();
   const onUpdate = ({ status }: { status: string }) => status === "RUNNING" && started.abort(new Error("started"));
-  await waitFor(longhaul, running.executionId, { signal: started.signal, onUpdate }).catch(() => undefined);
-  assert.deepEqual(await texts(logs(longhaul, running.executionId, { follow: true })), said);
+  await longhaul.executions.wait(running.executionId, { signal: started.signal, onUpdate }).catch(() => undefined);
+  assert.deepEqual(await texts(longhaul.executions.logs(running.executionId, { follow: true })), said);
 });
 
 test("a log goes on behind pages without lines, until a token comes again", { timeout }, async () => {
@@ -117,15 +105,15 @@ test("a log goes on behind pages without lines, until a token comes again", { ti
     asked.push(new URL((input as Request).url).searchParams.get("nextToken"));
     return Response.json({ executionId: "an-id", attempt: 1, ...pages[asked.length - 1] });
   };
-  const client = createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers });
-  assert.deepEqual(await collected(logs(client, "an-id")), [line]);
+  const client = new Longhaul({ baseUrl: "http://longhaul.test", fetch: answers });
+  assert.deepEqual(await collected(client.executions.logs("an-id")), [line]);
   assert.deepEqual(asked, [null, "a", "b", "c"]);
 });
 
 test("a history has every operation of the workflow, over its pages", { timeout }, async () => {
-  const { executionId } = await runSync(longhaul, { input: 1, job: "echo" });
+  const { executionId } = await longhaul.executions.run("echo", 1);
   const names = async (pageSize: number) =>
-    (await collected(history(longhaul, executionId, { pageSize }))).map(({ name }) => name);
+    (await collected(longhaul.executions.history(executionId, { pageSize }))).map(({ name }) => name);
   const all = await names(1000);
   for (const name of ["accept", "run-task", "record-task", "collect", "record"]) assert(all.includes(name), name);
   // Each is on the page of its end: of small pages, one that began early and ended late is on a later one.
@@ -133,7 +121,7 @@ test("a history has every operation of the workflow, over its pages", { timeout 
 });
 
 test("the jobs that may be run are known", { timeout }, async () => {
-  const names = (await jobs(longhaul)).map(({ name }) => name);
+  const names = (await longhaul.jobs.list()).map(({ name }) => name);
   assert.deepEqual(names, ["big", "demo", "echo", "fails", "talks"]);
-  await runCallback(longhaul, { input: 1, job: names[0] ?? "" });
+  await longhaul.executions.run(names[0] ?? "", 1, { pattern: "callback" });
 });

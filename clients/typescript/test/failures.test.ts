@@ -6,7 +6,7 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, mock, test } from "node:test";
 
-import { ApiError, bearer, cancel, createLonghaul, get, isFinal, runSync, startSync, waitFor } from "@longhaul/client";
+import { ApiError, bearer, ConnectionError, isFinal, Longhaul } from "@longhaul/client";
 
 import { isPause } from "./pauses.js";
 import { Stack } from "./stack.js";
@@ -37,10 +37,10 @@ async function serving<T>(listener: RequestListener, use: (baseUrl: string) => P
 }
 
 test("a wait outlives the server", { timeout }, async () => {
-  const longhaul = createLonghaul({ baseUrl: stack.api });
-  const { executionId } = await startSync(longhaul, { input: { message: "Hello", processingTime: 3600 } });
+  const longhaul = new Longhaul({ baseUrl: stack.api });
+  const { executionId } = await longhaul.executions.start("demo", { message: "Hello", processingTime: 3600 });
   const seen = new EventEmitter();
-  const wait = waitFor(longhaul, executionId, {
+  const wait = longhaul.executions.wait(executionId, {
     onUpdate: (execution) => seen.emit(execution.status),
     onRetry: (error) => seen.emit("failure", error),
   });
@@ -49,10 +49,11 @@ test("a wait outlives the server", { timeout }, async () => {
   // The server stays away until the wait has noticed, more than once.
   for (const _ of ["noticed", "tried again"]) {
     const [error] = await once(seen, "failure");
-    assert(error instanceof TypeError);
+    assert(error instanceof ConnectionError && error.cause instanceof TypeError);
+    assert.equal(error.executionId, executionId);
   }
   await stack.restart();
-  await cancel(longhaul, executionId);
+  await longhaul.executions.cancel(executionId);
   assert(isFinal(await wait));
 });
 
@@ -73,7 +74,7 @@ test("a start whose answer is lost starts one execution", { timeout }, async () 
     else response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
   };
   const { executionId } = await serving(losesTheFirst, (baseUrl) =>
-    startSync(createLonghaul({ baseUrl }), { input: 1, job: "echo" }),
+    new Longhaul({ baseUrl }).executions.start("echo", 1),
   );
   assert.deepEqual(answers, [
     { id: executionId, replayed: null },
@@ -88,12 +89,12 @@ test("throttled calls come back when they were told to", { timeout }, async () =
     const message = JSON.stringify({ message: "Too Many Requests" });
     return tries.length > 1 ? fetch(...args) : new Response(message, { status: 429, headers: { "retry-after": "1" } });
   };
-  const longhaul = createLonghaul({ baseUrl: stack.api, fetch: throttles });
+  const longhaul = new Longhaul({ baseUrl: stack.api, fetch: throttles });
   const heard: Error[] = [];
-  await startSync(longhaul, { input: 1, job: "echo" }, { onRetry: (error) => heard.push(error) });
+  await longhaul.executions.start("echo", 1, { onRetry: (error) => heard.push(error) });
   const [first = NaN, second = NaN] = tries;
   assert(second - first >= 990, `came back after ${second - first} ms`);
-  assert(heard[0] instanceof ApiError && heard[0].response.status === 429);
+  assert(heard[0] instanceof ApiError && heard[0].status === 429);
 });
 
 for (const status of [408, 425, 429, 500, 502, 503, 504]) {
@@ -111,7 +112,7 @@ for (const status of [408, 425, 429, 500, 502, 503, 504]) {
       pauses.push(timer[1] ?? NaN);
       return inEarnest(timer[0]);
     });
-    await waitFor(createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers }), "an-id");
+    await new Longhaul({ baseUrl: "http://longhaul.test", fetch: answers }).executions.wait("an-id");
     skipped.mock.restore();
     assert.equal(pauses.length, 1);
     for (const ms of pauses) assert(ms >= 7000 && ms <= 8750, `paused for ${ms} ms`);
@@ -121,9 +122,9 @@ for (const status of [408, 425, 429, 500, 502, 503, 504]) {
 for (const status of [400, 401, 403, 404, 409, 410, 413, 415, 422]) {
   test(`a wait ends at a ${status}`, { timeout }, async () => {
     const answers = async () => Response.json({ message: "no" }, { status });
-    const longhaul = createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers });
-    const refused = (error: unknown) => error instanceof ApiError && error.response.status === status;
-    await assert.rejects(waitFor(longhaul, "an-id", atOnce), refused);
+    const longhaul = new Longhaul({ baseUrl: "http://longhaul.test", fetch: answers });
+    const refused = (error: unknown) => error instanceof ApiError && error.status === status;
+    await assert.rejects(longhaul.executions.wait("an-id", atOnce), refused);
   });
 }
 
@@ -152,7 +153,7 @@ for (const { what, etag, applied, status } of [
       if (tries.length > 1 && status === 304) return new Response(null, { status, headers });
       return Response.json(running, { headers });
     };
-    await waitFor(createLonghaul({ baseUrl: "http://old.test", fetch: answers }), "an-id");
+    await new Longhaul({ baseUrl: "http://old.test", fetch: answers }).executions.wait("an-id");
     skipped.mock.restore();
     const prefers = etag ? "wait=20" : null;
     assert.deepEqual(tries.map(({ prefers }) => prefers), [null, prefers, prefers, prefers]);
@@ -171,13 +172,13 @@ test("a reply that breaks off is asked for again", { timeout }, async () => {
     if (++calls > 1) response.end(text);
     else response.write(text.slice(0, 20), () => response.destroy());
   };
-  const { executionId } = await startSync(createLonghaul({ baseUrl: stack.api }), { input: 1, job: "echo" });
-  const execution = await serving(breaksOff, (baseUrl) => get(createLonghaul({ baseUrl }), executionId));
+  const { executionId } = await new Longhaul({ baseUrl: stack.api }).executions.start("echo", 1);
+  const execution = await serving(breaksOff, (baseUrl) => new Longhaul({ baseUrl }).executions.get(executionId));
   assert.deepEqual([execution.executionId, calls], [executionId, 2]);
 });
 
 test("a connection that went silent is given up", { timeout }, async () => {
-  const { executionId } = await startSync(createLonghaul({ baseUrl: stack.api }), { input: 1, job: "echo" });
+  const { executionId } = await new Longhaul({ baseUrl: stack.api }).executions.start("echo", 1);
   let calls = 0;
   const silentAtFirst: RequestListener = async (request, response) => {
     if (++calls === 1) return;
@@ -187,13 +188,13 @@ test("a connection that went silent is given up", { timeout }, async () => {
   const { timeout: inEarnest } = AbortSignal;
   const hurry = (ms: number) => inEarnest.call(AbortSignal, ms / 100);
   const hurried = mock.method(AbortSignal, "timeout", hurry, { times: 1 });
-  const execution = await serving(silentAtFirst, (baseUrl) => get(createLonghaul({ baseUrl }), executionId));
+  const execution = await serving(silentAtFirst, (baseUrl) => new Longhaul({ baseUrl }).executions.get(executionId));
   hurried.mock.restore();
   assert.deepEqual([execution.executionId, calls], [executionId, 2]);
 });
 
 test("a stage is part of the address", { timeout }, async () => {
-  const longhaul = createLonghaul({
+  const longhaul = new Longhaul({
     baseUrl: "http://gateway.test/prod/",
     fetch: async (input) => {
       const { url } = input as Request;
@@ -201,27 +202,30 @@ test("a stage is part of the address", { timeout }, async () => {
       return Response.json({ message: "Forbidden" }, { status: 403 });
     },
   });
-  await assert.rejects(runSync(longhaul, { input: 1 }), (error) => {
+  await assert.rejects(longhaul.executions.run("demo", 1), (error) => {
     assert(error instanceof ApiError);
     assert.deepEqual(error.body, { message: "Forbidden" });
-    return error.response.status === 403;
+    return error.status === 403;
   });
 });
 
-test("a page in place of an answer is no execution", { timeout }, async () => {
+test("a page in place of an answer is not an execution", { timeout }, async () => {
   const headers = { "content-type": "text/html" };
   const page = async () => new Response("<h1>Sign in to the guest network</h1>", { headers });
-  const longhaul = createLonghaul({ baseUrl: "http://portal.test", fetch: page });
-  await assert.rejects(waitFor(longhaul, "an-id"), ApiError);
+  const longhaul = new Longhaul({ baseUrl: "http://portal.test", fetch: page });
+  await assert.rejects(longhaul.executions.wait("an-id"), ApiError);
 });
 
 test("a start that nobody answers gives up", { timeout }, async () => {
   let calls = 0;
   const refuses = () => (calls++, Promise.reject(new TypeError("connection refused")));
-  const longhaul = createLonghaul({ baseUrl: "http://nobody.test", fetch: refuses });
+  const longhaul = new Longhaul({ baseUrl: "http://nobody.test", fetch: refuses });
   mock.timers.enable({ apis: ["setTimeout"] });
   const onRetry = () => setImmediate(() => mock.timers.runAll());
-  await assert.rejects(startSync(longhaul, { input: 1 }, { onRetry }), /connection refused/);
+  await assert.rejects(longhaul.executions.start("demo", 1, { onRetry }), (error) => {
+    assert(error instanceof ConnectionError && error.cause instanceof TypeError);
+    return error.message === "no response: connection refused" && error.requestId === undefined;
+  });
   mock.timers.reset();
   assert.equal(calls, 8);
 });
@@ -229,12 +233,12 @@ test("a start that nobody answers gives up", { timeout }, async () => {
 for (const [what, token, thrown] of [
   ["fails", () => Promise.reject(new Error("no token")), /no token/],
   ["has a mistake", () => (undefined as unknown as { token: string }).token, TypeError],
-  ["reads what is no JSON", () => JSON.parse("undefined") as string, SyntaxError],
-  ["is no header", () => "two\nlines", TypeError],
+  ["reads what is not JSON", () => JSON.parse("undefined") as string, SyntaxError],
+  ["is not a header", () => "two\nlines", TypeError],
 ] as const) {
   test(`a token that ${what} is not asked for again`, { timeout }, async () => {
-    const longhaul = createLonghaul({ baseUrl: stack.api, authorize: bearer(token) });
-    await assert.rejects(waitFor(longhaul, "an-id", atOnce), thrown);
+    const longhaul = new Longhaul({ baseUrl: stack.api, authorize: bearer(token) });
+    await assert.rejects(longhaul.executions.wait("an-id", atOnce), thrown);
   });
 }
 
@@ -250,18 +254,18 @@ test("a token is asked for again when its own connection broke", { timeout }, as
   const left = [...broken];
   const authorize = bearer(async () => (await left.shift()?.(), "a-token"));
   const answers = async () => Response.json({ executionId: "an-id" });
-  const longhaul = createLonghaul({ baseUrl: "http://longhaul.test", authorize, fetch: answers });
+  const longhaul = new Longhaul({ baseUrl: "http://longhaul.test", authorize, fetch: answers });
   mock.timers.enable({ apis: ["setTimeout"] });
   const heard: Error[] = [];
   const onRetry = (error: Error) => (heard.push(error), setImmediate(() => mock.timers.runAll()));
-  const execution = await get(longhaul, "an-id", { onRetry });
+  const execution = await longhaul.executions.get("an-id", { onRetry });
   mock.timers.reset();
   assert.deepEqual([execution.executionId, heard.length], ["an-id", broken.length]);
 });
 
 test("an address that nothing can be sent to is refused at once", () => {
   for (const baseUrl of ["127.0.0.1:8080", "localhost:8080", "/prod", ""])
-    assert.throws(() => createLonghaul({ baseUrl }), TypeError, baseUrl);
+    assert.throws(() => new Longhaul({ baseUrl }), TypeError, baseUrl);
 });
 
 const circle: unknown[] = [];
@@ -269,25 +273,25 @@ circle.push(circle);
 for (const [what, input, options, thrown] of [
   ["a circle", circle, {}, /^TypeError: Converting circular/],
   ["a BigInt", { order: 7n }, {}, /^TypeError: Do not know how to serialize a BigInt/],
-  ["a key that is no header", 1, { idempotencyKey: "東京" }, TypeError],
+  ["a key that is not a header", 1, { idempotencyKey: "東京" }, TypeError],
 ] as const) {
   test(`${what} is refused before anything is sent`, { timeout }, async () => {
     const sends = async () => assert.fail("sent");
-    const longhaul = createLonghaul({ baseUrl: "http://longhaul.test", fetch: sends });
-    await assert.rejects(startSync(longhaul, { input }, { ...options, ...atOnce }), thrown);
+    const longhaul = new Longhaul({ baseUrl: "http://longhaul.test", fetch: sends });
+    await assert.rejects(longhaul.executions.start("demo", input, { ...options, ...atOnce }), thrown);
   });
 }
 
 test("JSON that broke off is asked for again", { timeout }, async () => {
   const texts = ['{"executionId":', '{"executionId":"an-id"}'];
   const answers = async () => new Response(texts.shift(), { headers: { "content-type": "application/json" } });
-  const execution = await get(createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers }), "an-id");
+  const execution = await new Longhaul({ baseUrl: "http://longhaul.test", fetch: answers }).executions.get("an-id");
   assert.deepEqual([execution.executionId, texts], ["an-id", []]);
 });
 
 test("a parser that has a mistake is not called again", { timeout }, async () => {
   const answers = async () => Response.json({ executionId: "an-id" });
   const parseJson = () => JSON.parse("undefined") as unknown;
-  const longhaul = createLonghaul({ baseUrl: "http://longhaul.test", fetch: answers, parseJson });
-  await assert.rejects(waitFor(longhaul, "an-id", atOnce), /parseJson cannot read an answer/);
+  const longhaul = new Longhaul({ baseUrl: "http://longhaul.test", fetch: answers, parseJson });
+  await assert.rejects(longhaul.executions.wait("an-id", atOnce), /parseJson cannot read a response/);
 });

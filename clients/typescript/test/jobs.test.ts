@@ -3,21 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, mock, test } from "node:test";
 
-import {
-  cancel,
-  createLonghaul,
-  type Execution,
-  ExecutionFailed,
-  get,
-  type Longhaul,
-  ProblemError,
-  rerun,
-  runCallback,
-  runSync,
-  startCallback,
-  startSync,
-  waitFor,
-} from "@longhaul/client";
+import { type Execution, ExecutionFailed, Longhaul, ProblemError } from "@longhaul/client";
 
 import { isPause } from "./pauses.js";
 import { Stack } from "./stack.js";
@@ -27,27 +13,29 @@ let longhaul: Longhaul;
 
 before(async () => {
   stack = await Stack.start();
-  longhaul = createLonghaul({ baseUrl: stack.api });
+  longhaul = new Longhaul({ baseUrl: stack.api });
 });
 after(() => stack.stop());
 
 /** Of what hangs: far longer than anything here takes, even on a busy machine. */
 const timeout = 600_000;
 
-for (const run of [runSync, runCallback]) {
-  test(`${run.name} returns what the job made`, { timeout }, async () => {
+for (const pattern of ["sync", "callback"] as const) {
+  test(`${pattern}: a run returns what the job made`, { timeout }, async () => {
     const input = { order: 7, "größe": [1, 2.5, null] };
-    const done = await run(longhaul, { input, job: "echo", tags: { team: "blue" } });
+    const done = await longhaul.executions.run("echo", input, { tags: { team: "blue" }, pattern });
     assert.equal(done.status, "COMPLETED");
     assert.deepEqual([done.result, done.input, done.tags], [input, input, { team: "blue" }]);
   });
 
-  test(`${run.name} throws the execution of a job that failed`, { timeout }, async () => {
-    await assert.rejects(run(longhaul, { input: 1, job: "fails" }), (error) => {
+  test(`${pattern}: a run throws the execution of a job that failed`, { timeout }, async () => {
+    await assert.rejects(longhaul.executions.run("fails", 1, { pattern }), (error) => {
       assert(error instanceof ExecutionFailed);
       assert.equal(error.execution.status, "FAILED");
       assert.equal(error.execution.error.exitCode, 3);
       assert.match(error.message, /^execution .* is FAILED: .*3/);
+      assert.equal(error.executionId, error.execution.executionId);
+      assert.match(error.requestId ?? "", /./);
       return true;
     });
   });
@@ -59,47 +47,63 @@ test("a result has the type that its parser gives it", { timeout }, async () => 
     if (typeof number !== "number") throw new RangeError("not a number");
     return number;
   };
-  const { result } = await runSync(longhaul, { input: [41], job: "echo" }, { parse });
+  const { result } = await longhaul.executions.run("echo", [41], { parse });
   assert.equal(result + 1, 42);
-  await assert.rejects(runSync(longhaul, { input: ["41"], job: "echo" }, { parse }), RangeError);
+  await assert.rejects(longhaul.executions.run("echo", ["41"], { parse }), RangeError);
 });
 
-test("a big integer in a result comes whole to a parser of one's own", { timeout }, async () => {
+test("a big integer in a result keeps its digits with a custom parser", { timeout }, async () => {
   const big = "12345678901234567891";
   const quoted = (text: string) => text.replace(/(?<=[:[,])\d{16,}(?=[\]},])/g, (digits) => `"${digits}n"`);
   const revived = (_: string, value: unknown) =>
     typeof value === "string" && /^\d+n$/.test(value) ? BigInt(value.slice(0, -1)) : value;
   const parseJson = (text: string): unknown => JSON.parse(quoted(text), revived);
-  const task = "big";
-  const rounded = await runSync(longhaul, { input: 1, task });
+  const job = "big";
+  const rounded = await longhaul.executions.run(job, 1);
   assert.deepEqual(rounded.result, { id: Number(big) });
-  const { result } = await runSync(createLonghaul({ baseUrl: stack.api, parseJson }), { input: 1, task });
+  const { result } = await new Longhaul({ baseUrl: stack.api, parseJson }).executions.run(job, 1);
   assert.deepEqual(result, { id: BigInt(big) });
 });
 
 test("a body that does not validate says where", { timeout }, async () => {
-  await assert.rejects(startSync(longhaul, { input: 1, timeoutSeconds: 0, job: "nope" }), (error) => {
+  await assert.rejects(longhaul.executions.start("nope", 1, { timeoutSeconds: 0 }), (error) => {
     assert(error instanceof ProblemError);
-    assert.equal(error.problem.code, "invalid-body");
+    assert.equal(error.code, "invalid-body");
     assert.deepEqual(error.problem.errors?.map(({ pointer }) => pointer).sort(), ["/job", "/timeoutSeconds"]);
-    return error.response.status === 422;
+    assert.deepEqual([error.executionId, error.requestId], [undefined, error.problem.requestId]);
+    return error.status === 422;
   });
 });
 
-test("what is not there is a problem, asked for once or waited for", { timeout }, async () => {
-  const notFound = (error: unknown) => error instanceof ProblemError && error.problem.code === "execution-not-found";
-  await assert.rejects(get(longhaul, "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"), notFound);
-  await assert.rejects(waitFor(longhaul, "no/such?id"), notFound);
+test("an execution that does not exist is a problem, in every call that names one", { timeout }, async () => {
+  for (const executionId of ["0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c", "no/such?id"]) {
+    const { executions } = longhaul;
+    const calls = [
+      () => executions.get(executionId),
+      () => executions.wait(executionId),
+      () => executions.cancel(executionId),
+      () => executions.rerun(executionId),
+      () => executions.logs(executionId).next(),
+      () => executions.history(executionId).next(),
+    ];
+    for (const call of calls) {
+      await assert.rejects(call, (error) => {
+        assert(error instanceof ProblemError);
+        assert.deepEqual([error.code, error.executionId], ["execution-not-found", executionId]);
+        return error.requestId === error.problem.requestId;
+      });
+    }
+  }
 });
 
-test("waiting tells every change once, and ends with the signal while the job goes on", { timeout }, async () => {
-  const { executionId } = await startSync(longhaul, { input: { message: "Hello", processingTime: 5 } });
+test("a wait reports every change once, and ends with the signal while the job goes on", { timeout }, async () => {
+  const started = await longhaul.executions.start("demo", { message: "Hello", processingTime: 5 });
   const abort = new AbortController();
   const onUpdate = () => abort.abort(new Error("enough"));
-  await assert.rejects(waitFor(longhaul, executionId, { signal: abort.signal, onUpdate }), /enough/);
+  await assert.rejects(longhaul.executions.wait(started, { signal: abort.signal, onUpdate }), /enough/);
 
   const seen: Execution[] = [];
-  const end = await waitFor(longhaul, executionId, { onUpdate: (execution) => seen.push(execution) });
+  const end = await longhaul.executions.wait(started.executionId, { onUpdate: (execution) => seen.push(execution) });
   assert.equal(end.status, "COMPLETED");
   assert.equal(seen.at(-1)?.status, "COMPLETED");
   assert.equal(new Set(seen.map((execution) => JSON.stringify(execution))).size, seen.length);
@@ -116,8 +120,8 @@ test("who holds its answers is asked again at once", { timeout }, async () => {
     return answer;
   };
   // Two attempts, with some seconds between them: something changes while an answer is held, and then something else.
-  const { executionId } = await startSync(longhaul, { input: 1, job: "fails", retry: { maxAttempts: 2 } });
-  await waitFor(createLonghaul({ baseUrl: stack.api, fetch: watched }), executionId);
+  const { executionId } = await longhaul.executions.start("fails", 1, { retry: { maxAttempts: 2 } });
+  await new Longhaul({ baseUrl: stack.api, fetch: watched }).executions.wait(executionId);
   timers.mock.restore();
   const held = looks.filter((look, nth) => look.held && nth + 1 < looks.length);
   assert.notEqual(held.length, 0);
@@ -125,39 +129,39 @@ test("who holds its answers is asked again at once", { timeout }, async () => {
 });
 
 test("a job that is cancelled is waited for to its end, and can be run again", { timeout }, async () => {
-  const { executionId } = await startSync(longhaul, { input: { message: "Hello", processingTime: 600 } });
-  const asked = await cancel(longhaul, executionId);
+  const { executionId } = await longhaul.executions.start("demo", { message: "Hello", processingTime: 600 });
+  const asked = await longhaul.executions.cancel(executionId);
   assert(["CANCELLING", "CANCELLED"].includes(asked.status), asked.status);
-  const end = await waitFor(longhaul, executionId);
+  const end = await longhaul.executions.wait(executionId);
   assert.equal(end.status, "CANCELLED");
-  assert.equal((await cancel(longhaul, executionId)).status, "CANCELLED");
+  assert.equal((await longhaul.executions.cancel(executionId)).status, "CANCELLED");
 
   const key = { idempotencyKey: crypto.randomUUID() };
-  const again = await rerun(longhaul, executionId, key);
+  const again = await longhaul.executions.rerun(executionId, key);
   assert.equal(again.rerunOf, executionId);
-  assert.equal((await rerun(longhaul, executionId, key)).executionId, again.executionId);
-  await cancel(longhaul, again.executionId);
+  assert.equal((await longhaul.executions.rerun(executionId, key)).executionId, again.executionId);
+  await longhaul.executions.cancel(again.executionId);
 });
 
 test("a signal that is over already starts nothing", { timeout }, async () => {
   let sent = 0;
-  const counting = createLonghaul({ baseUrl: stack.api, fetch: (...args) => (sent++, fetch(...args)) });
+  const counting = new Longhaul({ baseUrl: stack.api, fetch: (...args) => (sent++, fetch(...args)) });
   const signal = AbortSignal.abort(new Error("too late"));
-  await assert.rejects(runSync(counting, { input: 1 }, { signal }), /too late/);
+  await assert.rejects(counting.executions.run("demo", 1, { signal }), /too late/);
   assert.equal(sent, 0);
 });
 
 test("the same key is the same execution, until the body differs", { timeout }, async () => {
   const key = { idempotencyKey: crypto.randomUUID() };
-  const first = await startCallback(longhaul, { input: 1, job: "echo" }, key);
-  const again = await startCallback(longhaul, { input: 1, job: "echo" }, key);
+  const first = await longhaul.executions.start("echo", 1, { pattern: "callback", ...key });
+  const again = await longhaul.executions.start("echo", 1, { pattern: "callback", ...key });
   assert.equal(again.executionId, first.executionId);
-  const reused = (error: unknown) => error instanceof ProblemError && error.problem.code === "idempotency-key-reused";
-  await assert.rejects(startCallback(longhaul, { input: 2, job: "echo" }, key), reused);
+  const reused = (error: unknown) => error instanceof ProblemError && error.code === "idempotency-key-reused";
+  await assert.rejects(longhaul.executions.start("echo", 2, { pattern: "callback", ...key }), reused);
 });
 
 test("fifty waits at once", { timeout }, async () => {
-  const runs = Array.from({ length: 50 }, (_, n) => runCallback(longhaul, { input: [n], job: "echo" }));
+  const runs = Array.from({ length: 50 }, (_, n) => longhaul.executions.run("echo", [n], { pattern: "callback" }));
   const results = (await Promise.all(runs)).map(({ result }) => result);
   assert.deepEqual(results, [...results.keys()].map((n) => [n]));
 });

@@ -14,7 +14,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_that_of_the_text() {
+    fn the_size_of_an_answer_is_that_of_its_text_in_json() {
         let json = serde_json::json!({ "a": ["\u{7}\"\\", "ä\n", 1.5] });
         let pretty = serde_json::to_vec_pretty(&json).unwrap();
         let text = serde_json::to_string(std::str::from_utf8(&pretty).unwrap()).unwrap();

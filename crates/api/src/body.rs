@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn the_input_comes_in_as_it_was_written() {
+    fn the_text_of_an_input_is_kept_unchanged() {
         let body = r#"{"input": {"b": 1.10, "a": 12345678901234567890123}}"#;
         assert_eq!(good(body).input.text(), r#"{"b": 1.10, "a": 12345678901234567890123}"#);
     }
 
     #[test]
-    fn null_is_an_input_and_everywhere_else_the_same_as_absence() {
+    fn null_is_a_valid_input_and_otherwise_means_absent() {
         assert_eq!(good(r#"{"input": null}"#).input.text(), "null");
         let unsaid = good(r#"{"input": 1}"#);
         let null = good(r#"{"input": 1, "job": null, "timeoutSeconds": null, "retry": null, "tags": null}"#);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_named_with_its_place() {
+    fn every_mistake_in_a_body_is_reported_with_its_pointer() {
         let body = r#"{"inptu": 1, "Job": "demo", "timeoutSeconds": "60", "retry": {"maxAttempt": 1.5, "x": 1},
             "tags": {"a/b": 1, "c": "d", "e": null, "c": "f"}, "labels": {}}"#;
         let errors = problem(body).1;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn says_where_a_body_is_wrong() {
+    fn an_invalid_body_is_reported_with_its_pointer() {
         for (body, code, pointer) in [
             (r#"{"input":1,"timeoutSeconds":1.5}"#, Code::InvalidBody, "/timeoutSeconds"),
             (r#"{"input":1,"retry":[3]}"#, Code::InvalidBody, "/retry"),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_is_one_that_changes_the_body() {
+    fn the_content_encoding_identity_is_ignored() {
         for (value, found) in [("gzip", Some("gzip")), ("identity", None), ("Identity, br", Some("br")), ("", None)] {
             let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, value.parse().unwrap())]);
             assert_eq!(encoding(&headers).as_deref(), found, "{value}");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_several_content_types() {
+    fn every_content_type_of_json_is_accepted() {
         for (value, json) in [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),

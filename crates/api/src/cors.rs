@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_what_a_browser_writes() {
+    fn an_origin_must_be_written_as_browsers_do() {
         for text in ["https://app.example", "http://localhost:5173", "http://127.0.0.1:8000", "*"] {
             assert!(text.parse::<Origin>().is_ok(), "{text}");
         }

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_origin_changes_nothing() {
+    fn state_changing_requests_of_other_origins_are_refused() {
         for headers in [
             &[("host", "api.example"), ("origin", "https://evil.example")] as &[_],
             &[("host", "api.example"), ("origin", "null")],
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_our_own_page_and_named_origins_may() {
+    fn requests_of_programs_the_documentation_page_and_allowed_origins_pass() {
         for headers in [
             &[("host", "api.example")] as &[_],
             &[("host", "api.example"), ("sec-fetch-mode", "cors")],

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_request_that_takes_too_long_is_answered_before_its_function_is_ended() {
+    async fn a_slow_request_is_answered_before_lambda_ends_the_function() {
         let layer = |request, next| answer_within(Duration::from_millis(10), request, next);
         let handler = get(std::future::pending::<()>).post(std::future::pending::<()>);
         let router = Router::new().route("/executions/sync", handler).layer(middleware::from_fn(layer));

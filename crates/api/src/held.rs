@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_different_places_are_tried_and_each_has_its_turn() {
+    fn a_few_different_places_are_chosen_and_each_is_chosen_sometimes() {
         assert_eq!(some_of(0, 7), Vec::<u32>::new());
         assert_eq!(some_of(1, 7), [0]);
         let mut three = some_of(3, 7);

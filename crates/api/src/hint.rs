@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_found_by_its_spelling_its_alias_or_its_likeness() {
+    fn a_name_is_suggested_for_another_spelling_an_alias_or_a_typo() {
         let known = ["status", "pageSize", "pageToken", "createdAfter"];
         for (name, expected) in [
             ("page_size", Some("pageSize")),

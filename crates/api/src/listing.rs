@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_page_is_the_same_request_with_another_token() {
+    fn the_link_to_the_next_page_repeats_the_request_with_another_token() {
         for (path, expected) in [
             ("/executions", "<?pageToken=T>; rel=\"next\""),
             ("/executions?status=FAILED", "<?status=FAILED&pageToken=T>; rel=\"next\""),

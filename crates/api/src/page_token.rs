@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_what_it_was_made_for_and_for_nothing_else() {
+    fn a_page_token_is_valid_only_for_the_list_it_was_made_for() {
         let token = seal(&["ada", "FAILED"], "place");
         assert_eq!(open(&["ada", "FAILED"], &token).unwrap(), "place");
         for other in [&["eve", "FAILED"][..], &["ada", ""], &["adaF", "AILED"], &["ada"], &[]] {

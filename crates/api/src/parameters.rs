@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_parameter_is_known_given_once_and_understood() {
+    async fn unknown_repeated_and_invalid_parameters_are_refused() {
         let mut parameters = of("n=7&a%20b=%C3%A4").await.unwrap();
         assert_eq!(parameters.number("n", 1, 10).unwrap(), Some(7));
         assert_eq!(parameters.number("m", 1, 10).unwrap(), None);

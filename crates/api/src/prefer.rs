@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_read_as_the_rfc_has_it() {
+    fn the_preference_wait_is_parsed_as_in_the_rfc() {
         for (lines, expected) in [
             (&[][..], None),
             (&["wait=10"], Some(10)),

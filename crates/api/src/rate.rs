@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_are_as_the_draft_has_them() {
+    fn the_rate_limit_headers_have_the_format_of_the_draft() {
         let told = |requests| {
             let mut headers = HeaderMap::new();
             Left { most: 30, requests, seconds: 7 }.tell(&mut headers);

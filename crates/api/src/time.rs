@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_as_far_as_it_can_be_held() {
+    fn a_time_is_truncated_to_the_supported_precision_and_range() {
         for (text, time) in [
             ("2026-03-02T09:00:00Z", Some("2026-03-02T09:00:00Z")),
             ("2026-03-02T11:00:00+02:00", Some("2026-03-02T09:00:00Z")),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn every_time_is_as_long() {
+    fn every_time_is_written_with_three_decimals() {
         for (time, shown) in [
             ("2026-03-02T09:00:00Z", "2026-03-02T09:00:00.000Z"),
             ("2026-03-02T09:00:00.44Z", "2026-03-02T09:00:00.440Z"),

@@ -419,7 +419,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_may_have_a_timeout_of_its_own_within_the_limits() {
+    fn a_job_may_have_its_own_timeout_within_the_limits() {
         let job = |text: &str| serde_json::from_str::<Job>(text).map(|job| job.timeout());
         assert_eq!(job(r#"{"taskDefinition": "a"}"#).unwrap(), Duration::from_hours(24));
         assert_eq!(job(r#"{"taskDefinition": "a", "timeoutSeconds": 60}"#).unwrap(), Duration::from_mins(1));
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_job_is_in_the_catalog_and_not_offered() {
+    fn a_disabled_job_is_in_the_catalog_but_cannot_be_started() {
         let text = r#"{"new":{"taskDefinition":"n"},"old":{"taskDefinition":"o","disabled":true}}"#;
         let catalog: Catalog = serde_json::from_str(text).unwrap();
         assert_eq!(offered(&catalog), ["new"]);

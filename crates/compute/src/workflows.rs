@@ -247,7 +247,7 @@ impl Workflows {
 }
 
 /// Whether a status means that a durable execution is over. Other statuses mean that it is running or paused, or are newer than this code
-/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>), which is no reason to abandon it.
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>). None of these means that it has ended.
 fn is_over(status: &str) -> bool {
     ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"].contains(&status)
 }

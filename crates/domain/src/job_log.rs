@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_has_the_name_that_ecs_gives_it() {
+    fn the_log_stream_has_the_name_that_ecs_gives_it() {
         let arn = "arn:aws:ecs:eu-west-1:123456789012:task/longhaul/0f9de17a6465404e8b1b2356dc13c2f8";
         assert_eq!(log("job").stream(arn), "task/job/0f9de17a6465404e8b1b2356dc13c2f8");
     }

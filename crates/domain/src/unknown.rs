@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_newer_version_stored_is_written_back_unchanged() {
+    fn unknown_attributes_are_written_back_unchanged() {
         let stored = r#"{"future":{"list":[1,null,"a"]},"other":true}"#;
         let unknown: Unknown = serde_json::from_str(stored).unwrap();
         assert_eq!(serde_json::to_string(&unknown).unwrap(), stored);

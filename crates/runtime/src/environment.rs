@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_everything_at_once() {
+    fn all_missing_variables_are_reported_at_once() {
         let mut env = Environment::of(
             [("N", "x"), ("EMPTY", ""), ("LIST", "1, y,2")].map(|(name, value)| (name.to_owned(), value.to_owned())),
         );

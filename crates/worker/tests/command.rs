@@ -172,7 +172,7 @@ fn what_the_worker_says_is_no_result() {
 }
 
 #[test]
-fn the_exit_code_is_the_command_s() {
+fn the_exit_code_is_that_of_the_command() {
     assert_eq!(end(shell("echo no disk >&2; exit 3")).status.code(), Some(3));
     assert_eq!(end(shell("kill -KILL $$")).status.code(), Some(137));
     for (command, code) in [("/no/such/command", 127), ("/etc/passwd", 126), ("/", 126)] {
@@ -219,7 +219,7 @@ fn an_environment_need_not_be_unicode() {
 }
 
 #[test]
-fn signals_are_passed_on() {
+fn sigterm_and_sigint_are_forwarded() {
     for (sent, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT")] {
         let script = format!("trap 'echo got {name}; exit 7' {name}; echo up; while :; do sleep 0.05; done");
         let mut child = shell(&script).spawn().unwrap();
@@ -372,7 +372,7 @@ fn what_ignores_its_stop_is_killed_within_the_stop_timeout() {
 }
 
 #[test]
-fn every_signal_is_passed_on() {
+fn every_signal_is_forwarded() {
     for (sent, name) in [
         (Signal::HUP, "HUP"),
         (Signal::QUIT, "QUIT"),
@@ -441,7 +441,7 @@ fn the_result_file_has_a_place_and_is_printed_where_nobody_records_it() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_starts_nothing() {
+fn after_the_deadline_no_command_is_started() {
     let mut worker = shell("echo ran");
     worker.env("EXECUTION_DEADLINE", in_seconds(0));
     let done = end(worker);
@@ -507,7 +507,7 @@ fn the_demonstration_refuses_nonsense_and_can_be_stopped() {
 /// The example that users copy.
 #[test]
 fn the_python_example_counts_words() {
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/wordcount.py");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/container/wordcount.py");
     let run = |input: &str| end(worker(input, &["--", "python3", example]));
     let counted = run(r#"{"text": "The cat saw the dog. Don't wake the dog!"}"#);
     assert_eq!(counted.status.code(), Some(0), "{}", text(&counted.stderr));

@@ -54,7 +54,7 @@ async fn two_stacks_cannot_share_a_data_directory() {
     let stack = Stack::start(&[]).await;
     let output = command(&stack.data, &[]).stderr(Stdio::piped()).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("another local stack uses it"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("another process uses it"));
 }
 
 #[tokio::test]

@@ -90,6 +90,8 @@ async fn each_service_refuses_calls_with_its_own_error_codes() {
             "ServiceException",
         ),
     ];
+    let rules = stack.request("AWSEvents.ListRules", &json!({}));
+    let cases = cases.into_iter().chain([("eventbridge", rules, 400, "ThrottlingException", "InternalException")]);
     for (service, request, throttled, throttling, failure) in cases {
         for (does, status, code) in [("throttle", throttled, throttling), ("fail", 500, failure)] {
             stack.arm(&json!({ "on": format!("{service}:*"), "does": does })).await;
@@ -193,7 +195,7 @@ async fn armed_faults_can_be_listed_and_cleared() {
 async fn invalid_faults_kills_and_clock_changes_are_refused() {
     let stack = Stack::start(&[]).await;
     for (path, body, says) in [
-        ("faults", json!({ "on": "s3:GetObject", "does": "fail" }), "dynamodb, ecs, lambda, logs"),
+        ("faults", json!({ "on": "s3:GetObject", "does": "fail" }), "dynamodb, ecs, eventbridge, lambda, logs"),
         ("faults", json!({ "on": "ecs:RunTask", "does": "explode" }), "killAfter"),
         ("faults", json!("not a fault"), "A fault is"),
         ("kill", json!({}), "\"by\""),

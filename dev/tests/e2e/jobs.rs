@@ -15,7 +15,7 @@ async fn run(stack: &Stack, pattern: &str, job: &str) -> Value {
 
 #[tokio::test]
 async fn the_python_example_counts_words() {
-    let stack = Stack::start(&["--job", "wordcount=python3 examples/wordcount.py"]).await;
+    let stack = Stack::start(&["--job", "wordcount=python3 examples/container/wordcount.py"]).await;
     // Too large for the overrides of RunTask, so the worker reads it from the table.
     let long = "the quick brown fox ".repeat(2_000);
     for pattern in PATTERNS {

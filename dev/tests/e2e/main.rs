@@ -20,6 +20,7 @@ mod denied;
 mod documents;
 mod ecs_says;
 mod edge;
+mod examples;
 mod faults;
 mod front;
 mod gates;

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn things_go_by_name_or_arn() {
+    fn resources_are_found_by_name_or_arn() {
         assert!(is_cluster("jobs", "jobs") && is_cluster(&cluster("jobs"), "jobs"));
         assert!(!is_cluster("default", "jobs") && !is_cluster(&cluster("default"), "jobs"));
         assert_eq!(task_id("abc", "jobs"), Some("abc"));

@@ -69,7 +69,7 @@ impl Started {
         self.child.id()
     }
 
-    /// Its process, as the next stack will look for it.
+    /// Its process, as the next emulator will look for it.
     pub(super) fn process(&self) -> Process {
         let pid = self.pid.as_raw_nonzero().get();
         Process { pid, born: leftovers::birth(pid) }

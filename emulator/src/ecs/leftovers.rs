@@ -1,7 +1,7 @@
-//! Finds and kills processes that the tasks of a dead stack left running.
+//! Finds and kills processes that the tasks of a dead emulator left running.
 //!
 //! **Invariant**: only processes that certainly belong to a task are killed. Such a process is the recorded one, which was started at
-//! the recorded time, or it has the mark of this stack in its environment, which nothing else has. The mark finds the children of a
+//! the recorded time, or it has the mark of this emulator in its environment, which nothing else has. The mark finds the children of a
 //! container that has ended, and a container that was started just before it could be recorded.
 //!
 //! It reads Linux's `/proc`; without that, it finds nothing.
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::leftovers;
 
-/// Kills all processes of these tasks, and everything else that an earlier stack with the same directory started.
+/// Kills all processes of these tasks, and everything else that an earlier emulator with the same directory started.
 pub(super) fn kill(tasks: &[Task], settings: &Settings) {
     let recorded = || tasks.iter().flat_map(|task| &task.containers).filter_map(|container| container.process.as_ref());
     for process in recorded().filter(|process| lives(process)) {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_came_back_is_another_process() {
+    fn a_reused_process_id_is_recognized_as_another_process() {
         let pid = i32::try_from(std::process::id()).unwrap();
         assert!(lives(&Process { pid, born: birth(pid) }));
         assert!(!lives(&Process { pid, born: Some("another boot/1".into()) }));

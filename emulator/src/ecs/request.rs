@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeat_is_the_same_request_whatever_names_it() {
+    fn a_repeated_request_is_equal_by_any_form_of_its_names() {
         let first = json!({ "taskDefinition": "f", "clientToken": "a", "cluster": "jobs", "group": null });
         let again = json!({ "clientToken": "a", "cluster": "arn:…/jobs", "count": 1, "taskDefinition": "f" });
         assert_eq!(fingerprint(&first), fingerprint(&again));

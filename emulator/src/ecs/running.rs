@@ -14,7 +14,7 @@ pub(super) enum Order {
     Run,
     /// End: `SIGTERM`, then `SIGKILL` after the container's `stopTimeout`.
     Stop,
-    /// End before the stack does.
+    /// End before the emulator does.
     StopSoon,
 }
 

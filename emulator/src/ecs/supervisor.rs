@@ -29,7 +29,7 @@ impl Supervisor {
         Self { ecs, id, launches }
     }
 
-    /// Runs the task to its end. If the stack is closing, that is at once.
+    /// Runs the task to its end. If the emulator is closing, that is at once.
     pub(super) async fn run(mut self) {
         let Some(orders) = self.ecs.0.running.enter(&self.id) else {
             self.note(Event::HostLost).await;
@@ -89,7 +89,7 @@ impl Supervisor {
                 }
             };
             if *orders.borrow() == Order::StopSoon {
-                // The reason is recorded before the end, also if the stack could not record it when it gave the order.
+                // The reason is recorded before the end, also if the emulator could not record it when it gave the order.
                 self.note(Event::HostLost).await;
             }
             if self.note(Event::ContainerExited { name, code }).await.ending.is_some() {
@@ -98,7 +98,7 @@ impl Supervisor {
         }
     }
 
-    /// Records an event with the time at which it happened, once that is possible. If the stack ends before that, the next start records
+    /// Records an event with the time at which it happened, once that is possible. If the emulator ends before that, the next start records
     /// the task's end.
     async fn note(&self, event: Event) -> Task {
         let (ecs, id, now) = (self.ecs.clone(), self.id.clone(), self.ecs.0.clock.now());

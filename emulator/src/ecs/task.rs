@@ -119,7 +119,7 @@ pub(super) enum Event {
     StopRequested { reason: String },
     /// A container ended; without a code if it is unknown.
     ContainerExited { name: String, code: Option<i32> },
-    /// The stack ends, or has ended.
+    /// The emulator ends, or has ended.
     HostLost,
     /// None of its processes is running, and its output is written.
     Ended,
@@ -185,7 +185,7 @@ impl Task {
     }
 
     fn host_lost(&mut self, now: Timestamp) {
-        const REASON: &str = "Host terminated: the local stack was stopped.";
+        const REASON: &str = "Host terminated: the emulator was stopped.";
         let ran = self.started_at.is_some();
         self.end(if ran { StopCode::InfrastructureHealth } else { StopCode::TaskFailedToStart }, REASON, now);
     }
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_counts() {
+    fn the_first_stopped_reason_is_kept() {
         let stop = |reason: &str| Event::StopRequested { reason: reason.into() };
         let events = [Event::Provisioned, started("job"), stop("first"), stop("second"), exited("job", 143)];
         let (task, _) = after(task(&[("job", true)]), &events);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_host_is_told_from_a_task_that_never_ran() {
+    fn a_lost_host_is_distinguished_from_a_task_that_never_ran() {
         let code = |events: &[Event]| after(task(&[("job", true)]), events).0.ending.unwrap().code;
         assert_eq!(code(&[Event::Provisioned, Event::HostLost]), StopCode::TaskFailedToStart);
         assert_eq!(code(&[Event::Provisioned, started("job"), Event::HostLost]), StopCode::InfrastructureHealth);

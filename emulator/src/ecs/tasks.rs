@@ -42,7 +42,7 @@ enum Ran {
 }
 
 impl Ecs {
-    /// The task is on disk before the response is sent and before a process is started. If the stack dies in between, the next one finds
+    /// The task is on disk before the response is sent and before a process is started. If the emulator dies in between, the next one finds
     /// a task that never ran.
     pub(super) fn run_task(&self, body: &Value) -> Result<Value, Refused> {
         let request: RunTask = request::read(body)?;
@@ -110,7 +110,7 @@ impl Ecs {
         }
         let desired = request.desired_status.unwrap_or_default();
         let by_place = [&request.container_instance, &request.service_name, &request.launch_type];
-        // "When you specify startedBy as the filter, it must be the only filter that you use"; the default is no filter.
+        // "When you specify startedBy as the filter, it must be the only filter that you use". The default does not count as a filter.
         let beside = request.family.is_some() || by_place.iter().any(|filter| filter.is_some());
         if request.started_by.is_some() && (beside || desired != DesiredStatus::Running) {
             return Err(invalid("cannot specify startedBy with other arguments"));

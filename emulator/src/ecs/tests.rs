@@ -18,7 +18,7 @@ const GROUP: &str = "/ecs/jobs";
 /// How long a test waits for what must come: far longer than it takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A stack over a database file.
+/// An emulator over a database file.
 struct Stack {
     ecs: Ecs,
     logs: Logs,
@@ -52,39 +52,40 @@ impl Stack {
         (Self::over(directory.path()), directory)
     }
 
-    async fn ask(&self, operation: &str, mut request: Value) -> Result<Value, Refused> {
+    fn ask(&self, operation: &str, mut request: Value) -> Result<Value, Refused> {
         if operation != "RegisterTaskDefinition" {
             request["cluster"] = json!(CLUSTER);
         }
-        self.ecs.answer(operation, request.to_string().as_bytes()).await
+        self.ecs.call(operation, request.to_string().as_bytes())
     }
 
-    async fn register(&self, containers: Value) {
+    #[expect(clippy::needless_pass_by_value, reason = "definitions are written in place")]
+    fn register(&self, containers: Value) {
         let definition = json!({ "family": "f", "containerDefinitions": containers });
-        self.ask("RegisterTaskDefinition", definition).await.unwrap();
+        self.ask("RegisterTaskDefinition", definition).unwrap();
     }
 
     /// Registers a task definition of one container that is a shell script, as `f`.
-    async fn script(&self, script: &str) {
-        self.register(json!([shell("job", script)])).await;
+    fn script(&self, script: &str) {
+        self.register(json!([shell("job", script)]));
     }
 
     /// Starts a task and gives its ARN.
-    async fn run(&self, request: Value) -> String {
-        let answer = self.ask("RunTask", request).await.unwrap();
+    fn run(&self, request: Value) -> String {
+        let answer = self.ask("RunTask", request).unwrap();
         assert_eq!(answer["failures"], json!([]));
         answer["tasks"][0]["taskArn"].as_str().unwrap().to_owned()
     }
 
-    async fn describe(&self, arn: &str) -> Value {
-        self.ask("DescribeTasks", json!({ "tasks": [arn] })).await.unwrap()["tasks"][0].clone()
+    fn describe(&self, arn: &str) -> Value {
+        self.ask("DescribeTasks", json!({ "tasks": [arn] })).unwrap()["tasks"][0].clone()
     }
 
     /// Looks at a task until it is as wanted.
     async fn until(&self, arn: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let task = self.describe(arn).await;
+            let task = self.describe(arn);
             if wanted(&task) {
                 return task;
             }
@@ -99,20 +100,20 @@ impl Stack {
 
     /// Runs a script to its end.
     async fn outcome(&self, script: &str) -> (Value, Vec<String>) {
-        self.script(script).await;
-        let task = self.stopped(&self.run(json!({ "taskDefinition": "f" })).await).await;
-        let lines = self.lines(&task, "job").await;
+        self.script(script);
+        let task = self.stopped(&self.run(json!({ "taskDefinition": "f" }))).await;
+        let lines = self.lines(&task, "job");
         (task, lines)
     }
 
     /// What a container printed, as one reads it from its stream.
-    async fn lines(&self, task: &Value, container: &str) -> Vec<String> {
+    fn lines(&self, task: &Value, container: &str) -> Vec<String> {
         let arn = task["taskArn"].as_str().unwrap();
         let stream = format!("task/{container}/{}", arn::last_part(arn));
         let mut request = json!({ "logGroupName": GROUP, "logStreamName": stream, "startFromHead": true });
         let mut lines = Vec::new();
         loop {
-            let page = self.logs.handle("GetLogEvents", request.to_string().as_bytes()).await.unwrap();
+            let page = self.logs.call("GetLogEvents", request.to_string().as_bytes()).unwrap();
             if page["nextForwardToken"] == request["nextToken"] {
                 return lines;
             }
@@ -128,7 +129,7 @@ impl Stack {
         loop {
             let task =
                 self.until(arn, |task| task["lastStatus"] != "PROVISIONING" && task["lastStatus"] != "PENDING").await;
-            if let Some(line) = self.lines(&task, "job").await.first() {
+            if let Some(line) = self.lines(&task, "job").first() {
                 return line.clone();
             }
             assert!(Instant::now() < deadline, "it prints nothing: {task:#}");

@@ -1,18 +1,22 @@
 //! The API of EventBridge, as far as it is needed to subscribe a function: rules, their targets, and custom events
 //! (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Operations.html>).
 
+use std::sync::RwLockReadGuard;
+
+use axum::extract::Request;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Events, envelope,
+    Events, FACTS, envelope,
     pattern::Matcher,
     rules::{self, Rule, RuleState, Rules, Target},
 };
 use crate::{
     identity::{ACCOUNT, REGION},
     lambda::Lambda,
+    service::{self, Answer, Facts, Service},
     wire::{self, AwsError},
 };
 
@@ -87,35 +91,54 @@ struct TestEventPattern {
     event: String,
 }
 
-impl Events {
-    /// Answers a call of the API by the name that `x-amz-target` gives after `AWSEvents.`.
-    ///
-    /// # Errors
-    ///
-    /// What AWS would answer to such a request, or a 500 when the database failed.
-    pub(crate) fn handle(&self, operation: &str, body: &[u8], lambda: &Lambda) -> Result<Value, AwsError> {
-        match operation {
-            "PutRule" => self.put_rule(wire::parse(body)?),
-            "DescribeRule" => self.describe_rule(&wire::parse(body)?),
-            "DeleteRule" => self.delete_rule(&wire::parse(body)?),
-            "EnableRule" => self.switch_rule(&wire::parse(body)?, RuleState::Enabled),
-            "DisableRule" => self.switch_rule(&wire::parse(body)?, RuleState::Disabled),
-            "ListRules" => self.list_rules(&wire::parse(body)?),
-            "PutTargets" => self.put_targets(&wire::parse(body)?, lambda),
-            "RemoveTargets" => self.remove_targets(&wire::parse(body)?),
-            "ListTargetsByRule" => self.list_targets(&wire::parse(body)?),
-            "PutEvents" => self.put_events(wire::parse(body)?),
-            "TestEventPattern" => test_event_pattern(&wire::parse(body)?),
-            _ => Err(AwsError::bad_request(
-                "UnknownOperationException",
-                format!("the local EventBridge does not support {operation}"),
-            )),
-        }
+/// The API of the bus.
+#[derive(Debug)]
+pub(crate) struct Api {
+    events: Events,
+    lambda: Lambda,
+}
+
+impl Api {
+    /// For a bus, and the functions that may be targets.
+    pub(crate) fn new(events: Events, lambda: Lambda) -> Self {
+        Self { events, lambda }
+    }
+}
+
+impl Service for Api {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
     }
 
-    fn put_rule(&self, request: PutRule) -> Result<Value, AwsError> {
+    fn answer<'a>(&'a self, operation: &'a str, request: Request) -> Answer<'a> {
+        Box::pin(async move {
+            match service::body(request).await {
+                Ok(body) => service::json(&FACTS, self.dispatch(operation, &body)),
+                Err(refused) => refused,
+            }
+        })
+    }
+}
+
+wire::operations! {
+    Api as "EventBridge", AwsError:
+    "DeleteRule" => delete_rule,
+    "DescribeRule" => describe_rule,
+    "DisableRule" => disable_rule,
+    "EnableRule" => enable_rule,
+    "ListRules" => list_rules,
+    "ListTargetsByRule" => list_targets,
+    "PutEvents" => put_events,
+    "PutRule" => put_rule,
+    "PutTargets" => put_targets,
+    "RemoveTargets" => remove_targets,
+    "TestEventPattern" => test_event_pattern,
+}
+
+impl Api {
+    fn put_rule(&self, request: &PutRule) -> Result<Value, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
-        let rule = Rule { managed_by: None, targets: Vec::new(), ..request.rule };
+        let rule = Rule { managed_by: None, targets: Vec::new(), ..request.rule.clone() };
         let plain = |c: u8| c.is_ascii_alphanumeric() || b".-_".contains(&c);
         if !(1..=64).contains(&rule.name.len()) || !rule.name.bytes().all(plain) {
             return Err(validation(format!(
@@ -159,6 +182,14 @@ impl Events {
         Ok(json!({}))
     }
 
+    fn enable_rule(&self, request: &Named) -> Result<Value, AwsError> {
+        self.switch_rule(request, RuleState::Enabled)
+    }
+
+    fn disable_rule(&self, request: &Named) -> Result<Value, AwsError> {
+        self.switch_rule(request, RuleState::Disabled)
+    }
+
     fn switch_rule(&self, request: &Named, state: RuleState) -> Result<Value, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         self.change(&request.name, |rules| Ok(Some(Rule { state, ..found(rules, &request.name)?.clone() })))?;
@@ -173,11 +204,11 @@ impl Events {
     }
 
     /// A target that does not exist is refused: its events would be lost without any error.
-    fn put_targets(&self, request: &Named, lambda: &Lambda) -> Result<Value, AwsError> {
+    fn put_targets(&self, request: &Named) -> Result<Value, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         request.targets.iter().try_for_each(check_target)?;
         for target in &request.targets {
-            lambda.require(&target.arn).map_err(|why| not_found(why.message))?;
+            self.lambda.require(&target.arn).map_err(|why| not_found(why.message))?;
         }
         self.change(&request.name, |rules| {
             changeable(rules, &request.name)?;
@@ -217,7 +248,7 @@ impl Events {
         page("Targets", targets.iter().map(|target| json!(target)).collect(), request)
     }
 
-    fn put_events(&self, request: PutEvents) -> Result<Value, AwsError> {
+    fn put_events(&self, request: &PutEvents) -> Result<Value, AwsError> {
         if !(1..=ENTRIES).contains(&request.entries.len()) {
             return Err(validation(format!("Value at 'entries' must have 1 to {ENTRIES} members.")));
         }
@@ -227,14 +258,14 @@ impl Events {
         if request.entries.iter().map(size).sum::<usize>() > ENTRIES_BYTES {
             return Err(validation("Total size of the entries in the request is over the limit."));
         }
-        let now = self.0.clock.now();
+        let now = self.events.0.clock.now();
         let mut failed = 0;
-        let answers = self.0.db.transact(|tx| {
+        let answers = self.events.0.db.transact(|tx| {
             let mut answers = Vec::new();
-            for entry in request.entries {
+            for entry in &request.entries {
                 answers.push(match entry.event(now) {
                     Ok(event) => {
-                        self.send(tx, &event, now)?;
+                        self.events.send(tx, &event, now)?;
                         json!({ "EventId": event.get("id") })
                     }
                     Err((code, why)) => {
@@ -248,6 +279,25 @@ impl Events {
         Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
     }
 
+    #[expect(clippy::unused_self, reason = "an operation like the others")]
+    fn test_event_pattern(&self, request: &TestEventPattern) -> Result<Value, AwsError> {
+        let mut matcher = Matcher::default();
+        matcher.add("rule", &request.event_pattern)?;
+        let event: Map<String, Value> =
+            serde_json::from_str(&request.event).map_err(|_| validation("Parameter Event is not valid."))?;
+        Ok(json!({ "Result": !matcher.rules_for(&Value::Object(event).to_string()).is_empty() }))
+    }
+
+    fn change(&self, name: &str, with: impl FnOnce(&Rules) -> Result<Option<Rule>, AwsError>) -> Result<(), AwsError> {
+        self.events.change(name, with)
+    }
+
+    fn rules(&self) -> RwLockReadGuard<'_, Rules> {
+        self.events.rules()
+    }
+}
+
+impl Events {
     /// Changes a rule, on disk first: `with` returns its next state, or `None` to delete it.
     fn change(&self, name: &str, with: impl FnOnce(&Rules) -> Result<Option<Rule>, AwsError>) -> Result<(), AwsError> {
         self.0.db.transact(|tx| {
@@ -281,19 +331,14 @@ impl Entry {
         check_bus(self.event_bus_name.as_deref()).map_err(|why| (why.code, why.message))?;
         let detail: Map<String, Value> =
             serde_json::from_str(&detail).map_err(|_| ("MalformedDetail", "Detail is malformed.".to_owned()))?;
-        #[expect(clippy::cast_possible_truncation, reason = "a float that is too large saturates, and is no time")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float that is too large saturates, and is not a valid time"
+        )]
         let at = self.time.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
         let resources: Vec<_> = self.resources.iter().map(String::as_str).collect();
         Ok(envelope(at.unwrap_or(now), &source, &detail_type, &resources, &Value::Object(detail)))
     }
-}
-
-fn test_event_pattern(request: &TestEventPattern) -> Result<Value, AwsError> {
-    let mut matcher = Matcher::default();
-    matcher.add("rule", &request.event_pattern)?;
-    let event: Map<String, Value> =
-        serde_json::from_str(&request.event).map_err(|_| validation("Parameter Event is not valid."))?;
-    Ok(json!({ "Result": !matcher.rules_for(&Value::Object(event).to_string()).is_empty() }))
 }
 
 /// A rule as the API shows it.
@@ -326,11 +371,11 @@ fn found<'a>(rules: &'a Rules, name: &str) -> Result<&'a Rule, AwsError> {
     rules.get(name).ok_or_else(|| not_found(format!("Rule {name} does not exist on EventBusName {BUS}.")))
 }
 
-/// A rule that the API may change, if there is one with this name. The stack's own rules can only be disabled and enabled.
+/// A rule that the API may change, if there is one with this name. The emulator's own rules can only be disabled and enabled.
 fn changeable<'a>(rules: &'a Rules, name: &str) -> Result<Option<&'a Rule>, AwsError> {
     let rule = rules.get(name);
     if rule.is_some_and(|rule| rule.managed_by.is_some()) {
-        let why = format!("Rule {name} belongs to the stack itself: it can only be disabled and enabled.");
+        let why = format!("Rule {name} belongs to the emulator itself: it can only be disabled and enabled.");
         return Err(AwsError::bad_request("ManagedRuleException", why));
     }
     Ok(rule)

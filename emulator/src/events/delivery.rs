@@ -87,7 +87,7 @@ impl Events {
         tokio::join!(feeds, carrier.clone().invoke_targets(), self.keep_schedule());
     }
 
-    /// Sends the events of schedules. Those that came due while the stack was not running are not made up for.
+    /// Sends the events of schedules. Those that came due while the emulator was not running are not made up for.
     async fn keep_schedule(&self) {
         let mut next: HashMap<String, Timestamp> = HashMap::new();
         loop {

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused_in_eventbridges_words() {
+    fn an_invalid_pattern_is_refused_with_eventbridges_message() {
         let refusal = |pattern: &str| Matcher::default().add("rule", pattern).unwrap_err();
         for (pattern, reason) in [
             ("{", "Invalid JSON"),

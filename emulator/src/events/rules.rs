@@ -1,4 +1,4 @@
-//! Rules and their targets: the stack's own, and those that the API created, which are kept on disk.
+//! Rules and their targets: the emulator's own, and those that the API created, which are kept on disk.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -112,7 +112,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The rules on disk and those of the stack, which are always as declared, except that one that was disabled stays disabled.
+    /// The rules on disk and those of the emulator, which are always as declared, except that one that was disabled stays disabled.
     pub(crate) fn load(tx: &Transaction<'_>, declared: Vec<Rule>) -> Result<Self, AwsError> {
         let mut read = tx.prepare_cached("SELECT body FROM event_rules")?;
         let kept = read.query_map([], |row| row.get::<_, String>(0))?;
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_written_as_eventbridge_wants_it() {
+    fn a_rate_must_have_the_format_of_eventbridge() {
         for (expression, minutes) in [
             ("rate(1 minute)", Some(1)),
             ("rate(5 minutes)", Some(5)),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_sent_the_event_a_part_of_it_or_what_it_is_told() {
+    fn a_target_gets_the_event_a_part_of_it_or_a_constant() {
         let event = json!({ "detail": { "status": "FAILED" } });
         let target = |more: Value| {
             let mut target = json!({ "Id": "1", "Arn": "arn" });

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Faults,
+    about::names,
     fault::{FORM, Fault, seconds},
 };
 use crate::{
@@ -95,7 +96,7 @@ async fn kill(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value>, Re
         return Err(refused("whom".to_owned()));
     }
     let meant = |key: &String| {
-        let works_for = |execution: &String| admin.callers.execution_of(key).is_some_and(|its| its.contains(execution));
+        let works_for = |execution: &String| admin.callers.execution_of(key).is_some_and(|its| names(&its, execution));
         kill.by.as_ref().is_none_or(|by| callers::is_called(key, by)) && kill.execution.as_ref().is_none_or(works_for)
     };
     let killed: Vec<_> = admin.callers.running().into_iter().filter(meant).collect();

@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::call::{Call, Service};
+use super::call::{Call, EVENTS, Of};
+use crate::service::{self, Facts};
 
 /// The longest delay: a year.
 const LONGEST_DELAY_SECONDS: f64 = 366.0 * 24.0 * 3_600.0;
@@ -65,11 +66,15 @@ pub(crate) enum Does {
     KillAfter,
 }
 
-/// `service:Operation`, `service:*` or `*`.
+/// What is hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct On {
-    service: Option<Service>,
-    operation: Option<String>,
+pub(crate) enum On {
+    /// `*`: every call.
+    AnyCall,
+    /// `service:Operation`, or `service:*` for all operations.
+    Calls(&'static Facts, Option<&'static str>),
+    /// `events:Detail Type`, or `events:*` for all events.
+    Events(Option<String>),
 }
 
 /// How many calls.
@@ -83,8 +88,8 @@ pub(crate) enum Times {
 pub(crate) const FORM: &str = "A fault is {\"on\": \"service:Operation\", \"service:*\" or \"*\", \"does\": \"watch\", \
     \"throttle\", \"fail\", {\"refuse\": CODE}, {\"answer\": BODY}, {\"delay\": SECONDS}, \"hang\", \"cutBefore\", \"cutAfter\", \"repeat\", \
     \"killBefore\" or \"killAfter\"}, with \"by\": CALLER, \"execution\": ID, \"skip\": NUMBER, \"times\": NUMBER or \"all\", \"chance\": 0 to \
-    1 and \"seed\": NUMBER as options. Services are dynamodb, ecs, lambda, logs and events; an event may be watched, \
-    delayed, lost (cutBefore) or duplicated (repeat).";
+    1 and \"seed\": NUMBER as options. Services are dynamodb, ecs, eventbridge, lambda and logs. An event is named \
+    \"events:Detail Type\" or \"events:*\", and may be watched, delayed, lost (cutBefore) or duplicated (repeat).";
 
 impl Fault {
     /// Reads a fault.
@@ -108,8 +113,8 @@ impl Fault {
             return Err(format!("delay must be from 0 to {LONGEST_DELAY_SECONDS} seconds"));
         }
         let for_events = matches!(self.does, Does::Watch | Does::Delay(_) | Does::CutBefore | Does::Repeat);
-        if self.on.service == Some(Service::Events) && !for_events {
-            return Err("events are not calls; this fault is only for calls".to_owned());
+        if matches!(self.on, On::Events(_)) && !for_events {
+            return Err("events are not calls; this fault is only for calls, such as those of eventbridge".to_owned());
         }
         Ok(())
     }
@@ -117,12 +122,15 @@ impl Fault {
 
 impl On {
     pub(crate) fn includes(&self, call: &Call) -> bool {
-        match self.service {
-            // Events are not calls, so `*` does not match them.
-            None => call.service != Service::Events,
-            Some(service) => {
-                service == call.service && self.operation.as_ref().is_none_or(|operation| *operation == call.operation)
+        match (self, &call.of) {
+            (Self::AnyCall, Of::Operation(..)) => true,
+            (Self::Calls(on, operation), Of::Operation(service, called)) => {
+                on == service && operation.is_none_or(|operation| operation == called)
             }
+            (Self::Events(wanted), Of::Event(detail_type)) => {
+                wanted.as_ref().is_none_or(|wanted| wanted == detail_type)
+            }
+            (Self::AnyCall | Self::Calls(..), Of::Event(_)) | (Self::Events(_), Of::Operation(..)) => false,
         }
     }
 }
@@ -132,49 +140,47 @@ impl FromStr for On {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "*" {
-            return Ok(Self { service: None, operation: None });
+            return Ok(Self::AnyCall);
         }
         let form = || "on must be service:Operation, service:* or *".to_owned();
-        let (service, operation) = text.split_once(':').ok_or_else(form)?;
-        let known = || {
-            let names = Service::ALL.map(Service::name).join(", ");
-            format!("there is no service {service}; the services are {names}")
-        };
-        let service = Service::ALL.into_iter().find(|known| known.name() == service).ok_or_else(known)?;
-        let plain = operation.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
-        match operation {
-            "*" => Ok(Self { service: Some(service), operation: None }),
-            _ if plain && operation.starts_with(|first: char| first.is_ascii_uppercase()) => {
-                if let Some(known) = service.operations()
-                    && !known.contains(&operation)
-                {
-                    return Err(unknown(service, operation, known));
-                }
-                Ok(Self { service: Some(service), operation: Some(operation.to_owned()) })
-            }
-            _ => Err(form()),
+        let (name, operation) = text.split_once(':').ok_or_else(form)?;
+        if operation != "*" && !operation.starts_with(|first: char| first.is_ascii_uppercase()) {
+            return Err(form());
         }
+        if name == EVENTS {
+            return Ok(Self::Events(Some(operation.to_owned()).filter(|operation| operation != "*")));
+        }
+        let service = service::ALL.into_iter().find(|known| known.name == name).ok_or_else(|| {
+            let names: Vec<_> = service::ALL.iter().map(|known| known.name).chain([EVENTS]).collect();
+            format!("there is no service {name}; the services are {}", names.join(", "))
+        })?;
+        if operation == "*" {
+            return Ok(Self::Calls(service, None));
+        }
+        let known = service.operations.iter().find(|known| **known == operation);
+        known.map(|known| Self::Calls(service, Some(known))).ok_or_else(|| unknown(service, operation))
     }
 }
 
 /// How many operations are suggested for one that does not exist.
 const NEAREST: usize = 3;
 
-fn unknown(service: Service, operation: &str, mut known: Vec<&'static str>) -> String {
+fn unknown(service: &Facts, operation: &str) -> String {
     let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &operation.to_lowercase());
+    let mut known = service.operations.to_vec();
     known.sort_by(|one, other| likeness(other).total_cmp(&likeness(one)));
     known.truncate(NEAREST);
-    let service = service.name();
+    let service = service.name;
     let nearest: Vec<_> = known.iter().map(|name| format!("{service}:{name}")).collect();
     format!("there is no operation {service}:{operation} here; the nearest are {}", nearest.join(", "))
 }
 
 impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.service, &self.operation) {
-            (None, _) => f.write_str("*"),
-            (Some(service), None) => write!(f, "{}:*", service.name()),
-            (Some(service), Some(operation)) => write!(f, "{}:{operation}", service.name()),
+        match self {
+            Self::AnyCall => f.write_str("*"),
+            Self::Calls(service, operation) => write!(f, "{}:{}", service.name, operation.unwrap_or("*")),
+            Self::Events(detail_type) => write!(f, "{EVENTS}:{}", detail_type.as_deref().unwrap_or("*")),
         }
     }
 }
@@ -228,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_has_a_meaning() {
+    fn omitted_fields_have_defaults() {
         let fault = Fault::read(br#"{"on": "ecs:*", "does": "throttle"}"#).unwrap();
         assert_eq!((fault.skip, fault.times, fault.chance), (0, Times::Some(1), None));
         let written = serde_json::to_string(&fault).unwrap();
@@ -237,9 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_in_words() {
+    fn an_invalid_fault_is_refused_with_an_explanation() {
         let refusals = [
-            (r#"{"on": "s3:GetObject", "does": "fail"}"#, "dynamodb, ecs, lambda, logs, events"),
+            (r#"{"on": "s3:GetObject", "does": "fail"}"#, "dynamodb, ecs, eventbridge, lambda, logs, events"),
             (r#"{"on": "ecs", "does": "fail"}"#, "service:Operation"),
             (r#"{"on": "ecs:run-task", "does": "fail"}"#, "service:Operation"),
             (r#"{"on": "ecs:RunTsk", "does": "fail"}"#, "no operation ecs:RunTsk here; the nearest are ecs:RunTask,"),
@@ -253,6 +259,7 @@ mod tests {
             (r#"{"on": "ecs:RunTask", "does": "fail", "chance": 2}"#, "from 0 to 1"),
             (r#"{"on": "ecs:RunTask", "does": {"delay": -1}}"#, "delay"),
             (r#"{"on": "events:*", "does": "throttle"}"#, "event"),
+            (r#"{"on": "eventbridge:PutEvent", "does": "fail"}"#, "the nearest are eventbridge:PutEvents,"),
             ("rubbish", "expected value"),
         ];
         for (fault, why) in refusals {

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::{
     Faults,
+    about::{decoded, names},
     call::Call,
     fault::{Does, seconds},
 };
@@ -25,7 +26,7 @@ use crate::{
     clock::Clock,
     ecs::Ecs,
     guard::{self, Hosts},
-    lambda,
+    lambda, service,
 };
 
 type Request<B> = axum::http::Request<B>;
@@ -95,24 +96,24 @@ impl Front {
             return self.pass(request).await;
         }
         let (parts, body) = request.into_parts();
-        let Some(call) = Call::of(&parts) else {
+        let Some((call, service)) = Call::of(&parts) else {
             return self.pass(Request::from_parts(parts, body)).await;
         };
         let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return Err(Cut) };
         let subject = self.subject(&call, &parts, &body);
         let decision = self.0.faults.meet(
             &call,
-            |execution| subject.iter().any(|text| text.contains(execution)),
+            |execution| subject.iter().any(|text| names(text, execution)),
             self.0.clock.now(),
         );
         let whole = || Request::from_parts(parts.clone(), Body::from(body.clone()));
         let Some(mut decision) = decision else { return self.pass(whole()).await };
         match decision.does.clone() {
             Does::Watch => self.pass(whole()).await,
-            Does::Throttle => Ok(call.throttled()),
-            Does::Fail => Ok(call.failed()),
-            Does::Refuse(code) => Ok(Call::refused(&code)),
-            Does::Answer(body) => Ok(call.answered(&body)),
+            Does::Throttle => Ok(service.throttled()),
+            Does::Fail => Ok(service.failed()),
+            Does::Refuse(code) => Ok(service::refused(&code)),
+            Does::Answer(body) => Ok(service.respond(&body)),
             Does::Delay(after) => {
                 tokio::select! {
                     () = tokio::time::sleep(seconds(after)) => {}
@@ -149,7 +150,8 @@ impl Front {
 
     /// What shows which executions a call is about: what its caller works for, what it names, and the owners of the tasks that it names.
     fn subject(&self, call: &Call, parts: &Parts, body: &Bytes) -> Vec<String> {
-        let mut subject = vec![parts.uri.to_string(), String::from_utf8_lossy(body).into_owned()];
+        let mut subject =
+            vec![decoded(&parts.uri.to_string()).into_owned(), String::from_utf8_lossy(body).into_owned()];
         subject.extend(self.0.callers.execution_of(&call.by));
         subject.extend(
             parts.headers.get("x-amz-durable-execution-name").and_then(|name| Some(name.to_str().ok()?.to_owned())),

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_executions_arn_is_one() {
+    fn an_execution_has_one_arn() {
         assert!(check_execution(&execution("job", "$LATEST", "n", "i")).is_ok());
         for wrong in ["", "x", "arn:aws:lambda:us-east-1:000000000000:function:job:1", "job:1/durable-execution/a/b"] {
             assert!(check_execution(wrong).is_err(), "{wrong}");

@@ -2,7 +2,7 @@
 //!
 //! Every change is one transaction, together with its event in the history. An execution is *owed* an invocation from the moment it has
 //! something to do until an invocation that started afterwards has ended successfully. What is owed is on disk, so if a process dies in
-//! between, the invocation is made after the next start of the stack.
+//! between, the invocation is made after the next start of the emulator.
 
 mod callbacks;
 pub(crate) mod chained;
@@ -85,7 +85,7 @@ impl Durable {
                 return Ok(execution);
             }
             if news.changed().await.is_err() {
-                return Err(AwsError::internal("the local stack is stopping"));
+                return Err(AwsError::internal("the emulator is stopping"));
             }
         }
     }

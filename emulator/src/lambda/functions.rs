@@ -1,4 +1,4 @@
-//! All functions: those of the command line, and those that the API created, which are kept on disk.
+//! All functions: the declared ones, and those that the API created, which are kept on disk.
 
 pub(crate) mod alias;
 pub(crate) mod make;
@@ -61,9 +61,10 @@ fn default_memory() -> u32 {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DurableConfig {
     /// How long an execution may take; 1 s to 366 days.
-    #[serde(rename = "executionTimeoutSeconds", with = "seconds")]
+    #[serde(rename = "executionTimeoutSeconds", alias = "execution_timeout", with = "seconds")]
     pub execution_timeout: Duration,
     /// How long an execution is kept after its end; 1 to 90 days.
+    #[serde(alias = "retention_days")]
     pub retention_days: u16,
 }
 
@@ -71,14 +72,23 @@ pub struct DurableConfig {
 mod seconds {
     use std::time::Duration;
 
-    use serde::{Deserialize as _, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(duration.as_secs())
     }
 
+    /// Also reads durations as earlier versions stored them.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Seconds(u64),
+        Earlier { secs: u64 },
+    }
+
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_secs)
+        let (Written::Seconds(seconds) | Written::Earlier { secs: seconds }) = Written::deserialize(deserializer)?;
+        Ok(Duration::from_secs(seconds))
     }
 
     /// Lambda's default
@@ -130,7 +140,7 @@ struct Inner {
     clock: Clock,
     logs: Logs,
     callers: Callers,
-    /// What every function gets, and its own variables may override: how to reach this stack.
+    /// What every function gets, and its own variables may override: how to reach this emulator.
     environment: Vec<(String, String)>,
     registered: Mutex<BTreeMap<String, Registered>>,
     /// By name and version; created when they are first needed.
@@ -138,7 +148,7 @@ struct Inner {
 }
 
 impl Functions {
-    /// The functions of the command line, and those on disk. A function of the command line replaces one of the API with the same name.
+    /// The declared functions, and those on disk. A declared function replaces one of the API with the same name.
     pub(crate) fn new(
         declared: Vec<Function>,
         environment: Vec<(String, String)>,
@@ -190,7 +200,7 @@ impl Functions {
         Ok(Qualified { name: target.name.to_owned(), version, explicit: qualifier.is_some(), durable })
     }
 
-    /// The right to run a version once; `None` if the function no longer exists, or the stack is stopping.
+    /// The right to run a version once; `None` if the function no longer exists, or the emulator is stopping.
     pub(crate) async fn slot(&self, of: &Qualified) -> Option<Slot> {
         let pool = self.pool(of)?;
         pool.slot().await

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_beyond_a_limit_is_refused_and_what_is_on_it_is_not() {
+    fn values_at_a_limit_are_accepted_and_beyond_it_refused() {
         assert!(EXECUTION_NAME.check("n", &"x".repeat(64)).is_ok());
         for wrong in ["", "a b", "ä", &"x".repeat(65)] {
             assert_eq!(EXECUTION_NAME.check("n", wrong).unwrap_err().code, "InvalidParameterValueException", "{wrong}");

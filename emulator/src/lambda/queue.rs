@@ -177,7 +177,7 @@ impl Queue {
         });
     }
 
-    /// Runs an invocation; `None` if the stack is stopping, and the invocation is run after the next start.
+    /// Runs an invocation; `None` if the emulator is stopping, and the invocation is run after the next start.
     async fn run(&self, entry: &Entry) -> Option<Outcome> {
         let function = match self.0.functions.qualified(&entry.function, Some(&entry.version)) {
             Ok(function) => function,
@@ -236,7 +236,7 @@ mod tests {
     use crate::{callers::Callers, lambda::SCHEMA, logs::Logs};
 
     #[test]
-    fn what_fails_is_tried_twice_more_after_one_minute_and_after_two() {
+    fn a_failed_invocation_is_retried_after_one_minute_and_after_two() {
         let directory = tempfile::tempdir().unwrap();
         let schemas = [SCHEMA, crate::logs::SCHEMA];
         let db = Db::open(&directory.path().join("db"), &schemas).unwrap();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_stack_left_in_the_queue_can_be_read() {
+    fn the_queue_of_an_older_stack_can_be_read() {
         let row = r#"{"function":"f","version":"1","requestId":"r","payload":"{}","clientContext":"c","trace":"t",
             "failures":1,"parent":{"arn":"a","operation":"o"}}"#;
         let entry: Entry = json::read(row).unwrap();

@@ -1,7 +1,7 @@
 //! The tables of Lambda.
 
 /// Times are milliseconds since 1970. What is searched for has a column; the rest is JSON, whose later members have
-/// defaults: a stack reads what an older one wrote.
+/// defaults: an emulator reads what an older one wrote.
 ///
 /// Rows of `durable_executions` are in the order of their starts: their `rowid` is the order in which they are listed.
 pub(crate) const SCHEMA: &str = "

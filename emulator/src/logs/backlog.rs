@@ -81,7 +81,7 @@ pub(super) struct Batch {
 }
 
 fn missing(lines: u64) -> String {
-    format!("longhaul: {lines} lines are missing here: the local stack could not write the log for too long")
+    format!("emulator: {lines} lines are missing here: the emulator could not write the log for too long")
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_wait_in_their_order_until_they_are_written() {
+    fn lines_are_kept_in_order_until_they_are_written() {
         let mut backlog = Backlog::default();
         backlog.push(lines(&["a", "b"]));
         let first = backlog.batch();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_lines_are_kept_and_what_is_missing_is_said() {
+    fn the_newest_lines_are_kept_and_dropped_ones_are_reported() {
         let mut backlog = Backlog::default();
         let half = "x".repeat(MOST_BYTES / 2);
         backlog.push(lines(&["first", &half, &half, "last"]));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_while_it_is_written_is_not_missing() {
+    fn lines_dropped_while_they_are_written_are_not_reported() {
         let half = "x".repeat(MOST_BYTES / 2);
         let mut backlog = Backlog::default();
         backlog.push(lines(&["first"]));

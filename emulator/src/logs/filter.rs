@@ -13,7 +13,7 @@ impl Filter {
     /// # Errors
     ///
     /// `InvalidParameterException` for JSON, column and regular-expression patterns, and for optional (`?`) and excluded
-    /// (`-`) terms: this stack does not have them.
+    /// (`-`) terms: this emulator does not have them.
     pub(super) fn parse(pattern: &str) -> Result<Self, AwsError> {
         let mut terms = Vec::new();
         let mut rest = pattern.trim();
@@ -38,7 +38,7 @@ impl Filter {
 }
 
 fn refused(pattern: &str) -> AwsError {
-    let why = format!("Invalid filter pattern {pattern:?}: the local stack has plain terms and quoted phrases only");
+    let why = format!("Invalid filter pattern {pattern:?}: the emulator has plain terms and quoted phrases only");
     AwsError::bad_request("InvalidParameterException", why)
 }
 
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_read_it_refuses() {
+    fn an_unsupported_filter_is_refused() {
         for pattern in ["{ $.level = 1 }", "[a, b]", "%[0-9]%", "a -b", "?a ?b", "\"open"] {
             assert_eq!(Filter::parse(pattern).unwrap_err().code, "InvalidParameterException", "{pattern}");
         }

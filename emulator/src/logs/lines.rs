@@ -98,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn a_carriage_return_ends_a_line_and_with_a_newline_it_ends_one_only() {
+    fn a_carriage_return_with_or_without_a_newline_ends_one_line() {
         assert_eq!(events(&[b"1%\r2%\r", b"3%\r\nend\r", b"\n\r\nlast"]), ["1%", "2%", "3%", "end", "last"]);
         let mut lines = Lines::default();
         assert_eq!(lines.feed(b"50%\r"), ["50%"], "at once");
     }
 
     #[test]
-    fn what_is_not_utf8_is_replaced() {
+    fn invalid_utf8_is_replaced() {
         assert_eq!(events(&[b"a\xffb\n\xe2\x82"]), ["a\u{fffd}b", "\u{fffd}"]);
     }
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn replaced_bytes_count_as_what_they_become() {
+    fn replaced_bytes_count_with_their_replacement() {
         let events = events(&[&vec![0xff; 200_000], b"\n"]);
         assert_eq!(events.iter().map(String::len).sum::<usize>(), 600_000);
         assert!(events.iter().all(|event| event.len() <= MAX_EVENT_BYTES));

@@ -133,7 +133,7 @@ mod tests {
     use crate::wire::parse;
 
     #[test]
-    fn a_group_is_named_in_three_ways() {
+    fn a_log_group_can_be_named_in_three_ways() {
         let named = |json: &str| parse::<GroupRef>(json.as_bytes()).unwrap().name().map(str::to_owned);
         assert_eq!(named(r#"{"logGroupName":"/a/b"}"#).unwrap(), "/a/b");
         assert_eq!(named(r#"{"logGroupIdentifier":"/a/b"}"#).unwrap(), "/a/b");

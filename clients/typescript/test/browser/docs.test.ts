@@ -190,7 +190,7 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
   });
 
   test(`${name}: the client runs a job from a page of another origin`, { timeout }, async () => {
-    const contents = 'export { createLonghaul, runSync } from "@longhaul/client"';
+    const contents = 'export { Longhaul } from "@longhaul/client"';
     const stdin = { contents, resolveDir: root };
     const { outputFiles } = await build({ stdin, bundle: true, format: "iife", globalName: "client", write: false });
     const page = await browser.newPage();
@@ -198,10 +198,10 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     await page.goto(other.url);
     await page.addScriptTag({ content: outputFiles.map(({ text }) => text).join() });
     const results = await page.evaluate(`(async (longhaul) => [
-      (await client.runSync(longhaul, { input: [1, "ö"], job: "echo" })).result,
-      await client.runSync(longhaul, { input: 1, job: "fails" }).catch((error) => error.execution.error.exitCode),
-      await client.runSync(longhaul, { input: 1, job: "nope" }).catch((error) => error.problem.code),
-    ])(client.createLonghaul({ baseUrl: ${JSON.stringify(base())} }))`);
+      (await longhaul.executions.run("echo", [1, "ö"])).result,
+      await longhaul.executions.run("fails", 1).catch((error) => error.execution.error.exitCode),
+      await longhaul.executions.run("nope", 1).catch((error) => error.code),
+    ])(new client.Longhaul({ baseUrl: ${JSON.stringify(base())} }))`);
     assert.deepEqual(results, [[1, "ö"], 3, "invalid-body"]);
     await page.close();
   });

@@ -61,7 +61,7 @@ async function eventually<T>(what: string, look: () => Promise<T | undefined>): 
     if (found !== undefined) return found;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`waited in vain: ${what}`);
+  throw new Error(`timed out waiting for ${what}`);
 }
 
 /** Where the stack and its processes listen, as /proc has it. */
@@ -263,7 +263,7 @@ for (const [what, from] of pages) {
     const invoked = await fetch(`${stack.aws}/2015-03-31/functions/longhaul-reconciler/invocations`, {
       method: "POST",
       headers: { authorization: SIGNATURE },
-      body: JSON.stringify({ attend: finished }),
+      body: JSON.stringify({ visit: finished }),
     });
     assert.equal(invoked.status, 200);
     const open = await listeners(stack.pid);

@@ -1,8 +1,10 @@
 /** What is around an installation: the API Gateway before it, and the pages of others. */
 
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer, type RequestListener, request as send } from "node:http";
 import type { AddressInfo } from "node:net";
+import { basename, join } from "node:path";
 
 export interface Site {
   url: string;
@@ -31,6 +33,21 @@ export function underStage(stage: string, api: string): Promise<Site> {
 export function elsewhere(): Promise<Site> {
   return site("", (_, response) => {
     response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>Elsewhere</title>");
+  });
+}
+
+/** Another origin, with the files of a folder. */
+export function folder(path: string): Promise<Site> {
+  return site("", async (request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://any");
+    const name = pathname === "/" ? "index.html" : pathname.slice(1);
+    const type = name.endsWith(".js") ? "text/javascript" : "text/html";
+    try {
+      const content = await readFile(join(path, basename(name)));
+      response.writeHead(200, { "content-type": type }).end(content);
+    } catch {
+      response.writeHead(404).end();
+    }
   });
 }
 

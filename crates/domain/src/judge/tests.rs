@@ -118,7 +118,7 @@ fn a_task_is_stopped_for_a_cancel_a_deadline_or_an_end() {
 
 /// ECS may not know a task that it has just started.
 #[test]
-fn a_task_that_ecs_does_not_know_is_forgotten_after_ten_minutes() {
+fn a_task_that_ecs_does_not_know_is_lost_after_ten_minutes() {
     let execution = execution();
     let run = execution.state.run().unwrap();
     assert_eq!([1, 600, 601, 86_400].map(|now| is_forgotten(run, at(now))), [false, false, true, true]);

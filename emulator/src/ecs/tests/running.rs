@@ -26,48 +26,48 @@ async fn a_task_runs_to_its_end() {
 }
 
 #[tokio::test]
-async fn overrides_are_over_the_definition_and_nothing_is_inherited() {
+async fn overrides_take_precedence_and_the_environment_is_not_inherited() {
     let (stack, _directory) = Stack::fresh();
     let mut container = shell("job", "echo wrong");
     container["environment"] = json!([{ "name": "A", "value": "1" }, { "name": "B", "value": "2" }]);
-    stack.register(json!([container])).await;
+    stack.register(json!([container]));
     let script = "echo $A$B $BASE $CARGO_MANIFEST_DIR $ECS_CONTAINER_METADATA_URI_V4";
     let by = json!({ "name": "job", "command": [script], "environment": [{ "name": "B", "value": "3" }] });
     let tags = json!([{ "key": "k", "value": "v" }]);
     let request = json!({
         "taskDefinition": "f:1", "overrides": { "containerOverrides": [by] }, "startedBy": "me", "tags": tags,
     });
-    let task = stack.stopped(&stack.run(request).await).await;
+    let task = stack.stopped(&stack.run(request)).await;
     let id = arn::last_part(task["taskArn"].as_str().unwrap());
-    assert_eq!(stack.lines(&task, "job").await, [format!("13 base http://127.0.0.1:4566/_ecs/v4/{id}")]);
+    assert_eq!(stack.lines(&task, "job"), [format!("13 base http://127.0.0.1:4566/_ecs/v4/{id}")]);
     assert_eq!((&task["startedBy"], &task["tags"]), (&json!("me"), &json!([])));
     assert_eq!(task["overrides"]["containerOverrides"][0]["environment"][0]["value"], "3");
-    let with_tags = stack.ask("DescribeTasks", json!({ "tasks": [id], "include": ["TAGS"] })).await.unwrap();
+    let with_tags = stack.ask("DescribeTasks", json!({ "tasks": [id], "include": ["TAGS"] })).unwrap();
     assert_eq!(with_tags["tasks"][0]["tags"], tags);
 
     let unknown = json!({ "taskDefinition": "f", "overrides": { "containerOverrides": [{ "name": "x" }] } });
-    assert_eq!(code(stack.ask("RunTask", unknown).await.unwrap_err()), "InvalidParameterException");
+    assert_eq!(code(stack.ask("RunTask", unknown).unwrap_err()), "InvalidParameterException");
     let metadata = stack.ecs.metadata(id).unwrap();
     assert_eq!((&metadata["KnownStatus"], &metadata["Revision"]), (&json!("STOPPED"), &json!("1")));
 }
 
 #[tokio::test]
-async fn a_command_that_is_not_there_fails_to_start() {
+async fn a_missing_command_fails_to_start() {
     let (stack, _directory) = Stack::fresh();
     let mut missing = shell("job", "");
     missing["entryPoint"] = json!(["/nowhere/at-all"]);
-    stack.register(json!([shell("side", "sleep 1000"), missing])).await;
-    let task = stack.stopped(&stack.run(json!({ "taskDefinition": "f" })).await).await;
+    stack.register(json!([shell("side", "sleep 1000"), missing]));
+    let task = stack.stopped(&stack.run(json!({ "taskDefinition": "f" }))).await;
     let reason = task["stoppedReason"].as_str().unwrap();
     assert!(reason.starts_with("CannotStartContainerError: exec: \"/nowhere/at-all\": No such file"), "{reason}");
     assert_eq!((&task["stopCode"], task.get("startedAt")), (&json!("TaskFailedToStart"), None));
     assert_eq!((&task["containers"][1]["reason"], task["containers"][1].get("exitCode")), (&json!(reason), None));
     assert_eq!(task["containers"][0]["exitCode"], 143);
-    assert!(stack.lines(&task, "job").await.is_empty(), "the stream exists from the start");
+    assert!(stack.lines(&task, "job").is_empty(), "the stream exists from the start");
 }
 
 #[tokio::test]
-async fn all_output_is_there_when_the_task_is_stopped() {
+async fn all_output_is_in_the_log_when_the_task_is_stopped() {
     let (stack, _directory) = Stack::fresh();
     let (_, one) = stack.outcome("head -c 5000000 /dev/zero | tr '\\0' x").await;
     assert_eq!(one.iter().map(String::len).sum::<usize>(), 5_000_000);
@@ -81,14 +81,14 @@ async fn all_output_is_there_when_the_task_is_stopped() {
 }
 
 #[tokio::test]
-async fn an_essential_container_takes_the_others_with_it() {
+async fn the_end_of_an_essential_container_ends_the_others() {
     let (stack, directory) = Stack::fresh();
     let fifo = directory.path().join("fifo");
     let mut helper = shell("helper", "echo helped");
     helper["essential"] = json!(false);
     let job = shell("job", &format!("mkfifo {0}; echo ready; read go < {0}; echo done; exit 4", fifo.display()));
-    stack.register(json!([helper, job, shell("server", "sleep 1000")])).await;
-    let arn = stack.run(json!({ "taskDefinition": "f" })).await;
+    stack.register(json!([helper, job, shell("server", "sleep 1000")]));
+    let arn = stack.run(json!({ "taskDefinition": "f" }));
     stack.first_line(&arn).await;
     let without = stack.until(&arn, |task| task["containers"][0]["lastStatus"] == "STOPPED").await;
     assert_eq!((&without["lastStatus"], &without["desiredStatus"]), (&json!("RUNNING"), &json!("RUNNING")));
@@ -97,6 +97,6 @@ async fn an_essential_container_takes_the_others_with_it() {
     let codes: Vec<_> = (0..3).map(|n| task["containers"][n]["exitCode"].as_i64().unwrap()).collect();
     assert_eq!(codes, [0, 4, 143]);
     assert_eq!(task["stopCode"], "EssentialContainerExited");
-    assert_eq!(stack.lines(&task, "helper").await, ["helped"]);
-    assert_eq!(stack.lines(&task, "job").await, ["ready", "done"]);
+    assert_eq!(stack.lines(&task, "helper"), ["helped"]);
+    assert_eq!(stack.lines(&task, "job"), ["ready", "done"]);
 }

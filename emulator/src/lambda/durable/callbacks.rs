@@ -30,7 +30,7 @@ impl Durable {
             };
             execution.written += called.bytes() as u64;
             if execution.written > limits::WRITTEN_BYTES {
-                return Err(invalid("The durable execution has no room for this result."));
+                return Err(invalid("The result exceeds the durable execution's limit of stored bytes."));
             }
             change(tx, &mut execution, &called, Change::GoesOn, now)?;
             owe(&mut execution, now);

@@ -59,7 +59,7 @@ impl Durable {
     /// Invokes the function once and processes its response. While the database cannot be written, the invocation does not begin, and a
     /// response that has arrived waits.
     ///
-    /// If the stack crashes before the invocation, during it, or before its response is recorded, the execution is still owed one, and
+    /// If the emulator crashes before the invocation, during it, or before its response is recorded, the execution is still owed one, and
     /// the next one replays.
     pub(super) async fn invoke(&self, arn: &str) {
         if let Err(why) = self.try_invoke(arn).await {

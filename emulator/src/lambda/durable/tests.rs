@@ -51,7 +51,7 @@ fn callback(options: Value) -> Operation {
 }
 
 #[test]
-fn a_step_is_tried_again_when_its_delay_is_over() {
+fn a_step_is_retried_after_its_delay() {
     let started = apply(None, step("START")).unwrap();
     let mut retry = step("RETRY");
     retry["StepOptions"] = json!({"NextAttemptDelaySeconds": 5});
@@ -66,7 +66,7 @@ fn a_step_is_tried_again_when_its_delay_is_over() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn updates_beyond_the_limits_are_refused() {
     let done = apply(Some(&apply(None, step("START")).unwrap()), step("SUCCEED")).unwrap();
     let refusal = |current, json| apply(current, json).unwrap_err().into_owned();
     assert_eq!(refusal(Some(&done), step("SUCCEED")), "Invalid current STEP state to close.");
@@ -93,7 +93,7 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn updates_have_to_go_together() {
+fn inconsistent_updates_are_refused() {
     let together = |updates: Vec<Value>| fit_together(&updates.into_iter().map(update).collect::<Vec<_>>()).is_ok();
     let end = json!({"Id": "e", "Type": "EXECUTION", "Action": "SUCCEED"});
     assert!(together(vec![step("START"), step("SUCCEED"), end.clone()]));
@@ -104,7 +104,7 @@ fn updates_have_to_go_together() {
 }
 
 #[test]
-fn what_the_model_does_not_allow_is_refused() {
+fn updates_that_violate_the_model_are_refused() {
     let with = |member: &str, value: Value| {
         let mut json = step("START");
         json[member] = value;
@@ -137,13 +137,13 @@ fn a_callback_ends_once() {
 }
 
 #[test]
-fn a_callback_without_timeout_waits_for_ever() {
+fn a_callback_without_a_timeout_waits_indefinitely() {
     let open = apply(None, start("CALLBACK")).unwrap();
     assert_eq!((open.due, open.due_at(Timestamp::MAX)), (None, None));
 }
 
 #[test]
-fn a_sign_of_life_puts_off_the_heartbeat_but_not_the_timeout() {
+fn a_heartbeat_extends_the_heartbeat_timeout_only() {
     let open = callback(json!({"TimeoutSeconds": 20, "HeartbeatTimeoutSeconds": 5}));
     assert_eq!(open.due, Some(at(15)));
     let silent = open.due_at(at(15)).unwrap();
@@ -192,7 +192,7 @@ fn an_execution_of_an_older_stack_can_be_read() {
 }
 
 #[test]
-fn what_a_step_costs_is_its_begin_and_each_further_try() {
+fn a_step_counts_once_and_once_more_for_each_retry() {
     let started = apply(None, step("START")).unwrap();
     let costs = |json: Value, current| update(json).costs(current);
     assert_eq!(costs(step("START"), None), 1);
@@ -222,7 +222,7 @@ fn engine(directory: &Path) -> (Db, Functions, Durable) {
 }
 
 #[test]
-fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
+fn a_closed_execution_and_its_name_are_deleted_after_the_retention() {
     let directory = tempfile::tempdir().unwrap();
     let (db, functions, durable) = engine(directory.path());
     let of = functions.qualified("f:1", None).unwrap();
@@ -245,7 +245,7 @@ fn a_closed_execution_and_its_name_are_forgotten_when_its_retention_is_over() {
 }
 
 #[test]
-fn many_that_are_owed_wait_on_disk_and_hold_up_no_other_function() {
+fn many_pending_invocations_wait_on_disk_without_delaying_other_functions() {
     let directory = tempfile::tempdir().unwrap();
     let (db, functions, durable) = engine(directory.path());
     let start = |function: &str| {

@@ -90,7 +90,7 @@ impl Code {
         let uri = self.image_uri.as_deref().unwrap_or_default();
         let command = uri.strip_prefix(LOCAL).map(str::trim).filter(|command| !command.is_empty());
         let command = command.ok_or_else(|| {
-            invalid("The local stack runs commands of this machine: name one as ImageUri \"local:COMMAND\".")
+            invalid("The emulator runs commands of this machine: name one as ImageUri \"local:COMMAND\".")
         })?;
         Ok((uri.to_owned(), vec!["sh".to_owned(), "-c".to_owned(), format!("exec {command}")]))
     }
@@ -249,10 +249,10 @@ impl Functions {
     }
 }
 
-/// A function of the command line is what that says.
+/// A declared function cannot be changed.
 fn may_change(function: &Registered, revision: Option<Uuid>) -> Result<(), AwsError> {
     if function.declared {
-        return Err(conflict(format!("{} is a function of the local stack's command line.", function.name)));
+        return Err(conflict(format!("{} is declared at the start, and cannot be changed.", function.name)));
     }
     if revision.is_some_and(|revision| revision != function.latest.revision) {
         return Err(stale());
@@ -260,7 +260,7 @@ fn may_change(function: &Registered, revision: Option<Uuid>) -> Result<(), AwsEr
     Ok(())
 }
 
-/// Somebody else was faster.
+/// Another writer was first.
 pub(super) fn stale() -> AwsError {
     AwsError {
         status: StatusCode::PRECONDITION_FAILED,

@@ -15,7 +15,7 @@ use super::{DurableConfig, Function, LATEST};
 #[serde(rename_all = "camelCase")]
 pub(super) struct Program {
     pub(super) command: Vec<String>,
-    /// As the API names the code; `None` on the command line.
+    /// As the API names the code; `None` for a declared function.
     #[serde(default)]
     pub(super) image_uri: Option<String>,
     #[serde(default)]
@@ -49,7 +49,7 @@ pub(super) struct Alias {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Registered {
     pub(super) name: String,
-    /// Of the command line: it is what that says, at every start.
+    /// Whether it is declared: it is then replaced by its declaration at every start.
     #[serde(default)]
     pub(super) declared: bool,
     pub(super) latest: Program,
@@ -67,7 +67,7 @@ impl Registered {
         Self { name, declared: false, latest, versions: BTreeMap::new(), aliases: BTreeMap::new(), last_version: 0 }
     }
 
-    /// A function of the command line has one version, the same program as `$LATEST`.
+    /// A declared function has one version, the same program as `$LATEST`.
     pub(super) fn declared(function: Function, now: Timestamp) -> Self {
         let program = Program {
             command: function.command,
@@ -91,7 +91,7 @@ impl Registered {
         Self { declared: true, aliases: function.alias.into_iter().map(alias).collect(), ..registered }
     }
 
-    /// Aliases that the API gave it before the stack was started again.
+    /// Aliases that the API gave it before the emulator was started again.
     pub(super) fn keep_aliases_of(&mut self, earlier: Self) {
         for (name, alias) in earlier.aliases {
             if self.program(&alias.version).is_some() {
@@ -115,7 +115,7 @@ impl Registered {
     }
 
     fn published(&self, version: &str) -> Option<&Program> {
-        // `007` is no version, nor is `+7`.
+        // Neither `007` nor `+7` is a version.
         let number: u64 = version.parse().ok()?;
         self.versions.get(&number).filter(|_| number.to_string() == version)
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_changed_is_not_published_again() {
+    fn an_unchanged_function_is_not_published_again() {
         let mut function = function();
         assert_eq!(function.publish(None), "1");
         function.latest.revision = Uuid::new_v4();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_stack_wrote_can_be_read() {
+    fn functions_stored_by_an_older_stack_can_be_read() {
         let row = r#"{"name":"job","latest":{"command":["true"],"timeoutSeconds":3,"memory":128,
             "modifiedAt":"2026-11-23T00:00:00Z","revision":"00000000-0000-4000-8000-000000000000"}}"#;
         let function: Registered = serde_json::from_str(row).unwrap();

@@ -32,7 +32,7 @@ pub(super) fn configuration(function: &Registered, version: &str, program: &Prog
         "State": "Active",
         "LastUpdateStatus": "Successful",
     });
-    // The environment of a function of the command line comes from the machine, so it is not a setting to show.
+    // The environment of a declared function comes from the machine, so it is not a setting to show.
     if !function.declared && !program.environment.is_empty() {
         json::set(&mut shown, "Environment", json!({ "Variables": program.environment }));
     }

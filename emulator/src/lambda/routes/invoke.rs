@@ -121,10 +121,10 @@ async fn invoke_and_wait(lambda: &Lambda, call: &Call<'_>) -> Result<Response, A
         return Ok(of_execution(lambda.durable.ended(&arn).await?));
     }
     let slot = lambda.functions.slot(&call.function).await;
-    let slot = slot.ok_or_else(|| AwsError::internal("the local stack is stopping"))?;
+    let slot = slot.ok_or_else(|| AwsError::internal("the emulator is stopping"))?;
     let ran = slot.run(call.request()?).await;
     let tail = match call.header("x-amz-log-type") {
-        Some("Tail") => Some(log_tail(lambda, &call.function, &ran).await),
+        Some("Tail") => Some(log_tail(lambda, &call.function, &ran)),
         _ => None,
     };
     let (response, failed) = match ran.outcome {
@@ -196,14 +196,14 @@ fn client_context(header: &str) -> Result<String, AwsError> {
 }
 
 /// The last lines that an invocation wrote, in base64.
-async fn log_tail(lambda: &Lambda, function: &Qualified, ran: &Ran) -> String {
+fn log_tail(lambda: &Lambda, function: &Qualified, ran: &Ran) -> String {
     let request = json!({
         "logGroupName": format!("/aws/lambda/{}", function.name()),
         "logStreamName": ran.stream,
         "startTime": ran.started_at.as_millisecond(),
         "startFromHead": false,
     });
-    let read = lambda.logs.handle("GetLogEvents", request.to_string().as_bytes()).await.unwrap_or_default();
+    let read = lambda.logs.call("GetLogEvents", request.to_string().as_bytes()).unwrap_or_default();
     let events = read.get("events").and_then(Value::as_array).into_iter().flatten();
     let lines: Vec<_> = events.filter_map(|event| event.get("message").and_then(Value::as_str)).collect();
     let text = lines.join("\n");

@@ -195,7 +195,7 @@ impl Instance {
     }
 }
 
-/// Loopback, at an address that nobody else has had: a process that a killed stack left behind, or whoever still knows an
+/// Loopback, at an address that nobody else has had: a process that a killed emulator left behind, or whoever still knows an
 /// old port, must not take the invocation of another. Where there is only one loopback address, that one.
 fn listen() -> std::io::Result<TcpListener> {
     let [a, b, c, ..] = Uuid::new_v4().into_bytes();

@@ -36,7 +36,7 @@ pub(super) fn spawn(spec: &Spec, runtime_api: &str, journal: &Journal, key: &str
         .map_err(|why| format!("{program} cannot be started: {why}"))
 }
 
-/// Resident memory of a process in MB; 0 if it is gone, or if this is no Linux.
+/// Resident memory of a process in MB; 0 if the process has ended, or if this is not Linux.
 pub(super) fn resident_megabytes(process: &Child) -> u64 {
     let status = process.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok());
     let line = status.as_deref().and_then(|status| status.lines().find(|line| line.starts_with("VmHWM:")));

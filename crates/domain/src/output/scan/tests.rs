@@ -78,7 +78,7 @@ fn text_and_scalars_hide_nothing() {
 }
 
 #[test]
-fn what_looks_like_broken_json_hides_earlier_documents() {
+fn invalid_json_hides_earlier_documents() {
     for text in [
         "{\"a\": NaN}",
         "[1, Infinity]",
@@ -149,7 +149,7 @@ fn a_document_behind_broken_json_is_the_result() {
 }
 
 #[test]
-fn what_is_too_large_or_too_deep_hides_earlier_documents() {
+fn a_too_large_or_too_deep_document_hides_earlier_ones() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     assert_eq!(found(&nested(limits::RESULT_DEPTH)), json(&nested(limits::RESULT_DEPTH)));
     for levels in [limits::RESULT_DEPTH + 1, 1_200, 90_000] {

@@ -91,7 +91,7 @@ fn every_state_comes_back_as_it_went() {
 }
 
 #[test]
-fn what_is_written_is_known() {
+fn the_written_attributes_are_those_of_the_snapshot() {
     let items: Vec<Item> = lives(0).iter().map(Item::of).collect();
     insta::assert_json_snapshot!(items);
 }
@@ -131,7 +131,7 @@ fn written(execution: &Execution) -> Attributes {
 
 /// A workflow continues with the version that it started on, while newer versions write to its item.
 #[test]
-fn what_a_newer_version_stored_survives_every_change() {
+fn unknown_attributes_of_a_newer_version_survive_every_change() {
     let newer = newer();
     let seen = read(newer.clone()).unwrap();
     let at = at(1_010, 0);

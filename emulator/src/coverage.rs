@@ -1,0 +1,42 @@
+//! What of AWS is emulated, as Markdown made from what the services say of themselves. The README contains it.
+
+use std::fmt::Write as _;
+
+use crate::service::{self, Facts};
+
+/// Which operations of each service are answered, and the known differences from AWS.
+#[must_use]
+pub fn coverage() -> String {
+    let mut text = String::from("| Service | Operations |\n|---|---|\n");
+    for service in service::ALL {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "| {} (`{}`) | {} |", service.title, service.name, operations(service));
+    }
+    text.push_str("\nKnown differences from AWS:\n");
+    for service in service::ALL {
+        let _ = writeln!(text, "\n**{}**\n", service.title);
+        for difference in service.differences {
+            let _ = writeln!(text, "- {difference}");
+        }
+    }
+    text
+}
+
+fn operations(service: &Facts) -> String {
+    let mut names = service.operations.to_vec();
+    names.sort_unstable();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_the_coverage_that_the_code_prints() {
+        let readme = include_str!("../README.md");
+        let (_, rest) = readme.split_once("<!-- `emulator coverage` prints this -->\n").unwrap();
+        let (written, _) = rest.split_once("<!-- until here -->").unwrap();
+        assert_eq!(written, coverage(), "copy the output of `emulator coverage` into README.md");
+    }
+}

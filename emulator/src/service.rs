@@ -1,0 +1,146 @@
+//! What an emulated service is to everything in front of it: to the gateway, the faults, the log of requests and the coverage table.
+
+use std::{fmt, pin::Pin};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest as _, Request},
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+
+use crate::{
+    dynamodb, ecs, events, lambda, logs,
+    wire::{self, AwsError},
+};
+
+/// What is known of a service without running it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Its name in faults and logs.
+    pub(crate) name: &'static str,
+    /// AWS's name for it.
+    pub(crate) title: &'static str,
+    /// The services that `x-amz-target` may name, before the dot; none for a service that is called by its paths.
+    pub(crate) targets: &'static [&'static str],
+    /// The operations that are answered.
+    pub(crate) operations: &'static [&'static str],
+    /// Its throttling error, according to its model.
+    pub(crate) throttling: (StatusCode, &'static str),
+    /// Its server error, according to its model.
+    pub(crate) failure: &'static str,
+    /// The content type of its responses.
+    pub(crate) content_type: &'static str,
+    /// Where it is known to differ from AWS, as Markdown.
+    pub(crate) differences: &'static [&'static str],
+}
+
+/// All services, by the order of their names.
+pub(crate) static ALL: [&Facts; 5] = [&dynamodb::FACTS, &ecs::FACTS, &events::FACTS, &lambda::FACTS, &logs::FACTS];
+
+/// A response that is not there yet.
+pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
+
+/// A service that is running.
+pub(crate) trait Service: fmt::Debug + Send + Sync {
+    /// What is known of it.
+    fn facts(&self) -> &'static Facts;
+
+    /// Answers a call of an operation, which may be one that the service does not have.
+    fn answer<'a>(&'a self, operation: &'a str, request: Request) -> Answer<'a>;
+}
+
+/// The service and the operation that a request calls; `None` if it is for no service.
+pub(crate) fn called(request: &Parts) -> Option<(&'static Facts, String)> {
+    let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    match target.and_then(|target| target.split_once('.')) {
+        Some((service, operation)) => {
+            let facts = ALL.into_iter().find(|facts| facts.targets.contains(&service))?;
+            Some((facts, operation.to_owned()))
+        }
+        None => Some((&lambda::FACTS, lambda::operation(&request.method, request.uri.path())?.to_owned())),
+    }
+}
+
+/// Reads the body of a request, up to the gateway's limit.
+pub(crate) async fn body(request: Request) -> Result<Bytes, Response> {
+    Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)
+}
+
+/// A response in a service's protocol, if it is one of the JSON protocols.
+pub(crate) fn json(facts: &Facts, answer: Result<Value, impl IntoResponse>) -> Response {
+    match answer {
+        Ok(answer) => facts.respond(&answer),
+        Err(refused) => refused.into_response(),
+    }
+}
+
+const ARMED: &str = "A fault that was armed at /_local/faults";
+
+impl Facts {
+    /// A response with this body.
+    pub(crate) fn respond(&self, body: &Value) -> Response {
+        ([(header::CONTENT_TYPE, self.content_type)], body.to_string()).into_response()
+    }
+
+    /// The throttling error.
+    pub(crate) fn throttled(&self) -> Response {
+        let (status, code) = self.throttling;
+        AwsError { status, code, message: "Rate exceeded".to_owned() }.into_response()
+    }
+
+    /// The server error.
+    pub(crate) fn failed(&self) -> Response {
+        wire::refusal(StatusCode::INTERNAL_SERVER_ERROR, self.failure, ARMED)
+    }
+}
+
+/// An error with which a service may refuse a call, although this machine has no reason for it.
+pub(crate) fn refused(code: &str) -> Response {
+    wire::refusal(StatusCode::BAD_REQUEST, code, ARMED)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn call(method: &str, path: &str, target: Option<&str>) -> Option<String> {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(target) = target {
+            request = request.header("x-amz-target", target);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        called(&parts).map(|(service, operation)| format!("{}:{operation}", service.name))
+    }
+
+    #[test]
+    fn the_operation_of_a_call_is_read_from_its_protocol() {
+        let target = |target| call("POST", "/", Some(target)).unwrap();
+        assert_eq!(target("DynamoDB_20120810.PutItem"), "dynamodb:PutItem");
+        assert_eq!(target("DynamoDBStreams_20120810.GetRecords"), "dynamodb:GetRecords");
+        assert_eq!(target("AmazonEC2ContainerServiceV20141113.RunTask"), "ecs:RunTask");
+        assert_eq!(target("AWSEvents.PutEvents"), "eventbridge:PutEvents");
+        assert_eq!(target("Logs_20140328.GetLogEvents"), "logs:GetLogEvents");
+        let lambda = |method, path| call(method, path, None);
+        assert_eq!(lambda("POST", "/2015-03-31/functions/f:live/invocations").unwrap(), "lambda:Invoke");
+        assert_eq!(lambda("GET", "/2015-03-31/functions/").unwrap(), "lambda:ListFunctions");
+        let checkpoint = "/2025-12-01/durable-executions/arn%3Aaws%2Fdurable-execution%2Fn%2Fi/checkpoint";
+        assert_eq!(lambda("POST", checkpoint).unwrap(), "lambda:CheckpointDurableExecution");
+        assert_eq!(lambda("GET", "/_local/faults"), None);
+        assert_eq!(call("POST", "/", Some("SomebodyElse.Thing")), None);
+    }
+
+    #[test]
+    fn names_are_sorted_and_operations_are_listed_once() {
+        assert!(ALL.is_sorted_by_key(|facts| facts.name));
+        for facts in ALL {
+            let mut names = facts.operations.to_vec();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), facts.operations.len(), "{}", facts.name);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The program, used as any program uses AWS: with AWS's own SDKs, over its port.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first failure"
+)]
+
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::{config::Credentials, types::AttributeValue};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// How long a test waits for what must come: far longer than it takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running emulator, and how to reach it.
+struct Program {
+    process: Child,
+    url: String,
+    aws: SdkConfig,
+}
+
+impl Program {
+    async fn start(directory: &Path, resources: &serde_json::Value) -> Self {
+        let file = directory.join("resources.json");
+        std::fs::write(&file, resources.to_string()).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_emulator"))
+            .args(["--listen", "127.0.0.1:0", "--data"])
+            .arg(directory.join("data"))
+            .arg("--resources")
+            .arg(file)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let url = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+        let url = url.expect("the emulator ended before it was ready");
+        let aws = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(&url)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "any", None, None, "test"))
+            .load()
+            .await;
+        Self { process, url, aws }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    async fn stop(mut self) {
+        let pid = Pid::from_raw(self.process.id().unwrap().try_into().unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let status = tokio::time::timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
+
+fn resources() -> serde_json::Value {
+    json!({
+        "tables": [{ "create": {
+            "TableName": "notes",
+            "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+            "BillingMode": "PAY_PER_REQUEST",
+        }}],
+        "cluster": "jobs",
+        "taskEnvironment": { "NAME": "world" },
+        "taskDefinitions": [{
+            "family": "greet",
+            "containerDefinitions": [{
+                "name": "main",
+                "image": "any",
+                "command": ["sh", "-c", "echo hello $NAME"],
+                "logConfiguration": { "logDriver": "awslogs", "options": {
+                    "awslogs-group": "/jobs", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "task",
+                }},
+            }],
+        }],
+    })
+}
+
+#[tokio::test]
+async fn what_the_resources_declare_exists_and_what_clients_store_survives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(directory.path(), &resources()).await;
+    let dynamodb = aws_sdk_dynamodb::Client::new(&program.aws);
+    let item = || AttributeValue::S("first".to_owned());
+    dynamodb.put_item().table_name("notes").item("id", item()).send().await.unwrap();
+    program.stop().await;
+
+    let program = Program::start(directory.path(), &resources()).await;
+    let dynamodb = aws_sdk_dynamodb::Client::new(&program.aws);
+    let found = dynamodb.get_item().table_name("notes").key("id", item()).send().await.unwrap();
+    assert_eq!(found.item.unwrap()["id"], item());
+    let ecs = aws_sdk_ecs::Client::new(&program.aws);
+    let definition = ecs.describe_task_definition().task_definition("greet").send().await.unwrap();
+    assert_eq!(definition.task_definition.unwrap().revision, 1, "an unchanged definition gets no new revision");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_runs_and_its_output_is_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(directory.path(), &resources()).await;
+    let ecs = aws_sdk_ecs::Client::new(&program.aws);
+    let started = ecs.run_task().cluster("jobs").task_definition("greet").send().await.unwrap();
+    let arn = started.tasks()[0].task_arn().unwrap().to_owned();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let described = ecs.describe_tasks().cluster("jobs").tasks(&arn).send().await.unwrap();
+        let task = &described.tasks()[0];
+        if task.last_status() == Some("STOPPED") {
+            assert_eq!(task.containers()[0].exit_code(), Some(0));
+            break;
+        }
+        assert!(Instant::now() < deadline, "{task:?}");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    let stream = format!("task/main/{}", arn.rsplit('/').next().unwrap());
+    let logs = aws_sdk_cloudwatchlogs::Client::new(&program.aws);
+    let log = logs.get_log_events().log_group_name("/jobs").log_stream_name(stream).send().await.unwrap();
+    assert_eq!(log.events()[0].message(), Some("hello world"));
+    program.stop().await;
+}
+
+/// The SDK repeats a call that was throttled.
+#[tokio::test]
+async fn a_fault_hits_the_calls_that_it_selects() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(directory.path(), &resources()).await;
+    let faults = format!("{}/_local/faults", program.url);
+    let client = reqwest::Client::new();
+    let fault = json!({ "on": "dynamodb:PutItem", "by": "test", "does": "throttle" });
+    client.post(&faults).json(&fault).send().await.unwrap().error_for_status().unwrap();
+    let dynamodb = aws_sdk_dynamodb::Client::new(&program.aws);
+    let put = dynamodb.put_item().table_name("notes").item("id", AttributeValue::S("second".to_owned()));
+    put.send().await.unwrap();
+    let armed: serde_json::Value = client.get(&faults).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&armed["faults"][0]["seen"], &armed["faults"][0]["hit"]), (&json!(2), &json!(1)));
+    program.stop().await;
+}
