@@ -1,5 +1,5 @@
 """Checks the documents: every relative link in a *.md file of the repository and in the built book leads somewhere, to the heading
-too, and every document in docs/ is a chapter of the book."""
+too; every path that a document names exists; and every document in docs/ is a chapter of the book."""
 
 import re
 import subprocess
@@ -12,6 +12,10 @@ ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "target/book"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```\s*?$", re.DOTALL | re.MULTILINE)
+# A path of the repository in backticks; braces and asterisks stand for several.
+PATH = re.compile(r"`((?:bench|clients|contract|crates|deploy|dev|docs|emulator|examples|tests)/[\w./{},*-]*)`")
+# The changelog names what there was.
+HISTORY = ["CHANGELOG.md", "docs/changelog.md"]
 CODE = re.compile(r"`[^`\n]*`")
 
 
@@ -26,9 +30,31 @@ def headings(text):
     return found
 
 
+def documents():
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout.split()
+
+
+def missing_paths():
+    for name in documents():
+        if name in HISTORY:
+            continue
+        for path in PATH.findall((ROOT / name).read_text()):
+            for one in expanded(path):
+                if not list(ROOT.glob(one)):
+                    yield f"{name}: `{path}`: there is no {one}"
+
+
+def expanded(path):
+    """A path for each alternative in its braces."""
+    braces = re.search(r"\{([^}]*)\}", path)
+    if braces is None:
+        return [path.rstrip("/")]
+    return [one for part in braces[1].split(",") for one in expanded(path.replace(braces[0], part, 1))]
+
+
 def broken_in_documents():
-    names = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    for name in names:
+    for name in documents():
         document = ROOT / name
         for target in LINK.findall(CODE.sub("", FENCE.sub("", document.read_text()))):
             if re.match(r"[a-z]+:", target):
@@ -83,6 +109,6 @@ def missing_chapters():
             yield f"docs/{name} is not in docs/SUMMARY.md"
 
 
-problems = [*broken_in_documents(), *broken_in_book(), *missing_chapters()]
+problems = [*broken_in_documents(), *missing_paths(), *broken_in_book(), *missing_chapters()]
 print("\n".join(problems), file=sys.stderr)
 sys.exit(bool(problems))

@@ -31,7 +31,7 @@ def rewritten(match, folder):
         return f"[{text}]({os.path.relpath(DOCS / CHAPTERS[name], folder)}{anchor})"
     if found.is_relative_to(DOCS):
         return f"[{text}]({os.path.relpath(found, folder)}{anchor})"
-    return text if text.strip("`") == name else f"{text} (`{name}` in the repository)"
+    return text if name.startswith(text.strip("`")) else f"{text} (`{name}` in the repository)"
 
 
 def rewrite(item):

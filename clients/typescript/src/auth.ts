@@ -1,12 +1,12 @@
-/** Says who calls. */
+/** Authenticates requests. */
 
 /**
- * Puts into a request what proves who sends it. Called for every try anew, so that it may use a fresh token.
- * What it throws ends the call, unless a connection of its own broke: that is tried again too.
+ * Adds authentication to a request. It is called for every attempt, so that it can use a fresh token. If it throws, the call ends,
+ * unless its own connection failed: then it is retried too.
  */
 export type Authorize = (request: Request) => void | Promise<void>;
 
-/** A bearer token, or what fetches one. */
+/** Sends a bearer token. Pass the token, or a function that fetches it. */
 export function bearer(token: string | (() => string | Promise<string>)): Authorize {
   return async (request) => {
     const current = typeof token === "string" ? token : await token();

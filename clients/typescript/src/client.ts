@@ -9,11 +9,11 @@ import { JobCatalog } from "./jobs.js";
 import { type Settings, settled } from "./options.js";
 
 export interface LonghaulOptions extends Settings {
-  /** Where the installation is, including its stage: what `make deploy` prints as `ApiUrl`. */
+  /** The URL of the installation, including its stage: `make deploy` prints it as `ApiUrl`. */
   baseUrl: string;
   /** `bearer(…)` or `sigV4(…)`; the local stack needs neither. */
   authorize?: Authorize;
-  /** What sends requests, if not the platform's `fetch`. */
+  /** Sends requests. The default is the platform's `fetch`. */
   fetch?: typeof globalThis.fetch;
   /**
    * Parses the JSON of every successful response. `JSON.parse` if absent, which silently rounds integers beyond 2^53: give a parser
@@ -30,7 +30,7 @@ export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
   readonly client: Client;
 
   constructor({ baseUrl, authorize, fetch, parseJson, ...settings }: LonghaulOptions) {
-    // As a request will have it: on a page it may be the page's own origin.
+    // Resolved as in a request: on a web page, a relative URL is relative to the page.
     const { url } = new Request(baseUrl);
     if (!/^https?:/.test(url)) throw new TypeError(`baseUrl is ${baseUrl}; it must begin with https:// or http://`);
     this.client = createClient(

@@ -78,10 +78,10 @@ export function sending(send: typeof globalThis.fetch | undefined, authorize: Au
   };
 }
 
-/** Failures that another try may not meet. What fails before a request is sent is the caller's own mistake. */
+/** Transient failures. An error before a request is sent is the caller's mistake, and is not retried. */
 const transient = new WeakSet<Error>();
 
-/** How Node, Chrome, Firefox and Safari say that there was no connection: an `Authorize` may need one of its own. */
+/** The messages with which Node, Chrome, Firefox and Safari report a failed connection. `Authorize` may make one too. */
 const NO_CONNECTION = /^(fetch failed|terminated|failed to fetch|network ?error|load failed)/i;
 
 /** Reads the whole response: one that breaks off fails here, like one that never came. */

@@ -1,4 +1,4 @@
-/** What can go wrong, as types that `instanceof` tells apart. */
+/** The errors of this client, as classes for `instanceof`. */
 
 import type { UnsuccessfulExecution } from "./execution.js";
 import type { Code, Problem } from "./generated/types.gen.js";
@@ -74,7 +74,7 @@ export class ProblemError extends ApiError {
   }
 }
 
-/** An error response as the error that it is. */
+/** The error for an error response. */
 export function errorOf(response: Response, body: unknown, executionId?: string): ApiError {
   const type = response.headers.get("content-type") ?? "";
   const isProblem = type.startsWith("application/problem+json") && typeof body === "object";

@@ -1,8 +1,8 @@
-/** An execution by its status. The document has one flat type, which all generators understand; here a status tells the rest. */
+/** Executions as a union by status. The OpenAPI document has one flat type, for generators; here the status determines the fields. */
 
 import type { Execution as Flat, Status } from "./generated/types.gen.js";
 
-/** What only some statuses have. */
+/** Fields that only some statuses have. */
 type Later = "result" | "error" | "finishedAt" | "durationMs" | "exitCode" | "resultSource";
 type Common = Omit<Flat, "status" | "done" | Later>;
 type Ended = Required<Pick<Flat, "finishedAt">> & Pick<Flat, "durationMs" | "exitCode" | "resultSource">;

@@ -1,4 +1,4 @@
-/** Where the client says what it does. `console` will do, and so will most logging libraries. */
+/** Receives the client's log messages. `console` and most logging libraries are suitable. */
 export interface Logger {
   /** Each response: method, URL, status, request id and duration. */
   debug(message: string, details: object): void;

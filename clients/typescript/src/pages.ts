@@ -8,7 +8,7 @@ import { type CallOptions, split } from "./options.js";
 import { pause, retryAfter } from "./pause.js";
 
 export interface LogOptions extends CallOptions, Omit<NonNullable<GetExecutionLogsData["query"]>, "nextToken"> {
-  /** Continues with what the task prints later, until it is over. */
+  /** Also yields the lines that the task prints later, until it has ended. */
   follow?: boolean;
 }
 
@@ -29,7 +29,7 @@ export async function* pages<Query extends object, Page extends { nextPageToken?
   }
 }
 
-/** The lines of a log, which has tokens of its own. */
+/** The lines of a log, which has its own kind of page token. */
 export async function* logLines(
   connection: Connection,
   executionId: string,
@@ -47,7 +47,7 @@ export async function* logLines(
     );
     const { lines, nextToken } = body(answer, executionId);
     yield* lines;
-    // Only the same token again says that there is nothing new: a page without lines may be followed by lines.
+    // Only a repeated token means that there are no new lines. A page without lines may be followed by others.
     const nothingNew = lines.length === 0 && nextToken === query.nextToken;
     if (nextToken === undefined || (nothingNew && !follow)) return;
     query = { nextToken };

@@ -3,7 +3,7 @@
 /** Longer pauses are cut to this: a timer of more than 24 days would fire at once. */
 const LONGEST_PAUSE_MS = 3_600_000;
 
-/** At least this long, and up to a quarter longer, so that clients that started together do not come back together. */
+/** Pauses for this time or up to a quarter longer, so that clients which started together do not retry together. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
@@ -22,7 +22,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Milliseconds, if the response says: `Retry-After` has seconds or a date. */
+/** The `Retry-After` of a response in milliseconds, if there is one. It has seconds or a date. */
 export function retryAfter(response: Response): number | undefined {
   const value = response.headers.get("retry-after");
   if (value === null) return undefined;

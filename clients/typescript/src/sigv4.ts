@@ -1,4 +1,4 @@
-/** AWS Signature Version 4 with the platform's own cryptography: proves an IAM principal to an API Gateway. */
+/** AWS Signature Version 4 with the platform's cryptography: authenticates an IAM principal to API Gateway. */
 
 import type { Authorize } from "./auth.js";
 
@@ -10,7 +10,7 @@ export interface AwsCredentials {
 
 export interface SigV4Options {
   region: string;
-  /** Credentials, or what fetches them: a provider of the AWS SDK will do. */
+  /** Credentials, or a function that fetches them, such as a provider of the AWS SDK. */
   credentials: AwsCredentials | (() => Promise<AwsCredentials>);
   /** The service that the signature is for. */
   service?: string;
@@ -38,7 +38,7 @@ export function sigV4({ region, credentials, service = "execute-api" }: SigV4Opt
   };
 }
 
-/** The request as both sides write it down before they sign it. */
+/** The canonical request, which is signed. */
 async function canonical(request: Request): Promise<{ signedHeaders: string; text: string }> {
   const url = new URL(request.url);
   const headers = [...request.headers, ["host", url.host] as const]
@@ -48,7 +48,7 @@ async function canonical(request: Request): Promise<{ signedHeaders: string; tex
   const query = [...url.searchParams].map(([name, value]) => [encode(name), encode(value)] as const).sort(byName);
   const text = [
     request.method,
-    // Every service but S3 has the path encoded once more than it is sent.
+    // For every service except S3, the path is encoded once more than in the request.
     url.pathname.split("/").map(encode).join("/"),
     query.map((pair) => pair.join("=")).join("&"),
     ...headers.map(([name, value]) => `${name}:${value.trim().replace(/ +/g, " ")}`),
@@ -61,13 +61,13 @@ async function canonical(request: Request): Promise<{ signedHeaders: string; tex
 
 type Pair = readonly [string, string];
 
-/** By code points, not by anybody's alphabet; pairs of one name by their values. */
+/** Sorted by code points, not by locale. Pairs with the same name are sorted by value. */
 function byName([a, x]: Pair, [b, y]: Pair): number {
   if (a !== b) return a < b ? -1 : 1;
   return x < y ? -1 : Number(x > y);
 }
 
-/** RFC 3986: `encodeURIComponent` leaves five characters that AWS does not. */
+/** Encodes as in RFC 3986: `encodeURIComponent` leaves five characters unencoded that AWS encodes. */
 function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }

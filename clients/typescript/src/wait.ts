@@ -10,7 +10,7 @@ import { type CallOptions, settled } from "./options.js";
 import { pause, retryAfter } from "./pause.js";
 
 export interface WaitOptions extends CallOptions {
-  /** Called with the execution as it is first seen, and with every change of it. */
+  /** Called with the execution when it is first seen, and with every change. */
   onUpdate?: (execution: Execution) => void;
 }
 
@@ -50,7 +50,7 @@ export async function waited<Result>(
       // The first request asked for no hold, since nothing was known yet. The next one does.
       if (known === undefined && etag !== null && holdS > 0) continue;
     }
-    // A response that was held is followed by the next request at once. A fast "not modified" was not held, whatever it says.
+    // After a held response, the next request follows at once. A fast "not modified" was not held, regardless of its headers.
     const fast = performance.now() - began < 500 * holdS;
     const held = response.headers.has("preference-applied") && (changed || !fast);
     if (!held) await pause(retryAfter(response) ?? POLL_MS, options.signal);

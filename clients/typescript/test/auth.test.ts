@@ -1,4 +1,4 @@
-/** What proves who calls: AWS's published test vectors for SigV4, and what botocore 1.44 makes of our own requests. */
+/** Authentication: AWS's published test vectors for SigV4, and botocore 1.44's signatures of this client's requests. */
 
 import assert from "node:assert/strict";
 import { before, mock, test } from "node:test";
@@ -74,12 +74,12 @@ for (const { name, url, init, signed = "host;x-amz-date", signature } of publish
 
 const fromBotocore: Vector[] = [
   {
-    name: "a path with everything in it",
+    name: "a path with reserved characters",
     url: `${gateway}/executions/a%20b%2Fc(1)!'*`,
     signature: "d9be0d9721a27e1e5c190ab71c681b6815a18dc381d879f14eb83c09c95ceaf1",
   },
   {
-    name: "a query whose names begin alike",
+    name: "a query with names of the same prefix",
     url: `${gateway}/executions?tag=team%3Dblue%20%26%20green&pageToken=a%2Bb%2Fc%3D&pageSize=20&page=1`,
     signature: "e69b0cde9a9455d59ab5c040fe6c3a64ef946f3bebbc312cdb6f4449681b2c33",
   },
@@ -98,7 +98,7 @@ for (const { name, url, signature } of fromBotocore) {
   });
 }
 
-test("SigV4: a start with a session's credentials, and again when it is tried again", async () => {
+test("SigV4: a start with session credentials is signed for each attempt", async () => {
   const request = new Request(`${gateway}/executions/sync`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "Idempotency-Key": "k-1" },
@@ -115,7 +115,7 @@ test("SigV4: a start with a session's credentials, and again when it is tried ag
   assert.equal(await request.text(), '{"input":{"größe":1}}');
 });
 
-test("a bearer token is asked for before every request", async () => {
+test("a bearer token is fetched before every request", async () => {
   let nth = 0;
   const authorize = bearer(async () => `token-${++nth}`);
   for (const token of ["token-1", "token-2"]) {

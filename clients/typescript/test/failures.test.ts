@@ -1,4 +1,4 @@
-/** What networks and servers do to a client: they lose replies, refuse, hang up, and die. */
+/** Failures of networks and servers: lost replies, refusals, closed connections and crashes. */
 
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
@@ -18,13 +18,13 @@ before(async () => {
 });
 after(() => stack.stop());
 
-/** Of what hangs: far longer than anything here takes, even on a busy machine. */
+/** For hanging tests: much longer than any of them takes, even on a busy machine. */
 const timeout = 600_000;
 
-/** Of what has to fail at once. */
-const atOnce = { onRetry: (error: Error) => assert.fail(`tried again: ${error}`) };
+/** For calls that must fail without a retry. */
+const atOnce = { onRetry: (error: Error) => assert.fail(`retried: ${error}`) };
 
-/** An HTTP server of our own for the length of a test. */
+/** Runs an HTTP server for the duration of a test. */
 async function serving<T>(listener: RequestListener, use: (baseUrl: string) => Promise<T>): Promise<T> {
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -36,7 +36,7 @@ async function serving<T>(listener: RequestListener, use: (baseUrl: string) => P
   }
 }
 
-test("a wait outlives the server", { timeout }, async () => {
+test("a wait survives a restart of the server", { timeout }, async () => {
   const longhaul = new Longhaul({ baseUrl: stack.api });
   const { executionId } = await longhaul.executions.start("demo", { message: "Hello", processingTime: 3600 });
   const seen = new EventEmitter();
@@ -46,8 +46,8 @@ test("a wait outlives the server", { timeout }, async () => {
   });
   await once(seen, "RUNNING");
   await stack.kill();
-  // The server stays away until the wait has noticed, more than once.
-  for (const _ of ["noticed", "tried again"]) {
+  // The server stays down until the wait has failed to reach it twice.
+  for (const _ of ["first failure", "failed retry"]) {
     const [error] = await once(seen, "failure");
     assert(error instanceof ConnectionError && error.cause instanceof TypeError);
     assert.equal(error.executionId, executionId);
@@ -57,7 +57,7 @@ test("a wait outlives the server", { timeout }, async () => {
   assert(isFinal(await wait));
 });
 
-test("a start whose answer is lost starts one execution", { timeout }, async () => {
+test("a start whose response is lost starts one execution", { timeout }, async () => {
   const answers: { id: string; replayed: string | null }[] = [];
   const losesTheFirst: RequestListener = async (request, response) => {
     const body = Buffer.concat(await request.toArray()).toString();
@@ -82,7 +82,7 @@ test("a start whose answer is lost starts one execution", { timeout }, async () 
   ]);
 });
 
-test("throttled calls come back when they were told to", { timeout }, async () => {
+test("throttled calls are retried after Retry-After", { timeout }, async () => {
   const tries: number[] = [];
   const throttles = async (...args: Parameters<typeof fetch>): Promise<Response> => {
     tries.push(performance.now());
@@ -93,12 +93,12 @@ test("throttled calls come back when they were told to", { timeout }, async () =
   const heard: Error[] = [];
   await longhaul.executions.start("echo", 1, { onRetry: (error) => heard.push(error) });
   const [first = NaN, second = NaN] = tries;
-  assert(second - first >= 990, `came back after ${second - first} ms`);
+  assert(second - first >= 990, `retried after ${second - first} ms`);
   assert(heard[0] instanceof ApiError && heard[0].status === 429);
 });
 
 for (const status of [408, 425, 429, 500, 502, 503, 504]) {
-  test(`a wait goes on after a ${status}, when Retry-After says`, { timeout }, async () => {
+  test(`a wait continues after a ${status}, after Retry-After`, { timeout }, async () => {
     const statuses = [status, 200];
     const answers = async () => {
       const now = statuses.shift() ?? 200;
@@ -131,12 +131,12 @@ for (const status of [400, 401, 403, 404, 409, 410, 413, 415, 422]) {
 const granted = { "preference-applied": "wait=20" };
 for (const { what, etag, applied, status } of [
   { what: "ignores a wait", etag: { etag: '"1"' }, status: 304 },
-  { what: "does not keep a wait", etag: { etag: '"1"' }, applied: granted, status: 304 },
-  { what: "says the same again", etag: { etag: '"1"' }, applied: granted, status: 200 },
-  { what: "gives no ETag", status: 200 },
+  { what: "does not hold a wait", etag: { etag: '"1"' }, applied: granted, status: 304 },
+  { what: "returns the same state again", etag: { etag: '"1"' }, applied: granted, status: 200 },
+  { what: "sends no ETag", status: 200 },
 ]) {
-  test(`a server that ${what} is asked again when it says so`, { timeout }, async () => {
-    // No pause takes any time; each try has those that were made before it.
+  test(`a server that ${what} is polled after Retry-After`, { timeout }, async () => {
+    // Pauses are skipped, and recorded with the request that follows them.
     const pauses: number[] = [];
     const { setTimeout: inEarnest } = globalThis;
     const skipped = mock.method(globalThis, "setTimeout", (...timer: Parameters<typeof setTimeout>) => {
@@ -157,13 +157,13 @@ for (const { what, etag, applied, status } of [
     skipped.mock.restore();
     const prefers = etag ? "wait=20" : null;
     assert.deepEqual(tries.map(({ prefers }) => prefers), [null, prefers, prefers, prefers]);
-    // A look that asked for no hold is followed at once by one that does.
+    // A request without a wait is followed at once by one with a wait.
     assert.deepEqual(tries.map(({ pauses }) => pauses.length), [0, etag ? 0 : 1, 1, 1]);
     for (const ms of tries.flatMap(({ pauses }) => pauses)) assert(ms >= 1000 && ms <= 1250, `paused for ${ms} ms`);
   });
 }
 
-test("a reply that breaks off is asked for again", { timeout }, async () => {
+test("a truncated response is requested again", { timeout }, async () => {
   let calls = 0;
   const breaksOff: RequestListener = async (request, response) => {
     const answer = await fetch(stack.api + request.url);
@@ -177,7 +177,7 @@ test("a reply that breaks off is asked for again", { timeout }, async () => {
   assert.deepEqual([execution.executionId, calls], [executionId, 2]);
 });
 
-test("a connection that went silent is given up", { timeout }, async () => {
+test("a silent connection times out and the request is repeated", { timeout }, async () => {
   const { executionId } = await new Longhaul({ baseUrl: stack.api }).executions.start("echo", 1);
   let calls = 0;
   const silentAtFirst: RequestListener = async (request, response) => {
@@ -193,7 +193,7 @@ test("a connection that went silent is given up", { timeout }, async () => {
   assert.deepEqual([execution.executionId, calls], [executionId, 2]);
 });
 
-test("a stage is part of the address", { timeout }, async () => {
+test("the stage in the base URL is kept", { timeout }, async () => {
   const longhaul = new Longhaul({
     baseUrl: "http://gateway.test/prod/",
     fetch: async (input) => {
@@ -209,14 +209,14 @@ test("a stage is part of the address", { timeout }, async () => {
   });
 });
 
-test("a page in place of an answer is not an execution", { timeout }, async () => {
+test("an HTML page instead of a response is an error", { timeout }, async () => {
   const headers = { "content-type": "text/html" };
   const page = async () => new Response("<h1>Sign in to the guest network</h1>", { headers });
   const longhaul = new Longhaul({ baseUrl: "http://portal.test", fetch: page });
   await assert.rejects(longhaul.executions.wait("an-id"), ApiError);
 });
 
-test("a start that nobody answers gives up", { timeout }, async () => {
+test("a start without any response fails after the retries", { timeout }, async () => {
   let calls = 0;
   const refuses = () => (calls++, Promise.reject(new TypeError("connection refused")));
   const longhaul = new Longhaul({ baseUrl: "http://nobody.test", fetch: refuses });
@@ -232,17 +232,17 @@ test("a start that nobody answers gives up", { timeout }, async () => {
 
 for (const [what, token, thrown] of [
   ["fails", () => Promise.reject(new Error("no token")), /no token/],
-  ["has a mistake", () => (undefined as unknown as { token: string }).token, TypeError],
-  ["reads what is not JSON", () => JSON.parse("undefined") as string, SyntaxError],
-  ["is not a header", () => "two\nlines", TypeError],
+  ["throws a TypeError", () => (undefined as unknown as { token: string }).token, TypeError],
+  ["parses invalid JSON", () => JSON.parse("undefined") as string, SyntaxError],
+  ["is not a valid header", () => "two\nlines", TypeError],
 ] as const) {
-  test(`a token that ${what} is not asked for again`, { timeout }, async () => {
+  test(`a token that ${what} is not fetched again`, { timeout }, async () => {
     const longhaul = new Longhaul({ baseUrl: stack.api, authorize: bearer(token) });
     await assert.rejects(longhaul.executions.wait("an-id", atOnce), thrown);
   });
 }
 
-test("a token is asked for again when its own connection broke", { timeout }, async () => {
+test("a token whose own connection failed is fetched again", { timeout }, async () => {
   const nowhere = await serving(() => undefined, async (url) => url);
   const broken = [
     () => fetch(nowhere),
@@ -263,7 +263,7 @@ test("a token is asked for again when its own connection broke", { timeout }, as
   assert.deepEqual([execution.executionId, heard.length], ["an-id", broken.length]);
 });
 
-test("an address that nothing can be sent to is refused at once", () => {
+test("an invalid base URL is refused at once", () => {
   for (const baseUrl of ["127.0.0.1:8080", "localhost:8080", "/prod", ""])
     assert.throws(() => new Longhaul({ baseUrl }), TypeError, baseUrl);
 });
@@ -271,9 +271,9 @@ test("an address that nothing can be sent to is refused at once", () => {
 const circle: unknown[] = [];
 circle.push(circle);
 for (const [what, input, options, thrown] of [
-  ["a circle", circle, {}, /^TypeError: Converting circular/],
+  ["a circular input", circle, {}, /^TypeError: Converting circular/],
   ["a BigInt", { order: 7n }, {}, /^TypeError: Do not know how to serialize a BigInt/],
-  ["a key that is not a header", 1, { idempotencyKey: "東京" }, TypeError],
+  ["a key that is not a valid header", 1, { idempotencyKey: "東京" }, TypeError],
 ] as const) {
   test(`${what} is refused before anything is sent`, { timeout }, async () => {
     const sends = async () => assert.fail("sent");
@@ -282,14 +282,14 @@ for (const [what, input, options, thrown] of [
   });
 }
 
-test("JSON that broke off is asked for again", { timeout }, async () => {
+test("a response with truncated JSON is requested again", { timeout }, async () => {
   const texts = ['{"executionId":', '{"executionId":"an-id"}'];
   const answers = async () => new Response(texts.shift(), { headers: { "content-type": "application/json" } });
   const execution = await new Longhaul({ baseUrl: "http://longhaul.test", fetch: answers }).executions.get("an-id");
   assert.deepEqual([execution.executionId, texts], ["an-id", []]);
 });
 
-test("a parser that has a mistake is not called again", { timeout }, async () => {
+test("a parser that throws is not called again", { timeout }, async () => {
   const answers = async () => Response.json({ executionId: "an-id" });
   const parseJson = () => JSON.parse("undefined") as unknown;
   const longhaul = new Longhaul({ baseUrl: "http://longhaul.test", fetch: answers, parseJson });

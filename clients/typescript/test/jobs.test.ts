@@ -1,4 +1,4 @@
-/** Jobs from their start to their end, against the local stack. */
+/** Running jobs against the local stack. */
 
 import assert from "node:assert/strict";
 import { after, before, mock, test } from "node:test";
@@ -17,18 +17,18 @@ before(async () => {
 });
 after(() => stack.stop());
 
-/** Of what hangs: far longer than anything here takes, even on a busy machine. */
+/** For hanging tests: much longer than any of them takes, even on a busy machine. */
 const timeout = 600_000;
 
 for (const pattern of ["sync", "callback"] as const) {
-  test(`${pattern}: a run returns what the job made`, { timeout }, async () => {
+  test(`${pattern}: run returns the job's result`, { timeout }, async () => {
     const input = { order: 7, "größe": [1, 2.5, null] };
     const done = await longhaul.executions.run("echo", input, { tags: { team: "blue" }, pattern });
     assert.equal(done.status, "COMPLETED");
     assert.deepEqual([done.result, done.input, done.tags], [input, input, { team: "blue" }]);
   });
 
-  test(`${pattern}: a run throws the execution of a job that failed`, { timeout }, async () => {
+  test(`${pattern}: run throws the execution of a failed job`, { timeout }, async () => {
     await assert.rejects(longhaul.executions.run("fails", 1, { pattern }), (error) => {
       assert(error instanceof ExecutionFailed);
       assert.equal(error.execution.status, "FAILED");
@@ -65,7 +65,7 @@ test("a big integer in a result keeps its digits with a custom parser", { timeou
   assert.deepEqual(result, { id: BigInt(big) });
 });
 
-test("a body that does not validate says where", { timeout }, async () => {
+test("the error for an invalid body names every mistake", { timeout }, async () => {
   await assert.rejects(longhaul.executions.start("nope", 1, { timeoutSeconds: 0 }), (error) => {
     assert(error instanceof ProblemError);
     assert.equal(error.code, "invalid-body");
@@ -75,7 +75,7 @@ test("a body that does not validate says where", { timeout }, async () => {
   });
 });
 
-test("an execution that does not exist is a problem, in every call that names one", { timeout }, async () => {
+test("every call with an unknown execution throws a problem", { timeout }, async () => {
   for (const executionId of ["0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c", "no/such?id"]) {
     const { executions } = longhaul;
     const calls = [
@@ -96,7 +96,7 @@ test("an execution that does not exist is a problem, in every call that names on
   }
 });
 
-test("a wait reports every change once, and ends with the signal while the job goes on", { timeout }, async () => {
+test("a wait reports every change once, and ends with the signal while the job continues", { timeout }, async () => {
   const started = await longhaul.executions.start("demo", { message: "Hello", processingTime: 5 });
   const abort = new AbortController();
   const onUpdate = () => abort.abort(new Error("enough"));
@@ -109,7 +109,7 @@ test("a wait reports every change once, and ends with the signal while the job g
   assert.equal(new Set(seen.map((execution) => JSON.stringify(execution))).size, seen.length);
 });
 
-test("who holds its answers is asked again at once", { timeout }, async () => {
+test("after a held response, the next request follows at once", { timeout }, async () => {
   const timers = mock.method(globalThis, "setTimeout");
   const pauses = () => timers.mock.calls.filter((call) => isPause(call.arguments)).length;
   const looks: { began: number; ended: number; held: boolean }[] = [];
@@ -119,7 +119,7 @@ test("who holds its answers is asked again at once", { timeout }, async () => {
     looks.push({ began, ended: pauses(), held: answer.headers.has("preference-applied") });
     return answer;
   };
-  // Two attempts, with some seconds between them: something changes while an answer is held, and then something else.
+  // Two attempts with some seconds between them, so that the execution changes more than once while a response is held.
   const { executionId } = await longhaul.executions.start("fails", 1, { retry: { maxAttempts: 2 } });
   await new Longhaul({ baseUrl: stack.api, fetch: watched }).executions.wait(executionId);
   timers.mock.restore();
@@ -128,7 +128,7 @@ test("who holds its answers is asked again at once", { timeout }, async () => {
   for (const look of held) assert.equal(looks[looks.indexOf(look) + 1]?.began, look.ended, "it paused");
 });
 
-test("a job that is cancelled is waited for to its end, and can be run again", { timeout }, async () => {
+test("a wait ends when a cancelled execution has ended, and its job can be run again", { timeout }, async () => {
   const { executionId } = await longhaul.executions.start("demo", { message: "Hello", processingTime: 600 });
   const asked = await longhaul.executions.cancel(executionId);
   assert(["CANCELLING", "CANCELLED"].includes(asked.status), asked.status);
@@ -143,7 +143,7 @@ test("a job that is cancelled is waited for to its end, and can be run again", {
   await longhaul.executions.cancel(again.executionId);
 });
 
-test("a signal that is over already starts nothing", { timeout }, async () => {
+test("with an aborted signal, nothing is started", { timeout }, async () => {
   let sent = 0;
   const counting = new Longhaul({ baseUrl: stack.api, fetch: (...args) => (sent++, fetch(...args)) });
   const signal = AbortSignal.abort(new Error("too late"));
@@ -151,7 +151,7 @@ test("a signal that is over already starts nothing", { timeout }, async () => {
   assert.equal(sent, 0);
 });
 
-test("the same key is the same execution, until the body differs", { timeout }, async () => {
+test("a repeated key returns the same execution, and is refused with another body", { timeout }, async () => {
   const key = { idempotencyKey: crypto.randomUUID() };
   const first = await longhaul.executions.start("echo", 1, { pattern: "callback", ...key });
   const again = await longhaul.executions.start("echo", 1, { pattern: "callback", ...key });
@@ -160,7 +160,7 @@ test("the same key is the same execution, until the body differs", { timeout }, 
   await assert.rejects(longhaul.executions.start("echo", 2, { pattern: "callback", ...key }), reused);
 });
 
-test("fifty waits at once", { timeout }, async () => {
+test("fifty concurrent runs return their own results", { timeout }, async () => {
   const runs = Array.from({ length: 50 }, (_, n) => longhaul.executions.run("echo", [n], { pattern: "callback" }));
   const results = (await Promise.all(runs)).map(({ result }) => result);
   assert.deepEqual(results, [...results.keys()].map((n) => [n]));

@@ -16,7 +16,7 @@ after(() => clearInterval(alive));
 
 const completed = { executionId: id, done: true, status: "COMPLETED" };
 
-/** Counts the requests of a call that has to fail. No pause takes any time. */
+/** Counts the requests of a call that must fail. Pauses are skipped. */
 async function requests(options: Partial<LonghaulOptions>, call: (client: Longhaul) => Promise<unknown>): Promise<number> {
   let sent = 0;
   const send = options.fetch ?? unavailable;
@@ -76,7 +76,7 @@ for (const [timeout, prefer] of [[35_000, "wait=20"], [12_000, "wait=7"], [5_000
   });
 }
 
-test("a logger hears of each response and each retry, and of no input or result", async () => {
+test("the logger gets each response and each retry, without inputs and results", async () => {
   const logged: [string, string, Record<string, unknown>][] = [];
   const logger = {
     debug: (message: string, details: object) => logged.push(["debug", message, { ...details }]),
@@ -113,7 +113,7 @@ test("an error names the execution and the request", async () => {
 
 for (const [what, options] of [
   ["a timeout of 0", { timeout: 0 }],
-  ["a timeout that no timer has", { timeout: Infinity }],
+  ["an infinite timeout", { timeout: Infinity }],
   ["a timeout that is not a number", { timeout: NaN }],
   ["a negative number of retries", { maxRetries: -1 }],
 ] as const) {

@@ -1,4 +1,4 @@
-/** What a user gets: a package with nothing in it that is not needed, of which a bundler takes only what is used. */
+/** The package has only the needed files, and bundlers include only what is used. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -15,7 +15,7 @@ import { build } from "esbuild";
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-test("the package holds what it needs, and runs where it is installed", { timeout: 60_000 }, async () => {
+test("the package has only the needed files, and works when installed", { timeout: 60_000 }, async () => {
   const dir = await mkdtemp(join(tmpdir(), "longhaul-pack-"));
   try {
     const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", dir], { cwd: root });
@@ -54,12 +54,12 @@ async function bundled(names: string): Promise<{ modules: string[]; text: string
   return { modules: modules.filter((path) => !path.includes("/generated/")), text, size: gzipSync(text).length };
 }
 
-test("a bundle has in it what is used and no more", async (t) => {
+test("a bundle contains only what is used", async (t) => {
   const one = await bundled("sigV4");
   assert.deepEqual(one.modules, ["dist/sigv4.js"]);
 
   const everything = await bundled("Longhaul, bearer, sigV4, isFinal");
-  assert(!everything.text.includes("/healthz"), "an operation that nobody calls");
+  assert(!everything.text.includes("/healthz"), "the bundle contains an unused operation");
   t.diagnostic(`gzipped: sigV4 ${one.size} B, everything ${everything.size} B`);
   assert(everything.size < 8_000, `${everything.size} bytes`);
 });

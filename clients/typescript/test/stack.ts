@@ -1,4 +1,4 @@
-/** The local stack, started as a user starts it. */
+/** Starts the local stack as a user does. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 const BINARY =
   process.env["LONGHAUL_BIN"] ?? fileURLToPath(new URL("../../../target/debug/longhaul", import.meta.url));
 
-/** What the tests run on it: each is over as soon as it has begun, but for the demonstration job. */
+/** The jobs of the tests. Each of them ends at once. */
 const JOBS = ["echo=cat", "fails=echo no >&2; exit 3", `big=echo '{"id":12345678901234567891}'`];
 
 export class Stack {
@@ -24,7 +24,7 @@ export class Stack {
   ) {}
 
   get pid(): number {
-    if (this.child.pid === undefined) throw new Error("the local stack does not run");
+    if (this.child.pid === undefined) throw new Error("the local stack is not running");
     return this.child.pid;
   }
 
@@ -34,12 +34,12 @@ export class Stack {
     return new Stack(data, options, child, api, aws);
   }
 
-  /** Ends it as a power cut does: nothing is written any more. */
+  /** Kills the stack, as a power failure would. */
   async kill(): Promise<void> {
     await ended(this.child, "SIGKILL");
   }
 
-  /** Starts it where it was, over what it had written. */
+  /** Starts the stack again, at the same addresses and with the same data. */
   async restart(): Promise<void> {
     this.child = (await launch(this.data, new URL(this.api).host, new URL(this.aws).host, this.options)).child;
   }

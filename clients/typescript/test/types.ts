@@ -1,4 +1,4 @@
-/** What the type checker has to know. Compiling is the test. */
+/** Tests of the types. Compiling this file is the test. */
 
 import type { CompletedExecution, Execution, ExecutionFailed, FinalExecution, Status } from "@longhaul/client";
 import { ApiError, isFinal, Longhaul, LonghaulError, ProblemError } from "@longhaul/client";
@@ -11,11 +11,11 @@ same<Execution["status"], "PENDING" | "RUNNING" | "CANCELLING" | Final>(true);
 same<FinalExecution["status"], Final>(true);
 
 export function narrows(execution: Execution): string {
-  // @ts-expect-error: one that runs has no result yet
+  // @ts-expect-error: a running execution has no result yet
   void execution.result;
   switch (execution.status) {
     case "COMPLETED":
-      // @ts-expect-error: one that completed has no error
+      // @ts-expect-error: a completed execution has no error
       void execution.error;
       // @ts-expect-error: the result has not been checked
       void execution.result.anything;
@@ -27,7 +27,7 @@ export function narrows(execution: Execution): string {
     case "PENDING":
     case "RUNNING":
     case "CANCELLING":
-      // @ts-expect-error: it is not over
+      // @ts-expect-error: the execution has not ended
       void execution.finishedAt;
       return execution.deadline;
     default:
@@ -37,7 +37,7 @@ export function narrows(execution: Execution): string {
 }
 
 export function narrowsByEnd(execution: Execution): string {
-  // @ts-expect-error: it may not be over
+  // @ts-expect-error: the execution may not have ended
   void execution.finishedAt;
   return isFinal(execution) ? execution.finishedAt : execution.createdAt;
 }
@@ -52,7 +52,7 @@ export function narrowsErrors(error: unknown, failed: ExecutionFailed): void {
   if (failed.execution.status === "TIMED_OUT") void failed.execution.error.message;
   // @ts-expect-error: a failure is never a success
   void (failed.execution.status === "COMPLETED");
-  // @ts-expect-error: codes are known by name
+  // @ts-expect-error: there is no such code
   void (error instanceof ProblemError && error.code === "no-such-code");
 }
 
@@ -64,7 +64,7 @@ export async function anyJob(): Promise<void> {
   same<typeof parsed.result, number>(true);
   // @ts-expect-error: a job has an input
   await longhaul.executions.start("demo");
-  // @ts-expect-error: the request has no field of that name
+  // @ts-expect-error: the request has no such field
   await longhaul.executions.start("demo", 1, { timoutSeconds: 2 });
   await longhaul.executions.start("demo", 1, { timeoutSeconds: 2, tags: { team: "blue" }, retry: { maxAttempts: 3 } });
   for await (const listed of longhaul.executions.list({ status: "FAILED", pageSize: 10, include: "result,error" })) {
@@ -73,12 +73,12 @@ export async function anyJob(): Promise<void> {
     // @ts-expect-error: a list has no inputs
     void listed.input;
   }
-  // @ts-expect-error: no execution is ever in this state
+  // @ts-expect-error: there is no such status
   longhaul.executions.list({ status: "DONE" });
   // @ts-expect-error: the client fetches the pages
   longhaul.executions.list({ pageToken: "x" });
   for await (const { text } of longhaul.executions.logs("an-id", { follow: true, tail: 10 })) same<typeof text, string>(true);
-  // @ts-expect-error: an installation has an address
+  // @ts-expect-error: baseUrl is required
   new Longhaul({});
 }
 
@@ -105,7 +105,7 @@ export async function typedJobs(): Promise<void> {
   await executions.start("reprot", { month: "2026-11" });
   // @ts-expect-error: the input of another job
   await executions.start("report", null);
-  // @ts-expect-error: a part of the input is missing
+  // @ts-expect-error: a field of the input is missing
   await executions.run("report", {});
   // @ts-expect-error: no such job to list
   executions.list({ job: "reprot" });

@@ -94,7 +94,7 @@ pub(crate) async fn cancel(
     };
     if !execution.status().is_final() {
         // If the function crashes before this, or the call is lost, the cancel is already recorded, and the next sweep carries it out.
-        if let Err(why) = app.reconciler.attend(&execution.id).await {
+        if let Err(why) = app.reconciler.request_visit(&execution.id).await {
             tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not notified of a cancel");
         }
     }

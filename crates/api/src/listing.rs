@@ -10,7 +10,7 @@ use axum::{
 };
 use domain::{
     Json, Status,
-    listing::{Outcome, Page, Summary},
+    listing::{Included, Page, Summary},
 };
 use runtime::clock;
 use serde::Serialize;
@@ -111,7 +111,7 @@ pub(crate) struct SummaryView {
 
 impl SummaryView {
     /// The same with the execution's outcome, as far as `include` says.
-    fn with(self, outcome: Outcome, include: Include) -> Self {
+    fn with(self, outcome: Included, include: Include) -> Self {
         let error = outcome.error.map(|error| ErrorView::of(error, self.exit_code));
         let result = outcome.result.unwrap_or_else(Json::null);
         Self { result: include.result.then_some(result), error: error.filter(|_| include.error), ..self }

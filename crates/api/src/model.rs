@@ -5,7 +5,7 @@ mod new;
 
 use std::collections::BTreeMap;
 
-use domain::{Entry, Execution, ExecutionId, JobError, Json, Pattern, State, Status, Timeline, Verdict};
+use domain::{Entry, Execution, ExecutionId, JobError, Json, OutcomeKind, Pattern, State, Status, Timeline};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -258,20 +258,20 @@ impl Links {
 impl ExecutionView {
     pub(crate) fn of(execution: Execution) -> Self {
         let running = Self::so_far(&execution);
-        let State::Final { run, ending } = execution.state else { return running };
-        let exit_code = ending.exit_code;
-        let error = match ending.verdict {
-            Verdict::Completed => None,
-            Verdict::Failed(why) | Verdict::TimedOut(why) | Verdict::Cancelled(why) => {
+        let State::Final { run, outcome } = execution.state else { return running };
+        let exit_code = outcome.exit_code;
+        let error = match outcome.kind {
+            OutcomeKind::Completed => None,
+            OutcomeKind::Failed(why) | OutcomeKind::TimedOut(why) | OutcomeKind::Cancelled(why) => {
                 Some(ErrorView::of(why, exit_code))
             }
         };
-        let finished_at = Some(ending.finished_at.into());
-        let duration_ms = milliseconds(run.map(|run| run.started_at), Some(ending.finished_at));
+        let finished_at = Some(outcome.finished_at.into());
+        let duration_ms = milliseconds(run.map(|run| run.started_at), Some(outcome.finished_at));
         // An older version recorded results without their source.
-        let recorded = ending.result.is_none() || ending.result_source.as_str() != "none";
-        let result_source = recorded.then(|| ending.result_source.as_str());
-        let result = Some(ending.result.unwrap_or_else(Json::null));
+        let recorded = outcome.result.is_none() || outcome.result_source.as_str() != "none";
+        let result_source = recorded.then(|| outcome.result_source.as_str());
+        let result = Some(outcome.result.unwrap_or_else(Json::null));
         Self { exit_code, finished_at, duration_ms, result_source, result, error, ..running }
     }
 

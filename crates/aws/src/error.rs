@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_says_what_a_failure_means() {
+    fn every_error_code_has_a_cause() {
         let all = THROTTLES.map(|code| (code, Cause::Throttled)).into_iter();
         let all = all.chain(FAULTS.map(|code| (code, Cause::Unavailable)));
         let all = all.chain(DENIALS.map(|code| (code, Cause::Denied)));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_is_waited_out_for_minutes_before_the_task_and_for_a_day_after_its_start() {
+    fn a_denial_is_retried_for_minutes_before_the_task_starts_and_for_a_day_afterwards() {
         let minutes =
             |cause: Cause| [Phase::BeforeTask, Phase::TaskStarted].map(|at| cause.patience(at).as_secs() / 60);
         assert_eq!(minutes(Cause::Denied), [8, 24 * 60]);

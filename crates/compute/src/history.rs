@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_events_type_says_what_and_how() {
+    fn an_event_type_gives_the_operation_and_its_outcome() {
         for (event_type, expected) in [
             ("StepStarted", Some(("Step", Outcome::Started))),
             ("CallbackTimedOut", Some(("Callback", Outcome::TimedOut))),

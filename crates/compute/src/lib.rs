@@ -12,6 +12,6 @@ mod workflows;
 pub use history::{Histories, HistoryError, HistoryPage};
 pub use logs::{LogError, LogPage, Logs, ReadFrom, Stream};
 pub use outcomes::Outcomes;
-pub use reconciler::{Attend, Reconciler};
+pub use reconciler::{Reconciler, Visit};
 pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks, offered};
 pub use workflows::{StartError, StoredStart, WakeUp, WorkflowStatus, Workflows};

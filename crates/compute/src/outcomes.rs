@@ -1,7 +1,7 @@
 //! Determines the outcome of a task that has stopped: reads its worker's report, or else the end of its log.
 
 use domain::{
-    Ending,
+    Outcome,
     collect::{Patience, ReadFailed, Step, StoppedTask},
     judge,
 };
@@ -32,7 +32,7 @@ impl Outcomes {
     /// # Errors
     ///
     /// [`CallFailed`] if something could not be read, and reading it again may succeed within this patience.
-    pub async fn of(&self, stopped: &StoppedTask<'_>, patience: Patience) -> Result<Option<Ending>, CallFailed> {
+    pub async fn of(&self, stopped: &StoppedTask<'_>, patience: Patience) -> Result<Option<Outcome>, CallFailed> {
         let report = self.reports.of(stopped.execution, stopped.arn).await;
         let read = report.as_ref().map(Option::as_ref).map_err(read_failed);
         match stopped.after_report(read, patience, clock::now()) {

@@ -15,9 +15,9 @@ pub struct Reconciler {
 
 /// The payload with which the reconciler is invoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attend {
+pub struct Visit {
     /// The execution to visit.
-    pub attend: ExecutionId,
+    pub visit: ExecutionId,
 }
 
 impl Reconciler {
@@ -32,9 +32,9 @@ impl Reconciler {
     /// # Errors
     ///
     /// [`CallFailed`] if Lambda did not answer or refused the call.
-    pub async fn attend(&self, id: &ExecutionId) -> Result<(), CallFailed> {
+    pub async fn request_visit(&self, id: &ExecutionId) -> Result<(), CallFailed> {
         const CALL: &str = "lambda:Invoke";
-        let payload = serde_json::to_vec(&Attend { attend: id.clone() });
+        let payload = serde_json::to_vec(&Visit { visit: id.clone() });
         let payload = payload.map_err(|why| CallFailed::rejected(CALL, why))?;
         let invoke = self.client.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
         invoke.payload(Blob::new(payload)).send().await.map_err(|error| CallFailed::new(CALL, error))?;

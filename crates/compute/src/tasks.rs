@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_s_reason_says_whether_it_passes() {
+    fn the_reason_of_a_failure_says_whether_it_is_transient() {
         let failed = |reason: &str, detail: Option<&str>| {
             let failure = Failure::builder().reason(reason).set_detail(detail.map(str::to_owned));
             busy(&not_started(&[failure.build()]))
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exception_is_judged_by_its_code_first() {
+    fn the_code_of_an_exception_counts_before_its_message() {
         let failed = |code: &str, message: &str| {
             let error = RunTaskError::generic(ErrorMetadata::builder().code(code).message(message).build());
             let response = HttpResponse::new(400.try_into().unwrap(), "".into());

@@ -75,7 +75,7 @@ impl StoredStart {
 /// The payload that wakes a workflow: the result of the callback that it waits for. Older versions sent nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WakeUp {
-    /// Whether its task has stopped and the execution's item says how, so that the workflow does not have to look.
+    /// Whether its task has stopped and the execution's item says how, so that the workflow does not have to check it.
     #[serde(default)]
     pub stopped: bool,
 }
@@ -196,7 +196,7 @@ pub enum WorkflowStatus {
 
 impl Workflows {
     /// Ends the wait of a workflow, and returns whether it was waiting. Idempotent, and safe at any time: a callback that was completed or
-    /// has timed out is not changed, and a workflow that waited for it then looks by itself, unless it is over. AWS's model has three
+    /// has timed out is not changed, and a workflow that waited for it then checks its task by itself, unless it is over. AWS's model has three
     /// errors for such a callback, and does not say which one is used
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_SendDurableExecutionCallbackSuccess.html>).
     ///
@@ -258,7 +258,7 @@ mod tests {
 
     /// Executions in flight were started with exactly these bytes.
     #[test]
-    fn the_payload_never_changes() {
+    fn the_start_payload_never_changes() {
         let start = StoredStart::of("e1".parse().unwrap(), Attempt::FIRST);
         let text = r#"{"longhaul":{"executionId":"e1"}}"#;
         assert_eq!(serde_json::to_string(&start).unwrap(), text);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_and_an_arn_lose_their_qualifier() {
+    fn a_qualifier_is_removed_from_names_and_arns() {
         let arn = "arn:aws:lambda:eu-west-1:123456789012:function:longhaul-sync";
         for (qualified, name) in [("longhaul-sync:live", "longhaul-sync"), (&format!("{arn}:live"), arn)] {
             assert_eq!(unqualified(qualified), name);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_ended_is_over() {
+    fn only_ended_statuses_count_as_over() {
         for status in ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"] {
             assert!(is_over(status), "{status}");
         }
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_attempt_s_name_leads_to_its_execution() {
+    fn the_name_of_a_later_attempt_identifies_its_execution() {
         let of = |name| StoredStart::executions_of(name).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(of("e1"), ["e1"]);
         assert_eq!(of("e1-2"), ["e1-2", "e1"]);

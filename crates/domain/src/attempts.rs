@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Ending, ErrorKind, Event, Execution, JobError, Moment, State, Unknown, Verdict, Waiting, judge, limits,
-    waiting::backoff_before,
+    Attempt, ErrorKind, Event, Execution, JobError, Moment, Outcome, OutcomeKind, State, Unknown, Waiting, judge,
+    limits, waiting::backoff_before,
 };
 
 /// What follows the end of an attempt.
@@ -35,8 +35,8 @@ pub struct Retry {
 /// Whether another attempt may follow one that ended like that, of a job that may have `max_attempts`. It depends on nothing else,
 /// so a workflow that is replayed decides as it did before.
 #[must_use]
-pub fn may_retry(max_attempts: u32, ending: &Ending) -> bool {
-    judge::worth_another(ending) && (max_attempts > 1 || judge::excused(ending))
+pub fn may_retry(max_attempts: u32, outcome: &Outcome) -> bool {
+    judge::worth_another(outcome) && (max_attempts > 1 || judge::excused(outcome))
 }
 
 /// Attempts that failed without ending the execution.
@@ -103,12 +103,12 @@ enum Follows {
 impl Execution {
     /// What follows the end of `attempt` at `now`. The answer is the same whether its failure is recorded already or not.
     #[must_use]
-    pub fn next(&self, attempt: Attempt, ending: &Ending, now: Timestamp) -> Next {
-        let Verdict::Failed(error) = &ending.verdict else { return Next::End };
-        if !judge::worth_another(ending) {
+    pub fn next(&self, attempt: Attempt, outcome: &Outcome, now: Timestamp) -> Next {
+        let OutcomeKind::Failed(error) = &outcome.kind else { return Next::End };
+        if !judge::worth_another(outcome) {
             return Next::End;
         }
-        let (excused, exit_code) = (judge::excused(ending), ending.exit_code);
+        let (excused, exit_code) = (judge::excused(outcome), outcome.exit_code);
         let recorded = self.failed.has(attempt);
         let uncounted = if recorded {
             self.failed.uncounted()
@@ -157,7 +157,7 @@ impl Execution {
             Waiting::until(attempt.next(), until)
         });
         let mut next = Self { failed, waiting, version: self.version + 1, ..self.clone() };
-        next.look_again(at);
+        next.visit_again(at);
         let counted = if uncounted > self.failed.uncounted() { " (not counted: ended by the platform)" } else { "" };
         next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
         Some(next)
@@ -165,23 +165,23 @@ impl Execution {
 
     /// The end of an execution whose attempt failed while it was being cancelled, if another attempt would have followed: the
     /// cancel ended it.
-    pub(crate) fn cancelled_instead(&self, ending: &Ending, at: Timestamp) -> Option<Ending> {
-        let Verdict::Failed(error) = &ending.verdict else { return None };
+    pub(crate) fn cancelled_instead(&self, outcome: &Outcome, at: Timestamp) -> Option<Outcome> {
+        let OutcomeKind::Failed(error) = &outcome.kind else { return None };
         let newest = self.attempt_that_failed(error)?;
-        if self.next(newest, ending, at) != Next::Cancelled {
+        if self.next(newest, outcome, at) != Next::Cancelled {
             return None;
         }
-        let what = format!("cancelled; {}", self.told(newest, error, ending.exit_code));
+        let what = format!("cancelled; {}", self.told(newest, error, outcome.exit_code));
         let error = JobError { stop_code: error.stop_code.clone(), ..JobError::new(ErrorKind::Cancelled, what) };
-        Some(Ending { verdict: Verdict::Cancelled(error), ..ending.clone() })
+        Some(Outcome { kind: OutcomeKind::Cancelled(error), ..outcome.clone() })
     }
 
     /// The attempt whose failure ends the execution, if several were allowed and the timeline does not have its failure yet.
-    pub(crate) fn last_attempt_to_tell(&self, ending: &Ending) -> Option<Attempt> {
-        let Verdict::Failed(error) = &ending.verdict else { return None };
+    pub(crate) fn last_attempt_to_tell(&self, outcome: &Outcome) -> Option<Attempt> {
+        let OutcomeKind::Failed(error) = &outcome.kind else { return None };
         let several = self.request.max_attempts > 1 || self.failed.last.is_some();
         let failed_by_itself =
-            ending.exit_code.is_some() || judge::worth_another(ending) || error.kind.is_refused_start();
+            outcome.exit_code.is_some() || judge::worth_another(outcome) || error.kind.is_refused_start();
         let attempt = self.attempt_that_failed(error)?;
         (several && failed_by_itself && !self.failed.has(attempt)).then_some(attempt)
     }

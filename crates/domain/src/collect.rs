@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    Ending, Execution, Report, judge,
+    Execution, Outcome, Report, judge,
     task::{Line, Task},
 };
 
@@ -49,7 +49,7 @@ pub enum Step {
     /// Start again later.
     Retry,
     /// This is the outcome.
-    Decided(Box<Ending>),
+    Decided(Box<Outcome>),
 }
 
 impl StoppedTask<'_> {
@@ -65,8 +65,8 @@ impl StoppedTask<'_> {
             Ok(Some(report)) => decided(judge::reported(self.execution, self.described, report, now)),
             Err(failed) if failed.transient && patience != Patience::None => Step::Retry,
             Ok(None) | Err(_) if self.execution.log_of(self.arn).is_some() => Step::ReadLog,
-            Ok(None) => decided(judge::ending(self.execution, self.described, &[], now)),
-            Err(failed) => decided(judge::ending_without_log(self.execution, self.described, &failed.why, now)),
+            Ok(None) => decided(judge::outcome(self.execution, self.described, &[], now)),
+            Err(failed) => decided(judge::outcome_without_log(self.execution, self.described, &failed.why, now)),
         }
     }
 
@@ -75,14 +75,14 @@ impl StoppedTask<'_> {
     pub fn after_log(&self, lines: Result<&[Line], ReadFailed>, patience: Patience, now: Timestamp) -> Step {
         match lines {
             Ok([]) if patience == Patience::Late => Step::Retry,
-            Ok(lines) => decided(judge::ending(self.execution, self.described, lines, now)),
+            Ok(lines) => decided(judge::outcome(self.execution, self.described, lines, now)),
             Err(failed) if failed.transient && patience != Patience::None => Step::Retry,
-            Err(failed) => decided(judge::ending_without_log(self.execution, self.described, &failed.why, now)),
+            Err(failed) => decided(judge::outcome_without_log(self.execution, self.described, &failed.why, now)),
         }
     }
 }
 
-fn decided(outcome: Ending) -> Step {
+fn decided(outcome: Outcome) -> Step {
     Step::Decided(Box::new(outcome))
 }
 

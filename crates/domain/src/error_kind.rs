@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_stored_by_its_name_and_an_unknown_one_as_it_came() {
+    fn known_and_unknown_kinds_are_stored_by_name() {
         for kind in ErrorKind::KNOWN.into_iter().chain([ErrorKind::Other("queue-expired".into())]) {
             let stored = serde_json::to_value(&kind).unwrap();
             assert_eq!(stored, kind.as_str());

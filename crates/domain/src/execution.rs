@@ -6,8 +6,8 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, Owner, Refused, Request, Run, State, Status, Timeline,
-    Unknown, Verdict, Waiting, limits, task::Task, waiting::shortened,
+    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, Run, State,
+    Status, Timeline, Unknown, Waiting, limits, task::Task, waiting::shortened,
 };
 
 /// How an execution learns that its job has ended.
@@ -104,7 +104,7 @@ impl Execution {
             state: State::Pending,
             earlier: Vec::new(),
             stopped: None,
-            due: Some(look(now, FIRST_LOOK)),
+            due: Some(visit(now, FIRST_VISIT)),
             rerun_of: None,
             failed: FailedAttempts::default(),
             waiting: None,
@@ -132,16 +132,16 @@ impl Execution {
                 Ok(self.accepted_by(durable_execution_arn, log.as_ref(), at))
             }
             Event::TaskStopped { task } => Ok(self.task_stopped(task)),
-            Event::Attended => Ok(self.attended(at)),
-            Event::Postponed => Ok(self.postponed(at)),
+            Event::Visited => Ok(self.visited(at)),
+            Event::VisitPostponed => Ok(self.visit_postponed(at)),
             Event::NoCapacity { attempt, why, until } => Ok(self.no_capacity(*attempt, why, *until, at)),
             Event::StartDenied { attempt, why, until } => Ok(self.start_denied(*attempt, why, *until, at)),
             Event::AttemptFailed { attempt, error, excused, exit_code } => {
                 Ok(self.attempt_failed(*attempt, error, *excused, *exit_code, at))
             }
             Event::CancelRequested if self.is_idle(at) => self.cancelled_at_once(at),
-            Event::Ended(ending) => {
-                let instead = self.cancelled_instead(ending, at).map(Event::Ended);
+            Event::Ended(outcome) => {
+                let instead = self.cancelled_instead(outcome, at).map(Event::Ended);
                 self.with_state_after(instead.as_ref().unwrap_or(event), at)
             }
             Event::TaskStarted { .. } | Event::Watching { .. } | Event::CancelRequested => {
@@ -153,8 +153,8 @@ impl Execution {
     /// It is cancelled at once if none of its tasks is running, since there is nothing to wait for.
     fn cancelled_at_once(&self, at: Timestamp) -> Result<Option<Self>, Refused> {
         let Some(cancelling) = self.with_state_after(&Event::CancelRequested, at)? else { return Ok(None) };
-        let Some(ending) = cancelling.ending_without_task(at) else { return Ok(Some(cancelling)) };
-        let ended = cancelling.with_state_after(&Event::Ended(ending), at)?;
+        let Some(outcome) = cancelling.outcome_without_task(at) else { return Ok(Some(cancelling)) };
+        let ended = cancelling.with_state_after(&Event::Ended(outcome), at)?;
         Ok(ended.map(|ended| Self { version: cancelling.version, ..ended }))
     }
 
@@ -177,45 +177,45 @@ impl Execution {
                 next.timeline.push(at, Moment::TaskStarted, Some(detail));
             }
             Event::CancelRequested => next.timeline.push(at, Moment::CancelRequested, None),
-            Event::Ended(ending) => {
+            Event::Ended(outcome) => {
                 next.stopped = None;
                 next.waiting = None;
-                next.expires_at = retained(ending.finished_at.max(at));
-                if let (Some(last), Verdict::Failed(error)) = (self.last_attempt_to_tell(ending), &ending.verdict) {
+                next.expires_at = retained(outcome.finished_at.max(at));
+                if let (Some(last), OutcomeKind::Failed(error)) = (self.last_attempt_to_tell(outcome), &outcome.kind) {
                     next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {last}: {}", error.kind)));
                 }
-                if let Some(why) = ending.result_source.explanation(ending.verdict == Verdict::Completed) {
+                if let Some(why) = outcome.result_source.explanation(outcome.kind == OutcomeKind::Completed) {
                     next.timeline.push(at, Moment::NoResult, Some(why.to_owned()));
                 }
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
                 // A task of it may still be running, so the sweep visits it once more.
-                let unseen = ending.exit_code.is_none() || self.has_unseen_attempts();
-                next.due = unseen.then(|| look(at, FIRST_LOOK));
+                let unseen = outcome.exit_code.is_none() || self.has_unseen_attempts();
+                next.due = unseen.then(|| visit(at, FIRST_VISIT));
                 return Ok(Some(next));
             }
-            // A waiting workflow reports this each time it looks, so it is not a reason to change `due`.
+            // A waiting workflow reports this each time it checks its task, so it is not a reason to change `due`.
             Event::Watching { .. } => return Ok(Some(next)),
             Event::WorkflowStarted { .. }
             | Event::TaskStopped { .. }
-            | Event::Attended
-            | Event::Postponed
+            | Event::Visited
+            | Event::VisitPostponed
             | Event::NoCapacity { .. }
             | Event::StartDenied { .. }
             | Event::AttemptFailed { .. } => {}
         }
-        next.due = Some(look(at, FIRST_LOOK));
+        next.due = Some(visit(at, FIRST_VISIT));
         Ok(Some(next))
     }
 
     /// After a visit of the sweep: the next one follows after a tenth of the execution's age, or at its deadline if that is
     /// earlier. An execution that is over needs no other visit.
-    fn attended(&self, at: Timestamp) -> Option<Self> {
+    fn visited(&self, at: Timestamp) -> Option<Self> {
         let due = self.due?;
         if self.status().is_final() {
             return Some(Self { due: None, version: self.version + 1, ..self.clone() });
         }
         let age = at.duration_since(self.created_at);
-        let mut next = look(at, (age / 10).clamp(FIRST_LOOK, LAST_LOOK));
+        let mut next = visit(at, (age / 10).clamp(FIRST_VISIT, LAST_VISIT));
         if at < self.deadline {
             next = next.min(on_the_second(self.deadline));
         }
@@ -223,8 +223,8 @@ impl Execution {
     }
 
     /// After a visit that failed: it is due again soon, but after those that have waited longer.
-    fn postponed(&self, at: Timestamp) -> Option<Self> {
-        let next = look(at, FIRST_LOOK);
+    fn visit_postponed(&self, at: Timestamp) -> Option<Self> {
+        let next = visit(at, FIRST_VISIT);
         (next > self.due?).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
 
@@ -301,9 +301,9 @@ impl Execution {
         (waiting != self.waiting).then(|| Self { waiting, version: self.version + 1, ..self.clone() })
     }
 
-    /// Somebody looks after it a while after `at`.
-    pub(crate) fn look_again(&mut self, at: Timestamp) {
-        self.due = Some(look(at, FIRST_LOOK));
+    /// The sweep visits it a while after `at`.
+    pub(crate) fn visit_again(&mut self, at: Timestamp) {
+        self.due = Some(visit(at, FIRST_VISIT));
     }
 
     /// The first durable execution's ARN is kept. If AWS has forgotten that durable execution and it is started again under the
@@ -335,18 +335,18 @@ pub(crate) fn kept_until(expires_at: Timestamp, deadline: Timestamp) -> Timestam
 }
 
 /// How long after a change the sweep visits an execution if nothing else has happened.
-const FIRST_LOOK: SignedDuration = SignedDuration::from_mins(1);
+const FIRST_VISIT: SignedDuration = SignedDuration::from_mins(1);
 
 /// The longest time between two visits: ECS forgets a stopped task after an hour
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>).
-const LAST_LOOK: SignedDuration = SignedDuration::from_mins(30);
+const LAST_VISIT: SignedDuration = SignedDuration::from_mins(30);
 
 fn retained(end: Timestamp) -> Timestamp {
     on_the_second(later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX)))
 }
 
 /// The time of the next visit, this long after `now`.
-fn look(now: Timestamp, by: SignedDuration) -> Timestamp {
+fn visit(now: Timestamp, by: SignedDuration) -> Timestamp {
     on_the_second(later(now, by))
 }
 

@@ -35,7 +35,7 @@ pub enum Outcome {
     Succeeded,
     /// It failed permanently.
     Failed,
-    /// It timed out. For a callback, that means that the workflow looks at its task although no event woke it.
+    /// It timed out. For a callback, that means that the workflow checks its task although no event woke it.
     TimedOut,
     /// The durable execution was stopped.
     Stopped,
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_is_one_entry_however_often_it_was_tried() {
+    fn an_operation_with_several_attempts_is_one_entry() {
         let failed = Happened { attempt: Some(1), again: true, ..happened("a", 2, Outcome::Failed) };
         let second = Happened { attempt: Some(2), ..happened("a", 9, Outcome::Succeeded) };
         let events = vec![happened("a", 1, Outcome::Started), failed, happened("a", 8, Outcome::Started), second];
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_first_is_told_first_though_it_ended_last() {
+    fn operations_are_ordered_by_their_start() {
         let began = ["b", "a"].map(|id| happened(id, 1, Outcome::Started));
         let ended = [happened("a", 2, Outcome::Succeeded), happened("b", 3, Outcome::TimedOut)];
         let (ended, _) = fold(Vec::new(), began.into_iter().chain(ended).collect());
@@ -133,7 +133,7 @@ mod tests {
 
     /// Wherever a history is cut into pages, each operation appears once and does not differ.
     #[test]
-    fn a_page_may_end_anywhere() {
+    fn operations_can_span_pages() {
         let events = [
             happened("a", 1, Outcome::Started),
             happened("b", 2, Outcome::Started),

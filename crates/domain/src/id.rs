@@ -117,13 +117,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_always_stands_for_the_same_id() {
+    fn an_idempotency_key_always_gives_the_same_id() {
         let id = ExecutionId::for_key(&Owner::new("ada"), "order-17");
         assert_eq!(id.as_str(), "62c4fb25-77ca-5a92-b17c-3ee4c569e2fd");
     }
 
     #[test]
-    fn a_pseudonym_tells_owners_apart_and_names_none() {
+    fn a_pseudonym_is_unique_per_owner_and_does_not_contain_its_name() {
         assert_eq!(Owner::new("ada").pseudonym(), "fdee430d40bd");
         assert_ne!(Owner::new("ada").pseudonym(), Owner::new("eve").pseudonym());
     }
@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn fresh_ids_sort_by_time_and_pass_their_own_check() {
+    fn new_ids_sort_by_time_and_are_valid() {
         let id = |ms| ExecutionId::fresh(Timestamp::from_millisecond(ms).unwrap(), [7; 10]);
         assert!(id(1_000) < id(2_000));
         assert_eq!(id(1_000).as_str().parse(), Ok(id(1_000)));
     }
 
     #[test]
-    fn refuses_what_one_of_its_places_would_refuse() {
+    fn an_id_must_be_valid_wherever_it_is_used() {
         for text in ["", "a/b", "a b", "ä", "a.b", &"x".repeat(limits::ID_CHARS + 1)] {
             assert_eq!(text.parse::<ExecutionId>(), Err(InvalidId), "{text:?}");
         }

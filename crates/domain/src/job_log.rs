@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_keeps_where_it_printed_to() {
+    fn a_task_keeps_its_log_when_the_job_s_log_changes() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let began = |arn: &str, container: Option<&str>| Event::WorkflowStarted {
             durable_execution_arn: arn.into(),

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_text() {
+    fn json_keeps_its_text() {
         let text = r#"{"b": 12345678901234567890123, "a":1.10 }"#;
         assert_eq!(Json::parse(text).unwrap().text(), text);
     }
@@ -106,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn very_deep_text_is_measured_not_crashed_on() {
+    fn very_deep_json_does_not_exhaust_the_stack() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(Json::parse(&deep).unwrap().depth(), 100_000);
     }
 
     #[test]
-    fn refuses_what_is_not_one_value() {
+    fn text_that_is_not_one_json_value_is_refused() {
         for text in ["", "{", "1 2", "nul", "Infinity"] {
             assert_eq!(Json::parse(text), Err(NotJson), "{text:?}");
         }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    Ending, ErrorKind, Execution, JobError, Pattern, Report, Run, State, Told, Verdict,
+    ErrorKind, Execution, JobError, Outcome, OutcomeKind, Pattern, Report, Run, State, Told,
     output::{Exit, Output, ResultSource, Scanner, StoppedBy, cut_short, judge},
     task::{Container, Line, MAX_EVENT_BYTES, Task},
 };
@@ -66,69 +66,69 @@ pub fn is_forgotten(run: &Run, now: Timestamp) -> bool {
 /// Whether no more lines can come from an execution's newest task.
 #[must_use]
 pub fn has_printed_all(execution: &Execution, now: Timestamp) -> bool {
-    let State::Final { ending, .. } = &execution.state else { return false };
+    let State::Final { outcome, .. } = &execution.state else { return false };
     let task_had_stopped = match execution.pattern {
         // Without an exit code, the workflow gave up, and the task may still be printing.
-        Pattern::Sync => ending.exit_code.is_some(),
+        Pattern::Sync => outcome.exit_code.is_some(),
         Pattern::Callback => false,
     };
-    task_had_stopped || now.duration_since(ending.finished_at) > LAST_LINES
+    task_had_stopped || now.duration_since(outcome.finished_at) > LAST_LINES
 }
 
 /// The outcome of an execution's task. Without a `task`, ECS has forgotten it.
 #[must_use]
-pub fn ending(execution: &Execution, task: Option<&Task>, lines: &[Line], now: Timestamp) -> Ending {
+pub fn outcome(execution: &Execution, task: Option<&Task>, lines: &[Line], now: Timestamp) -> Outcome {
     let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
-    let ending = judge(exit(execution, task), output(lines), ResultSource::Log, &tail(lines), finished_at);
+    let outcome = judge(exit(execution, task), output(lines), ResultSource::Log, &tail(lines), finished_at);
     // If ECS has forgotten the task, its end time is unknown.
-    let by = task.and_then(|task| stopped_by(execution, was_stopped(task), &ending));
-    judged(execution, task, by, ending)
+    let by = task.and_then(|task| stopped_by(execution, was_stopped(task), &outcome));
+    judged(execution, task, by, outcome)
 }
 
 /// The outcome of an execution's task, from its worker's report. ECS says why the task was stopped, if it still knows it. The time of
 /// the end is limited to the execution's lifetime, whatever the worker's clock says.
 #[must_use]
-pub fn reported(execution: &Execution, task: Option<&Task>, report: &Report, now: Timestamp) -> Ending {
-    let finished_at = report.ending.finished_at.min(now).max(execution.created_at);
-    let ending = Ending { finished_at, ..report.ending.clone() };
+pub fn reported(execution: &Execution, task: Option<&Task>, report: &Report, now: Timestamp) -> Outcome {
+    let finished_at = report.outcome.finished_at.min(now).max(execution.created_at);
+    let outcome = Outcome { finished_at, ..report.outcome.clone() };
     let cancelling = matches!(execution.state, State::Cancelling { .. });
     let by = match report.told {
         Some(Told::ByDeadline) if !cancelling => Some(StoppedBy::Deadline),
-        Some(Told::ByDeadline | Told::BySignal) => stopped_by(execution, true, &ending),
-        None => stopped_by(execution, false, &ending),
+        Some(Told::ByDeadline | Told::BySignal) => stopped_by(execution, true, &outcome),
+        None => stopped_by(execution, false, &outcome),
     };
-    judged(execution, task, by, ending)
+    judged(execution, task, by, outcome)
 }
 
-fn judged(execution: &Execution, task: Option<&Task>, by: Option<StoppedBy>, ending: Ending) -> Ending {
-    let mut ending = match by {
-        Some(by) => cut_short(by, execution.request.timeout, ending),
-        None => ending,
+fn judged(execution: &Execution, task: Option<&Task>, by: Option<StoppedBy>, outcome: Outcome) -> Outcome {
+    let mut outcome = match by {
+        Some(by) => cut_short(by, execution.request.timeout, outcome),
+        None => outcome,
     };
-    match &mut ending.verdict {
-        Verdict::Completed => {}
-        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
+    match &mut outcome.kind {
+        OutcomeKind::Completed => {}
+        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
             explain(error, execution, task);
         }
     }
-    ending
+    outcome
 }
 
 /// The outcome of an execution's task if AWS denied access to its log: the exit code decides, but there is no result. `why` names
 /// the permission.
 #[must_use]
-pub fn ending_without_log(execution: &Execution, task: Option<&Task>, why: &str, now: Timestamp) -> Ending {
-    let mut ending = ending(execution, task, &[], now);
-    match &mut ending.verdict {
-        verdict @ Verdict::Completed => {
+pub fn outcome_without_log(execution: &Execution, task: Option<&Task>, why: &str, now: Timestamp) -> Outcome {
+    let mut outcome = outcome(execution, task, &[], now);
+    match &mut outcome.kind {
+        kind @ OutcomeKind::Completed => {
             let what = format!("exited with code 0, but its result could not be read: {why}");
-            *verdict = Verdict::Failed(JobError::new(ErrorKind::ResultUnreadable, what));
+            *kind = OutcomeKind::Failed(JobError::new(ErrorKind::ResultUnreadable, what));
         }
-        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
+        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
             *error = error.with_message(format!("{}; its log could not be read: {why}", error.message));
         }
     }
-    ending
+    outcome
 }
 
 /// The exit code of a task's job, if ECS reports one.
@@ -140,9 +140,9 @@ pub fn exit_code(execution: &Execution, task: &Task) -> Option<i32> {
 /// Whether another attempt may succeed. A job that exited with 0 is not run again to get a result. A refused start is not repeated:
 /// see [`ErrorKind::is_refused_start`].
 #[must_use]
-pub fn worth_another(ending: &Ending) -> bool {
-    match &ending.verdict {
-        Verdict::Failed(error) => match error.kind {
+pub fn worth_another(outcome: &Outcome) -> bool {
+    match &outcome.kind {
+        OutcomeKind::Failed(error) => match error.kind {
             ErrorKind::ResultUnreadable
             | ErrorKind::WorkflowFailed
             | ErrorKind::UnknownJob
@@ -162,7 +162,7 @@ pub fn worth_another(ending: &Ending) -> bool {
             | ErrorKind::TaskFailedToStart
             | ErrorKind::Other(_) => true,
         },
-        Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
+        OutcomeKind::Completed | OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => false,
     }
 }
 
@@ -174,14 +174,14 @@ pub fn holds_result(lines: &[Line]) -> bool {
 
 /// Whether the platform failed, not the job, so that another attempt is likely to succeed.
 #[must_use]
-pub fn excused(ending: &Ending) -> bool {
+pub fn excused(outcome: &Outcome) -> bool {
     const PLATFORM: [&str; 3] = [FAILED_TO_START, "SpotInterruption", "InfrastructureHealth"];
-    match &ending.verdict {
-        Verdict::Failed(error) => {
+    match &outcome.kind {
+        OutcomeKind::Failed(error) => {
             error.kind == ErrorKind::TaskRetired
                 || error.stop_code.as_deref().is_some_and(|code| PLATFORM.contains(&code))
         }
-        Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => false,
+        OutcomeKind::Completed | OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => false,
     }
 }
 
@@ -236,9 +236,9 @@ fn was_stopped(task: &Task) -> bool {
 }
 
 /// Who ended a job, if it did not end by itself. A job that had finished before it was stopped has completed.
-fn stopped_by(execution: &Execution, stopped: bool, ending: &Ending) -> Option<StoppedBy> {
-    let incomplete = ending.verdict != Verdict::Completed;
-    let late = ending.finished_at >= execution.deadline;
+fn stopped_by(execution: &Execution, stopped: bool, outcome: &Outcome) -> Option<StoppedBy> {
+    let incomplete = outcome.kind != OutcomeKind::Completed;
+    let late = outcome.finished_at >= execution.deadline;
     match execution.state {
         // The task was stopped, or its worker noticed the cancel by itself.
         State::Cancelling { .. } => (stopped || incomplete).then_some(StoppedBy::Cancel),

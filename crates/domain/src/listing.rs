@@ -51,7 +51,7 @@ impl Summary {
 
 /// An execution's outcome, which a list shows on request.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcome {
+pub struct Included {
     /// The job's result, if it has one.
     pub result: Option<Json>,
     /// Why it did not complete.

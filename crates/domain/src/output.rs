@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::scan::Scanner;
-use crate::{Ending, ErrorKind, JobError, Json, Verdict, limits};
+use crate::{ErrorKind, JobError, Json, Outcome, OutcomeKind, limits};
 
 /// The code that shells report for a command that exists but cannot be executed
 /// (<https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_08_02>).
@@ -161,12 +161,12 @@ impl ResultSource {
 
 /// The outcome of a job that ended by itself. `found` is where its output was searched, `tail` the end of its output, for an error.
 #[must_use]
-pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finished_at: Timestamp) -> Ending {
+pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finished_at: Timestamp) -> Outcome {
     let exit = exit.read_like_a_shell();
-    let failed = |kind, what: &str, tail| Verdict::Failed(JobError::new(kind, what).with_log_tail(tail));
-    let verdict = match (&exit, &output) {
+    let failed = |kind, what: &str, tail| OutcomeKind::Failed(JobError::new(kind, what).with_log_tail(tail));
+    let kind = match (&exit, &output) {
         (Exit::Code(0), Output::None | Output::Text | Output::Broken | Output::OutOfReach | Output::Json(_)) => {
-            Verdict::Completed
+            OutcomeKind::Completed
         }
         (Exit::Code(0), Output::TooLarge(bytes)) => {
             let most = limits::RESULT_BYTES;
@@ -192,7 +192,7 @@ pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finish
         Output::Broken => (None, ResultSource::NoneButBroken),
         Output::OutOfReach => (None, ResultSource::NoneInReach),
     };
-    Ending { verdict, result, result_source, exit_code: exit.code(), finished_at }
+    Outcome { kind, result, result_source, exit_code: exit.code(), finished_at }
 }
 
 /// Who ended a job that did not end by itself.
@@ -209,20 +209,22 @@ pub enum StoppedBy {
 /// The outcome of a job that was stopped. Whatever its exit code, it did not complete: a program may exit with 0 on SIGTERM.
 /// `timeout` is how long it was allowed to take.
 #[must_use]
-pub fn cut_short(by: StoppedBy, timeout: Duration, ending: Ending) -> Ending {
-    let log_tail = match &ending.verdict {
-        Verdict::Completed => None,
-        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => error.log_tail.clone(),
+pub fn cut_short(by: StoppedBy, timeout: Duration, outcome: Outcome) -> Outcome {
+    let log_tail = match &outcome.kind {
+        OutcomeKind::Completed => None,
+        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+            error.log_tail.clone()
+        }
     };
     let error = |kind, what: &str| JobError { log_tail, ..JobError::new(kind, what) };
-    let verdict = match by {
+    let kind = match by {
         StoppedBy::Deadline => {
-            Verdict::TimedOut(error(ErrorKind::TimedOut, &format!("timed out after {}", spoken(timeout))))
+            OutcomeKind::TimedOut(error(ErrorKind::TimedOut, &format!("timed out after {}", spoken(timeout))))
         }
-        StoppedBy::Cancel => Verdict::Cancelled(error(ErrorKind::Cancelled, "cancelled")),
-        StoppedBy::Other => Verdict::Failed(error(ErrorKind::Stopped, "the task was stopped")),
+        StoppedBy::Cancel => OutcomeKind::Cancelled(error(ErrorKind::Cancelled, "cancelled")),
+        StoppedBy::Other => OutcomeKind::Failed(error(ErrorKind::Stopped, "the task was stopped")),
     };
-    Ending { verdict, ..ending }
+    Outcome { kind, ..outcome }
 }
 
 /// A duration in the largest unit in which it is a whole number: `90 s`, `2 min`, `24 h`.
@@ -255,31 +257,31 @@ mod tests {
         Output::Json(Json::parse(text).unwrap())
     }
 
-    fn judged(exit: Exit, output: Output, tail: &str) -> Ending {
+    fn judged(exit: Exit, output: Output, tail: &str) -> Outcome {
         judge(exit, output, ResultSource::Stdout, tail, Timestamp::UNIX_EPOCH)
     }
 
-    fn stopped(by: StoppedBy, ending: Ending) -> Ending {
-        cut_short(by, Duration::from_secs(3), ending)
+    fn stopped(by: StoppedBy, outcome: Outcome) -> Outcome {
+        cut_short(by, Duration::from_secs(3), outcome)
     }
 
-    fn error(ending: &Ending) -> (ErrorKind, &str, &str) {
-        match &ending.verdict {
-            Verdict::Completed => (ErrorKind::Other(String::new()), "", ""),
-            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => {
+    fn error(outcome: &Outcome) -> (ErrorKind, &str, &str) {
+        match &outcome.kind {
+            OutcomeKind::Completed => (ErrorKind::Other(String::new()), "", ""),
+            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
                 (error.kind.clone(), &error.message, error.log_tail.as_deref().unwrap_or_default())
             }
         }
     }
 
     #[test]
-    fn success_needs_code_0_and_a_result_that_can_be_kept() {
+    fn a_job_completes_with_exit_code_0_and_a_valid_result() {
         let done = judged(Exit::Code(0), json("[1]"), "noise");
         assert_eq!(
-            (done.verdict, done.exit_code, done.result_source),
-            (Verdict::Completed, Some(0), ResultSource::Stdout)
+            (done.kind, done.exit_code, done.result_source),
+            (OutcomeKind::Completed, Some(0), ResultSource::Stdout)
         );
-        assert_eq!(judged(Exit::Code(0), Output::None, "").verdict, Verdict::Completed);
+        assert_eq!(judged(Exit::Code(0), Output::None, "").kind, OutcomeKind::Completed);
         for (output, kind, message) in [
             (Output::TooLarge(300_000), "result-too-large", "the result has 300000 bytes, at most 204800 are kept"),
             (Output::TooDeep(65), "result-too-deep", "the result has 65 levels, at most 64 are kept"),
@@ -300,7 +302,7 @@ mod tests {
             (Output::OutOfReach, ResultSource::NoneInReach, Some("the last 10,000 lines")),
         ] {
             let done = judged(Exit::Code(0), output, "");
-            assert_eq!((done.verdict, done.result_source, source.as_str()), (Verdict::Completed, source, "none"));
+            assert_eq!((done.kind, done.result_source, source.as_str()), (OutcomeKind::Completed, source, "none"));
             let explained = source.explanation(true);
             assert_eq!(explained.is_some(), told.is_some());
             assert!(explained.unwrap_or_default().starts_with(told.unwrap_or_default()), "{explained:?}");
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_how_and_keeps_its_result() {
+    fn a_failure_has_a_message_and_keeps_its_result() {
         let failed = judged(Exit::Code(3), json("[1]"), "no disk\n");
         assert_eq!(error(&failed), (ErrorKind::ExitCode, "exited with code 3", "no disk"));
         assert!(failed.result.is_some());
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_read_like_a_shell() {
+    fn an_exit_code_above_128_is_a_signal() {
         let killed = judged(Exit::Signal(9), Output::None, "");
         assert_eq!(
             (error(&killed), killed.exit_code),
@@ -352,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_tail_loses_its_beginning_only() {
+    fn a_long_log_tail_keeps_its_end() {
         let tail = format!("first {} last", "ä".repeat(limits::LOG_TAIL_BYTES));
         let failed = judged(Exit::Code(3), Output::None, &tail);
         let (_, message, kept) = error(&failed);
@@ -373,18 +375,18 @@ mod tests {
             let stopped = stopped(by, done.clone());
             assert_eq!(error(&stopped), (kind, message, ""));
             assert_eq!((stopped.exit_code, &stopped.result), (Some(0), &done.result));
-            let status = match stopped.verdict {
-                Verdict::Completed => panic!("{by:?}"),
-                Verdict::Failed(_) => StoppedBy::Other,
-                Verdict::TimedOut(_) => StoppedBy::Deadline,
-                Verdict::Cancelled(_) => StoppedBy::Cancel,
+            let status = match stopped.kind {
+                OutcomeKind::Completed => panic!("{by:?}"),
+                OutcomeKind::Failed(_) => StoppedBy::Other,
+                OutcomeKind::TimedOut(_) => StoppedBy::Deadline,
+                OutcomeKind::Cancelled(_) => StoppedBy::Cancel,
             };
             assert_eq!(status, by);
         }
     }
 
     #[test]
-    fn times_are_told_in_their_largest_whole_unit() {
+    fn durations_are_printed_in_their_largest_whole_unit() {
         for (seconds, told) in
             [(0, "0 s"), (3, "3 s"), (90, "90 s"), (120, "2 min"), (86_400, "24 h"), (3_660, "61 min")]
         {

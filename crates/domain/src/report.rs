@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Ending, ErrorKind, Execution, Unknown, Verdict, limits,
+    Attempt, ErrorKind, Execution, Outcome, OutcomeKind, Unknown, limits,
     output::{Output, StoppedBy, cut_short},
 };
 
@@ -23,7 +23,7 @@ const KIND_BYTES: usize = 64;
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// How the job ended, whether or not it was told to.
-    pub ending: Ending,
+    pub outcome: Outcome,
     /// Who told it to end, if anybody did. If several did, the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
@@ -50,8 +50,8 @@ pub struct Unusable(String);
 impl Report {
     /// A report of this outcome.
     #[must_use]
-    pub fn new(ending: Ending, told: Option<Told>) -> Self {
-        Self { ending, told, unknown: Unknown::default() }
+    pub fn new(outcome: Outcome, told: Option<Told>) -> Self {
+        Self { outcome, told, unknown: Unknown::default() }
     }
 
     /// Reads a stored report. It is untrusted: a job has the same credentials as its worker and may write anything. What no worker
@@ -67,16 +67,16 @@ impl Report {
             return unusable("the report is too large");
         }
         let report: Self = serde_json::from_str(text).map_err(|why| Unusable(why.to_string()))?;
-        let result = report.ending.result.as_ref();
+        let result = report.outcome.result.as_ref();
         if result.is_some_and(|result| !matches!(Output::of_file(result.text().as_bytes()), Output::Json(_))) {
             return unusable("its result exceeds the limits");
         }
-        match &report.ending.verdict {
-            Verdict::Completed => Ok(report),
-            Verdict::Failed(error) if error.stop_code.is_some() || error.kind == ErrorKind::TaskRetired => {
+        match &report.outcome.kind {
+            OutcomeKind::Completed => Ok(report),
+            OutcomeKind::Failed(error) if error.stop_code.is_some() || error.kind == ErrorKind::TaskRetired => {
                 unusable("only ECS tells why a task was stopped")
             }
-            Verdict::Failed(error)
+            OutcomeKind::Failed(error)
                 if error.kind.as_str().len() > KIND_BYTES
                     || !error.unknown.is_empty()
                     || error.message.len() > limits::ERROR_MESSAGE_BYTES
@@ -84,21 +84,21 @@ impl Report {
             {
                 unusable("its error exceeds the limits")
             }
-            Verdict::Failed(_) => Ok(report),
-            Verdict::TimedOut(_) | Verdict::Cancelled(_) => unusable("a worker reports a success or a failure"),
+            OutcomeKind::Failed(_) => Ok(report),
+            OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => unusable("a worker reports a success or a failure"),
         }
     }
 
     /// The job's outcome, given whether the execution is being cancelled. `timeout` is how long the job was allowed to take.
     #[must_use]
-    pub fn ending(&self, cancelling: bool, timeout: Duration) -> Ending {
+    pub fn outcome(&self, cancelling: bool, timeout: Duration) -> Outcome {
         let by = match self.told {
-            None => return self.ending.clone(),
+            None => return self.outcome.clone(),
             Some(Told::ByDeadline) => StoppedBy::Deadline,
             Some(Told::BySignal) if cancelling => StoppedBy::Cancel,
             Some(Told::BySignal) => StoppedBy::Other,
         };
-        cut_short(by, timeout, self.ending.clone())
+        cut_short(by, timeout, self.outcome.clone())
     }
 }
 
@@ -119,21 +119,21 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{JobError, Json, Owner, Pattern, Request, Verdict, output::ResultSource};
+    use crate::{JobError, Json, OutcomeKind, Owner, Pattern, Request, output::ResultSource};
 
     fn report(told: Option<Told>) -> Report {
-        let ending = Ending {
-            verdict: Verdict::Completed,
+        let outcome = Outcome {
+            kind: OutcomeKind::Completed,
             result: Some(Json::parse("[1]").unwrap()),
             result_source: ResultSource::File,
             exit_code: Some(0),
             finished_at: Timestamp::UNIX_EPOCH,
         };
-        Report::new(ending, told)
+        Report::new(outcome, told)
     }
 
     #[test]
-    fn the_key_of_a_report_contains_the_name_of_the_creation() {
+    fn a_report_s_key_contains_the_creation_name() {
         let request = Request::of(Json::null());
         let id = "e1".parse().unwrap();
         let unnamed = Execution::new(id, Pattern::Sync, Owner::new("ada"), request, Timestamp::UNIX_EPOCH);
@@ -144,8 +144,8 @@ mod tests {
 
     /// The worker of one version writes it, the workflow of another reads it.
     #[test]
-    fn a_stored_report_never_changes() {
-        let plain = r#"{"ending":{"verdict":"completed","result":[1],"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:00Z"}}"#;
+    fn the_format_of_a_report_never_changes() {
+        let plain = r#"{"outcome":{"kind":"completed","result":[1],"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:00Z"}}"#;
         let told = plain.replace("}}", r#"},"told":"bySignal"}"#);
         for (report, text) in [(report(None), plain), (report(Some(Told::BySignal)), &*told)] {
             assert_eq!(serde_json::to_string(&report).unwrap(), text);
@@ -155,25 +155,25 @@ mod tests {
         assert_eq!(serde_json::to_string(&Report::read(&newer).unwrap()).unwrap(), newer);
     }
 
-    /// A job could write under its worker's key.
+    /// A job can write anything under its worker's key.
     #[test]
     fn a_report_that_no_worker_writes_is_refused() {
         let error = || JobError::new("exit-code", "exited with code 3");
-        let with = |verdict, result: &str| {
-            let ending = Ending { verdict, result: Json::parse(result).ok(), ..report(None).ending };
-            Report::read(&serde_json::to_string(&Report::new(ending, None)).unwrap())
+        let with = |kind, result: &str| {
+            let outcome = Outcome { kind, result: Json::parse(result).ok(), ..report(None).outcome };
+            Report::read(&serde_json::to_string(&Report::new(outcome, None)).unwrap())
         };
-        let failed = |error| with(Verdict::Failed(error), "null");
-        assert!(failed(error()).is_ok() && with(Verdict::Completed, "7").is_ok());
+        let failed = |error| with(OutcomeKind::Failed(error), "null");
+        assert!(failed(error()).is_ok() && with(OutcomeKind::Completed, "7").is_ok());
         let large = format!("\"{}\"", "x".repeat(limits::RESULT_BYTES));
         let deep = "[".repeat(limits::RESULT_DEPTH + 1) + &"]".repeat(limits::RESULT_DEPTH + 1);
         let long = "x".repeat(limits::LOG_TAIL_BYTES + 1);
         for (read, why) in [
-            (with(Verdict::Completed, &large), "its result exceeds the limits"),
-            (with(Verdict::Completed, &deep), "its result exceeds the limits"),
-            (with(Verdict::Completed, &format!("[{large},{large}]")), "the report is too large"),
-            (with(Verdict::Cancelled(error()), "null"), "a worker reports a success or a failure"),
-            (with(Verdict::TimedOut(error()), "null"), "a worker reports a success or a failure"),
+            (with(OutcomeKind::Completed, &large), "its result exceeds the limits"),
+            (with(OutcomeKind::Completed, &deep), "its result exceeds the limits"),
+            (with(OutcomeKind::Completed, &format!("[{large},{large}]")), "the report is too large"),
+            (with(OutcomeKind::Cancelled(error()), "null"), "a worker reports a success or a failure"),
+            (with(OutcomeKind::TimedOut(error()), "null"), "a worker reports a success or a failure"),
             (failed(JobError::new(ErrorKind::TaskRetired, "any")), "only ECS tells why a task was stopped"),
             (
                 failed(JobError { stop_code: Some("SpotInterruption".into()), ..error() }),
@@ -188,14 +188,14 @@ mod tests {
         assert!(Report::read("{").is_err());
     }
 
-    /// What a worker writes at most is read: its limits are these, to the byte.
+    /// The largest report that a worker can write is exactly at the limits.
     #[test]
     fn the_largest_report_is_read() {
         let largest = JobError {
             log_tail: Some("x".repeat(limits::LOG_TAIL_BYTES)),
             ..JobError::new(&*"k".repeat(KIND_BYTES), "x".repeat(limits::ERROR_MESSAGE_BYTES))
         };
-        let report = Report::new(Ending::without_job(Verdict::Failed(largest), Timestamp::UNIX_EPOCH), None);
+        let report = Report::new(Outcome::without_job(OutcomeKind::Failed(largest), Timestamp::UNIX_EPOCH), None);
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(Report::read(&text), Ok(report.clone()));
         let padded = |bytes: usize| format!("{text}{}", " ".repeat(bytes - text.len()));
@@ -204,17 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_was_told_to_end_has_not_completed_and_keeps_its_own_exit_code() {
+    fn a_job_that_was_told_to_stop_has_not_completed_and_keeps_its_exit_code() {
         let minute = Duration::from_mins(1);
-        assert_eq!(report(None).ending(true, minute).verdict, Verdict::Completed);
-        for (told, cancelling, verdict) in [
-            (Told::ByDeadline, false, Verdict::TimedOut(JobError::new("timed-out", "timed out after 1 min"))),
-            (Told::BySignal, true, Verdict::Cancelled(JobError::new("cancelled", "cancelled"))),
-            (Told::BySignal, false, Verdict::Failed(JobError::new("stopped", "the task was stopped"))),
+        assert_eq!(report(None).outcome(true, minute).kind, OutcomeKind::Completed);
+        for (told, cancelling, kind) in [
+            (Told::ByDeadline, false, OutcomeKind::TimedOut(JobError::new("timed-out", "timed out after 1 min"))),
+            (Told::BySignal, true, OutcomeKind::Cancelled(JobError::new("cancelled", "cancelled"))),
+            (Told::BySignal, false, OutcomeKind::Failed(JobError::new("stopped", "the task was stopped"))),
         ] {
-            let ending = report(Some(told)).ending(cancelling, minute);
-            assert_eq!((ending.verdict, ending.exit_code), (verdict, Some(0)));
-            assert!(ending.result.is_some());
+            let outcome = report(Some(told)).outcome(cancelling, minute);
+            assert_eq!((outcome.kind, outcome.exit_code), (kind, Some(0)));
+            assert!(outcome.result.is_some());
         }
     }
 }

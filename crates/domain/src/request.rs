@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_is_the_same_for_ever() {
+    fn the_fingerprint_never_changes() {
         assert_eq!(
             request().fingerprint(Pattern::Sync),
             "0463914067011153824bd115c33d701f0bcdf241dde63d1c59fd59613a892658"
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_named_and_how_an_input_is_written_does_not_matter() {
+    fn differences_are_named_and_ignore_json_formatting() {
         let base = request();
         let same = Request { input: Json::parse(r#"{ "n" : 1.0 }"#).unwrap(), ..base.clone() };
         assert_eq!(base.differences(&same), [""; 0]);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn names_each_thing_that_is_wrong() {
+    fn every_violation_is_reported() {
         let bad = Request {
             input: Json::parse(&format!("{}{}", "[".repeat(65), "]".repeat(65))).unwrap(),
             timeout: Duration::ZERO,
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_just_within_every_limit_may_be_started() {
+    fn a_request_at_every_limit_is_valid() {
         let deep = |levels: usize| Json::parse(&format!("{}{}", "[".repeat(levels), "]".repeat(levels))).unwrap();
         let tags = |count: usize| -> BTreeMap<String, String> {
             (0..count).map(|n| (format!("{n:0>128}"), "ä".repeat(limits::TAG_VALUE_CHARS))).collect()
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_named_only_where_they_count() {
+    fn a_size_error_mentions_tags_only_if_there_are_any() {
         let input = Json::parse(&format!("\"{}\"", "x".repeat(limits::INPUT_BYTES))).unwrap();
         let details = |tags: BTreeMap<String, String>| {
             let found = Request { input: input.clone(), tags, ..request() }.violations();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn input_and_tags_are_weighed_together() {
+    fn input_and_tags_share_a_size_limit() {
         let rules = |bytes: usize, letter: &str| {
             let input = Json::parse(&format!("\"{}\"", "x".repeat(bytes - 2))).unwrap();
             let tags = BTreeMap::from([("team".into(), letter.repeat(100))]);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_one_that_ecs_takes() {
+    fn tags_follow_the_rules_of_ecs() {
         let rules = |key: &str, value: &str| {
             let tags = BTreeMap::from([(key.to_owned(), value.to_owned())]);
             Request { tags, ..request() }.violations().into_iter().map(|found| found.rule).collect::<Vec<_>>()

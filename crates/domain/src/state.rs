@@ -108,16 +108,16 @@ pub enum State {
         /// The last task, if one was recorded.
         run: Option<Run>,
         /// How it ended.
-        ending: Ending,
+        outcome: Outcome,
     },
 }
 
 /// An execution's outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ending {
+pub struct Outcome {
     /// Whether it completed, and if not, why.
-    pub verdict: Verdict,
+    pub kind: OutcomeKind,
     /// The job's result. A job that failed may have one too.
     pub result: Option<Json>,
     /// Where the result comes from, or why there is none.
@@ -132,7 +132,7 @@ pub struct Ending {
 /// How an outcome is classified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Verdict {
+pub enum OutcomeKind {
     /// The job exited with 0.
     Completed,
     /// The job failed, or the platform under it.
@@ -186,17 +186,17 @@ impl JobError {
     }
 }
 
-impl Ending {
+impl Outcome {
     /// An outcome without the job's own exit: it never ran, or how it ended can no longer be determined.
     #[must_use]
-    pub fn without_job(verdict: Verdict, finished_at: Timestamp) -> Self {
-        Self { verdict, result: None, result_source: ResultSource::None, exit_code: None, finished_at }
+    pub fn without_job(kind: OutcomeKind, finished_at: Timestamp) -> Self {
+        Self { kind, result: None, result_source: ResultSource::None, exit_code: None, finished_at }
     }
 
     /// The end of an execution that the platform failed, not its job.
     #[must_use]
     pub fn failed(kind: ErrorKind, why: impl Into<String>, finished_at: Timestamp) -> Self {
-        Self::without_job(Verdict::Failed(JobError::new(kind, why)), finished_at)
+        Self::without_job(OutcomeKind::Failed(JobError::new(kind, why)), finished_at)
     }
 }
 
@@ -275,11 +275,11 @@ pub enum Event {
     /// A cancel was requested.
     CancelRequested,
     /// The sweep visited it and found that it is making progress.
-    Attended,
+    Visited,
     /// The sweep visited it but could not do what it should have done.
-    Postponed,
+    VisitPostponed,
     /// It is over.
-    Ended(Ending),
+    Ended(Outcome),
 }
 
 impl Event {
@@ -293,8 +293,8 @@ impl Event {
             Self::StartDenied { .. } => "StartDenied",
             Self::AttemptFailed { .. } => "AttemptFailed",
             Self::CancelRequested => "CancelRequested",
-            Self::Attended => "Attended",
-            Self::Postponed => "Postponed",
+            Self::Visited => "Visited",
+            Self::VisitPostponed => "VisitPostponed",
             Self::Ended(_) => "Ended",
         }
     }
@@ -371,11 +371,11 @@ impl State {
             Self::Pending => Status::Pending,
             Self::Running { .. } => Status::Running,
             Self::Cancelling { .. } => Status::Cancelling,
-            Self::Final { ending, .. } => match ending.verdict {
-                Verdict::Completed => Status::Completed,
-                Verdict::Failed(_) => Status::Failed,
-                Verdict::TimedOut(_) => Status::TimedOut,
-                Verdict::Cancelled(_) => Status::Cancelled,
+            Self::Final { outcome, .. } => match outcome.kind {
+                OutcomeKind::Completed => Status::Completed,
+                OutcomeKind::Failed(_) => Status::Failed,
+                OutcomeKind::TimedOut(_) => Status::TimedOut,
+                OutcomeKind::Cancelled(_) => Status::Cancelled,
             },
         }
     }
@@ -400,10 +400,10 @@ impl State {
 
     /// How it ended, if it has.
     #[must_use]
-    pub fn ending(&self) -> Option<&Ending> {
+    pub fn outcome(&self) -> Option<&Outcome> {
         match self {
             Self::Pending | Self::Running { .. } | Self::Cancelling { .. } => None,
-            Self::Final { ending, .. } => Some(ending),
+            Self::Final { outcome, .. } => Some(outcome),
         }
     }
 
@@ -434,8 +434,8 @@ impl State {
                 Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
                 Event::WorkflowStarted { .. }
                 | Event::TaskStopped { .. }
-                | Event::Attended
-                | Event::Postponed
+                | Event::Visited
+                | Event::VisitPostponed
                 | Event::NoCapacity { .. }
                 | Event::StartDenied { .. }
                 | Event::AttemptFailed { .. },
@@ -478,18 +478,18 @@ impl State {
             (Self::Cancelling { .. }, Event::CancelRequested) => Ok(None),
             (Self::Final { .. }, Event::CancelRequested) => Err(refused("it is over")),
 
-            (Self::Pending | Self::Running { .. }, Event::Ended(Ending { verdict: Verdict::Cancelled(_), .. })) => {
+            (Self::Pending | Self::Running { .. }, Event::Ended(Outcome { kind: OutcomeKind::Cancelled(_), .. })) => {
                 Err(refused("no cancel was requested"))
             }
-            (Self::Pending, Event::Ended(ending)) => Ok(Some(Self::Final { run: None, ending: ending.clone() })),
-            (Self::Running { run, .. }, Event::Ended(ending)) => {
-                Ok(Some(Self::Final { run: Some(run.ended(ending.finished_at)), ending: ending.clone() }))
+            (Self::Pending, Event::Ended(outcome)) => Ok(Some(Self::Final { run: None, outcome: outcome.clone() })),
+            (Self::Running { run, .. }, Event::Ended(outcome)) => {
+                Ok(Some(Self::Final { run: Some(run.ended(outcome.finished_at)), outcome: outcome.clone() }))
             }
-            (Self::Cancelling { run, .. }, Event::Ended(ending)) => {
-                let run = run.as_ref().map(|run| run.ended(ending.finished_at));
-                Ok(Some(Self::Final { run, ending: ending.clone() }))
+            (Self::Cancelling { run, .. }, Event::Ended(outcome)) => {
+                let run = run.as_ref().map(|run| run.ended(outcome.finished_at));
+                Ok(Some(Self::Final { run, outcome: outcome.clone() }))
             }
-            (Self::Final { ending, .. }, Event::Ended(again)) if ending == again => Ok(None),
+            (Self::Final { outcome, .. }, Event::Ended(again)) if outcome == again => Ok(None),
             (Self::Final { .. }, Event::Ended(_)) => Err(refused("it is over")),
         }
     }

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_has_one_name_in_the_api_and_in_the_table() {
+    fn a_moment_has_the_same_name_in_the_api_and_in_the_table() {
         let names = [
             (Moment::Created, "created"),
             (Moment::WorkflowStarted, "workflowStarted"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_for_capacity_is_that_of_one_attempt() {
+    fn a_capacity_wait_belongs_to_one_attempt() {
         let told = |what, detail: &str| {
             let mut timeline = Timeline::default();
             timeline.push(Timestamp::UNIX_EPOCH, what, Some(detail.into()));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_first_and_the_newest() {
+    fn a_full_timeline_keeps_the_first_and_the_newest_entries() {
         let mut timeline = Timeline::default();
         timeline.push(Timestamp::UNIX_EPOCH, Moment::Created, None);
         for n in 0..2 * limits::TIMELINE_ENTRIES {

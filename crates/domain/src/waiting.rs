@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Ending, ErrorKind, Execution, JobError, State, Unknown, Verdict, judge, limits};
+use crate::{Attempt, ErrorKind, Execution, JobError, Outcome, OutcomeKind, State, Unknown, judge, limits};
 
 /// No task is being started, because the workflow waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,12 +145,12 @@ impl Execution {
 
     /// How it ends at `now` if none of its tasks is running: cancelled, or at its deadline. Includes the outcome of the last attempt.
     #[must_use]
-    pub fn ending_without_task(&self, now: Timestamp) -> Option<Ending> {
+    pub fn outcome_without_task(&self, now: Timestamp) -> Option<Outcome> {
         let waiting = self.waiting.as_ref();
         let capacity = waiting.and_then(|waiting| waiting.why.as_deref());
         let denied = waiting.and_then(|waiting| waiting.denied.as_ref()).map(|denied| denied.why.as_str());
-        let verdict = match &self.state {
-            State::Final { ending, .. } => return Some(ending.clone()),
+        let kind = match &self.state {
+            State::Final { outcome, .. } => return Some(outcome.clone()),
             State::Cancelling { .. } => {
                 let what = match (capacity, denied, self.failed.last) {
                     (Some(why), ..) => format!("cancelled while waiting for capacity ({why})"),
@@ -158,7 +158,7 @@ impl Execution {
                     (None, None, Some(_)) => "cancelled while waiting to retry".to_owned(),
                     (None, None, None) => "cancelled before its task was started".to_owned(),
                 };
-                Verdict::Cancelled(self.with_last_attempt(ErrorKind::Cancelled, what))
+                OutcomeKind::Cancelled(self.with_last_attempt(ErrorKind::Cancelled, what))
             }
             State::Pending | State::Running { .. } if now >= self.deadline => {
                 let (kind, what) = match (capacity, denied, self.failed.last) {
@@ -175,19 +175,19 @@ impl Execution {
                         (ErrorKind::TimedOut, "no task could be started before the deadline".to_owned())
                     }
                 };
-                Verdict::TimedOut(self.with_last_attempt(kind, what))
+                OutcomeKind::TimedOut(self.with_last_attempt(kind, what))
             }
             State::Pending | State::Running { .. } => return None,
         };
-        Some(Ending { exit_code: self.failed.exit_code, ..Ending::without_job(verdict, now) })
+        Some(Outcome { exit_code: self.failed.exit_code, ..Outcome::without_job(kind, now) })
     }
 
     /// How it ends at `now` if its workflow cannot continue, and `why`. If ECS has reported the end of its task, the exit code is kept.
     #[must_use]
-    pub fn ending_without_workflow(&self, why: impl Into<String>, now: Timestamp) -> Ending {
+    pub fn outcome_without_workflow(&self, why: impl Into<String>, now: Timestamp) -> Outcome {
         let told = self.state.run().and_then(|run| self.told_of(&run.task_arn));
         let exit_code = told.and_then(|task| judge::exit_code(self, task));
-        Ending { exit_code, ..Ending::failed(ErrorKind::WorkflowFailed, why, now) }
+        Outcome { exit_code, ..Outcome::failed(ErrorKind::WorkflowFailed, why, now) }
     }
 
     fn with_last_attempt(&self, kind: ErrorKind, what: String) -> JobError {

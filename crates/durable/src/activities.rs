@@ -5,7 +5,7 @@
 
 use std::{fmt, future::Future, time::Duration};
 
-use domain::{Attempt, Ending, ExecutionId, JobError, Json, Pattern, Status, collect::Patience};
+use domain::{Attempt, ExecutionId, JobError, Json, Outcome, Pattern, Status, collect::Patience};
 use serde::{Deserialize, Serialize};
 
 /// A workflow's effects on the outside world. Each activity is idempotent: it may run again whether or not its result was recorded.
@@ -16,7 +16,7 @@ pub trait Activities: Send + Sync + 'static {
         input: &Json,
         pattern: Pattern,
         durable_execution_arn: &str,
-    ) -> impl Future<Output = Result<Accepted, EffectFailed>> + Send;
+    ) -> impl Future<Output = Result<Accepted, ActivityFailed>> + Send;
 
     /// Starts the task of an attempt, unless it is no longer needed.
     fn run_task(
@@ -24,7 +24,7 @@ pub trait Activities: Send + Sync + 'static {
         id: &ExecutionId,
         attempt: Attempt,
         tried: Try,
-    ) -> impl Future<Output = Result<Started, EffectFailed>> + Send;
+    ) -> impl Future<Output = Result<Started, ActivityFailed>> + Send;
 
     /// Records that the task of an attempt was started.
     fn record_task(
@@ -32,7 +32,7 @@ pub trait Activities: Send + Sync + 'static {
         id: &ExecutionId,
         attempt: Attempt,
         task_arn: &str,
-    ) -> impl Future<Output = Result<Recorded, EffectFailed>> + Send;
+    ) -> impl Future<Output = Result<Recorded, ActivityFailed>> + Send;
 
     /// Notes the callback that wakes the workflow, then checks whether the task has ended. The order matters: if the end is reported
     /// after the check, the reconciler finds the callback. Asks ECS only if no end is noted and `ask` is set. Stops a task that is no
@@ -43,7 +43,7 @@ pub trait Activities: Send + Sync + 'static {
         task_arn: &str,
         callback_id: &str,
         ask: bool,
-    ) -> impl Future<Output = Result<Look, EffectFailed>> + Send;
+    ) -> impl Future<Output = Result<Checked, ActivityFailed>> + Send;
 
     /// Determines the outcome of a stopped task; `None` if it is still running after all. `patience` says how long to retry what AWS
     /// does not show yet.
@@ -52,21 +52,25 @@ pub trait Activities: Send + Sync + 'static {
         id: &ExecutionId,
         task_arn: &str,
         patience: Patience,
-    ) -> impl Future<Output = Result<Option<Ending>, EffectFailed>> + Send;
+    ) -> impl Future<Output = Result<Option<Outcome>, ActivityFailed>> + Send;
 
     /// Records that an attempt failed, and says whether another may follow.
     fn fail_attempt(
         &self,
         id: &ExecutionId,
         attempt: Attempt,
-        ending: &Ending,
-    ) -> impl Future<Output = Result<Again, EffectFailed>> + Send;
+        outcome: &Outcome,
+    ) -> impl Future<Output = Result<Again, ActivityFailed>> + Send;
 
     /// Records the outcome. If another one is already recorded, that one is kept and returned.
-    fn record(&self, id: &ExecutionId, ending: &Ending) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
+    fn record(
+        &self,
+        id: &ExecutionId,
+        outcome: &Outcome,
+    ) -> impl Future<Output = Result<Finished, ActivityFailed>> + Send;
 
     /// Asks for a task to be stopped.
-    fn stop_task(&self, task_arn: &str) -> impl Future<Output = Result<(), EffectFailed>> + Send;
+    fn stop_task(&self, task_arn: &str) -> impl Future<Output = Result<(), ActivityFailed>> + Send;
 
     /// Stops what was started, and records the outcome that could not be recorded before, or else that the workflow failed and why.
     /// The workflow's last activity.
@@ -74,8 +78,8 @@ pub trait Activities: Send + Sync + 'static {
         &self,
         id: &ExecutionId,
         why: &str,
-        known: Option<&Ending>,
-    ) -> impl Future<Output = Result<Finished, EffectFailed>> + Send;
+        known: Option<&Outcome>,
+    ) -> impl Future<Output = Result<Finished, ActivityFailed>> + Send;
 }
 
 /// Which try of starting a task this is.
@@ -133,7 +137,7 @@ pub enum Started {
     /// The ARN of the attempt's task.
     Task(String),
     /// There is no task, and there will be none, for this attempt or a later one: the execution's outcome.
-    Not(Ending),
+    Not(Outcome),
 }
 
 /// The result of recording a started task.
@@ -162,7 +166,7 @@ pub enum Again {
 /// What a check of a task showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Look {
+pub enum Checked {
     /// It is running, or is about to.
     Running {
         /// Seconds until the execution's deadline.
@@ -196,7 +200,7 @@ pub struct Finished {
 
 /// An activity that failed.
 #[derive(Debug)]
-pub struct EffectFailed {
+pub struct ActivityFailed {
     /// The kind of failure, which decides about retries.
     pub cause: aws::Cause,
     /// When to retry, if not after the usual backoff. Such retries have no limit.
@@ -204,9 +208,9 @@ pub struct EffectFailed {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-impl EffectFailed {
+impl ActivityFailed {
     /// A transient failure.
-    pub fn passing(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn transient(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: aws::Cause::Unavailable, again_in: None, source: source.into() }
     }
 
@@ -222,30 +226,30 @@ impl EffectFailed {
     }
 
     /// A permanent failure.
-    pub fn lasting(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn permanent(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: aws::Cause::Rejected, again_in: None, source: source.into() }
     }
 }
 
-impl fmt::Display for EffectFailed {
+impl fmt::Display for ActivityFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.cause == aws::Cause::Rejected { "permanent failure" } else { "transient failure" })
     }
 }
 
-impl std::error::Error for EffectFailed {
+impl std::error::Error for ActivityFailed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.source)
     }
 }
 
-impl From<store::AdvanceError> for EffectFailed {
+impl From<store::AdvanceError> for ActivityFailed {
     fn from(failed: store::AdvanceError) -> Self {
         Self { cause: failed.cause(), again_in: None, source: failed.into() }
     }
 }
 
-impl From<aws::CallFailed> for EffectFailed {
+impl From<aws::CallFailed> for ActivityFailed {
     fn from(failed: aws::CallFailed) -> Self {
         Self { cause: failed.cause, again_in: None, source: failed.into() }
     }

@@ -1,17 +1,17 @@
-//! How long a workflow waits between two looks at its task, and between two tries of a step.
+//! How long a workflow waits between two checks of its task, and between two tries of a step.
 
 use std::time::Duration;
 
 use aws::{Cause, Phase};
 
 /// The first wait for a running task. An event of ECS reports its end. If the event is lost, the reconciler's sweep sees the end,
-/// with one call for a hundred tasks. The workflow's own looks are only needed if both fail.
+/// with one call for a hundred tasks. The workflow's own checks are only needed if both fail.
 pub(crate) const WORKING: Duration = Duration::from_mins(5);
 
 /// The first wait for a task that is being stopped, whose end is near.
 pub(crate) const STOPPING: Duration = Duration::from_secs(5);
 
-/// The longest wait. Since each wait is twice the previous one, a year of waiting takes about 740 looks of two operations, of the
+/// The longest wait. Since each wait is twice the previous one, a year of waiting takes about 740 checks of two operations, of the
 /// 3,000 that a durable execution may have
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const LONGEST: Duration = Duration::from_hours(12);
@@ -24,7 +24,7 @@ pub(crate) struct Waits {
     /// How many have begun.
     begun: u32,
     last: Duration,
-    /// How much time remained until the deadline at the last look.
+    /// How much time remained until the deadline at the last check.
     left: Duration,
     /// Whether the last wait was ended by a wake-up that did not say that the task is over.
     cut_short: bool,
@@ -46,7 +46,7 @@ impl Waits {
         self.left = left;
     }
 
-    /// The task is being stopped: look often from now on, and ignore the deadline. Returns whether the wait that has begun is too
+    /// The task is being stopped: check often from now on, and ignore the deadline. Returns whether the wait that has begun is too
     /// long for that.
     pub(crate) fn stopping(&mut self) -> bool {
         if self.first == STOPPING {
@@ -57,19 +57,19 @@ impl Waits {
         too_long
     }
 
-    /// A wake-up ended the last wait. That is usually a cancel, so the next look stops the task, and its end is near.
+    /// A wake-up ended the last wait. That is usually a cancel, so the next check stops the task, and its end is near.
     pub(crate) fn cut_short(&mut self) {
         self.cut_short = true;
     }
 
-    /// Begins the next wait and returns its length. The workflow looks at the task when a wait begins.
+    /// Begins the next wait and returns its length. The workflow checks the task when a wait begins.
     pub(crate) fn begin(&mut self) -> Duration {
-        // Assumes that the last wait has passed in full. If an event cut it short, the next look comes early and corrects this.
+        // Assumes that the last wait has passed in full. If an event cut it short, the next check comes early and corrects this.
         self.left = self.left.saturating_sub(self.last);
         let wait = self.first.saturating_mul(2_u32.saturating_pow(self.begun)).min(LONGEST);
         let wait = if std::mem::take(&mut self.cut_short) { wait.min(STOPPING) } else { wait };
         self.begun = self.begun.saturating_add(1);
-        // Until one second past the deadline, so that the next look sees that it has passed.
+        // Until one second past the deadline, so that the next check sees that it has passed.
         self.last = wait.min(Duration::from_secs(self.left.as_secs().saturating_add(1)));
         self.last
     }
@@ -81,7 +81,7 @@ pub(crate) fn retry(attempt: u32) -> Duration {
 }
 
 /// How many attempts of a step, with the waits of [`retry`] between them, take at least that long. They count as operations: a day
-/// is 300 of them, and the limit leaves enough for several such days in addition to a year's looks.
+/// is 300 of them, and the limit leaves enough for several such days in addition to a year's checks.
 pub(crate) fn tries(patience: Duration) -> u32 {
     let (mut tries, mut waited) = (1, Duration::ZERO);
     while waited < patience {
@@ -104,15 +104,15 @@ mod tests {
     const DAY: Duration = Duration::from_hours(24);
 
     #[test]
-    fn a_year_of_waiting_stays_under_its_operations() {
+    fn a_year_of_waiting_fits_the_operation_limit() {
         let mut waits = Waits::new(366 * DAY);
-        let (mut waited, mut looks) = (Duration::ZERO, 0);
+        let (mut waited, mut checks) = (Duration::ZERO, 0);
         while waited < 366 * DAY {
             waited += waits.begin();
             waits.left(366 * DAY);
-            looks += 1;
+            checks += 1;
         }
-        assert!(looks * 2 < 1_600, "{looks} looks of a callback and a step each");
+        assert!(checks * 2 < 1_600, "{checks} checks of a callback and a step each");
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wait_is_that_of_a_task_that_has_just_been_started() {
+    fn the_first_wait_is_for_a_task_that_has_just_started() {
         let mut waits = Waits::new(DAY);
         assert!(waits.none_begun());
         waits.begin();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_wake_up_the_next_look_is_near() {
+    fn a_wake_up_shortens_the_next_wait() {
         let mut waits = Waits::new(DAY);
         waits.begin();
         waits.cut_short();
@@ -152,9 +152,9 @@ mod tests {
         assert_eq!([waits.begin().as_secs(), waits.begin().as_secs()], [5, 20 * 60], "it was something else");
     }
 
-    /// Each look comes as a wait begins, and sees what is left then.
+    /// Each check happens when a wait begins, and sees the time that is left then.
     #[test]
-    fn no_wait_goes_past_the_deadline() {
+    fn no_wait_extends_past_the_deadline() {
         for deadline in [1, 59, 300, 301, 3_600, 86_400].map(Duration::from_secs) {
             let mut waits = Waits::new(deadline);
             let mut now = Duration::ZERO;
@@ -167,9 +167,9 @@ mod tests {
         }
     }
 
-    /// A wait that was cut short is treated as a whole one, so the next wait can only be too short.
+    /// A wait that was cut short counts in full, so the next wait can only be too short.
     #[test]
-    fn after_an_early_end_the_next_wait_is_no_longer_than_what_is_left() {
+    fn after_a_wait_that_ended_early_the_next_one_ends_by_the_deadline() {
         let mut waits = Waits::new(DAY);
         waits.begin();
         waits.left(Duration::from_secs(400));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_last_for_as_long_as_there_is_patience_and_hardly_longer() {
+    fn the_number_of_tries_covers_the_patience_and_little_more() {
         assert_eq!(tries(Duration::ZERO), 1, "a permanent failure is tried once");
         for patience in [1, 8, 60, 24 * 60].map(Duration::from_mins) {
             let waited: Duration = (1..tries(patience)).map(retry).sum();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denied_start_is_given_up_after_minutes_and_not_for_one_denial_later() {
+    fn a_denied_start_is_abandoned_after_minutes_but_not_for_one_later_denial() {
         let last: Vec<_> = (1..40).filter(|tried| is_last_denial(*tried)).collect();
         assert_eq!(last, [10, 20, 30]);
     }

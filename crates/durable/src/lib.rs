@@ -4,14 +4,14 @@
 //! flight. `tests/` has them as snapshots. After a change there, old executions must stay on the previous version of the function.
 
 mod activities;
+mod aws_activities;
 mod cadence;
 pub mod config;
 mod workflows;
-mod world;
 
-pub use activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
+pub use activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try};
+pub use aws_activities::AwsActivities;
 pub use workflows::{callback, sync};
-pub use world::World;
 
 use std::{future::Future, sync::Arc};
 
@@ -27,19 +27,23 @@ pub async fn run(pattern: Pattern) -> Result<(), lambda_runtime::Error> {
     runtime::log_as_json();
     let config = config::Config::from_env()?;
     let connection = aws::Connection::from_env().await;
-    let world = Arc::new(World::new(&connection, config));
+    let activities = Arc::new(AwsActivities::new(&connection, config));
     let options = Options::builder().sdk_config(connection.sdk_config().clone()).build()?;
     match pattern {
-        Pattern::Sync => serve(world, options, sync).await,
-        Pattern::Callback => serve(world, options, callback).await,
+        Pattern::Sync => serve(activities, options, sync).await,
+        Pattern::Callback => serve(activities, options, callback).await,
     }
 }
 
-async fn serve<F, Fut>(world: Arc<World>, options: Options, workflow: F) -> Result<(), lambda_runtime::Error>
+async fn serve<F, Fut>(
+    activities: Arc<AwsActivities>,
+    options: Options,
+    workflow: F,
+) -> Result<(), lambda_runtime::Error>
 where
-    F: Fn(Arc<World>, Json, DurableContext) -> Fut + Send + Sync + 'static,
+    F: Fn(Arc<AwsActivities>, Json, DurableContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Finished, BoxError>> + Send,
 {
-    let handler = move |input: Json, ctx: DurableContext| workflow(world.clone(), input, ctx);
+    let handler = move |input: Json, ctx: DurableContext| workflow(activities.clone(), input, ctx);
     durable_sdk::run_with_options(handler, options).await
 }

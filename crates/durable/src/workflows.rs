@@ -19,10 +19,10 @@ use aws_durable_execution_sdk::{
     TypedError, serdes::SerdesContext,
 };
 use compute::WakeUp;
-use domain::{Attempt, Ending, ExecutionId, Json, Pattern, Status, collect::Patience};
+use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, Status, collect::Patience};
 
 use crate::{
-    activities::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try},
+    activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try},
     cadence::{self, Waits},
 };
 
@@ -32,14 +32,14 @@ use crate::{
 ///
 /// If the job did not complete, the durable execution fails too, after the outcome was recorded, so that Lambda's own status is
 /// correct as well. Otherwise only permanent failures.
-pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
-    let job = match accept(&world, ACCEPT, Pattern::Sync, input, &ctx).await? {
+pub async fn sync<A: Activities>(activities: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
+    let job = match accept(&activities, ACCEPT, Pattern::Sync, input, &ctx).await? {
         Accepted::Job(job) => job,
-        Accepted::Over(finished) => return verdict(finished),
+        Accepted::Over(finished) => return conclude(finished),
     };
-    match every_attempt(&world, &job, &ctx).await {
-        Ok(finished) => verdict(finished),
-        Err(failed) => verdict(give_up(&world, &job.id, failed, &ctx).await?),
+    match every_attempt(&activities, &job, &ctx).await {
+        Ok(finished) => conclude(finished),
+        Err(failed) => conclude(give_up(&activities, &job.id, failed, &ctx).await?),
     }
 }
 
@@ -48,21 +48,25 @@ pub async fn sync<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext
 /// # Errors
 ///
 /// If the job's task could not be started, the durable execution fails too, after the outcome was recorded.
-pub async fn callback<A: Activities>(world: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
-    let job = match accept(&world, CREATE_RECORD, Pattern::Callback, input, &ctx).await? {
+pub async fn callback<A: Activities>(
+    activities: Arc<A>,
+    input: Json,
+    ctx: DurableContext,
+) -> Result<Finished, BoxError> {
+    let job = match accept(&activities, CREATE_RECORD, Pattern::Callback, input, &ctx).await? {
         Accepted::Job(job) => job,
-        Accepted::Over(finished) => return verdict(finished),
+        Accepted::Over(finished) => return conclude(finished),
     };
-    match start(&world, &job, &ctx).await {
-        Ok(finished) => verdict(finished),
-        Err(failed) => verdict(give_up(&world, &job.id, failed, &ctx).await?),
+    match start(&activities, &job, &ctx).await {
+        Ok(finished) => conclude(finished),
+        Err(failed) => conclude(give_up(&activities, &job.id, failed, &ctx).await?),
     }
 }
 
 /// Why a workflow cannot continue, and its job's outcome, if it is known: it is never dropped.
 struct Failed {
     why: BoxError,
-    known: Option<Ending>,
+    known: Option<Outcome>,
 }
 
 impl From<BoxError> for Failed {
@@ -73,53 +77,57 @@ impl From<BoxError> for Failed {
 
 /// Records an outcome. If that fails, the error carries the outcome, so that it is not lost.
 async fn record_known<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
-    ending: Ending,
+    outcome: Outcome,
     ctx: &DurableContext,
 ) -> Result<Finished, Failed> {
-    record(world, id, ending.clone(), ctx).await.map_err(|why| Failed { why, known: Some(ending) })
+    record(activities, id, outcome.clone(), ctx).await.map_err(|why| Failed { why, known: Some(outcome) })
 }
 
 /// Starts the task of a callback execution, or records why there is none.
-async fn start<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, Failed> {
+async fn start<A: Activities>(activities: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, Failed> {
     let (id, attempt) = (&job.id, job.attempt);
     if let Some(seconds) = job.backoff {
         ctx.wait(Duration::from_secs(seconds)).name("backoff").await.map_err(BoxError::from)?;
     }
-    let task_arn = match run_task(world, id, attempt, ctx).await? {
+    let task_arn = match run_task(activities, id, attempt, ctx).await? {
         Started::Task(arn) => arn,
-        Started::Not(ending) => return record_known(world, id, ending, ctx).await,
+        Started::Not(outcome) => return record_known(activities, id, outcome, ctx).await,
     };
-    let recorded = record_task(world, id, attempt, &task_arn, ctx).await?;
+    let recorded = record_task(activities, id, attempt, &task_arn, ctx).await?;
     if recorded.status == Status::Cancelling || recorded.status.is_final() {
         // Cancelled or ended between RunTask and its record: nothing else knew which task to stop.
-        let (world, arn) = (world.clone(), task_arn.clone());
-        step(ctx, "stop-task", move |_| async move { world.stop_task(&arn).await }).await?;
+        let (activities, arn) = (activities.clone(), task_arn.clone());
+        step(ctx, "stop-task", move |_| async move { activities.stop_task(&arn).await }).await?;
     }
     let (execution_id, status, task_arn) = (id.clone(), recorded.status, Some(task_arn));
     Ok(Finished { execution_id, status, result: None, error: None, task_arn })
 }
 
 /// Runs attempts, one after the other, until one of them decides the job's outcome, and records it.
-async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, Failed> {
+async fn every_attempt<A: Activities>(
+    activities: &Arc<A>,
+    job: &Job,
+    ctx: &DurableContext,
+) -> Result<Finished, Failed> {
     let mut attempt = job.attempt;
     loop {
-        let task_arn = match run_task(world, &job.id, attempt, ctx).await? {
+        let task_arn = match run_task(activities, &job.id, attempt, ctx).await? {
             Started::Task(arn) => arn,
-            Started::Not(ending) => return record_known(world, &job.id, ending, ctx).await,
+            Started::Not(outcome) => return record_known(activities, &job.id, outcome, ctx).await,
         };
-        let recorded = record_task(world, &job.id, attempt, &task_arn, ctx).await?;
+        let recorded = record_task(activities, &job.id, attempt, &task_arn, ctx).await?;
         let left = Duration::from_secs(recorded.seconds_left);
-        let ending = end_of(world, &job.id, &task_arn, left, ctx).await?;
-        let again = if domain::may_retry(job.max_attempts, &ending) {
-            let asked = fail_attempt(world, &job.id, attempt, &ending, ctx).await;
-            asked.map_err(|why| Failed { why, known: Some(ending.clone()) })?
+        let outcome = end_of(activities, &job.id, &task_arn, left, ctx).await?;
+        let again = if domain::may_retry(job.max_attempts, &outcome) {
+            let asked = fail_attempt(activities, &job.id, attempt, &outcome, ctx).await;
+            asked.map_err(|why| Failed { why, known: Some(outcome.clone()) })?
         } else {
             Again::Said(false)
         };
         let wait = match again {
-            Again::Said(false) => return record_known(world, &job.id, ending, ctx).await,
+            Again::Said(false) => return record_known(activities, &job.id, outcome, ctx).await,
             Again::Said(true) => domain::backoff_before(attempt.next()),
             Again::In { seconds } => Duration::from_secs(seconds),
         };
@@ -130,57 +138,57 @@ async fn every_attempt<A: Activities>(world: &Arc<A>, job: &Job, ctx: &DurableCo
 
 /// Waits for the end of a task, and determines its outcome.
 ///
-/// The callback is registered before the look, so that no wake-up is lost: if the end is reported after the look, the reconciler
-/// finds the callback. A wake-up for a callback that has just timed out is refused, which is harmless: the next look sees the task.
+/// The callback is registered before the check, so that no wake-up is lost: if the end is reported after the check, the reconciler
+/// finds the callback. A wake-up for a callback that has just timed out is refused, which is harmless: the next check sees the task.
 ///
-/// If a callback is completed during the look, this is not noticed before the next invocation: this version of the SDK suspends on a
+/// If a callback is completed during the check, this is not noticed before the next invocation: this version of the SDK suspends on a
 /// callback that it has just created, whatever it has received in the meantime. Lambda then invokes the function once more for it, or
 /// else refuses to suspend an execution that has nothing to wait for, and repeats the invocation. Only if the callback of an earlier
 /// attempt is still open could the execution stay suspended, until that callback times out. A wait that is ended by a wake-up that
-/// says that the task has stopped leaves no callback open, and saves a look.
+/// says that the task has stopped leaves no callback open, and saves a check.
 ///
-/// The first look does not ask ECS. ECS answers 20 such calls a second for a whole account, and starts as many tasks
+/// The first check does not ask ECS. ECS answers 20 such calls a second for a whole account, and starts as many tasks
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>), so asking at each start would use up the
-/// quota. An end that is not noted by then is reported later, or seen by a look after a wait.
+/// quota. An end that is not noted by then is reported later, or seen by a check after a wait.
 ///
 /// If the task was reported or seen to have stopped, but ECS then shows it as running, the workflow keeps waiting: the report was
 /// wrong, or ECS, which is eventually consistent, was behind.
 async fn end_of<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
     task_arn: &str,
     left: Duration,
     ctx: &DurableContext,
-) -> Result<Ending, BoxError> {
+) -> Result<Outcome, BoxError> {
     let mut waits = Waits::new(left);
     loop {
         let ask = !waits.none_begun();
         let wake = ctx.create_callback::<WakeUp>().name("wake").timeout(waits.begin()).serdes(AnyWord).await?;
-        match check_task(world, id, task_arn, wake.id(), ask, ctx).await? {
-            Look::Stopped => {
-                if let Some(ending) = collect(world, id, task_arn, ctx).await? {
-                    return Ok(ending);
+        match check_task(activities, id, task_arn, wake.id(), ask, ctx).await? {
+            Checked::Stopped => {
+                if let Some(outcome) = collect(activities, id, task_arn, ctx).await? {
+                    return Ok(outcome);
                 }
             }
-            Look::Running { seconds_left } => waits.left(Duration::from_secs(seconds_left)),
+            Checked::Running { seconds_left } => waits.left(Duration::from_secs(seconds_left)),
             // The wait that has begun is for a running task, and too long. Its callback stays open, and times out eventually.
-            Look::Stopping if waits.stopping() => continue,
-            Look::Stopping => {}
+            Checked::Stopping if waits.stopping() => continue,
+            Checked::Stopping => {}
         }
         let woken = woken(wake.result().await)?;
         if woken.is_some_and(|said| !said.stopped) {
             waits.cut_short();
         }
         if woken.is_some_and(|said| said.stopped)
-            && let Some(ending) = collect(world, id, task_arn, ctx).await?
+            && let Some(outcome) = collect(activities, id, task_arn, ctx).await?
         {
-            return Ok(ending);
+            return Ok(outcome);
         }
     }
 }
 
 /// Reads the payload of a completed callback, whatever it is: whoever may complete one may write anything, and older versions wrote
-/// nothing. A payload that is not a [`WakeUp`] is ignored, and the next look shows what happened.
+/// nothing. A payload that is not a [`WakeUp`] is ignored, and the next check shows what happened.
 struct AnyWord;
 
 impl Serdes<WakeUp> for AnyWord {
@@ -193,7 +201,7 @@ impl Serdes<WakeUp> for AnyWord {
     }
 }
 
-/// How a wait ended. A timeout, and a failure that was sent to the callback, give `None`: the next look shows what happened.
+/// How a wait ended. A timeout, and a failure that was sent to the callback, give `None`: the next check shows what happened.
 fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, OperationError> {
     match result {
         Ok(said) => Ok(Some(said)),
@@ -203,7 +211,7 @@ fn woken(result: Result<WakeUp, OperationError>) -> Result<Option<WakeUp>, Opera
 }
 
 /// The durable execution's own outcome: it fails if the job did not complete.
-fn verdict(finished: Finished) -> Result<Finished, BoxError> {
+fn conclude(finished: Finished) -> Result<Finished, BoxError> {
     match &finished.error {
         None => Ok(finished),
         Some(error) => Err(TypedError::with_type(error.kind.to_string(), error.message.clone()).into()),
@@ -211,23 +219,23 @@ fn verdict(finished: Finished) -> Result<Finished, BoxError> {
 }
 
 async fn accept<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     name: &str,
     pattern: Pattern,
     input: Json,
     ctx: &DurableContext,
 ) -> Result<Accepted, BoxError> {
-    let (world, arn) = (world.clone(), ctx.execution_arn().to_owned());
-    step(ctx, name, move |_| async move { world.accept(&input, pattern, &arn).await }).await
+    let (activities, arn) = (activities.clone(), ctx.execution_arn().to_owned());
+    step(ctx, name, move |_| async move { activities.accept(&input, pattern, &arn).await }).await
 }
 
 async fn run_task<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
     attempt: Attempt,
     ctx: &DurableContext,
 ) -> Result<Started, BoxError> {
-    let (world, id) = (world.clone(), id.clone());
+    let (activities, id) = (activities.clone(), id.clone());
     let activity = move |step: StepContext| async move {
         let tried = match step.attempt() {
             1 => Try::First,
@@ -235,7 +243,7 @@ async fn run_task<A: Activities>(
             tried if cadence::is_last_denial(tried) => Try::LastDenial,
             _ => Try::Again,
         };
-        world.run_task(&id, attempt, tried).await
+        activities.run_task(&id, attempt, tried).await
     };
     step(ctx, RUN_TASK, activity).await
 }
@@ -245,42 +253,43 @@ const CREATE_RECORD: &str = "create-record";
 const RUN_TASK: &str = "run-task";
 
 async fn record_task<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
     attempt: Attempt,
     task_arn: &str,
     ctx: &DurableContext,
 ) -> Result<Recorded, BoxError> {
-    let (world, id, arn) = (world.clone(), id.clone(), task_arn.to_owned());
-    step(ctx, "record-task", move |_| async move { world.record_task(&id, attempt, &arn).await }).await
+    let (activities, id, arn) = (activities.clone(), id.clone(), task_arn.to_owned());
+    step(ctx, "record-task", move |_| async move { activities.record_task(&id, attempt, &arn).await }).await
 }
 
 async fn check_task<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
     task_arn: &str,
     callback_id: &str,
     ask: bool,
     ctx: &DurableContext,
-) -> Result<Look, BoxError> {
-    let (world, id, arn, callback_id) = (world.clone(), id.clone(), task_arn.to_owned(), callback_id.to_owned());
-    step(ctx, "check-task", move |_| async move { world.check_task(&id, &arn, &callback_id, ask).await }).await
+) -> Result<Checked, BoxError> {
+    let (activities, id, arn, callback_id) =
+        (activities.clone(), id.clone(), task_arn.to_owned(), callback_id.to_owned());
+    step(ctx, "check-task", move |_| async move { activities.check_task(&id, &arn, &callback_id, ask).await }).await
 }
 
 async fn collect<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
     task_arn: &str,
     ctx: &DurableContext,
-) -> Result<Option<Ending>, BoxError> {
-    let (world, id, arn) = (world.clone(), id.clone(), task_arn.to_owned());
+) -> Result<Option<Outcome>, BoxError> {
+    let (activities, id, arn) = (activities.clone(), id.clone(), task_arn.to_owned());
     let activity = move |step: StepContext| async move {
         let patience = match step.attempt() {
             ..=LATE => Patience::Late,
             tried if tried < cadence::tries(Cause::Denied.patience(Phase::TaskStarted)) => Patience::Failures,
             _ => Patience::None,
         };
-        world.collect(&id, &arn, patience).await
+        activities.collect(&id, &arn, patience).await
     };
     step(ctx, "collect", activity).await
 }
@@ -289,34 +298,34 @@ async fn collect<A: Activities>(
 const LATE: u32 = 2;
 
 async fn fail_attempt<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
     attempt: Attempt,
-    ending: &Ending,
+    outcome: &Outcome,
     ctx: &DurableContext,
 ) -> Result<Again, BoxError> {
-    let (world, id, ending) = (world.clone(), id.clone(), ending.clone());
-    step(ctx, "fail-attempt", move |_| async move { world.fail_attempt(&id, attempt, &ending).await }).await
+    let (activities, id, outcome) = (activities.clone(), id.clone(), outcome.clone());
+    step(ctx, "fail-attempt", move |_| async move { activities.fail_attempt(&id, attempt, &outcome).await }).await
 }
 
 async fn record<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
-    ending: Ending,
+    outcome: Outcome,
     ctx: &DurableContext,
 ) -> Result<Finished, BoxError> {
-    let (world, id) = (world.clone(), id.clone());
-    step(ctx, "record", move |_| async move { world.record(&id, &ending).await }).await
+    let (activities, id) = (activities.clone(), id.clone());
+    step(ctx, "record", move |_| async move { activities.record(&id, &outcome).await }).await
 }
 
 async fn give_up<A: Activities>(
-    world: &Arc<A>,
+    activities: &Arc<A>,
     id: &ExecutionId,
     failed: Failed,
     ctx: &DurableContext,
 ) -> Result<Finished, BoxError> {
-    let (world, id, why, known) = (world.clone(), id.clone(), aws::with_causes(&*failed.why), failed.known);
-    step(ctx, GIVE_UP, move |_| async move { world.give_up(&id, &why, known.as_ref()).await }).await
+    let (activities, id, why, known) = (activities.clone(), id.clone(), aws::with_causes(&*failed.why), failed.known);
+    step(ctx, GIVE_UP, move |_| async move { activities.give_up(&id, &why, known.as_ref()).await }).await
 }
 
 const GIVE_UP: &str = "give-up";
@@ -327,7 +336,7 @@ async fn step<O, F, Fut>(ctx: &DurableContext, name: &str, activity: F) -> Resul
 where
     O: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
     F: FnOnce(StepContext) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<O, EffectFailed>> + Send + 'static,
+    Fut: Future<Output = Result<O, ActivityFailed>> + Send + 'static,
 {
     let tried = ctx
         .step(move |step| {
@@ -382,8 +391,8 @@ fn again_in(error: &StepError) -> Option<Duration> {
     failed(error)?.again_in
 }
 
-fn failed(error: &StepError) -> Option<&EffectFailed> {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref::<EffectFailed>())
+fn failed(error: &StepError) -> Option<&ActivityFailed> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref::<ActivityFailed>())
 }
 
 fn retry(again: bool, attempt: u32) -> RetryDecision {

@@ -1,6 +1,6 @@
 //! The reconciler's input: AWS's events, one at a time or in a queue's batches, and requests to visit an execution.
 
-use compute::{Attend, StoredStart};
+use compute::{StoredStart, Visit};
 use domain::{
     ExecutionId,
     task::{Container, Task},
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// What an event requires.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub(crate) enum Event {
     /// A task of this execution has stopped.
     TaskStopped {
         /// The execution that started it.
@@ -20,16 +20,16 @@ pub(crate) enum Notice {
         task: Box<Task>,
     },
     /// Something may have happened to one of these executions.
-    Attend(Vec<ExecutionId>),
+    Visit(Vec<ExecutionId>),
     /// It is time to sweep.
     Sweep,
 }
 
-impl Notice {
+impl Event {
     /// What an event means; `None` if it is irrelevant: tasks that are not ours, states that need no action.
     pub(crate) fn of(event: &Value) -> Option<Self> {
-        if let Ok(Attend { attend }) = Attend::deserialize(event) {
-            return Some(Self::Attend(vec![attend]));
+        if let Ok(Visit { visit }) = Visit::deserialize(event) {
+            return Some(Self::Visit(vec![visit]));
         }
         let detail = &event["detail"];
         match (event["source"].as_str()?, event["detail-type"].as_str()?) {
@@ -37,7 +37,7 @@ impl Notice {
             ("aws.lambda", "Durable Execution Status Change") => {
                 let over = detail["status"].as_str()? != "RUNNING";
                 let executions = StoredStart::executions_of(detail["durableExecutionName"].as_str()?);
-                (over && !executions.is_empty()).then_some(Self::Attend(executions))
+                (over && !executions.is_empty()).then_some(Self::Visit(executions))
             }
             // EventBridge's rules send the first, its scheduler sends what it is configured to send.
             ("aws.events" | "aws.scheduler", _) => Some(Self::Sweep),
@@ -47,7 +47,7 @@ impl Notice {
 }
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>
-fn task_stopped(detail: &Value) -> Option<Notice> {
+fn task_stopped(detail: &Value) -> Option<Event> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Detail {
@@ -82,7 +82,7 @@ fn task_stopped(detail: &Value) -> Option<Notice> {
         containers: detail.containers.into_iter().map(container).collect(),
         environment: Vec::new(),
     };
-    Some(Notice::TaskStopped { execution: detail.started_by, task: Box::new(task) })
+    Some(Event::TaskStopped { execution: detail.started_by, task: Box::new(task) })
 }
 
 /// Messages of a queue, each with an event in its body
@@ -127,42 +127,39 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_task_names_its_execution_and_says_how_it_ended() {
-        let Some(Notice::TaskStopped { execution, task }) = Notice::of(&stopped("e1", "STOPPED")) else { panic!() };
+    fn a_task_event_gives_the_execution_and_how_the_task_ended() {
+        let Some(Event::TaskStopped { execution, task }) = Event::of(&stopped("e1", "STOPPED")) else { panic!() };
         assert_eq!((execution.as_str(), task.containers[0].exit_code), ("e1", Some(3)));
         assert_eq!(task.started_at.unwrap().to_string(), "2026-01-01T00:00:00Z");
         assert_eq!(task.stopped_at.unwrap().to_string(), "2026-01-01T00:00:00.5Z");
     }
 
     #[test]
-    fn what_is_not_ours_or_says_nothing_new_means_nothing() {
-        assert_eq!(Notice::of(&stopped("e1", "RUNNING")), None);
-        assert_eq!(Notice::of(&stopped("ecs-svc/1234", "STOPPED")), None, "a service's task");
+    fn irrelevant_events_are_ignored() {
+        assert_eq!(Event::of(&stopped("e1", "RUNNING")), None);
+        assert_eq!(Event::of(&stopped("ecs-svc/1234", "STOPPED")), None, "a service's task");
         let status = |name: &str, status: &str| {
             json!({ "source": "aws.lambda", "detail-type": "Durable Execution Status Change",
                 "detail": { "durableExecutionName": name, "status": status } })
         };
-        let attend = |ids: &[&str]| Some(Notice::Attend(ids.iter().map(|id| id.parse().unwrap()).collect()));
-        assert_eq!(Notice::of(&status("e1", "RUNNING")), None);
-        assert_eq!(Notice::of(&status("e1", "FAILED")), attend(&["e1"]));
-        assert_eq!(Notice::of(&status("e1-2", "FAILED")), attend(&["e1-2", "e1"]), "a later attempt's");
-        assert_eq!(Notice::of(&status("not an id", "FAILED")), None);
-        assert_eq!(
-            Notice::of(&json!({ "source": "aws.events", "detail-type": "Scheduled Event" })),
-            Some(Notice::Sweep)
-        );
-        assert_eq!(Notice::of(&json!({ "attend": "e1" })), attend(&["e1"]));
-        assert_eq!(Notice::of(&json!("rubbish")), None);
+        let visit = |ids: &[&str]| Some(Event::Visit(ids.iter().map(|id| id.parse().unwrap()).collect()));
+        assert_eq!(Event::of(&status("e1", "RUNNING")), None);
+        assert_eq!(Event::of(&status("e1", "FAILED")), visit(&["e1"]));
+        assert_eq!(Event::of(&status("e1-2", "FAILED")), visit(&["e1-2", "e1"]), "a later attempt's");
+        assert_eq!(Event::of(&status("not an id", "FAILED")), None);
+        assert_eq!(Event::of(&json!({ "source": "aws.events", "detail-type": "Scheduled Event" })), Some(Event::Sweep));
+        assert_eq!(Event::of(&json!({ "visit": "e1" })), visit(&["e1"]));
+        assert_eq!(Event::of(&json!("rubbish")), None);
     }
 
     #[test]
-    fn a_batch_is_answered_by_its_messages() {
+    fn a_batch_response_names_the_failed_messages() {
         let batch = Batch::of(&json!({ "Records": [
-            { "messageId": "m1", "body": "{\"attend\":\"e1\"}" },
+            { "messageId": "m1", "body": "{\"visit\":\"e1\"}" },
             { "messageId": "m2", "body": "rubbish" },
         ] }));
         let records = batch.unwrap().records;
-        assert_eq!(records, [("m1".to_owned(), json!({ "attend": "e1" })), ("m2".to_owned(), Value::Null)]);
+        assert_eq!(records, [("m1".to_owned(), json!({ "visit": "e1" })), ("m2".to_owned(), Value::Null)]);
         assert_eq!(Batch::answer(vec!["m1".into()]), json!({ "batchItemFailures": [{ "itemIdentifier": "m1" }] }));
     }
 }

@@ -2,13 +2,13 @@
 //! missed.
 //!
 //! Every event may be late, duplicated, out of order or missing. An event only says which execution to visit. What to do is decided
-//! from the current state, and each deed is idempotent.
+//! from the current state, and each activity is idempotent.
 
-mod attend;
+mod activities;
 mod config;
-mod deeds;
 mod events;
 mod lane;
+mod reconcile;
 mod sweep;
 
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
-use attend::Attendant;
-use events::{Batch, Notice};
+use events::{Batch, Event};
+use reconcile::Reconciler;
 
 /// How long before its timeout an invocation stops beginning anything new.
 const MARGIN: SignedDuration = SignedDuration::from_secs(20);
@@ -32,14 +32,14 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(20);
 pub async fn run() -> Result<(), Error> {
     runtime::log_as_json();
     let config = config::Config::from_env()?;
-    let attendant = Arc::new(Attendant::new(&aws::Connection::from_env().await, &config));
+    let reconciler = Arc::new(Reconciler::new(&aws::Connection::from_env().await, &config));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
-        let attendant = attendant.clone();
+        let reconciler = reconciler.clone();
         // Boxed, so that the compiler does not have to process all of it at once.
         Box::pin(async move {
             // Anything begun before this time can be finished. The next sweep continues where this one stopped.
             let until = timestamp(event.context.deadline).checked_sub(MARGIN).unwrap_or_default();
-            handle(&attendant, event.payload, until).await
+            handle(&reconciler, event.payload, until).await
         })
     }))
     .await
@@ -47,29 +47,29 @@ pub async fn run() -> Result<(), Error> {
 
 /// Reports failures of a batch by record, so that one bad record does not delay the rest; anything else fails as a whole. The records
 /// of a batch are processed concurrently, so that the last of ten ended tasks does not wait for the other nine.
-async fn handle(attendant: &Attendant, event: Value, until: Timestamp) -> Result<Value, Error> {
+async fn handle(reconciler: &Reconciler, event: Value, until: Timestamp) -> Result<Value, Error> {
     let Some(batch) = Batch::of(&event) else {
-        notice(attendant, &event, until).await?;
+        process(reconciler, &event, until).await?;
         return Ok(Value::Null);
     };
-    let taken_up = batch.records.into_iter().map(async |(message_id, body)| {
-        let why = notice(attendant, &body, until).await.err()?;
+    let processed = batch.records.into_iter().map(async |(message_id, body)| {
+        let why = process(reconciler, &body, until).await.err()?;
         tracing::warn!(message_id, error = %why, "an event could not be processed");
         Some(message_id)
     });
-    Ok(Batch::answer(join_all(taken_up).await.into_iter().flatten().collect()))
+    Ok(Batch::answer(join_all(processed).await.into_iter().flatten().collect()))
 }
 
-async fn notice(attendant: &Attendant, event: &Value, until: Timestamp) -> Result<(), Error> {
-    match Notice::of(event) {
-        Some(Notice::TaskStopped { execution, task }) => attendant.attend(&execution, Some(*task)).await,
-        Some(Notice::Attend(executions)) => {
+async fn process(reconciler: &Reconciler, event: &Value, until: Timestamp) -> Result<(), Error> {
+    match Event::of(event) {
+        Some(Event::TaskStopped { execution, task }) => reconciler.visit(&execution, Some(*task)).await,
+        Some(Event::Visit(executions)) => {
             for id in &executions {
-                attendant.attend(id, None).await?;
+                reconciler.visit(id, None).await?;
             }
             Ok(())
         }
-        Some(Notice::Sweep) => attendant.sweep(until).await,
+        Some(Event::Sweep) => reconciler.sweep(until).await,
         None => Ok(()),
     }
 }

@@ -14,9 +14,9 @@ use store::{AdvanceError, NextPage, PARTS};
 use tokio::time::Instant;
 
 use crate::{
-    attend::Attendant,
-    deeds::Occasion,
+    activities::Occasion,
     lane::{Lane, Question},
+    reconcile::Reconciler,
 };
 
 /// Executions in a page: as many tasks as one `DescribeTasks` takes.
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 8;
 /// Longer than any sweep: Lambda gives a function 15 minutes.
 const LONGEST: Duration = Duration::from_hours(1);
 
-impl Attendant {
+impl Reconciler {
     /// Visits everything that is due, until all is done or it is `until`.
     pub(crate) async fn sweep(&self, until: Timestamp) -> Result<(), Error> {
         let now = clock::now();
@@ -81,11 +81,11 @@ impl Attendant {
         let executions: Vec<_> = read.collect::<Vec<_>>().await.into_iter().flatten().collect();
         let tasks = self.tasks_of(&executions).await?;
         tracing::info!(executions = executions.len(), "sweeping");
-        let look = |execution| {
+        let visit = |execution| {
             // Boxed, so that the compiler does not have to process all of it at once.
-            Box::pin(self.take_up(execution, tasks.as_ref(), lane))
+            Box::pin(self.visit_due(execution, tasks.as_ref(), lane))
         };
-        stream::iter(executions).for_each_concurrent(AT_ONCE, look).await;
+        stream::iter(executions).for_each_concurrent(AT_ONCE, visit).await;
         Ok(())
     }
 
@@ -100,20 +100,20 @@ impl Attendant {
         }
     }
 
-    async fn take_up(&self, mut execution: Execution, tasks: Option<&HashMap<String, Task>>, lane: &Lane) {
-        let (event, question) = match self.look_at(&mut execution, tasks).await {
-            Ok(question) => (Event::Attended, question),
+    async fn visit_due(&self, mut execution: Execution, tasks: Option<&HashMap<String, Task>>, lane: &Lane) {
+        let (event, question) = match self.visit_with(&mut execution, tasks).await {
+            Ok(question) => (Event::Visited, question),
             Err(why) => {
                 tracing::warn!(executionId = %execution.id, error = %why, "an execution cannot be processed now");
-                (Event::Postponed, None)
+                (Event::VisitPostponed, None)
             }
         };
         // If the execution has changed in the meantime, it stays due as that change left it, since the visit did not see the change.
         match self.executions.advance_from(&execution, &event, clock::now()).await {
             // What is inferred from the answer is recorded only if the execution has not changed since now.
-            Ok(Some(attended)) => {
+            Ok(Some(visited)) => {
                 if let Some(question) = question {
-                    lane.add(attended, question);
+                    lane.add(visited, question);
                 }
             }
             Ok(None) | Err(AdvanceError::NotFound(_)) => {}
@@ -121,7 +121,7 @@ impl Attendant {
         }
     }
 
-    async fn look_at(
+    async fn visit_with(
         &self,
         execution: &mut Execution,
         tasks: Option<&HashMap<String, Task>>,
@@ -135,7 +135,7 @@ impl Attendant {
                 asked.as_ref()
             }
         };
-        self.look_after(execution, task, Occasion::Sweep).await
+        self.carry_out(execution, task, Occasion::Sweep).await
     }
 
     /// The newest tasks of all of these executions, by ARN, in one call. `None` if ECS refuses the call: the reason may be one of the

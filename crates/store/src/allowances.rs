@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_no_execution() {
+    fn a_lease_s_key_is_not_a_valid_execution_id() {
         let place = Place { owner: Owner::new("ada"), number: 3, holder: "h".into() };
         let key = place.key().as_s().unwrap().clone();
         assert_eq!(key, "place/3/ada");

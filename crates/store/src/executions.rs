@@ -106,7 +106,7 @@ impl Executions {
     ///
     /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub fn get(&self, id: &ExecutionId) -> impl Future<Output = Result<Option<Execution>, CallFailed>> + Send {
-        self.look(id, true)
+        self.read(id, true)
     }
 
     /// A recent state of an execution: an eventually consistent `GetItem`, at half the price. For repeated reads.
@@ -115,10 +115,10 @@ impl Executions {
     ///
     /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub fn glance(&self, id: &ExecutionId) -> impl Future<Output = Result<Option<Execution>, CallFailed>> + Send {
-        self.look(id, false)
+        self.read(id, false)
     }
 
-    async fn look(&self, id: &ExecutionId, consistent: bool) -> Result<Option<Execution>, CallFailed> {
+    async fn read(&self, id: &ExecutionId, consistent: bool) -> Result<Option<Execution>, CallFailed> {
         const CALL: &str = "dynamodb:GetItem";
         let request = self.client.get_item().table_name(&self.table).consistent_read(consistent);
         let answer = request.key(KEY, AttributeValue::S(id.to_string())).send().await;

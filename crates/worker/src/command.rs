@@ -54,7 +54,7 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 const REAPED: Duration = Duration::from_millis(500);
 
 /// How often to check whether any process of a stopped job is still running.
-const LOOK: Duration = Duration::from_millis(50);
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long the pipes may be silent after the command's end. Everything that the command itself printed is in them by then, and the
 /// worker waits for it as long as the log is slow. Otherwise, only a grandchild that holds the pipes open makes this wait long.
@@ -199,7 +199,7 @@ impl Group {
             if test_kill_process_group(self.leader).is_err() {
                 return;
             }
-            sleep(LOOK).await;
+            sleep(INTERVAL).await;
         }
     }
 
@@ -351,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_goes_into_the_environment_while_linux_takes_it() {
+    fn an_input_is_in_the_environment_if_it_fits_the_limit_of_linux() {
         let input = |bytes: usize| Json::parse(&format!("\"{}\"", "x".repeat(bytes - 2))).unwrap();
         let most = ENVIRONMENT_STRING_BYTES - "EXECUTION_INPUT=\0".len();
         assert!(fits_environment(&input(most)));

@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_needed_by_hand() {
+    fn an_empty_environment_is_valid() {
         let config = read(&[]).unwrap();
         assert_eq!((config.input, config.record, config.attempt), (Source::Stdin, None, Attempt::FIRST));
     }
 
     #[test]
-    fn the_input_in_the_environment_comes_first() {
+    fn the_input_in_the_environment_takes_precedence() {
         let item = Item { table: "t".into(), id: "e1".parse().unwrap() };
         let mut vars = vec![("EXECUTION_ID", "e1"), ("INPUT_TABLE", "t"), ("EXECUTIONS_TABLE", "t")];
         let config = read(&vars).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_everything_that_is_wrong_at_once() {
+    fn all_configuration_errors_are_reported_at_once() {
         let complaint = read(&[("EXECUTIONS_TABLE", "t"), ("EXECUTION_ATTEMPT", "0"), ("EXECUTION_DEADLINE", "soon")]);
         let complaint = complaint.unwrap_err();
         for name in ["EXECUTION_ID", "EXECUTION_ATTEMPT", "EXECUTION_DEADLINE"] {

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_may_be_left_out() {
+    fn every_field_of_the_demo_input_is_optional() {
         for text in ["null", "{}", r#"{"message": "", "processingTime": 0, "more": 1}"#] {
             let (input, time) = read(text).unwrap();
             assert_eq!((&*input.message, input.processing_time, time), ("", zero(), Duration::ZERO), "{text}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_demo_input_is_refused() {
         for text in ["", "1", r#"{"message": 1}"#, r#"{"processingTime": -1}"#, r#"{"processingTime": 1e9}"#] {
             assert!(read(text).is_err(), "{text}");
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use domain::{
-    Report, Told, Verdict,
+    OutcomeKind, Report, Told,
     output::{Exit, Output, ResultSource, judge},
 };
 use jiff::Timestamp;
@@ -49,12 +49,12 @@ impl Finished {
     /// The report of it. A signal means that the task was stopped, but not why: only the execution's state says whether it was
     /// cancelled.
     pub(crate) fn report(&self) -> Report {
-        let ending = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
+        let outcome = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
         let told = self.stop.map(|stop| match stop {
             Stop::Deadline => Told::ByDeadline,
             Stop::Signal(_) => Told::BySignal,
         });
-        Report::new(ending, told)
+        Report::new(outcome, told)
     }
 
     /// Prints the result as the last line of stdout. If it is not recorded, it is read from the log.
@@ -72,9 +72,9 @@ impl Finished {
             Output::TooLarge(_) | Output::TooDeep(_) | Output::BadFile(_)
                 if self.source == ResultSource::File && self.exit.code() == Some(0) =>
             {
-                match self.report().ending.verdict {
-                    Verdict::Failed(error) => Err(io::Error::other(error.message)),
-                    Verdict::Completed | Verdict::TimedOut(_) | Verdict::Cancelled(_) => Ok(()),
+                match self.report().outcome.kind {
+                    OutcomeKind::Failed(error) => Err(io::Error::other(error.message)),
+                    OutcomeKind::Completed | OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => Ok(()),
                 }
             }
             Output::TooLarge(_)
@@ -115,25 +115,25 @@ mod tests {
     }
 
     #[test]
-    fn the_state_tells_a_cancelled_job_from_a_stopped_one() {
+    fn the_execution_s_state_distinguishes_a_cancel_from_another_stop() {
         let stopped = finished(Exit::Signal(15), Some(Stop::Signal(Signal::TERM)));
-        let Verdict::Cancelled(error) = stopped.report().ending(true, Duration::ZERO).verdict else {
+        let OutcomeKind::Cancelled(error) = stopped.report().outcome(true, Duration::ZERO).kind else {
             panic!("{stopped:?}")
         };
         assert_eq!(error.kind, ErrorKind::Cancelled);
-        let Verdict::Failed(error) = stopped.report().ending(false, Duration::ZERO).verdict else {
+        let OutcomeKind::Failed(error) = stopped.report().outcome(false, Duration::ZERO).kind else {
             panic!("{stopped:?}")
         };
         assert_eq!(error.kind, ErrorKind::Stopped);
     }
 
     #[test]
-    fn nobody_s_stop_leaves_the_verdict_alone() {
-        assert_eq!(finished(Exit::Code(0), None).report().ending(true, Duration::ZERO).verdict, Verdict::Completed);
+    fn without_a_stop_the_outcome_is_that_of_the_job() {
+        assert_eq!(finished(Exit::Code(0), None).report().outcome(true, Duration::ZERO).kind, OutcomeKind::Completed);
     }
 
     #[test]
-    fn the_exit_code_is_the_job_s_unless_that_would_hide_a_stop() {
+    fn the_exit_code_is_that_of_the_job_unless_it_would_hide_a_stop() {
         let term = Some(Stop::Signal(Signal::TERM));
         for (exit, stop, unknown, known) in [
             (Exit::Code(3), None, 3, 3),

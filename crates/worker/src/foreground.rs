@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_hides_no_field() {
+    fn a_process_name_with_parentheses_is_parsed() {
         let stat = "4711 (a) (b c) S 1 4700 4700 0 -1 4194304 85 0 0 0 0 0 0 0 20 0 1 0 987654 8192 200";
         let process = process(4711, stat).unwrap();
         assert_eq!((process.parent, process.group, process.started), (1, 4700, (987_654, 4711)));

@@ -96,7 +96,7 @@ fn panic_message(error: JoinError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{ErrorKind, Verdict};
+    use domain::{ErrorKind, OutcomeKind};
     use jiff::Timestamp;
     use serde_json::{Value, json};
 
@@ -110,15 +110,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_job_returns_is_its_result() {
+    async fn the_value_that_a_job_returns_is_its_result() {
         let done = outcome("20", None, |n| async move { Ok(json!({"twice": 2 * n})) }).await;
-        let ending = done.report().ending(false, Duration::from_secs(1));
-        assert_eq!((done.exit_code(false), ending.verdict), (0, Verdict::Completed));
-        assert_eq!(ending.result.unwrap().text(), r#"{"twice":40}"#);
+        let outcome = done.report().outcome(false, Duration::from_secs(1));
+        assert_eq!((done.exit_code(false), outcome.kind), (0, OutcomeKind::Completed));
+        assert_eq!(outcome.result.unwrap().text(), r#"{"twice":40}"#);
     }
 
     #[tokio::test]
-    async fn errors_panics_and_bad_inputs_fail_like_a_program_s() {
+    async fn errors_panics_and_invalid_inputs_fail_the_job() {
         let error = outcome("1", None, |_| async { Err("no luck".to_owned()) }).await;
         let panic =
             outcome("1", None, |n| async move { if n == 1 { panic!("at {n}") } else { Ok(Value::Null) } }).await;
@@ -128,7 +128,7 @@ mod tests {
             (panic, 101, "the job panicked: at 1"),
             (input, 2, "cannot read the input: invalid type"),
         ] {
-            let Verdict::Failed(error) = finished.report().ending(false, Duration::from_secs(1)).verdict else {
+            let OutcomeKind::Failed(error) = finished.report().outcome(false, Duration::from_secs(1)).kind else {
                 panic!("{finished:?}")
             };
             assert_eq!((finished.exit_code(false), error.kind.clone()), (code, ErrorKind::ExitCode));
@@ -140,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn the_deadline_cancels_a_job() {
         let late = outcome("1", Some(Timestamp::UNIX_EPOCH), |_| std::future::pending()).await;
-        let Verdict::TimedOut(error) = late.report().ending(false, Duration::from_secs(1)).verdict else {
+        let OutcomeKind::TimedOut(error) = late.report().outcome(false, Duration::from_secs(1)).kind else {
             panic!("{late:?}")
         };
         assert_eq!((late.exit_code(false), error.kind), (143, ErrorKind::TimedOut));

@@ -59,14 +59,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_agent_knows_the_task() {
+    async fn the_task_arn_comes_from_the_ecs_agent() {
         let endpoint =
             agent("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"Cluster\": \"c\", \"TaskARN\": \"arn:t\"}").await;
         assert_eq!(ask(&endpoint).await.unwrap(), "arn:t");
     }
 
     #[tokio::test]
-    async fn no_agent_is_an_error() {
+    async fn a_missing_ecs_agent_is_an_error() {
         let endpoint = agent("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
         assert!(ask(&endpoint).await.unwrap_err().to_string().contains("404"));
         assert!(ask("http://127.0.0.1:1").await.is_err());
@@ -74,8 +74,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agent_that_says_nothing_is_not_waited_for() {
-        // It accepts the connection, but nobody reads from it.
+    async fn a_silent_ecs_agent_times_out() {
+        // It accepts the connection but never reads from it.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let error = task_arn(&format!("http://{}", silent.local_addr().unwrap())).await.unwrap_err();
         assert!(error.is::<tokio::time::error::Elapsed>(), "{error}");

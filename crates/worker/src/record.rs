@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws::{Cause, Connection, Phase};
-use domain::{Attempt, Event, Execution, ExecutionId, Next, Status, Verdict};
+use domain::{Attempt, Event, Execution, ExecutionId, Next, OutcomeKind, Status};
 use jiff::Timestamp;
 use runtime::clock;
 use store::{AdvanceError, Executions};
@@ -145,22 +145,22 @@ impl Record {
             Some(Stop::Signal(_)) => now.status() == Status::Cancelling,
             Some(Stop::Deadline) | None => false,
         };
-        let ending = finished.report().ending(cancelling, now.request.timeout);
-        match ending.verdict {
+        let outcome = finished.report().outcome(cancelling, now.request.timeout);
+        match outcome.kind {
             // CANCELLED is recorded once ECS says that the task has stopped. The reconciler gets that event.
-            Verdict::Cancelled(_) => return Ok(Ended::Left),
+            OutcomeKind::Cancelled(_) => return Ok(Ended::Left),
             // Only ECS knows why it was stopped: by an operator, or because the platform failed, so that another attempt follows. The
             // reconciler gets that event.
-            Verdict::Failed(_) if matches!(finished.stop, Some(Stop::Signal(_))) => return Ok(Ended::Left),
+            OutcomeKind::Failed(_) if matches!(finished.stop, Some(Stop::Signal(_))) => return Ok(Ended::Left),
             // The reconciler sees how the task ended, and starts the next attempt.
-            Verdict::Failed(_) if now.next(self.attempt, &ending, clock::now()) != Next::End => {
+            OutcomeKind::Failed(_) if now.next(self.attempt, &outcome, clock::now()) != Next::End => {
                 tracing::warn!("the attempt failed; another one follows, or a cancel is under way");
                 return Ok(Ended::Left);
             }
-            Verdict::Completed | Verdict::Failed(_) | Verdict::TimedOut(_) => {}
+            OutcomeKind::Completed | OutcomeKind::Failed(_) | OutcomeKind::TimedOut(_) => {}
         }
-        let ended = self.executions.advance(&self.id, &Event::Ended(ending.clone()), clock::now()).await?;
-        if ended.state.ending() != Some(&ending) {
+        let ended = self.executions.advance(&self.id, &Event::Ended(outcome.clone()), clock::now()).await?;
+        if ended.state.outcome() != Some(&outcome) {
             tracing::warn!(status = %ended.status(), "another outcome is already recorded; it is kept");
         }
         Ok(Ended::Recorded)

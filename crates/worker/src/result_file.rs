@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_job_wrote_is_its_result() {
+    fn the_content_of_the_result_file_is_the_result() {
         let file = ResultFile::prepare().unwrap();
         assert_eq!(file.read(), None);
         fs::write(file.path(), " 42\n").unwrap();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_regular_file_is_not_waited_for() {
+    fn a_result_file_that_is_not_a_regular_file_is_not_read() {
         let file = ResultFile::prepare().unwrap();
         fs::create_dir(file.path()).unwrap();
         assert!(matches!(file.read(), Some(Output::BadFile(_))));

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_half_a_minute() {
+    fn the_backoff_grows_to_half_a_minute() {
         let mut backoff = Backoff::default();
         let waits: Vec<_> = (0..7).map(|_| backoff.next().as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);

@@ -10,7 +10,7 @@ const TAIL_BYTES: usize = domain::limits::LOG_TAIL_BYTES;
 pub(crate) struct Tail(Vec<u8>);
 
 impl Tail {
-    /// Looks at the next bytes.
+    /// Scans the next bytes.
     pub(crate) fn see(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
         // Cutting at twice the size moves each byte once on average, not at every call.
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_is_the_end_and_begins_with_a_character() {
+    fn the_tail_is_the_end_of_the_output_in_whole_characters() {
         let mut tail = Tail::default();
         for _ in 0..TAIL_BYTES {
             tail.see("äöü".as_bytes());

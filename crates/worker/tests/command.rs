@@ -1,4 +1,4 @@
-//! The real binary around real commands: what goes in, what comes out, and how it ends.
+//! The real binary with real commands: input, output and exit code.
 
 #![expect(clippy::unwrap_used, reason = "also the helpers of tests may stop at the first thing that is wrong")]
 
@@ -13,10 +13,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Far more than anything here takes, even on a busy machine; far less than a hang.
+/// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What a task is given here to end once it is stopped.
+/// The stop timeout of the tasks here.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The worker as a workflow starts it, with an input.
@@ -102,7 +102,7 @@ fn output_passes_through_unchanged() {
     let done = end(shell(r#"printf 'plain\r\n\377\n{"n": 1}\nno line end'; printf 'oops' >&2"#));
     assert_eq!(done.status.code(), Some(0));
     assert_eq!(done.stdout, b"plain\r\n\xff\n{\"n\": 1}\nno line end");
-    assert_eq!(done.stderr, b"oops", "a worker with nothing to say is silent");
+    assert_eq!(done.stderr, b"oops", "the worker itself logs nothing");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn the_input_is_on_stdin_and_in_the_environment() {
 }
 
 #[test]
-fn where_the_worker_reads_is_not_the_command_s_business() {
+fn the_worker_s_configuration_is_not_passed_to_the_command() {
     let mut worker = shell("env");
     worker.env("INPUT_TABLE", "t").env("AWS_REGION", "eu-north-1");
     let done = end(worker);
@@ -122,7 +122,7 @@ fn where_the_worker_reads_is_not_the_command_s_business() {
 }
 
 #[test]
-fn a_large_input_comes_on_stdin_alone() {
+fn a_large_input_is_on_stdin_only() {
     let input = format!("\"{}\"", "x".repeat(150 * 1024));
     let mut worker = worker("", &["--", "sh", "-c", r#"wc -c; echo "${EXECUTION_INPUT-unset}""#]);
     worker.env_remove("EXECUTION_INPUT").stdin(Stdio::piped());
@@ -141,7 +141,7 @@ fn a_command_need_not_read_its_input() {
 }
 
 #[test]
-fn by_hand_the_input_comes_from_stdin_or_is_null() {
+fn without_an_execution_the_input_is_stdin_or_null() {
     for (typed, input, code) in [("", "null", 0), (" [1]\n", "[1]", 0), ("nonsense", "", 125)] {
         let mut worker = worker("", &["--", "cat"]);
         worker.env_clear().env("PATH", env!("PATH")).stdin(Stdio::piped());
@@ -153,7 +153,7 @@ fn by_hand_the_input_comes_from_stdin_or_is_null() {
 }
 
 #[test]
-fn an_incomplete_environment_runs_nothing() {
+fn an_incomplete_environment_is_refused() {
     let mut worker = shell("echo ran");
     worker.env("EXECUTIONS_TABLE", "t").env("EXECUTION_ID", "").env("EXECUTION_DEADLINE", "soon");
     let done = end(worker);
@@ -163,7 +163,7 @@ fn an_incomplete_environment_runs_nothing() {
 }
 
 #[test]
-fn what_the_worker_says_is_no_result() {
+fn the_worker_s_own_log_is_not_a_result() {
     let done = end(worker("null", &["--", "/no/such/command"]));
     assert!(!done.stderr.is_empty());
     let json =
@@ -183,20 +183,20 @@ fn the_exit_code_is_that_of_the_command() {
 }
 
 #[test]
-fn much_output_is_no_trouble() {
+fn a_lot_of_output_is_passed_through() {
     let line = end(shell("head -c 5000000 /dev/zero | tr '\\0' x; echo; echo 1"));
     assert_eq!(line.stdout.len(), 5_000_003);
     let lines = end(shell("yes '{\"n\": 1}' | head -c 5000000"));
     assert_eq!(lines.stdout.len(), 5_000_000);
 }
 
-/// A log that takes nothing for a while is waited for: the result is what comes last.
+/// The worker waits for a log that accepts nothing for a while, since the result comes last.
 #[test]
-fn a_slow_log_costs_no_output() {
+fn a_slow_log_loses_no_output() {
     let directory = tempfile::tempdir().unwrap();
     let mark = directory.path().join("mark");
-    // What both pipes hold, of 64 KB each, and a little more, which the worker has in its hands: the command ends. At most
-    // 64 KB are in its hands, so there is something left to be read.
+    // The command can end once its output is in the two pipes, of 64 KB each, and in the worker's buffer, which has at most 64 KB.
+    // So some output is left to be read.
     let script = format!("head -c 132500 /dev/zero | tr '\\0' x; echo; echo '{{\"n\": 1}}'; touch {}", mark.display());
     let mut child = shell(&script).spawn().unwrap();
     let started = Instant::now();
@@ -204,7 +204,7 @@ fn a_slow_log_costs_no_output() {
         assert!(started.elapsed() < PATIENCE, "the command does not end");
         std::thread::sleep(Duration::from_millis(20));
     }
-    // Longer than a silent pipe is waited for.
+    // Longer than the worker waits for a silent pipe.
     std::thread::sleep(Duration::from_secs(4));
     assert!(child.try_wait().unwrap().is_none());
     let done = finish(child);
@@ -212,7 +212,7 @@ fn a_slow_log_costs_no_output() {
 }
 
 #[test]
-fn an_environment_need_not_be_unicode() {
+fn an_environment_that_is_not_unicode_is_passed_on() {
     let mut worker = shell("printf %s \"$ODD\" | od -An -tx1");
     worker.env("ODD", OsStr::from_bytes(b"\xff"));
     assert_eq!(text(&end(worker).stdout).trim(), "ff");
@@ -231,7 +231,7 @@ fn sigterm_and_sigint_are_forwarded() {
 }
 
 #[test]
-fn a_command_that_does_nothing_about_sigterm_dies_of_it() {
+fn a_command_without_a_handler_is_killed_by_sigterm() {
     let mut child = shell("echo up; exec sleep 60").spawn().unwrap();
     assert_eq!(first_line(&mut child), "up");
     signal(&child, Signal::TERM);
@@ -239,7 +239,7 @@ fn a_command_that_does_nothing_about_sigterm_dies_of_it() {
 }
 
 #[test]
-fn the_deadline_is_a_sigterm() {
+fn the_deadline_sends_sigterm() {
     let (code, said) = at_its_deadline("trap 'echo late; exit 0' TERM; echo up; while :; do sleep 0.05; done");
     assert_eq!((code, &*said), (Some(124), "late\n"), "0 would look like success");
 }
@@ -247,7 +247,7 @@ fn the_deadline_is_a_sigterm() {
 /// SIGKILL would replace the exit code, and after the deadline a job that completed in time counts as timed out.
 #[test]
 fn a_report_that_cannot_be_stored_is_abandoned_in_time() {
-    // It accepts connections and never answers.
+    // This endpoint accepts connections and never answers.
     let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let reporting = |script: &str| {
@@ -271,7 +271,7 @@ fn a_report_that_cannot_be_stored_is_abandoned_in_time() {
 }
 
 #[test]
-fn past_the_stop_timeout_the_deadline_is_a_sigkill() {
+fn after_the_stop_timeout_the_deadline_sends_sigkill() {
     let started = Instant::now();
     let (code, _) = at_its_deadline("trap '' TERM; echo up; while :; do sleep 0.05; done");
     assert_eq!(code, Some(137));
@@ -285,9 +285,9 @@ const GENTLE: &str = "import signal, sys, time\n\
     def stop(*_):\n    time.sleep(2.5); say('stopped'); sys.exit(0)\n\
     signal.signal(signal.SIGTERM, stop)\nsay('up ')\nwhile True: time.sleep(0.05)";
 
-/// Commands as people write them: a shell is between the worker and the program, and none of them says `exec`.
+/// Common commands in which a shell without `exec` is between the worker and the program.
 #[test]
-fn a_program_behind_a_shell_is_told_to_stop_and_has_the_time_to() {
+fn a_program_behind_a_shell_gets_sigterm_and_the_stop_timeout() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("gentle.py");
     std::fs::write(&program, GENTLE).unwrap();
@@ -315,12 +315,12 @@ fn a_program_behind_a_shell_is_told_to_stop_and_has_the_time_to() {
     }
 }
 
-/// The shell dies of the SIGTERM that its program handles.
+/// SIGTERM kills the shell, and its program handles it.
 #[test]
 fn the_exit_code_of_a_stopped_job_is_that_of_the_program_behind_its_shells() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("exits.py");
-    // It takes a moment, so that its shells are gone before: one that is not could still reap it.
+    // It ends a moment later than its shells, so that none of them can reap it.
     let script = "import signal, sys, time\ndef stop(*_):\n    time.sleep(0.3); sys.exit(5)\nsignal.signal(signal.SIGTERM, stop)\n\
                   print('up', flush=True)\nwhile True: time.sleep(0.05)";
     std::fs::write(&program, script).unwrap();
@@ -332,7 +332,7 @@ fn the_exit_code_of_a_stopped_job_is_that_of_the_program_behind_its_shells() {
         ("sleep 100 & PROGRAM", 5),
         ("trap 'exit 9' TERM; PROGRAM; true", 9),
         ("echo up; sleep 100; true", 143),
-        // Not a shell: what its child does about the signal is none of its own.
+        // Not a shell, so the exit code of its child does not count.
         ("exec python3 -c 'import subprocess, sys; sys.exit(subprocess.call([\"sh\", \"-c\", \"PROGRAM\"]))'", 143),
     ] {
         let mut job = shell(&command.replace("PROGRAM", &program)).spawn().unwrap();
@@ -344,7 +344,7 @@ fn the_exit_code_of_a_stopped_job_is_that_of_the_program_behind_its_shells() {
 
 /// At the deadline, ECS sends a SIGTERM too, while the program is still handling the worker's.
 #[test]
-fn a_program_is_told_once_to_stop_at_its_deadline() {
+fn a_program_gets_one_sigterm_at_its_deadline() {
     let mut worker = shell(
         "trap 'echo got TERM; n=$((n + 1))' TERM; echo up; until [ \"$n\" ]; do sleep 0.05; done; sleep 1; exit 3",
     );
@@ -357,9 +357,9 @@ fn a_program_is_told_once_to_stop_at_its_deadline() {
     assert_eq!((done.status.code(), text(&done.stdout)), (Some(3), ""));
 }
 
-/// Whatever of a stopped job does not end is killed in time for the worker to record its end.
+/// Processes of a stopped job that do not end are killed in time for the worker to record the outcome.
 #[test]
-fn what_ignores_its_stop_is_killed_within_the_stop_timeout() {
+fn a_program_that_ignores_sigterm_is_killed_within_the_stop_timeout() {
     let started = Instant::now();
     let mut child = shell("(trap '' TERM; echo up; while :; do sleep 0.05; done) & wait").spawn().unwrap();
     assert_eq!(first_line(&mut child), "up");
@@ -402,7 +402,7 @@ fn a_job_that_handles_a_signal_completes() {
     assert_eq!(finish(child).status.code(), Some(0));
 }
 
-/// The first process of a container is the parent of every orphan.
+/// The first process of a container inherits all orphaned processes.
 #[test]
 fn orphans_are_reaped() {
     let script = "import os, time\n\
@@ -427,11 +427,11 @@ fn orphans_are_reaped() {
 }
 
 #[test]
-fn the_result_file_has_a_place_and_is_printed_where_nobody_records_it() {
+fn the_result_file_is_printed_if_the_outcome_is_not_recorded() {
     let done = end(shell(r#"echo '{"old": 1}'; printf '{\n"n": 1}' > "$EXECUTION_RESULT_FILE"; printf 'no line end'"#));
     assert_eq!(text(&done.stdout), "{\"old\": 1}\nno line end\n{ \"n\": 1}\n");
     let done = end(shell(r#"echo '{"old": 1}'; echo '{' > "$EXECUTION_RESULT_FILE""#));
-    assert_eq!(done.status.code(), Some(125), "the old document would pass for the result");
+    assert_eq!(done.status.code(), Some(125), "otherwise the earlier document would be the result");
     assert!(text(&done.stderr).contains("the result file is not one valid JSON value"), "{}", text(&done.stderr));
     let done = end(shell(r#"echo '{' > "$EXECUTION_RESULT_FILE"; exit 3"#));
     assert_eq!(done.status.code(), Some(3));
@@ -449,7 +449,7 @@ fn after_the_deadline_no_command_is_started() {
 }
 
 #[test]
-fn a_grandchild_that_goes_on_printing_is_not_waited_for() {
+fn the_worker_does_not_wait_for_a_grandchild_that_keeps_printing() {
     let done = end(shell("yes & echo 1"));
     assert_eq!(done.status.code(), Some(0));
     assert!(text(&done.stdout).lines().any(|line| line == "1"));
@@ -462,7 +462,7 @@ fn lives(pid: Pid) -> bool {
 }
 
 #[test]
-fn a_grandchild_that_holds_the_output_open_is_not_waited_for() {
+fn the_worker_does_not_wait_for_a_grandchild_that_holds_the_output_open() {
     let mut child = shell("sleep 600 & echo $!; echo 1").spawn().unwrap();
     let grandchild = first_line(&mut child).parse().ok().and_then(Pid::from_raw).unwrap();
     let started = Instant::now();
@@ -473,9 +473,9 @@ fn a_grandchild_that_holds_the_output_open_is_not_waited_for() {
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    // The worker has killed it: it would live on where the worker is not a container's first process.
+    // The worker has killed it. Otherwise it would keep running where the worker is not a container's first process.
     while lives(grandchild) {
-        assert!(started.elapsed() < PATIENCE, "the grandchild lives");
+        assert!(started.elapsed() < PATIENCE, "the grandchild is still running");
         std::thread::sleep(Duration::from_millis(20));
     }
     let mut rest = String::new();
@@ -484,7 +484,7 @@ fn a_grandchild_that_holds_the_output_open_is_not_waited_for() {
 }
 
 #[test]
-fn without_a_command_the_demonstration_runs() {
+fn without_a_command_the_demo_runs() {
     let done = end(worker(r#"{"message": "hello", "processingTime": 0.2}"#, &[]));
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     let last = text(&done.stdout).lines().last().unwrap();
@@ -494,7 +494,7 @@ fn without_a_command_the_demonstration_runs() {
 }
 
 #[test]
-fn the_demonstration_refuses_nonsense_and_can_be_stopped() {
+fn the_demo_refuses_invalid_input_and_can_be_stopped() {
     let refused = end(worker("[1]", &[]));
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).starts_with("the input must be like"), "{}", text(&refused.stderr));

@@ -34,7 +34,7 @@ async fn started(stack: &Stack, pattern: &str, body: Value) -> String {
 
 /// Has the reconciler look at the execution. It must have failed because of its workflow, and no task may be left running.
 async fn assert_failed_with_its_workflow(stack: &Stack, id: &str) -> Value {
-    stack.reconcile(json!({ "attend": id })).await;
+    stack.reconcile(json!({ "visit": id })).await;
     let done = stack.execution(id).await;
     assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
     stack.wait_for_tasks_to_stop(id).await;
@@ -50,7 +50,7 @@ async fn a_workflow_that_died_before_it_recorded_anything_fails_its_execution() 
     let stack = Stack::start(&functions).await;
     for pattern in PATTERNS {
         let id = started(&stack, pattern, json!({ "input": null })).await;
-        stack.reconcile(json!({ "attend": id })).await;
+        stack.reconcile(json!({ "visit": id })).await;
         assert_eq!(stack.execution(&id).await["status"], "PENDING", "its workflow may still start");
         stop_workflow(&stack, &workflow(&stack, pattern, &id).await).await;
         assert_failed_with_its_workflow(&stack, &id).await;

@@ -32,7 +32,7 @@ async fn an_execution_whose_workflow_cannot_start_is_accepted_and_times_out() {
         let id = started(&stack, pattern, body).await;
         let execution = eventually("the execution to time out", async || {
             // The invocation fails as long as the workflow could still be started, so that it is retried.
-            stack.reconcile(json!({ "attend": id })).await;
+            stack.reconcile(json!({ "visit": id })).await;
             let execution = stack.execution(&id).await;
             (execution["status"] != "PENDING").then_some(execution)
         })
@@ -88,7 +88,7 @@ async fn a_task_that_its_workflow_could_not_stop_is_stopped_by_the_reconciler() 
     assert_eq!(execution["error"]["type"], "workflow-failed", "{execution:#}");
     assert!(execution["error"]["message"].as_str().unwrap().contains("ClientException"), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await[0]["desiredStatus"], "RUNNING", "the workflow could not stop it");
-    stack.reconcile(json!({ "attend": id })).await;
+    stack.reconcile(json!({ "visit": id })).await;
     stack.wait_for_tasks_to_stop(&id).await;
     assert_eq!(stack.execution(&id).await["error"], execution["error"], "a final state never changes");
 }
@@ -136,7 +136,7 @@ async fn reconcile_while_the_workflow_ends(stack: &Stack, id: &str, workflow: &s
         .await;
         stack.disarm(asked).await;
     };
-    tokio::join!(stack.reconcile(json!({ "attend": id })), ends);
+    tokio::join!(stack.reconcile(json!({ "visit": id })), ends);
 }
 
 /// The reconciler has read PENDING. While it calls Lambda about the workflow, the workflow starts its task and succeeds, as that of a

@@ -114,7 +114,7 @@ async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
     let refused =
         json!({ "on": "dynamodb:GetItem", "by": "longhaul-reconciler", "does": refuse, "skip": 1, "times": "all" });
     let refused = stack.arm(&refused).await;
-    stack.reconcile(json!({ "attend": id })).await;
+    stack.reconcile(json!({ "visit": id })).await;
     assert_eq!(stack.fault(refused).await["hit"], 1);
     let done = stack.execution(&id).await;
     assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("signal")), "{done:#}");

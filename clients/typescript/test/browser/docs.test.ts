@@ -1,4 +1,4 @@
-/** The documentation page as a person uses it, in Chromium: at the root, and under an API Gateway's stage. */
+/** The documentation page in Chromium, at the root and under an API Gateway's stage. */
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -14,10 +14,10 @@ import { elsewhere, type Site, underStage } from "./stage.js";
 
 const SCREENSHOTS = fileURLToPath(new URL("../../../../target/screenshots", import.meta.url));
 const root = fileURLToPath(new URL("../..", import.meta.url));
-/** What keeps Chromium from looking for hosts of its own. */
+/** Options that keep Chromium from contacting its own servers. */
 const QUIET = ["gpu", "quic", "background-networking", "component-update", "sync"].map((what) => `--disable-${what}`);
 
-/** For what may take long: a page of a busy machine does. */
+/** The timeout of page operations, which take long on a busy machine. */
 const patience = 240_000;
 const timeout = 600_000;
 
@@ -44,18 +44,18 @@ after(async () => {
   await stack.stop();
 });
 
-/** Opens the page of an installation. Nothing on it may fail to load, complain, or come from anywhere else. */
+/** Opens the page of an installation. No resource may fail to load, cause an error, or come from another server. */
 async function onDocs(base: string, use: (page: Page) => Promise<void>): Promise<void> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 1700 } });
   page.setDefaultTimeout(patience);
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("console", (said) => {
-    if (/Content.Security.Policy/i.test(said.text())) complaints.push(said.text());
+  page.on("console", (message) => {
+    if (/Content.Security.Policy/i.test(message.text())) complaints.push(message.text());
   });
   page.on("request", (request) => {
     const url = request.url();
-    if (!url.startsWith(`${base}/`) && !url.startsWith("data:")) complaints.push(`asks for ${url}`);
+    if (!url.startsWith(`${base}/`) && !url.startsWith("data:")) complaints.push(`requests ${url}`);
   });
   page.on("response", (response) => {
     const isPage = !response.url().includes("/executions");
@@ -68,7 +68,7 @@ async function onDocs(base: string, use: (page: Page) => Promise<void>): Promise
   assert.deepEqual(complaints, []);
 }
 
-/** An operation's block, opened for trying it out. */
+/** Opens an operation's block and presses "Try it out". */
 async function open(page: Page, operationId: string): Promise<Locator> {
   const block = page.locator(`#operations-executions-${operationId}`);
   await block.locator(".opblock-summary-control").click();
@@ -76,10 +76,10 @@ async function open(page: Page, operationId: string): Promise<Locator> {
   return block;
 }
 
-/** Where an operation's parameter is typed. */
+/** The input of an operation's parameter. */
 const input = (block: Locator, name: string) => block.locator(`tr[data-param-name="${name}"] input`);
 
-/** Presses "Execute" and takes the answer, once it can be seen. */
+/** Presses "Execute", and returns the response once it is shown. */
 async function execute(page: Page, block: Locator): Promise<Response> {
   const answer = page.waitForResponse((response) => response.url().includes("/executions"));
   await block.getByRole("button", { name: "Execute" }).click();
@@ -88,7 +88,7 @@ async function execute(page: Page, block: Locator): Promise<Response> {
   return response;
 }
 
-test("operations are short when they are open, and no example is filled in", { timeout }, () =>
+test("an open operation fits on the screen, and examples are only placeholders", { timeout }, () =>
   onDocs(stack.api, async (page) => {
     let placeholders = 0;
     for (const block of await page.locator(".opblock").all()) {
@@ -123,14 +123,14 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     await shot(page.locator("body"), "docs");
   });
 
-  onPage("the page has our title and icon", async (page) => {
+  onPage("the page has its title and icon", async (page) => {
     assert.equal(await page.title(), "Longhaul API");
     const icon = await page.locator("link[rel=icon]").evaluate((link: HTMLLinkElement) => link.href);
     assert.equal(icon, `${base()}/docs/icon.svg`);
     assert.equal((await fetch(icon)).headers.get("content-type"), "image/svg+xml");
   });
 
-  onPage("an error is one row until its example is asked for", async (page) => {
+  onPage("an error is one row until its example is opened", async (page) => {
     const block = page.locator("#operations-executions-startSyncExecution");
     await block.locator(".opblock-summary-control").click();
     const error = block.locator('tr[data-code="422"]');
@@ -141,7 +141,7 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     await error.locator(".example", { hasText: '"code": "idempotency-key-reused"' }).waitFor();
   });
 
-  onPage("a link of an answer leads to an operation that has the id", async (page) => {
+  onPage("a link of a response opens an operation with the id filled in", async (page) => {
     const start = await open(page, "startSyncExecution");
     const { executionId } = (await (await execute(page, start)).json()) as Execution;
     for (const [link, operationId] of [["execution", "getExecution"], ["cancel", "cancelExecution"]] as const) {
@@ -153,7 +153,7 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
   });
 
   for (const operationId of ["startSyncExecution", "startCallbackExecution"]) {
-    onPage(`${operationId} takes its examples as they stand, and can be followed`, async (page) => {
+    onPage(`${operationId} accepts its examples unchanged, and the execution can be polled`, async (page) => {
       const start = await open(page, operationId);
       const select = start.locator(".opblock-section-request-body .examples-select select");
       const examples = await select.locator("option").allInnerTexts();
@@ -168,7 +168,7 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
       }
 
       const follow = await open(page, "getExecution");
-      assert.equal(await input(follow, "executionId").inputValue(), executionId, "nobody has to copy it");
+      assert.equal(await input(follow, "executionId").inputValue(), executionId, "the id is filled in");
       let execution: Execution;
       do {
         const answer = await execute(page, follow);
@@ -180,7 +180,7 @@ for (const [name, base] of [["root", () => stack.api], ["stage", () => stage.url
     });
   }
 
-  onPage("what is not there is shown as a problem", async (page) => {
+  onPage("an unknown execution is shown as a problem", async (page) => {
     const block = await open(page, "getExecution");
     await input(block, "executionId").fill("nothing");
     const answer = await execute(page, block);

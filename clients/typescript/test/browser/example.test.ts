@@ -39,7 +39,7 @@ test("the page runs a job, and shows why a request is refused", { timeout: 600_0
   const { message } = JSON.parse((await page.locator("#result").textContent()) ?? "") as { message: string };
   assert.equal(message, "Hello, page");
 
-  // An installation that does not name the page's origin.
+  // An installation that does not allow the page's origin.
   await page.goto(`${site.url}/?api=${strict.api}`);
   await page.getByRole("button").click();
   await page.locator("#status", { hasText: /^error: / }).waitFor();

@@ -1,4 +1,4 @@
-/** What a page that a developer happens to visit can do to the local stack: nothing. In Chromium, with the real stack behind. */
+/** Web pages that a developer visits cannot use the local stack. Tested in Chromium with the real stack. */
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -12,7 +12,7 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { Stack } from "../stack.js";
 import { elsewhere, type Site } from "./stage.js";
 
-/** The names of attackers, all of which lead to this machine. */
+/** The attackers' host names, all of which resolve to this machine. */
 const MAPPED = "MAP *.evil.example 127.0.0.1";
 const EVIL = "page.evil.example";
 const REBOUND = "rebind.evil.example";
@@ -64,7 +64,7 @@ async function eventually<T>(what: string, look: () => Promise<T | undefined>): 
   throw new Error(`timed out waiting for ${what}`);
 }
 
-/** Where the stack and its processes listen, as /proc has it. */
+/** The addresses on which the stack's process listens, from /proc. */
 async function listeners(pid: number): Promise<string[]> {
   const sockets = new Set<string>();
   for (const fd of await readdir(`/proc/${pid}/fd`)) {
@@ -88,8 +88,8 @@ before(async () => {
   stack = await Stack.start("--job", "long=sleep 600");
   running = await start("long");
   finished = await start("echo");
-  await eventually("the job runs", async () => ((await execution(running)).status === "RUNNING" ? true : undefined));
-  await eventually("the other is over", async () => ((await execution(finished)).done ? true : undefined));
+  await eventually("the job to run", async () => ((await execution(running)).status === "RUNNING" ? true : undefined));
+  await eventually("the other job to end", async () => ((await execution(finished)).done ? true : undefined));
   browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
     timeout: patience,
@@ -103,8 +103,8 @@ after(async () => {
   await rm(scratch, { recursive: true });
 });
 
-/** What a page would like to send to the AWS endpoints: each way to run a command, to break or read something. */
-function wishes(base: string, name: string): Attempt[] {
+/** Harmful requests to the AWS endpoints: they run a command, break something, or read data. */
+function attacks(base: string, name: string): Attempt[] {
   const created = {
     FunctionName: name,
     PackageType: "Image",
@@ -138,14 +138,14 @@ function wishes(base: string, name: string): Attempt[] {
   ];
 }
 
-/** And to the API, whose POSTs need no body where nothing has to be said. */
+/** State-changing requests to the API. Some of them need no body. */
 const changes = (base: string): Attempt[] => [
   { url: `${base}/executions/${running}/cancel` },
   { url: `${base}/executions/${finished}/rerun` },
   { url: `${base}/executions/sync`, body: JSON.stringify({ job: "echo", input: "a page" }) },
 ];
 
-/** Sends each in every way that a page has; the answers that it could read. */
+/** Sends each request in every way that a page can, and returns the responses that the page could read. */
 async function everyWay(page: Page, attempts: Attempt[]): Promise<string[]> {
   return page.evaluate(async (all: Attempt[]) => {
     const readable: string[] = [];
@@ -182,7 +182,7 @@ async function everyWay(page: Page, attempts: Attempt[]): Promise<string[]> {
   }, attempts);
 }
 
-/** A form that takes the place of the page, which no frame's rules stop. */
+/** Submits a form that replaces the page, which no rule about frames prevents. */
 async function topLevel(origin: string, attempt: Attempt): Promise<void> {
   const page = await browser.newPage();
   await page.goto(origin);
@@ -200,8 +200,8 @@ async function topLevel(origin: string, attempt: Attempt): Promise<void> {
   await page.close();
 }
 
-/** That nothing at all has come of it. */
-async function nothingHappened(name: string): Promise<void> {
+/** Checks that the requests had no effect. */
+async function assertNoEffect(name: string): Promise<void> {
   const faults = (await (await fetch(`${stack.aws}/_local/faults`)).json()) as { faults: unknown[] };
   assert.deepEqual(faults.faults, [], "no fault is armed");
   const functions = await (await lambda("/functions/")).text();
@@ -217,12 +217,12 @@ async function nothingHappened(name: string): Promise<void> {
   const rules = await (await aws("AWSEvents.ListRules", {})).text();
   assert.ok(!rules.includes(name), "no rule is made");
   const table = await (await aws("DynamoDB_20120810.Scan", { TableName: TABLE })).json();
-  // What a worker reported is beside its execution, and has no pattern.
+  // Workers' reports are in the same table, and have no pattern.
   const executions = (table as { Items: Record<string, unknown>[] }).Items.filter((item) => item["pattern"]);
-  assert.equal(executions.length, 2, "the table is as it was");
+  assert.equal(executions.length, 2, "the table is unchanged");
   assert.equal((await execution(running)).status, "RUNNING", "nothing is cancelled or killed");
   const list = (await (await fetch(`${stack.api}/executions`)).json()) as { executions: unknown[] };
-  assert.equal(list.executions.length, 2, "nothing is started or run again");
+  assert.equal(list.executions.length, 2, "no execution is started");
 }
 
 async function onPage(url: string, use: (page: Page) => Promise<void>): Promise<void> {
@@ -234,7 +234,7 @@ async function onPage(url: string, use: (page: Page) => Promise<void>): Promise<
 }
 
 const port = (url: string) => new URL(url).port;
-/** The same page by an attacker's name, and by an address of this machine: another site, and the same with another origin. */
+/** The page under an attacker's name, which is another site, and under this machine's address, which is another origin only. */
 const pages: [string, () => string][] = [
   ["another site", () => `http://${EVIL}:${port(other.url)}`],
   ["another port of this machine", () => other.url],
@@ -244,10 +244,10 @@ for (const [what, from] of pages) {
   test(`a page of ${what} cannot use the AWS endpoints`, { timeout }, async () => {
     const name = `aws-${what.replaceAll(" ", "-")}`;
     await onPage(from(), async (page) => {
-      assert.deepEqual(await everyWay(page, wishes(stack.aws, name)), []);
+      assert.deepEqual(await everyWay(page, attacks(stack.aws, name)), []);
     });
-    for (const attempt of wishes(stack.aws, name)) await topLevel(from(), attempt);
-    await nothingHappened(name);
+    for (const attempt of attacks(stack.aws, name)) await topLevel(from(), attempt);
+    await assertNoEffect(name);
   });
 
   test(`a page of ${what} changes nothing through the API`, { timeout }, async () => {
@@ -255,11 +255,11 @@ for (const [what, from] of pages) {
       assert.deepEqual(await everyWay(page, changes(stack.api)), []);
     });
     for (const attempt of changes(stack.api)) await topLevel(from(), attempt);
-    await nothingHappened("api");
+    await assertNoEffect("api");
   });
 
   test(`a page of ${what} reaches no other port of the stack`, { timeout }, async () => {
-    // A function that has just answered has a process, and so a Runtime API, for a minute.
+    // After an invocation, a function's process and its Runtime API stay for a minute.
     const invoked = await fetch(`${stack.aws}/2015-03-31/functions/longhaul-reconciler/invocations`, {
       method: "POST",
       headers: { authorization: SIGNATURE },
@@ -267,9 +267,9 @@ for (const [what, from] of pages) {
     });
     assert.equal(invoked.status, 200);
     const open = await listeners(stack.pid);
-    assert.ok(open.length > 2, "a Runtime API is among them");
+    assert.ok(open.length > 2, "no Runtime API was found");
     const known = [stack.api, stack.aws].map((url) => new URL(url).host);
-    assert.deepEqual(known.filter((address) => !open.includes(address)), [], "the ports are found");
+    assert.deepEqual(known.filter((address) => !open.includes(address)), [], "a known port was not found");
     let refused = 0;
     await onPage(from(), async (page) => {
       for (const address of open.filter((one) => !known.includes(one))) {
@@ -279,28 +279,28 @@ for (const [what, from] of pages) {
           { url: `${base}/2018-06-01/runtime/init/error`, body: '{"errorMessage":"a page"}' },
           { url: `${base}/2018-06-01/runtime/invocation/any/response`, body: "{}" },
         ];
-        assert.deepEqual(await everyWay(page, [...wishes(base, name), ...runtime]), []);
+        assert.deepEqual(await everyWay(page, [...attacks(base, name), ...runtime]), []);
         for (const attempt of runtime) {
           const sent = fetch(attempt.url, { method: "POST", headers: { origin: from() }, body: attempt.body ?? "" });
-          // A function that was idle for a minute has ended since, and its port is closed.
+          // The port is closed if the function has been idle for a minute.
           const status = await sent.then((answer) => answer.status, () => undefined);
           if (status === undefined) continue;
-          assert.equal(status, 403, "a Runtime API answers no page");
+          assert.equal(status, 403, "a Runtime API answered a page");
           refused += 1;
         }
       }
     });
-    assert.ok(refused > 0, "a Runtime API was there to refuse");
-    await nothingHappened("port");
+    assert.ok(refused > 0, "no Runtime API refused a request");
+    await assertNoEffect("port");
   });
 }
 
-test("a name that is pointed at this machine gets no answer", { timeout }, async () => {
+test("a host name that is rebound to this machine is refused", { timeout }, async () => {
   for (const base of [stack.api, stack.aws]) {
     const rebound = `http://${REBOUND}:${port(base)}`;
     await onPage(rebound, async (page) => {
-      // Same-origin: there is no preflight, and everything could be read.
-      const attempts = base === stack.aws ? wishes(rebound, "rebound") : changes(rebound);
+      // These requests are same-origin, so there is no preflight and every response could be read.
+      const attempts = base === stack.aws ? attacks(rebound, "rebound") : changes(rebound);
       const signed = attempts.map((attempt) => ({ ...attempt, headers: { ...attempt.headers, authorization: SIGNATURE } }));
       assert.deepEqual(await everyWay(page, [...attempts, ...signed]), []);
       const paths = ["/", "/healthz", "/docs/", "/openapi.json", "/executions", "/_local/faults", "/2015-03-31/functions/"];
@@ -310,5 +310,5 @@ test("a name that is pointed at this machine gets no answer", { timeout }, async
       }
     });
   }
-  await nothingHappened("rebound");
+  await assertNoEffect("rebound");
 });

@@ -1,4 +1,4 @@
-/** What is around an installation: the API Gateway before it, and the pages of others. */
+/** Servers around an installation: an API Gateway before it, and web pages of other origins. */
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -11,7 +11,7 @@ export interface Site {
   close: () => void;
 }
 
-/** Stands in for an API Gateway: everything is under a stage's path, and the API behind it does not know. */
+/** Simulates an API Gateway: its paths begin with a stage, which the API behind it does not see. */
 export function underStage(stage: string, api: string): Promise<Site> {
   return site(stage, (request, response) => {
     const path = request.url ?? "/";
@@ -29,14 +29,14 @@ export function underStage(stage: string, api: string): Promise<Site> {
   });
 }
 
-/** Another origin, with an empty page. */
+/** A server of another origin with an empty page. */
 export function elsewhere(): Promise<Site> {
   return site("", (_, response) => {
     response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>Elsewhere</title>");
   });
 }
 
-/** Another origin, with the files of a folder. */
+/** A server of another origin with the files of a folder. */
 export function folder(path: string): Promise<Site> {
   return site("", async (request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://any");

@@ -25,20 +25,20 @@ fn running(max_attempts: u32) -> Execution {
     step(&pending(max_attempts), &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "t1".into() })
 }
 
-fn ended(verdict: Verdict, exit_code: Option<i32>) -> Ending {
-    Ending { verdict, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1) }
+fn ended(kind: OutcomeKind, exit_code: Option<i32>) -> Outcome {
+    Outcome { kind, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1) }
 }
 
-fn failed(kind: ErrorKind, stop_code: Option<&str>, exit_code: Option<i32>) -> Ending {
+fn failed(kind: ErrorKind, stop_code: Option<&str>, exit_code: Option<i32>) -> Outcome {
     let error = JobError { stop_code: stop_code.map(str::to_owned), ..JobError::new(kind, "why") };
-    ended(Verdict::Failed(error), exit_code)
+    ended(OutcomeKind::Failed(error), exit_code)
 }
 
-fn outcomes() -> [(&'static str, Ending); 11] {
+fn outcomes() -> [(&'static str, Outcome); 11] {
     [
-        ("completed", ended(Verdict::Completed, Some(0))),
-        ("timed out", ended(Verdict::TimedOut(JobError::new(ErrorKind::TimedOut, "why")), Some(143))),
-        ("cancelled", ended(Verdict::Cancelled(JobError::new(ErrorKind::Cancelled, "why")), Some(143))),
+        ("completed", ended(OutcomeKind::Completed, Some(0))),
+        ("timed out", ended(OutcomeKind::TimedOut(JobError::new(ErrorKind::TimedOut, "why")), Some(143))),
+        ("cancelled", ended(OutcomeKind::Cancelled(JobError::new(ErrorKind::Cancelled, "why")), Some(143))),
         ("exited with 1", failed(ErrorKind::ExitCode, None, Some(1))),
         ("lost its host", failed(ErrorKind::Stopped, Some("InfrastructureHealth"), None)),
         ("did not start", failed(ErrorKind::TaskFailedToStart, Some("TaskFailedToStart"), None)),
@@ -52,7 +52,7 @@ fn outcomes() -> [(&'static str, Ending); 11] {
 
 fn states(max_attempts: u32) -> [(&'static str, Execution); 4] {
     let running = running(max_attempts);
-    let over = step(&running, &Event::Ended(ended(Verdict::Completed, Some(0))));
+    let over = step(&running, &Event::Ended(ended(OutcomeKind::Completed, Some(0))));
     [
         ("PENDING", pending(max_attempts)),
         ("RUNNING", running.clone()),
@@ -73,21 +73,21 @@ fn told(next: &Next) -> String {
 fn what_follows_every_outcome_in_every_state() {
     let mut table = String::new();
     let mut seen = BTreeSet::new();
-    for (outcome, ending) in outcomes() {
+    for (what, outcome) in outcomes() {
         for max_attempts in [1, 2] {
             for (state, execution) in states(max_attempts) {
                 for (time, now) in [("in time", 30), ("late", DEADLINE)] {
-                    let next = execution.next(Attempt::FIRST, &ending, at(now));
-                    writeln!(table, "{outcome}, 1 of {max_attempts}, {state}, {time}: {}", told(&next)).unwrap();
+                    let next = execution.next(Attempt::FIRST, &outcome, at(now));
+                    writeln!(table, "{what}, 1 of {max_attempts}, {state}, {time}: {}", told(&next)).unwrap();
                     seen.insert(told(&next));
-                    // Recorded, it is answered as before.
+                    // The answer is the same after the failure is recorded.
                     if let Next::Retry(retry) = &next {
                         let recorded = step(&execution, &retry.failed);
-                        assert_eq!(recorded.next(Attempt::FIRST, &ending, at(now)), next, "{outcome} {state}");
+                        assert_eq!(recorded.next(Attempt::FIRST, &outcome, at(now)), next, "{what} {state}");
                     }
                     let cancels = matches!(next, Next::Cancelled);
-                    assert_eq!(execution.cancelled_instead(&ending, at(now)).is_some(), cancels, "{outcome} {state}");
-                    assert!(may_retry(max_attempts, &ending) || next == Next::End, "{outcome} {state}");
+                    assert_eq!(execution.cancelled_instead(&outcome, at(now)).is_some(), cancels, "{what} {state}");
+                    assert!(may_retry(max_attempts, &outcome) || next == Next::End, "{what} {state}");
                 }
             }
         }
@@ -98,38 +98,38 @@ fn what_follows_every_outcome_in_every_state() {
 
 #[test]
 fn a_job_with_one_attempt_is_retried_only_after_a_failure_of_the_platform() {
-    let expected = |outcome: &str| match outcome {
+    let expected = |what: &str| match what {
         "exited with 1" => [false, true],
         "lost its host" | "did not start" | "was retired" => [true, true],
         _ => [false, false],
     };
-    for (outcome, ending) in outcomes() {
-        assert_eq!([1, 2].map(|attempts| may_retry(attempts, &ending)), expected(outcome), "{outcome}");
+    for (what, outcome) in outcomes() {
+        assert_eq!([1, 2].map(|attempts| may_retry(attempts, &outcome)), expected(what), "{what}");
     }
 }
 
 #[test]
-fn attempts_are_limited_and_so_are_those_that_do_not_count() {
-    for (ending, limit) in [
+fn both_counted_and_uncounted_attempts_are_limited() {
+    for (outcome, limit) in [
         (failed(ErrorKind::ExitCode, None, Some(1)), 2),
         (failed(ErrorKind::Stopped, Some("SpotInterruption"), None), 2 + limits::EXCUSED),
         (failed(ErrorKind::TaskRetired, None, None), 2 + limits::RETIRED),
     ] {
         let mut execution = running(2);
         let mut attempt = Attempt::FIRST;
-        while let Next::Retry(retry) = execution.next(attempt, &ending, at(1)) {
+        while let Next::Retry(retry) = execution.next(attempt, &outcome, at(1)) {
             execution = step(&execution, &retry.failed);
             attempt = retry.attempt;
             execution = step(&execution, &Event::TaskStarted { attempt, task_arn: format!("t{attempt}") });
         }
-        assert_eq!(attempt.get(), limit, "{ending:?}");
+        assert_eq!(attempt.get(), limit, "{outcome:?}");
     }
 }
 
 #[test]
-fn the_wait_before_the_next_attempt_does_not_outlast_the_deadline() {
-    let ending = failed(ErrorKind::ExitCode, None, Some(1));
-    let wait = |now| match running(2).next(Attempt::FIRST, &ending, at(now)) {
+fn the_wait_before_the_next_attempt_ends_at_the_deadline() {
+    let outcome = failed(ErrorKind::ExitCode, None, Some(1));
+    let wait = |now| match running(2).next(Attempt::FIRST, &outcome, at(now)) {
         Next::Retry(retry) => retry.wait.as_secs(),
         next => panic!("{next:?}"),
     };
@@ -138,9 +138,9 @@ fn the_wait_before_the_next_attempt_does_not_outlast_the_deadline() {
 
 /// The timeline has each attempt that failed, also one whose task could not be started.
 #[test]
-fn the_timeline_tells_of_the_last_attempt() {
-    let timeline = |execution: &Execution, ending: &Ending| {
-        let over = step(execution, &Event::Ended(ending.clone()));
+fn the_timeline_has_the_failure_of_the_last_attempt() {
+    let timeline = |execution: &Execution, outcome: &Outcome| {
+        let over = step(execution, &Event::Ended(outcome.clone()));
         let entries = over.timeline.entries().iter().filter(|entry| entry.what == Moment::AttemptFailed);
         entries.filter_map(|entry| entry.detail.clone()).collect::<Vec<_>>()
     };
@@ -151,7 +151,7 @@ fn the_timeline_tells_of_the_last_attempt() {
     let second = step(&between, &Event::TaskStarted { attempt: retry.attempt, task_arn: "t2".into() });
     assert_eq!(timeline(&second, &exited), ["attempt 1: exit-code", "attempt 2: exit-code"]);
     assert_eq!(timeline(&between, &refused), ["attempt 1: exit-code", "attempt 2: task-refused"]);
-    assert_eq!(timeline(&between, &exited), ["attempt 1: exit-code"], "the second never began");
+    assert_eq!(timeline(&between, &exited), ["attempt 1: exit-code"], "the second attempt never began");
     assert_eq!(timeline(&second, &failed(ErrorKind::WorkflowFailed, None, None)), ["attempt 1: exit-code"]);
-    assert_eq!(timeline(&running(1), &exited), [] as [&str; 0], "its end tells");
+    assert_eq!(timeline(&running(1), &exited), [] as [&str; 0], "the end of the execution says the same");
 }

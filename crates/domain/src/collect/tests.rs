@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::{
-    Attempt, Event, JobLog, Json, Owner, Pattern, Request, Unknown, Verdict,
+    Attempt, Event, JobLog, Json, OutcomeKind, Owner, Pattern, Request, Unknown,
     output::{Exit, Output, ResultSource, judge as outcome_of},
     task::Container,
 };
@@ -49,9 +49,9 @@ fn told(step: &Step) -> String {
     match step {
         Step::ReadLog => "read the log".to_owned(),
         Step::Retry => "retry".to_owned(),
-        Step::Decided(outcome) => match &outcome.verdict {
-            Verdict::Completed => format!("completed, result from {}", outcome.result_source.as_str()),
-            Verdict::Failed(error) => format!("{}: {}", error.kind, error.message),
+        Step::Decided(outcome) => match &outcome.kind {
+            OutcomeKind::Completed => format!("completed, result from {}", outcome.result_source.as_str()),
+            OutcomeKind::Failed(error) => format!("{}: {}", error.kind, error.message),
             other => panic!("{other:?}"),
         },
     }
@@ -93,9 +93,9 @@ fn what_follows_every_read() {
     insta::assert_snapshot!(table);
 }
 
-/// The exit code and the result are known from the log, so a report that cannot be read costs nothing.
+/// The exit code and the result can come from ECS and the log instead.
 #[test]
-fn a_report_that_can_never_be_read_leaves_the_log() {
+fn the_log_is_read_if_the_report_can_never_be_read() {
     let (execution, task) = (execution(Some(log())), exited(0));
     let stopped = StoppedTask { execution: &execution, arn: "arn", described: Some(&task) };
     for (failed, patience) in [(failed(false), Patience::Late), (failed(true), Patience::None)] {

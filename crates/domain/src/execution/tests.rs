@@ -1,11 +1,11 @@
-//! A life from its first event to its last.
+//! Executions from their first event to their last.
 
 use std::time::Duration;
 
 use Moment::{CancelRequested, Created, Ended, TaskStarted, WorkflowStarted};
 
 use super::*;
-use crate::{Attempt, Ending, JobError, Json, Verdict, output::ResultSource};
+use crate::{Attempt, JobError, Json, Outcome, OutcomeKind, output::ResultSource};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -17,15 +17,15 @@ fn execution() -> Execution {
 }
 
 #[test]
-fn a_life_is_told_by_its_timeline() {
+fn the_timeline_records_each_change_of_an_execution() {
     let events = [
         (Event::WorkflowStarted { durable_execution_arn: "arn:d".into(), log: None }, 1_001),
         (Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:t".into() }, 1_002),
         (Event::Watching { callback_id: "cb".into() }, 1_003),
         (Event::CancelRequested, 1_004),
         (
-            Event::Ended(Ending {
-                verdict: Verdict::Completed,
+            Event::Ended(Outcome {
+                kind: OutcomeKind::Completed,
                 result: None,
                 result_source: ResultSource::None,
                 exit_code: Some(0),
@@ -47,7 +47,7 @@ fn a_life_is_told_by_its_timeline() {
 }
 
 #[test]
-fn a_pattern_has_one_name() {
+fn a_pattern_has_the_same_name_in_every_format() {
     for (pattern, name) in [(Pattern::Sync, "sync"), (Pattern::Callback, "callback")] {
         assert_eq!((pattern.as_str(), pattern.to_string().as_str()), (name, name));
         assert_eq!(serde_json::to_value(pattern).unwrap(), name);
@@ -55,47 +55,47 @@ fn a_pattern_has_one_name() {
 }
 
 #[test]
-fn somebody_looks_after_it_ever_less_often_and_at_its_deadline() {
+fn visits_become_less_frequent_and_one_is_at_the_deadline() {
     let mut seen = execution();
-    let mut looks = Vec::new();
-    while looks.len() < 4 {
+    let mut visits = Vec::new();
+    while visits.len() < 4 {
         let due = seen.due.unwrap();
-        looks.push(due.as_second() - 1_000);
-        assert!(seen.after(&Event::Attended, due - SignedDuration::from_mins(2)).unwrap().is_none(), "not yet");
-        let next = seen.after(&Event::Attended, due).unwrap().unwrap();
+        visits.push(due.as_second() - 1_000);
+        assert!(seen.after(&Event::Visited, due - SignedDuration::from_mins(2)).unwrap().is_none(), "not yet");
+        let next = seen.after(&Event::Visited, due).unwrap().unwrap();
         assert_eq!(next.version, seen.version + 1);
         seen = next;
     }
-    assert_eq!(execution().after(&Event::Attended, at(1_000)), Ok(None), "it would be due at the same time");
-    assert_eq!(looks, [60, 120, 180, 240]);
-    let late = seen.after(&Event::Attended, at(1_000_000)).unwrap().unwrap();
-    assert_eq!(late.due, Some(at(1_000_000) + LAST_LOOK));
+    assert_eq!(execution().after(&Event::Visited, at(1_000)), Ok(None), "it would be due at the same time");
+    assert_eq!(visits, [60, 120, 180, 240]);
+    let late = seen.after(&Event::Visited, at(1_000_000)).unwrap().unwrap();
+    assert_eq!(late.due, Some(at(1_000_000) + LAST_VISIT));
 }
 
-/// After an end without an exit code, a task may still be running: the sweep looks for it until that has succeeded.
+/// After an outcome without an exit code, a task may still be running. The sweep looks for it until a visit succeeds.
 #[test]
-fn an_end_without_an_exit_code_is_looked_after_once_more() {
+fn an_outcome_without_an_exit_code_is_visited_once_more() {
     let ended = |exit_code| {
-        let verdict = Verdict::Failed(JobError::new("any", "any"));
-        let ending =
-            Ending { verdict, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1_005) };
-        execution().after(&Event::Ended(ending), at(1_005)).unwrap().unwrap()
+        let kind = OutcomeKind::Failed(JobError::new("any", "any"));
+        let outcome =
+            Outcome { kind, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1_005) };
+        execution().after(&Event::Ended(outcome), at(1_005)).unwrap().unwrap()
     };
     assert_eq!(ended(Some(3)).due, None);
     let unseen = ended(None);
     assert_eq!(unseen.due, Some(at(1_065)));
-    let failed = unseen.after(&Event::Postponed, at(1_065)).unwrap().unwrap();
+    let failed = unseen.after(&Event::VisitPostponed, at(1_065)).unwrap().unwrap();
     assert_eq!((failed.due, failed.version), (Some(at(1_125)), unseen.version + 1));
-    let looked_after = failed.after(&Event::Attended, at(1_125)).unwrap().unwrap();
-    assert_eq!((looked_after.due, &looked_after.state), (None, &unseen.state));
-    assert_eq!(looked_after.version, failed.version + 1);
-    for event in [Event::Attended, Event::Postponed] {
-        assert_eq!(looked_after.after(&event, at(2_000)), Ok(None), "{event:?}");
+    let visited = failed.after(&Event::Visited, at(1_125)).unwrap().unwrap();
+    assert_eq!((visited.due, &visited.state), (None, &unseen.state));
+    assert_eq!(visited.version, failed.version + 1);
+    for event in [Event::Visited, Event::VisitPostponed] {
+        assert_eq!(visited.after(&event, at(2_000)), Ok(None), "{event:?}");
     }
 }
 
 #[test]
-fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
+fn a_reported_task_end_is_kept_until_its_attempt_is_over() {
     let stopped = |arn: &str| {
         let task = Task {
             arn: arn.into(),
@@ -126,28 +126,28 @@ fn the_end_of_a_task_is_kept_until_its_attempt_is_over() {
     };
     let failed = step(&running, &failed).unwrap();
     let early = step(&failed, &stopped("t2")).expect("told before its start is recorded");
-    assert_eq!(step(&early, &stopped("t1")), None, "its attempt is over, and what is noted is of the next one");
+    assert_eq!(step(&early, &stopped("t1")), None, "the attempt is over, and the reported end is that of the next one");
     let next = step(&early, &started(2, "t2")).unwrap();
     assert!(next.told_of("t2").is_some());
     let next = step(&running, &started(2, "t2")).unwrap();
     assert_eq!(step(&next, &stopped("t1")), None, "told late");
     let over = step(&next, &stopped("t2")).unwrap();
     assert!(over.told_of("t2").is_some());
-    let ending = Ending {
-        verdict: Verdict::Completed,
+    let outcome = Outcome {
+        kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
         exit_code: Some(0),
         finished_at: at(1_002),
     };
-    let ended = step(&over, &Event::Ended(ending)).unwrap();
+    let ended = step(&over, &Event::Ended(outcome)).unwrap();
     assert_eq!((&ended.stopped, step(&ended, &stopped("t2"))), (&None, None));
     let callback = Execution { pattern: Pattern::Callback, ..execution() };
     assert_eq!(step(&callback, &stopped("t1")), None);
 }
 
 #[test]
-fn a_wait_for_capacity_is_told_once_for_an_attempt() {
+fn the_timeline_has_one_capacity_wait_per_attempt() {
     let busy = |number, why: &str| Event::NoCapacity {
         attempt: Attempt::new(number).unwrap(),
         why: why.into(),
@@ -165,11 +165,11 @@ fn a_wait_for_capacity_is_told_once_for_an_attempt() {
 }
 
 #[test]
-fn one_that_cannot_be_looked_after_makes_way() {
+fn a_failed_visit_is_postponed() {
     let due = execution().due.unwrap();
-    let postponed = execution().after(&Event::Postponed, due).unwrap().unwrap();
-    assert_eq!(postponed.due, Some(due + FIRST_LOOK));
-    assert_eq!(postponed.after(&Event::Postponed, due), Ok(None), "a repeat");
+    let postponed = execution().after(&Event::VisitPostponed, due).unwrap().unwrap();
+    assert_eq!(postponed.due, Some(due + FIRST_VISIT));
+    assert_eq!(postponed.after(&Event::VisitPostponed, due), Ok(None), "a repeat");
 }
 
 fn may_follow(seen: &Execution, attempt: Attempt) -> bool {
@@ -177,7 +177,7 @@ fn may_follow(seen: &Execution, attempt: Attempt) -> bool {
 }
 
 #[test]
-fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
+fn platform_failures_do_not_count_as_attempts() {
     let attempt = |number| Attempt::new(number).unwrap();
     let failed = |number, excused| Event::AttemptFailed {
         attempt: attempt(number),
@@ -186,21 +186,21 @@ fn what_the_platform_broke_does_not_count_among_the_jobs_attempts() {
         exit_code: None,
     };
     let mut seen = execution();
-    assert!(!may_follow(&seen, attempt(1)), "one attempt is all that was asked for");
+    assert!(!may_follow(&seen, attempt(1)), "only one attempt was requested");
     for number in 1..=limits::EXCUSED {
         seen = seen.after(&failed(number, true), at(1_000)).unwrap().unwrap();
         assert!(may_follow(&seen, attempt(number)));
         assert_eq!(seen.after(&failed(number, true), at(1_001)), Ok(None), "a repeat");
     }
     let next = attempt(limits::EXCUSED + 1);
-    assert!(!may_follow(&seen, next), "the job's own");
+    assert!(!may_follow(&seen, next), "the job's own attempt");
     seen = seen.after(&failed(next.get(), true), at(1_000)).unwrap().unwrap();
-    assert!(!may_follow(&seen, next), "more are no accident");
+    assert!(!may_follow(&seen, next), "further platform failures count");
 }
 
-/// A job of weeks meets many retirements.
+/// A job that runs for weeks is retired many times.
 #[test]
-fn retirements_count_neither_among_the_jobs_attempts_nor_among_the_accidents() {
+fn retirements_count_neither_as_attempts_nor_as_other_platform_failures() {
     let failed = |number, kind: &str| Event::AttemptFailed {
         attempt: Attempt::new(number).unwrap(),
         error: JobError::new(kind, "gone"),
@@ -216,23 +216,23 @@ fn retirements_count_neither_among_the_jobs_attempts_nor_among_the_accidents() {
     let stored = serde_json::to_value(&seen.failed).unwrap();
     assert_eq!((&stored["retired"], &stored["excused"]), (&limits::RETIRED.into(), &0.into()));
     let next = limits::RETIRED + 1;
-    assert!(!may_follow(&seen, Attempt::new(next).unwrap()), "the job's own");
+    assert!(!may_follow(&seen, Attempt::new(next).unwrap()), "the job's own attempt");
     seen = seen.after(&failed(next, "spot"), at(1_000)).unwrap().unwrap();
-    assert!(may_follow(&seen, Attempt::new(next).unwrap()), "an accident beside them");
+    assert!(may_follow(&seen, Attempt::new(next).unwrap()), "another platform failure is counted separately");
     let old: FailedAttempts = serde_json::from_str(r#"{"last":2,"excused":1}"#).unwrap();
     assert_eq!((old.retired, serde_json::to_string(&old).unwrap()), (0, r#"{"last":2,"excused":1}"#.to_owned()));
 }
 
 #[test]
-fn an_execution_that_never_ends_is_kept_past_its_deadline() {
+fn an_execution_that_is_not_over_never_expires() {
     assert_eq!(execution().deadline, at(1_060));
     assert_eq!((execution().expires_at, execution().kept_until()), (NEVER, at(1_060) + limits::RETENTION));
 }
 
 /// If the reply to a start was lost, the task of the failed attempt may be running. The sweep looks for it, even if the next attempt's
-/// end was seen.
+/// outcome was seen.
 #[test]
-fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
+fn an_outcome_after_an_attempt_without_a_task_is_visited_once_more() {
     let failed = |attempt| Event::AttemptFailed {
         attempt,
         error: JobError::new("any", "any"),
@@ -240,8 +240,8 @@ fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
         exit_code: Some(1),
     };
     let started = |attempt, arn: &str| Event::TaskStarted { attempt, task_arn: arn.into() };
-    let ended = Event::Ended(Ending {
-        verdict: Verdict::Completed,
+    let ended = Event::Ended(Outcome {
+        kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
         exit_code: Some(0),
@@ -254,14 +254,14 @@ fn an_end_after_an_attempt_without_a_task_is_looked_after_once_more() {
         life.fold(start, |now, event| now.after(event, at(1_005)).unwrap().unwrap()).due
     };
     assert!(due(&[failed(Attempt::FIRST), started(second, "t2")]).is_some());
-    assert!(due(&[started(Attempt::FIRST, "t1"), failed(Attempt::FIRST)]).is_some(), "the second may run");
+    assert!(due(&[started(Attempt::FIRST, "t1"), failed(Attempt::FIRST)]).is_some(), "the second task may be running");
     let seen = [started(Attempt::FIRST, "t1"), failed(Attempt::FIRST), started(second, "t2")];
     assert_eq!(due(&seen), None);
-    assert_eq!(due(&[&seen[..], &[failed(second)]].concat()), None, "there is no third");
+    assert_eq!(due(&[&seen[..], &[failed(second)]].concat()), None, "there is no third attempt");
 }
 
 #[test]
-fn the_newest_of_many_tasks_are_remembered() {
+fn the_newest_tasks_are_remembered() {
     let attempt = |number| Attempt::new(number).unwrap();
     let start = |now: Execution, number| {
         let started = Event::TaskStarted { attempt: attempt(number), task_arn: format!("t{number}") };
@@ -274,7 +274,7 @@ fn the_newest_of_many_tasks_are_remembered() {
 }
 
 #[test]
-fn the_wait_before_another_attempt_is_noted_only_if_there_will_be_one() {
+fn a_backoff_is_recorded_only_if_another_attempt_follows() {
     let attempt = |number| Attempt::new(number).unwrap();
     let failed = |number| Event::AttemptFailed {
         attempt: attempt(number),
@@ -290,21 +290,25 @@ fn the_wait_before_another_attempt_is_noted_only_if_there_will_be_one() {
     let cancelling = running.after(&Event::CancelRequested, at(1_003)).unwrap().unwrap();
     let noted = |from: &Execution, event: &Event, second| {
         let next = from.after(event, at(second)).unwrap().unwrap();
-        assert_eq!((next.version, next.due), (from.version + 1, Some(at(second) + FIRST_LOOK)));
+        assert_eq!((next.version, next.due), (from.version + 1, Some(at(second) + FIRST_VISIT)));
         next.waiting.map(|waiting| (waiting.attempt, waiting.until, waiting.why))
     };
     assert_eq!(noted(&running, &failed(1), 1_010), Some((attempt(2), at(1_015), None)));
-    assert_eq!(noted(&waits, &failed(1), 1_010), Some((attempt(2), at(1_015), None)), "no longer for capacity");
+    assert_eq!(
+        noted(&waits, &failed(1), 1_010),
+        Some((attempt(2), at(1_015), None)),
+        "it no longer waits for capacity"
+    );
     assert_eq!(noted(&running, &failed(1), 1_058), Some((attempt(2), at(1_060), None)), "not past the deadline");
     assert_eq!(noted(&running, &failed(1), 1_060), None, "its deadline has passed");
     assert_eq!(noted(&cancelling, &failed(1), 1_010), None, "it is being cancelled");
     assert_eq!(noted(&running, &failed(2), 1_010), None, "it was the last attempt");
-    assert_eq!(noted(&waits, &failed(2), 1_010), None, "it was the last attempt, and waits for nothing");
+    assert_eq!(noted(&waits, &failed(2), 1_010), None, "it was the last attempt, so nothing is waited for");
 }
 
-/// More than three that the platform ended are no accident: from then on they count.
+/// Only the first three attempts that the platform ended are not counted.
 #[test]
-fn the_timeline_names_the_attempts_that_do_not_count() {
+fn the_timeline_marks_uncounted_attempts() {
     let failed = |number, excused| Event::AttemptFailed {
         attempt: Attempt::new(number).unwrap(),
         error: JobError::new("stopped", "any"),
@@ -338,52 +342,55 @@ fn told(execution: &Execution) -> Vec<(Moment, Option<&str>)> {
     entries.map(|entry| (entry.what.clone(), entry.detail.as_deref())).collect()
 }
 
-/// In the callback pattern, the failure of the last attempt is not recorded before the end; in the sync pattern, the workflow does that.
+/// In the sync pattern, the workflow records the failure of the last attempt before the outcome. In the callback pattern, nothing does.
 #[test]
-fn the_last_of_several_attempts_is_told_as_failed() {
+fn the_timeline_has_the_last_failure_whoever_records_it() {
     let started = |from: &Execution, number| {
         let event = Event::TaskStarted { attempt: Attempt::new(number).unwrap(), task_arn: format!("arn:{number}") };
         from.after(&event, at(1_001)).unwrap().unwrap()
     };
     let error = || JobError::new("exit-code", "exited with code 3");
-    let ending = Ending { exit_code: Some(3), ..Ending::without_job(Verdict::Failed(error()), at(1_002)) };
+    let outcome = Outcome { exit_code: Some(3), ..Outcome::without_job(OutcomeKind::Failed(error()), at(1_002)) };
     let failed = |attempt| Event::AttemptFailed { attempt, error: error(), excused: false, exit_code: Some(1) };
     let mut twice = execution();
     twice.request.max_attempts = 2;
     let first = started(&twice, 1).after(&failed(Attempt::FIRST), at(1_002)).unwrap().unwrap();
     let second = started(&first, 2);
-    let by_worker = second.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let by_worker = second.after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     let noted = second.after(&failed(Attempt::new(2).unwrap()), at(1_003)).unwrap().unwrap();
-    let by_workflow = noted.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let by_workflow = noted.after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     assert_eq!(told(&by_worker), told(&by_workflow));
     assert!(told(&by_worker).contains(&(Moment::AttemptFailed, Some("attempt 2: exit-code"))));
-    let at_once = started(&twice, 1).after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let at_once = started(&twice, 1).after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     assert!(told(&at_once).contains(&(Moment::AttemptFailed, Some("attempt 1: exit-code"))));
     let host_lost = Event::AttemptFailed { attempt: Attempt::FIRST, error: error(), excused: true, exit_code: None };
     let again = started(&started(&execution(), 1).after(&host_lost, at(1_002)).unwrap().unwrap(), 2);
-    let again = again.after(&Event::Ended(ending.clone()), at(1_003)).unwrap().unwrap();
+    let again = again.after(&Event::Ended(outcome.clone()), at(1_003)).unwrap().unwrap();
     assert!(told(&again).contains(&(Moment::AttemptFailed, Some("attempt 2: exit-code"))), "one was not counted");
-    let only = started(&execution(), 1).after(&Event::Ended(ending), at(1_003)).unwrap().unwrap();
-    assert!(!told(&only).iter().any(|(what, _)| *what == Moment::AttemptFailed), "one attempt is the execution");
+    let only = started(&execution(), 1).after(&Event::Ended(outcome), at(1_003)).unwrap().unwrap();
+    assert!(
+        !told(&only).iter().any(|(what, _)| *what == Moment::AttemptFailed),
+        "with one attempt, the outcome says it all"
+    );
 }
 
 #[test]
-fn a_missing_result_is_told_before_the_end() {
+fn the_timeline_explains_a_missing_result_before_the_end() {
     let start = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn".into() };
     let running = execution().after(&start, at(1_001)).unwrap().unwrap();
-    let done = Ending {
+    let done = Outcome {
         result_source: ResultSource::NoneInText,
         exit_code: Some(0),
-        ..Ending::without_job(Verdict::Completed, at(1_002))
+        ..Outcome::without_job(OutcomeKind::Completed, at(1_002))
     };
     let ended = running.after(&Event::Ended(done), at(1_003)).unwrap().unwrap();
     let why = ResultSource::NoneInText.explanation(true);
     assert_eq!(told(&ended)[2..], [(Moment::NoResult, why), (Moment::Ended, Some("COMPLETED"))]);
 }
 
-/// When a task started is known late, and some of a job's times are other clocks'.
+/// ECS's start time may arrive late, and other times come from other clocks.
 #[test]
-fn it_started_when_ecs_says_and_never_after_its_end() {
+fn the_start_time_is_that_of_ecs_and_never_after_the_end() {
     let stopped = |started| {
         let task = Task {
             arn: "t1".into(),
@@ -398,7 +405,7 @@ fn it_started_when_ecs_says_and_never_after_its_end() {
         Event::TaskStopped { task: Box::new(task) }
     };
     let started = Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "t1".into() };
-    let ended = |second| Event::Ended(Ending::without_job(Verdict::Completed, at(second)));
+    let ended = |second| Event::Ended(Outcome::without_job(OutcomeKind::Completed, at(second)));
     let live = |pattern, events: &[Event]| {
         let new = Execution { pattern, ..execution() };
         let end = events.iter().fold(new, |now, event| now.after(event, at(1_009)).unwrap().unwrap());

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_value_written_differently_is_the_same() {
+    fn equal_values_compare_equal_whatever_their_format() {
         for (one, other) in [
             (r#"{"a": 1, "b": [1.0, {"c": null, "d": "A"}]}"#, r#"{"b":[1,{"d":"\u0041","c":null}],"a":10e-1}"#),
             ("100", "1e2"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn another_value_is_another() {
+    fn different_values_compare_different() {
         for (one, other) in [
             ("12345678901234567890123", "12345678901234567890124"),
             ("1", "-1"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_very_deep_text_is_compared_and_does_not_exhaust_the_stack() {
+    fn comparing_very_deep_json_does_not_exhaust_the_stack() {
         let deep = |space: &str| format!("{}{space}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(same(&deep(""), &deep("")));
         assert!(!same(&deep(""), &deep(" ")));

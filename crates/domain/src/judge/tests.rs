@@ -1,4 +1,4 @@
-//! Tasks as ECS describes them, and what they came to.
+//! Tasks as ECS describes them, and their outcomes.
 
 use std::time::Duration;
 
@@ -50,29 +50,29 @@ fn lines(texts: &[&str]) -> Vec<Line> {
     texts.iter().map(|text| Line { at: at(1), text: (*text).to_owned() }).collect()
 }
 
-fn judged(execution: &Execution, task: &Task, log: &[&str]) -> (Ending, String) {
-    let ending = ending(execution, Some(task), &lines(log), at(99));
-    let told = match &ending.verdict {
-        Verdict::Completed => "completed".to_owned(),
-        Verdict::Failed(error) => format!("failed: {}: {}", error.kind, error.message),
-        Verdict::TimedOut(error) => format!("timed out: {}", error.message),
-        Verdict::Cancelled(error) => format!("cancelled: {}", error.message),
+fn judged(execution: &Execution, task: &Task, log: &[&str]) -> (Outcome, String) {
+    let outcome = outcome(execution, Some(task), &lines(log), at(99));
+    let told = match &outcome.kind {
+        OutcomeKind::Completed => "completed".to_owned(),
+        OutcomeKind::Failed(error) => format!("failed: {}: {}", error.kind, error.message),
+        OutcomeKind::TimedOut(error) => format!("timed out: {}", error.message),
+        OutcomeKind::Cancelled(error) => format!("cancelled: {}", error.message),
     };
-    (ending, told)
+    (outcome, told)
 }
 
 const EXITED: &str = "EssentialContainerExited";
 
 #[test]
 fn a_task_that_exits_with_0_completes_with_its_last_json_line() {
-    let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["hello", r#"{"n":1}"#, "bye"]);
+    let (outcome, told) = judged(&execution(), &task(Some(0), EXITED), &["hello", r#"{"n":1}"#, "bye"]);
     assert_eq!(told, "completed");
-    assert_eq!(ending.result.unwrap().text(), r#"{"n":1}"#);
-    assert_eq!((ending.exit_code, ending.finished_at), (Some(0), at(30)));
+    assert_eq!(outcome.result.unwrap().text(), r#"{"n":1}"#);
+    assert_eq!((outcome.exit_code, outcome.finished_at), (Some(0), at(30)));
 }
 
 #[test]
-fn an_exit_code_is_that_of_the_container_that_works() {
+fn the_exit_code_is_that_of_the_job_s_container() {
     let codes = [Some(0), Some(3), None];
     assert_eq!(codes.map(|code| exit_code(&execution(), &task(code, EXITED))), codes);
     for (container, code) in [("sidecar", Some(143)), ("no such container", None)] {
@@ -83,20 +83,20 @@ fn an_exit_code_is_that_of_the_container_that_works() {
 }
 
 #[test]
-fn a_failure_has_its_code_its_last_words_and_its_stop_code() {
-    let (ending, told) = judged(&execution(), &task(Some(3), EXITED), &["working", "no such order"]);
+fn a_failure_has_an_exit_code_a_log_tail_and_a_stop_code() {
+    let (outcome, told) = judged(&execution(), &task(Some(3), EXITED), &["working", "no such order"]);
     assert_eq!(told, "failed: exit-code: exited with code 3");
-    let Verdict::Failed(error) = ending.verdict else { panic!("{told}") };
+    let OutcomeKind::Failed(error) = outcome.kind else { panic!("{told}") };
     assert_eq!(error.log_tail.as_deref(), Some("working\nno such order"));
     assert_eq!(error.stop_code.as_deref(), Some(EXITED));
 }
 
 #[test]
-fn an_error_has_the_last_20_lines_or_the_end_of_a_long_one() {
+fn the_log_tail_is_20_lines_or_the_end_of_a_long_line() {
     let tail = |texts: &[String]| {
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-        let (ending, told) = judged(&execution(), &task(Some(3), EXITED), &texts);
-        let Verdict::Failed(error) = ending.verdict else { panic!("{told}") };
+        let (outcome, told) = judged(&execution(), &task(Some(3), EXITED), &texts);
+        let OutcomeKind::Failed(error) = outcome.kind else { panic!("{told}") };
         error.log_tail.unwrap()
     };
     let lines: Vec<_> = (1..=25).map(|number| format!("line {number}")).collect();
@@ -108,11 +108,11 @@ fn an_error_has_the_last_20_lines_or_the_end_of_a_long_one() {
 }
 
 #[test]
-fn a_task_is_stopped_for_a_cancel_a_deadline_or_an_end() {
+fn a_task_is_stopped_if_its_execution_is_cancelled_overdue_or_over() {
     let reasons = |execution: &Execution| [59, 60].map(|now| reason_to_stop(execution, at(now)));
     assert_eq!(reasons(&execution()), [None, Some("the execution's deadline has passed")]);
     assert_eq!(reasons(&cancelling()), [Some("the execution was cancelled"); 2]);
-    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), &[], at(30)));
+    let ended = Event::Ended(outcome(&execution(), Some(&task(Some(0), EXITED)), &[], at(30)));
     assert_eq!(reasons(&execution().after(&ended, at(30)).unwrap().unwrap()), [Some("the execution is over"); 2]);
 }
 
@@ -125,7 +125,7 @@ fn a_task_that_ecs_does_not_know_is_lost_after_ten_minutes() {
 }
 
 #[test]
-fn whose_stop_it_was_decides_what_it_is_called() {
+fn the_reason_for_a_stop_decides_the_outcome() {
     let stopped = task(Some(143), "UserInitiated");
     assert!(judged(&cancelling(), &stopped, &[]).1.starts_with("cancelled: "));
     assert!(judged(&execution(), &stopped, &[]).1.starts_with("failed: stopped: "));
@@ -136,7 +136,7 @@ fn whose_stop_it_was_decides_what_it_is_called() {
 
 /// A program that answers the SIGTERM of a Spot interruption with exit code 0 has not completed.
 #[test]
-fn what_the_platform_stopped_has_not_completed_and_is_excused() {
+fn a_task_that_the_platform_stopped_has_failed_and_is_excused() {
     for (code, kind, excuse) in [
         ("SpotInterruption", "stopped", true),
         ("InfrastructureHealth", "stopped", true),
@@ -145,18 +145,18 @@ fn what_the_platform_stopped_has_not_completed_and_is_excused() {
         ("UserInitiated", "stopped", false),
     ] {
         for exit_code in [Some(0), Some(143), None] {
-            let (ending, told) = judged(&execution(), &task(exit_code, code), &["1"]);
+            let (outcome, told) = judged(&execution(), &task(exit_code, code), &["1"]);
             assert!(told.starts_with(&format!("failed: {kind}: ")), "{code}: {told}");
-            assert_eq!(excused(&ending), excuse, "{code}");
+            assert_eq!(excused(&outcome), excuse, "{code}");
         }
     }
-    // A retirement is told by its reason too, whatever the code.
+    // A retirement is also recognized by its reason, whatever the stop code.
     for code in ["UserInitiated", EXITED, "SomethingNew"] {
         let reason = format!("{MAINTENANCE}.");
         let retired = Task { stopped_reason: Some(reason.clone()), ..task(Some(143), code) };
-        let (ending, told) = judged(&execution(), &retired, &[]);
+        let (outcome, told) = judged(&execution(), &retired, &[]);
         assert_eq!(told, format!("failed: task-retired: AWS retired the platform of the task: {reason}"), "{code}");
-        assert!(excused(&ending) && worth_another(&ending), "{code}");
+        assert!(excused(&outcome) && worth_another(&outcome), "{code}");
     }
     let cancelled = Task { stopped_reason: Some(MAINTENANCE.into()), ..task(Some(143), "TerminationNotice") };
     assert!(judged(&cancelling(), &cancelled, &[]).1.starts_with("cancelled: "));
@@ -165,25 +165,25 @@ fn what_the_platform_stopped_has_not_completed_and_is_excused() {
 }
 
 #[test]
-fn a_job_that_was_through_before_it_was_stopped_has_completed() {
+fn a_job_that_completed_before_it_was_stopped_is_completed() {
     assert_eq!(judged(&cancelling(), &task(Some(0), EXITED), &["1"]).1, "completed");
     let late = Task { stopped_at: Some(at(61)), ..task(Some(0), EXITED) };
     assert_eq!(judged(&execution(), &late, &["1"]).1, "completed");
 }
 
 #[test]
-fn a_job_that_does_not_begin_because_it_is_cancelled_is_cancelled() {
+fn a_job_that_a_cancel_kept_from_starting_is_cancelled() {
     assert!(judged(&cancelling(), &task(Some(143), EXITED), &[]).1.starts_with("cancelled: "));
 }
 
 #[test]
-fn the_worker_in_the_task_keeps_the_deadline_too() {
+fn a_job_that_its_worker_stopped_at_the_deadline_is_timed_out() {
     let late = Task { stopped_at: Some(at(61)), ..task(Some(143), EXITED) };
     assert!(judged(&execution(), &late, &[]).1.starts_with("timed out: "));
 }
 
 #[test]
-fn a_task_that_never_ran_says_why() {
+fn a_task_that_failed_to_start_has_the_reason_in_its_error() {
     let mut failed = task(None, FAILED_TO_START);
     failed.containers[1].reason = Some("CannotPullContainerError: no such image".into());
     let told = judged(&execution(), &failed, &[]).1;
@@ -191,7 +191,7 @@ fn a_task_that_never_ran_says_why() {
 }
 
 #[test]
-fn a_reason_of_the_containers_stands_in_front() {
+fn a_container_s_reason_precedes_the_message() {
     let mut killed = task(Some(137), EXITED);
     killed.containers[1].reason = Some("OutOfMemoryError: Container killed due to memory usage".into());
     let told = judged(&execution(), &killed, &[]).1;
@@ -199,21 +199,21 @@ fn a_reason_of_the_containers_stands_in_front() {
 }
 
 #[test]
-fn a_task_that_ecs_has_forgotten_is_lost() {
-    let ending = ending(&execution(), None, &lines(&["1"]), at(99));
-    let Verdict::Failed(error) = ending.verdict else { panic!("{ending:?}") };
+fn a_task_that_ecs_has_forgotten_is_task_lost() {
+    let outcome = outcome(&execution(), None, &lines(&["1"]), at(99));
+    let OutcomeKind::Failed(error) = outcome.kind else { panic!("{outcome:?}") };
     assert_eq!(error.kind, ErrorKind::TaskLost);
-    assert_eq!(ending.finished_at, at(99));
+    assert_eq!(outcome.finished_at, at(99));
 }
 
 #[test]
-fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
+fn a_line_that_the_log_driver_split_is_too_large_for_a_result() {
     assert_eq!(MAX_EVENT_BYTES, 262_118);
     let full = format!("[\"{}", "x".repeat(MAX_EVENT_BYTES - 2));
-    let (ending, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
+    let (outcome, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
     assert!(told.starts_with("failed: result-too-large"), "{told}");
-    assert_eq!(ending.result, None);
-    // Between characters, it is cut a little earlier.
+    assert_eq!(outcome.result, None);
+    // The log driver splits between characters, so a little earlier.
     let wide = format!("[ \"{}", "€".repeat((MAX_EVENT_BYTES - 3) / 3));
     assert!(wide.len() < MAX_EVENT_BYTES);
     let told = judged(&execution(), &task(Some(0), EXITED), &[&wide, "€\"]"]).1;
@@ -224,40 +224,40 @@ fn a_line_that_the_log_driver_cut_is_too_large_for_a_result() {
     }
 }
 
-/// A line that is shorter by a character of four bytes than the longest event was not cut: the next one is of its own.
+/// A line that is shorter than the longest event by a character of four bytes was not split, so the next event is another line.
 #[test]
-fn a_long_line_that_was_not_cut_ends() {
+fn a_long_line_that_was_not_split_ends_at_its_event() {
     let source = |bytes| judged(&execution(), &task(Some(0), EXITED), &[&"x".repeat(bytes), "[1]"]).0.result_source;
     assert_eq!(source(MAX_EVENT_BYTES - 4), ResultSource::Log);
     assert_eq!(source(MAX_EVENT_BYTES - 3), ResultSource::NoneInText);
 }
 
-/// Reading stops where a result is, which may be in the middle of something else.
+/// Reading stops at a result, so the first lines may begin in the middle of another document.
 #[test]
-fn what_was_read_before_a_result_does_not_matter() {
-    let (ending, _) = judged(&execution(), &task(Some(0), EXITED), &["  [1,", "{\"n\": 1}", "bye"]);
-    assert_eq!(ending.result.unwrap().text(), "{\"n\": 1}");
+fn lines_before_a_result_are_ignored() {
+    let (outcome, _) = judged(&execution(), &task(Some(0), EXITED), &["  [1,", "{\"n\": 1}", "bye"]);
+    assert_eq!(outcome.result.unwrap().text(), "{\"n\": 1}");
 }
 
 #[test]
-fn a_document_in_the_log_may_span_lines() {
-    let (ending, _) =
+fn a_json_document_in_the_log_can_span_lines() {
+    let (outcome, _) =
         judged(&execution(), &task(Some(0), EXITED), &["hello", "{", "  \"n\": [", "    1", "  ]", "}", "bye"]);
-    assert_eq!(ending.result.unwrap().text(), "{\n  \"n\": [\n    1\n  ]\n}");
-    assert_eq!(ending.result_source, ResultSource::Log);
+    assert_eq!(outcome.result.unwrap().text(), "{\n  \"n\": [\n    1\n  ]\n}");
+    assert_eq!(outcome.result_source, ResultSource::Log);
 }
 
 #[test]
-fn reading_a_log_goes_on_until_a_whole_document_is_there() {
+fn a_log_is_read_until_it_has_a_complete_document() {
     assert!(holds_result(&lines(&["{\"n\": 1}", "bye"])));
     for part in [&["    {\"x\": 1}", "  ]", "}"][..], &["bye"], &["{\"n\": NaN}"], &[]] {
         assert!(!holds_result(&lines(part)), "{part:?}");
     }
 }
 
-/// More lines behind a result than are read.
+/// If as many lines were read as are read at most, the log may have a result before them.
 #[test]
-fn a_result_out_of_reach_is_told() {
+fn the_result_source_says_why_there_is_no_result() {
     let told = |texts: Vec<&str>| judged(&execution(), &task(Some(0), EXITED), &texts).0.result_source;
     let many = |count| vec!["[INFO] working"; count];
     assert_eq!(told(many(LINES - 1)), ResultSource::NoneInText);
@@ -267,8 +267,8 @@ fn a_result_out_of_reach_is_told() {
 }
 
 #[test]
-fn a_callback_s_last_lines_come_after_its_end() {
-    let ended = Event::Ended(ending(&execution(), Some(&task(Some(0), EXITED)), &[], at(99)));
+fn a_callback_log_is_complete_ten_seconds_after_the_end() {
+    let ended = Event::Ended(outcome(&execution(), Some(&task(Some(0), EXITED)), &[], at(99)));
     let ended = execution().after(&ended, at(30)).unwrap().unwrap();
     let callback = Execution { pattern: Pattern::Callback, ..ended.clone() };
     assert!(!has_printed_all(&execution(), at(50)));
@@ -276,14 +276,14 @@ fn a_callback_s_last_lines_come_after_its_end() {
     assert_eq!([30, 40, 41].map(|now| has_printed_all(&callback, at(now))), [false, false, true]);
 }
 
-/// AWS shows the task and not its log: the exit code is kept, the missing permission is named, and nothing is run again for its
-/// result.
+/// AWS allows access to the task but not to its log: the exit code is kept, the error names the permission, and the job is not run
+/// again for its result.
 #[test]
-fn a_log_that_may_not_be_read_costs_the_result_and_not_the_exit_code() {
+fn without_access_to_the_log_the_exit_code_is_kept_and_the_result_is_lost() {
     const WHY: &str = "logs:GetLogEvents was denied";
-    let without = |exit_code, code| ending_without_log(&execution(), Some(&task(exit_code, code)), WHY, at(5));
-    let error = |ending: &Ending| match &ending.verdict {
-        Verdict::Failed(error) => (error.kind.clone(), error.message.clone()),
+    let without = |exit_code, code| outcome_without_log(&execution(), Some(&task(exit_code, code)), WHY, at(5));
+    let error = |outcome: &Outcome| match &outcome.kind {
+        OutcomeKind::Failed(error) => (error.kind.clone(), error.message.clone()),
         other => panic!("{other:?}"),
     };
     let completed = without(Some(0), EXITED);
@@ -302,11 +302,11 @@ fn report(exit_code: i32, told: Option<Told>, second: i64) -> Report {
     Report::new(judge(exit, result, ResultSource::Stdout, "last words", at(second)), told)
 }
 
-/// Each of them exits with 0, and ECS's own word is that the task was stopped.
+/// In each case, the job exits with 0, and ECS says that the task was stopped.
 #[test]
-fn a_worker_s_report_tells_what_an_exit_code_does_not() {
+fn a_report_says_who_stopped_the_job() {
     let stopped = task(Some(0), "UserInitiated");
-    for (execution, told, second, verdict) in [
+    for (execution, told, second, kind) in [
         (execution(), None, 30, "Completed"),
         (cancelling(), None, 30, "Completed"),
         (execution(), Some(Told::BySignal), 30, "Failed(stopped: the task was stopped)"),
@@ -315,22 +315,22 @@ fn a_worker_s_report_tells_what_an_exit_code_does_not() {
         (execution(), Some(Told::ByDeadline), 59, "TimedOut(timed-out: timed out after 1 min)"),
         (cancelling(), Some(Told::ByDeadline), 61, "Cancelled(cancelled: cancelled)"),
     ] {
-        let ending = reported(&execution, Some(&stopped), &report(0, told, second), at(99));
-        let (name, error) = match &ending.verdict {
-            Verdict::Completed => ("Completed", None),
-            Verdict::Failed(error) => ("Failed", Some(error)),
-            Verdict::TimedOut(error) => ("TimedOut", Some(error)),
-            Verdict::Cancelled(error) => ("Cancelled", Some(error)),
+        let outcome = reported(&execution, Some(&stopped), &report(0, told, second), at(99));
+        let (name, error) = match &outcome.kind {
+            OutcomeKind::Completed => ("Completed", None),
+            OutcomeKind::Failed(error) => ("Failed", Some(error)),
+            OutcomeKind::TimedOut(error) => ("TimedOut", Some(error)),
+            OutcomeKind::Cancelled(error) => ("Cancelled", Some(error)),
         };
         let seen = error.map_or(name.to_owned(), |error| format!("{name}({}: {})", error.kind, error.message));
-        assert_eq!(seen, verdict, "{told:?}");
-        assert_eq!((ending.exit_code, ending.result.unwrap().text()), (Some(0), "[1]"));
-        assert_eq!(ending.finished_at, at(second));
+        assert_eq!(seen, kind, "{told:?}");
+        assert_eq!((outcome.exit_code, outcome.result.unwrap().text()), (Some(0), "[1]"));
+        assert_eq!(outcome.finished_at, at(second));
     }
 }
 
 #[test]
-fn a_report_does_not_hide_what_the_platform_did() {
+fn a_report_does_not_hide_a_platform_failure() {
     let interrupted = reported(
         &execution(),
         Some(&task(Some(143), "SpotInterruption")),
@@ -338,14 +338,14 @@ fn a_report_does_not_hide_what_the_platform_did() {
         at(99),
     );
     assert!(excused(&interrupted));
-    let Verdict::Failed(error) = &interrupted.verdict else { panic!("{interrupted:?}") };
+    let OutcomeKind::Failed(error) = &interrupted.kind else { panic!("{interrupted:?}") };
     assert_eq!(error.log_tail.as_deref(), Some("last words"));
-    // Without the task there is the report.
+    // Without the task, the report decides.
     let forgotten = reported(&execution(), None, &report(3, None, 30), at(99));
-    let Verdict::Failed(error) = &forgotten.verdict else { panic!("{forgotten:?}") };
+    let OutcomeKind::Failed(error) = &forgotten.kind else { panic!("{forgotten:?}") };
     assert_eq!((error.kind.clone(), forgotten.exit_code), (ErrorKind::ExitCode, Some(3)));
     for (said, finished) in [(-5, 0), (500, 99)] {
-        let ending = reported(&execution(), None, &report(0, None, said), at(99));
-        assert_eq!(ending.finished_at, at(finished), "the worker's clock is wrong");
+        let outcome = reported(&execution(), None, &report(0, None, said), at(99));
+        assert_eq!(outcome.finished_at, at(finished), "the worker's clock is wrong");
     }
 }

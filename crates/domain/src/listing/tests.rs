@@ -1,4 +1,4 @@
-//! Lists in parts, held against the same list in one.
+//! Compares paged lists over several parts with the same list in memory.
 
 use proptest::prelude::*;
 
@@ -37,9 +37,9 @@ fn read(part: &[Summary], after: Option<&Place>, most: usize) -> Part {
 }
 
 proptest! {
-    /// Page by page, a list in parts is the list: nothing is missing, nothing comes twice, and it ends.
+    /// All pages together have each execution exactly once, and there is a last page.
     #[test]
-    fn pages_are_the_whole_list(
+    fn all_pages_together_are_the_whole_list(
         made in proptest::collection::vec((0_i64..20, 0_usize..4, any::<bool>()), 0..60),
         size in 1_usize..7, most in 1_usize..9, filtered in any::<bool>(),
     ) {
@@ -63,13 +63,13 @@ proptest! {
                 break;
             }
         }
-        prop_assert_eq!(after, None, "it does not end");
+        prop_assert_eq!(after, None, "there is no last page");
         prop_assert_eq!(listed, expected);
     }
 }
 
 #[test]
-fn a_filter_wants_what_it_says() {
+fn a_filter_matches_what_it_names() {
     let one = summary(10, "e1", Status::Failed);
     let tag = |key: &str, value: Option<&str>| Some((key.to_owned(), value.map(str::to_owned)));
     let all = Filter::default();
@@ -97,9 +97,9 @@ fn a_filter_wants_what_it_says() {
     }
 }
 
-/// A list that looks for nothing else is read by its times alone.
+/// A filter by time alone is a range of the index.
 #[test]
-fn times_are_not_looked_for() {
+fn a_filter_by_time_alone_needs_no_search() {
     let all = Filter::default();
     let times = Filter { created_after: Some(at(1)), created_before: Some(at(9)), ..all.clone() };
     assert!(!all.looks_for_something() && !times.looks_for_something());
@@ -114,7 +114,7 @@ fn times_are_not_looked_for() {
 }
 
 #[test]
-fn what_is_not_over_is_kept_as_if_it_ended_at_its_deadline() {
+fn an_execution_that_is_not_over_is_kept_as_if_it_ended_at_its_deadline() {
     let over = summary(10, "e1", Status::Failed);
     assert_eq!(over.kept_until(), at(1_000_000));
     let running = Summary { deadline: at(60_000), expires_at: crate::NEVER, ..summary(10, "e2", Status::Running) };
@@ -122,13 +122,13 @@ fn what_is_not_over_is_kept_as_if_it_ended_at_its_deadline() {
 }
 
 #[test]
-fn what_has_expired_is_not_listed() {
+fn expired_executions_are_not_listed() {
     let part = Part { read: vec![summary(10, "e1", Status::Failed)], up_to: None };
     assert_eq!(Page::merge(vec![part], 5, &Filter::default(), at(1_000_000)), Page::default());
 }
 
 #[test]
-fn a_page_that_is_cut_goes_on_behind_its_last_execution() {
+fn a_shortened_page_continues_after_its_last_execution() {
     let found: Vec<_> = (0..3).map(|n| summary(9 - n, &format!("e{n}"), Status::Completed)).collect();
     let end = Some(Place { at: at(1), id: "end".parse().unwrap() });
     let page = Page { found: found.clone(), next: end.clone() };

@@ -1,4 +1,4 @@
-//! Every state against every event, and random lives.
+//! Every state on every event, and random sequences of events.
 
 use std::fmt::Write as _;
 
@@ -27,13 +27,18 @@ fn stopped(task: &str) -> Task {
     }
 }
 
-fn ending(verdict: Verdict) -> Ending {
-    Ending { verdict, result: None, result_source: ResultSource::None, exit_code: None, finished_at: at(9) }
+fn outcome(kind: OutcomeKind) -> Outcome {
+    Outcome { kind, result: None, result_source: ResultSource::None, exit_code: None, finished_at: at(9) }
 }
 
-fn verdicts() -> [Verdict; 4] {
+fn kinds() -> [OutcomeKind; 4] {
     let error = || JobError::new("any", "any");
-    [Verdict::Completed, Verdict::Failed(error()), Verdict::TimedOut(error()), Verdict::Cancelled(error())]
+    [
+        OutcomeKind::Completed,
+        OutcomeKind::Failed(error()),
+        OutcomeKind::TimedOut(error()),
+        OutcomeKind::Cancelled(error()),
+    ]
 }
 
 fn states() -> Vec<State> {
@@ -44,9 +49,9 @@ fn states() -> Vec<State> {
         State::Cancelling { run: None, wake: None },
         State::Cancelling { run: Some(run(2, "t2")), wake: Some("cb".into()) },
     ];
-    for verdict in verdicts() {
-        states.push(State::Final { run: None, ending: ending(verdict.clone()) });
-        states.push(State::Final { run: Some(run(2, "t2")), ending: ending(verdict) });
+    for kind in kinds() {
+        states.push(State::Final { run: None, outcome: outcome(kind.clone()) });
+        states.push(State::Final { run: Some(run(2, "t2")), outcome: outcome(kind) });
     }
     states
 }
@@ -64,8 +69,8 @@ fn events() -> Vec<Event> {
         Event::Watching { callback_id: "cb".into() },
         Event::Watching { callback_id: "new".into() },
         Event::CancelRequested,
-        Event::Attended,
-        Event::Postponed,
+        Event::Visited,
+        Event::VisitPostponed,
         Event::NoCapacity { attempt: Attempt::new(2).unwrap(), why: "any".into(), until: at(9) },
         Event::StartDenied { attempt: Attempt::new(2).unwrap(), why: "any".into(), until: at(9) },
         Event::AttemptFailed {
@@ -75,7 +80,7 @@ fn events() -> Vec<Event> {
             exit_code: Some(1),
         },
     ];
-    events.extend(verdicts().map(|verdict| Event::Ended(ending(verdict))));
+    events.extend(kinds().map(|kind| Event::Ended(outcome(kind))));
     events
 }
 
@@ -92,36 +97,36 @@ fn event_name(event: &Event) -> String {
     match event {
         Event::TaskStarted { attempt, task_arn } => format!("TaskStarted {attempt}/{task_arn}"),
         Event::Watching { callback_id } => format!("Watching {callback_id}"),
-        Event::Ended(ending) => {
-            format!("Ended {}", State::Final { run: None, ending: ending.clone() }.status())
+        Event::Ended(outcome) => {
+            format!("Ended {}", State::Final { run: None, outcome: outcome.clone() }.status())
         }
         other => other.name().to_owned(),
     }
 }
 
-/// The whole table, as a snapshot to be read: a change of it is a change of what an execution is.
+/// Prints the whole table. Read every difference: it changes what may happen to executions.
 #[test]
 fn every_state_on_every_event() {
     let mut table = String::new();
     for state in states() {
         writeln!(table, "{}", name(&state)).unwrap();
         for event in events() {
-            let outcome = match state.on(&event, at(5)) {
+            let next = match state.on(&event, at(5)) {
                 Ok(None) => "nothing new".to_owned(),
                 Ok(Some(next)) => format!("→ {}", name(&next)),
                 Err(refused) => format!("✗ {}", refused.why),
             };
-            writeln!(table, "    {:<20} {outcome}", event_name(&event)).unwrap();
+            writeln!(table, "    {:<20} {next}", event_name(&event)).unwrap();
         }
     }
     insta::assert_snapshot!(table);
 }
 
 proptest! {
-    /// Whatever comes, in whatever order and however often: a final state stays, a repeat changes nothing, an attempt has
-    /// one task, and CANCELLED was asked for.
+    /// For any events in any order: a final state never changes, a repeated event changes nothing, an attempt has one task, and
+    /// CANCELLED follows only a requested cancel.
     #[test]
-    fn any_life_keeps_the_promises(lives in prop::collection::vec(0..events().len(), 0..30)) {
+    fn invariants_hold_for_any_sequence_of_events(lives in prop::collection::vec(0..events().len(), 0..30)) {
         let events = events();
         let mut state = State::Pending;
         let mut asked = false;
@@ -142,50 +147,51 @@ proptest! {
     }
 }
 
-/// A workflow's history holds endings for as long as a year: golden, compared as text.
+/// A workflow's history keeps outcomes for up to a year, so their text must not change.
 #[test]
-fn an_ending_is_recorded_as_it_always_was() {
-    let recorded = |ending: &Ending| {
-        let text = serde_json::to_string(ending).unwrap();
-        assert_eq!(serde_json::from_str::<Ending>(&text).unwrap(), *ending);
+fn the_stored_format_of_an_outcome_never_changes() {
+    let recorded = |outcome: &Outcome| {
+        let text = serde_json::to_string(outcome).unwrap();
+        assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), *outcome);
         text
     };
     assert_eq!(
-        recorded(&ending(Verdict::Completed)),
-        r#"{"verdict":"completed","result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}"#
+        recorded(&outcome(OutcomeKind::Completed)),
+        r#"{"kind":"completed","result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}"#
     );
     let result = Some(Json::parse(r#"{"b": 1.10,"a":1}"#).unwrap());
-    let done = Ending { result, result_source: ResultSource::File, exit_code: Some(0), ..ending(Verdict::Completed) };
+    let done =
+        Outcome { result, result_source: ResultSource::File, exit_code: Some(0), ..outcome(OutcomeKind::Completed) };
     let text = r#"{"b": 1.10,"a":1}"#;
     assert_eq!(
         recorded(&done),
         format!(
-            r#"{{"verdict":"completed","result":{text},"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:09Z"}}"#
+            r#"{{"kind":"completed","result":{text},"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:09Z"}}"#
         )
     );
     let error = JobError { stop_code: Some("UserInitiated".into()), ..JobError::new("stopped", "why") };
-    for (verdict, name) in [
-        (Verdict::Failed(error.clone()), "failed"),
-        (Verdict::TimedOut(error.clone()), "timedOut"),
-        (Verdict::Cancelled(error.with_log_tail("last words")), "cancelled"),
+    for (kind, name) in [
+        (OutcomeKind::Failed(error.clone()), "failed"),
+        (OutcomeKind::TimedOut(error.clone()), "timedOut"),
+        (OutcomeKind::Cancelled(error.with_log_tail("last words")), "cancelled"),
     ] {
         let tail = if name == "cancelled" { r#","logTail":"last words""# } else { "" };
         let error = format!(r#"{{"type":"stopped","message":"why","stopCode":"UserInitiated"{tail}}}"#);
         assert_eq!(
-            recorded(&ending(verdict)),
+            recorded(&outcome(kind)),
             format!(
-                r#"{{"verdict":{{"{name}":{error}}},"result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}}"#
+                r#"{{"kind":{{"{name}":{error}}},"result":null,"exitCode":null,"finishedAt":"1970-01-01T00:00:09Z"}}"#
             )
         );
     }
 }
 
 #[test]
-fn a_long_message_keeps_its_end_and_says_so() {
+fn a_long_message_keeps_its_end_after_an_ellipsis() {
     let error = JobError::new("any", format!("{}ende", "ä".repeat(limits::ERROR_MESSAGE_BYTES)));
     assert!(error.message.len() <= limits::ERROR_MESSAGE_BYTES);
     assert!(error.message.starts_with('…') && error.message.ends_with("ende"));
     let short = error.shortened(20);
     assert_eq!(short, JobError { message: "…ääääääende".into(), ..error });
-    assert_eq!(short.message.len(), 19, "a character of two bytes does not fit any more");
+    assert_eq!(short.message.len(), 19, "another character of two bytes does not fit");
 }

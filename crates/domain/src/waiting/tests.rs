@@ -1,4 +1,4 @@
-//! Cancels and deadlines at every moment at which no task runs.
+//! Cancels and deadlines while no task is running.
 
 use super::*;
 use crate::{Event, ExecutionId, Json, Owner, Pattern, Request, Status, limits};
@@ -46,16 +46,18 @@ fn denied(until: i64) -> Event {
 }
 
 fn told(execution: &Execution) -> (Status, String, Option<i32>) {
-    let ending = execution.state.ending().unwrap();
-    let message = match &ending.verdict {
-        Verdict::Completed => String::new(),
-        Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => error.message.clone(),
+    let outcome = execution.state.outcome().unwrap();
+    let message = match &outcome.kind {
+        OutcomeKind::Completed => String::new(),
+        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+            error.message.clone()
+        }
     };
-    (execution.status(), message, ending.exit_code)
+    (execution.status(), message, outcome.exit_code)
 }
 
 #[test]
-fn a_cancel_takes_effect_at_once_where_no_task_runs_and_none_is_being_started() {
+fn a_cancel_takes_effect_at_once_if_no_task_is_running_or_starting() {
     for pattern in [Pattern::Sync, Pattern::Callback] {
         let before_anything = new(pattern);
         let waits_for_capacity = step(&accepted(pattern), &no_capacity(20_000), 10_000);
@@ -74,17 +76,17 @@ fn a_cancel_takes_effect_at_once_where_no_task_runs_and_none_is_being_started() 
             assert_eq!(cancelled.waiting, None);
             // If a start was not recorded, its task is looked for once more.
             assert!(cancelled.due.is_some());
-            // A late workflow starts nothing, and changes nothing.
-            let ending = cancelled.ending_without_task(at(30_000)).unwrap();
-            assert_eq!(cancelled.after(&Event::Ended(ending), at(30_000)), Ok(None));
+            // A workflow that begins late starts and changes nothing.
+            let outcome = cancelled.outcome_without_task(at(30_000)).unwrap();
+            assert_eq!(cancelled.after(&Event::Ended(outcome), at(30_000)), Ok(None));
             assert!(cancelled.after(&started(Attempt::new(3).unwrap()), at(30_000)).is_err());
         }
     }
 }
 
-/// A task may be in the middle of being started: CANCELLED is true only once it has stopped.
+/// A task may be starting, so the execution is CANCELLED only once the task has stopped.
 #[test]
-fn a_cancel_waits_where_a_task_may_be_on_its_way() {
+fn a_cancel_waits_if_a_task_may_be_starting() {
     let waits_for_capacity = step(&accepted(Pattern::Sync), &no_capacity(20_000), 10_000);
     let runs = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let cases = [
@@ -102,7 +104,7 @@ fn a_cancel_waits_where_a_task_may_be_on_its_way() {
 }
 
 #[test]
-fn a_task_that_starts_ends_the_wait() {
+fn starting_a_task_ends_the_wait() {
     let waits = step(&accepted(Pattern::Sync), &no_capacity(50_000), 10_000);
     let still = |now| waits.still_waits(Attempt::FIRST, at(now)).map(|wait| wait.as_secs());
     assert_eq!([still(11_000), still(49_000), still(51_000)], [Some(39), None, None]);
@@ -116,7 +118,7 @@ fn an_attempt_that_fails_while_the_execution_is_cancelled_is_cancelled_if_anothe
     let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let failed = |code| {
         let error = JobError::new("exit-code", "exited with code 3: why");
-        Event::Ended(Ending { exit_code: code, ..Ending::without_job(Verdict::Failed(error), at(2_000)) })
+        Event::Ended(Outcome { exit_code: code, ..Outcome::without_job(OutcomeKind::Failed(error), at(2_000)) })
     };
     let cancelling = step(&run, &Event::CancelRequested, 1_500);
     let ended = step(&cancelling, &failed(Some(3)), 2_000);
@@ -124,13 +126,13 @@ fn an_attempt_that_fails_while_the_execution_is_cancelled_is_cancelled_if_anothe
     let one_attempt = Request { max_attempts: 1, ..cancelling.request.clone() };
     let last = Execution { request: one_attempt, ..cancelling };
     assert_eq!(step(&last, &failed(Some(3)), 2_000).status(), Status::Failed, "it was the last");
-    assert_eq!(step(&run, &failed(Some(3)), 2_000).status(), Status::Failed, "nobody cancelled");
+    assert_eq!(step(&run, &failed(Some(3)), 2_000).status(), Status::Failed, "no cancel was requested");
 }
 
 #[test]
-fn a_deadline_tells_what_it_cut_short() {
+fn a_timeout_says_what_the_execution_waited_for() {
     let waits_for_capacity = step(&accepted(Pattern::Sync), &no_capacity(90_000), 10_000);
-    assert_eq!(waits_for_capacity.waiting.as_ref().unwrap().until, at(60_000), "no wait outlasts the deadline");
+    assert_eq!(waits_for_capacity.waiting.as_ref().unwrap().until, at(60_000), "no wait extends past the deadline");
     let cases = [
         (accepted(Pattern::Sync), ErrorKind::TimedOut, "no task could be started before the deadline", None),
         (
@@ -148,54 +150,56 @@ fn a_deadline_tells_what_it_cut_short() {
         ),
     ];
     for (execution, kind, message, exit_code) in cases {
-        assert_eq!(execution.ending_without_task(at(59_999)), None);
-        let ending = execution.ending_without_task(at(60_000)).unwrap();
-        let Verdict::TimedOut(error) = &ending.verdict else { panic!("{ending:?}") };
-        assert_eq!((error.kind.clone(), &*error.message, ending.exit_code), (kind, message, exit_code));
+        assert_eq!(execution.outcome_without_task(at(59_999)), None);
+        let outcome = execution.outcome_without_task(at(60_000)).unwrap();
+        let OutcomeKind::TimedOut(error) = &outcome.kind else { panic!("{outcome:?}") };
+        assert_eq!((error.kind.clone(), &*error.message, outcome.exit_code), (kind, message, exit_code));
     }
 }
 
 #[test]
-fn the_end_between_two_attempts_has_the_last_one_s_stop_code() {
+fn an_outcome_between_two_attempts_has_the_stop_code_of_the_last_one() {
     let error = JobError { stop_code: Some("SpotInterruption".into()), ..JobError::new("stopped", "host lost") };
     let failed = Event::AttemptFailed { attempt: Attempt::FIRST, error: error.clone(), excused: true, exit_code: None };
     let between = step(&step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000), &failed, 2_000);
-    let cancelled = step(&between, &Event::CancelRequested, 3_000).ending_without_task(at(3_000)).unwrap();
-    let timed_out = between.ending_without_task(at(60_000)).unwrap();
-    for (ending, what) in
+    let cancelled = step(&between, &Event::CancelRequested, 3_000).outcome_without_task(at(3_000)).unwrap();
+    let timed_out = between.outcome_without_task(at(60_000)).unwrap();
+    for (outcome, what) in
         [(&cancelled, "cancelled while waiting to retry"), (&timed_out, "the deadline passed while waiting to retry")]
     {
-        let (Verdict::Cancelled(error) | Verdict::TimedOut(error)) = &ending.verdict else { panic!("{ending:?}") };
+        let (OutcomeKind::Cancelled(error) | OutcomeKind::TimedOut(error)) = &outcome.kind else {
+            panic!("{outcome:?}")
+        };
         assert_eq!(error.message, format!("{what}; attempt 1 of 4 (1 not counted) failed: stopped: host lost"));
         assert_eq!(error.stop_code.as_deref(), Some("SpotInterruption"));
     }
     let cancelling =
         step(&step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000), &Event::CancelRequested, 1_500);
-    let ended = Event::Ended(Ending::without_job(Verdict::Failed(error), at(2_000)));
-    let ending = step(&cancelling, &ended, 2_000).state.ending().cloned().unwrap();
-    let Verdict::Cancelled(error) = &ending.verdict else { panic!("{ending:?}") };
+    let ended = Event::Ended(Outcome::without_job(OutcomeKind::Failed(error), at(2_000)));
+    let outcome = step(&cancelling, &ended, 2_000).state.outcome().cloned().unwrap();
+    let OutcomeKind::Cancelled(error) = &outcome.kind else { panic!("{outcome:?}") };
     assert_eq!(error.message, "cancelled; attempt 1 of 3 failed: stopped: host lost");
     assert_eq!(error.stop_code.as_deref(), Some("SpotInterruption"));
 }
 
-/// A workflow that cannot go on has not been cancelled, whatever was asked for meanwhile.
+/// A workflow that cannot continue has failed, even if a cancel was requested in the meantime.
 #[test]
-fn a_workflow_that_failed_while_it_was_cancelled_has_failed() {
+fn a_workflow_failure_during_a_cancel_is_a_failure() {
     let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let cancelling = step(&run, &Event::CancelRequested, 1_500);
     let error = JobError::new(ErrorKind::WorkflowFailed, "AWS refused ecs:StopTask");
-    let ended = step(&cancelling, &Event::Ended(Ending::without_job(Verdict::Failed(error), at(2_000))), 2_000);
+    let ended = step(&cancelling, &Event::Ended(Outcome::without_job(OutcomeKind::Failed(error), at(2_000))), 2_000);
     assert_eq!(ended.status(), Status::Failed);
 }
 
 #[test]
-fn attempts_are_5_s_to_5_min_apart() {
+fn the_backoff_grows_from_5_s_to_5_min() {
     let backoff = |number| backoff_before(Attempt::new(number).unwrap()).as_secs();
     assert_eq!([2, 3, 4, 5, 6, 7, 8, 9, 1_000].map(backoff), [5, 10, 20, 40, 80, 160, 300, 300, 300]);
 }
 
 #[test]
-fn capacity_is_asked_for_less_often_the_longer_it_is_missing() {
+fn waits_for_capacity_grow() {
     let request = Request { timeout: limits::TIMEOUT, ..Request::of(Json::null()) };
     let young = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
     let wait = |execution: &Execution, second: i64| execution.wait_for_capacity(Attempt::FIRST, at(second * 1_000));
@@ -207,7 +211,7 @@ fn capacity_is_asked_for_less_often_the_longer_it_is_missing() {
 }
 
 #[test]
-fn a_denied_start_is_tried_less_often_the_longer_it_is_denied() {
+fn waits_for_a_denied_start_grow() {
     let request = Request { timeout: limits::TIMEOUT, ..Request::of(Json::null()) };
     let young = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
     let wait = |execution: &Execution, second: i64| execution.wait_for_permission(Attempt::FIRST, at(second * 1_000));
@@ -232,9 +236,9 @@ fn a_wait_ends_just_past_the_deadline() {
     assert_eq!([wait(5, 0), wait(300, 0), wait(300, 57_400), wait(5, 90_000)], [5, 61, 3, 1]);
 }
 
-/// Of the 3,000 operations of a durable execution: see `LONGEST_FOR_CAPACITY`.
+/// A durable execution may have 3,000 operations: see `LONGEST_FOR_CAPACITY`.
 #[test]
-fn a_year_without_capacity_stays_under_its_operations() {
+fn a_year_without_capacity_fits_the_operation_limit() {
     for attempts in [1, 10] {
         let request = Request { timeout: limits::TIMEOUT, ..Request::of(Json::null()) };
         let mut execution = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));
@@ -257,7 +261,7 @@ fn a_year_without_capacity_stays_under_its_operations() {
 }
 
 #[test]
-fn ecs_is_not_asked_for_a_task_while_its_token_would_find_it() {
+fn tasks_are_not_listed_while_the_client_token_is_valid() {
     let waits = step(&accepted(Pattern::Sync), &no_capacity(20_000), 10_000);
     assert!(waits.token_is_alive(Attempt::FIRST, at(20_000)));
     let fifty_minutes_later = 20_000 + 50 * 60_000;

@@ -1,5 +1,5 @@
-//! Activities in memory, with which the real workflows run: the domain's own state machine, tasks that end after some looks, and
-//! one fault, which is data.
+//! Activities in memory, with which the real workflows run: the domain's own state machine, tasks that end after a
+//! number of checks, and one fault, which is data.
 
 use std::{
     collections::BTreeMap,
@@ -8,27 +8,27 @@ use std::{
 };
 
 use domain::{
-    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Json, Next, Owner, Pattern, Request, State,
-    Status, Verdict,
+    Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Json, Next, Outcome, OutcomeKind, Owner, Pattern,
+    Request, State, Status,
     collect::Patience,
     output::{Exit, Output, ResultSource, judge},
 };
-use durable::{Accepted, Activities, Again, EffectFailed, Finished, Job, Look, Recorded, Started, Try};
+use durable::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try};
 use jiff::Timestamp;
 
-/// What goes wrong, and at which effect, counted from 1.
+/// What goes wrong, and at which activity, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// The effect does not happen, and the caller gets an error.
+    /// The activity does not happen, and the caller gets an error.
     FailBefore(usize),
     /// AWS denies it, once.
     DenyOnce(usize),
-    /// The effect happens, but the caller gets an error.
+    /// The activity happens, but the caller gets an error.
     LoseReply(usize),
-    /// The effect happens twice.
+    /// The activity happens twice.
     Repeat(usize),
-    /// From this effect on, every effect fails permanently, except for the last activity of a workflow.
+    /// From this activity on, every activity fails permanently, except for the last activity of a workflow.
     RefuseFrom(usize),
 }
 
@@ -36,8 +36,8 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that a test may switch on")]
 pub(crate) struct Script {
-    /// Looks at a task before it is over.
-    pub(crate) looks: usize,
+    /// Checks of a task before it is over.
+    pub(crate) checks: usize,
     /// Exit code of each attempt's task; the last one for all that follow.
     pub(crate) exits: Vec<i32>,
     /// Starts that ECS has no capacity for.
@@ -48,10 +48,10 @@ pub(crate) struct Script {
     pub(crate) refused: bool,
     /// Whether the execution is cancelled while the first attempt fails.
     pub(crate) cancel_at_failure: bool,
-    /// The look at which the execution is cancelled.
-    pub(crate) cancel_at_look: Option<usize>,
-    /// The look that shows a stopped task, whatever the task does, because ECS is wrong for a moment.
-    pub(crate) wrong_look: Option<usize>,
+    /// The check at which the execution is cancelled.
+    pub(crate) cancel_at_check: Option<usize>,
+    /// The check that shows a stopped task, whatever the task does, because ECS is wrong for a moment.
+    pub(crate) wrong_check: Option<usize>,
     /// Whether the execution was cancelled before the workflow began.
     pub(crate) cancelled_before: bool,
     pub(crate) max_attempts: u32,
@@ -64,14 +64,14 @@ pub(crate) struct Script {
 impl Default for Script {
     fn default() -> Self {
         Self {
-            looks: 2,
+            checks: 2,
             exits: vec![0],
             busy: 0,
             never_room: false,
             refused: false,
             cancel_at_failure: false,
-            cancel_at_look: None,
-            wrong_look: None,
+            cancel_at_check: None,
+            wrong_check: None,
             cancelled_before: false,
             max_attempts: 1,
             begin_with: Attempt::FIRST,
@@ -85,25 +85,25 @@ struct Facts {
     execution: Option<Execution>,
     /// By client token, as ECS knows them.
     tasks: BTreeMap<String, Task>,
-    effects: usize,
-    looks: usize,
+    activities_run: usize,
+    checks: usize,
     busy: usize,
     final_states: usize,
-    /// What a workflow that gave up knew about its job's outcome.
-    known_at_the_end: Option<Ending>,
+    /// The outcome that a workflow knew when it gave up.
+    known_at_the_end: Option<Outcome>,
 }
 
 #[derive(Debug, Clone)]
 struct Task {
     arn: String,
     exit: i32,
-    looks_left: usize,
+    checks_left: usize,
     stopped: bool,
 }
 
-/// The world.
+/// Activities that work on facts in memory.
 #[derive(Debug, Clone)]
-pub(crate) struct World {
+pub(crate) struct FakeActivities {
     facts: Arc<Mutex<Facts>>,
     script: Script,
     fault: Fault,
@@ -118,7 +118,7 @@ pub(crate) fn id() -> ExecutionId {
     "e1".parse().unwrap()
 }
 
-impl World {
+impl FakeActivities {
     pub(crate) fn new(pattern: Pattern, script: Script, fault: Fault) -> Self {
         let request = Request {
             input: Json::null(),
@@ -143,8 +143,8 @@ impl World {
         self.facts.lock().unwrap()
     }
 
-    pub(crate) fn effects(&self) -> usize {
-        self.facts().effects
+    pub(crate) fn activities_run(&self) -> usize {
+        self.facts().activities_run
     }
 
     pub(crate) fn tasks_started(&self) -> usize {
@@ -152,43 +152,43 @@ impl World {
     }
 
     pub(crate) fn tasks_running(&self) -> usize {
-        self.facts().tasks.values().filter(|task| task.looks_left > 0 && !task.stopped).count()
+        self.facts().tasks.values().filter(|task| task.checks_left > 0 && !task.stopped).count()
     }
 
     pub(crate) fn final_states(&self) -> usize {
         self.facts().final_states
     }
 
-    pub(crate) fn known_at_the_end(&self) -> Option<Ending> {
+    pub(crate) fn known_at_the_end(&self) -> Option<Outcome> {
         self.facts().known_at_the_end.clone()
     }
 
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        self.facts().execution.as_ref().unwrap().state.ending().cloned()
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.facts().execution.as_ref().unwrap().state.outcome().cloned()
     }
 
     pub(crate) fn status(&self) -> Status {
         self.facts().execution.as_ref().unwrap().status()
     }
 
-    /// Carries out an effect, with the fault.
-    fn effect<T>(&self, deed: impl Fn(&mut Facts) -> Result<T, EffectFailed>) -> Result<T, EffectFailed> {
+    /// Carries out an activity, with the fault.
+    fn carry_out<T>(&self, activity: impl Fn(&mut Facts) -> Result<T, ActivityFailed>) -> Result<T, ActivityFailed> {
         let mut facts = self.facts();
-        facts.effects += 1;
-        let nth = facts.effects;
+        facts.activities_run += 1;
+        let nth = facts.activities_run;
         match self.fault {
-            Fault::FailBefore(at) if at == nth => Err(EffectFailed::passing("nothing happened")),
-            Fault::DenyOnce(at) if at == nth => Err(EffectFailed::denied("denied")),
-            Fault::RefuseFrom(at) if nth >= at => Err(EffectFailed::lasting("access denied")),
+            Fault::FailBefore(at) if at == nth => Err(ActivityFailed::transient("nothing happened")),
+            Fault::DenyOnce(at) if at == nth => Err(ActivityFailed::denied("denied")),
+            Fault::RefuseFrom(at) if nth >= at => Err(ActivityFailed::permanent("access denied")),
             Fault::LoseReply(at) if at == nth => {
-                let _ = deed(&mut facts);
-                Err(EffectFailed::passing("the reply was lost"))
+                let _ = activity(&mut facts);
+                Err(ActivityFailed::transient("the reply was lost"))
             }
             Fault::Repeat(at) if at == nth => {
-                let _ = deed(&mut facts);
-                deed(&mut facts)
+                let _ = activity(&mut facts);
+                activity(&mut facts)
             }
-            _ => deed(&mut facts),
+            _ => activity(&mut facts),
         }
     }
 }
@@ -212,10 +212,10 @@ impl Facts {
     }
 }
 
-impl Activities for World {
-    async fn accept(&self, _: &Json, pattern: Pattern, arn: &str) -> Result<Accepted, EffectFailed> {
+impl Activities for FakeActivities {
+    async fn accept(&self, _: &Json, pattern: Pattern, arn: &str) -> Result<Accepted, ActivityFailed> {
         assert_eq!(pattern, self.pattern);
-        self.effect(|facts| {
+        self.carry_out(|facts| {
             let execution = facts.apply(&Event::WorkflowStarted { durable_execution_arn: arn.to_owned(), log: None });
             Ok(Accepted::Job(Job {
                 id: execution.id,
@@ -226,74 +226,81 @@ impl Activities for World {
         })
     }
 
-    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, _: Try) -> Result<Started, EffectFailed> {
-        self.effect(|facts| {
+    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, _: Try) -> Result<Started, ActivityFailed> {
+        self.carry_out(|facts| {
             if let State::Cancelling { .. } = facts.execution.as_ref().unwrap().state {
-                let verdict = Verdict::Cancelled(JobError::new("cancelled", "before it began"));
-                return Ok(Started::Not(Ending::without_job(verdict, now())));
+                let kind = OutcomeKind::Cancelled(JobError::new("cancelled", "before it began"));
+                return Ok(Started::Not(Outcome::without_job(kind, now())));
             }
             if facts.busy > 0 {
                 facts.busy -= 1;
-                return Err(EffectFailed::passing("no capacity").again_in(Duration::from_secs(1)));
+                return Err(ActivityFailed::transient("no capacity").again_in(Duration::from_secs(1)));
             }
             if self.script.never_room {
-                let verdict = Verdict::TimedOut(JobError::new("no-capacity", "until the deadline"));
-                return Ok(Started::Not(Ending::without_job(verdict, now())));
+                let kind = OutcomeKind::TimedOut(JobError::new("no-capacity", "until the deadline"));
+                return Ok(Started::Not(Outcome::without_job(kind, now())));
             }
             if self.script.refused {
-                return Ok(Started::Not(Ending::failed(ErrorKind::TaskRefused, "refused", now())));
+                return Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, "refused", now())));
             }
             let nth = usize::try_from(attempt.get()).unwrap() - 1;
             let exit = *self.script.exits.get(nth).or(self.script.exits.last()).unwrap();
-            let task = Task { arn: format!("arn:task/{attempt}"), exit, looks_left: self.script.looks, stopped: false };
+            let task =
+                Task { arn: format!("arn:task/{attempt}"), exit, checks_left: self.script.checks, stopped: false };
             let arn = facts.tasks.entry(id.client_token(attempt)).or_insert(task).arn.clone();
             if self.script.ends_at_start {
-                let verdict = Verdict::Failed(JobError::new("workflow-failed", "given up"));
-                facts.apply(&Event::Ended(Ending::without_job(verdict, now())));
+                let kind = OutcomeKind::Failed(JobError::new("workflow-failed", "given up"));
+                facts.apply(&Event::Ended(Outcome::without_job(kind, now())));
             }
             Ok(Started::Task(arn))
         })
     }
 
-    async fn record_task(&self, _: &ExecutionId, attempt: Attempt, arn: &str) -> Result<Recorded, EffectFailed> {
-        self.effect(|facts| {
+    async fn record_task(&self, _: &ExecutionId, attempt: Attempt, arn: &str) -> Result<Recorded, ActivityFailed> {
+        self.carry_out(|facts| {
             let execution = facts.apply(&Event::TaskStarted { attempt, task_arn: arn.to_owned() });
             Ok(Recorded { status: execution.status(), seconds_left: 3_600 })
         })
     }
 
-    async fn check_task(&self, _: &ExecutionId, arn: &str, callback_id: &str, _: bool) -> Result<Look, EffectFailed> {
-        self.effect(|facts| {
-            facts.looks += 1;
-            if self.script.cancel_at_look == Some(facts.looks) {
+    async fn check_task(
+        &self,
+        _: &ExecutionId,
+        arn: &str,
+        callback_id: &str,
+        _: bool,
+    ) -> Result<Checked, ActivityFailed> {
+        self.carry_out(|facts| {
+            facts.checks += 1;
+            if self.script.cancel_at_check == Some(facts.checks) {
                 facts.apply(&Event::CancelRequested);
             }
             let execution = facts.apply(&Event::Watching { callback_id: callback_id.to_owned() });
             let cancelling = execution.status() == Status::Cancelling;
-            let wrong = self.script.wrong_look == Some(facts.looks);
+            let wrong = self.script.wrong_check == Some(facts.checks);
             let task = facts.task(arn);
-            if task.stopped || task.looks_left == 0 || wrong {
-                return Ok(Look::Stopped);
+            if task.stopped || task.checks_left == 0 || wrong {
+                return Ok(Checked::Stopped);
             }
             if cancelling {
                 task.stopped = true;
-                return Ok(Look::Stopping);
+                return Ok(Checked::Stopping);
             }
-            task.looks_left -= 1;
-            Ok(Look::Running { seconds_left: 3_600 })
+            task.checks_left -= 1;
+            Ok(Checked::Running { seconds_left: 3_600 })
         })
     }
 
-    async fn collect(&self, _: &ExecutionId, arn: &str, patience: Patience) -> Result<Option<Ending>, EffectFailed> {
-        self.effect(|facts| {
+    async fn collect(&self, _: &ExecutionId, arn: &str, patience: Patience) -> Result<Option<Outcome>, ActivityFailed> {
+        self.carry_out(|facts| {
             let task = facts.task(arn).clone();
             if task.stopped {
-                let verdict = Verdict::Cancelled(JobError::new("cancelled", "cancelled"));
-                return Ok(Some(Ending { exit_code: Some(143), ..Ending::without_job(verdict, now()) }));
+                let kind = OutcomeKind::Cancelled(JobError::new("cancelled", "cancelled"));
+                return Ok(Some(Outcome { exit_code: Some(143), ..Outcome::without_job(kind, now()) }));
             }
-            if task.looks_left > 0 {
+            if task.checks_left > 0 {
                 return if patience == Patience::Late {
-                    Err(EffectFailed::passing("it has not stopped"))
+                    Err(ActivityFailed::transient("it has not stopped"))
                 } else {
                     Ok(None)
                 };
@@ -303,48 +310,55 @@ impl Activities for World {
         })
     }
 
-    async fn fail_attempt(&self, _: &ExecutionId, attempt: Attempt, ending: &Ending) -> Result<Again, EffectFailed> {
-        self.effect(|facts| {
+    async fn fail_attempt(
+        &self,
+        _: &ExecutionId,
+        attempt: Attempt,
+        outcome: &Outcome,
+    ) -> Result<Again, ActivityFailed> {
+        self.carry_out(|facts| {
             if self.script.cancel_at_failure {
                 facts.apply(&Event::CancelRequested);
             }
             let execution = facts.execution.clone().unwrap();
-            let Next::Retry(retry) = execution.next(attempt, ending, now()) else { return Ok(Again::Said(false)) };
+            let Next::Retry(retry) = execution.next(attempt, outcome, now()) else { return Ok(Again::Said(false)) };
             facts.apply(&retry.failed);
             Ok(Again::Said(true))
         })
     }
 
-    async fn record(&self, _: &ExecutionId, ending: &Ending) -> Result<Finished, EffectFailed> {
-        self.effect(|facts| {
-            let execution = facts.apply(&Event::Ended(ending.clone()));
-            let ending = execution.state.ending().unwrap().clone();
-            let error = match ending.verdict {
-                Verdict::Completed => None,
-                Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => Some(error),
+    async fn record(&self, _: &ExecutionId, outcome: &Outcome) -> Result<Finished, ActivityFailed> {
+        self.carry_out(|facts| {
+            let execution = facts.apply(&Event::Ended(outcome.clone()));
+            let outcome = execution.state.outcome().unwrap().clone();
+            let error = match outcome.kind {
+                OutcomeKind::Completed => None,
+                OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+                    Some(error)
+                }
             };
             let task_arn = execution.state.run().map(|run| run.task_arn.clone());
             let status = execution.status();
-            Ok(Finished { execution_id: execution.id, status, result: ending.result, error, task_arn })
+            Ok(Finished { execution_id: execution.id, status, result: outcome.result, error, task_arn })
         })
     }
 
-    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Ending>) -> Result<Finished, EffectFailed> {
+    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Outcome>) -> Result<Finished, ActivityFailed> {
         let mut facts = self.facts();
         facts.tasks.values_mut().for_each(|task| task.stopped = true);
-        let verdict = Verdict::Failed(JobError::new("workflow-failed", why));
+        let kind = OutcomeKind::Failed(JobError::new("workflow-failed", why));
         facts.known_at_the_end = known.cloned();
-        let ending = known.cloned().unwrap_or_else(|| Ending::without_job(verdict, now()));
-        let status = facts.apply(&Event::Ended(ending.clone())).status();
-        let error = match ending.verdict {
-            Verdict::Completed => None,
-            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => Some(error),
+        let outcome = known.cloned().unwrap_or_else(|| Outcome::without_job(kind, now()));
+        let status = facts.apply(&Event::Ended(outcome.clone())).status();
+        let error = match outcome.kind {
+            OutcomeKind::Completed => None,
+            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => Some(error),
         };
-        Ok(Finished { execution_id: id.clone(), status, result: ending.result, error, task_arn: None })
+        Ok(Finished { execution_id: id.clone(), status, result: outcome.result, error, task_arn: None })
     }
 
-    async fn stop_task(&self, arn: &str) -> Result<(), EffectFailed> {
-        self.effect(|facts| {
+    async fn stop_task(&self, arn: &str) -> Result<(), ActivityFailed> {
+        self.carry_out(|facts| {
             facts.task(arn).stopped = true;
             Ok(())
         })

@@ -1,4 +1,4 @@
-//! A sweep's questions, with the test's own clock.
+//! The checks of a sweep, with a simulated clock.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn ask_all(questions: &mut Questions<usize>, mut now: Instant) -> (Vec<usize>, A
         match questions.turn(now) {
             Turn::Ask(number) => order.push(number),
             Turn::At(next) => {
-                assert!(next > now, "the clock goes forward");
+                assert!(next > now, "the clock moves forward");
                 now = next;
             }
             Turn::WhenAdded => panic!("nothing is added any more"),
@@ -38,7 +38,7 @@ fn sweep(seed: i64, count: usize, urgent: usize) -> (Vec<usize>, Asked) {
 }
 
 #[test]
-fn few_questions_are_all_asked() {
+fn a_few_checks_are_all_made() {
     let (mut order, asked) = sweep(1, 100, 0);
     order.sort_unstable();
     assert_eq!(order, (0..100).collect::<Vec<_>>());
@@ -47,7 +47,7 @@ fn few_questions_are_all_asked() {
 }
 
 #[test]
-fn many_questions_are_asked_at_their_pace_and_the_rest_is_left() {
+fn many_checks_are_rate_limited_and_the_rest_is_dropped() {
     let (order, asked) = sweep(1, 40_000, 0);
     assert_eq!(order.len(), 600, "15 a second, for 40 seconds");
     assert_eq!(asked, Asked { asked: 600, dropped: 39_400 });
@@ -68,7 +68,7 @@ fn many_questions_are_asked_at_their_pace_and_the_rest_is_left() {
 }
 
 #[test]
-fn urgent_questions_come_first_whenever_they_are_added() {
+fn urgent_checks_come_first() {
     let (order, _) = sweep(1, 40_000, 50);
     let mut first = order[..50].to_vec();
     first.sort_unstable();
@@ -82,9 +82,9 @@ fn urgent_questions_come_first_whenever_they_are_added() {
     assert_eq!(questions.turn(began + Duration::from_secs(1)), Turn::Ask(77));
 }
 
-/// A question that does not fit into one sweep has the same chance as every other in the next.
+/// A check that does not fit into one sweep is as likely as any other to fit into the next.
 #[test]
-fn no_question_is_always_left_to_a_later_sweep() {
+fn no_check_is_dropped_in_every_sweep() {
     const COUNT: usize = 3_000;
     let mut times = BTreeMap::<usize, u32>::new();
     for minute in 0..60 {
@@ -92,27 +92,27 @@ fn no_question_is_always_left_to_a_later_sweep() {
             *times.entry(number).or_default() += 1;
         }
     }
-    assert_eq!(times.len(), COUNT, "each is asked in an hour");
+    assert_eq!(times.len(), COUNT, "each is made within an hour");
     // A fifth in each of sixty sweeps: 12 on average, with a standard deviation of about 3.
     assert!(times.values().all(|times| *times <= 30), "{:?}", times.values().max());
 }
 
 #[test]
-fn a_throttled_lane_is_closed_for_the_rest_of_the_sweep() {
+fn throttling_ends_the_checks_of_a_sweep() {
     let began = Instant::now();
     let mut questions = Questions::new(1, began + SWEEP);
     (0..10).for_each(|number| questions.add(id(number), false, number));
     assert!(matches!(questions.turn(began), Turn::Ask(_)));
     questions.closed = true;
     let later = began + Duration::from_secs(1);
-    assert_eq!(questions.turn(later), Turn::WhenAdded, "the sweep goes on");
+    assert_eq!(questions.turn(later), Turn::WhenAdded, "the sweep continues");
     questions.add(id(99), true, 99);
     questions.complete = true;
     assert_eq!(questions.turn(later), Turn::Over(Asked { asked: 1, dropped: 10 }));
 }
 
 #[test]
-fn nothing_is_asked_when_the_time_is_over() {
+fn no_check_is_made_after_the_deadline() {
     let began = Instant::now();
     let mut questions = Questions::new(1, began + SWEEP);
     questions.add(id(1), true, 1);

@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::listing;
 use domain::{
-    Ending, Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Owner, Pattern, Request, Run, State,
-    Status, Timeline, Unknown, Verdict, Waiting, output::ResultSource, task::Task,
+    Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Owner, Pattern,
+    Request, Run, State, Status, Timeline, Unknown, Waiting, output::ResultSource, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -130,10 +130,12 @@ pub(super) enum Unreadable {
 
 impl Item {
     pub(super) fn of(execution: &Execution) -> Self {
-        let ending = execution.state.ending();
-        let error = ending.and_then(|ending| match &ending.verdict {
-            Verdict::Completed => None,
-            Verdict::Failed(error) | Verdict::TimedOut(error) | Verdict::Cancelled(error) => Some(error.clone()),
+        let outcome = execution.state.outcome();
+        let error = outcome.and_then(|outcome| match &outcome.kind {
+            OutcomeKind::Completed => None,
+            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+                Some(error.clone())
+            }
         });
         let wake = match &execution.state {
             State::Running { wake, .. } | State::Cancelling { wake, .. } => wake.clone(),
@@ -166,11 +168,11 @@ impl Item {
             earlier: execution.earlier.clone(),
             stopped: execution.stopped.clone(),
             wake,
-            result: ending.and_then(|ending| ending.result.as_ref()).map(|json| json.text().to_owned()),
-            result_source: ending.map(|ending| ending.result_source).unwrap_or_default(),
+            result: outcome.and_then(|outcome| outcome.result.as_ref()).map(|json| json.text().to_owned()),
+            result_source: outcome.map(|outcome| outcome.result_source).unwrap_or_default(),
             error,
-            exit_code: ending.and_then(|ending| ending.exit_code),
-            finished_at: ending.map(|ending| ending.finished_at),
+            exit_code: outcome.and_then(|outcome| outcome.exit_code),
+            finished_at: outcome.map(|outcome| outcome.finished_at),
             waiting: execution.waiting.clone(),
             creation: execution.creation.clone(),
             timeline: execution.timeline.clone(),
@@ -194,11 +196,11 @@ impl Item {
         let error = self.error.ok_or(damaged("it has no error"));
         let finished_at = self.finished_at.ok_or(damaged("it has no end"));
         let result = self.result.as_deref().map(json).transpose()?;
-        let ended = |verdict, run| {
+        let ended = |kind, run| {
             Ok(State::Final {
                 run,
-                ending: Ending {
-                    verdict,
+                outcome: Outcome {
+                    kind,
                     result,
                     result_source: self.result_source,
                     exit_code: self.exit_code,
@@ -210,10 +212,10 @@ impl Item {
             Status::Pending => State::Pending,
             Status::Running => State::Running { run: run.ok_or(damaged("it runs without a task"))?, wake },
             Status::Cancelling => State::Cancelling { run, wake },
-            Status::Completed => ended(Verdict::Completed, run)?,
-            Status::Failed => ended(Verdict::Failed(error?), run)?,
-            Status::TimedOut => ended(Verdict::TimedOut(error?), run)?,
-            Status::Cancelled => ended(Verdict::Cancelled(error?), run)?,
+            Status::Completed => ended(OutcomeKind::Completed, run)?,
+            Status::Failed => ended(OutcomeKind::Failed(error?), run)?,
+            Status::TimedOut => ended(OutcomeKind::TimedOut(error?), run)?,
+            Status::Cancelled => ended(OutcomeKind::Cancelled(error?), run)?,
         };
         Ok(Execution {
             pattern,

@@ -203,7 +203,7 @@ mod tests {
 
     /// Existing items were written in this way.
     #[test]
-    fn keys_are_the_same_for_ever() {
+    fn index_keys_never_change() {
         let id: ExecutionId = "e1".parse().unwrap();
         assert_eq!(shard(&Owner::new("jwt:ada"), 3), "3:jwt:ada");
         assert_eq!(place(at("2026-01-02T03:04:05Z"), &id), "2026-01-02T03:04:05.000Z#e1");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_leaves_out_what_is_not_after_and_not_before() {
+    fn a_range_excludes_its_bounds() {
         let key = |text: &str| place(at(text), &"e".parse().unwrap());
         let times = |after: &str, before: &str| {
             let filter =

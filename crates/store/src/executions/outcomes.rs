@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use domain::{ExecutionId, JobError, Json, listing::Outcome};
+use domain::{ExecutionId, JobError, Json, listing::Included};
 use serde::Deserialize;
 
 use super::{Executions, item::KEY};
@@ -35,7 +35,7 @@ impl Executions {
     /// # Errors
     ///
     /// [`CallFailed`] if `DynamoDB` did not answer or refused the call, or left out keys every time.
-    pub async fn outcomes(&self, ids: &[ExecutionId]) -> Result<HashMap<ExecutionId, Outcome>, CallFailed> {
+    pub async fn outcomes(&self, ids: &[ExecutionId]) -> Result<HashMap<ExecutionId, Included>, CallFailed> {
         let mut outcomes = HashMap::new();
         for ids in ids.chunks(KEYS) {
             let key = |id: &ExecutionId| HashMap::from([(KEY.to_owned(), AttributeValue::S(id.to_string()))]);
@@ -73,8 +73,8 @@ fn wanted(keys: Vec<HashMap<String, AttributeValue>>) -> Result<KeysAndAttribute
         .map_err(|why| CallFailed::rejected(CALL, why))
 }
 
-fn outcome(item: HashMap<String, AttributeValue>) -> Result<(ExecutionId, Outcome), CallFailed> {
+fn outcome(item: HashMap<String, AttributeValue>) -> Result<(ExecutionId, Included), CallFailed> {
     let read: Read = serde_dynamo::from_item(item).map_err(|why| CallFailed::rejected(CALL, why))?;
     let result = read.result.as_deref().map(Json::parse).transpose().map_err(|why| CallFailed::rejected(CALL, why))?;
-    Ok((read.execution_id, Outcome { result, error: read.error }))
+    Ok((read.execution_id, Included { result, error: read.error }))
 }

@@ -1,4 +1,4 @@
-//! What counts as a result, what hides one, and random documents between random noise.
+//! What counts as a result, what hides an earlier one, and random documents between random text.
 
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
@@ -45,7 +45,7 @@ fn the_last_object_or_array_is_the_result() {
 }
 
 #[test]
-fn text_and_scalars_hide_nothing() {
+fn text_and_scalars_do_not_hide_an_earlier_document() {
     for text in [
         "100",
         "\"done\"",
@@ -133,7 +133,7 @@ fn invalid_json_hides_earlier_documents() {
 }
 
 #[test]
-fn a_document_behind_broken_json_is_the_result() {
+fn a_document_after_broken_json_is_the_result() {
     for text in [
         "{'a': '}', 'b': \"it's\"}",
         "{\"a\": 1} done",
@@ -165,7 +165,7 @@ fn a_too_large_or_too_deep_document_hides_earlier_ones() {
 }
 
 #[test]
-fn memory_is_bounded() {
+fn the_scanner_uses_bounded_memory() {
     for endless in ["[", "{\"a\":", "[\"", "x", "[1,", "{a{"] {
         let mut scanner = Scanner::default();
         for _ in 0..=FOLLOWED / 1_024 {
@@ -177,9 +177,9 @@ fn memory_is_bounded() {
     }
 }
 
-/// A log may begin inside a document, and has replaced what was not UTF-8.
+/// A log may begin inside a document, and CloudWatch has replaced bytes that are not UTF-8.
 #[test]
-fn a_log_that_is_cut_gives_no_part_of_a_document() {
+fn a_truncated_log_gives_no_partial_document() {
     let seen = |cut, text: &str| {
         let mut scanner = Scanner::for_log(cut);
         scanner.see(text.as_bytes());
@@ -253,16 +253,16 @@ fn noise() -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
-    /// Noise before it may look like the start of a document that it continues: then it is not taken.
+    /// If the text before a document looks like the start of another document, neither is taken.
     #[test]
-    fn a_document_comes_back_whole_or_not_at_all(
+    fn a_document_is_found_whole_or_not_at_all(
         before in noise(), value in document(), after in noise(), style in 0..5_usize, chunk in 1..40_usize,
     ) {
         let text = printed(&value, style);
         let all = lines(before.iter().chain([&text]).chain(&after));
         match found_in(all.as_bytes(), chunk) {
             Output::Json(json) if json.text() == text => {}
-            // A line of the noise may be a document.
+            // A line of the text may be a document itself.
             Output::Json(json) => {
                 let one = before.iter().chain(&after).any(|line| line.contains(json.text()));
                 let several = before.join("\n").contains(json.text()) || after.join("\n").contains(json.text());
@@ -274,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn between_plain_text_it_comes_back_whole(
+    fn a_document_between_plain_text_is_found_whole(
         before in vec("[a-zA-Z][a-zA-Z .:]{0,30}", 0..4), value in document(),
         after in vec("[a-zA-Z][a-zA-Z .:]{0,30}", 0..4), style in 0..5_usize, chunk in 1..40_usize,
     ) {
@@ -283,9 +283,9 @@ proptest! {
         prop_assert_eq!(found_in(all.as_bytes(), chunk), json(&text));
     }
 
-    /// Cut off anywhere, it is not taken, nor is any part of it.
+    /// A document that is cut off at any point is not taken, and no part of it is.
     #[test]
-    fn a_truncated_document_is_none(value in document(), style in 0..5_usize, cut in any::<prop::sample::Index>()) {
+    fn a_truncated_document_is_not_a_result(value in document(), style in 0..5_usize, cut in any::<prop::sample::Index>()) {
         let text = printed(&value, style);
         let mut end = cut.index(text.len());
         while !text.is_char_boundary(end) { end -= 1; }
@@ -293,9 +293,9 @@ proptest! {
         prop_assert!(matches!(seen, Output::None | Output::Broken), "{seen:?} of {:?}", &text[..end]);
     }
 
-    /// Without its beginning, as the last lines of a log have it.
+    /// The last lines of a log may lack the beginning of a document.
     #[test]
-    fn the_end_of_a_document_is_none(value in document(), style in 0..5_usize, cut in any::<prop::sample::Index>()) {
+    fn the_end_of_a_document_is_not_a_result(value in document(), style in 0..5_usize, cut in any::<prop::sample::Index>()) {
         let text = printed(&value, style);
         let lines: Vec<_> = text.split('\n').collect();
         let from = cut.index(lines.len());
@@ -307,7 +307,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_valid_json_or_none(bytes in vec(any::<u8>(), 0..200), chunk in 1..20_usize) {
+    fn arbitrary_bytes_give_valid_json_or_no_result(bytes in vec(any::<u8>(), 0..200), chunk in 1..20_usize) {
         let at_once = found_in(&bytes, 1_000);
         prop_assert_eq!(&found_in(&bytes, chunk), &at_once);
         if let Output::Json(json) = at_once {

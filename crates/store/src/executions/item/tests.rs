@@ -1,4 +1,4 @@
-//! The golden item: what older versions wrote stays readable, and what this one writes is known.
+//! Golden items: items of older versions stay readable, and the format of this version's items is fixed.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{Attempt, Event, limits, task::Container};
@@ -34,14 +34,14 @@ fn pending(fraction: Fraction) -> Execution {
     Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(1_000, fraction))
 }
 
-/// One execution in every state, each grown from the one before.
+/// An execution in every state. Each is derived from an earlier one by an event.
 fn lives(fraction: Fraction) -> Vec<Execution> {
     let at = |second| at(second, fraction);
     let step = |from: &Execution, event: Event| from.after(&event, at(1_001)).unwrap().unwrap();
-    let ended = |from: &Execution, verdict| {
+    let ended = |from: &Execution, kind| {
         let result = Some(Json::parse(r#"{"ok": 1e2}"#).unwrap());
         let result_source = ResultSource::File;
-        step(from, Event::Ended(Ending { verdict, result, result_source, exit_code: Some(3), finished_at: at(1_002) }))
+        step(from, Event::Ended(Outcome { kind, result, result_source, exit_code: Some(3), finished_at: at(1_002) }))
     };
     let error = || JobError {
         stop_code: Some("EssentialContainerExited".into()),
@@ -69,10 +69,10 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
     vec![
         pending(fraction),
         accepted,
-        ended(&running, Verdict::Completed),
-        ended(&running, Verdict::Failed(error())),
-        ended(&running, Verdict::TimedOut(error())),
-        ended(&cancelling, Verdict::Cancelled(error())),
+        ended(&running, OutcomeKind::Completed),
+        ended(&running, OutcomeKind::Failed(error())),
+        ended(&running, OutcomeKind::TimedOut(error())),
+        ended(&cancelling, OutcomeKind::Cancelled(error())),
         running,
         watched,
         cancelling,
@@ -81,7 +81,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
 }
 
 #[test]
-fn every_state_comes_back_as_it_went() {
+fn every_state_survives_storage_unchanged() {
     for execution in [0, 1, 999].into_iter().flat_map(lives) {
         let attributes: std::collections::HashMap<String, AttributeValue> =
             serde_dynamo::to_item(Item::of(&execution)).unwrap();
@@ -96,16 +96,16 @@ fn the_written_attributes_are_those_of_the_snapshot() {
     insta::assert_json_snapshot!(items);
 }
 
-/// Written by the first version. It stays here, as it is, for as long as there may be such items.
+/// Items that the first version wrote. Never change them while such items may exist.
 #[test]
-fn the_first_versions_items_come_back_as_they_were_written() {
+fn items_of_the_first_version_are_read() {
     let written: Vec<serde_json::Value> = serde_json::from_str(include_str!("first-version.json")).unwrap();
     for mut written in written {
         let item: Item = serde_json::from_value(written.clone()).unwrap();
         let execution = item.into_execution().unwrap();
         let mut back = serde_json::to_value(Item::of(&execution)).unwrap();
         let (written, back) = (written.as_object_mut().unwrap(), back.as_object_mut().unwrap());
-        // The first version let one expire that was not over, and had no index of an owner's executions.
+        // The first version gave an expiry to an execution that was not over, and had no index of an owner's executions.
         let expiry = written.remove("expiresAt").unwrap().as_i64().unwrap();
         let expected = if execution.status().is_final() { expiry } else { NEVER.as_second() };
         assert_eq!(back.remove("expiresAt").unwrap(), expected);
@@ -115,7 +115,7 @@ fn the_first_versions_items_come_back_as_they_were_written() {
     }
 }
 
-/// As `DynamoDB` has it, written by a newer version.
+/// An item of a newer version, as `DynamoDB` stores it.
 fn newer() -> Attributes {
     let written: serde_json::Value = serde_json::from_str(include_str!("newer-version.json")).unwrap();
     serde_dynamo::to_item(written).unwrap()
@@ -137,8 +137,8 @@ fn unknown_attributes_of_a_newer_version_survive_every_change() {
     let at = at(1_010, 0);
     let third = Attempt::new(3).unwrap();
     let error = JobError::new("exit-code", "exited with code 1");
-    let ended = Ending {
-        verdict: Verdict::Completed,
+    let ended = Outcome {
+        kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
         exit_code: Some(0),
@@ -146,13 +146,13 @@ fn unknown_attributes_of_a_newer_version_survive_every_change() {
     };
     let events = [
         Event::Watching { callback_id: "cb".into() },
-        Event::Attended,
+        Event::Visited,
         Event::AttemptFailed { attempt: Attempt::FIRST.next(), error, excused: false, exit_code: Some(1) },
         Event::NoCapacity { attempt: third, why: "none".into(), until: at },
         Event::TaskStarted { attempt: third, task_arn: "arn:task/3".into() },
         Event::CancelRequested,
         Event::Ended(ended),
-        Event::Attended,
+        Event::Visited,
     ];
     let mut now = seen;
     for event in events {
@@ -171,9 +171,9 @@ fn unknown_attributes_of_a_newer_version_survive_every_change() {
     assert_eq!((text("/timeline/1/what"), text("/timeline/1/detail")), ("queued", "behind 3"));
 }
 
-/// It is not damaged: the version that wrote it continues with it.
+/// Such an item is not damaged: the version that wrote it continues to use it.
 #[test]
-fn a_newer_version_s_status_and_pattern_are_known_for_what_they_are() {
+fn an_unknown_status_or_pattern_is_reported_as_newer() {
     for (name, value) in [("status", "QUEUED"), ("pattern", "batch")] {
         let mut newer = newer();
         newer.insert(name.into(), AttributeValue::S(value.into()));
@@ -182,9 +182,9 @@ fn a_newer_version_s_status_and_pattern_are_known_for_what_they_are() {
     }
 }
 
-/// Of sets and binary values, older versions would write back something else: see `Unknown`.
+/// An older version would change sets and binary values when it writes them back: see `Unknown`.
 #[test]
-fn an_item_is_made_of_what_older_versions_can_carry_along() {
+fn an_item_has_only_types_that_older_versions_can_keep() {
     fn check(name: &str, value: &AttributeValue) {
         match value {
             AttributeValue::S(_) | AttributeValue::N(_) | AttributeValue::Bool(_) | AttributeValue::Null(_) => {}
@@ -218,7 +218,7 @@ fn size(value: &AttributeValue) -> usize {
     }
 }
 
-/// Every limit at once: it has to be possible to write the end.
+/// Even with every field at its limit, the outcome must fit into the item.
 #[test]
 fn the_largest_execution_fits_into_an_item() {
     let json = |bytes: usize| Json::parse(&format!("\"{}\"", "x".repeat(bytes - 2))).unwrap();
@@ -264,9 +264,9 @@ fn the_largest_execution_fits_into_an_item() {
             .with_log_tail(&"x".repeat(limits::LOG_TAIL_BYTES))
     };
     let result = Some(json(limits::RESULT_BYTES));
-    let (verdict, finished_at) = (Verdict::Cancelled(error), at(1_002, 999));
-    step(Event::Ended(Ending {
-        verdict,
+    let (kind, finished_at) = (OutcomeKind::Cancelled(error), at(1_002, 999));
+    step(Event::Ended(Outcome {
+        kind,
         result,
         result_source: ResultSource::NoneButBroken,
         exit_code: None,

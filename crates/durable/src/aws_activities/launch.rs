@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_input_travels_along_and_a_large_one_is_fetched() {
+    fn a_small_input_is_passed_inline_and_a_large_one_is_read_from_the_item() {
         let small = environment(r#"{"a":1}"#, Pattern::Sync);
         assert!(small.contains(&("EXECUTION_INPUT".into(), r#"{"a":1}"#.into())));
         // 2,100 quotes are 4,200 characters once they are quoted.
@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_callback_execution_reports_for_itself() {
+    fn only_the_worker_of_a_callback_execution_records_the_outcome() {
         let reports = |pattern| environment("1", pattern).contains(&("EXECUTIONS_TABLE".into(), "table".into()));
         assert!(reports(Pattern::Callback) && !reports(Pattern::Sync));
     }
 
     /// ECS refuses a repeated start with other parameters, so old and new versions of the workflow must name the same key.
     #[test]
-    fn every_attempt_has_a_place_for_its_report() {
+    fn every_attempt_has_its_own_report_key() {
         let key = |attempt| {
             let (execution, job) =
                 (execution("1", Pattern::Sync), serde_json::from_str(r#"{"taskDefinition":"demo"}"#));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_overrides_fit_ecs() {
+    fn the_largest_overrides_fit_the_limit_of_ecs() {
         let input = format!("\"{}\"", "x".repeat(INLINE_INPUT - 6));
         let all = serde_json::to_string(&environment(&input, Pattern::Callback)).unwrap();
         assert!(all.contains("EXECUTION_INPUT") && all.len() < 8_192 - 1_024, "{}", all.len());

@@ -1,8 +1,8 @@
-//! Every combination of a state and what a task can do.
+//! Every combination of a state and what ECS can say about the task.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use domain::{Attempt, Ending, Event, JobError, Json, Owner, Request, Verdict};
+use domain::{Attempt, Event, JobError, Json, Outcome, OutcomeKind, Owner, Request};
 
 use super::*;
 
@@ -31,8 +31,8 @@ fn lives(pattern: Pattern) -> Vec<(&'static str, Execution)> {
     let begun = after(&pending, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into(), log: None });
     let running = after(&begun, &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
     let watched = after(&running, &Event::Watching { callback_id: "cb".into() });
-    let ended = Ending { exit_code: Some(0), ..Ending::without_job(Verdict::Completed, at(2)) };
-    let lost = Ending { verdict: Verdict::Failed(JobError::new("any", "any")), exit_code: None, ..ended.clone() };
+    let ended = Outcome { exit_code: Some(0), ..Outcome::without_job(OutcomeKind::Completed, at(2)) };
+    let lost = Outcome { kind: OutcomeKind::Failed(JobError::new("any", "any")), exit_code: None, ..ended.clone() };
     vec![
         ("cancelled before anything", after(&pending, &Event::CancelRequested)),
         ("cancelled before its task", after(&begun, &Event::CancelRequested)),
@@ -61,7 +61,7 @@ fn task(arn: &str, stopped: bool) -> Task {
     }
 }
 
-/// The whole table, as a snapshot to be read.
+/// Prints the whole table. Read every difference.
 #[test]
 fn every_state_and_everything_its_task_can_do() {
     let (soon, later, overdue) = (at(60), at(3_600), at(24 * 3_600));
@@ -79,8 +79,8 @@ fn every_state_and_everything_its_task_can_do() {
         for (life, execution) in lives(pattern) {
             writeln!(table, "{pattern}, {life}:").unwrap();
             for (sight, task, now) in &sights {
-                let of = |occasion| deeds(&execution, task.as_ref(), *now, occasion);
-                let (told, swept) = (of(Occasion::Told), of(Occasion::Sweep));
+                let of = |occasion| activities(&execution, task.as_ref(), *now, occasion);
+                let (told, swept) = (of(Occasion::Event), of(Occasion::Sweep));
                 writeln!(table, "    {sight:<18} {told:?}").unwrap();
                 if swept != told {
                     writeln!(table, "    {:>18} {swept:?}", "in a sweep").unwrap();

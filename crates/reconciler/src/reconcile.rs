@@ -1,6 +1,6 @@
-//! Carries out the deeds for an execution.
+//! Carries out the activities for an execution.
 //!
-//! An execution may change between being read and being acted on. A deed that was right when the execution was read is idempotent, and
+//! An execution may change between being read and being acted on. An activity that was right when the execution was read is idempotent, and
 //! harmless if the execution has changed since. An outcome that is inferred from the execution's state is recorded only if the
 //! execution has not changed.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws::{Cause, Connection, Phase};
 use compute::{Outcomes, Seen, StartError, Tasks, WakeUp, WorkflowStatus, Workflows};
 use domain::{
-    Attempt, Ending, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Run, Verdict,
+    Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Outcome, OutcomeKind, Run,
     collect::{Patience, StoppedTask},
     judge,
     task::Task,
@@ -19,8 +19,8 @@ use runtime::clock;
 use store::{AdvanceError, Executions};
 
 use crate::{
+    activities::{Activity, Occasion, activities},
     config::Config,
-    deeds::{Deed, Occasion, deeds},
     lane::Question,
 };
 
@@ -34,14 +34,14 @@ const LOG_IS_LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
 /// Repairs executions.
 #[derive(Debug)]
-pub(crate) struct Attendant {
+pub(crate) struct Reconciler {
     pub(crate) executions: Executions,
     workflows: Workflows,
     pub(crate) tasks: Tasks,
     outcomes: Outcomes,
 }
 
-impl Attendant {
+impl Reconciler {
     pub(crate) fn new(connection: &Connection, config: &Config) -> Self {
         Self {
             executions: Executions::new(connection, &config.table),
@@ -63,7 +63,7 @@ impl Attendant {
 
     /// Repairs one execution, unless it no longer exists. `told` is its task as an event reported it. It is taken as current, since a
     /// stopped task stays stopped.
-    pub(crate) async fn attend(&self, id: &ExecutionId, told: Option<Task>) -> Result<(), Error> {
+    pub(crate) async fn visit(&self, id: &ExecutionId, told: Option<Task>) -> Result<(), Error> {
         let Some(mut execution) = self.executions.get(id).await? else { return Ok(()) };
         if let Some(told) = &told {
             self.note_end(&mut execution, told).await?;
@@ -73,7 +73,7 @@ impl Attendant {
             (Some(run), _) => self.task_of(run).await?,
             (None, _) => None,
         };
-        match self.look_after(&mut execution, task.as_ref(), Occasion::Told).await? {
+        match self.carry_out(&mut execution, task.as_ref(), Occasion::Event).await? {
             Some(question) => self.ask(execution, question).await,
             None => Ok(()),
         }
@@ -87,9 +87,9 @@ impl Attendant {
         })
     }
 
-    /// Notes the end of its task, if that has stopped, and carries out every deed, even if another one fails. Returns the question
+    /// Notes the end of its task, if that has stopped, and carries out every activity, even if another one fails. Returns the question
     /// whether its workflow is running, if there is one, because Lambda answers only a limited number of such calls.
-    pub(crate) async fn look_after(
+    pub(crate) async fn carry_out(
         &self,
         execution: &mut Execution,
         task: Option<&Task>,
@@ -101,22 +101,22 @@ impl Attendant {
         let urgent = task.is_none_or(|task| task.stopped);
         let question = |arn: String| Question { arn, restarted: false, urgent };
         let (mut failed, mut asks) = (None, None);
-        for deed in deeds(execution, task, clock::now(), occasion) {
-            tracing::info!(executionId = %execution.id, status = %execution.status(), ?deed, "carrying out a deed");
-            let done = match deed {
-                Deed::StartWorkflow => self.start_workflow(execution).await,
-                Deed::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(question)),
-                // If nothing waits for the callback, either it has timed out and the workflow looks by itself, or the workflow is
-                // over.
-                Deed::Wake(callback_id) => self.wake(execution, &callback_id).await.map(|waited| {
+        for activity in activities(execution, task, clock::now(), occasion) {
+            tracing::info!(executionId = %execution.id, status = %execution.status(), ?activity, "carrying out an activity");
+            let done = match activity {
+                Activity::StartWorkflow => self.start_workflow(execution).await,
+                Activity::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(question)),
+                // If nothing waits for the callback, either it has timed out and the workflow checks its task by itself, or the
+                // workflow is over.
+                Activity::Wake(callback_id) => self.wake(execution, &callback_id).await.map(|waited| {
                     let arn = execution.durable_execution_arn.clone().filter(|_| !waited);
                     arn.map(question)
                 }),
-                Deed::StopTask { arn, reason } => {
+                Activity::StopTask { arn, reason } => {
                     self.tasks.stop(&arn, reason).await.map(|()| None).map_err(Into::into)
                 }
-                Deed::StopLeftovers => self.stop_leftovers(&execution.id).await.map(|()| None),
-                Deed::Collect { arn } => self.collect(execution, &arn, task).await.map(|()| None),
+                Activity::StopLeftovers => self.stop_leftovers(&execution.id).await.map(|()| None),
+                Activity::Collect { arn } => self.collect(execution, &arn, task).await.map(|()| None),
             };
             match done {
                 Ok(question) => asks = asks.or(question),
@@ -134,7 +134,9 @@ impl Attendant {
             Err(StartError::Call(why)) if clock::now() >= execution.deadline => {
                 let why = format!("no workflow could be started before the deadline: {why}");
                 let error = JobError::new(ErrorKind::TimedOut, why);
-                self.end(execution, Ending::without_job(Verdict::TimedOut(error), clock::now())).await.map(|()| None)
+                self.end(execution, Outcome::without_job(OutcomeKind::TimedOut(error), clock::now()))
+                    .await
+                    .map(|()| None)
             }
             Err(StartError::Call(failed)) => Err(failed.into()),
         }
@@ -183,7 +185,7 @@ impl Attendant {
     }
 
     /// The outcome of a task that has stopped. CloudWatch may show its log a moment after its end.
-    async fn outcome(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<Ending, Error> {
+    async fn outcome(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<Outcome, Error> {
         let stopped = StoppedTask { execution, arn, described: task };
         let stopped_at = task.and_then(|task| task.stopped_at);
         let just_stopped = stopped_at.is_some_and(|at| clock::now().duration_since(at) < LOG_IS_LATE);
@@ -201,11 +203,11 @@ impl Attendant {
     }
 
     async fn collect(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<(), Error> {
-        let ending = self.outcome(execution, arn, task).await?;
-        if self.another_attempt(execution, &ending).await? {
+        let outcome = self.outcome(execution, arn, task).await?;
+        if self.another_attempt(execution, &outcome).await? {
             return Ok(());
         }
-        settled(self.executions.advance_seen(execution.clone(), &Event::Ended(ending), clock::now()).await)
+        settled(self.executions.advance_seen(execution.clone(), &Event::Ended(outcome), clock::now()).await)
     }
 
     /// Starts another attempt, with its own workflow, if this one failed and another may follow. Idempotent: the workflow's name
@@ -214,9 +216,9 @@ impl Attendant {
     /// If the function crashes before the failed attempt is recorded, the next visit does all of it. If it crashes between that and
     /// the workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow dies before it
     /// records a task, the next visit finds that it is over.
-    async fn another_attempt(&self, execution: &Execution, ending: &Ending) -> Result<bool, Error> {
+    async fn another_attempt(&self, execution: &Execution, outcome: &Outcome) -> Result<bool, Error> {
         let Some(run) = execution.state.run() else { return Ok(false) };
-        let Next::Retry(retry) = execution.next(run.attempt, ending, clock::now()) else { return Ok(false) };
+        let Next::Retry(retry) = execution.next(run.attempt, outcome, clock::now()) else { return Ok(false) };
         let asked_before = execution.failed.last == Some(run.attempt);
         let execution = match self.executions.advance_seen(execution.clone(), &retry.failed, clock::now()).await {
             Ok(execution) => execution,
@@ -226,7 +228,7 @@ impl Attendant {
         if execution.state.run() != Some(run) {
             return Ok(true);
         }
-        match execution.next(run.attempt, ending, clock::now()) {
+        match execution.next(run.attempt, outcome, clock::now()) {
             Next::Retry(retry) => self.start_attempt(&execution, retry.attempt, asked_before).await,
             // Cancelled in the meantime, or its deadline has passed.
             Next::Cancelled | Next::End => Ok(false),
@@ -247,15 +249,15 @@ impl Attendant {
     }
 
     async fn give_up(&self, seen: &Execution, why: String) -> Result<(), Error> {
-        self.end(seen, seen.ending_without_workflow(why, clock::now())).await
+        self.end(seen, seen.outcome_without_workflow(why, clock::now())).await
     }
 
     /// Records an outcome that was inferred from the execution as `seen`, and stops what it left running. If it has changed since
     /// then, nothing is recorded, and the next visit decides.
     ///
     /// If the function crashes between the two, or cannot stop the task, the sweep visits the execution once more.
-    async fn end(&self, seen: &Execution, ending: Ending) -> Result<(), Error> {
-        match self.executions.advance_from(seen, &Event::Ended(ending), clock::now()).await {
+    async fn end(&self, seen: &Execution, outcome: Outcome) -> Result<(), Error> {
+        match self.executions.advance_from(seen, &Event::Ended(outcome), clock::now()).await {
             Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
             Ok(None) => {
                 tracing::info!(executionId = %seen.id, "the execution has changed since it was read");

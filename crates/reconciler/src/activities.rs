@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Something to do for an execution. Each is idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum Activity {
     /// Start its workflow, which is not known to have begun.
     StartWorkflow,
     /// Check whether its workflow is running, and record an outcome if it is not.
@@ -34,7 +34,7 @@ pub(crate) enum Deed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {
     /// An event about its task or its workflow, or a request by a caller.
-    Told,
+    Event,
     /// It was due in a sweep.
     Sweep,
 }
@@ -53,35 +53,40 @@ enum Doing {
 }
 
 /// What to do for an execution now. `task` is its newest task as ECS describes it, if ECS knows it.
-pub(crate) fn deeds(execution: &Execution, task: Option<&Task>, now: Timestamp, occasion: Occasion) -> Vec<Deed> {
-    let stop = |run: &Run, reason| Deed::StopTask { arn: run.task_arn.clone(), reason };
+pub(crate) fn activities(
+    execution: &Execution,
+    task: Option<&Task>,
+    now: Timestamp,
+    occasion: Occasion,
+) -> Vec<Activity> {
+    let stop = |run: &Run, reason| Activity::StopTask { arn: run.task_arn.clone(), reason };
     match (&execution.state, execution.pattern) {
         (State::Pending | State::Cancelling { run: None, .. }, Pattern::Sync | Pattern::Callback) => {
             match execution.durable_execution_arn {
-                None => vec![Deed::StartWorkflow],
-                Some(_) => vec![Deed::CheckWorkflow],
+                None => vec![Activity::StartWorkflow],
+                Some(_) => vec![Activity::CheckWorkflow],
             }
         }
         (State::Running { run, wake } | State::Cancelling { run: Some(run), wake }, Pattern::Sync) => {
-            let wake = wake.clone().map(Deed::Wake);
+            let wake = wake.clone().map(Activity::Wake);
             match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
                 (Doing::Working, None) => {
                     let young = now.duration_since(execution.created_at) < ASKED_FROM;
-                    if occasion == Occasion::Sweep && young { Vec::new() } else { vec![Deed::CheckWorkflow] }
+                    if occasion == Occasion::Sweep && young { Vec::new() } else { vec![Activity::CheckWorkflow] }
                 }
                 (Doing::Working, Some(reason)) => std::iter::once(stop(run, reason)).chain(wake).collect(),
-                (Doing::Over, _) => vec![wake.unwrap_or(Deed::CheckWorkflow)],
+                (Doing::Over, _) => vec![wake.unwrap_or(Activity::CheckWorkflow)],
             }
         }
         (State::Running { run, .. } | State::Cancelling { run: Some(run), .. }, Pattern::Callback) => {
             match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
                 (Doing::Working, None) => Vec::new(),
                 (Doing::Working, Some(reason)) => vec![stop(run, reason)],
-                (Doing::Over, _) => vec![Deed::Collect { arn: run.task_arn.clone() }],
+                (Doing::Over, _) => vec![Activity::Collect { arn: run.task_arn.clone() }],
             }
         }
         (State::Final { .. }, Pattern::Sync | Pattern::Callback) if execution.due.is_some() => {
-            vec![Deed::StopLeftovers]
+            vec![Activity::StopLeftovers]
         }
         (State::Final { run: Some(run), .. }, Pattern::Sync | Pattern::Callback) => match task {
             Some(task) if !task.stopped && task.arn == run.task_arn => vec![stop(run, judge::OVER)],
