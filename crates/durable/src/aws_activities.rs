@@ -360,8 +360,8 @@ impl Activities for AwsActivities {
             Some(known) => known.clone(),
             None => self.outcome_without_workflow(id, why).await,
         };
-        // The outcome is recorded first, because AWS may be refusing to stop tasks. If the item no longer exists, the tasks are
-        // stopped all the same.
+        // The outcome is recorded first, because AWS may be refusing to stop tasks. The tasks are stopped even if the item no longer
+        // exists.
         let recorded = self.record(id, &outcome).await;
         for task in self.tasks.started_by(id.as_str()).await? {
             self.tasks.stop(&task.arn, "the workflow of the execution failed").await?;

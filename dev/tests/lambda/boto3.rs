@@ -22,7 +22,7 @@ async fn script(stack: &Stack, file: &str, arguments: &[&str]) -> String {
 
 /// Each answer is held against AWS's service model, too.
 #[tokio::test]
-async fn boto3_makes_every_call() {
+async fn boto3_can_make_every_lambda_call() {
     let stack = Stack::start(&[]).await;
     let commands = [command("plain"), command("callback")];
     let said = script(&stack, "every_call.py", &[&commands[0], &commands[1]]).await;
@@ -30,7 +30,7 @@ async fn boto3_makes_every_call() {
 }
 
 #[tokio::test]
-async fn boto3_makes_every_call_of_the_other_services() {
+async fn boto3_can_make_every_call_of_the_other_services() {
     let stack = Stack::start(&[]).await;
     assert_eq!(script(&stack, "other_services.py", &[]).await, "22 APIs called");
 }

@@ -1,4 +1,4 @@
-//! What EventBridge is told of a task
+//! The events about tasks that ECS sends to EventBridge
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>).
 
 use serde_json::{Value, json};

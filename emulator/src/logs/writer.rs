@@ -14,9 +14,8 @@ use super::{
 };
 use crate::{retry, wire::AwsError};
 
-/// What is read at once: as much as a pipe holds. A line is written as soon as it is there; while a write goes on, the
-/// pipe fills and the next read takes all of it, so a job that prints a lot is written in large batches, waits when the
-/// disk is slower than it is, and never fills the memory.
+/// The size of a read: the capacity of a pipe. A line is written as soon as it is read. During a write the pipe fills, and the next
+/// read takes all of it. So large output is written in large batches, a job waits if the disk is slower, and memory is bounded.
 const READ_BYTES: usize = 64 * 1024;
 
 /// Writes to one log stream. Clones write to the same.

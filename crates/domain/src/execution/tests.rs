@@ -344,7 +344,7 @@ fn told(execution: &Execution) -> Vec<(Moment, Option<&str>)> {
 
 /// In the sync pattern, the workflow records the failure of the last attempt before the outcome. In the callback pattern, nothing does.
 #[test]
-fn the_timeline_has_the_last_failure_whoever_records_it() {
+fn the_timeline_has_the_last_failure_in_both_patterns() {
     let started = |from: &Execution, number| {
         let event = Event::TaskStarted { attempt: Attempt::new(number).unwrap(), task_arn: format!("arn:{number}") };
         from.after(&event, at(1_001)).unwrap().unwrap()
