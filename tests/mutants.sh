@@ -33,6 +33,6 @@ mutants() {
 
 mkdir -p target/mutants
 mutants domain --lib
-mutants reconciler --lib crates/reconciler/src/deeds.rs
+mutants reconciler --lib crates/reconciler/src/activities.rs
 mutants durable "--lib --test=workflows" crates/durable/src/cadence.rs
 ((missed == 0)) || { echo "no test noticed some changes: add a test, or exclude them in .cargo/mutants.toml with a reason" >&2; exit 1; }

@@ -92,7 +92,7 @@ async fn serve(cli: Cli, resources: Resources) -> Result<(), Box<dyn Error>> {
     emulator::sockets::raise_open_files();
     if !cli.listen.ip().is_loopback() {
         tracing::warn!(
-            "--listen {} is reachable from other machines, and nobody is authenticated there: whoever can connect can run commands \
+            "--listen {} is reachable from other machines, and nobody is authenticated there: anyone who can connect can run commands \
              as you. Use a loopback address unless the network is yours alone",
             cli.listen
         );

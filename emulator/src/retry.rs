@@ -66,7 +66,7 @@ pub(crate) fn complain(problem: &'static str, cause: &impl Display) {
     complaints.insert((problem, cause), (now, 0));
 }
 
-/// Tries until it succeeds, however long that takes. Each try runs on a separate thread, because `SQLite` blocks.
+/// Retries an operation until it succeeds. Each attempt runs on a separate thread, because `SQLite` blocks.
 pub(crate) async fn until_done<T: Send + 'static>(
     problem: &'static str,
     attempt: impl Fn() -> Result<T, AwsError> + Clone + Send + 'static,

@@ -1,8 +1,9 @@
 //! What an execution's task printed.
 
-use aws::{LogError, LogPage, ReadFrom, Stream, clock};
 use axum::{Json, extract::State, http::HeaderMap};
+use compute::{LogError, LogPage, ReadFrom, Stream};
 use domain::{Attempt, Execution, judge, task::Line};
+use runtime::clock;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -62,7 +63,7 @@ pub(crate) struct LogLine {
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Which attempt's task, of the last 16; the newest if absent"),
         ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "Only so many of the newest lines"),
+            description = "Only this many of the newest lines"),
         ("nextToken" = Option<String>, Query, nullable = false,
             description = "The last page's `nextToken`; without `attempt` and `tail`"),
     ),

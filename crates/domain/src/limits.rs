@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Largest request body, in bytes. The input is stored in a `DynamoDB` item, which holds 400 KB in all
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>), beside a result of up to
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>), in addition to a result of up to
 /// [`RESULT_BYTES`]. Both at their largest would not fit: see [`INPUT_BYTES`].
 pub const BODY_BYTES: usize = 256 * 1024;
 

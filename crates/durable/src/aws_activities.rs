@@ -2,15 +2,16 @@
 
 mod launch;
 
-use aws::{
-    CallFailed, Cause, Connection, Created, Executions, Outcomes, Phase, RunError, Seen, StoredStart, Tasks, clock,
-};
+use aws::{CallFailed, Cause, Connection, Phase};
+use compute::{Outcomes, RunError, Seen, StoredStart, Tasks};
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, Json, Next, Outcome, OutcomeKind, Pattern, Request, State,
     collect::{Patience, StoppedTask},
     judge,
 };
 use jiff::{SignedDuration, Timestamp};
+use runtime::clock;
+use store::{Created, Executions};
 
 use crate::{
     activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try},
@@ -359,8 +360,8 @@ impl Activities for AwsActivities {
             Some(known) => known.clone(),
             None => self.outcome_without_workflow(id, why).await,
         };
-        // The outcome is recorded first, because AWS may be refusing to stop tasks. If the item no longer exists, the tasks are
-        // stopped all the same.
+        // The outcome is recorded first, because AWS may be refusing to stop tasks. The tasks are stopped even if the item no longer
+        // exists.
         let recorded = self.record(id, &outcome).await;
         for task in self.tasks.started_by(id.as_str()).await? {
             self.tasks.stop(&task.arn, "the workflow of the execution failed").await?;

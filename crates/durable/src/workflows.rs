@@ -13,11 +13,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws::{Cause, Phase, WakeUp};
+use aws::{Cause, Phase};
 use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
+use compute::WakeUp;
 use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, Status, collect::Patience};
 
 use crate::{
@@ -186,8 +187,8 @@ async fn end_of<A: Activities>(
     }
 }
 
-/// Reads the payload of a completed callback, whatever it is: whoever may complete one may write anything, and older versions wrote
-/// nothing. A payload that is not a [`WakeUp`] is ignored, and the next check shows what happened.
+/// Reads the payload of a completed callback. Anyone who may complete a callback can send any payload, and older versions sent none. A
+/// payload that is not a [`WakeUp`] is ignored, and the next check shows what happened.
 struct AnyWord;
 
 impl Serdes<WakeUp> for AnyWord {

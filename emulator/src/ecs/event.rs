@@ -1,4 +1,4 @@
-//! The event that EventBridge gets when a task changes
+//! The events about tasks that ECS sends to EventBridge
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>).
 
 use serde_json::{Value, json};

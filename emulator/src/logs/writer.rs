@@ -14,9 +14,8 @@ use super::{
 };
 use crate::{retry, wire::AwsError};
 
-/// How much is read at once: as much as a pipe holds. A line is written as soon as it is complete. During a write the pipe fills, and
-/// the next read takes all of it. So much output is written in large batches, a process that is faster than the disk has to wait, and
-/// memory stays bounded.
+/// The size of a read: the capacity of a pipe. A line is written as soon as it is read. During a write the pipe fills, and the next
+/// read takes all of it. So large output is written in large batches, a job waits if the disk is slower, and memory is bounded.
 const READ_BYTES: usize = 64 * 1024;
 
 /// Writes to one log stream. Clones write to the same stream.

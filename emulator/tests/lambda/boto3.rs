@@ -23,7 +23,7 @@ async fn script(emulator: &Emulator, file: &str, arguments: &[&str]) -> String {
 
 /// Each answer is held against AWS's service model, too.
 #[tokio::test]
-async fn boto3_makes_every_call() {
+async fn boto3_can_make_every_lambda_call() {
     let emulator = Emulator::start(&[]).await;
     let commands = [command("plain"), command("callback")];
     let said = script(&emulator, "every_call.py", &[&commands[0], &commands[1]]).await;
@@ -31,7 +31,7 @@ async fn boto3_makes_every_call() {
 }
 
 #[tokio::test]
-async fn boto3_makes_every_call_of_the_other_services() {
+async fn boto3_can_make_every_call_of_the_other_services() {
     let emulator = Emulator::start(&[]).await;
     assert_eq!(script(&emulator, "other_services.py", &[]).await, "22 APIs called");
 }

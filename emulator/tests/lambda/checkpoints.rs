@@ -19,7 +19,7 @@ fn with(mut update: Value, member: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn updates_that_do_not_fit_are_refused_and_change_nothing() {
+async fn invalid_updates_are_refused_without_effect() {
     let theatre = Theatre::open().await;
     let (arn, mut invocation) = theatre.begin("{}").await;
     theatre.record(&mut invocation, json!([step("done", "START"), step("done", "SUCCEED")])).await;
@@ -63,7 +63,7 @@ async fn updates_that_do_not_fit_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_once_and_a_client_token_makes_a_checkpoint_safe_to_repeat() {
+async fn a_checkpoint_token_is_valid_once_and_a_client_token_makes_a_checkpoint_idempotent() {
     let theatre = Theatre::open().await;
     let (arn, mut invocation) = theatre.begin("{}").await;
     let first = invocation.token().to_owned();
@@ -106,7 +106,7 @@ async fn a_token_is_good_once_and_a_client_token_makes_a_checkpoint_safe_to_repe
 }
 
 #[tokio::test]
-async fn callbacks_are_answered_once_and_kept_alive() {
+async fn callbacks_can_be_answered_once_and_heartbeats_extend_them() {
     let theatre = Theatre::open_with_movable_clock().await;
     let (arn, mut invocation) = theatre.begin("{}").await;
     let open = |id: &str, options: Value| json!({ "Id": id, "Type": "CALLBACK", "Action": "START", "CallbackOptions": options });
@@ -165,7 +165,7 @@ async fn callbacks_are_answered_once_and_kept_alive() {
 /// A function may go to sleep over what the answer to a checkpoint has told it. Another callback is open, so that it may sleep
 /// at all.
 #[tokio::test]
-async fn a_callback_that_is_answered_during_an_invocation_leads_to_another() {
+async fn a_callback_answered_during_an_invocation_causes_another_invocation() {
     let theatre = Theatre::open().await;
     let (arn, mut invocation) = theatre.begin("{}").await;
     let open = |id: &str| json!({ "Id": id, "Type": "CALLBACK", "Action": "START" });
@@ -185,7 +185,7 @@ async fn a_callback_that_is_answered_during_an_invocation_leads_to_another() {
 
 /// All of a state is there, in pages; what is below a context that is through is not needed any more.
 #[tokio::test]
-async fn a_state_is_paged() {
+async fn the_state_of_an_execution_has_pages() {
     let theatre = Theatre::open().await;
     let (arn, mut invocation) = theatre.begin("{}").await;
     let context = |id: &str, action: &str| json!({ "Id": id, "Type": "CONTEXT", "Action": action });

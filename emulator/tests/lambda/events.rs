@@ -1,4 +1,4 @@
-//! Events: durable executions tell of themselves, and whoever subscribes hears of it.
+//! Events of durable executions, and their delivery to subscribers.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn subscribe(emulator: &Emulator, command: &str, pattern: &Value) {
     assert_eq!(events(emulator, "PutTargets", targets).await["FailedEntryCount"], 0);
 }
 
-/// What comes to the listener, until it has heard so many events.
+/// The first events that the listener receives, up to this number.
 async fn heard(theatre: &Theatre, number: usize) -> Vec<Value> {
     let mut heard = Vec::new();
     while heard.len() < number {
@@ -39,7 +39,7 @@ async fn heard(theatre: &Theatre, number: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_durable_execution_tells_of_each_change_of_its_status_in_lambdas_own_form() {
+async fn each_status_change_of_a_durable_execution_is_an_event_in_lambdas_format() {
     let theatre = Theatre::open().await;
     let pattern = json!({
         "source": ["aws.lambda"],
@@ -73,7 +73,7 @@ async fn a_durable_execution_tells_of_each_change_of_its_status_in_lambdas_own_f
 }
 
 #[tokio::test]
-async fn a_rule_sends_its_targets_what_matches_and_nothing_else() {
+async fn a_rule_sends_only_matching_events_to_its_targets() {
     let theatre = Theatre::open().await;
     let large = json!({ "source": ["shop"], "detail": { "total": [{ "numeric": [">", 100] }] } });
     subscribe(&theatre.emulator, &theatre.command(), &large).await;
@@ -98,7 +98,7 @@ async fn a_rule_sends_its_targets_what_matches_and_nothing_else() {
     events(&theatre.emulator, "PutTargets", target).await;
     events(&theatre.emulator, "PutEvents", json!({ "Entries": [entry(103)] })).await;
     let invocation = theatre.next().await;
-    assert_eq!(invocation.event, json!({ "total": 103 }), "102 was nobody's");
+    assert_eq!(invocation.event, json!({ "total": 103 }), "102 matches no rule");
     invocation.answer(json!(null)).await;
 
     let removed = events(&theatre.emulator, "RemoveTargets", json!({ "Rule": "mine", "Ids": ["1", "2"] })).await;
@@ -111,7 +111,7 @@ async fn a_rule_sends_its_targets_what_matches_and_nothing_else() {
 
 /// A rule, and what matched it, are on disk.
 #[tokio::test]
-async fn a_subscription_and_an_event_survive_a_restart() {
+async fn rules_and_undelivered_events_survive_a_restart() {
     let (data, puppets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut emulator = Emulator::start_over(data.path(), &[]).await;
     subscribe(&emulator, &puppet::command(puppets.path()), &json!({ "source": ["shop"] })).await;

@@ -33,7 +33,7 @@ async fn five_failed_invocations_in_a_row_end_an_execution() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_ends_an_execution_at_once() {
+async fn an_invalid_response_ends_an_execution_at_once() {
     let theatre = Theatre::open().await;
     for rubbish in [
         json!("rubbish"),
@@ -53,7 +53,7 @@ async fn an_answer_that_is_none_ends_an_execution_at_once() {
 }
 
 #[tokio::test]
-async fn who_waits_for_nothing_three_times_has_failed() {
+async fn an_execution_that_suspends_without_pending_operations_three_times_fails() {
     let theatre = Theatre::open().await;
     let (arn, invocation) = theatre.begin("{}").await;
     invocation.pend().await;
@@ -65,7 +65,7 @@ async fn who_waits_for_nothing_three_times_has_failed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_is_a_failure() {
+async fn a_too_large_response_fails_the_execution() {
     let theatre = Theatre::open().await;
     let (arn, invocation) = theatre.begin("{}").await;
     assert_eq!(invocation.post("response", "x".repeat(6 * 1024 * 1024 + 1)).await.as_u16(), 413);
@@ -78,7 +78,7 @@ async fn an_answer_that_is_too_large_is_a_failure() {
 
 /// An execution that takes too long, and one that is stopped: what it is, and what it is to another that invoked it.
 #[tokio::test]
-async fn timeouts_and_stops_reach_those_who_wait() {
+async fn timeouts_and_stops_reach_waiting_callers() {
     let theatre = Theatre::open_with_movable_clock().await;
     let lambda = &theatre.lambda;
     let short = json!({ "ExecutionTimeout": 300, "RetentionPeriodInDays": 1 });

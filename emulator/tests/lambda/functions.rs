@@ -27,7 +27,7 @@ async fn answer(lambda: &Lambda, function: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn versions_do_not_change_and_aliases_do() {
+async fn versions_are_immutable_and_aliases_can_be_changed() {
     let directory = tempfile::tempdir().unwrap();
     let mut emulator = Emulator::start_over(directory.path(), &[]).await;
     let lambda = Lambda::of(&emulator);
@@ -133,7 +133,7 @@ fn as_query(seconds: f64) -> String {
 
 /// The environment of a declared function is for that function only.
 #[tokio::test]
-async fn a_function_of_the_api_gets_its_own_environment_only() {
+async fn a_function_created_through_the_api_has_only_its_own_environment() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("environment");
     let emulator = Emulator::start(&[]).await;

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn every_operation_has_its_events() {
+async fn every_operation_has_its_events_in_the_history() {
     let theatre = Theatre::open().await;
     let (arn, mut invocation) = theatre.begin(r#"{"in":1}"#).await;
     let step =
@@ -79,7 +79,7 @@ async fn every_operation_has_its_events() {
 }
 
 #[tokio::test]
-async fn a_history_is_paged_in_both_directions_and_can_be_read_without_data() {
+async fn a_history_can_be_paged_in_both_directions_and_read_without_data() {
     let theatre = Theatre::open().await;
     let (arn, mut invocation) = theatre.begin("\"secret\"").await;
     let many: Vec<_> = (0..7)

@@ -45,7 +45,7 @@ fn is_right(events: &[Value]) -> bool {
 
 #[tokio::test]
 async fn no_execution_is_lost_and_nothing_is_done_twice() {
-    #[expect(clippy::disallowed_methods, reason = "how long a test goes on is asked of whoever runs it")]
+    #[expect(clippy::disallowed_methods, reason = "an option of the test, not of the program")]
     let kills = std::env::var("LAMBDA_KILLS").ok().and_then(|number| number.parse().ok()).unwrap_or(KILLS);
     let directory = tempfile::tempdir().unwrap();
     let lines = directory.path().join("lines");

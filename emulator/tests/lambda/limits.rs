@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_execution_has_3000_operations_retries_included() {
+async fn an_execution_is_limited_to_3000_operations_including_retries() {
     let theatre = Theatre::open().await;
     let (arn, mut invocation) = theatre.begin("{}").await;
     let step = |id: String, action: &str| json!({ "Id": id, "Type": "STEP", "Action": action });
@@ -31,7 +31,7 @@ async fn an_execution_has_3000_operations_retries_included() {
 }
 
 #[tokio::test]
-async fn one_payload_has_6_megabytes() {
+async fn a_payload_is_limited_to_6_megabytes() {
     let theatre = Theatre::open().await;
     let (_, mut invocation) = theatre.begin("{}").await;
     let payload = "x".repeat(6 * 1024 * 1024);

@@ -32,7 +32,7 @@ async fn log(emulator: &Emulator, function: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_process_is_told_what_lambda_tells() {
+async fn a_process_has_the_environment_and_headers_of_lambda() {
     let theatre = Theatre::open().await;
     let lambda = &theatre.lambda;
     assert_eq!(lambda.create("plain", &theatre.command(), None).await.0.as_u16(), 201);
@@ -108,7 +108,7 @@ async fn a_function_that_does_not_start_crashes_or_takes_too_long_is_an_error() 
 
 /// An asynchronous invoke is on disk from its answer on.
 #[tokio::test]
-async fn an_event_survives_a_restart() {
+async fn an_accepted_event_survives_a_restart() {
     let (data, before, after) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let option = format!("plain={}", puppet::command(before.path()));
@@ -137,9 +137,9 @@ fn state(pid: &str) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// A handler that works on when its emulator is killed would work beside the one that takes its place.
+/// Otherwise the old handler would keep running in parallel with its replacement.
 #[tokio::test]
-async fn a_process_that_a_killed_emulator_left_behind_is_killed_at_the_next_start() {
+async fn a_process_left_by_a_killed_emulator_is_killed_at_the_next_start() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("pid");
     let mut emulator = Emulator::start_over(data.path(), &[]).await;

@@ -168,7 +168,7 @@ pub(crate) fn refusal((status, body): &Answer) -> (u16, &str) {
 
 pub(crate) const INVALID: (u16, &str) = (400, "InvalidParameterValueException");
 
-/// A history with what differs from run to run replaced: times, ids, tokens. Ids stand for the order in which they appear.
+/// A history with what differs from run to run replaced: times, ids, tokens. Ids are replaced by the order in which they appear.
 pub(crate) fn redacted(events: &[Value]) -> Value {
     let mut ids: Vec<String> = Vec::new();
     let mut events = json!(events);

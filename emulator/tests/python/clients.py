@@ -61,7 +61,7 @@ def check(http_response, parsed, model, **_):
 
 
 def structure(value, members, required, where):
-    assert isinstance(value, dict), f"{where} is no structure: {value}"
+    assert isinstance(value, dict), f"{where} is not a structure: {value}"
     named = {member.serialization.get("name", name): member for name, member in members.items()}
     for name, inside in value.items():
         assert name in named, f"{where}.{name} is not in the model"
@@ -76,27 +76,27 @@ def fits(value, shape, where):
     if kind == "structure":
         structure(value, shape.members, shape.required_members, where)
     elif kind == "list":
-        assert isinstance(value, list), f"{where} is no list: {value}"
+        assert isinstance(value, list), f"{where} is not a list: {value}"
         for place, item in enumerate(value):
             fits(item, shape.member, f"{where}[{place}]")
     elif kind == "map":
-        assert isinstance(value, dict), f"{where} is no map: {value}"
+        assert isinstance(value, dict), f"{where} is not a map: {value}"
         for name, item in value.items():
             fits(item, shape.value, f"{where}.{name}")
     elif kind in ("string", "blob"):
-        assert isinstance(value, str), f"{where} is no string: {value}"
+        assert isinstance(value, str), f"{where} is not a string: {value}"
         assert not shape.metadata.get("enum") or value in shape.metadata["enum"], f"{where} cannot be {value}"
         pattern = shape.metadata.get("pattern")
         # Python knows no classes of characters by Unicode's names.
         if pattern and r"\p{" not in pattern:
             assert re.fullmatch(pattern, value, re.DOTALL), f"{where} does not fit {pattern}: {value}"
     elif kind == "boolean":
-        assert isinstance(value, bool), f"{where} is no boolean: {value}"
+        assert isinstance(value, bool), f"{where} is not a boolean: {value}"
     elif kind in ("integer", "long"):
-        assert isinstance(value, int) and not isinstance(value, bool), f"{where} is no integer: {value}"
+        assert isinstance(value, int) and not isinstance(value, bool), f"{where} is not an integer: {value}"
         low, high = shape.metadata.get("min", value), shape.metadata.get("max", value)
         assert low <= value <= high, f"{where} is out of its range: {value}"
     elif kind in ("timestamp", "float", "double"):
-        assert isinstance(value, (int, float)) and not isinstance(value, bool), f"{where} is no number: {value}"
+        assert isinstance(value, (int, float)) and not isinstance(value, bool), f"{where} is not a number: {value}"
     else:
         raise AssertionError(f"{where} is a {kind}")

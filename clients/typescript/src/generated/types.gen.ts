@@ -1022,7 +1022,7 @@ export type GetExecutionLogsData = {
          */
         attempt?: number;
         /**
-         * Only so many of the newest lines
+         * Only this many of the newest lines
          */
         tail?: number;
         /**

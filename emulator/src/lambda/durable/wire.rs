@@ -93,7 +93,7 @@ fn details(operation: &Operation) -> Option<(&'static str, Value)> {
     Some((name, Value::Object(details)))
 }
 
-/// The operation that stands for the execution itself, always the first.
+/// The operation that represents the execution itself, which is always the first.
 pub(crate) fn execution_operation(execution: &Execution) -> Value {
     json!({
         "Id": execution.id(),

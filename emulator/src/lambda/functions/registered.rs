@@ -100,7 +100,7 @@ impl Registered {
         }
     }
 
-    /// The version that a qualifier names; `$LATEST` without a qualifier.
+    /// The version that a qualifier names. Without a qualifier, it is `$LATEST`.
     pub(super) fn version(&self, qualifier: Option<&str>) -> Option<String> {
         let qualifier = qualifier.unwrap_or(LATEST);
         if qualifier == LATEST || self.published(qualifier).is_some() {

@@ -195,8 +195,8 @@ impl Instance {
     }
 }
 
-/// Listens on a random loopback address: a process that a killed emulator left behind, and still calls an old port, must not take the
-/// invocation of another process. If the machine has only one loopback address, that is used.
+/// Listens on a loopback address that has not been used before. A process that a killed emulator left behind, or any that still knows
+/// an old port, must not receive another process's invocations. If there is only one loopback address, it is used.
 fn listen() -> std::io::Result<TcpListener> {
     let [a, b, c, ..] = Uuid::new_v4().into_bytes();
     let own = Ipv4Addr::new(127, a, b, c.clamp(1, 254));
