@@ -141,7 +141,7 @@ class Rules(unittest.TestCase):
 
     def test_a_repeated_start_after_a_deployment_starts_no_second_execution(self):
         """A repeated start returns the first execution or fails with DurableExecutionAlreadyStartedException. The first can be
-        listed without a version. `Workflows::start` in crates/aws/src/workflows.rs accepts either. AWS documents that names are
+        listed without a version. `Workflows::start` in crates/compute/src/workflows.rs accepts either. AWS documents that names are
         unique in an account and Region (https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html), or
         in a function (DurableExecutionAlreadyStartedException). It does not document the effect of a new version."""
         function, alias, name, payload = "deployed", f"live-{uuid.uuid4()}", str(uuid.uuid4()), {"timeout": 60}

@@ -10,6 +10,7 @@ words=(
     '\battendants?\b'                           'reconciler'
     '\bverdicts?\b'                             'outcome'
     '\b(look-?rounds?)\b'                       'sweep'
+    '\bmend(s|ed|ing)?\b'                       'repair, fix'
     '\bsomebod(y|ies)\b'                        'the caller, the owner, another process: name who it is'
     "\b(of one's own|of ours|of theirs)\b"      'custom, its own, the API'\''s: name what it belongs to'
     '\bvouch(es|ed)?\b'                         'authenticates, authenticated'

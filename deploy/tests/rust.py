@@ -11,6 +11,8 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# The crates that call AWS.
+CALLERS = ("store", "compute")
 # The IAM actions that differ from the SDK's names.
 SERVICES = {"cloudwatchlogs": "logs"}
 ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
@@ -97,9 +99,9 @@ def fields(folder):
 
 @functools.cache
 def aws_calls():
-    """The calls of each method of the crate `aws`, as `{(type, method): {"service:Operation"}}`."""
+    """The calls of each method of the crates that call AWS, as `{(type, method): {"service:Operation"}}`."""
     direct, edges = {}, {}
-    for function in functions("aws"):
+    for function in (function for crate in CALLERS for function in functions(crate)):
         services = services_of(function.file)
         key = (function.owner, function.name)
         operations = re.findall(r"\.\s*client\s*\.\s*(\w+)\s*\(", function.body)
@@ -122,8 +124,8 @@ def aws_calls():
 
 
 def named_calls():
-    """The calls that the errors of the crate `aws` name. Names of permissions are left out."""
-    texts = (source(path) for path in files("aws"))
+    """The calls that the errors of the crates that call AWS name. Names of permissions are left out."""
+    texts = (source(path) for crate in CALLERS for path in files(crate))
     return {name.strip('"') for text in texts for name in CALL.findall(text)} - set(ACTIONS.values())
 
 
@@ -133,7 +135,7 @@ def handles(folder):
     found = {}
     for path in files(folder):
         text = source(path)
-        for pattern in (r"\b(\w+):\s*&?(?:aws::)?(%s)\b", r"\blet\s+(\w+)\s*=\s*(?:aws::)?(%s)::new"):
+        for pattern in (r"\b(\w+):\s*&?(?:(?:store|compute)::)?(%s)\b", r"\blet\s+(\w+)\s*=\s*(?:(?:store|compute)::)?(%s)::new"):
             found |= dict(re.findall(pattern % "|".join(types), text))
     return found
 

@@ -41,8 +41,8 @@ def hours(constant):
 
 
 def default_of(function):
-    """A string that a function of crates/aws/src/tasks.rs returns."""
-    text = (ROOT / "crates/aws/src/tasks.rs").read_text()
+    """A string that a function of crates/compute/src/tasks.rs returns."""
+    text = (ROOT / "crates/compute/src/tasks.rs").read_text()
     return re.search(rf'fn {function}\(\) -> String \{{\s*"(\w+)"', text)[1]
 
 
@@ -75,7 +75,7 @@ class Environment(unittest.TestCase):
                 self.assertEqual(prefix, task.get("logStreamPrefix", default_of("default_stream_prefix")))
 
     def test_the_tables_key_and_ttl_are_those_of_the_code(self):
-        item = (ROOT / "crates/aws/src/executions/item.rs").read_text()
+        item = (ROOT / "crates/store/src/executions/item.rs").read_text()
         table = Template().properties("Table")
         key = re.search(r'const KEY: &str = "(\w+)"', item)[1]
         self.assertEqual(table["KeySchema"], [{"AttributeName": key, "KeyType": "HASH"}])
@@ -83,7 +83,7 @@ class Environment(unittest.TestCase):
         self.assertEqual(table["TimeToLiveSpecification"], {"AttributeName": expires, "Enabled": True})
 
     def test_the_indexes_are_those_that_the_code_queries(self):
-        queried = {"active": ("crates/aws/src/executions.rs", "ACTIVE"), "byOwner": ("crates/aws/src/executions/listing.rs", "INDEX")}
+        queried = {"active": ("crates/store/src/executions.rs", "ACTIVE"), "byOwner": ("crates/store/src/executions/listing.rs", "INDEX")}
         indexes = Template().properties("Table")["GlobalSecondaryIndexes"]
         self.assertEqual({index["IndexName"] for index in indexes}, set(queried))
         for index in indexes:
@@ -94,7 +94,7 @@ class Environment(unittest.TestCase):
                 self.assertRegex(code, rf'"[^"]*\b{key["AttributeName"]}\b')
 
     def test_the_index_of_the_list_has_every_attribute_that_the_list_shows(self):
-        code = (ROOT / "crates/aws/src/executions/listing.rs").read_text()
+        code = (ROOT / "crates/store/src/executions/listing.rs").read_text()
         entry = re.search(r"struct Entry \{(.*?)\n\}", code, re.S)[1]
         shown = {re.sub(r"_(\w)", lambda it: it[1].upper(), name) for name in re.findall(r"^    (\w+):", entry, re.M)}
         (index,) = [it for it in Template().properties("Table")["GlobalSecondaryIndexes"] if it["IndexName"] == "byOwner"]

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws::config::Environment;
+use runtime::Environment;
 
 /// Variables that say how a worker reaches this stack, and what it works on. With other values, it could not report.
 const RESERVED: [&str; 9] = [

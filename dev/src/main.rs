@@ -84,7 +84,7 @@ async fn serve(options: Options) -> ExitCode {
     use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(aws::log_filter(QUIET)).with(lines).init();
+    tracing_subscriber::registry().with(runtime::log_filter(QUIET)).with(lines).init();
     emulator::sockets::raise_open_files();
     let stack = match Stack::start(&options).await {
         Ok(stack) => stack,

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use api::Callers;
-use aws::{Catalog, config::Environment};
 use axum::http::HeaderName;
+use compute::Catalog;
 use domain::Owner;
 use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
+use runtime::Environment;
 use serde_json::json;
 
 use crate::{

@@ -1,12 +1,13 @@
 //! Cancelling an execution.
 
-use aws::{AdvanceError, clock};
 use axum::{
     extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use domain::Event;
+use runtime::clock;
+use store::AdvanceError;
 use utoipa::IntoResponses;
 
 use crate::{

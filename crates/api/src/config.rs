@@ -1,9 +1,7 @@
 //! What the API reads from its environment.
 
-use aws::{
-    Catalog,
-    config::{Environment, Misconfigured},
-};
+use compute::Catalog;
+use runtime::{Environment, Misconfigured};
 
 use crate::cors::Origin;
 

@@ -1,6 +1,5 @@
 //! Reading and polling an execution.
 
-use aws::clock;
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -8,6 +7,7 @@ use axum::{
 };
 use domain::{Execution, ExecutionId, Owner, limits};
 use jiff::Timestamp;
+use runtime::clock;
 use sha2::{Digest as _, Sha256};
 use utoipa::{
     IntoParams, IntoResponses,

@@ -7,9 +7,11 @@
 
 use std::time::Duration;
 
-use aws::{CallFailed, Place, clock};
+use aws::CallFailed;
 use domain::Owner;
 use jiff::SignedDuration;
+use runtime::clock;
+use store::Place;
 use tokio::time::timeout;
 
 use crate::{random, router::App};

@@ -1,11 +1,12 @@
 //! What an execution's workflow did.
 
-use aws::{HistoryError, clock};
 use axum::{Json, extract::State};
+use compute::HistoryError;
 use domain::{
     Attempt, Execution, Pattern,
     history::{Operation, Outcome, fold},
 };
+use runtime::clock;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 

@@ -12,7 +12,7 @@ use crate::{
 ///
 /// An incomplete environment, or what the Lambda runtime failed with.
 pub async fn run() -> Result<(), lambda_http::Error> {
-    aws::log_as_json();
+    runtime::log_as_json();
     let config = Config::from_env()?;
     let app = App::new(&aws::Connection::from_env().await.for_requests(), config, Callers::Authorized);
     lambda_http::run(router(app)).await

@@ -4,7 +4,6 @@ mod query;
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use aws::clock;
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, Uri, header},
@@ -13,6 +12,7 @@ use domain::{
     Json, Status,
     listing::{Included, Page, Summary},
 };
+use runtime::clock;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 

@@ -1,8 +1,9 @@
 //! What an execution's task printed.
 
-use aws::{LogError, LogPage, ReadFrom, Stream, clock};
 use axum::{Json, extract::State, http::HeaderMap};
+use compute::{LogError, LogPage, ReadFrom, Stream};
 use domain::{Attempt, Execution, judge, task::Line};
+use runtime::clock;
 use serde::Serialize;
 use utoipa::ToSchema;
 

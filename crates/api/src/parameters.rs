@@ -60,6 +60,11 @@ impl IntoResponses for NoParameters {
     }
 }
 
+/// A caller's text in quotes, with escapes for what cannot be printed.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
 impl Parameters {
     /// Takes a parameter, if it is present; `must` says what it must be.
     pub(crate) fn take<T>(
@@ -68,7 +73,7 @@ impl Parameters {
         must: &str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Problem> {
-        self.take_or(name, read, |text| format!("`{name}` is {text:?}; it must be {must}"))
+        self.take_or(name, read, |text| format!("`{name}` is {}; it must be {must}", quoted(text)))
     }
 
     /// Takes a parameter that has one of these values, by their names.
@@ -81,7 +86,7 @@ impl Parameters {
         self.take_or(name, read, |text| {
             let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
             let meant = hint::meant(text, &names).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-            format!("`{name}` is {text:?}, which is not one of {}{meant}", names.join(", "))
+            format!("`{name}` is {}, which is not one of {}{meant}", quoted(text), names.join(", "))
         })
     }
 
@@ -92,7 +97,7 @@ impl Parameters {
         let taken = self.take_or(name, read, |text| {
             let unknown = text.split(',').find(|text| known(text).is_none()).unwrap_or_default();
             let meant = hint::meant(unknown, all).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-            format!("`{name}` has {unknown:?}, which is not one of {}{meant}", all.join(", "))
+            format!("`{name}` has {}, which is not one of {}{meant}", quoted(unknown), all.join(", "))
         });
         Ok(taken?.unwrap_or_default())
     }
@@ -101,9 +106,10 @@ impl Parameters {
     pub(crate) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
         self.take_or(name, time::read, |text| {
             if time::read(&text.replace(' ', "+")).is_some() {
-                return format!("`{name}` is {text:?}: in a query + means a space; write %2B for the offset's +");
+                let text = quoted(text);
+                return format!("`{name}` is {text}: in a query + means a space; write %2B for the offset's +");
             }
-            format!("`{name}` is {text:?}; it must be an RFC 3339 time such as 2026-03-02T09:00:00Z")
+            format!("`{name}` is {}; it must be an RFC 3339 time such as 2026-03-02T09:00:00Z", quoted(text))
         })
     }
 

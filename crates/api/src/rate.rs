@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use aws::clock;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use domain::Owner;
 use jiff::Timestamp;
+use runtime::clock;
 use tokio::time::timeout;
 use utoipa::openapi::{Header, ObjectBuilder, Type, header::HeaderBuilder};
 

@@ -2,7 +2,7 @@
 
 use std::{any::Any, ops::Deref, sync::Arc};
 
-use aws::{Allowances, Catalog, Connection, Executions, Histories, Logs, Reconciler, Workflows};
+use aws::Connection;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath},
@@ -12,8 +12,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
 };
+use compute::{Catalog, Histories, Logs, Reconciler, Workflows};
 use domain::limits;
 use pastey::paste;
+use store::{Allowances, Executions};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::{Path, openapi::OpenApi};
 use utoipa_axum::{PathItemExt, router::OpenApiRouter};

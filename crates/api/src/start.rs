@@ -2,14 +2,16 @@
 
 mod validation;
 
-use aws::{Created, StartError, clock};
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use compute::StartError;
 use domain::{Execution, ExecutionId, Owner, Pattern, limits};
 use jiff::Timestamp;
+use runtime::clock;
+use store::Created;
 use utoipa::IntoResponses;
 
 use self::validation::Validated;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_dynamodb::config::Credentials;
+use aws_credential_types::Credentials;
 
 use crate::http::OneClient;
 
@@ -11,7 +11,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The connection to AWS that all clients of a process share.
 #[derive(Debug, Clone)]
-pub struct Connection(pub(crate) SdkConfig);
+pub struct Connection(SdkConfig);
 
 impl Connection {
     /// A connection from the environment: `AWS_REGION`, the credentials of the Lambda function or the task, `AWS_ENDPOINT_URL`.

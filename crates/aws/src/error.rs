@@ -2,7 +2,8 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// The kind of a failed call, which decides whether it can be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,8 @@ impl CallFailed {
         if self.call == "lambda:Invoke" { "lambda:InvokeFunction" } else { self.call }
     }
 
-    pub(crate) fn new<E, R>(call: &'static str, error: SdkError<E, R>) -> Self
+    /// What an error of an SDK means for the call, named as `service:Operation`.
+    pub fn new<E, R>(call: &'static str, error: SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
         R: fmt::Debug + Send + Sync + 'static,
@@ -97,11 +99,12 @@ impl CallFailed {
     }
 
     /// A response of AWS that only a newer version of this code can read, or that is not complete yet.
-    pub(crate) fn not_yet(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn not_yet(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { call, cause: Cause::Unavailable, code: None, message: None, source: source.into() }
     }
 
-    pub(crate) fn rejected(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// A request that cannot be made, or a response that no version of this code can read.
+    pub fn rejected(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { call, cause: Cause::Rejected, code: None, message: None, source: source.into() }
     }
 }

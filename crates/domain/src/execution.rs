@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, Run, State,
-    Status, Timeline, Unknown, Waiting, limits, task::Task, waiting::shortened,
+    Status, Timeline, Unknown, Waiting, limits, task::Task,
 };
 
 /// How an execution learns that its job has ended.
@@ -280,9 +280,8 @@ impl Execution {
         if self.status().is_final() || self.run_of(attempt).is_some() {
             return None;
         }
-        let waits = Waiting::until(attempt, until.min(self.deadline));
-        let waiting = Some(Waiting { why: Some(shortened(why)), ..waits });
-        let told = self.timeline.entries().iter().any(|entry| entry.tells_of_capacity(attempt));
+        let waiting = Some(self.waits_for_capacity(attempt, why, until, at));
+        let told = self.no_capacity_since(attempt).is_some();
         if told && self.waiting == waiting {
             return None;
         }

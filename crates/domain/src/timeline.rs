@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Unknown, limits};
+use crate::{Unknown, limits};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,15 +63,6 @@ pub struct Entry {
     pub unknown: Unknown,
 }
 
-impl Entry {
-    /// Whether it says that this attempt waits for capacity.
-    pub(crate) fn tells_of_capacity(&self, attempt: Attempt) -> bool {
-        let prefix = format!("attempt {attempt}:");
-        self.what == Moment::WaitingForCapacity
-            && self.detail.as_ref().is_some_and(|detail| detail.starts_with(&prefix))
-    }
-}
-
 /// At most [`limits::TIMELINE_ENTRIES`] entries, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -118,18 +109,6 @@ mod tests {
             assert_eq!(serde_json::to_value(&moment).unwrap(), name);
             assert_eq!(serde_json::from_value::<Moment>(name.into()).unwrap(), moment);
         }
-    }
-
-    #[test]
-    fn a_capacity_wait_belongs_to_one_attempt() {
-        let told = |what, detail: &str| {
-            let mut timeline = Timeline::default();
-            timeline.push(Timestamp::UNIX_EPOCH, what, Some(detail.into()));
-            [1, 11].map(|number| timeline.0[0].tells_of_capacity(Attempt::new(number).unwrap()))
-        };
-        assert_eq!(told(Moment::WaitingForCapacity, "attempt 1: RESOURCE:CPU"), [true, false]);
-        assert_eq!(told(Moment::WaitingForCapacity, "attempt 11: RESOURCE:CPU"), [false, true]);
-        assert_eq!(told(Moment::AttemptFailed, "attempt 1: exit-code"), [false, false]);
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub struct Waiting {
     pub attempt: Attempt,
     /// When it starts; at the deadline at the latest. Until then, no call to ECS is in flight.
     pub until: Timestamp,
+    /// Since when ECS has had no capacity for this attempt, if it had none before. Kept if the start is denied in between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// What ECS said, if it had no capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -40,7 +43,7 @@ pub struct Denied {
 impl Waiting {
     /// A plain wait before `attempt`.
     pub(crate) fn until(attempt: Attempt, until: Timestamp) -> Self {
-        Self { attempt, until, why: None, denied: None, unknown: Unknown::default() }
+        Self { attempt, until, since: None, why: None, denied: None, unknown: Unknown::default() }
     }
 }
 
@@ -65,12 +68,22 @@ impl Execution {
     /// but at least a hundredth of the execution's age. Not past the deadline.
     #[must_use]
     pub fn wait_for_capacity(&self, attempt: Attempt, now: Timestamp) -> Duration {
-        let told = self.timeline.entries().iter().find(|entry| entry.tells_of_capacity(attempt));
-        let waited = told.map_or(SignedDuration::ZERO, |entry| now.duration_since(entry.at));
+        let waited = now.duration_since(self.no_capacity_since(attempt).unwrap_or(now));
         let (second, most) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
         let by_age = now.duration_since(self.created_at) / 100;
         let wait = waited.clamp(second, most).max(by_age).min(LONGEST_FOR_CAPACITY);
         self.until_deadline(Duration::from_secs(wait.as_secs().unsigned_abs()), now)
+    }
+
+    /// Since when ECS has had no capacity for `attempt`.
+    pub(crate) fn no_capacity_since(&self, attempt: Attempt) -> Option<Timestamp> {
+        self.waiting.as_ref().filter(|waiting| waiting.attempt == attempt)?.since
+    }
+
+    /// The wait that follows a start for which ECS has no capacity.
+    pub(crate) fn waits_for_capacity(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Waiting {
+        let since = Some(self.no_capacity_since(attempt).unwrap_or(at));
+        Waiting { since, why: Some(shortened(why)), ..Waiting::until(attempt, until.min(self.deadline)) }
     }
 
     /// How long to wait before the start of `attempt`, which AWS denies, is retried: as long as it has been denied so far, from 1 s
@@ -93,7 +106,8 @@ impl Execution {
     pub(crate) fn waits_for_permission(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Waiting {
         let since = self.denied_since(attempt).unwrap_or(at);
         let denied = Denied { since, why: shortened(why), unknown: Unknown::default() };
-        Waiting { denied: Some(denied), ..Waiting::until(attempt, until.min(self.deadline)) }
+        let since = self.no_capacity_since(attempt);
+        Waiting { since, denied: Some(denied), ..Waiting::until(attempt, until.min(self.deadline)) }
     }
 
     /// How much longer `attempt` has to wait. Starting its task earlier could start one for an execution that was cancelled because

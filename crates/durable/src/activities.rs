@@ -243,8 +243,8 @@ impl std::error::Error for ActivityFailed {
     }
 }
 
-impl From<aws::AdvanceError> for ActivityFailed {
-    fn from(failed: aws::AdvanceError) -> Self {
+impl From<store::AdvanceError> for ActivityFailed {
+    fn from(failed: store::AdvanceError) -> Self {
         Self { cause: failed.cause(), again_in: None, source: failed.into() }
     }
 }

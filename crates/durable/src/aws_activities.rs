@@ -2,15 +2,16 @@
 
 mod launch;
 
-use aws::{
-    CallFailed, Cause, Connection, Created, Executions, Outcomes, Phase, RunError, Seen, StoredStart, Tasks, clock,
-};
+use aws::{CallFailed, Cause, Connection, Phase};
+use compute::{Outcomes, RunError, Seen, StoredStart, Tasks};
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, Json, Next, Outcome, OutcomeKind, Pattern, Request, State,
     collect::{Patience, StoppedTask},
     judge,
 };
 use jiff::{SignedDuration, Timestamp};
+use runtime::clock;
+use store::{Created, Executions};
 
 use crate::{
     activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try},

@@ -1,10 +1,8 @@
 //! What the durable functions read from their environment.
 
-use aws::{
-    Catalog, Network,
-    config::{Environment, Misconfigured},
-};
+use compute::{Catalog, Network};
 use domain::Owner;
+use runtime::{Environment, Misconfigured};
 
 /// The configuration of both durable functions.
 #[derive(Debug, Clone)]

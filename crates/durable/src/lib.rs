@@ -24,7 +24,7 @@ use domain::{Json, Pattern};
 ///
 /// An incomplete environment, or what the Lambda runtime failed with.
 pub async fn run(pattern: Pattern) -> Result<(), lambda_runtime::Error> {
-    aws::log_as_json();
+    runtime::log_as_json();
     let config = config::Config::from_env()?;
     let connection = aws::Connection::from_env().await;
     let activities = Arc::new(AwsActivities::new(&connection, config));

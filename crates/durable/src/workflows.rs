@@ -13,11 +13,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws::{Cause, Phase, WakeUp};
+use aws::{Cause, Phase};
 use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
+use compute::WakeUp;
 use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, Status, collect::Patience};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! What the reconciler reads from its environment.
 
-use aws::config::{Environment, Misconfigured};
+use runtime::{Environment, Misconfigured};
 
 /// The reconciler's configuration.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! The reconciler's input: AWS's events, one at a time or in a queue's batches, and requests to visit an execution.
 
-use aws::{StoredStart, Visit};
+use compute::{StoredStart, Visit};
 use domain::{
     ExecutionId,
     task::{Container, Task},

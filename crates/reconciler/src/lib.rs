@@ -30,7 +30,7 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(20);
 ///
 /// An incomplete environment, or what the Lambda runtime failed with.
 pub async fn run() -> Result<(), Error> {
-    aws::log_as_json();
+    runtime::log_as_json();
     let config = config::Config::from_env()?;
     let reconciler = Arc::new(Reconciler::new(&aws::Connection::from_env().await, &config));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {

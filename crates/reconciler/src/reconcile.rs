@@ -6,10 +6,8 @@
 
 use std::time::Duration;
 
-use aws::{
-    AdvanceError, Cause, Connection, Executions, Outcomes, Phase, Seen, StartError, Tasks, WakeUp, WorkflowStatus,
-    Workflows, clock,
-};
+use aws::{Cause, Connection, Phase};
+use compute::{Outcomes, Seen, StartError, Tasks, WakeUp, WorkflowStatus, Workflows};
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Outcome, OutcomeKind, Run,
     collect::{Patience, StoppedTask},
@@ -17,6 +15,8 @@ use domain::{
     task::Task,
 };
 use lambda_runtime::Error;
+use runtime::clock;
+use store::{AdvanceError, Executions};
 
 use crate::{
     activities::{Activity, Occasion, activities},
@@ -46,7 +46,7 @@ impl Reconciler {
         Self {
             executions: Executions::new(connection, &config.table),
             workflows: Workflows::new(connection, &config.sync_function, &config.callback_function),
-            tasks: Tasks::new(connection, &config.cluster, aws::Network::default()),
+            tasks: Tasks::new(connection, &config.cluster, compute::Network::default()),
             outcomes: Outcomes::new(connection, &config.table),
         }
     }

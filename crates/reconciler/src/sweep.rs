@@ -5,11 +5,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws::{AdvanceError, NextPage, PARTS, clock};
 use domain::{Event, Execution, ExecutionId, task::Task};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_runtime::Error;
+use runtime::clock;
+use store::{AdvanceError, NextPage, PARTS};
 use tokio::time::Instant;
 
 use crate::{

@@ -17,11 +17,11 @@ use std::{
     time::Duration,
 };
 
-use aws::clock;
 use domain::{
     Json,
     output::{Exit, NOT_EXECUTABLE, NOT_FOUND, ResultSource, Scanner},
 };
+use runtime::clock;
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, test_kill_process_group, wait},

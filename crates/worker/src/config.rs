@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use aws::config::{Environment, Misconfigured};
 use domain::{Attempt, ExecutionId, Json};
 use jiff::Timestamp;
+use runtime::{Environment, Misconfigured};
 
 /// The variable with the input, for the worker and its command.
 pub(crate) const INPUT: &str = "EXECUTION_INPUT";

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use aws::clock;
 use domain::limits;
 use jiff::Timestamp;
+use runtime::clock;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 

@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal as _, Read as _};
 
-use aws::{CallFailed, Cause, Connection, Executions, Phase, clock};
+use aws::{CallFailed, Cause, Connection, Phase};
 use domain::{ExecutionId, Json, limits};
+use runtime::clock;
+use store::Executions;
 
 use crate::{
     config::{Item, Source},

@@ -2,11 +2,11 @@
 
 use std::{fmt::Display, future::Future, io::Write as _, time::Duration};
 
-use aws::clock;
 use domain::{
     Json,
     output::{Exit, Output, ResultSource},
 };
+use runtime::clock;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     task::{JoinError, JoinSet},

@@ -23,8 +23,8 @@ mod stops;
 
 use std::{error::Error, ffi::OsString, fmt::Display, future::Future, io, process::ExitCode, time::Duration};
 
-use aws::{clock, config::Misconfigured};
 use domain::{Json, output::ResultSource};
+use runtime::{Misconfigured, clock};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::{Instrument as _, level_filters::LevelFilter};
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use aws::{AdvanceError, Cause, Connection, Executions, Phase, clock};
+use aws::{Cause, Connection, Phase};
 use domain::{Attempt, Event, Execution, ExecutionId, Next, OutcomeKind, Status};
 use jiff::Timestamp;
+use runtime::clock;
+use store::{AdvanceError, Executions};
 
 use crate::{
     config::{Config, Item},

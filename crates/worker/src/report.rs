@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use aws::{CallFailed, Cause, Connection, Reports, clock};
+use aws::{CallFailed, Cause, Connection};
+use runtime::clock;
+use store::Reports;
 
 use crate::{command::MARGIN, config::ReportPlace, finished::Finished, retry::Backoff};
 

@@ -2,8 +2,8 @@
 
 use std::{future, io, task::Poll, time::Duration};
 
-use aws::clock;
 use jiff::Timestamp;
+use runtime::clock;
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws::{Catalog, Job, offered};
+use compute::{Catalog, Job, offered};
 use domain::{Json, Request, limits};
 use serde::Serialize;
 use serde_json::json;

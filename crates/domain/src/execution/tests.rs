@@ -157,8 +157,13 @@ fn the_timeline_has_one_capacity_wait_per_attempt() {
     assert_eq!(first.version, execution().version + 1);
     assert_eq!(first.after(&busy(1, "RESOURCE:MEMORY"), at(1_002)), Ok(None), "a repeat");
     let again = first.after(&busy(1, "Rate exceeded"), at(1_002)).unwrap().unwrap();
-    assert_eq!(again.waiting.unwrap().why.as_deref(), Some("Rate exceeded"));
+    assert_eq!(again.waiting.as_ref().unwrap().why.as_deref(), Some("Rate exceeded"));
     assert_eq!(again.timeline, first.timeline);
+    let denied = Event::StartDenied { attempt: Attempt::FIRST, why: "AccessDenied".into(), until: at(1_009) };
+    let denied = again.after(&denied, at(1_003)).unwrap().unwrap();
+    let after_denial = denied.after(&busy(1, "RESOURCE:MEMORY"), at(1_004)).unwrap().unwrap();
+    assert_eq!(after_denial.timeline, first.timeline, "a denial in between does not repeat the entry");
+    assert_eq!(after_denial.waiting.unwrap().since, Some(at(1_001)));
     let second = first.after(&busy(2, "AGENT"), at(1_003)).unwrap().unwrap();
     let told = second.timeline.entries().iter().filter_map(|entry| entry.detail.as_deref()).collect::<Vec<_>>();
     assert_eq!(told, ["attempt 1: RESOURCE:MEMORY", "attempt 2: AGENT"]);

@@ -1,6 +1,6 @@
 //! The parameters with which a task is started.
 
-use aws::{Job, NewTask, TaskOwner};
+use compute::{Job, NewTask, TaskOwner};
 use domain::{Attempt, Execution, Pattern, task::Task};
 
 /// The environment variable that has the task's attempt.

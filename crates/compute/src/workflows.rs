@@ -8,7 +8,7 @@ use aws_sdk_lambda::{
 use domain::{Attempt, ExecutionId, Pattern};
 use serde::{Deserialize, Serialize};
 
-use crate::{CallFailed, Connection};
+use aws::{CallFailed, Connection};
 
 /// The two durable functions.
 #[derive(Debug, Clone)]
@@ -96,7 +96,7 @@ impl Workflows {
     /// name.
     #[must_use]
     pub fn new(connection: &Connection, sync: impl Into<String>, callback: impl Into<String>) -> Self {
-        Self { client: Client::new(&connection.0), sync: sync.into(), callback: callback.into() }
+        Self { client: Client::new(connection.sdk_config()), sync: sync.into(), callback: callback.into() }
     }
 
     /// Starts the workflow of a stored execution. Idempotent: the execution's id is the durable execution's name, and a second start with

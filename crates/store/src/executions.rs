@@ -18,7 +18,7 @@ use domain::{Event, Execution, ExecutionId, Refused};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{CallFailed, Cause, Connection};
+use aws::{CallFailed, Cause, Connection};
 pub(crate) use item::{EXPIRES, KEY};
 use item::{Item, Unreadable, VERSION};
 
@@ -90,7 +90,7 @@ impl Executions {
     /// The table with that name.
     #[must_use]
     pub fn new(connection: &Connection, table: impl Into<String>) -> Self {
-        Self { client: Client::new(&connection.0), table: table.into() }
+        Self { client: Client::new(connection.sdk_config()), table: table.into() }
     }
 
     /// The table's name.

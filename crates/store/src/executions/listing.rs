@@ -21,7 +21,7 @@ use super::{
     Executions,
     item::{Known, Unreadable, expires_at},
 };
-use crate::CallFailed;
+use aws::CallFailed;
 
 const INDEX: &str = "byOwner";
 const SORT: &str = "created";

@@ -4,7 +4,7 @@ use aws_sdk_lambda::{Client, primitives::Blob, types::InvocationType};
 use domain::ExecutionId;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallFailed, Connection};
+use aws::{CallFailed, Connection};
 
 /// The reconciler's function.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl Reconciler {
     /// The function with that name.
     #[must_use]
     pub fn new(connection: &Connection, function: impl Into<String>) -> Self {
-        Self { client: Client::new(&connection.0), function: function.into() }
+        Self { client: Client::new(connection.sdk_config()), function: function.into() }
     }
 
     /// Asks the reconciler to visit an execution soon. If the call is lost, the next sweep visits it.

@@ -8,10 +8,9 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use domain::{Execution, Report, Unusable, limits};
 use jiff::Timestamp;
 
-use crate::{
-    CallFailed, Connection,
-    executions::{EXPIRES, KEY},
-};
+use aws::{CallFailed, Connection};
+
+use crate::executions::{EXPIRES, KEY};
 
 /// The attribute that holds a report, as JSON text.
 const REPORT: &str = "report";
@@ -27,7 +26,7 @@ impl Reports {
     /// The reports in the table with this name.
     #[must_use]
     pub fn new(connection: &Connection, table: impl Into<String>) -> Self {
-        Self { client: Client::new(&connection.0), table: table.into() }
+        Self { client: Client::new(connection.sdk_config()), table: table.into() }
     }
 
     /// Stores a report under its key. Idempotent.

@@ -6,7 +6,11 @@ use domain::{
     judge,
 };
 
-use crate::{CallFailed, Connection, Logs, Reports, Stream, clock};
+use aws::{CallFailed, Connection};
+use runtime::clock;
+use store::Reports;
+
+use crate::{Logs, Stream};
 
 /// What the outcomes of tasks are read from.
 #[derive(Debug, Clone)]

@@ -11,7 +11,9 @@ use domain::{
 };
 use jiff::Timestamp;
 
-use crate::{CallFailed, Connection, StoredStart};
+use aws::{CallFailed, Connection};
+
+use crate::StoredStart;
 
 /// The histories of the two durable functions' executions. AWS answers 15 such calls a second for the whole account.
 #[derive(Debug, Clone)]
@@ -48,7 +50,7 @@ impl Histories {
     /// The histories of these durable functions, by their qualified names.
     #[must_use]
     pub fn new(connection: &Connection, sync: impl Into<String>, callback: impl Into<String>) -> Self {
-        Self { client: Client::new(&connection.0), sync: sync.into(), callback: callback.into() }
+        Self { client: Client::new(connection.sdk_config()), sync: sync.into(), callback: callback.into() }
     }
 
     /// Events of a durable execution from a marker on, at most `limit` (1 to 1,000), without inputs and results.

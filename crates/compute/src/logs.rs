@@ -6,7 +6,7 @@ use aws_sdk_cloudwatchlogs::{Client, operation::get_log_events::GetLogEventsErro
 use domain::{JobLog, task::Line};
 use jiff::Timestamp;
 
-use crate::{CallFailed, Connection};
+use aws::{CallFailed, Connection};
 
 /// How many pages with lines are read to find the end of a log. Each has at most 1 MB.
 const TAIL_PAGES: usize = 10;
@@ -92,7 +92,7 @@ impl Logs {
     /// The logs of a connection's account.
     #[must_use]
     pub fn new(connection: &Connection) -> Self {
-        Self { client: Client::new(&connection.0) }
+        Self { client: Client::new(connection.sdk_config()) }
     }
 
     /// The newest lines of a stream, oldest first: at most `limit`, or as few as are `enough`. None if the stream does not exist

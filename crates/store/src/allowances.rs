@@ -13,10 +13,9 @@ use aws_sdk_dynamodb::{
 use domain::Owner;
 use jiff::Timestamp;
 
-use crate::{
-    CallFailed, Connection,
-    executions::{EXPIRES, KEY},
-};
+use aws::{CallFailed, Connection};
+
+use crate::executions::{EXPIRES, KEY};
 
 /// The allowances of callers.
 #[derive(Debug, Clone)]
@@ -47,7 +46,7 @@ impl Allowances {
     /// In the table with that name.
     #[must_use]
     pub fn new(connection: &Connection, table: impl Into<String>) -> Self {
-        Self { client: Client::new(&connection.0), table: table.into() }
+        Self { client: Client::new(connection.sdk_config()), table: table.into() }
     }
 
     /// Takes a place, if it is free, until a time at which the lease expires. Returns whether the place was free. Idempotent.

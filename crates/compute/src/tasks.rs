@@ -17,7 +17,7 @@ use domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::{CallFailed, Cause, Connection};
+use aws::{CallFailed, Cause, Connection};
 
 /// The jobs that may be run, by name.
 pub type Catalog = BTreeMap<String, Job>;
@@ -169,7 +169,7 @@ impl Tasks {
     /// The cluster with that name or ARN.
     #[must_use]
     pub fn new(connection: &Connection, cluster: impl Into<String>, network: Network) -> Self {
-        Self { client: Client::new(&connection.0), cluster: cluster.into(), network }
+        Self { client: Client::new(connection.sdk_config()), cluster: cluster.into(), network }
     }
 
     /// Starts a task. Idempotent while ECS remembers the client token, for up to 24 hours

@@ -10,7 +10,8 @@ use tracing_subscriber::{
 };
 
 /// Our own crates. They never log payloads, at any level.
-const OURS: [&str; 8] = ["api", "aws", "dev", "domain", "durable", "emulator", "reconciler", "worker"];
+const OURS: [&str; 11] =
+    ["api", "aws", "compute", "dev", "domain", "durable", "emulator", "reconciler", "runtime", "store", "worker"];
 
 /// Makes this process log JSON lines to stdout, where Lambda picks them up: what passes [`log_filter`], with `info` if `RUST_LOG` is
 /// not set.

@@ -7,7 +7,7 @@ use domain::{ExecutionId, JobError, Json, listing::Included};
 use serde::Deserialize;
 
 use super::{Executions, item::KEY};
-use crate::CallFailed;
+use aws::CallFailed;
 
 const CALL: &str = "dynamodb:BatchGetItem";
 

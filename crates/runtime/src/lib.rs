@@ -1,0 +1,8 @@
+//! What every process of Longhaul needs from its surroundings, apart from AWS: the clock, the environment, and where its log goes.
+
+pub mod clock;
+mod environment;
+mod logging;
+
+pub use environment::{Environment, Misconfigured};
+pub use logging::{log_as_json, log_filter};
