@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import unittest
 
 from test_worker import WORKER
@@ -78,6 +79,9 @@ class Images(unittest.TestCase):
         root = self.rootfs("context")
         self.assertTrue((root / "crates/worker/src/main.rs").is_file())
         self.assertTrue((root / "deploy/static-worker.sh").is_file())
+        # Cargo reads the manifest of every crate of the workspace.
+        for member in tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]:
+            self.assertTrue(list(root.glob(f"{member}/Cargo.toml")), member)
         self.assertFalse((root / "target").exists())
         self.assertLess(sum(path.stat().st_size for path in root.rglob("*") if path.is_file()), 10_000_000)
 

@@ -57,6 +57,14 @@ class Environment(unittest.TestCase):
                 self.assertLessEqual(needed, given)
                 self.assertLessEqual(given, set(read))
 
+    def test_functions_are_built_from_the_crate_that_has_their_binary(self):
+        for name, crate in FUNCTIONS.items():
+            function = Template().raw["Resources"][name]
+            with self.subTest(name):
+                self.assertEqual(function["Properties"]["CodeUri"], f"crates/{crate}")
+                binary = function["Metadata"]["BuildProperties"]["Binary"]
+                self.assertTrue((ROOT / f"crates/{crate}/src/bin/{binary}.rs").is_file(), binary)
+
     def test_tasks_name_the_definitions_that_are_there(self):
         template = Template()
         definitions = {it["Family"]: it for it in map(template.properties, template.of_type("AWS::ECS::TaskDefinition"))}
