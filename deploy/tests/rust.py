@@ -91,9 +91,10 @@ def services_of(path):
 
 
 @functools.cache
-def fields(folder):
-    """The fields of a crate's structs, as `{struct: {field: type}}`."""
-    structs = (it for path in files(folder) for it in re.finditer(r"\bstruct (\w+)[^;{(]*\{([^}]*)\}", source(path)))
+def fields():
+    """The fields of structs in the crates that call AWS, as `{struct: {field: type}}`."""
+    paths = (path for crate in CALLERS for path in files(crate))
+    structs = (it for path in paths for it in re.finditer(r"\bstruct (\w+)[^;{(]*\{([^}]*)\}", source(path)))
     return {struct[1]: dict(re.findall(r"(\w+):\s*(\w+)", struct[2])) for struct in structs}
 
 
@@ -108,7 +109,7 @@ def aws_calls():
         assert not operations or len(services) == 1, f"{function.file} has clients of {services}"
         direct[key] = {action(service, operation) for operation in operations for service in services}
         edges[key] = {(function.owner, name) for name in re.findall(r"\bself\s*\.\s*(\w+)\s*\(", function.body)}
-        types = fields("aws").get(function.owner, {})
+        types = fields().get(function.owner, {})
         for field, name in re.findall(r"\bself\s*\.\s*(\w+)\s*\.\s*(\w+)\s*\(", function.body):
             edges[key].add((types.get(field), name))
     calls = {}
