@@ -15,7 +15,7 @@ import tempfile
 import boto3
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FUNCTIONS = ROOT / "dev/tests/python"
+FUNCTIONS = ROOT / "emulator/tests/python"
 HANDLERS = ("steps", "retries", "fails", "callback", "wait_for_callback", "wait_for_condition", "child", "parallel", "mapped")
 # The function whose versions the tests publish. A function given on the command line has only one version, so this one is
 # created through the API.

@@ -12,7 +12,7 @@ import unittest
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "dev/tests/python"))
+sys.path.insert(0, str(ROOT / "emulator/tests/python"))
 
 from clients import client, refused, until  # noqa: E402
 
@@ -73,7 +73,7 @@ def outline(events):
 
 def recorded(name):
     """The history in a snapshot of the local stack's tests."""
-    text = (ROOT / f"dev/tests/lambda/snapshots/lambda__python__{name}.snap").read_text()
+    text = (ROOT / f"emulator/tests/lambda/snapshots/lambda__python__{name}.snap").read_text()
     return json.loads(text.split("---", 2)[2])
 
 

@@ -1,9 +1,10 @@
-//! Finds and kills what an emulator that was killed left running, or a container that has ended: every process that an emulator starts
-//! has the name of its data directory in its environment, under [`MARK`], one of a container also its container's, under
-//! [`CONTAINER_MARK`], and so have that process's own children, whatever group or session they are in.
+//! Finds and kills processes that a killed emulator or an ended container left running.
 //!
-//! It reads Linux's `/proc`; without that it finds nothing. A process whose environment was emptied before it started is not
-//! found here; if it is the first one of a container, its record finds it.
+//! Every process that the emulator starts has a mark in its environment: [`MARK`] with the data directory, and in a container also
+//! [`CONTAINER_MARK`] with the container's name. Children inherit both, whatever group or session they are in.
+//!
+//! The marks are read from Linux's `/proc`; without it, nothing is found. A process that was started with an empty environment is not
+//! found here. The first process of a container is also recorded in the database.
 
 use std::{
     fs,
@@ -14,13 +15,13 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The variable that says which emulator a process belongs to. Neither a function nor a job can set it.
+/// The variable with the data directory of the emulator that a process belongs to. Functions and containers cannot set it.
 pub(crate) const MARK: &str = "_EMULATOR_DATA";
 
-/// The variable that says which container a process belongs to. No job can set it.
+/// The variable with the container that a process belongs to. Containers cannot set it.
 pub(crate) const CONTAINER_MARK: &str = "_EMULATOR_CONTAINER";
 
-/// How long it may take until nothing is left: a killed process may be in the middle of a write, or have started another one.
+/// How long to wait until all are gone: a killed process may be in the middle of a write, or have started another one.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The mark of the emulator with this directory, as a variable.
@@ -33,7 +34,7 @@ pub(crate) fn mark(data: &Path) -> (String, String) {
 pub(crate) fn kill((name, value): &(String, String)) {
     let mark = format!("{name}={value}");
     let until = Instant::now() + LIMIT;
-    // A program that is just being started has no environment for a moment: one look may miss it.
+    // A process has no environment for a moment while it starts, so one look could miss it.
     let mut looks = 0;
     while looks < 2 {
         let left: Vec<_> = processes().filter(|pid| carries(*pid, mark.as_bytes())).collect();
@@ -43,14 +44,14 @@ pub(crate) fn kill((name, value): &(String, String)) {
             return;
         }
         for process in left.into_iter().filter_map(Pid::from_raw) {
-            // One that has ended since then is as good as killed.
+            // If it has ended in the meantime, that is fine.
             let _ = kill_process(process, Signal::KILL);
         }
         sleep(Duration::from_millis(5));
     }
 }
 
-/// All processes but this one, which may have been started from a job of its own.
+/// All processes except this one, which may itself have been started from a container.
 fn processes() -> impl Iterator<Item = i32> {
     let this = i32::try_from(std::process::id()).ok();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

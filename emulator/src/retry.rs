@@ -1,4 +1,4 @@
-//! Retries for operations that the emulator must not give up: growing pauses between tries, and one line in the log per cause.
+//! Retries operations that must succeed in the end, with growing pauses and one line in the log per cause.
 
 use std::{
     collections::HashMap,
@@ -11,45 +11,45 @@ use tokio::time::{Instant, sleep};
 
 use crate::wire::AwsError;
 
-/// The pause after the first failure; it doubles with each further one …
+/// The pause after the first failure. It doubles with each further failure.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// … up to this.
+/// The longest pause.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How long the same problem is not logged again.
+/// How long to wait before the same problem is logged again.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// How long it is remembered that a problem was logged.
+/// How long a logged problem is remembered.
 const FORGOTTEN: Duration = Duration::from_hours(1);
 
-/// What was logged, when, and how often it has happened since.
+/// The problems that were logged, when, and how often each has occurred since.
 static COMPLAINTS: LazyLock<Mutex<HashMap<Complaint, (Instant, u64)>>> = LazyLock::new(Mutex::default);
 
 /// A problem, and its cause.
 type Complaint = (&'static str, String);
 
-/// The pauses between the tries of one thing.
+/// The pauses between the tries of one operation.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// How long to wait after one more failure.
+    /// Records a failure. Returns how long to wait.
     pub(crate) fn failed(&mut self) -> Duration {
         let pause = SHORTEST.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         pause
     }
 
-    /// It worked: the next pause is the shortest again.
+    /// Records a success: the next pause is the shortest again.
     pub(crate) fn worked(&mut self) {
         self.failures = 0;
     }
 }
 
-/// Logs a problem that may come back many times a second, at most once a minute for each cause.
+/// Logs a problem that may occur many times a second, but at most once a minute for each cause.
 pub(crate) fn complain(problem: &'static str, cause: &impl Display) {
     let now = Instant::now();
     let mut complaints = COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner);

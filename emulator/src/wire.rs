@@ -1,4 +1,4 @@
-//! What AWS's JSON protocols have in common: how an error looks, and what an answer says of its request.
+//! What AWS's JSON protocols have in common: the form of requests and errors.
 
 use axum::{
     Json,
@@ -8,7 +8,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// An error as AWS's services answer it: in the header of the REST protocols and in the body of the JSON ones.
+/// An error response of AWS. The REST protocols have the code in a header, the JSON protocols in the body; here it is in both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsError {
     /// HTTP status.
@@ -20,30 +20,30 @@ pub struct AwsError {
 }
 
 impl AwsError {
-    /// The caller's mistake: 400.
+    /// An error of the caller: 400.
     #[must_use]
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
     }
 
-    /// Our fault: 500.
+    /// An error of the emulator: 500.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "InternalFailure", message: message.into() }
     }
 }
 
-/// Reads a request's body; no body at all is an empty request.
+/// Parses the body of a request. An empty body is an empty request.
 ///
 /// # Errors
 ///
-/// AWS's `SerializationException`.
+/// `SerializationException`.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AwsError> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|why| AwsError::bad_request("SerializationException", why.to_string()))
 }
 
-/// Makes the operations that a service answers: their names, in `OPERATIONS`, and `dispatch`, which calls the method of one.
+/// Declares the operations of a service: `OPERATIONS` has their names, and `dispatch` calls the method of an operation.
 macro_rules! operations {
     ($service:ident as $named:literal, $error:ty: $($name:literal => $method:ident),+ $(,)?) => {
         /// The operations that are answered here.
@@ -76,7 +76,7 @@ impl IntoResponse for AwsError {
     }
 }
 
-/// An error in all the protocols that the services have.
+/// An error response that is valid in all protocols of the services.
 pub(crate) fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
     let body = json!({ "__type": code, "message": message, "Message": message });
     (status, [("x-amzn-errortype", code)], Json(body)).into_response()

@@ -138,8 +138,8 @@ async fn executions_of_a_removed_job_wait_until_it_is_configured_again() {
     let body = json!({ "job": "words", "input": null });
     let refused = second.post("/executions/sync").json(&body).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "a removed job cannot be started");
-    let tasks: Value = second.get("/jobs").send().await.unwrap().json().await.unwrap();
-    assert_eq!(tasks["tasks"].as_array().unwrap().len(), 1, "{tasks}");
+    let jobs: Value = second.get("/jobs").send().await.unwrap().json().await.unwrap();
+    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1, "{jobs}");
     let cancelled = ids.pop().unwrap();
     second.post(&format!("/executions/{cancelled}/cancel")).send().await.unwrap();
     let cancelled = second.wait_for(&cancelled, |execution| execution["done"] == true).await;

@@ -1,4 +1,4 @@
-//! How clusters, task definitions and tasks are named.
+//! The names and ARNs of clusters, task definitions and tasks.
 
 use crate::identity::{ACCOUNT, REGION};
 
@@ -22,24 +22,24 @@ pub(super) fn definition(family: &str, revision: i64) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{family}:{revision}")
 }
 
-/// What stands after the last slash of an ARN; a name is itself.
+/// The part of an ARN after the last slash. A name without a slash is returned as it is.
 pub(super) fn last_part(name_or_arn: &str) -> &str {
     name_or_arn.rsplit('/').next().unwrap_or(name_or_arn)
 }
 
-/// Whether a name or ARN names that cluster.
+/// Whether this is the name or the ARN of the cluster.
 pub(super) fn is_cluster(name_or_arn: &str, cluster_name: &str) -> bool {
     name_or_arn == cluster_name || name_or_arn == cluster(cluster_name)
 }
 
-/// The id of a task of a cluster, from the id itself or its ARN; `None` for what cannot be a task of it.
+/// The id of a task, from the id or the ARN of the task. `None` if it cannot be a task of this cluster.
 pub(super) fn task_id<'a>(id_or_arn: &'a str, cluster_name: &str) -> Option<&'a str> {
     let id = last_part(id_or_arn);
     (id == id_or_arn || id_or_arn == task(cluster_name, id)).then_some(id)
 }
 
-/// `family`, or `family:revision`, or an ARN that ends so: the family, and the revision if one is named. `None` for what
-/// names no revision after its colon.
+/// The family, and the revision if there is one, of `family`, `family:revision` or an ARN that ends with either. `None` if the
+/// text after the colon is not a revision.
 pub(super) fn family_and_revision(named: &str) -> Option<(&str, Option<i64>)> {
     match last_part(named).split_once(':') {
         None => Some((last_part(named), None)),

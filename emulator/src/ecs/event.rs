@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{arn, task::Task, view};
 
-/// A task as the event shows it: as `DescribeTasks` does, with its times in words.
+/// The event's detail: a task as in `DescribeTasks`, with times as ISO 8601.
 pub(super) fn detail(task: &Task, cluster: &str) -> Value {
     let mut detail = view::task(task, cluster, false);
     let times = [
@@ -23,7 +23,7 @@ pub(super) fn detail(task: &Task, cluster: &str) -> Value {
     detail
 }
 
-/// The ARN that the event is about.
+/// The event's resource: the ARN of the task.
 pub(super) fn resource(task: &Task, cluster: &str) -> String {
     arn::task(cluster, &task.id)
 }

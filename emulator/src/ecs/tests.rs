@@ -15,7 +15,7 @@ use crate::{callers::Callers, events, faults::Faults, logs};
 const CLUSTER: &str = "jobs";
 const GROUP: &str = "/ecs/jobs";
 
-/// How long a test waits for what must come: far longer than it takes, even on a busy machine.
+/// How long a test waits: far longer than anything takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An emulator over a database file.
@@ -70,7 +70,7 @@ impl Stack {
         self.register(json!([shell("job", script)]));
     }
 
-    /// Starts a task and gives its ARN.
+    /// Starts a task. Returns its ARN.
     fn run(&self, request: Value) -> String {
         let answer = self.ask("RunTask", request).unwrap();
         assert_eq!(answer["failures"], json!([]));
@@ -81,7 +81,7 @@ impl Stack {
         self.ask("DescribeTasks", json!({ "tasks": [arn] })).unwrap()["tasks"][0].clone()
     }
 
-    /// Looks at a task until it is as wanted.
+    /// Waits until a task is as wanted.
     async fn until(&self, arn: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -106,7 +106,7 @@ impl Stack {
         (task, lines)
     }
 
-    /// What a container printed, as one reads it from its stream.
+    /// The output of a container, read from its log stream.
     fn lines(&self, task: &Value, container: &str) -> Vec<String> {
         let arn = task["taskArn"].as_str().unwrap();
         let stream = format!("task/{container}/{}", arn::last_part(arn));

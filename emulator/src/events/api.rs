@@ -398,7 +398,7 @@ fn check_target(target: &Target) -> Result<(), AwsError> {
         )));
     }
     if target.more.contains_key("InputTransformer") {
-        return Err(validation("InputTransformer is not supported by the local stack: use Input or InputPath."));
+        return Err(validation("InputTransformer is not supported by the emulator: use Input or InputPath."));
     }
     if target.input.is_some() && target.input_path.is_some() {
         return Err(validation("Only one of Input, InputPath, or InputTransformer must be provided."));

@@ -1,4 +1,4 @@
-//! How functions and durable executions are named.
+//! The names and ARNs of functions and durable executions.
 
 use crate::{
     identity::{ACCOUNT, REGION},
@@ -6,7 +6,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// A function as a request names it: `name`, `name:qualifier`, and an ARN, whole or in part, with a qualifier or without.
+/// A function as a request names it: `name`, `name:qualifier`, or a complete or partial ARN with or without a qualifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
@@ -15,14 +15,14 @@ pub(crate) struct Target<'a> {
     pub(crate) region: Option<&'a str>,
 }
 
-/// The longest name of a function in any of its forms.
+/// Longest name of a function, in any form.
 const LONGEST: usize = 256;
 
-/// The longest ARN of a durable execution.
+/// Longest ARN of a durable execution.
 const LONGEST_EXECUTION: usize = 1_024;
 
 impl<'a> Target<'a> {
-    /// Reads one; `None` if it is none.
+    /// Parses a name. `None` if it is not valid.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
         if !(1..=LONGEST).contains(&text.len()) {
             return None;
@@ -41,7 +41,7 @@ impl<'a> Target<'a> {
             return None;
         }
         let mut name = parts.next()?;
-        // A function may be called `function`.
+        // `function` is a valid name of a function too.
         if name == "function" && parts.peek().is_some() {
             name = parts.next()?;
         }
@@ -72,7 +72,7 @@ pub(crate) fn execution(function: &str, version: &str, name: &str, id: &str) -> 
     format!("{}:{version}/durable-execution/{name}/{id}", self::function(function))
 }
 
-/// Refuses what cannot be the ARN of a durable execution.
+/// Refuses text that is not a valid ARN of a durable execution.
 pub(crate) fn check_execution(arn: &str) -> Result<(), AwsError> {
     let parts = arn.split_once("/durable-execution/");
     let fits = arn.len() <= LONGEST_EXECUTION

@@ -1,9 +1,9 @@
-//! JSON in rows and in answers.
+//! JSON in database rows and in responses.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// Reads a row. One whose JSON cannot be read is a damaged file: the same as one that `SQLite` cannot read.
+/// Reads a row. Invalid JSON means that the file is damaged, so it is the same error as a row that `SQLite` cannot read.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     serde_json::from_str(text)
         .map_err(|why| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(why)))

@@ -1,4 +1,4 @@
-//! What Lambda puts a limit on, and how it refuses what is beyond one. Each number is AWS's
+//! Lambda's limits, and the errors for values beyond them. Each number is AWS's
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>, and the service model in `botocore`).
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
@@ -7,16 +7,16 @@ use axum::{body::Bytes, http::StatusCode};
 
 use crate::wire::AwsError;
 
-/// Largest payload of a synchronous invocation, and of its answer, in bytes.
+/// Largest payload of a synchronous invocation, and of its response, in bytes.
 pub(crate) const SYNC_BYTES: usize = 6 * 1024 * 1024;
 
-/// Largest payload of an asynchronous invocation, and what a chained one may carry in either direction.
+/// Largest payload of an asynchronous invocation. Also the limit of a chained invocation, in both directions.
 pub(crate) const EVENT_BYTES: usize = 1024 * 1024;
 
 /// Largest payload of one operation.
 pub(crate) const OPERATION_BYTES: usize = 6 * 1024 * 1024;
 
-/// Largest result that a callback may be sent.
+/// Largest result of a callback.
 pub(crate) const CALLBACK_BYTES: usize = 256 * 1024;
 
 /// Largest error of one operation, as JSON.
@@ -28,13 +28,13 @@ pub(crate) const OPERATIONS: u64 = 3_000;
 /// Most bytes that one durable execution may write.
 pub(crate) const WRITTEN_BYTES: u64 = 100 * 1024 * 1024;
 
-/// Most bytes of operations that travel with an invocation, or in one page of a state.
+/// Most bytes of operations in the payload of an invocation, and in one page of the state.
 pub(crate) const PAGE_BYTES: usize = 5 * 1024 * 1024;
 
 /// How long a durable execution may take, and the longest wait and the longest delay of a retry: 366 days.
 pub(crate) const DURATION_SECONDS: RangeInclusive<i64> = 1..=31_622_400;
 
-/// Timeouts of a callback; 0 is none.
+/// Timeouts of a callback; 0 means no timeout.
 pub(crate) const CALLBACK_SECONDS: RangeInclusive<i64> = 0..=99_999_999;
 
 /// How long a closed durable execution is kept.
@@ -43,21 +43,21 @@ pub(crate) const RETENTION_DAYS: RangeInclusive<i64> = 1..=90;
 /// How long a function may run.
 pub(crate) const FUNCTION_SECONDS: RangeInclusive<i64> = 1..=900;
 
-/// What a function may be told about its memory.
+/// The memory size of a function, in MB.
 pub(crate) const MEMORY_MB: RangeInclusive<i64> = 128..=10_240;
 
-/// `InvalidParameterValueException`.
+/// An `InvalidParameterValueException`.
 pub(crate) fn invalid(message: impl Into<String>) -> AwsError {
     AwsError::bad_request("InvalidParameterValueException", message)
 }
 
-/// Where a page begins, as the page before said; empty is as good as absent.
+/// The position where a page begins, from the marker of the previous page. An empty marker is the same as none.
 pub(crate) fn marker<T: FromStr>(text: Option<&str>) -> Result<Option<T>, AwsError> {
     let given = text.filter(|text| !text.is_empty());
     given.map(str::parse).transpose().map_err(|_| invalid("Invalid marker."))
 }
 
-/// What a member of a request has to be: so long, and of such characters.
+/// The length and the characters that are allowed for a member of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text {
     longest: usize,
@@ -74,14 +74,14 @@ pub(crate) const OPERATION_ID: Text = Text { longest: 64, pattern: "[a-zA-Z0-9-_
 pub(crate) const SUB_TYPE: Text = Text { longest: 32, pattern: "[a-zA-Z0-9-_]+", fits: wordlike };
 /// Names of durable executions.
 pub(crate) const EXECUTION_NAME: Text = Text { longest: 64, pattern: "[a-zA-Z0-9-_]+", fits: wordlike };
-/// Tokens that make a checkpoint safe to repeat.
+/// Client tokens, which make a checkpoint idempotent.
 pub(crate) const CLIENT_TOKEN: Text =
     Text { longest: 64, pattern: "[\\x21-\\x7E]+", fits: |c| (0x21..=0x7e).contains(&c) };
 /// Names of functions.
 pub(crate) const FUNCTION_NAME: Text = Text { longest: 64, pattern: "[a-zA-Z0-9-_]+", fits: wordlike };
 /// Names of aliases.
 pub(crate) const ALIAS_NAME: Text = Text { longest: 128, pattern: "(?!^[0-9]+$)([a-zA-Z0-9-_]+)", fits: wordlike };
-/// Tenants.
+/// Ids of tenants.
 pub(crate) const TENANT: Text = Text {
     longest: 256,
     pattern: "[a-zA-Z0-9\\._:\\/=+\\-@ ]+",
@@ -93,7 +93,7 @@ fn wordlike(c: u8) -> bool {
 }
 
 impl Text {
-    /// Refuses a value that is empty, too long or of other characters.
+    /// Refuses a value that is empty or too long, or has characters that are not allowed.
     pub(crate) fn check(self, member: &str, value: &str) -> Result<(), AwsError> {
         let wants = if value.is_empty() {
             "Member must have length greater than or equal to 1".to_owned()
@@ -108,7 +108,7 @@ impl Text {
     }
 }
 
-/// Refuses a number out of its range.
+/// Refuses a number outside its range.
 pub(crate) fn within(member: &str, value: i64, range: &RangeInclusive<i64>) -> Result<(), AwsError> {
     if range.contains(&value) {
         return Ok(());

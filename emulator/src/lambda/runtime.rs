@@ -20,7 +20,7 @@ use self::instance::Instance;
 use super::{durable::operation::ErrorObject, functions::Spec};
 use crate::{callers::Callers, clock::Clock, logs::Logs};
 
-/// The most processes of one version of a function. Further invocations wait: on one machine, a thousand processes would only slow each
+/// Most processes of one version of a function. Further invocations wait: on one machine, a thousand processes would only slow each
 /// other down.
 const CONCURRENCY: usize = 16;
 
@@ -96,7 +96,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Runs one invocation to its end, in a process that is warm or a new one.
+    /// Runs one invocation to its end, in a warm process or a new one.
     pub(crate) async fn run(self, request: Request) -> Ran {
         let inner = &self.pool.0;
         let started_at = inner.clock.now();
@@ -157,13 +157,13 @@ impl Pool {
         self.0.warm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the processes that have nothing to do, and keeps none from now on: another program has taken its place.
+    /// Ends the idle processes and keeps none from now on, because the function has a new program.
     pub(crate) fn retire(&self) {
         self.0.retired.store(true, Ordering::Relaxed);
         self.warm().clear();
     }
 
-    /// Takes no more work and ends the processes that have none.
+    /// Accepts no more invocations, and ends the idle processes.
     pub(crate) async fn shut_down(&self) {
         self.0.slots.close();
         let warm = std::mem::take(&mut *self.warm());

@@ -1,9 +1,9 @@
-//! The tables of Lambda.
+//! Lambda's tables in the database.
 
-/// Times are milliseconds since 1970. What is searched for has a column; the rest is JSON, whose later members have
-/// defaults: an emulator reads what an older one wrote.
+/// Times are milliseconds since 1970. Values that queries use have columns. The rest is JSON; members that were added later have
+/// defaults, so that older rows can be read.
 ///
-/// Rows of `durable_executions` are in the order of their starts: their `rowid` is the order in which they are listed.
+/// The `rowid` of `durable_executions` is the order in which executions were started, and in which they are listed.
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS durable_executions (
     arn TEXT PRIMARY KEY,

@@ -1,4 +1,4 @@
-//! Listing groups and streams, page by page.
+//! The operations that list groups and streams.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// Most groups or streams of an answer.
+/// Most groups or streams in a response.
 const MAX_DESCRIBED: usize = 50;
 
 impl Logs {
@@ -53,7 +53,7 @@ impl Logs {
     }
 }
 
-/// The place of a group or stream in a list, which a page's token contains.
+/// The position of a group or stream in a list. A page token contains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Key {
     at_ms: i64,
@@ -80,7 +80,7 @@ impl Key {
     }
 }
 
-/// The next part of a sorted list, and the token for the rest of it.
+/// One page of a sorted list, and the token of the next page.
 fn page<T>(
     sorted: Vec<(Key, T)>,
     token: Option<&str>,

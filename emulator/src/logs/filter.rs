@@ -1,19 +1,19 @@
-//! Which events a `filterPattern` of plain terms lets through.
+//! Matches events against a `filterPattern` of plain terms.
 
 use crate::wire::AwsError;
 
-/// Terms that must all occur in an event, in any order; none lets everything through.
+/// Terms that must all occur in an event, in any order. Without terms, every event matches.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Filter(Vec<String>);
 
 impl Filter {
-    /// Reads a pattern: words and `"quoted phrases"`, case-sensitive
+    /// Parses a pattern of words and `"quoted phrases"`, which are case-sensitive
     /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>).
     ///
     /// # Errors
     ///
-    /// `InvalidParameterException` for JSON, column and regular-expression patterns, and for optional (`?`) and excluded
-    /// (`-`) terms: this emulator does not have them.
+    /// `InvalidParameterException` for patterns that are not supported: JSON, columns, regular expressions, optional (`?`) and
+    /// excluded (`-`) terms.
     pub(super) fn parse(pattern: &str) -> Result<Self, AwsError> {
         let mut terms = Vec::new();
         let mut rest = pattern.trim();
@@ -31,14 +31,14 @@ impl Filter {
         Ok(Self(terms))
     }
 
-    /// Whether an event passes.
+    /// Whether an event matches.
     pub(super) fn passes(&self, message: &str) -> bool {
         self.0.iter().all(|term| message.contains(term.as_str()))
     }
 }
 
 fn refused(pattern: &str) -> AwsError {
-    let why = format!("Invalid filter pattern {pattern:?}: the emulator has plain terms and quoted phrases only");
+    let why = format!("Invalid filter pattern {pattern:?}: the emulator supports only plain terms and quoted phrases");
     AwsError::bad_request("InvalidParameterException", why)
 }
 

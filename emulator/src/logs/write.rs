@@ -1,4 +1,4 @@
-//! Making groups and streams, and writing events by the API.
+//! The operations that create groups and streams and write events.
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn check_batch(events: &[InputLogEvent]) -> Result<(), AwsError> {
     Ok(())
 }
 
-/// Which events of a batch are neither too old nor too new.
+/// The events of a batch that are neither too old nor too new.
 #[derive(Debug)]
 struct Accepted {
     from: usize,

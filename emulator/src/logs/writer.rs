@@ -1,4 +1,4 @@
-//! Copies what a process prints into a log stream, line by line.
+//! Copies the output of a process into a log stream, line by line.
 
 use jiff::Timestamp;
 use tokio::{
@@ -18,10 +18,10 @@ use crate::{retry, wire::AwsError};
 /// read takes all of it. So large output is written in large batches, a job waits if the disk is slower, and memory is bounded.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Writes to one log stream. Clones write to the same.
+/// Writes to one log stream. Clones write to the same stream.
 ///
-/// While the database cannot be written, lines wait in memory, and the job that prints them does not wait for them. Of more
-/// than fit there the oldest are dropped, and a line in the log says how many.
+/// While the database cannot be written, lines are kept in memory, and the process does not have to wait. If they do not fit, the
+/// oldest are dropped, and a line in the log says how many.
 #[derive(Debug, Clone)]
 pub(crate) struct LogWriter {
     logs: Logs,
@@ -31,7 +31,7 @@ pub(crate) struct LogWriter {
 }
 
 impl LogWriter {
-    /// A writer to that stream, which exists from now on, or as soon as the database can be written.
+    /// Creates the stream, now or as soon as the database can be written.
     #[must_use]
     pub(crate) fn open(logs: Logs, group: impl Into<String>, stream: impl Into<String>) -> Self {
         let writer = Self { logs, group: group.into(), stream: stream.into(), waiting: watch::Sender::default() };
@@ -39,8 +39,8 @@ impl LogWriter {
         writer
     }
 
-    /// Copies all of `from`, each line with the time at which it was read, until it ends, or until `cutoff`: a pipe stays
-    /// open as long as anybody holds it. It returns when all that was read has been written.
+    /// Copies lines from `from`, each with the time at which it was read, until it ends or `cutoff` completes: a pipe stays open as
+    /// long as any process holds it. Returns when everything that was read has been written.
     pub(crate) async fn copy(&self, mut from: impl AsyncRead + Unpin, cutoff: impl Future<Output = ()>) {
         let mut cutoff = std::pin::pin!(cutoff);
         let mut buffer = vec![0; READ_BYTES];
@@ -49,7 +49,7 @@ impl LogWriter {
         loop {
             let read = tokio::select! {
                 biased;
-                // What is in the pipe by then is still read, once: an endless writer must not be followed.
+                // Reads once more what is in the pipe, but not more: the process may print forever.
                 () = &mut cutoff, if !cut => {
                     cut = true;
                     continue;
@@ -108,7 +108,7 @@ impl LogWriter {
         }
     }
 
-    /// Writes what waits until nothing does.
+    /// Writes until no lines are waiting.
     async fn catch_up(self) {
         loop {
             let writer = self.clone();

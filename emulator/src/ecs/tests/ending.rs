@@ -1,4 +1,4 @@
-//! How tasks end: asked to, with their emulator, and after its death.
+//! How tasks end: when they are stopped, when the emulator stops, and after it was killed.
 
 use tokio::runtime::Runtime;
 
@@ -67,7 +67,7 @@ async fn detached_processes_end_with_their_container() {
 
 /// An emulator dies with a task that has children, one of which has a group of its own; the next emulator ends them all.
 #[test]
-fn the_next_stack_ends_the_processes_of_a_crashed_one() {
+fn the_next_emulator_ends_the_processes_of_a_crashed_one() {
     let directory = tempfile::tempdir().unwrap();
     let first = Runtime::new().unwrap();
     let (arn, pids) = first.block_on(async {
@@ -98,7 +98,7 @@ fn the_next_stack_ends_the_processes_of_a_crashed_one() {
 fn a_task_that_never_ran_has_the_stop_code_failed_to_start() {
     let directory = tempfile::tempdir().unwrap();
     let first = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // Nothing that is spawned runs before the next await that waits, and there is none.
+    // Spawned tasks do not run before the next await that waits, and there is none.
     let arn = first.block_on(async {
         let stack = Stack::over(directory.path());
         stack.script("sleep 1000");

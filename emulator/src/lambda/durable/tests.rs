@@ -201,7 +201,7 @@ fn a_step_counts_once_and_once_more_for_each_retry() {
     assert_eq!(costs(step("RETRY"), Some(&started)), 1);
 }
 
-/// Two functions, `f` and `g`, that nobody invokes: nothing drives it.
+/// Durable executions of two functions, `f` and `g`. Nothing makes their invocations.
 fn engine(directory: &Path) -> (Db, Functions, Durable) {
     let db = Db::open(&directory.join("db"), &[SCHEMA, logs::SCHEMA, events::SCHEMA]).unwrap();
     let events = Events::new(db.clone(), Clock::default(), Faults::default(), vec![]).unwrap();

@@ -1,4 +1,4 @@
-//! Reads functions through the API, publishes versions and names them by aliases.
+//! The operations that read functions, publish versions and manage aliases.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// Items in one page, if the caller does not say.
+/// Default number of items in a page.
 const PAGE: usize = 50;
 
 /// The body of `PublishVersion`.
@@ -39,7 +39,7 @@ pub(crate) struct NewAlias {
     revision_id: Option<Uuid>,
 }
 
-/// Which page of a list is asked for.
+/// The page of a list that a request selects.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Paging {
@@ -159,7 +159,7 @@ impl Functions {
         })?
     }
 
-    /// `ListAliases`, of all versions or of one.
+    /// `ListAliases`, of all versions or of one version.
     pub(crate) fn aliases(&self, text: &str, paging: &Paging) -> Result<Value, AwsError> {
         let of = paging.function_version.as_deref();
         let all = self.read(name_of(text), |function| {
@@ -170,7 +170,7 @@ impl Functions {
         paging.page("Aliases", all)
     }
 
-    /// `DeleteAlias`. One that is not there is deleted already.
+    /// `DeleteAlias`. Deleting an alias that does not exist succeeds.
     pub(crate) fn delete_alias(&self, text: &str, name: &str) -> Result<(), AwsError> {
         self.change(text, |function| {
             function.aliases.remove(name);

@@ -1,4 +1,4 @@
-//! Makes, changes and deletes functions through the API, as far as naming a local command goes.
+//! The operations that create, change and delete functions.
 //!
 //! The code of a function is a command of this machine: `Code.ImageUri` is `local:COMMAND`, with `PackageType` `Image`.
 //! A shell runs the command; it has to speak the Runtime API.
@@ -24,13 +24,13 @@ use crate::{
     wire::AwsError,
 };
 
-/// What names a local command.
+/// The prefix of a local command in `ImageUri`.
 const LOCAL: &str = "local:";
 
-/// How long an invocation may take, if the caller does not say: as in AWS.
+/// Default timeout of an invocation, as in AWS.
 const TIMEOUT_SECONDS: i64 = 3;
 
-/// How long a closed execution is kept, if the caller does not say.
+/// Default number of days for which a closed execution is kept.
 pub const RETENTION_DAYS: u16 = 14;
 
 /// The body of `CreateFunction`.
@@ -57,7 +57,7 @@ pub(crate) struct Code {
     revision_id: Option<Uuid>,
 }
 
-/// What can be set of a function; the body of `UpdateFunctionConfiguration`.
+/// The settings of a function: the body of `UpdateFunctionConfiguration`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Settings {
@@ -120,7 +120,7 @@ impl Settings {
         self.memory_size.map_or(Ok(()), |memory| limits::within("memorySize", memory, &limits::MEMORY_MB))
     }
 
-    /// Puts them over what there is; what is not named stays.
+    /// Applies the settings to a function. Settings that are absent do not change.
     fn onto(self, program: Program, now: Timestamp) -> Program {
         Program {
             role: self.role.or(program.role),
@@ -199,7 +199,7 @@ impl Functions {
         })
     }
 
-    /// `UpdateFunctionConfiguration`. A function that is not durable never becomes it.
+    /// `UpdateFunctionConfiguration`. A function cannot become durable later.
     pub(crate) fn update_configuration(&self, name: &str, settings: Settings) -> Result<Value, AwsError> {
         settings.check()?;
         let now = self.0.clock.now();
@@ -215,7 +215,7 @@ impl Functions {
         })
     }
 
-    /// `DeleteFunction`, of all of it or of one version.
+    /// `DeleteFunction`: deletes a function, or one version of it.
     pub(crate) fn delete(&self, text: &str, qualifier: Option<&str>) -> Result<(), AwsError> {
         let target = Target::read(text).ok_or_else(|| invalid(format!("Invalid function ARN '{text}'")))?;
         let Some(version) = target.qualifier.or(qualifier) else { return self.delete_all(target.name) };
@@ -260,7 +260,7 @@ fn may_change(function: &Registered, revision: Option<Uuid>) -> Result<(), AwsEr
     Ok(())
 }
 
-/// Another writer was first.
+/// The error if another writer was faster.
 pub(super) fn stale() -> AwsError {
     AwsError {
         status: StatusCode::PRECONDITION_FAILED,

@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::{DurableConfig, Function, LATEST};
 
-/// What a version of a function is. Later members have defaults: it is kept on disk.
+/// The program and settings of one version. It is kept on disk, so members that were added later have defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Program {
     pub(super) command: Vec<String>,
-    /// As the API names the code; `None` for a declared function.
+    /// The code as the API names it; `None` for a declared function.
     #[serde(default)]
     pub(super) image_uri: Option<String>,
     #[serde(default)]
@@ -57,7 +57,7 @@ pub(super) struct Registered {
     pub(super) versions: BTreeMap<u64, Program>,
     #[serde(default)]
     pub(super) aliases: BTreeMap<String, Alias>,
-    /// The last number that was given to a version: it is not given again.
+    /// The number of the last version. Numbers are not used again.
     #[serde(default)]
     pub(super) last_version: u64,
 }
@@ -109,7 +109,7 @@ impl Registered {
         self.aliases.get(qualifier).map(|alias| alias.version.clone())
     }
 
-    /// What a version runs.
+    /// The program of a version.
     pub(super) fn program(&self, version: &str) -> Option<&Program> {
         if version == LATEST { Some(&self.latest) } else { self.published(version) }
     }
@@ -120,7 +120,7 @@ impl Registered {
         self.versions.get(&number).filter(|_| number.to_string() == version)
     }
 
-    /// Publishes `$LATEST`; if nothing changed since the last version was, that one stays the newest.
+    /// Publishes `$LATEST` as a new version, unless it has not changed since the last version.
     pub(super) fn publish(&mut self, description: Option<String>) -> String {
         let same = self.versions.get(&self.last_version).is_some_and(|last| last.revision == self.latest.revision);
         if !same {

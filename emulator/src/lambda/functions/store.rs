@@ -1,4 +1,4 @@
-//! Functions on disk.
+//! Reads and writes functions in the database.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Functions as the Lambda API shows them.
+//! Functions as the responses of the Lambda API show them.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::lambda::{arn, json};
 
-/// The configuration of one version. `qualified` is whether its ARN says which.
+/// The configuration of one version. `qualified` says whether its ARN ends with the version.
 pub(super) fn configuration(function: &Registered, version: &str, program: &Program, qualified: bool) -> Value {
     let arn = arn::function(&function.name);
     let mut shown = json!({
@@ -32,7 +32,7 @@ pub(super) fn configuration(function: &Registered, version: &str, program: &Prog
         "State": "Active",
         "LastUpdateStatus": "Successful",
     });
-    // The environment of a declared function comes from the machine, so it is not a setting to show.
+    // The environment of a declared function comes from the machine, and is not shown as a setting.
     if !function.declared && !program.environment.is_empty() {
         json::set(&mut shown, "Environment", json!({ "Variables": program.environment }));
     }
@@ -47,7 +47,7 @@ pub(super) fn configuration(function: &Registered, version: &str, program: &Prog
     shown
 }
 
-/// What `GetFunction` answers.
+/// The response of `GetFunction`.
 pub(super) fn function(function: &Registered, version: &str, program: &Program, qualified: bool) -> Value {
     let command = program.image_uri.clone().unwrap_or_else(|| format!("local:{}", program.command.join(" ")));
     json!({
@@ -67,7 +67,7 @@ pub(super) fn alias(function: &Registered, name: &str, alias: &Alias) -> Value {
     })
 }
 
-/// Tells one program from another. There is no package of which it could be the SHA-256.
+/// `CodeSha256`: there is no package, so it is the hash of the command. Different programs have different hashes.
 fn fingerprint(program: &Program) -> String {
     let mut bytes = [0_u8; 32];
     for (place, byte) in program.command.join("\0").bytes().enumerate() {

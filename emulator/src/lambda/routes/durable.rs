@@ -1,4 +1,4 @@
-//! The durable APIs.
+//! The operations on durable executions.
 
 use std::str::FromStr;
 
@@ -66,7 +66,7 @@ pub(super) async fn history(
     Query(query): Query<HistoryQuery>,
 ) -> Answer {
     let wanted = history::Wanted {
-        // The model's documentation: the default is true.
+        // The default is true, according to the service model.
         with_data: query.include_execution_data.unwrap_or(true),
         newest_first: query.reverse_order.unwrap_or(false),
         marker: query.marker,
@@ -100,7 +100,7 @@ fn number<T: FromStr>(text: &str) -> Result<T, AwsError> {
     text.parse().map_err(|_| invalid(format!("Not a number: {text}")))
 }
 
-/// ISO 8601, which the protocol writes into a query, or seconds since 1970.
+/// Parses a time: ISO 8601, as the protocol has it in queries, or seconds since 1970.
 fn time(text: &str) -> Result<Timestamp, AwsError> {
     let seconds = || {
         let seconds: f64 = text.parse().ok()?;
@@ -110,7 +110,7 @@ fn time(text: &str) -> Result<Timestamp, AwsError> {
     text.parse().ok().or_else(seconds).ok_or_else(|| invalid(format!("Not a timestamp: {text}")))
 }
 
-/// The body is the error itself, or has it as its one member: clients differ.
+/// The error in a body. Some clients send the error itself, others an object with the error as its only member.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum ErrorBody {

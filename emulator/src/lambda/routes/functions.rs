@@ -1,4 +1,4 @@
-//! The APIs of functions, versions and aliases.
+//! The operations on functions, versions and aliases.
 
 use axum::{
     Json,

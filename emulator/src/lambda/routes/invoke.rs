@@ -1,4 +1,4 @@
-//! `Invoke`.
+//! The operation `Invoke`.
 
 use axum::{
     Json,
@@ -27,7 +27,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// How much of the end of a log an answer carries.
+/// How many bytes of the end of the log a response has.
 const LOG_TAIL_BYTES: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -66,7 +66,7 @@ impl Call<'_> {
         Ok(Request { client_context: context, trace: self.trace().map(str::to_owned), ..Request::new(payload) })
     }
 
-    /// What has to be so, whatever the function is and however it is invoked.
+    /// Checks what holds for every function and invocation type.
     fn check(&self) -> Result<(), AwsError> {
         match (self.function.durable(), self.name()) {
             (Some(_), _) if !self.function.explicit => {
@@ -140,7 +140,7 @@ async fn invoke_and_wait(lambda: &Lambda, call: &Call<'_>) -> Result<Response, A
     Ok(with_headers(response, headers))
 }
 
-/// The answer to a synchronous start, now that it is over.
+/// The response to a synchronous start of a durable execution that has ended.
 fn of_execution(execution: Execution) -> Response {
     let failed = execution.status != ExecutionStatus::Succeeded;
     let response = if failed {
@@ -170,7 +170,7 @@ fn with_headers<'a, S: AsRef<str> + ?Sized + 'a>(
     response
 }
 
-/// An empty payload is `{}`.
+/// Parses the payload. An empty one is `{}`.
 fn as_json(payload: &Bytes) -> Result<&str, AwsError> {
     if payload.is_empty() {
         return Ok("{}");
@@ -184,7 +184,7 @@ fn as_json(payload: &Bytes) -> Result<&str, AwsError> {
     Ok(text)
 }
 
-/// The header has it in base64; a process gets the JSON itself.
+/// Decodes the client context: the header has it as base64, and a process gets it as JSON.
 fn client_context(header: &str) -> Result<String, AwsError> {
     let decoded = BASE64_STANDARD.decode(header).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let json = decoded.and_then(|text| serde_json::from_str::<Value>(&text).ok());
@@ -195,7 +195,7 @@ fn client_context(header: &str) -> Result<String, AwsError> {
     Ok(json.to_string())
 }
 
-/// The last lines that an invocation wrote, in base64.
+/// The last lines that an invocation wrote to its log, as base64.
 fn log_tail(lambda: &Lambda, function: &Qualified, ran: &Ran) -> String {
     let request = json!({
         "logGroupName": format!("/aws/lambda/{}", function.name()),

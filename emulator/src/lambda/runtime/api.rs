@@ -28,19 +28,19 @@ use crate::{
 pub(super) struct Invocation {
     pub(super) request: Request,
     pub(super) function_arn: String,
-    /// Told when the process takes it: its time runs from then on.
+    /// Is notified when the process takes it. The timeout counts from then on.
     pub(super) taken: oneshot::Sender<Timestamp>,
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
-/// What the Runtime API of one process knows.
+/// The state of the Runtime API of one process.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     clock: Clock,
     timeout: Duration,
     next: AsyncMutex<mpsc::Receiver<Invocation>>,
     under_way: Mutex<Option<(String, oneshot::Sender<Outcome>)>>,
-    /// What the process said when it could not start.
+    /// The error that the process reported when it could not start.
     init_error: Mutex<Option<ErrorObject>>,
     init_failed: Notify,
 }
@@ -67,7 +67,7 @@ impl RuntimeApi {
             .with_state(self.clone())
     }
 
-    /// Waits until the process says that it could not start.
+    /// Waits until the process reports that it could not start.
     pub(super) async fn init_failed(&self) -> ErrorObject {
         loop {
             let said = self.init_failed.notified();
@@ -86,7 +86,7 @@ impl RuntimeApi {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the invocation under way, if `id` names it.
+    /// Ends the invocation in flight, if it has this id.
     fn finish(&self, id: &str, outcome: Outcome) -> Response {
         let mut under_way = self.under_way();
         match under_way.take() {

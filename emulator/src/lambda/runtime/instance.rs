@@ -33,13 +33,13 @@ use crate::{
     sockets,
 };
 
-/// How long a process may take to start, beside its function's timeout.
+/// How long a process may take to start. The function's timeout comes after that.
 const LONGEST_INIT: Duration = Duration::from_secs(10);
 
-/// How long what a function has printed may take to arrive, before Lambda's own last lines are written.
+/// How long to wait for the last output of a function before END and REPORT are written.
 const PIPE_DELAY: Duration = Duration::from_millis(1);
 
-/// A process that waits for invocations, or works on one. Dropping it ends the process.
+/// A process that waits for an invocation or handles one. Dropping it ends the process.
 #[derive(Debug)]
 pub(super) struct Instance {
     spec: Arc<Spec>,
@@ -49,17 +49,17 @@ pub(super) struct Instance {
     invocations: mpsc::Sender<Invocation>,
     journal: Journal,
     callers: Callers,
-    /// What its calls are signed with.
+    /// The access key of its calls.
     key: String,
-    /// Since when, until it takes its first invocation.
+    /// When it was started, until it takes its first invocation.
     starting: Option<Instant>,
     fit: bool,
 }
 
-/// How a process ends an invocation.
+/// How an invocation ends for its process.
 enum End {
     Answered(Outcome),
-    /// It is of no use any more.
+    /// The process cannot be used any more.
     Lost(ErrorObject),
 }
 
@@ -71,7 +71,7 @@ impl Drop for Instance {
     }
 }
 
-/// A function may have children: they end with it.
+/// Kills the process and its children.
 fn kill_group(process: &Child) {
     let id = process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(id) = id {
@@ -80,13 +80,13 @@ fn kill_group(process: &Child) {
 }
 
 impl Instance {
-    /// Starts a process and its Runtime API on a port of its own.
+    /// Starts a process, and its Runtime API on a separate port.
     pub(super) fn start(spec: &Arc<Spec>, logs: &Logs, callers: &Callers, clock: Clock) -> Result<Self, String> {
         let listener = listen().map_err(|why| why.to_string())?;
         let address = listener.local_addr().map_err(|why| why.to_string())?;
         let (invocations, receiver) = mpsc::channel(1);
         let api = RuntimeApi::new(clock.clone(), spec.timeout, receiver);
-        // Its listener's address is a loopback one, whichever that is.
+        // The listener has any loopback address.
         let hosts = Hosts::new(address.ip(), &[]);
         let router = api.router().layer(middleware::from_fn_with_state(hosts, guard::before_runtime_api));
         let journal = Journal::of(spec, logs, clock);
@@ -113,7 +113,7 @@ impl Instance {
         self.fit && matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Gives the process an invocation and waits for its answer, its death or its timeout.
+    /// Gives the process an invocation, and waits for its response, its exit or the timeout.
     pub(super) async fn run(&mut self, request: Request) -> Outcome {
         let request_id = request.id.clone();
         self.callers.works_for(&self.key, request.execution.as_deref());
@@ -166,7 +166,7 @@ impl Instance {
         Err(self.exited(status, request_id))
     }
 
-    /// Waits for the answer to the invocation that it has taken.
+    /// Waits for the response to the invocation that it has taken.
     async fn answered(&mut self, answered: oneshot::Receiver<Outcome>, request_id: &str) -> End {
         let timeout = self.spec.timeout;
         let status = tokio::select! {
@@ -178,7 +178,7 @@ impl Instance {
         End::Lost(self.exited(status, request_id))
     }
 
-    /// Why a process is gone: what it said itself, if it did.
+    /// Why the process has ended: its own report, if there is one.
     fn exited(&self, status: Option<ExitStatus>, request_id: &str) -> ErrorObject {
         self.api.take_init_error().unwrap_or_else(|| {
             let how = status.map_or_else(|| "Runtime exited without providing a reason".to_owned(), how_it_exited);

@@ -1,4 +1,4 @@
-//! The log stream of one process: what it prints, between the lines that Lambda writes itself.
+//! The log stream of one process: its output, and the lines that Lambda adds (START, END, REPORT).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     logs::{LogWriter, Logs},
 };
 
-/// Where a process prints to.
+/// The log stream of a process.
 #[derive(Debug)]
 pub(super) struct Journal {
     clock: Clock,
@@ -21,18 +21,18 @@ pub(super) struct Journal {
     writer: LogWriter,
 }
 
-/// What an invocation took.
+/// The time and memory that an invocation took.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
     pub(super) took: Duration,
-    /// Of the process's start, if it was started for this.
+    /// How long the start of the process took, if it was started for this invocation.
     pub(super) init: Option<Duration>,
     pub(super) memory: u32,
     pub(super) memory_used: u64,
 }
 
 impl Journal {
-    /// As Lambda names them: `/aws/lambda/NAME` and `YYYY/MM/DD/[VERSION]` with 32 hexadecimal digits.
+    /// Names the group and the stream as Lambda does: `/aws/lambda/NAME` and `YYYY/MM/DD/[VERSION]` with 32 hexadecimal digits.
     pub(super) fn of(spec: &Spec, logs: &Logs, clock: Clock) -> Self {
         let day = clock.now().strftime("%Y/%m/%d").to_string();
         let id = Uuid::new_v4().simple();
@@ -48,7 +48,7 @@ impl Journal {
         &self.stream
     }
 
-    /// Copies what the process prints, until the pipes end.
+    /// Copies the output of the process until its pipes are closed.
     pub(super) fn follow(&self, process: &mut Child) {
         let never = std::future::pending;
         if let Some(stdout) = process.stdout.take() {
@@ -66,7 +66,7 @@ impl Journal {
         self.writer.write(vec![(now, format!("START RequestId: {request_id} Version: {version}"))]);
     }
 
-    /// What Lambda says when an invocation is over; `why` if the function did not say so itself.
+    /// Writes Lambda's lines for the end of an invocation, with the error `why` if the function did not report one itself.
     pub(super) fn end(&self, request_id: &str, why: Option<&str>, report: Report) {
         let now = self.clock.now();
         let mut lines: Vec<(Timestamp, String)> = why.map(|why| (now, why.to_owned())).into_iter().collect();

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::{
-    stack::{Stack, eventually},
+    emulator::{Emulator, eventually},
     support::{INVALID, Lambda, encoded, refusal},
 };
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
-/// A function in a shell: it answers every invocation with the same, and ends when its stack has.
+/// A function in a shell: it answers every invocation with the same, and ends when its emulator has.
 fn shell(answer: &str) -> String {
     let api = "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation";
     let next = format!("curl -sSD - -o /dev/null {api}/next");
@@ -29,8 +29,8 @@ async fn answer(lambda: &Lambda, function: &str) -> (String, String) {
 #[tokio::test]
 async fn versions_are_immutable_and_aliases_can_be_changed() {
     let directory = tempfile::tempdir().unwrap();
-    let mut stack = Stack::start_over(directory.path(), &[]).await;
-    let lambda = Lambda::of(&stack);
+    let mut emulator = Emulator::start_over(directory.path(), &[]).await;
+    let lambda = Lambda::of(&emulator);
     let (status, made) = lambda.create("f", &shell("\"one\""), None).await;
     assert_eq!((status.as_u16(), &made["State"], &made["Version"]), (201, &json!("Active"), &json!("$LATEST")));
     assert_eq!(refusal(&lambda.create("f", "true", None).await), (409, "ResourceConflictException"));
@@ -52,10 +52,10 @@ async fn versions_are_immutable_and_aliases_can_be_changed() {
     let moved = json!({ "FunctionVersion": "2" });
     assert_eq!(lambda.put(&format!("{FUNCTIONS}/f/aliases/live"), &moved).await.1["FunctionVersion"], "2");
     assert_eq!(answer(&lambda, "f:live").await, ("2".into(), "\"two\"".into()));
-    stack.process.kill().await.unwrap();
+    emulator.process.kill().await.unwrap();
 
-    let stack = Stack::start_over(directory.path(), &[]).await;
-    let lambda = Lambda::of(&stack);
+    let emulator = Emulator::start_over(directory.path(), &[]).await;
+    let lambda = Lambda::of(&emulator);
     assert_eq!(answer(&lambda, "f:live").await, ("2".into(), "\"two\"".into()), "it is on disk");
     assert_eq!(answer(&lambda, "f:1").await, ("1".into(), "\"one\"".into()));
     let settings =
@@ -83,10 +83,7 @@ async fn versions_are_immutable_and_aliases_can_be_changed() {
     );
     assert_eq!(lambda.delete(&format!("{FUNCTIONS}/f?Qualifier=1")).await.0.as_u16(), 204);
     assert_eq!(refusal(&lambda.get(&format!("{FUNCTIONS}/f:1")).await), (404, "ResourceNotFoundException"));
-    assert_eq!(
-        refusal(&lambda.delete(&format!("{FUNCTIONS}/longhaul-sync")).await),
-        (409, "ResourceConflictException")
-    );
+    assert_eq!(refusal(&lambda.delete(&format!("{FUNCTIONS}/declared")).await), (409, "ResourceConflictException"));
     assert_eq!(lambda.delete(&format!("{FUNCTIONS}/f")).await.0.as_u16(), 204);
     assert_eq!(refusal(&lambda.get(&format!("{FUNCTIONS}/f")).await), (404, "ResourceNotFoundException"));
 }
@@ -134,13 +131,13 @@ fn as_query(seconds: f64) -> String {
     format!("{seconds:.3}")
 }
 
-/// What the stack tells its own functions is theirs.
+/// The environment of a declared function is for that function only.
 #[tokio::test]
 async fn a_function_created_through_the_api_has_only_its_own_environment() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("environment");
-    let stack = Stack::start(&[]).await;
-    let lambda = Lambda::of(&stack);
+    let emulator = Emulator::start(&[]).await;
+    let lambda = Lambda::of(&emulator);
     let new = json!({
         "FunctionName": "shows", "Role": "arn:aws:iam::000000000000:role/any", "PackageType": "Image",
         "Code": { "ImageUri": format!("local:sh -c 'env > {}.new && mv {0}.new {0}; sleep 1000'", file.display()) },
@@ -153,8 +150,6 @@ async fn a_function_created_through_the_api_has_only_its_own_environment() {
     for name in ["OWN", "PATH", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_LAMBDA_FUNCTION_NAME"] {
         assert!(has(name), "{name}: {shown}");
     }
-    for name in ["EXECUTIONS_TABLE", "JOBS", "ECS_CLUSTER", "DIRECT_OWNER", "LOG_GROUP"] {
-        assert!(!has(name), "{name}: {shown}");
-    }
+    assert!(!has("DECLARED"), "{shown}");
     assert!(!shown.contains("elsewhere"), "{shown}");
 }

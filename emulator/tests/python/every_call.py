@@ -36,7 +36,7 @@ refused("ResourceConflictException", "create_function", FunctionName="plain", Ro
         Code={"ImageUri": "local:true"}, PackageType="Image")
 assert call("get_function", FunctionName="plain")["Code"]["ImageUri"] == f"local:{command}"
 assert call("get_function_configuration", FunctionName="plain")["MemorySize"] == 256
-assert {"plain", "durable", "longhaul-sync"} <= {f["FunctionName"] for f in call("list_functions")["Functions"]}
+assert {"plain", "durable", "declared"} <= {f["FunctionName"] for f in call("list_functions")["Functions"]}
 assert call("update_function_configuration", FunctionName="plain", Timeout=20)["Timeout"] == 20
 assert call("publish_version", FunctionName="plain")["Version"] == "1"
 call("update_function_code", FunctionName="plain", ImageUri=f"local:{command} ")

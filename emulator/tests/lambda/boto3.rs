@@ -3,18 +3,19 @@
 use tokio::process::Command;
 
 use crate::{
-    stack::{Stack, root},
+    emulator::{Emulator, root},
     support::{Lambda, python, python_file},
 };
 
 fn command(handler: &str) -> String {
-    let path = root().join("dev/tests/python");
+    let path = root().join("emulator/tests/python");
     format!("env PYTHONPATH={} {} -m awslambdaric durable_functions.{handler}", path.display(), python())
 }
 
-/// Runs a script against the stack; it says how many APIs it called.
-async fn script(stack: &Stack, file: &str, arguments: &[&str]) -> String {
-    let output = Command::new(python()).arg(python_file(file)).arg(&stack.aws).args(arguments).output().await.unwrap();
+/// Runs a script against the emulator; it says how many APIs it called.
+async fn script(emulator: &Emulator, file: &str, arguments: &[&str]) -> String {
+    let output =
+        Command::new(python()).arg(python_file(file)).arg(&emulator.aws).args(arguments).output().await.unwrap();
     let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{wrong}");
     said.trim().to_owned()
@@ -23,30 +24,30 @@ async fn script(stack: &Stack, file: &str, arguments: &[&str]) -> String {
 /// Each answer is held against AWS's service model, too.
 #[tokio::test]
 async fn boto3_can_make_every_lambda_call() {
-    let stack = Stack::start(&[]).await;
+    let emulator = Emulator::start(&[]).await;
     let commands = [command("plain"), command("callback")];
-    let said = script(&stack, "every_call.py", &[&commands[0], &commands[1]]).await;
+    let said = script(&emulator, "every_call.py", &[&commands[0], &commands[1]]).await;
     assert_eq!(said, "24 APIs called");
 }
 
 #[tokio::test]
 async fn boto3_can_make_every_call_of_the_other_services() {
-    let stack = Stack::start(&[]).await;
-    assert_eq!(script(&stack, "other_services.py", &[]).await, "22 APIs called");
+    let emulator = Emulator::start(&[]).await;
+    assert_eq!(script(&emulator, "other_services.py", &[]).await, "22 APIs called");
 }
 
 #[tokio::test]
 async fn the_aws_client_shows_an_execution_and_its_history() {
     let option = format!("steps={}", command("steps"));
-    let stack = Stack::start(&["--durable-function", &option]).await;
-    let lambda = Lambda::of(&stack);
+    let emulator = Emulator::start(&["--durable-function", &option]).await;
+    let lambda = Lambda::of(&emulator);
     let arn = lambda.start("steps:1", r#"{"n": 1}"#).await;
     lambda.ended(&arn).await;
     for (call, shown) in [("get-durable-execution", "SUCCEEDED"), ("get-durable-execution-history", "WaitSucceeded")] {
         let mut aws = Command::new(root().join("target/venv/bin/aws"));
         aws.args([
             "--endpoint-url",
-            &stack.aws,
+            &emulator.aws,
             "--region",
             "us-east-1",
             "lambda",

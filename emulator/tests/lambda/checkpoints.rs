@@ -93,7 +93,7 @@ async fn a_checkpoint_token_is_valid_once_and_a_client_token_makes_a_checkpoint_
     assert_eq!(theatre.lambda.get(&state(newest)).await.0.as_u16(), 200);
     // An invocation that is over writes nothing any more.
     assert_eq!(invocation.post("error", "{}".into()).await.as_u16(), 202);
-    let deadline = std::time::Instant::now() + crate::stack::PATIENCE;
+    let deadline = std::time::Instant::now() + crate::emulator::PATIENCE;
     while refusal(&theatre.lambda.get(&state(newest)).await) != INVALID {
         assert!(std::time::Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -135,10 +135,10 @@ async fn callbacks_can_be_answered_once_and_heartbeats_extend_them() {
     invocation.pend().await;
     // Signs of life put the silence off; then there are none. All of it is less than an execution may take.
     for _ in 0..4 {
-        theatre.stack.forward(Duration::from_secs(100)).await;
+        theatre.emulator.forward(Duration::from_secs(100)).await;
         assert_eq!(lambda.call_back(&id("silent"), "heartbeat", "").await.0.as_u16(), 200);
     }
-    theatre.stack.forward(Duration::from_secs(200)).await;
+    theatre.emulator.forward(Duration::from_secs(200)).await;
     loop {
         let invocation = theatre.next().await;
         let all = invocation.operations();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::{
-    stack::{PATIENCE, Stack, root},
+    emulator::{Emulator, PATIENCE, root},
     support::{Lambda, python, redacted},
 };
 
@@ -17,7 +17,7 @@ const NO_GATE: &str = "/";
 
 /// A function of `durable_functions.py` behind AWS's own runtime interface client.
 fn option(name: &str, gate: &str) -> String {
-    let path = root().join("dev/tests/python");
+    let path = root().join("emulator/tests/python");
     format!(
         "{name}=env PYTHONPATH={} PAUSE_SECONDS={} GATE={} {} -m awslambdaric durable_functions.{name}",
         path.display(),
@@ -27,13 +27,13 @@ fn option(name: &str, gate: &str) -> String {
     )
 }
 
-/// A stack with durable functions, and with `plain`, which answers once its gate is there.
-async fn stack(durable: &[&str], gate: &str) -> (Stack, Lambda) {
+/// An emulator with durable functions, and with `plain`, which answers once its gate is there.
+async fn emulator(durable: &[&str], gate: &str) -> (Emulator, Lambda) {
     let mut options = vec!["--movable-clock".to_owned(), "--function".to_owned(), option("plain", gate)];
     options.extend(durable.iter().flat_map(|name| ["--durable-function".to_owned(), option(name, gate)]));
-    let stack = Stack::start(&options.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let lambda = Lambda::of(&stack);
-    (stack, lambda)
+    let emulator = Emulator::start(&options.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let lambda = Lambda::of(&emulator);
+    (emulator, lambda)
 }
 
 /// Waits until a function has gone to sleep for that many times; `false` if its execution ended before that.
@@ -53,11 +53,11 @@ async fn asleep(lambda: &Lambda, arn: &str, times: usize) -> bool {
 }
 
 /// Runs a function to its end. It sleeps before any of its pauses is over, so that its history is the same every time.
-async fn run(stack: &Stack, lambda: &Lambda, function: &str, payload: &str) -> String {
+async fn run(emulator: &Emulator, lambda: &Lambda, function: &str, payload: &str) -> String {
     let arn = lambda.start(function, payload).await;
     let mut times = 1;
     while asleep(lambda, &arn, times).await {
-        stack.forward(PAUSE).await;
+        emulator.forward(PAUSE).await;
         times += 1;
     }
     arn
@@ -76,11 +76,11 @@ async fn snapshot(name: &str, lambda: &Lambda, arn: &str) {
 
 #[tokio::test]
 async fn steps_waits_and_retries() {
-    let (stack, lambda) = stack(&["steps", "retries", "fails"], NO_GATE).await;
-    let steps = run(&stack, &lambda, "steps:$LATEST", r#"{"n": 20}"#).await;
-    let retried = run(&stack, &lambda, "retries:1", r#"{"until": 2}"#).await;
-    let gave_up = run(&stack, &lambda, "retries:1", r#"{"until": 9}"#).await;
-    let failed = run(&stack, &lambda, "fails:1", "{}").await;
+    let (emulator, lambda) = emulator(&["steps", "retries", "fails"], NO_GATE).await;
+    let steps = run(&emulator, &lambda, "steps:$LATEST", r#"{"n": 20}"#).await;
+    let retried = run(&emulator, &lambda, "retries:1", r#"{"until": 2}"#).await;
+    let gave_up = run(&emulator, &lambda, "retries:1", r#"{"until": 9}"#).await;
+    let failed = run(&emulator, &lambda, "fails:1", "{}").await;
     assert_eq!(result(&lambda, &steps).await, 42);
     assert_eq!(result(&lambda, &retried).await, 2);
     assert_eq!(result(&lambda, &gave_up).await, "gave up: attempt 3");
@@ -93,7 +93,7 @@ async fn steps_waits_and_retries() {
 
 #[tokio::test]
 async fn callbacks() {
-    let (_stack, lambda) = stack(&["callback", "wait_for_callback"], NO_GATE).await;
+    let (_emulator, lambda) = emulator(&["callback", "wait_for_callback"], NO_GATE).await;
     let answered = lambda.start("callback:1", "{}").await;
     let waited = lambda.start("wait_for_callback:1", "{}").await;
     let late = lambda.start("callback:1", r#"{"timeout": 1}"#).await;
@@ -117,12 +117,12 @@ async fn callbacks() {
 
 #[tokio::test]
 async fn contexts_and_conditions() {
-    let (stack, lambda) = stack(&["wait_for_condition", "child", "parallel", "mapped"], NO_GATE).await;
-    let polled = run(&stack, &lambda, "wait_for_condition:1", "{}").await;
-    let child = run(&stack, &lambda, "child:1", "{}").await;
-    let parallel = run(&stack, &lambda, "parallel:1", "{}").await;
-    let at_once = run(&stack, &lambda, "parallel:1", r#"{"at_once": 2}"#).await;
-    let mapped = run(&stack, &lambda, "mapped:1", r#"{"items": [1, 2, 3]}"#).await;
+    let (emulator, lambda) = emulator(&["wait_for_condition", "child", "parallel", "mapped"], NO_GATE).await;
+    let polled = run(&emulator, &lambda, "wait_for_condition:1", "{}").await;
+    let child = run(&emulator, &lambda, "child:1", "{}").await;
+    let parallel = run(&emulator, &lambda, "parallel:1", "{}").await;
+    let at_once = run(&emulator, &lambda, "parallel:1", r#"{"at_once": 2}"#).await;
+    let mapped = run(&emulator, &lambda, "mapped:1", r#"{"items": [1, 2, 3]}"#).await;
     assert_eq!(result(&lambda, &polled).await, 3);
     assert_eq!(result(&lambda, &child).await, "deep");
     assert_eq!(result(&lambda, &parallel).await, json!(["a", "b"]));
@@ -138,7 +138,7 @@ async fn contexts_and_conditions() {
 async fn functions_invoke_each_other() {
     let directory = tempfile::tempdir().unwrap();
     let gate = directory.path().join("gate");
-    let (stack, lambda) = stack(&["invoke", "steps", "fails"], &gate.display().to_string()).await;
+    let (emulator, lambda) = emulator(&["invoke", "steps", "fails"], &gate.display().to_string()).await;
     let invoke = async |function: &str, payload: Value| {
         lambda.start("invoke:1", &json!({ "function": function, "payload": payload }).to_string()).await
     };
@@ -155,7 +155,7 @@ async fn functions_invoke_each_other() {
     let child = started["ChainedInvokeStartedDetails"]["DurableExecutionArn"].as_str().unwrap();
     assert!(asleep(&lambda, child, 1).await);
     std::fs::write(&gate, "").unwrap();
-    stack.forward(PAUSE).await;
+    emulator.forward(PAUSE).await;
     assert_eq!(result(&lambda, &durable).await, 4);
     assert_eq!(result(&lambda, &plain).await, json!({ "plain": "hello" }));
     assert_eq!(result(&lambda, &refused).await, "ValueError: refused");

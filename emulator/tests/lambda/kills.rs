@@ -1,11 +1,11 @@
-//! SIGKILL to the whole stack, again and again, while durable executions run: none is lost, nothing is done twice.
+//! SIGKILL to the whole emulator, again and again, while durable executions run: none is lost, nothing is done twice.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
-    stack::Stack,
+    emulator::Emulator,
     support::{Lambda, python, python_file},
 };
 
@@ -53,8 +53,8 @@ async fn no_execution_is_lost_and_nothing_is_done_twice() {
     let command = format!("{} {} {}", python(), python_file("by_hand.py").display(), lines.display());
     let mut arns: BTreeMap<String, String> = BTreeMap::new();
     for round in 0..kills {
-        let mut stack = Stack::start_over(&data, &[]).await;
-        let lambda = Lambda::of(&stack);
+        let mut emulator = Emulator::start_over(&data, &[]).await;
+        let lambda = Lambda::of(&emulator);
         if round == 0 {
             // A function of the command line has a quarter of an hour for an execution, which is soon over on a busy machine:
             // those that were started first then time out, as they must.
@@ -72,11 +72,11 @@ async fn no_execution_is_lost_and_nothing_is_done_twice() {
         }
         // At moments all over the life of what runs.
         tokio::time::sleep(Duration::from_millis(round * 137 % 700)).await;
-        stack.process.start_kill().unwrap();
-        stack.process.wait().await.unwrap();
+        emulator.process.start_kill().unwrap();
+        emulator.process.wait().await.unwrap();
     }
-    let stack = Stack::start_over(&data, &[]).await;
-    let lambda = Lambda::of(&stack);
+    let emulator = Emulator::start_over(&data, &[]).await;
+    let lambda = Lambda::of(&emulator);
     let (mut lost, mut doubled, mut wrong) = (0, 0, 0);
     let done = std::fs::read_to_string(&lines).unwrap_or_default();
     for (name, arn) in &arns {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::{
+    emulator::{Emulator, PATIENCE},
     puppet::{self, Theatre},
-    stack::{PATIENCE, Stack},
     support::{Lambda, refusal},
 };
 
@@ -97,7 +97,7 @@ async fn timeouts_and_stops_reach_waiting_callers() {
     assert_eq!(lambda.post(&stop, &Value::Null).await, stopped, "it was stopped then, not now");
     assert_eq!(lambda.ended(&long).await["Status"], "STOPPED");
     assert_eq!(lambda.execution(&short).await["Status"], "RUNNING");
-    theatre.stack.forward(Duration::from_mins(5)).await;
+    theatre.emulator.forward(Duration::from_mins(5)).await;
     let ended = lambda.ended(&short).await;
     assert_eq!(
         (&ended["Status"], &ended["Error"]["ErrorMessage"]),
@@ -129,7 +129,7 @@ async fn timeouts_and_stops_reach_waiting_callers() {
     assert_eq!(refusal(&lambda.post(&unknown, &Value::Null).await), (404, "ResourceNotFoundException"));
 }
 
-/// Killed while others work for it, an execution gets their answers from the next stack.
+/// Killed while others work for it, an execution gets their answers from the next emulator.
 #[tokio::test]
 async fn chained_invokes_survive_a_restart() {
     let (data, before, after) =
@@ -137,7 +137,7 @@ async fn chained_invokes_survive_a_restart() {
     let start = async |puppets: &std::path::Path| {
         let (durable, plain) =
             (format!("puppet={}", puppet::command(puppets)), format!("plain={}", puppet::command(puppets)));
-        Stack::start_over(data.path(), &["--durable-function", &durable, "--function", &plain]).await
+        Emulator::start_over(data.path(), &["--durable-function", &durable, "--function", &plain]).await
     };
     let mut theatre = Theatre::over(start(before.path()).await, before);
     let (parent, mut invocation) = theatre.begin("{}").await;
@@ -148,7 +148,7 @@ async fn chained_invokes_survive_a_restart() {
     theatre.record(&mut invocation, json!([chain("durable", "puppet:1"), chain("plain", "plain")])).await;
     invocation.pend().await;
     let _both = (theatre.next().await, theatre.next().await);
-    theatre.stack.process.kill().await.unwrap();
+    theatre.emulator.process.kill().await.unwrap();
 
     let theatre = Theatre::over(start(after.path()).await, after);
     let mut answered = 0;

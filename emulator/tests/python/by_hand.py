@@ -12,7 +12,7 @@ from urllib.parse import quote, urlparse
 RUNTIME = os.environ["AWS_LAMBDA_RUNTIME_API"]
 LAMBDA = urlparse(os.environ["AWS_ENDPOINT_URL"]).netloc
 ROUNDS = 4
-# What every client of AWS sends; the local stack does not verify it.
+# What every client of AWS sends; the emulator does not verify it.
 HEADERS = {"authorization": "AWS4-HMAC-SHA256 Credential=by-hand/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"}
 
 
@@ -103,4 +103,4 @@ def main(file):
 try:
     main(sys.argv[1])
 except (OSError, http.client.HTTPException):
-    pass  # the stack is gone
+    pass  # the emulator is gone

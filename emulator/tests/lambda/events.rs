@@ -3,24 +3,24 @@
 use serde_json::{Value, json};
 
 use crate::{
+    emulator::Emulator,
     puppet::{self, Theatre},
-    stack::Stack,
     support::Lambda,
 };
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function";
 
-async fn events(stack: &Stack, operation: &str, body: Value) -> Value {
-    stack.call(&format!("AWSEvents.{operation}"), body).await
+async fn events(emulator: &Emulator, operation: &str, body: Value) -> Value {
+    emulator.call(&format!("AWSEvents.{operation}"), body).await
 }
 
 /// Subscribes a function `listener`, which the test answers for, to what matches a pattern.
-async fn subscribe(stack: &Stack, command: &str, pattern: &Value) {
-    assert_eq!(Lambda::of(stack).create("listener", command, None).await.0.as_u16(), 201);
+async fn subscribe(emulator: &Emulator, command: &str, pattern: &Value) {
+    assert_eq!(Lambda::of(emulator).create("listener", command, None).await.0.as_u16(), 201);
     let rule = json!({ "Name": "mine", "EventPattern": pattern.to_string() });
-    assert_eq!(events(stack, "PutRule", rule).await["RuleArn"], "arn:aws:events:us-east-1:000000000000:rule/mine");
+    assert_eq!(events(emulator, "PutRule", rule).await["RuleArn"], "arn:aws:events:us-east-1:000000000000:rule/mine");
     let targets = json!({ "Rule": "mine", "Targets": [{ "Id": "1", "Arn": format!("{FUNCTION}:listener") }] });
-    assert_eq!(events(stack, "PutTargets", targets).await["FailedEntryCount"], 0);
+    assert_eq!(events(emulator, "PutTargets", targets).await["FailedEntryCount"], 0);
 }
 
 /// The first events that the listener receives, up to this number.
@@ -46,7 +46,7 @@ async fn each_status_change_of_a_durable_execution_is_an_event_in_lambdas_format
         "detail-type": ["Durable Execution Status Change"],
         "detail": { "functionArn": [{ "prefix": format!("{FUNCTION}:puppet") }] },
     });
-    subscribe(&theatre.stack, &theatre.command(), &pattern).await;
+    subscribe(&theatre.emulator, &theatre.command(), &pattern).await;
     let arn = theatre.lambda.start("puppet:1", "{}").await;
     let mut heard = heard(&theatre, 2).await;
     heard.sort_by_key(|event| event["detail"]["status"] == "SUCCEEDED");
@@ -76,71 +76,71 @@ async fn each_status_change_of_a_durable_execution_is_an_event_in_lambdas_format
 async fn a_rule_sends_only_matching_events_to_its_targets() {
     let theatre = Theatre::open().await;
     let large = json!({ "source": ["shop"], "detail": { "total": [{ "numeric": [">", 100] }] } });
-    subscribe(&theatre.stack, &theatre.command(), &large).await;
+    subscribe(&theatre.emulator, &theatre.command(), &large).await;
     let entry =
         |total: i64| json!({ "Source": "shop", "DetailType": "order", "Detail": format!("{{\"total\":{total}}}") });
     let forged = json!({ "Source": "aws.ecs", "DetailType": "x", "Detail": "{}" });
     let put =
         json!({ "Entries": [entry(1), entry(101), forged, { "Source": "shop", "DetailType": "x", "Detail": "1" }] });
-    let answer = events(&theatre.stack, "PutEvents", put).await;
+    let answer = events(&theatre.emulator, "PutEvents", put).await;
     assert_eq!(answer["FailedEntryCount"], 2, "{answer}");
     assert_eq!(answer["Entries"][2]["ErrorCode"], "NotAuthorizedForSourceException");
     assert_eq!(answer["Entries"][3]["ErrorCode"], "MalformedDetail");
     let event = &heard(&theatre, 1).await[0];
     assert_eq!((&event["detail"]["total"], &event["id"]), (&json!(101), &answer["Entries"][1]["EventId"]));
 
-    events(&theatre.stack, "DisableRule", json!({ "Name": "mine" })).await;
-    events(&theatre.stack, "PutEvents", json!({ "Entries": [entry(102)] })).await;
-    events(&theatre.stack, "EnableRule", json!({ "Name": "mine" })).await;
+    events(&theatre.emulator, "DisableRule", json!({ "Name": "mine" })).await;
+    events(&theatre.emulator, "PutEvents", json!({ "Entries": [entry(102)] })).await;
+    events(&theatre.emulator, "EnableRule", json!({ "Name": "mine" })).await;
     let target = json!({ "Rule": "mine", "Targets": [
         { "Id": "1", "Arn": format!("{FUNCTION}:listener"), "InputPath": "$.detail" },
     ] });
-    events(&theatre.stack, "PutTargets", target).await;
-    events(&theatre.stack, "PutEvents", json!({ "Entries": [entry(103)] })).await;
+    events(&theatre.emulator, "PutTargets", target).await;
+    events(&theatre.emulator, "PutEvents", json!({ "Entries": [entry(103)] })).await;
     let invocation = theatre.next().await;
     assert_eq!(invocation.event, json!({ "total": 103 }), "102 matches no rule");
     invocation.answer(json!(null)).await;
 
-    let removed = events(&theatre.stack, "RemoveTargets", json!({ "Rule": "mine", "Ids": ["1", "2"] })).await;
+    let removed = events(&theatre.emulator, "RemoveTargets", json!({ "Rule": "mine", "Ids": ["1", "2"] })).await;
     assert_eq!((&removed["FailedEntryCount"], &removed["FailedEntries"][0]["TargetId"]), (&json!(1), &json!("2")));
-    events(&theatre.stack, "DeleteRule", json!({ "Name": "mine" })).await;
-    let rules = events(&theatre.stack, "ListRules", json!({})).await;
+    events(&theatre.emulator, "DeleteRule", json!({ "Name": "mine" })).await;
+    let rules = events(&theatre.emulator, "ListRules", json!({})).await;
     let names: Vec<_> = rules["Rules"].as_array().unwrap().iter().map(|rule| rule["Name"].clone()).collect();
-    assert_eq!(names, ["longhaul-sweep", "longhaul-task-stopped", "longhaul-workflow-ended"], "what template.yaml has");
+    assert_eq!(names, ["declared"], "the rule of the resources");
 }
 
 /// A rule, and what matched it, are on disk.
 #[tokio::test]
 async fn rules_and_undelivered_events_survive_a_restart() {
     let (data, puppets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut stack = Stack::start_over(data.path(), &[]).await;
-    subscribe(&stack, &puppet::command(puppets.path()), &json!({ "source": ["shop"] })).await;
+    let mut emulator = Emulator::start_over(data.path(), &[]).await;
+    subscribe(&emulator, &puppet::command(puppets.path()), &json!({ "source": ["shop"] })).await;
     let entry = json!({ "Source": "shop", "DetailType": "order", "Detail": "{\"n\":1}" });
-    events(&stack, "PutEvents", json!({ "Entries": [entry] })).await;
-    stack.process.kill().await.unwrap();
+    events(&emulator, "PutEvents", json!({ "Entries": [entry] })).await;
+    emulator.process.kill().await.unwrap();
     for process in std::fs::read_dir(puppets.path()).unwrap().flatten() {
-        // A puppet that outlives its stack for a moment may be renaming it.
+        // A puppet that outlives its emulator for a moment may be renaming it.
         let removed = std::fs::remove_file(process.path());
         assert!(removed.is_ok() || !process.path().exists(), "{removed:?}");
     }
     puppet::command(puppets.path());
-    let theatre = Theatre::over(Stack::start_over(data.path(), &[]).await, puppets);
+    let theatre = Theatre::over(Emulator::start_over(data.path(), &[]).await, puppets);
     let invocation = theatre.next().await;
     assert_eq!(invocation.event["detail"], json!({ "n": 1 }));
     invocation.answer(json!(null)).await;
-    let described = events(&theatre.stack, "DescribeRule", json!({ "Name": "mine" })).await;
+    let described = events(&theatre.emulator, "DescribeRule", json!({ "Name": "mine" })).await;
     assert_eq!((&described["State"], &described["EventBusName"]), (&json!("ENABLED"), &json!("default")));
 }
 
 #[tokio::test]
 async fn a_function_that_does_not_exist_cannot_be_a_target() {
-    let stack = Stack::start(&["--function", "note=sleep 1000"]).await;
+    let emulator = Emulator::start(&["--function", "note=sleep 1000"]).await;
     let rule = json!({ "Name": "mine", "EventPattern": json!({ "source": ["shop"] }).to_string() });
-    events(&stack, "PutRule", rule).await;
+    events(&emulator, "PutRule", rule).await;
     let put = async |function: &str| {
         let targets = json!([{ "Id": "1", "Arn": format!("{FUNCTION}:{function}") }]);
         let request = json!({ "Rule": "mine", "Targets": targets });
-        let response = stack.request("AWSEvents.PutTargets", &request).send().await.unwrap();
+        let response = emulator.request("AWSEvents.PutTargets", &request).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     };
     for function in ["nothing", "note:other"] {

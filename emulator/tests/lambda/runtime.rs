@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::{
+    emulator::{Emulator, PATIENCE},
     puppet::{self, Theatre},
-    stack::{PATIENCE, Stack},
     support::{Lambda, TIMEOUT},
 };
 
@@ -25,9 +25,9 @@ fn base64(text: &str) -> String {
         .collect()
 }
 
-async fn log(stack: &Stack, function: &str) -> Vec<String> {
+async fn log(emulator: &Emulator, function: &str) -> Vec<String> {
     let body = json!({ "logGroupName": format!("/aws/lambda/{function}") });
-    let answer = stack.call("Logs_20140328.FilterLogEvents", body).await;
+    let answer = emulator.call("Logs_20140328.FilterLogEvents", body).await;
     answer["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -62,7 +62,7 @@ async fn a_process_has_the_environment_and_headers_of_lambda() {
     assert!(response.headers()["x-amz-log-result"].to_str().unwrap().len() > 40);
     assert_eq!(response.text().await.unwrap(), "1");
     assert_eq!(other.await.unwrap().unwrap().text().await.unwrap(), "\"second\"");
-    let lines = log(&theatre.stack, "plain").await;
+    let lines = log(&theatre.emulator, "plain").await;
     for line in ["START RequestId: ", "END RequestId: ", "REPORT RequestId: "] {
         assert_eq!(lines.iter().filter(|said| said.starts_with(line)).count(), 2, "{lines:?}");
     }
@@ -72,8 +72,8 @@ async fn a_process_has_the_environment_and_headers_of_lambda() {
 
 #[tokio::test]
 async fn a_function_that_does_not_start_crashes_or_takes_too_long_is_an_error() {
-    let stack = Stack::start(&[]).await;
-    let lambda = Lambda::of(&stack);
+    let emulator = Emulator::start(&[]).await;
+    let lambda = Lambda::of(&emulator);
     let init = r#"sh -c 'echo started; curl -sS -o /dev/null -H "Lambda-Runtime-Function-Error-Type: Init" -d "{\"errorMessage\":\"no\"}" http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/init/error; sleep 60'"#;
     let hang =
         "sh -c 'curl -sS -o /dev/null http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next; sleep 60'";
@@ -98,11 +98,11 @@ async fn a_function_that_does_not_start_crashes_or_takes_too_long_is_an_error() 
         assert!(error["errorMessage"].as_str().unwrap().contains(message), "{error}");
     }
     assert_eq!(
-        log(&stack, "init").await.iter().filter(|line| *line == "started").count(),
+        log(&emulator, "init").await.iter().filter(|line| *line == "started").count(),
         1,
         "one process for one invocation"
     );
-    let lines = log(&stack, "hang").await;
+    let lines = log(&emulator, "hang").await;
     assert!(lines.iter().any(|line| line.contains("Task timed out after 1.00 seconds")), "{lines:?}");
 }
 
@@ -112,19 +112,19 @@ async fn an_accepted_event_survives_a_restart() {
     let (data, before, after) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let option = format!("plain={}", puppet::command(before.path()));
-    let mut stack = Stack::start_over(data.path(), &["--function", &option]).await;
-    let response = Lambda::of(&stack).invoke("plain", "Event", r#""event""#).send().await.unwrap();
+    let mut emulator = Emulator::start_over(data.path(), &["--function", &option]).await;
+    let response = Lambda::of(&emulator).invoke("plain", "Event", r#""event""#).send().await.unwrap();
     let id = response.headers()["x-amzn-requestid"].to_str().unwrap().to_owned();
     assert_eq!(response.status().as_u16(), 202);
-    stack.process.kill().await.unwrap();
+    emulator.process.kill().await.unwrap();
     let option = format!("plain={}", puppet::command(after.path()));
-    let stack = Stack::start_over(data.path(), &["--function", &option]).await;
-    let theatre = Theatre::over(stack, after);
+    let emulator = Emulator::start_over(data.path(), &["--function", &option]).await;
+    let theatre = Theatre::over(emulator, after);
     let invocation = theatre.next().await;
     assert_eq!((invocation.id.as_str(), &invocation.event), (id.as_str(), &json!("event")));
     invocation.answer(json!(1)).await;
     let deadline = Instant::now() + PATIENCE;
-    while !log(&theatre.stack, "plain").await.iter().any(|line| line.starts_with("REPORT")) {
+    while !log(&theatre.emulator, "plain").await.iter().any(|line| line.starts_with("REPORT")) {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -139,11 +139,11 @@ fn state(pid: &str) -> Option<char> {
 
 /// Otherwise the old handler would keep running in parallel with its replacement.
 #[tokio::test]
-async fn a_process_left_by_a_killed_stack_is_killed_at_the_next_start() {
+async fn a_process_left_by_a_killed_emulator_is_killed_at_the_next_start() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("pid");
-    let mut stack = Stack::start_over(data.path(), &[]).await;
-    let lambda = Lambda::of(&stack);
+    let mut emulator = Emulator::start_over(data.path(), &[]).await;
+    let lambda = Lambda::of(&emulator);
     let command = format!("sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600'", file.display());
     assert_eq!(lambda.create("sleeper", &command, None).await.0.as_u16(), 201);
     assert_eq!(lambda.invoke("sleeper", "Event", "{}").send().await.unwrap().status().as_u16(), 202);
@@ -153,9 +153,9 @@ async fn a_process_left_by_a_killed_stack_is_killed_at_the_next_start() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let pid = std::fs::read_to_string(&file).unwrap();
-    stack.process.kill().await.unwrap();
-    assert!(matches!(state(&pid), Some('S' | 'R' | 'D')), "the stack is gone, it is not");
-    let _stack = Stack::start_over(data.path(), &[]).await;
+    emulator.process.kill().await.unwrap();
+    assert!(matches!(state(&pid), Some('S' | 'R' | 'D')), "the emulator is gone, it is not");
+    let _emulator = Emulator::start_over(data.path(), &[]).await;
     while !matches!(state(&pid), None | Some('Z')) {
         assert!(Instant::now() < deadline, "it is left running");
         tokio::time::sleep(Duration::from_millis(20)).await;

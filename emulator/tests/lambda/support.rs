@@ -8,7 +8,7 @@ use std::{
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use crate::stack::{PATIENCE, Stack, root, signing};
+use crate::emulator::{Emulator, PATIENCE, root, signing};
 
 /// An answer: its status and its body; `errorType` in the header goes into the body as `Code`.
 pub(crate) type Answer = (StatusCode, Value);
@@ -29,8 +29,8 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 impl Lambda {
-    pub(crate) fn of(stack: &Stack) -> Self {
-        Self { url: stack.aws.clone(), client: signing().build().unwrap() }
+    pub(crate) fn of(emulator: &Emulator) -> Self {
+        Self { url: emulator.aws.clone(), client: signing().build().unwrap() }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -156,9 +156,9 @@ pub(crate) fn python() -> String {
     python.display().to_string()
 }
 
-/// A file of `dev/tests/python`.
+/// A file of `emulator/tests/python`.
 pub(crate) fn python_file(name: &str) -> PathBuf {
-    root().join("dev/tests/python").join(name)
+    root().join("emulator/tests/python").join(name)
 }
 
 /// What a refusal is: its status and its code.

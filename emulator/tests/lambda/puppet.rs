@@ -11,13 +11,13 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::{
-    stack::{PATIENCE, Stack},
+    emulator::{Emulator, PATIENCE},
     support::{Answer, Lambda},
 };
 
-/// A stack with the durable function `puppet`.
+/// An emulator with the durable function `puppet`.
 pub(crate) struct Theatre {
-    pub(crate) stack: Stack,
+    pub(crate) emulator: Emulator,
     pub(crate) lambda: Lambda,
     directory: TempDir,
     invocations: Mutex<mpsc::Receiver<Invocation>>,
@@ -33,7 +33,7 @@ pub(crate) struct Invocation {
     token: String,
 }
 
-/// The command of a puppet that leaves its Runtime API's address in a directory. It ends with the stack.
+/// The command of a puppet that leaves its Runtime API's address in a directory. It ends with the emulator.
 pub(crate) fn command(directory: &Path) -> String {
     let script = directory.join("puppet.sh");
     let text = "echo \"$AWS_LAMBDA_RUNTIME_API\" > \"$1/new.$$\"\nmv \"$1/new.$$\" \"$1/api.$$\"\nwhile kill -0 $PPID 2>&-; do sleep 1; done\n";
@@ -54,16 +54,16 @@ impl Theatre {
     async fn open_with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let puppet = format!("puppet={}", command(directory.path()));
-        let stack = Stack::start(&[&["--durable-function", &puppet], options].concat()).await;
-        Self::over(stack, directory)
+        let emulator = Emulator::start(&[&["--durable-function", &puppet], options].concat()).await;
+        Self::over(emulator, directory)
     }
 
-    /// With a stack whose puppets leave their addresses in a directory.
-    pub(crate) fn over(stack: Stack, directory: TempDir) -> Self {
-        let lambda = Lambda::of(&stack);
+    /// With an emulator whose puppets leave their addresses in a directory.
+    pub(crate) fn over(emulator: Emulator, directory: TempDir) -> Self {
+        let lambda = Lambda::of(&emulator);
         let (to, invocations) = mpsc::channel(16);
         tokio::spawn(find_processes(directory.path().to_owned(), to));
-        Self { stack, lambda, directory, invocations: Mutex::new(invocations) }
+        Self { emulator, lambda, directory, invocations: Mutex::new(invocations) }
     }
 
     pub(crate) fn command(&self) -> String {

@@ -10,8 +10,8 @@ from clients import refused, until
 url = sys.argv[1]
 
 # Tasks and their definitions.
-ecs, cluster = clients.client("ecs", url), "longhaul"
-options = {"awslogs-group": "/ecs/longhaul", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "probe"}
+ecs, cluster = clients.client("ecs", url), "jobs"
+options = {"awslogs-group": "/jobs", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "probe"}
 logged = {"logDriver": "awslogs", "options": options}
 containers = [
     {"name": "job", "image": "any", "command": ["sh", "-c", "echo one; echo two; exit 3"], "logConfiguration": logged},
@@ -43,13 +43,13 @@ assert task in ecs.list_tasks(cluster=cluster, family="probe", desiredStatus="ST
 assert ecs.list_tasks(cluster=cluster, startedBy="probe")["taskArns"] == [], "it lists what runs"
 missing = ecs.describe_tasks(cluster=cluster, tasks=["0" * 32])["failures"]
 assert missing[0]["reason"] == "MISSING", missing
-other = ecs.run_task(cluster=cluster, taskDefinition="longhaul-demo", count=2)["tasks"]
+other = ecs.run_task(cluster=cluster, taskDefinition="demo", count=2)["tasks"]
 assert ecs.stop_task(cluster=cluster, task=other[0]["taskArn"], reason="enough")["task"]["desiredStatus"] == "STOPPED"
 assert ecs.stop_task(cluster=cluster, task=other[1]["taskArn"])["task"]["stopCode"] == "UserInitiated"
 assert ecs.describe_clusters(clusters=[cluster])["clusters"][0]["status"] == "ACTIVE"
 
 # What it printed.
-logs, group = clients.client("logs", url), {"logGroupName": "/ecs/longhaul"}
+logs, group = clients.client("logs", url), {"logGroupName": "/jobs"}
 stream = f"probe/job/{task.rsplit('/')[-1]}"
 page = logs.describe_log_streams(**group, logStreamNamePrefix="probe/", limit=1)
 assert page["logStreams"][0]["logStreamName"] == stream, page
@@ -64,12 +64,12 @@ refused("ResourceNotFoundException", logs.get_log_events, **group, logStreamName
 bus = clients.client("events", url)
 pattern = json.dumps({"source": ["shop"], "detail": {"state": [{"anything-but": ["draft"]}]}})
 assert bus.put_rule(Name="shop", EventPattern=pattern, Description="d")["RuleArn"].endswith(":rule/shop")
-function = "arn:aws:lambda:us-east-1:000000000000:function:longhaul-reconciler"
+function = "arn:aws:lambda:us-east-1:000000000000:function:declared"
 targets = [{"Id": "one", "Arn": function, "RetryPolicy": {"MaximumRetryAttempts": 2}}]
 assert bus.put_targets(Rule="shop", Targets=targets)["FailedEntryCount"] == 0
 assert bus.list_targets_by_rule(Rule="shop")["Targets"] == targets
 assert bus.describe_rule(Name="shop")["EventPattern"] == pattern
-assert {"shop", "longhaul-sweep"} <= {rule["Name"] for rule in bus.list_rules()["Rules"]}
+assert {"shop", "declared"} <= {rule["Name"] for rule in bus.list_rules()["Rules"]}
 first = bus.list_rules(Limit=1)
 assert len(first["Rules"]) == 1 and bus.list_rules(Limit=1, NextToken=first["NextToken"])["Rules"] != first["Rules"]
 event = {"id": "1", "source": "shop", "detail-type": "t", "account": "1", "time": "2026-01-01T00:00:00Z", "region": "r",
@@ -81,7 +81,7 @@ refused("InvalidEventPatternException", bus.put_rule, Name="wrong", EventPattern
 refused("ValidationException", bus.put_rule, Name="wrong", ScheduleExpression="rate(1 minutes)")
 refused("ValidationException", bus.delete_rule, Name="shop")
 refused("ResourceNotFoundException", bus.describe_rule, Name="nothing")
-refused("ManagedRuleException", bus.delete_rule, Name="longhaul-sweep")
+refused("ManagedRuleException", bus.delete_rule, Name="declared")
 bus.disable_rule(Name="shop")
 bus.enable_rule(Name="shop")
 assert bus.remove_targets(Rule="shop", Ids=["one"])["FailedEntryCount"] == 0

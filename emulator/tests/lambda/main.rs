@@ -7,7 +7,7 @@
 //! | the name of an execution is ignored | `every_call.py`: the same name and payload, and another payload |
 //! | an Event start is never resumed after a wait | `python::steps_waits_and_retries` |
 //! | attempts are not counted | `python::steps_waits_and_retries`, by its function's result |
-//! | a crashed handler is left running | `runtime::a_process_left_by_a_killed_stack_is_killed_at_the_next_start` |
+//! | a crashed handler is left running | `runtime::a_process_left_by_a_killed_emulator_is_killed_at_the_next_start` |
 //! | a callback without a heartbeat times out at once | `checkpoints::callbacks_can_be_answered_once_and_heartbeats_extend_them` |
 //! | a second SUCCEED is accepted | `checkpoints::invalid_updates_are_refused_without_effect` |
 //! | a checkpoint's `ClientToken` does nothing | `checkpoints::a_checkpoint_token_is_valid_once_and_a_client_token_makes_a_checkpoint_idempotent` |
@@ -24,12 +24,9 @@
     reason = "a test stops at the first failure"
 )]
 
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-#[path = "../e2e/stack.rs"]
-mod stack;
-
 mod boto3;
 mod checkpoints;
+mod emulator;
 mod events;
 mod failures;
 mod functions;
