@@ -128,7 +128,7 @@ pub(crate) fn permissions() -> BTreeMap<String, BTreeSet<String>> {
 
 /// The queue of the reconciler's events.
 pub(crate) fn event_queue() -> Queue {
-    Queue { arn: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:longhaul-notices"), function: RECONCILER.to_owned() }
+    Queue { arn: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:longhaul-events"), function: RECONCILER.to_owned() }
 }
 
 /// The event rules of `template.yaml`.
@@ -157,13 +157,10 @@ pub(crate) fn rules() -> Vec<Rule> {
         },
     });
     vec![
-        Rule {
-            event_pattern: Some(task_stopped.to_string()),
-            ..rule("task-stopped", to("notices", event_queue().arn))
-        },
+        Rule { event_pattern: Some(task_stopped.to_string()), ..rule("task-stopped", to("events", event_queue().arn)) },
         Rule {
             event_pattern: Some(workflow_ended.to_string()),
-            ..rule("workflow-ended", to("notices", event_queue().arn))
+            ..rule("workflow-ended", to("events", event_queue().arn))
         },
         Rule {
             schedule_expression: Some("rate(1 minute)".to_owned()),
