@@ -198,7 +198,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 	$(SCAN)/bin/checkov --skip-download --compact --file template.yaml --output json > target/checkov.json \
 		|| { $(SCAN)/bin/checkov --skip-download --compact --quiet --file template.yaml; exit 1; }
 	shellcheck --external-sources deploy/*.sh
-	cargo build --quiet
+	cargo build --quiet --workspace --bins
 	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts test_orders test_emulator
 
 # Slow: both prerequisites compile everything for release. What `make test` explores is not explored again.

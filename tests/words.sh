@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails if a word or phrase is used for which this project has a better one. It covers those that can be searched for: CONTRIBUTING.md
-# has the rules. The history in CHANGELOG.md, generated files and snapshots are not searched.
+# Fails if a word or phrase is used for which this project has a better one. It can only cover those that are
+# never right here. The history in CHANGELOG.md, generated files and snapshots are not searched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

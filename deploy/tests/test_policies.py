@@ -4,32 +4,31 @@ import json
 import re
 import unittest
 
-import rust
 from cloudformation import ROOT, Template
+from facts import calls_of
 
 # Lambda, ECS and VPC flow logs write logs with these permissions.
 WRITE_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
-# The durable SDK's calls between a function's steps.
-CHECKPOINT = {"lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"}
 # Lambda's calls to read a queue for a function.
 CONSUME = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
 # The additional permissions that RunTask requires: to pass the task's two roles, and to tag the task.
 RUN = {"ecs:RunTask": {"iam:PassRole", "ecs:TagResource"}}
 
 
-def with_implied(calls):
-    return {rust.ACTIONS.get(call, call) for call in calls}.union(*(RUN.get(call, set()) for call in calls))
+def needed_by(program):
+    calls = calls_of(program)
+    return calls.union(*(RUN.get(call, set()) for call in calls))
 
 
 # The permissions of each role. When you add a role, add it here.
 EXPECTED = {
-    "ApiRole": lambda: with_implied(rust.calls_of_crate("api")) | WRITE_LOGS,
-    "SyncRole": lambda: with_implied(rust.calls_from("durable", "sync")) | CHECKPOINT | WRITE_LOGS,
-    "CallbackRole": lambda: with_implied(rust.calls_from("durable", "callback")) | CHECKPOINT | WRITE_LOGS,
-    "ReconcilerRole": lambda: with_implied(rust.calls_of_crate("reconciler")) | CONSUME | WRITE_LOGS,
+    "ApiRole": lambda: needed_by("api") | WRITE_LOGS,
+    "SyncRole": lambda: needed_by("sync") | WRITE_LOGS,
+    "CallbackRole": lambda: needed_by("callback") | WRITE_LOGS,
+    "ReconcilerRole": lambda: needed_by("reconciler") | CONSUME | WRITE_LOGS,
     # The job's program has the role of its task. Without access to the table, it may only write reports.
     "TaskRole": lambda: {"dynamodb:PutItem"},
-    "TableTaskRole": lambda: with_implied(rust.calls_of_crate("worker")),
+    "TableTaskRole": lambda: needed_by("worker"),
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     "TaskExecutionRole": lambda: WRITE_LOGS
     | {
@@ -62,9 +61,6 @@ class Policies(unittest.TestCase):
 
     def test_every_role_has_expected_permissions(self):
         self.assertEqual(set(self.roles), set(EXPECTED))
-
-    def test_every_named_call_is_found_in_the_source(self):
-        self.assertEqual(set().union(*rust.aws_calls().values()), rust.named_calls())
 
     def test_each_role_has_exactly_the_permissions_that_it_needs(self):
         for role in self.roles:

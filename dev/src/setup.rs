@@ -1,11 +1,15 @@
 //! What is deployed on the local stack: the names, functions and jobs that `template.yaml` makes on AWS.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 use api::Callers;
 use axum::http::HeaderName;
 use compute::Catalog;
-use domain::Owner;
+use domain::{Owner, Pattern};
 use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
 use runtime::Environment;
 use serde_json::json;
@@ -15,6 +19,8 @@ use crate::{
     table,
 };
 
+/// The API's access key at the emulator, by which faults select its calls.
+pub(crate) const API_KEY: &str = "api";
 pub(crate) const CLUSTER: &str = "longhaul";
 pub(crate) const LOG_GROUP: &str = "/ecs/longhaul";
 const SYNC: &str = "longhaul-sync";
@@ -109,9 +115,20 @@ pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Function
     own.into_iter().chain(plain).chain(more_durable).collect()
 }
 
+/// The AWS calls that each part of Longhaul may make, as the roles of `template.yaml` allow them.
+pub(crate) fn permissions() -> BTreeMap<String, BTreeSet<String>> {
+    let parts = [
+        (API_KEY, api::needs()),
+        (SYNC, durable::needs(Pattern::Sync)),
+        (CALLBACK, durable::needs(Pattern::Callback)),
+        (RECONCILER, reconciler::needs()),
+    ];
+    parts.map(|(name, needs)| (name.to_owned(), needs.calls.into_iter().map(str::to_owned).collect())).into()
+}
+
 /// The queue of the reconciler's events.
 pub(crate) fn event_queue() -> Queue {
-    Queue { arn: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:longhaul-notices"), function: RECONCILER.to_owned() }
+    Queue { arn: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:longhaul-events"), function: RECONCILER.to_owned() }
 }
 
 /// The event rules of `template.yaml`.
@@ -140,13 +157,10 @@ pub(crate) fn rules() -> Vec<Rule> {
         },
     });
     vec![
-        Rule {
-            event_pattern: Some(task_stopped.to_string()),
-            ..rule("task-stopped", to("notices", event_queue().arn))
-        },
+        Rule { event_pattern: Some(task_stopped.to_string()), ..rule("task-stopped", to("events", event_queue().arn)) },
         Rule {
             event_pattern: Some(workflow_ended.to_string()),
-            ..rule("workflow-ended", to("notices", event_queue().arn))
+            ..rule("workflow-ended", to("events", event_queue().arn))
         },
         Rule {
             schedule_expression: Some("rate(1 minute)".to_owned()),

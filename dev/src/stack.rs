@@ -15,9 +15,6 @@ use crate::{
     progress, server, setup, table,
 };
 
-/// The API's access key at the emulator, by which faults select its calls.
-const API_KEY: &str = "api";
-
 /// A running stack.
 #[derive(Debug)]
 pub struct Stack {
@@ -112,6 +109,7 @@ impl Stack {
             task_environment: setup::task_environment(variables),
             task_definitions: jobs::definitions(&this, &options.jobs),
             without_capacity: jobs.without_capacity(),
+            permissions: setup::permissions(),
             put_items: (!options.json).then(|| progress::print(clock.now())),
         };
         let emulator = prepared.start(resources)?;
@@ -121,7 +119,8 @@ impl Stack {
                 tracing::warn!("{warning}");
             }
         }
-        let connection = Connection::to_endpoint(&emulator.url(), emulator::REGION, API_KEY).await.for_requests();
+        let connection =
+            Connection::to_endpoint(&emulator.url(), emulator::REGION, setup::API_KEY).await.for_requests();
         let config = setup::api_config(catalog, options);
         let app = App::new(&connection, config, setup::callers(options.owner_header.clone()));
         let hosts = Hosts::new(api.ip(), &options.allowed_hosts);

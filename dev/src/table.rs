@@ -4,58 +4,42 @@ use std::collections::BTreeMap;
 
 use emulator::{Emulator, Table};
 use serde_json::{Value, json};
+use store::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 
 /// Its name.
 pub(crate) const NAME: &str = "longhaul-executions";
 
-/// The index of what a list shows.
-const BY_OWNER: &str = "byOwner";
-
-/// What a list shows of an execution.
-const LISTED: [&str; 12] = [
-    "pattern",
-    "status",
-    "job",
-    "createdAt",
-    "maxAttempts",
-    "run",
-    "finishedAt",
-    "exitCode",
-    "deadline",
-    "expiresAt",
-    "tags",
-    "rerunOf",
-];
-
 /// The table.
 pub(crate) fn table() -> Table {
     let attribute = |name: &str, kind: &str| json!({ "AttributeName": name, "AttributeType": kind });
-    let key = |hash: &str, range: &str| json!([{ "AttributeName": hash, "KeyType": "HASH" }, { "AttributeName": range, "KeyType": "RANGE" }]);
+    let index = |index: Index| {
+        let projection = match index.attributes {
+            [] => json!({ "ProjectionType": "KEYS_ONLY" }),
+            some => json!({ "ProjectionType": "INCLUDE", "NonKeyAttributes": some }),
+        };
+        json!({
+            "IndexName": index.name,
+            "KeySchema": [
+                { "AttributeName": index.hash, "KeyType": "HASH" },
+                { "AttributeName": index.sort, "KeyType": "RANGE" },
+            ],
+            "Projection": projection,
+        })
+    };
     let create = json!({
         "TableName": NAME,
         "AttributeDefinitions": [
-            attribute("executionId", "S"),
-            attribute("activeShard", "S"),
-            attribute("due", "N"),
-            attribute("ownerShard", "S"),
-            attribute("created", "S"),
+            attribute(KEY, "S"),
+            attribute(ACTIVE.hash, "S"),
+            attribute(ACTIVE.sort, "N"),
+            attribute(BY_OWNER.hash, "S"),
+            attribute(BY_OWNER.sort, "S"),
         ],
-        "KeySchema": [{ "AttributeName": "executionId", "KeyType": "HASH" }],
-        "GlobalSecondaryIndexes": [
-            {
-                "IndexName": "active",
-                "KeySchema": key("activeShard", "due"),
-                "Projection": { "ProjectionType": "KEYS_ONLY" },
-            },
-            {
-                "IndexName": BY_OWNER,
-                "KeySchema": key("ownerShard", "created"),
-                "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": LISTED },
-            },
-        ],
+        "KeySchema": [{ "AttributeName": KEY, "KeyType": "HASH" }],
+        "GlobalSecondaryIndexes": [index(ACTIVE), index(BY_OWNER)],
         "BillingMode": "PAY_PER_REQUEST",
     });
-    Table { create, expires_at: Some("expiresAt".to_owned()) }
+    Table { create, expires_at: Some(EXPIRES.to_owned()) }
 }
 
 /// How many executions of each job are not over.
@@ -66,7 +50,7 @@ pub(crate) async fn unfinished(emulator: &Emulator) -> Result<BTreeMap<String, u
         // The index has neither inputs nor results to be read.
         let scan = json!({
             "TableName": NAME,
-            "IndexName": BY_OWNER,
+            "IndexName": BY_OWNER.name,
             "FilterExpression": "attribute_not_exists(finishedAt)",
             "ExclusiveStartKey": from_key,
         });

@@ -45,7 +45,12 @@ pub(crate) fn key_of_task(id: &str) -> String {
 
 /// Whether `name` identifies a caller: it is its key, or the part of the key before the dot.
 pub(crate) fn is_called(key: &str, name: &str) -> bool {
-    key == name || key.split_once('.').is_some_and(|(before, _)| before == name)
+    key == name || name_of(key) == name
+}
+
+/// The name in a key: the part before the dot, or all of it.
+pub(crate) fn name_of(key: &str) -> &str {
+    key.split_once('.').map_or(key, |(name, _)| name)
 }
 
 /// The key that signed a request, if one did

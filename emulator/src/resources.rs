@@ -1,6 +1,6 @@
 //! What exists in an emulator from its start, as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Bytes;
 use serde::Deserialize;
@@ -35,6 +35,9 @@ pub struct Resources {
     pub task_definitions: Vec<Value>,
     /// The families of task definitions that ECS has no capacity for, each with a reason.
     pub without_capacity: BTreeMap<String, String>,
+    /// The calls that a caller may make, as `service:Operation`, by the caller's name: a function's, or an access key. Every other call of
+    /// it is denied. A caller without an entry may make every call.
+    pub permissions: BTreeMap<String, BTreeSet<String>>,
     /// Receives the request of every `PutItem` that succeeded. If the channel is full, the request is skipped.
     #[serde(skip)]
     pub put_items: Option<mpsc::Sender<Bytes>>,

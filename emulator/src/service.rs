@@ -96,6 +96,11 @@ impl Facts {
     }
 }
 
+/// The error for a call that its caller has no permission for.
+pub(crate) fn denied(call: &impl std::fmt::Display) -> Response {
+    wire::refusal(StatusCode::BAD_REQUEST, "AccessDeniedException", &format!("the caller has no permission for {call}"))
+}
+
 /// An error with which a service may refuse a call, although this machine has no reason for it.
 pub(crate) fn refused(code: &str) -> Response {
     wire::refusal(StatusCode::BAD_REQUEST, code, ARMED)

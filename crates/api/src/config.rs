@@ -1,5 +1,7 @@
 //! What the API reads from its environment.
 
+use std::collections::BTreeMap;
+
 use compute::Catalog;
 use runtime::{Environment, Misconfigured};
 
@@ -35,6 +37,13 @@ pub const HELD_REQUESTS: u32 = 20;
 pub const LOG_READS: u32 = 30;
 
 impl Config {
+    /// The variables that [`Config::from_env`] reads.
+    pub(crate) fn variables() -> BTreeMap<String, bool> {
+        let mut env = Environment::default();
+        Self::read(&mut env);
+        env.variables()
+    }
+
     /// Reads this process's environment.
     ///
     /// # Errors
@@ -42,7 +51,12 @@ impl Config {
     /// Everything that is wrong with it, at once.
     pub fn from_env() -> Result<Self, Misconfigured> {
         let mut env = Environment::of_process();
-        let config = Self {
+        let config = Self::read(&mut env);
+        env.finish(config)
+    }
+
+    fn read(env: &mut Environment) -> Self {
+        Self {
             table: env.required("EXECUTIONS_TABLE"),
             sync_function: env.required("SYNC_FUNCTION"),
             callback_function: env.required("CALLBACK_FUNCTION"),
@@ -51,7 +65,6 @@ impl Config {
             cors_origins: env.parsed_list("CORS_ORIGINS"),
             held_requests: env.parsed_or("HELD_REQUESTS", HELD_REQUESTS),
             log_reads: env.parsed_or("LOG_READS", LOG_READS),
-        };
-        env.finish(config)
+        }
     }
 }

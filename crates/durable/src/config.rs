@@ -1,5 +1,7 @@
 //! What the durable functions read from their environment.
 
+use std::collections::BTreeMap;
+
 use compute::{Catalog, Network};
 use domain::Owner;
 use runtime::{Environment, Misconfigured};
@@ -22,17 +24,26 @@ pub struct Config {
 }
 
 impl Config {
+    /// The variables that [`Config::from_env`] reads.
+    pub(crate) fn variables() -> BTreeMap<String, bool> {
+        let mut env = Environment::default();
+        Self::read(&mut env);
+        env.variables()
+    }
+
     /// Reads this process's environment.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with it, at once.
     pub fn from_env() -> Result<Self, Misconfigured> {
-        Self::read(Environment::of_process())
+        let mut env = Environment::of_process();
+        let config = Self::read(&mut env);
+        env.finish(config)
     }
 
-    fn read(mut env: Environment) -> Result<Self, Misconfigured> {
-        let config = Self {
+    fn read(env: &mut Environment) -> Self {
+        Self {
             table: env.required("EXECUTIONS_TABLE"),
             cluster: env.required("ECS_CLUSTER"),
             catalog: env.json("JOBS"),
@@ -43,7 +54,6 @@ impl Config {
                 public_ip: env.optional("PUBLIC_IP").is_some_and(|value| value == "true"),
             },
             direct_owner: Owner::new(env.optional("DIRECT_OWNER").unwrap_or_else(|| "direct".into())),
-        };
-        env.finish(config)
+        }
     }
 }

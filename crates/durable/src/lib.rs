@@ -17,6 +17,31 @@ use std::{future::Future, sync::Arc};
 
 use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, Options, lambda_runtime};
 use domain::{Json, Pattern};
+use runtime::Needs;
+
+/// The AWS calls of both functions: their own, and the two that the durable SDK makes between steps. The sync workflow also reads the log
+/// of a task, for the result.
+const CALLS: [&str; 9] = [
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "ecs:DescribeTasks",
+    "ecs:ListTasks",
+    "ecs:RunTask",
+    "ecs:StopTask",
+    "lambda:CheckpointDurableExecution",
+    "lambda:GetDurableExecutionState",
+    "logs:GetLogEvents",
+];
+
+/// What the durable function of a pattern needs where it runs.
+#[must_use]
+pub fn needs(pattern: Pattern) -> Needs {
+    let calls = match pattern {
+        Pattern::Sync => CALLS.to_vec(),
+        Pattern::Callback => CALLS.into_iter().filter(|call| *call != "logs:GetLogEvents").collect(),
+    };
+    Needs { variables: config::Config::variables(), calls }
+}
 
 /// Runs a durable function on Lambda's Runtime API until the process ends.
 ///

@@ -1,5 +1,7 @@
 //! What the reconciler reads from its environment.
 
+use std::collections::BTreeMap;
+
 use runtime::{Environment, Misconfigured};
 
 /// The reconciler's configuration.
@@ -15,6 +17,13 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// The variables that [`Config::from_env`] reads.
+    pub(crate) fn variables() -> BTreeMap<String, bool> {
+        let mut env = Environment::default();
+        Self::read(&mut env);
+        env.variables()
+    }
+
     /// Reads this process's environment.
     ///
     /// # Errors
@@ -22,12 +31,16 @@ impl Config {
     /// Everything that is wrong with it, at once.
     pub(crate) fn from_env() -> Result<Self, Misconfigured> {
         let mut env = Environment::of_process();
-        let config = Self {
+        let config = Self::read(&mut env);
+        env.finish(config)
+    }
+
+    fn read(env: &mut Environment) -> Self {
+        Self {
             table: env.required("EXECUTIONS_TABLE"),
             sync_function: env.required("SYNC_FUNCTION"),
             callback_function: env.required("CALLBACK_FUNCTION"),
             cluster: env.required("ECS_CLUSTER"),
-        };
-        env.finish(config)
+        }
     }
 }

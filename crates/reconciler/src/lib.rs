@@ -16,6 +16,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use runtime::Needs;
 use serde_json::Value;
 
 use events::{Batch, Event};
@@ -23,6 +24,27 @@ use reconcile::Reconciler;
 
 /// How long before its timeout an invocation stops beginning anything new.
 const MARGIN: SignedDuration = SignedDuration::from_secs(20);
+
+/// The AWS calls that the reconciler makes.
+const CALLS: [&str; 11] = [
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "ecs:DescribeTasks",
+    "ecs:ListTasks",
+    "ecs:StopTask",
+    "lambda:GetDurableExecution",
+    "lambda:Invoke",
+    "lambda:ListDurableExecutionsByFunction",
+    "lambda:SendDurableExecutionCallbackSuccess",
+    "logs:GetLogEvents",
+];
+
+/// What the reconciler needs where it runs.
+#[must_use]
+pub fn needs() -> Needs {
+    Needs { variables: config::Config::variables(), calls: CALLS.to_vec() }
+}
 
 /// Runs the reconciler on Lambda's Runtime API until the process ends.
 ///

@@ -1,6 +1,6 @@
 //! Reads the environment, which is read only here.
 
-use std::{collections::BTreeMap, ffi::OsString, fmt, str::FromStr};
+use std::{cell::RefCell, collections::BTreeMap, ffi::OsString, fmt, str::FromStr};
 
 use serde::de::DeserializeOwned;
 
@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 pub struct Environment {
     values: BTreeMap<String, String>,
     complaints: Vec<String>,
+    /// The names that were read, and whether each is required.
+    read: RefCell<BTreeMap<String, bool>>,
 }
 
 impl Environment {
@@ -24,18 +26,21 @@ impl Environment {
     /// An environment made of these.
     #[must_use]
     pub fn of(vars: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { values: vars.into_iter().filter(|(_, value)| !value.is_empty()).collect(), complaints: Vec::new() }
+        Self { values: vars.into_iter().filter(|(_, value)| !value.is_empty()).collect(), ..Self::default() }
     }
 
     /// A variable that may be absent.
     #[must_use]
     pub fn optional(&self, name: &str) -> Option<String> {
+        self.read.borrow_mut().entry(name.to_owned()).or_default();
         self.values.get(name).cloned()
     }
 
     /// A required variable. If it is absent, the value is empty, and `finish` reports it.
     pub fn required(&mut self, name: &str) -> String {
-        self.optional(name).unwrap_or_else(|| {
+        let value = self.optional(name);
+        self.require(name);
+        value.unwrap_or_else(|| {
             self.complaints.push(format!("{name} is not set"));
             String::new()
         })
@@ -43,7 +48,9 @@ impl Environment {
 
     /// A required variable, parsed as a `T`.
     pub fn parsed<T: Default>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
-        let Some(text) = self.optional(name) else {
+        let value = self.optional(name);
+        self.require(name);
+        let Some(text) = value else {
             self.complaints.push(format!("{name} is not set"));
             return T::default();
         };
@@ -84,6 +91,16 @@ impl Environment {
         self.complaints
             .extend(bad.into_iter().filter_map(Result::err).map(|why| format!("{name} cannot be read: {why}")));
         good.into_iter().filter_map(Result::ok).collect()
+    }
+
+    fn require(&mut self, name: &str) {
+        self.read.get_mut().insert(name.to_owned(), true);
+    }
+
+    /// The names of the variables that were read, and whether each is required.
+    #[must_use]
+    pub fn variables(self) -> BTreeMap<String, bool> {
+        self.read.into_inner()
     }
 
     /// `config`, if nothing was wrong with any variable that it was read from.

@@ -3,6 +3,8 @@
 pub mod clock;
 mod environment;
 mod logging;
+mod needs;
 
 pub use environment::{Environment, Misconfigured};
 pub use logging::{log_as_json, log_filter};
+pub use needs::Needs;

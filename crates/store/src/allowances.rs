@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
 
-use crate::executions::{EXPIRES, KEY};
+use crate::schema::{EXPIRES, KEY};
 
 /// The allowances of callers.
 #[derive(Debug, Clone)]

@@ -19,11 +19,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use aws::{CallFailed, Cause, Connection};
-pub(crate) use item::{EXPIRES, KEY};
 use item::{Item, Unreadable, VERSION};
 
-/// The sparse index of executions that are not over, or that may have left something running, by when the sweep has to visit them.
-const ACTIVE: &str = "active";
+use crate::schema::{ACTIVE, EXPIRES, KEY};
 
 /// How often a change is retried because another writer was faster. Each execution has only a few writers.
 const MAX_RACES: usize = 16;
@@ -220,10 +218,11 @@ impl Executions {
         after: Option<NextPage>,
     ) -> Result<(Vec<ExecutionId>, Option<NextPage>), CallFailed> {
         const CALL: &str = "dynamodb:Query";
-        let query = self.client.query().table_name(&self.table).index_name(ACTIVE).limit(limit);
+        let query = self.client.query().table_name(&self.table).index_name(ACTIVE.name).limit(limit);
         let query = query
-            .key_condition_expression("activeShard = :shard AND #due <= :now")
-            .expression_attribute_names("#due", "due")
+            .key_condition_expression("#shard = :shard AND #due <= :now")
+            .expression_attribute_names("#shard", ACTIVE.hash)
+            .expression_attribute_names("#due", ACTIVE.sort)
             .expression_attribute_values(":shard", AttributeValue::S(part.to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
             .set_exclusive_start_key(after.map(|page| page.0));

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
 
-use crate::executions::{EXPIRES, KEY};
+use crate::schema::{EXPIRES, KEY};
 
 /// The attribute that holds a report, as JSON text.
 const REPORT: &str = "report";

@@ -1,6 +1,6 @@
 //! What the worker reads from its environment. The workflow that started the task set it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use domain::{Attempt, ExecutionId, Json};
 use jiff::Timestamp;
@@ -72,31 +72,40 @@ pub(crate) struct ReportPlace {
 }
 
 impl Config {
+    /// The variables that [`Config::from_env`] reads.
+    pub(crate) fn variables() -> BTreeMap<String, bool> {
+        let mut env = Environment::default();
+        Self::read(&mut env);
+        env.variables()
+    }
+
     /// Reads this process's environment.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with it, at once.
     pub fn from_env() -> Result<Self, Misconfigured> {
-        Self::read(Environment::of_process())
+        let mut env = Environment::of_process();
+        let config = Self::read(&mut env);
+        env.finish(config)
     }
 
-    fn read(mut env: Environment) -> Result<Self, Misconfigured> {
+    fn read(env: &mut Environment) -> Self {
         let (input_table, table) = (env.optional(INPUT_TABLE), env.optional(EXECUTIONS_TABLE));
         if input_table.is_some() || table.is_some() {
             env.required("EXECUTION_ID");
         }
-        let id: Option<ExecutionId> = given(&mut env, "EXECUTION_ID", str::parse);
+        let id: Option<ExecutionId> = given(env, "EXECUTION_ID", str::parse);
         let item = |table: Option<String>| table.zip(id.clone()).map(|(table, id)| Item { table, id });
-        let attempt = given(&mut env, "EXECUTION_ATTEMPT", |text| {
+        let attempt = given(env, "EXECUTION_ATTEMPT", |text| {
             text.parse().ok().and_then(Attempt::new).ok_or("not a number from 1")
         });
-        let stop_timeout = given(&mut env, "EXECUTION_STOP_TIMEOUT", str::parse::<u32>);
-        let config = Self {
+        let stop_timeout = given(env, "EXECUTION_STOP_TIMEOUT", str::parse::<u32>);
+        Self {
             attempt: attempt.unwrap_or(Attempt::FIRST),
-            deadline: given(&mut env, "EXECUTION_DEADLINE", str::parse),
+            deadline: given(env, "EXECUTION_DEADLINE", str::parse),
             stop_timeout: Duration::from_secs(stop_timeout.unwrap_or(30).into()),
-            input: match (given(&mut env, INPUT, Json::parse), item(input_table)) {
+            input: match (given(env, INPUT, Json::parse), item(input_table)) {
                 (Some(input), _) => Source::Given(input),
                 (None, Some(item)) => Source::Item(item),
                 (None, None) => Source::Stdin,
@@ -108,8 +117,7 @@ impl Config {
                 .map(|(table, key)| ReportPlace { table, key }),
             metadata: env.optional("ECS_CONTAINER_METADATA_URI_V4"),
             id,
-        };
-        env.finish(config)
+        }
     }
 }
 
@@ -125,7 +133,9 @@ mod tests {
 
     fn read(vars: &[(&str, &str)]) -> Result<Config, String> {
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::read(Environment::of(vars)).map_err(|why| why.to_string())
+        let mut env = Environment::of(vars);
+        let config = Config::read(&mut env);
+        env.finish(config).map_err(|why| why.to_string())
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod foreground;
 mod input;
 mod job;
 mod metadata;
+mod needs;
 mod record;
 mod report;
 mod result_file;
@@ -30,6 +31,7 @@ use tracing::{Instrument as _, level_filters::LevelFilter};
 
 pub use config::Config;
 pub use demo::demo;
+pub use needs::needs;
 
 use finished::{Finished, OWN_FAILURE};
 use record::{Ended, Record, Standing};

@@ -2,7 +2,11 @@
 //!
 //! To cut a connection, the service that hyper drives returns an error, and hyper closes the connection without a response.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -22,12 +26,15 @@ use super::{
     fault::{Does, seconds},
 };
 use crate::{
-    callers::Callers,
+    callers::{self, Callers},
     clock::Clock,
     ecs::Ecs,
     guard::{self, Hosts},
     lambda, service,
 };
+
+/// The calls that each caller may make: see [`crate::Resources::permissions`].
+pub(crate) type Permissions = BTreeMap<String, BTreeSet<String>>;
 
 type Request<B> = axum::http::Request<B>;
 
@@ -43,6 +50,7 @@ struct Inner {
     callers: Callers,
     ecs: Ecs,
     clock: Clock,
+    permissions: Permissions,
 }
 
 /// The connection has to be closed.
@@ -58,8 +66,17 @@ impl Front {
         callers: Callers,
         ecs: Ecs,
         clock: Clock,
+        permissions: Permissions,
     ) -> Self {
-        Self(Arc::new(Inner { hosts, endpoints: TowerToHyperService::new(endpoints), faults, callers, ecs, clock }))
+        Self(Arc::new(Inner {
+            hosts,
+            endpoints: TowerToHyperService::new(endpoints),
+            faults,
+            callers,
+            ecs,
+            clock,
+            permissions,
+        }))
     }
 
     /// Serves as long as it is polled.
@@ -91,14 +108,16 @@ impl Front {
         if let Err(refused) = guard::check_aws(&self.0.hosts, &parts) {
             return Ok(refused.at_aws(parts.uri.path()));
         }
-        let request = Request::from_parts(parts, Body::new(body));
-        if self.0.faults.is_empty() {
-            return self.pass(request).await;
-        }
-        let (parts, body) = request.into_parts();
         let Some((call, service)) = Call::of(&parts) else {
-            return self.pass(Request::from_parts(parts, body)).await;
+            return self.pass(Request::from_parts(parts, Body::new(body))).await;
         };
+        if self.is_denied(&call) {
+            return Ok(service::denied(&call));
+        }
+        if self.0.faults.is_empty() {
+            return self.pass(Request::from_parts(parts, Body::new(body))).await;
+        }
+        let body = Body::new(body);
         let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return Err(Cut) };
         let subject = self.subject(&call, &parts, &body);
         let decision = self.0.faults.meet(
@@ -137,6 +156,11 @@ impl Front {
                 self.kill(&call)
             }
         }
+    }
+
+    fn is_denied(&self, call: &Call) -> bool {
+        let allowed = self.0.permissions.get(callers::name_of(&call.by));
+        allowed.is_some_and(|allowed| !allowed.contains(&call.to_string()))
     }
 
     async fn pass(&self, request: Request<Body>) -> Result<Response, Cut> {

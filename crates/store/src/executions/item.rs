@@ -15,9 +15,7 @@ use domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) const KEY: &str = "executionId";
 pub(super) const VERSION: &str = "version";
-pub(crate) const EXPIRES: &str = "expiresAt";
 pub(super) const FINISHED: &str = "finishedAt";
 
 /// `input` and `result` are JSON text, so they come out unchanged. `expiresAt` is the table's TTL attribute, in seconds since 1970, as

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::schema::BY_OWNER;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     ExecutionId, Owner, Pattern, Run, Status,
@@ -23,8 +24,6 @@ use super::{
 };
 use aws::CallFailed;
 
-const INDEX: &str = "byOwner";
-const SORT: &str = "created";
 const CALL: &str = "dynamodb:Query";
 
 /// Parts of an owner's list. Never change it, because existing items stay where they are.
@@ -175,16 +174,17 @@ impl Executions {
     /// The newest `most` entries of a part in a range, and one more, since the first may be the one after which the list continues.
     async fn part(&self, shard: String, (low, high): (&str, &str), most: usize) -> Result<Part, CallFailed> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let query = self.client.query().table_name(&self.table).index_name(INDEX).scan_index_forward(false);
+        let query = self.client.query().table_name(&self.table).index_name(BY_OWNER.name).scan_index_forward(false);
         let query = query
-            .key_condition_expression("ownerShard = :shard AND #created BETWEEN :low AND :high")
-            .expression_attribute_names("#created", SORT)
+            .key_condition_expression("#shard = :shard AND #created BETWEEN :low AND :high")
+            .expression_attribute_names("#shard", BY_OWNER.hash)
+            .expression_attribute_names("#created", BY_OWNER.sort)
             .expression_attribute_values(":shard", AttributeValue::S(shard))
             .expression_attribute_values(":low", text(low))
             .expression_attribute_values(":high", text(high))
             .limit(i32::try_from(most + 1).unwrap_or(i32::MAX));
         let answer = query.send().await.map_err(|error| CallFailed::new(CALL, error))?;
-        let up_to = answer.last_evaluated_key.as_ref().and_then(|key| read_place(key.get(SORT)?.as_s().ok()?));
+        let up_to = answer.last_evaluated_key.as_ref().and_then(|key| read_place(key.get(BY_OWNER.sort)?.as_s().ok()?));
         let entry = |attributes: HashMap<String, AttributeValue>| serde_dynamo::from_item::<_, Entry>(attributes);
         let read: Result<Vec<_>, _> = answer.items.unwrap_or_default().into_iter().map(entry).collect();
         // A list leaves out executions that only a newer version can read, so that one of them does not hide all others.

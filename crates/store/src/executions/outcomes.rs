@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use domain::{ExecutionId, JobError, Json, listing::Included};
 use serde::Deserialize;
 
-use super::{Executions, item::KEY};
+use super::Executions;
+use crate::schema::KEY;
 use aws::CallFailed;
 
 const CALL: &str = "dynamodb:BatchGetItem";

@@ -1,0 +1,25 @@
+//! What the API needs where it runs.
+
+use runtime::Needs;
+
+use crate::config::Config;
+
+/// The AWS calls that the API makes.
+const CALLS: [&str; 10] = [
+    "dynamodb:BatchGetItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+    "lambda:GetDurableExecution",
+    "lambda:GetDurableExecutionHistory",
+    "lambda:Invoke",
+    "lambda:ListDurableExecutionsByFunction",
+    "logs:GetLogEvents",
+];
+
+/// What the API needs where it runs.
+#[must_use]
+pub fn needs() -> Needs {
+    Needs { variables: Config::variables(), calls: CALLS.to_vec() }
+}

@@ -1,0 +1,15 @@
+//! What a program needs, for those who deploy it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// What a program needs from the place where it runs. `deploy/tests` holds `template.yaml` against it, and the local stack denies every
+/// other AWS call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// The environment variables that it reads, and whether each is required.
+    pub variables: BTreeMap<String, bool>,
+    /// The AWS calls that it makes, as `service:Operation`.
+    pub calls: Vec<&'static str>,
+}

@@ -1,0 +1,44 @@
+//! The table of executions: its key, its indexes, and the attribute with the time at which items expire.
+
+/// The table's key, a string.
+pub const KEY: &str = "executionId";
+
+/// The table's TTL attribute.
+pub const EXPIRES: &str = "expiresAt";
+
+/// An index of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Index {
+    /// Its name.
+    pub name: &'static str,
+    /// Its hash key, a string.
+    pub hash: &'static str,
+    /// Its sort key.
+    pub sort: &'static str,
+    /// The attributes that it has in addition to its own keys and the table's.
+    pub attributes: &'static [&'static str],
+}
+
+/// The sparse index of executions that are not over, or that may have left something running, by when the sweep has to visit them.
+pub const ACTIVE: Index = Index { name: "active", hash: "activeShard", sort: "due", attributes: &[] };
+
+/// The index of an owner's executions, newest first, with what a list shows of them.
+pub const BY_OWNER: Index = Index {
+    name: "byOwner",
+    hash: "ownerShard",
+    sort: "created",
+    attributes: &[
+        "pattern",
+        "status",
+        "job",
+        "createdAt",
+        "maxAttempts",
+        "run",
+        "finishedAt",
+        "exitCode",
+        "deadline",
+        "expiresAt",
+        "tags",
+        "rerunOf",
+    ],
+};

@@ -1,0 +1,32 @@
+//! Prints what Longhaul's programs need where they run, as JSON: the environment variables that they read, the AWS calls that they make,
+//! the table and the limits. `deploy/tests` holds `template.yaml` against it.
+
+use compute::Job;
+use domain::{Pattern, limits};
+use serde_json::{Value, json};
+use store::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
+
+fn main() -> Result<(), serde_json::Error> {
+    let job: Job = serde_json::from_value(json!({ "taskDefinition": "job" }))?;
+    let facts = json!({
+        "programs": {
+            "api": api::needs(),
+            "sync": durable::needs(Pattern::Sync),
+            "callback": durable::needs(Pattern::Callback),
+            "reconciler": reconciler::needs(),
+            "worker": worker::needs(),
+        },
+        "table": { "key": KEY, "expires": EXPIRES, "indexes": [index(ACTIVE), index(BY_OWNER)] },
+        "limits": {
+            "retentionHours": limits::RETENTION.as_secs() / 3_600,
+            "timeoutHours": limits::TIMEOUT.as_secs() / 3_600,
+        },
+        "jobDefaults": { "container": job.container, "logStreamPrefix": job.log_stream_prefix },
+    });
+    println!("{facts:#}");
+    Ok(())
+}
+
+fn index(index: Index) -> Value {
+    json!({ "name": index.name, "hash": index.hash, "sort": index.sort, "attributes": index.attributes })
+}
