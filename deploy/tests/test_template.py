@@ -307,7 +307,7 @@ class Callers(unittest.TestCase):
         self.assertNotIn("CorsConfiguration", Template().properties("Api"))
         cors = Template(CorsOrigins="https://a.example,https://b.example").properties("Api")["CorsConfiguration"]
         self.assertEqual(cors["AllowOrigins"], ["https://a.example", "https://b.example"])
-        source = (ROOT / "crates/api/src/cors.rs").read_text()
+        source = (ROOT / "crates/api/src/layers/cors.rs").read_text()
         for constant, key in (("REQUEST_HEADERS", "AllowHeaders"), ("ANSWER_HEADERS", "ExposeHeaders")):
             body = re.search(rf"const {constant}: [^=]+= \[(.*?)\];", source, re.S)[1]
             names = [text or name.lower().replace("_", "-") for name, text in re.findall(r'header::([A-Z_]+)|"([a-z0-9-]+)"', body)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use compute::Catalog;
 use runtime::{Environment, Misconfigured};
 
-use crate::cors::Origin;
+use crate::layers::cors::Origin;
 
 /// The API's configuration.
 #[derive(Debug, Clone)]

@@ -14,10 +14,10 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_swagger_ui::Config;
 
 use crate::{
-    path::Path,
-    problem::{Code, Problem},
-    router::App,
-    security,
+    answers::problem::{Code, Problem},
+    app::App,
+    extract::path::Path,
+    layers::security,
 };
 
 /// Our own files: name, content type and text.

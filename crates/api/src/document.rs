@@ -20,8 +20,9 @@ use utoipa::{
 };
 
 use crate::{
-    problem::{GatewayAnswer, ProblemBody},
-    router::{self, App},
+    answers::problem::{GatewayAnswer, ProblemBody},
+    app::App,
+    router,
 };
 
 #[derive(OpenApi)]

@@ -14,7 +14,7 @@ use runtime::clock;
 use store::Place;
 use tokio::time::timeout;
 
-use crate::{random, router::App};
+use crate::{app::App, random};
 
 /// Places that are tried. With half of them taken, one request in sixteen finds none; with three quarters, one in three.
 const TRIES: usize = 4;

@@ -1,10 +1,6 @@
 //! The API behind API Gateway.
 
-use crate::{
-    caller::Callers,
-    config::Config,
-    router::{App, router},
-};
+use crate::{app::App, config::Config, extract::caller::Callers, router::router};
 
 /// Serves the API on Lambda's Runtime API until the process ends.
 ///

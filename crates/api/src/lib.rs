@@ -2,45 +2,25 @@
 //!
 //! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, except for the document itself.
 
-mod answer_size;
-mod body;
-mod caller;
-mod cancel;
+mod answers;
+mod app;
 pub mod config;
-mod cors;
-mod cross_site;
-mod deadline;
 mod docs;
 mod document;
-mod executions;
-mod health;
+mod extract;
+mod handlers;
 mod held;
-mod hint;
-mod history;
-mod index;
-mod jobs;
 mod lambda;
-mod listing;
-mod logs;
-mod model;
+mod layers;
 mod needs;
-mod object;
-mod page_token;
-mod parameters;
-mod path;
-mod prefer;
-mod problem;
 mod random;
 mod rate;
-mod request_id;
 mod router;
-mod security;
-mod start;
-mod time;
 
-pub use caller::Callers;
-pub use cors::{InvalidOrigin, Origin};
+pub use app::App;
 pub use document::document;
+pub use extract::caller::Callers;
 pub use lambda::run;
+pub use layers::cors::{InvalidOrigin, Origin};
 pub use needs::needs;
-pub use router::{App, router};
+pub use router::router;

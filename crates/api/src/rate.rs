@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use utoipa::openapi::{Header, ObjectBuilder, Type, header::HeaderBuilder};
 
 use crate::{
-    problem::{Code, Problem},
-    router::App,
+    answers::problem::{Code, Problem},
+    app::App,
 };
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -1,8 +1,7 @@
 //! The routes, and the layers around them.
 
-use std::{any::Any, ops::Deref, sync::Arc};
+use std::any::Any;
 
-use aws::Connection;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath},
@@ -12,70 +11,19 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
 };
-use compute::{Catalog, Histories, Logs, Reconciler, Workflows};
 use domain::limits;
 use pastey::paste;
-use store::{Allowances, Executions};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::{Path, openapi::OpenApi};
 use utoipa_axum::{PathItemExt, router::OpenApiRouter};
 
 use crate::{
-    caller::Callers,
-    cancel,
-    config::Config,
-    cors::{self, Origin},
-    cross_site, deadline, docs, document, executions, health, history, index, jobs, listing, logs,
-    problem::{self, Code, Problem},
-    request_id, security, start,
+    answers::problem::{self, Code, Problem},
+    app::App,
+    docs, document,
+    handlers::{cancel, executions, health, history, index, jobs, listing, logs, start},
+    layers::{cors, cross_site, deadline, request_id, security},
 };
-
-/// What all handlers share. It is cloned several times for each request.
-#[derive(Debug, Clone)]
-pub struct App(Arc<Services>);
-
-#[derive(Debug)]
-pub struct Services {
-    pub(crate) executions: Executions,
-    pub(crate) workflows: Workflows,
-    pub(crate) reconciler: Reconciler,
-    pub(crate) histories: Histories,
-    pub(crate) logs: Logs,
-    pub(crate) catalog: Catalog,
-    pub(crate) callers: Callers,
-    pub(crate) cors_origins: Vec<Origin>,
-    pub(crate) allowances: Allowances,
-    pub(crate) held_requests: u32,
-    pub(crate) log_reads: u32,
-}
-
-impl App {
-    /// An API over these services, for these callers.
-    #[must_use]
-    pub fn new(connection: &Connection, config: Config, callers: Callers) -> Self {
-        Self(Arc::new(Services {
-            allowances: Allowances::new(connection, config.table.clone()),
-            executions: Executions::new(connection, config.table),
-            histories: Histories::new(connection, &config.sync_function, &config.callback_function),
-            logs: Logs::new(connection),
-            workflows: Workflows::new(connection, config.sync_function, config.callback_function),
-            reconciler: Reconciler::new(connection, config.reconciler_function),
-            catalog: config.catalog,
-            callers,
-            cors_origins: config.cors_origins,
-            held_requests: config.held_requests,
-            log_reads: config.log_reads,
-        }))
-    }
-}
-
-impl Deref for App {
-    type Target = Services;
-
-    fn deref(&self) -> &Services {
-        &self.0
-    }
-}
 
 /// The API.
 pub fn router(app: App) -> Router {

@@ -1,0 +1,314 @@
+//! The API's schemas.
+
+pub(crate) mod example;
+mod new;
+
+use std::collections::BTreeMap;
+
+use domain::{Entry, Execution, ExecutionId, JobError, Json, OutcomeKind, Pattern, State, Status, Timeline};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(crate) use self::new::{NewExecution, Retry, wrong};
+use crate::answers::time::Time;
+
+/// A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
+///
+/// `result` is present once `done` is true; so is `error`, unless `status` is `COMPLETED`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Execution, example = example::completed)]
+pub(crate) struct ExecutionView {
+    status: StatusView,
+    #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
+    execution_id: String,
+    /// How it learns that its job has ended.
+    pattern: PatternView,
+    /// Whether the execution is over and will not change.
+    done: bool,
+    /// Name of the job.
+    #[schema(example = "demo")]
+    job: String,
+    /// The job's input, as it was received.
+    #[schema(value_type = Value)]
+    input: Json,
+    /// The newest attempt, from 1. It may exceed `maxAttempts` by `uncountedAttempts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    attempt: Option<u32>,
+    /// How many attempts the job may have, not counting `uncountedAttempts`.
+    max_attempts: u32,
+    /// Attempts that the platform ended, not the job: AWS lost or reclaimed the host, could not start the task or retired its
+    /// platform, or the local stack was stopped. They do not count against `maxAttempts`: up to 53 for retirements and up to
+    /// three for the other reasons. Absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 1)]
+    uncounted_attempts: Option<u32>,
+    /// ARN of its newest task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    task_arn: Option<String>,
+    /// ARN of the durable execution that drives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    durable_execution_arn: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    /// When its newest task was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    started_at: Option<Time>,
+    /// When its job must be over.
+    #[schema(value_type = String, format = DateTime)]
+    deadline: Time,
+    /// When it is deleted, together with its `Idempotency-Key`: 30 days after its end. Until it ends, this is 30 days after its
+    /// deadline.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Time,
+    tags: BTreeMap<String, String>,
+    /// The execution that this one repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rerun_of: Option<String>,
+    /// What happened and when, oldest first.
+    timeline: Vec<EntryView>,
+    links: Links,
+    /// Exit code of the job; absent while it runs, and if it never ran or its end is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 0, nullable = false)]
+    exit_code: Option<i32>,
+    /// When the job ended; absent until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    finished_at: Option<Time>,
+    /// From `startedAt` to `finishedAt`, in milliseconds; absent until then, and if no task was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 30_000)]
+    duration_ms: Option<u64>,
+    /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
+    /// where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
+    /// `noResult` and the reason. Absent until the job has ended, and if it was not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, example = "stdout", nullable = false)]
+    result_source: Option<&'static str>,
+    /// The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
+    /// the last JSON object or array that it printed; `null` if there is none. Absent until the job has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value, required = false)]
+    result: Option<Json>,
+    /// Why it did not complete; absent if it did, and until the job has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<ErrorView>,
+}
+
+/// An execution's state.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = Status)]
+pub(crate) enum StatusView {
+    /// Accepted; no task has been started yet.
+    Pending,
+    /// Its task was started.
+    Running,
+    /// A cancel was requested; its task is being stopped.
+    Cancelling,
+    /// Its job exited with 0.
+    Completed,
+    /// Its job failed, or the platform under it.
+    Failed,
+    /// Its deadline passed before its job ended.
+    TimedOut,
+    /// It was stopped because a caller cancelled it.
+    Cancelled,
+}
+
+impl StatusView {
+    pub(crate) fn of(status: Status) -> Self {
+        match status {
+            Status::Pending => Self::Pending,
+            Status::Running => Self::Running,
+            Status::Cancelling => Self::Cancelling,
+            Status::Completed => Self::Completed,
+            Status::Failed => Self::Failed,
+            Status::TimedOut => Self::TimedOut,
+            Status::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// Milliseconds between two times, if both are known.
+pub(crate) fn milliseconds(started_at: Option<Timestamp>, finished_at: Option<Timestamp>) -> Option<u64> {
+    Some(u64::try_from(finished_at?.as_millisecond() - started_at?.as_millisecond()).unwrap_or_default())
+}
+
+/// Why a job did not complete.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ExecutionError)]
+pub(crate) struct ErrorView {
+    /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
+    /// `result-too-deep`, `result-not-json`: it exited with 0, but its result has more than 200 KB or 64 levels, or its result
+    /// file is not valid JSON. `result-unreadable`: it exited with 0, but its result could not be read. `stopped`, `cancelled`,
+    /// `timed-out`: it was stopped by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired its
+    /// platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt.
+    /// `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
+    #[schema(example = "exit-code")]
+    r#type: String,
+    /// What went wrong, for people, in a few words.
+    #[schema(example = "exited with code 3")]
+    message: String,
+    /// The end of what the job printed: from stderr, or from stdout if stderr is empty, or from its log. At most 4 KB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "no such order", nullable = false)]
+    log_tail: Option<String>,
+    /// Exit code of the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 3, nullable = false)]
+    exit_code: Option<i32>,
+    /// ECS's stop code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "EssentialContainerExited", nullable = false)]
+    stop_code: Option<String>,
+}
+
+impl ErrorView {
+    pub(crate) fn of(error: JobError, exit_code: Option<i32>) -> Self {
+        Self {
+            r#type: error.kind.to_string(),
+            message: error.message,
+            log_tail: error.log_tail,
+            exit_code,
+            stop_code: error.stop_code,
+        }
+    }
+}
+
+/// How an execution learns that its job has ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Pattern)]
+pub(crate) enum PatternView {
+    Sync,
+    Callback,
+}
+
+impl PatternView {
+    pub(crate) fn of(pattern: Pattern) -> Self {
+        match pattern {
+            Pattern::Sync => Self::Sync,
+            Pattern::Callback => Self::Callback,
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = TimelineEntry)]
+pub(crate) struct EntryView {
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+    /// `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
+    /// or `ended`. Later versions may add others.
+    #[schema(value_type = String, example = "taskStarted")]
+    what: domain::Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "attempt 1", nullable = false)]
+    detail: Option<String>,
+}
+
+/// Links from an execution to related operations, relative to the API's URL.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Links {
+    /// The execution itself.
+    #[serde(rename = "self")]
+    #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
+    itself: String,
+    /// What its task printed.
+    #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c/logs")]
+    logs: String,
+    /// What its workflow did.
+    #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c/history")]
+    history: String,
+    /// Stops it, with POST; absent once it is over or being stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c/cancel")]
+    cancel: Option<String>,
+    /// Runs the same job again, with POST.
+    #[schema(example = "/executions/0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c/rerun")]
+    rerun: String,
+}
+
+impl Links {
+    pub(crate) fn of(id: &ExecutionId, status: Status) -> Self {
+        let to = |what: &str| format!("/executions/{id}{what}");
+        let can_be_stopped = matches!(status, Status::Pending | Status::Running);
+        Self {
+            itself: to(""),
+            logs: to("/logs"),
+            history: to("/history"),
+            cancel: can_be_stopped.then(|| to("/cancel")),
+            rerun: to("/rerun"),
+        }
+    }
+}
+
+impl ExecutionView {
+    pub(crate) fn of(execution: Execution) -> Self {
+        let running = Self::so_far(&execution);
+        let State::Final { run, outcome } = execution.state else { return running };
+        let exit_code = outcome.exit_code;
+        let error = match outcome.kind {
+            OutcomeKind::Completed => None,
+            OutcomeKind::Failed(why) | OutcomeKind::TimedOut(why) | OutcomeKind::Cancelled(why) => {
+                Some(ErrorView::of(why, exit_code))
+            }
+        };
+        let finished_at = Some(outcome.finished_at.into());
+        let duration_ms = milliseconds(run.map(|run| run.started_at), Some(outcome.finished_at));
+        // An older version recorded results without their source.
+        let recorded = outcome.result.is_none() || outcome.result_source.as_str() != "none";
+        let result_source = recorded.then(|| outcome.result_source.as_str());
+        let result = Some(outcome.result.unwrap_or_else(Json::null));
+        Self { exit_code, finished_at, duration_ms, result_source, result, error, ..running }
+    }
+
+    fn so_far(execution: &Execution) -> Self {
+        let run = execution.state.run();
+        Self {
+            status: StatusView::of(execution.status()),
+            execution_id: execution.id.to_string(),
+            pattern: PatternView::of(execution.pattern),
+            done: execution.status().is_final(),
+            job: execution.request.job.clone(),
+            input: execution.request.input.clone(),
+            attempt: run.map(|run| run.attempt.get()),
+            max_attempts: execution.request.max_attempts,
+            uncounted_attempts: Some(execution.uncounted_attempts()).filter(|uncounted| *uncounted > 0),
+            task_arn: run.map(|run| run.task_arn.clone()),
+            durable_execution_arn: execution.durable_execution_arn.clone(),
+            created_at: execution.created_at.into(),
+            started_at: run.map(|run| run.started_at.into()),
+            deadline: execution.deadline.into(),
+            expires_at: execution.kept_until().into(),
+            tags: execution.request.tags.clone(),
+            rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
+            timeline: told(&execution.timeline),
+            links: Links::of(&execution.id, execution.status()),
+            exit_code: None,
+            finished_at: None,
+            duration_ms: None,
+            result_source: None,
+            result: None,
+            error: None,
+        }
+    }
+}
+
+fn told(timeline: &Timeline) -> Vec<EntryView> {
+    let entry =
+        |entry: &Entry| EntryView { at: entry.at.into(), what: entry.what.clone(), detail: entry.detail.clone() };
+    timeline.entries().iter().map(entry).collect()
+}

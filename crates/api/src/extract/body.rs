@@ -1,0 +1,227 @@
+//! Reads a JSON body, with errors that say where they are, or requires that there is none.
+
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+};
+use domain::{Json, limits};
+
+use crate::{
+    answers::{
+        model::{NewExecution, wrong},
+        problem::{Code, FieldError, Problem},
+    },
+    app::App,
+    extract::object::Members,
+};
+
+/// How long a body may take to arrive. Behind API Gateway, it has already arrived.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
+
+/// What could be read of a body, and an error for everything that could not.
+#[derive(Debug)]
+struct Read {
+    new: NewExecution,
+    errors: Vec<FieldError>,
+}
+
+/// A request's body.
+pub(crate) struct Body(pub(crate) NewExecution);
+
+impl FromRequest<App> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(Code::UnsupportedMediaType, "send the body as Content-Type: application/json"));
+        }
+        let Read { new, mut errors } = parse(&arrived(request, app).await?)?;
+        if errors.is_empty() {
+            return Ok(Self(new));
+        }
+        // What could be read is checked too, so that one response names every mistake.
+        let named: Vec<_> = errors.iter().map(|error| error.pointer.clone()).collect();
+        let more = wrong(&new.into_request(&app.catalog), &app.catalog);
+        errors.extend(more.into_iter().filter(|error| !named.contains(&error.pointer)));
+        Err(Problem::invalid_body(errors))
+    }
+}
+
+/// For an operation that takes no body. A caller who sends one expects it to have an effect, so it is refused, not ignored.
+pub(crate) struct NoBody;
+
+impl FromRequest<App> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        match arrived(request, app).await?.trim_ascii() {
+            b"" | b"{}" => Ok(Self),
+            _ => Err(Problem::invalid_body(vec![FieldError {
+                pointer: String::new(),
+                detail: "this operation takes no body: send none".to_owned(),
+                rule: "invalid-value",
+            }])),
+        }
+    }
+}
+
+async fn arrived(request: Request, app: &App) -> Result<Bytes, Problem> {
+    if let Some(encoding) = encoding(request.headers()) {
+        let detail = format!("the body has Content-Encoding {encoding}; send it without any content encoding");
+        return Err(Problem::new(Code::UnsupportedContentEncoding, detail));
+    }
+    let arriving = tokio::time::timeout(ARRIVES_WITHIN, Bytes::from_request(request, app)).await;
+    let arrived = arriving.map_err(|_| {
+        let detail = format!("the body did not arrive within {} s; send the request again", ARRIVES_WITHIN.as_secs());
+        Problem::new(Code::RequestTimeout, detail)
+    })?;
+    arrived.map_err(|why| unreadable(&why))
+}
+
+/// A `Content-Encoding` that changes the body.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let given =
+        headers.get_all(header::CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut given = given.map(|name| String::from_utf8_lossy(name).trim().to_owned());
+    given.find(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn unreadable(why: &BytesRejection) -> Problem {
+    if why.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let (body, input) = (limits::BODY_BYTES, limits::INPUT_BYTES);
+        let detail = format!("the body is too large: at most {body} bytes are allowed, and {input} for the input");
+        return Problem::new(Code::BodyTooLarge, detail);
+    }
+    Problem::new(Code::IncompleteBody, "the connection broke before the whole body had arrived; send the request again")
+}
+
+fn parse(bytes: &[u8]) -> Result<Read, Problem> {
+    // Some editors begin a file with a byte order mark, which may be ignored (RFC 8259, section 8.1).
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.trim_ascii().is_empty() {
+        return Err(Problem::new(Code::InvalidJson, r#"the body is empty: send {"input": …}"#));
+    }
+    let body: Json = serde_json::from_slice(bytes).map_err(|why| Problem::new(Code::InvalidJson, why.to_string()))?;
+    let mut errors = Vec::new();
+    let new = NewExecution::read(&mut Members::of(&body, "", &mut errors).unwrap_or_default(), &mut errors);
+    Ok(Read { new, errors })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(body: &str) -> (Code, Vec<(String, String)>) {
+        match parse(body.as_bytes()) {
+            Ok(read) => {
+                let errors = read.errors.into_iter().map(|error| (error.pointer, error.detail));
+                (Code::InvalidBody, errors.collect())
+            }
+            Err(problem) => (problem.body("r1").code(), Vec::new()),
+        }
+    }
+
+    fn good(body: &str) -> NewExecution {
+        let Read { new, errors } = parse(body.as_bytes()).unwrap();
+        assert_eq!(errors, [], "{body}");
+        new
+    }
+
+    #[test]
+    fn the_text_of_an_input_is_kept_unchanged() {
+        let body = r#"{"input": {"b": 1.10, "a": 12345678901234567890123}}"#;
+        assert_eq!(good(body).input.text(), r#"{"b": 1.10, "a": 12345678901234567890123}"#);
+    }
+
+    #[test]
+    fn null_is_a_valid_input_and_otherwise_means_absent() {
+        assert_eq!(good(r#"{"input": null}"#).input.text(), "null");
+        let unsaid = good(r#"{"input": 1}"#);
+        let null = good(r#"{"input": 1, "job": null, "timeoutSeconds": null, "retry": null, "tags": null}"#);
+        assert_eq!(format!("{unsaid:?}"), format!("{null:?}"));
+        assert_eq!(problem("{}").1, [(String::new(), "has no `input`; it is required, and may be null".to_owned())]);
+        let retry = problem(r#"{"input": 1, "retry": {"maxAttempts": null}}"#).1;
+        assert_eq!(retry, [("/retry".to_owned(), "has no `maxAttempts`; it is required".to_owned())]);
+    }
+
+    #[test]
+    fn every_mistake_in_a_body_is_reported_with_its_pointer() {
+        let body = r#"{"inptu": 1, "Job": "demo", "timeoutSeconds": "60", "retry": {"maxAttempt": 1.5, "x": 1},
+            "tags": {"a/b": 1, "c": "d", "e": null, "c": "f"}, "labels": {}}"#;
+        let errors = problem(body).1;
+        let errors: Vec<_> = errors.iter().map(|(pointer, detail)| (pointer.as_str(), detail.as_str())).collect();
+        assert_eq!(
+            errors,
+            [
+                ("", "has no `input`; it is required, and may be null"),
+                ("/timeoutSeconds", "is a string; it must be a whole number"),
+                ("/retry", "has no `maxAttempts`; it is required"),
+                ("/retry/maxAttempt", "is not a member of this object; did you mean `maxAttempts`?"),
+                ("/retry/x", "is not a member of this object; it has `maxAttempts`"),
+                ("/tags/c", "is given more than once"),
+                ("/tags/a~1b", "is a number; it must be a string"),
+                ("/tags/e", "is null; it must be a string"),
+                ("/inptu", "is not a member of this object; did you mean `input`?"),
+                ("/Job", "is not a member of this object; did you mean `job`?"),
+                ("/labels", "is not a member of this object; did you mean `tags`?"),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_invalid_body_is_reported_with_its_pointer() {
+        for (body, code, pointer) in [
+            (r#"{"input":1,"timeoutSeconds":1.5}"#, Code::InvalidBody, "/timeoutSeconds"),
+            (r#"{"input":1,"retry":[3]}"#, Code::InvalidBody, "/retry"),
+            (r#"[1,"demo",60,null,{}]"#, Code::InvalidBody, ""),
+            (r#"{"input":1,"tags":{"a/b":1}}"#, Code::InvalidBody, "/tags/a~1b"),
+            (r#"{"input":1,"inptu":1}"#, Code::InvalidBody, "/inptu"),
+            (r#"{"input":1,"input":2}"#, Code::InvalidBody, "/input"),
+            ("[]", Code::InvalidBody, ""),
+            ("{\"input\":", Code::InvalidJson, "-"),
+            (r#"{"input":1} x"#, Code::InvalidJson, "-"),
+        ] {
+            let (found, errors) = problem(body);
+            let first = errors.first().map_or("-", |(pointer, _)| pointer.as_str());
+            assert_eq!((found, first, errors.len()), (code, pointer, usize::from(pointer != "-")), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_content_encoding_identity_is_ignored() {
+        for (value, found) in [("gzip", Some("gzip")), ("identity", None), ("Identity, br", Some("br")), ("", None)] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, value.parse().unwrap())]);
+            assert_eq!(encoding(&headers).as_deref(), found, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_as_a_fraction() {
+        for seconds in ["60", "60.0", "6e1"] {
+            good(&format!(r#"{{"input":1,"timeoutSeconds":{seconds}}}"#));
+        }
+    }
+
+    #[test]
+    fn every_content_type_of_json_is_accepted() {
+        for (value, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/vnd.api+json", true),
+            ("text/json", false),
+            ("application/jsonp", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]);
+            assert_eq!(is_json(&headers), json, "{value}");
+        }
+    }
+}

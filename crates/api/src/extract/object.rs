@@ -1,0 +1,154 @@
+//! The members of a JSON object, read one by one, so that every mistake is found and not only the first.
+
+use std::fmt;
+
+use domain::{Json, pointer_to};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
+
+use crate::{answers::problem::FieldError, extract::hint};
+
+/// The rule that a member with the wrong name or type breaks.
+const RULE: &str = "invalid-value";
+
+/// The members of an object that have not been taken yet, and where the object is.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    at: String,
+    left: Vec<(String, Json)>,
+    known: Vec<&'static str>,
+}
+
+pub(crate) fn error(pointer: String, detail: impl Into<String>) -> FieldError {
+    FieldError { pointer, detail: detail.into(), rule: RULE }
+}
+
+impl Members {
+    /// The members of the object at a pointer. `None` and an error if it is not an object. An error for each member that is given more
+    /// than once, of which the first is kept.
+    pub(crate) fn of(json: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let Ok(AsTheyCome(all)) = serde_json::from_str(json.text()) else {
+            errors.push(error(at.to_owned(), format!("is {}; it must be an object", kind(json))));
+            return None;
+        };
+        let mut found = Self { at: at.to_owned(), ..Self::default() };
+        for (name, value) in all {
+            if found.left.iter().any(|(seen, _)| *seen == name) {
+                errors.push(error(found.pointer(&name), "is given more than once"));
+            } else {
+                found.left.push((name, value));
+            }
+        }
+        errors.dedup();
+        Some(found)
+    }
+
+    /// Whether there is nothing left to take.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    pub(crate) fn pointer(&self, name: &str) -> String {
+        format!("{}{}", self.at, pointer_to(name))
+    }
+
+    /// Takes a member as it is; `None` if it is absent.
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<Json> {
+        self.known.push(name);
+        let index = self.left.iter().position(|(member, _)| member == name)?;
+        Some(self.left.remove(index).1)
+    }
+
+    /// Takes an optional member. `null` is the same as absence.
+    pub(crate) fn optional(&mut self, name: &'static str) -> Option<Json> {
+        self.take(name).filter(|value| value.text() != "null")
+    }
+
+    /// An error that this object lacks a member. Only for objects: if it is not an object, there is already an error for that.
+    pub(crate) fn lacks(&self, what: impl fmt::Display) -> FieldError {
+        error(self.at.clone(), format!("has no {what}"))
+    }
+
+    /// Everything that was not taken, for an object whose members may have any name.
+    pub(crate) fn rest(self) -> Vec<(String, Json)> {
+        self.left
+    }
+
+    /// An error for each member that was not taken.
+    pub(crate) fn finish(self, errors: &mut Vec<FieldError>) {
+        for (name, _) in &self.left {
+            let detail = match hint::meant(name, &self.known) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("it has {}", hint::list(&self.known)),
+            };
+            errors.push(error(self.pointer(name), format!("is not a member of this object; {detail}")));
+        }
+    }
+}
+
+/// Reads a value, or adds an error that says what it must be.
+pub(crate) fn read<T: DeserializeOwned>(
+    value: &Json,
+    at: String,
+    must: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    let read = serde_json::from_str(value.text()).ok();
+    if read.is_none() {
+        errors.push(error(at, format!("is {}; it must be {must}", kind(value))));
+    }
+    read
+}
+
+/// A whole number, also written as `3.0`, since JSON and its schemas make no difference. If it is negative or too large, the nearest
+/// number of this type is returned, which is out of range too, so that the check of limits reports it.
+pub(crate) fn whole(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<u64> {
+    const MUST: &str = "a whole number";
+    let number: serde_json::Number = read(value, at.clone(), MUST, errors)?;
+    if let Some(number) = number.as_u64() {
+        return Some(number);
+    }
+    let Some(number) = number.as_f64().filter(|number| number.fract() == 0.0) else {
+        errors.push(error(at, format!("is {}; it must be {MUST}", value.text())));
+        return None;
+    };
+    Some(if number > 0.0 { format!("{number:.0}").parse().unwrap_or(u64::MAX) } else { 0 })
+}
+
+fn kind(json: &Json) -> &'static str {
+    match json.text().as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+/// An object's members in their order, also those with the same name.
+struct AsTheyCome(Vec<(String, Json)>);
+
+impl<'de> Deserialize<'de> for AsTheyCome {
+    fn deserialize<D: Deserializer<'de>>(object: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = AsTheyCome;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(AsTheyCome(members))
+            }
+        }
+        object.deserialize_map(Object)
+    }
+}

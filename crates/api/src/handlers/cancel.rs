@@ -1,0 +1,104 @@
+//! Cancelling an execution.
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use domain::Event;
+use runtime::clock;
+use store::AdvanceError;
+use utoipa::IntoResponses;
+
+use crate::{
+    answers::{
+        model::ExecutionView,
+        problem::{Answers, Code, Problem, answers},
+    },
+    app::App,
+    extract::{body::NoBody, caller::Caller, parameters::NoParameters, path::Path, prefer::Prefer},
+    handlers::executions::{self, Id, NotFound, following, owned},
+};
+
+/// The errors of a request that is refused.
+struct Refused;
+
+impl IntoResponses for Refused {
+    fn responses() -> Answers {
+        answers(&[
+            Code::IncompleteBody,
+            Code::RequestTimeout,
+            Code::UnsupportedContentEncoding,
+            Code::InvalidParameter,
+            Code::BodyTooLarge,
+            Code::InvalidBody,
+        ])
+    }
+}
+
+/// The 503s of every operation, and the one that only this operation has.
+struct Unavailable;
+
+impl IntoResponses for Unavailable {
+    fn responses() -> Answers {
+        let mut all = Problem::responses();
+        all.extend(answers(&[Code::AwsUnavailable, Code::ConcurrentUpdates]));
+        all
+    }
+}
+
+/// Stop an execution.
+///
+/// Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. A job that
+/// finishes before it can be stopped has completed. Safe to repeat.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/cancel", operation_id = "cancelExecution", tag = "executions",
+    params(Id, Prefer),
+    responses(
+        (status = 202, description = "The execution is being stopped: poll it", body = ExecutionView, headers(
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Retry-After" = u64, description = "Seconds until the next poll"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
+        )),
+        (status = 200, description = "The execution is over and will not change", body = ExecutionView, headers(
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
+        )),
+        Refused,
+        NotFound,
+        Unavailable,
+    ),
+)]
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Caller(owner): Caller,
+    Path(id): Path,
+    _: NoParameters,
+    mut prefer: Prefer,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let execution = owned(&app, &owner, &id, now).await?;
+    let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, now).await {
+        Ok(execution) => execution,
+        Err(AdvanceError::Call(failed)) => return Err(failed.into()),
+        // It expired between the read and the write.
+        Err(AdvanceError::NotFound(_)) => return Err(executions::not_found()),
+        Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
+            tracing::warn!(error = %why, "a cancel was not recorded");
+            let detail = "other writers changed the execution at the same time; repeat the request";
+            return Err(Problem::new(Code::ConcurrentUpdates, detail));
+        }
+    };
+    if !execution.status().is_final() {
+        // If the function crashes before this, or the call is lost, the cancel is already recorded, and the next sweep carries it out.
+        if let Err(why) = app.reconciler.request_visit(&execution.id).await {
+            tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not notified of a cancel");
+        }
+    }
+    let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;
+    let mut headers = following(&execution, clock::now());
+    prefer.tell(&mut headers);
+    let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, headers, axum::Json(ExecutionView::of(execution))).into_response())
+}

@@ -1,0 +1,176 @@
+//! Reading and polling an execution.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{Execution, ExecutionId, Owner, limits};
+use jiff::Timestamp;
+use runtime::clock;
+use sha2::{Digest as _, Sha256};
+use utoipa::{
+    IntoParams, IntoResponses,
+    openapi::{
+        ObjectBuilder, Required, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
+
+use crate::{
+    answers::{
+        model::ExecutionView,
+        problem::{Answers, Code, Problem, answers},
+    },
+    app::App,
+    extract::{caller::Caller, parameters::NoParameters, path::Path, prefer::Prefer},
+};
+
+/// Bytes of the hash in an `ETag`.
+const ETAG_BYTES: usize = 12;
+
+/// Why no execution is found for an id.
+pub(crate) struct NotFound;
+
+impl IntoResponses for NotFound {
+    fn responses() -> Answers {
+        answers(&[Code::ExecutionNotFound, Code::ExecutionExpired])
+    }
+}
+
+/// The execution id in a path.
+pub(crate) struct Id;
+
+impl IntoParams for Id {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = ParameterBuilder::new().name("executionId").parameter_in(ParameterIn::Path);
+        let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(limits::ID_CHARS));
+        // An example of the parameter, not of its schema, so that the documentation page fills it in.
+        let parameter =
+            parameter.example(Some("0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".into())).schema(Some(text.build()));
+        vec![parameter.description(Some("Id of the execution")).required(Required::True).build()]
+    }
+}
+
+/// Get an execution.
+///
+/// While it is not final, `Retry-After` says when to poll again. With `If-None-Match` and the last `ETag`, an unchanged execution is
+/// a 304 without a body. With `Prefer: wait` as well, the response is held until something has changed.
+#[utoipa::path(
+    get, path = "/executions/{executionId}", operation_id = "getExecution", tag = "executions",
+    params(
+        Id,
+        Prefer,
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The last `ETag`"),
+    ),
+    responses(
+        (status = 200, description = "The execution, even if its job failed", body = ExecutionView, headers(
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
+        )),
+        (status = 304, description = "It has not changed since the `ETag` in `If-None-Match`", headers(
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
+        )),
+        NoParameters,
+        NotFound,
+        Problem,
+    ),
+)]
+pub(crate) async fn get_execution(
+    State(app): State<App>,
+    Caller(owner): Caller,
+    Path(id): Path,
+    _: NoParameters,
+    mut prefer: Prefer,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let execution = owned(&app, &owner, &id, clock::now()).await?;
+    let is_known = |seen: &Execution| {
+        let etag = etag(seen);
+        headers.get_all(header::IF_NONE_MATCH).iter().any(|known| matches(known, &etag))
+    };
+    let asks_for_news = headers.contains_key(header::IF_NONE_MATCH);
+    let enough = |seen: &Execution| seen.status().is_final() || (asks_for_news && !is_known(seen));
+    let execution = prefer.hold(&app, execution, enough).await;
+    let mut telling = following(&execution, clock::now());
+    prefer.tell(&mut telling);
+    if asks_for_news && is_known(&execution) {
+        return Ok((StatusCode::NOT_MODIFIED, telling).into_response());
+    }
+    Ok((telling, axum::Json(ExecutionView::of(execution))).into_response())
+}
+
+/// The execution with this id, if it belongs to the caller. That of another caller is treated as if it did not exist.
+pub(crate) async fn owned(app: &App, owner: &Owner, id: &str, now: Timestamp) -> Result<Execution, Problem> {
+    let id: ExecutionId = id.parse().map_err(|_| not_found())?;
+    let found = app.executions.get(&id).await?;
+    let execution = found.filter(|execution| execution.owner == *owner).ok_or_else(not_found)?;
+    if execution.expires_at <= now {
+        return Err(Problem::new(Code::ExecutionExpired, format!("it expired at {}", execution.expires_at)));
+    }
+    Ok(execution)
+}
+
+/// An execution that does not exist, or belongs to another caller.
+pub(crate) fn not_found() -> Problem {
+    Problem::new(Code::ExecutionNotFound, "no such execution, or you do not have access to it")
+}
+
+/// The headers for polling an execution: `ETag`, and `Retry-After` while it is not final.
+pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(etag) = HeaderValue::try_from(etag(execution)) {
+        headers.insert(header::ETAG, etag);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if !execution.status().is_final() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after(execution, now)));
+    }
+    headers
+}
+
+/// A strong `ETag`: a hash of the timeline, since a full timeline drops entries, and of the start's time. Everything else that changes in
+/// a representation adds an entry to the timeline, and what is not shown (a visit of the sweep) does not.
+fn etag(execution: &Execution) -> String {
+    let mut hash = Sha256::new();
+    hash.update(execution.status().as_str());
+    if let Some(run) = execution.state.run() {
+        hash.update(run.started_at.as_millisecond().to_be_bytes());
+    }
+    for entry in execution.timeline.entries() {
+        hash.update(entry.at.as_millisecond().to_be_bytes());
+        hash.update(entry.what.as_str());
+        hash.update(entry.detail.as_deref().unwrap_or_default());
+    }
+    let tag = hash.finalize().iter().take(ETAG_BYTES).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    format!("\"{tag:024x}\"")
+}
+
+/// `If-None-Match` compares weakly (RFC 9110, 13.1.2), and may list several tags or `*`.
+fn matches(known: &HeaderValue, etag: &str) -> bool {
+    let Ok(known) = known.to_str() else { return false };
+    known.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
+}
+
+/// Seconds until the next poll is worthwhile: a tenth of the execution's age, from 1 s to 1 min.
+fn retry_after(execution: &Execution, now: Timestamp) -> u64 {
+    let age = u64::try_from(now.duration_since(execution.created_at).as_secs()).unwrap_or_default();
+    (age / 10).clamp(1, 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_none_match_reads_lists_and_weak_tags() {
+        for (known, matched) in
+            [("\"3\"", true), ("W/\"3\"", true), ("\"1\", \"3\"", true), ("*", true), ("\"33\"", false)]
+        {
+            assert_eq!(matches(&HeaderValue::from_static(known), "\"3\""), matched, "{known}");
+        }
+    }
+}

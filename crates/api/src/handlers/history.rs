@@ -1,0 +1,205 @@
+//! What an execution's workflow did.
+
+use axum::{Json, extract::State};
+use compute::HistoryError;
+use domain::{
+    Attempt, Execution, Pattern,
+    history::{Operation, Outcome, fold},
+};
+use runtime::clock;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::{
+    answers::{
+        page_token,
+        problem::{Answers, Code, Problem, answers},
+        time::Time,
+    },
+    app::App,
+    extract::{
+        caller::Caller,
+        parameters::{LATEST_ATTEMPT, Parameters},
+        path::Path,
+    },
+    handlers::{
+        executions::{Id, owned},
+        listing::QueryRefused,
+    },
+};
+
+/// Most events that are read for one page: the most that AWS returns at once
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecutionHistory.html>).
+const LARGEST_PAGE: i32 = 1_000;
+
+/// What an execution's workflow did.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct History {
+    #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
+    execution_id: String,
+    /// Operations that have ended, in the order of their start; the last page also has those that have not ended.
+    operations: Vec<OperationView>,
+    /// The `pageToken` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_page_token: Option<String>,
+}
+
+/// An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes elsewhere.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Operation)]
+pub(crate) struct OperationView {
+    /// Its name; absent if the workflow gave it none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "run-task")]
+    name: Option<String>,
+    /// What it is: `Step`, `Callback`, `Wait`, `Context` or `ChainedInvoke`.
+    #[schema(example = "Step")]
+    kind: String,
+    /// How often it was tried.
+    attempts: u32,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Time,
+    /// Absent if it has not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    ended_at: Option<Time>,
+    /// `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means that no
+    /// event came, so the workflow looked at the task by itself.
+    outcome: OutcomeView,
+}
+
+/// How an operation ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = Outcome)]
+pub(crate) enum OutcomeView {
+    Started,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Stopped,
+    Cancelled,
+}
+
+impl From<Operation> for OperationView {
+    fn from(operation: Operation) -> Self {
+        Self {
+            name: operation.name,
+            kind: operation.kind,
+            attempts: operation.attempts,
+            started_at: operation.started_at.into(),
+            ended_at: operation.ended_at.map(Time::from),
+            outcome: match operation.outcome {
+                Outcome::Started => OutcomeView::Started,
+                Outcome::Succeeded => OutcomeView::Succeeded,
+                Outcome::Failed => OutcomeView::Failed,
+                Outcome::TimedOut => OutcomeView::TimedOut,
+                Outcome::Stopped => OutcomeView::Stopped,
+                Outcome::Cancelled => OutcomeView::Cancelled,
+            },
+        }
+    }
+}
+
+/// Why there is no history.
+pub(crate) struct NoHistory;
+
+impl IntoResponses for NoHistory {
+    fn responses() -> Answers {
+        answers(&[Code::ExecutionNotFound, Code::ExecutionExpired, Code::HistoryExpired])
+    }
+}
+
+/// Where a history continues: AWS's marker, and the operations that began before it and had not ended.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    marker: String,
+    open: Vec<Operation>,
+}
+
+/// Read what an execution's workflow did, operation by operation.
+///
+/// This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
+/// The execution's own `timeline` is always available. A later attempt of a callback execution has its own workflow.
+#[utoipa::path(
+    get, path = "/executions/{executionId}/history", operation_id = "getExecutionHistory", tag = "executions",
+    params(
+        Id,
+        ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
+            description = "Which attempt's workflow, for a callback execution; the first if absent"),
+        ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
+            description = "The most events of the workflow to read, of which an operation has at least two; 1000 if absent"),
+        ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
+    ),
+    responses(
+        (status = 200, description = "What it did; no operations if it has not begun", body = History),
+        QueryRefused,
+        NoHistory,
+        Problem,
+    ),
+)]
+pub(crate) async fn get_history(
+    State(app): State<App>,
+    Caller(owner): Caller,
+    Path(id): Path,
+    mut parameters: Parameters,
+) -> Result<Json<History>, Problem> {
+    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
+    let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
+    let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
+    parameters.finish()?;
+    let execution = owned(&app, &owner, &id, clock::now()).await?;
+    let attempt_text = attempt.to_string();
+    let of = ["history", execution.id.as_str(), &attempt_text];
+    let place = token.map(|token| read_place(&page_token::open(&of, &token)?)).transpose()?;
+    let (marker, open) = place.map_or((None, Vec::new()), |place| (Some(place.marker), place.open));
+    let mut history = History { execution_id: execution.id.to_string(), operations: Vec::new(), next_page_token: None };
+    let Some(arn) = workflow(&app, &execution, attempt).await? else { return Ok(Json(history)) };
+    let page = app.histories.events(&arn, marker.as_deref(), size).await.map_err(|why| match why {
+        HistoryError::Forgotten => Problem::new(Code::HistoryExpired, "AWS has forgotten the workflow; see `timeline`"),
+        HistoryError::Marker => page_token::invalid(),
+        HistoryError::Call(failed) => failed.into(),
+    })?;
+    let (mut operations, open) = fold(open, page.events);
+    match page.marker {
+        Some(marker) => {
+            let place = serde_json::to_string(&Place { marker, open }).map_err(|why| Problem::inside(&why))?;
+            history.next_page_token = Some(page_token::seal(&of, &place));
+        }
+        None => operations.extend(open),
+    }
+    history.operations = operations.into_iter().map(OperationView::from).collect();
+    Ok(Json(history))
+}
+
+/// The durable execution that drives an attempt, if it has begun and can be found.
+async fn workflow(app: &App, execution: &Execution, attempt: Attempt) -> Result<Option<String>, Problem> {
+    match execution.pattern {
+        Pattern::Callback if attempt > Attempt::FIRST => {
+            Ok(app.histories.of_attempt(&execution.id, execution.pattern, attempt).await?)
+        }
+        // A sync execution has one workflow for all attempts.
+        Pattern::Sync | Pattern::Callback => Ok(execution.durable_execution_arn.clone()),
+    }
+}
+
+fn read_place(text: &str) -> Result<Place, Problem> {
+    serde_json::from_str(text).map_err(|_| page_token::invalid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A caller who reads a history during a deployment sends a token of the previous version.
+    #[test]
+    fn a_place_never_changes() {
+        let text = r#"{"marker":"m","open":[{"id":"1","name":"wake","kind":"Callback","attempts":1,"startedAt":"2026-03-02T09:00:00Z","endedAt":null,"outcome":"STARTED"}]}"#;
+        let place = read_place(text).unwrap();
+        assert_eq!((&*place.marker, place.open.len()), ("m", 1));
+        assert_eq!(serde_json::to_string(&place).unwrap(), text);
+    }
+}

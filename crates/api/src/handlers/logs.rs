@@ -1,0 +1,223 @@
+//! What an execution's task printed.
+
+use axum::{Json, extract::State, http::HeaderMap};
+use compute::{LogError, LogPage, ReadFrom, Stream};
+use domain::{Attempt, Execution, judge, task::Line};
+use runtime::clock;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answers::{
+        answer_size::LARGEST_BODY,
+        page_token,
+        problem::{Code, Problem},
+        time::Time,
+    },
+    app::App,
+    extract::{
+        caller::Caller,
+        parameters::{LATEST_ATTEMPT, Parameters},
+        path::Path,
+    },
+    handlers::{
+        executions::{Id, NotFound, owned},
+        listing::QueryRefused,
+    },
+    rate,
+};
+
+/// Most lines of one page. CloudWatch limits a page to 1 MB as well.
+const LARGEST_PAGE: i32 = 1_000;
+
+/// What a task printed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LogLines {
+    #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
+    execution_id: String,
+    /// The attempt whose task printed them, from 1.
+    attempt: u32,
+    /// Oldest first. Empty if the task has printed nothing yet.
+    lines: Vec<LogLine>,
+    /// Token of the next page. While the attempt runs, there is always one: if it is the same as before and the page has no lines,
+    /// there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
+    /// at the end of the log, which may come 10 s after the execution's end, because the last lines arrive late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_token: Option<String>,
+}
+
+/// A line that a task printed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogLine {
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+    #[schema(example = "Hello")]
+    text: String,
+}
+
+/// Read what an execution's task printed.
+///
+/// Pages go from the oldest line to the newest. `nextToken` leads to the next page, and to new lines of a task that is still running.
+/// CloudWatch shows a line some seconds after it was printed. The rate of these requests is limited for each caller, by default to 30
+/// in 10 seconds: `RateLimit-Policy` has the limit.
+#[utoipa::path(
+    get, path = "/executions/{executionId}/logs", operation_id = "getExecutionLogs", tag = "executions",
+    params(
+        Id,
+        ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
+            description = "Which attempt's task, of the last 16; the newest if absent"),
+        ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
+            description = "Only this many of the newest lines"),
+        ("nextToken" = Option<String>, Query, nullable = false,
+            description = "The last page's `nextToken`; without `attempt` and `tail`"),
+    ),
+    responses(
+        (status = 200, description = "Lines that it printed", body = LogLines, headers(
+            ("RateLimit-Policy" = String, description = "How many requests (`q`) in how many seconds (`w`); absent if none was counted"),
+            ("RateLimit" = String, description = "How many requests are left (`r`) for how many seconds (`t`)"),
+        )),
+        QueryRefused,
+        NotFound,
+        Problem,
+    ),
+)]
+pub(crate) async fn get_logs(
+    State(app): State<App>,
+    Caller(owner): Caller,
+    Path(id): Path,
+    mut parameters: Parameters,
+) -> Result<(HeaderMap, Json<LogLines>), Problem> {
+    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new);
+    let tail = parameters.number("tail", 1, LARGEST_PAGE)?;
+    let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
+    parameters.finish()?;
+    if token.is_some() && (attempt.is_some() || tail.is_some()) {
+        let detail = "nextToken cannot be combined with attempt or tail; leave them out";
+        return Err(Problem::new(Code::InvalidParameter, detail));
+    }
+    let now = clock::now();
+    let execution = owned(&app, &owner, &id, now).await?;
+    let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
+    let (attempt, from) = match (token, tail) {
+        (Some(token), _) => read_token(&execution, &token)?,
+        (None, Some(limit)) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Tail, limit }),
+        (None, None) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Head, limit: LARGEST_PAGE }),
+    };
+    let mut headers = HeaderMap::new();
+    let page = read(&app, &execution, attempt, &from, &mut headers).await?;
+    let over = attempt < newest || judge::has_printed_all(&execution, now);
+    let ended = over && page.at_end;
+    let next = Reading { from: page.next, limit: from.limit };
+    let next_token = (!ended).then(|| page_token::seal(&of(&execution), &place(attempt, &next)));
+    let lines = page.lines.into_iter().map(|line| LogLine { at: line.at.into(), text: line.text }).collect();
+    let lines = LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token };
+    Ok((headers, Json(lines)))
+}
+
+/// Where a page begins, and how many lines it has at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reading {
+    from: ReadFrom,
+    limit: i32,
+}
+
+/// Reads a page of lines. There are none if the attempt has no task, or its task has printed nothing.
+async fn read(
+    app: &App,
+    execution: &Execution,
+    attempt: Attempt,
+    from: &Reading,
+    headers: &mut HeaderMap,
+) -> Result<LogPage, Problem> {
+    let Reading { from, mut limit } = from.clone();
+    let run = execution.run_of(attempt);
+    let Some(stream) = run.and_then(|run| Some(Stream::of(execution.log_of(&run.task_arn)?, &run.task_arn))) else {
+        return Ok(LogPage { lines: Vec::new(), next: from, at_end: true });
+    };
+    if let Some(left) = rate::log_read(app, &execution.owner).await? {
+        left.tell(headers);
+    }
+    loop {
+        let page = app.logs.page(&stream, from.clone(), limit).await;
+        let page = page.map_err(|why| match why {
+            LogError::Token => page_token::invalid(),
+            LogError::Call(failed) => failed.into(),
+        })?;
+        // A line has at most 256 KB, so a single line always fits.
+        if text(&page.lines) <= LARGEST_BODY {
+            return Ok(page);
+        }
+        limit = (limit / 2).max(1);
+    }
+}
+
+/// Size of lines as a JSON string within JSON. A control character, which is `\\u0007` there, has seven bytes.
+fn text(lines: &[Line]) -> usize {
+    let byte = |byte: u8| match byte {
+        b'"' | b'\\' => 4,
+        0..b' ' | 0x7f => 7,
+        _ => 1,
+    };
+    lines.iter().map(|line| line.text.bytes().map(byte).sum::<usize>()).sum()
+}
+
+/// What a token of an execution's log belongs to.
+fn of(execution: &Execution) -> [&str; 2] {
+    ["logs", execution.id.as_str()]
+}
+
+fn place(attempt: Attempt, reading: &Reading) -> String {
+    match &reading.from {
+        ReadFrom::Head => format!("{attempt} head"),
+        ReadFrom::Tail => format!("{attempt} tail"),
+        ReadFrom::Token(token) => format!("{attempt} at {token}"),
+        // CloudWatch's tokens are a letter, `/` and digits.
+        ReadFrom::Before { older, newer } => format!("{attempt} tail {} {older} {newer}", reading.limit),
+    }
+}
+
+fn read_token(execution: &Execution, token: &str) -> Result<(Attempt, Reading), Problem> {
+    let place = page_token::open(&of(execution), token)?;
+    read_place(&place).ok_or_else(page_token::invalid)
+}
+
+fn read_place(place: &str) -> Option<(Attempt, Reading)> {
+    let parts: Vec<_> = place.split(' ').collect();
+    let (from, limit) = match parts[..] {
+        [_, "head"] => (ReadFrom::Head, LARGEST_PAGE),
+        [_, "tail"] => (ReadFrom::Tail, LARGEST_PAGE),
+        [_, "at", token] => (ReadFrom::Token(token.to_owned()), LARGEST_PAGE),
+        [_, "tail", limit, older, newer] => {
+            let limit = limit.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit))?;
+            (ReadFrom::Before { older: older.to_owned(), newer: newer.to_owned() }, limit)
+        }
+        _ => return None,
+    };
+    Some((Attempt::new(parts.first()?.parse().ok()?)?, Reading { from, limit }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A caller who reads a log during a deployment sends a token of the previous version.
+    #[test]
+    fn a_place_never_changes() {
+        let before = ReadFrom::Before { older: "b/1".into(), newer: "f/2".into() };
+        for (from, limit, text) in [
+            (ReadFrom::Head, LARGEST_PAGE, "2 head"),
+            (ReadFrom::Tail, LARGEST_PAGE, "2 tail"),
+            (ReadFrom::Token("f/1".into()), LARGEST_PAGE, "2 at f/1"),
+            (before, 7, "2 tail 7 b/1 f/2"),
+        ] {
+            let reading = Reading { from, limit };
+            assert_eq!(place(Attempt::FIRST.next(), &reading), text);
+            assert_eq!(read_place(text), Some((Attempt::FIRST.next(), reading)));
+        }
+        for wrong in ["0 head", "2", "2 at", "2 tail 0 b/1 f/2", "2 tail 1001 b/1 f/2", "2 tail 7 b/1"] {
+            assert_eq!(read_place(wrong), None, "{wrong}");
+        }
+    }
+}

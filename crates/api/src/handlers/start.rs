@@ -1,0 +1,406 @@
+//! Starting an execution.
+
+mod validation;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use compute::StartError;
+use domain::{Execution, ExecutionId, Owner, Pattern, limits};
+use jiff::Timestamp;
+use runtime::clock;
+use store::Created;
+use utoipa::IntoResponses;
+
+use self::validation::Validated;
+use crate::{
+    answers::{
+        model::{ExecutionView, NewExecution, example, wrong},
+        problem::{Answers, Code, Problem, answers},
+    },
+    app::App,
+    extract::{
+        body::{Body, NoBody},
+        caller::Caller,
+        parameters::NoParameters,
+        path::Path,
+        prefer::Prefer,
+    },
+    handlers::executions::{self, Id, NotFound},
+    random,
+};
+
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The errors of a rerun.
+struct RerunRefused;
+
+impl RerunRefused {
+    const CODES: [Code; 9] = [
+        Code::IncompleteBody,
+        Code::RequestTimeout,
+        Code::UnsupportedContentEncoding,
+        Code::InvalidHeader,
+        Code::InvalidParameter,
+        Code::ExecutionIdTaken,
+        Code::BodyTooLarge,
+        Code::InvalidBody,
+        Code::IdempotencyKeyReused,
+    ];
+}
+
+impl IntoResponses for RerunRefused {
+    fn responses() -> Answers {
+        answers(&Self::CODES)
+    }
+}
+
+/// The errors of a start: those of a rerun, and those of a body.
+struct Refused;
+
+impl IntoResponses for Refused {
+    fn responses() -> Answers {
+        answers(&[&RerunRefused::CODES[..], &[Code::InvalidJson, Code::UnsupportedMediaType]].concat())
+    }
+}
+
+/// The two patterns differ in who follows the task, not in how they are started.
+macro_rules! start {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $id:literal, $pattern:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(
+            post, path = $path, operation_id = $id, tag = "executions",
+            params(
+                ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+                    description = "Makes the request idempotent: the same key and body again, compared by value, returns the existing \
+                                   execution and starts nothing, for as long as the execution is kept"),
+                Prefer,
+            ),
+            request_body(content = NewExecution, description = "The job to run, and its input", examples(
+                ("greeting" = (summary = "The demonstration job: takes three seconds, then greets",
+                    value = json!({"input": {"message": "Hello", "processingTime": 3}}))),
+                ("with-everything" = (summary = "The same, with every member",
+                    value = json!({
+                        "input": {"message": "Hello", "processingTime": 3},
+                        "job": "demo",
+                        "timeoutSeconds": 3600,
+                        "retry": {"maxAttempts": 3},
+                        "tags": {"team": "blue"}
+                    }))),
+            )),
+            responses(
+                (status = 202, description = "Accepted: poll `Location`", body = ExecutionView, headers(
+                    ("Location" = String, description = "Path of the execution"),
+                    ("ETag" = String, description = "Identifies this version of the execution"),
+                    ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
+                    ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing, because it repeats another"),
+                    ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
+                ), example = example::pending),
+                (status = 200, description = "The execution is already final: `Prefer: wait` saw it end, or the request is a repeat",
+                    body = ExecutionView, headers(
+                    ("Location" = String, description = "Path of the execution"),
+                    ("ETag" = String, description = "Identifies this version of the execution"),
+                    ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing, because it repeats another"),
+                    ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
+                )),
+                Refused,
+                Problem,
+            ),
+        )]
+        pub(crate) async fn $name(
+            State(app): State<App>,
+            Caller(owner): Caller,
+            _: NoParameters,
+            prefer: Prefer,
+            headers: HeaderMap,
+            Body(new): Body,
+        ) -> Result<Response, Problem> {
+            start(app, $pattern, owner, prefer, &headers, new).await
+        }
+    };
+}
+
+start!(
+    /// Start a job whose workflow waits for it and records the result.
+    ///
+    /// The image does not need the worker: `EXECUTION_INPUT` has inputs of up to 4 KB. For larger inputs, it needs the worker too.
+    /// Without the worker, the result is the last JSON object or array among the last 10,000 lines of the task's log, on stdout or
+    /// stderr.
+    start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
+);
+start!(
+    /// Start a job whose worker records the result.
+    ///
+    /// The workflow starts the task and ends; the worker in the task records the result: the file that
+    /// `EXECUTION_RESULT_FILE` names, or else the last JSON object or array on the job's stdout.
+    start_callback, "/executions/callback", "startCallbackExecution", Pattern::Callback
+);
+
+/// A request is checked in the same way for both patterns.
+macro_rules! validate {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $id:literal, $pattern:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(
+            post, path = $path, operation_id = $id, tag = "executions",
+            params(
+                ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+                    description = "The key with which the execution would be started"),
+            ),
+            request_body(content = NewExecution, description = "The job that would be run, and its input"),
+            responses(
+                (status = 200, description = "The request is valid: this is what would be started", body = Validated),
+                Refused,
+                Problem,
+            ),
+        )]
+        pub(crate) async fn $name(
+            State(app): State<App>,
+            Caller(owner): Caller,
+            _: NoParameters,
+            headers: HeaderMap,
+            Body(new): Body,
+        ) -> Result<axum::Json<Validated>, Problem> {
+            validate(app, $pattern, owner, &headers, new).await
+        }
+    };
+}
+
+validate!(
+    /// Check a request for a sync execution, and start nothing.
+    ///
+    /// It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+    validate_sync, "/executions/sync/validate", "validateSyncExecution", Pattern::Sync
+);
+validate!(
+    /// Check a request for a callback execution, and start nothing.
+    ///
+    /// It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+    validate_callback, "/executions/callback/validate", "validateCallbackExecution", Pattern::Callback
+);
+
+async fn validate(
+    app: App,
+    pattern: Pattern,
+    owner: Owner,
+    headers: &HeaderMap,
+    new: NewExecution,
+) -> Result<axum::Json<Validated>, Problem> {
+    let now = clock::now();
+    let wanted = Wanted::of(&app, pattern, owner, headers, new, now)?;
+    startable(&app, &wanted, now).await?;
+    Validated::of(&app, wanted, now).await.map(axum::Json)
+}
+
+async fn start(
+    app: App,
+    pattern: Pattern,
+    owner: Owner,
+    prefer: Prefer,
+    headers: &HeaderMap,
+    new: NewExecution,
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let wanted = Wanted::of(&app, pattern, owner, headers, new, now)?;
+    startable(&app, &wanted, now).await?;
+    start_wanted(&app, wanted, now, prefer).await
+}
+
+/// What a request wants to start.
+struct Wanted {
+    execution: Execution,
+    /// Whether it has an `Idempotency-Key`.
+    keyed: bool,
+    /// Whether it says how long the job may take. If not, a repeat is the same request even if the default has changed.
+    says_timeout: bool,
+}
+
+impl Wanted {
+    fn of(
+        app: &App,
+        pattern: Pattern,
+        owner: Owner,
+        headers: &HeaderMap,
+        new: NewExecution,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
+        let says_timeout = new.says_timeout();
+        let request = new.into_request(&app.catalog);
+        let execution = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
+        Ok(Self { execution, keyed: idempotency_key(headers)?.is_some(), says_timeout })
+    }
+}
+
+/// The id for a request: the one that is derived from its idempotency key, or a new one.
+fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<ExecutionId, Problem> {
+    match idempotency_key(headers)? {
+        Some(key) => Ok(ExecutionId::for_key(owner, key)),
+        None => Ok(ExecutionId::fresh(now, random::bytes().map_err(|why| Problem::inside(&why))?)),
+    }
+}
+
+/// If the function crashes before the item is written, nothing has been accepted. If it crashes between the item and the workflow, the same
+/// request again finds the PENDING item and starts its workflow, and so does the reconciler. If it crashes after that, a second start
+/// changes nothing.
+async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
+    let created = app.executions.create(&wanted.execution, now).await.map_err(|why| {
+        let problem = Problem::from(why);
+        if wanted.keyed { problem } else { problem.not_safe_to_repeat() }
+    })?;
+    let (execution, replayed) = match created {
+        Created::New(made) => (*made, false),
+        Created::Existing(seen) => (repeated(*seen, &wanted)?, true),
+    };
+    if execution.durable_execution_arn.is_none() && !execution.status().is_final() {
+        begin(app, &execution).await?;
+    }
+    let execution = prefer.hold(app, execution, |seen| seen.status().is_final()).await;
+    let mut answer = accepted(execution, replayed);
+    prefer.tell(answer.headers_mut());
+    Ok(answer)
+}
+
+/// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
+/// refused because its job is no longer offered.
+async fn startable(app: &App, wanted: &Wanted, now: Timestamp) -> Result<(), Problem> {
+    let errors = wrong(&wanted.execution.request, &app.catalog);
+    if errors.is_empty() || (wanted.keyed && was_accepted(app, wanted, now).await?) {
+        return Ok(());
+    }
+    Err(Problem::invalid_body(errors))
+}
+
+async fn was_accepted(app: &App, wanted: &Wanted, now: Timestamp) -> Result<bool, Problem> {
+    let seen = app.executions.get(&wanted.execution.id).await?.filter(|seen| seen.expires_at > now);
+    Ok(seen.is_some_and(|seen| repeated(seen, wanted).is_ok()))
+}
+
+/// The execution that already has this id, if its request is the same.
+fn repeated(seen: Execution, wanted: &Wanted) -> Result<Execution, Problem> {
+    let Wanted { execution, says_timeout, .. } = wanted;
+    if seen.owner != execution.owner {
+        // Another caller chose this id by starting a durable function directly. What they run must not be revealed.
+        return Err(Problem::new(
+            Code::IdempotencyKeyReused,
+            "the id of this key is already in use; use another Idempotency-Key",
+        ));
+    }
+    let different = differences(&seen, execution, *says_timeout);
+    if different.is_empty() {
+        return Ok(seen);
+    }
+    let detail = format!(
+        "execution {} has this Idempotency-Key, and its request differs in: {}; use a new key for another request",
+        seen.id,
+        different.join(", ")
+    );
+    Err(Problem::new(Code::IdempotencyKeyReused, detail))
+}
+
+/// What differs between two requests with the same key. A rerun differs from the start that it repeats, and from a rerun of another
+/// execution.
+fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<&'static str> {
+    let mut different = seen.request.differences(&wanted.request);
+    different.retain(|name| says_timeout || *name != "timeoutSeconds");
+    if seen.pattern != wanted.pattern {
+        different.insert(0, "pattern");
+    }
+    if seen.rerun_of != wanted.rerun_of {
+        different.insert(0, "rerunOf");
+    }
+    different
+}
+
+/// Run the same job again, as a new execution.
+///
+/// The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused like the request
+/// would be: with `invalid-body` if its job is no longer offered.
+#[utoipa::path(
+    post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
+    params(
+        Id,
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+            description = "Makes the request idempotent"),
+        Prefer,
+    ),
+    responses(
+        (status = 202, description = "Accepted: poll `Location`", body = ExecutionView, headers(
+            ("Location" = String, description = "Path of the new execution"),
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
+            ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing, because it repeats another"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
+        )),
+        (status = 200, description = "The execution is already final: `Prefer: wait` saw it end, or the request is a repeat",
+            body = ExecutionView, headers(
+            ("Location" = String, description = "Path of the new execution"),
+            ("ETag" = String, description = "Identifies this version of the execution"),
+            ("Idempotent-Replayed" = bool, description = "`true` if this request started nothing, because it repeats another"),
+            ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
+        )),
+        RerunRefused,
+        NotFound,
+        Problem,
+    ),
+)]
+pub(crate) async fn rerun(
+    State(app): State<App>,
+    Caller(owner): Caller,
+    Path(id): Path,
+    _: NoParameters,
+    prefer: Prefer,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let old = executions::owned(&app, &owner, &id, now).await?;
+    let keyed = idempotency_key(&headers)?.is_some();
+    let new = Execution::new(new_id(&headers, &owner, now)?, old.pattern, owner, old.request, now);
+    let wanted = Wanted { execution: Execution { rerun_of: Some(old.id), ..new }, keyed, says_timeout: true };
+    startable(&app, &wanted, now).await?;
+    start_wanted(&app, wanted, now, prefer).await
+}
+
+async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
+    match app.workflows.start(&execution.id, execution.pattern).await {
+        Ok(_) => Ok(()),
+        Err(StartError::NameTaken(id)) => {
+            let detail = format!("a durable execution named {id} was started directly; use another Idempotency-Key");
+            Err(Problem::new(Code::ExecutionIdTaken, detail))
+        }
+        // The item is stored, so the request is accepted, whatever the failure: the reconciler will start the workflow. An error would
+        // cause a second POST, and without a key a second job.
+        Err(StartError::Call(failed)) => {
+            tracing::error!(executionId = %execution.id, error = %failed, "the workflow was not started yet");
+            Ok(())
+        }
+    }
+}
+
+fn accepted(execution: Execution, replayed: bool) -> Response {
+    let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let mut headers = executions::following(&execution, clock::now());
+    if let Ok(location) = HeaderValue::try_from(format!("/executions/{}", execution.id)) {
+        headers.insert(header::LOCATION, location);
+    }
+    if replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    (status, headers, axum::Json(ExecutionView::of(execution))).into_response()
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let wrong = |why: String| Problem::new(Code::InvalidHeader, format!("Idempotency-Key {why}"));
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(wrong("must be given once".into()));
+    }
+    let key = value.to_str().map_err(|_| wrong("must be printable ASCII".into()))?;
+    if !(1..=limits::IDEMPOTENCY_KEY_CHARS).contains(&key.len()) {
+        return Err(wrong(format!("must have 1 to {} characters", limits::IDEMPOTENCY_KEY_CHARS)));
+    }
+    Ok(Some(key))
+}

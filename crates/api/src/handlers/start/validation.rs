@@ -1,0 +1,61 @@
+//! What a request would start. Nothing is started.
+
+use std::collections::BTreeMap;
+
+use domain::Json;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Wanted, repeated};
+use crate::{
+    answers::{
+        model::{PatternView, Retry},
+        problem::Problem,
+    },
+    app::App,
+};
+
+/// A valid request, with every default filled in. Nothing was started.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ValidatedRequest)]
+pub(crate) struct Validated {
+    pattern: PatternView,
+    /// Name of the job.
+    #[schema(example = "demo")]
+    job: String,
+    /// The job's input, as it was received.
+    #[schema(value_type = Value)]
+    input: Json,
+    /// How long it may take, in seconds.
+    #[schema(example = 3600)]
+    timeout_seconds: u64,
+    retry: Retry,
+    tags: BTreeMap<String, String>,
+    /// The execution id that is derived from the request's `Idempotency-Key`; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "62c4fb25-77ca-5a92-b17c-3ee4c569e2fd")]
+    execution_id: Option<String>,
+    /// Whether the request would only repeat one that was already accepted with its `Idempotency-Key`.
+    replay: bool,
+}
+
+impl Validated {
+    /// What would be started. A key that was used for a different request is refused here too.
+    pub(super) async fn of(app: &App, wanted: Wanted, now: Timestamp) -> Result<Self, Problem> {
+        let seen = if wanted.keyed { app.executions.get(&wanted.execution.id).await? } else { None };
+        let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| repeated(seen, &wanted)).transpose()?;
+        let Wanted { execution: wanted, keyed, .. } = wanted;
+        Ok(Self {
+            pattern: PatternView::of(wanted.pattern),
+            job: wanted.request.job,
+            input: wanted.request.input,
+            timeout_seconds: wanted.request.timeout.as_secs(),
+            retry: Retry { max_attempts: wanted.request.max_attempts },
+            tags: wanted.request.tags,
+            execution_id: keyed.then(|| wanted.id.to_string()),
+            replay: seen.is_some(),
+        })
+    }
+}
