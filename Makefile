@@ -258,8 +258,18 @@ sam-build: $(DEPLOY)/.made ## Build the functions as they are deployed (ARCHITEC
 	sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 	cd deploy/tests && ARCHITECTURE=$(ARCHITECTURE) python -m unittest --verbose test_functions
 
+.PHONY: explore
+explore: $(FUZZ)/.made ## Run the soak, the model test and the fuzzer with a new seed, which is printed (SEED)
+	cargo build --workspace --bins
+	seed=$${SEED:-$$(shuf -i 1-999999999 -n 1)}; echo "SEED=$$seed"; \
+		SOAK_SECONDS=$${SOAK_SECONDS:-600} SOAK_SEED=$$seed MODEL_CASES=$${MODEL_CASES:-40} MODEL_SEED=$$seed \
+			cargo test --workspace --test e2e -- --nocapture --test-threads 1 soak:: model:: \
+			|| { echo "found with SEED=$$seed: fix it, and add the case to the test" >&2; exit 1; }; \
+		PATH="$(CURDIR)/$(FUZZ)/bin:$$PATH" FUZZ_SEED=$$seed tests/fuzz/run.sh "$${FUZZ_SECONDS:-600}" \
+			|| { echo "found with SEED=$$seed: fix it, and add the case to the test" >&2; exit 1; }
+
 .PHONY: nightly
-nightly: mutants refusals sweep ## Run the mutants and every fault, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
+nightly: mutants refusals sweep explore ## Run the mutants, every fault and fresh seeds, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
 	$(MAKE) sam-build worker ARCHITECTURE=arm64
 
 # As the first stage of crates/worker/Dockerfile builds it.
