@@ -1,4 +1,4 @@
-//! Keeps web pages away from the API that use another name for it (DNS rebinding): a request must name a host of this machine.
+//! Refuses requests of web pages that reach the API under another name (DNS rebinding): a request must name a host of this machine.
 //! `emulator::guard` says why.
 
 use axum::{
@@ -21,7 +21,7 @@ pub(crate) async fn check(State(hosts): State<Hosts>, request: Request, next: Ne
     }
 }
 
-/// The response of the API: a problem. Behind API Gateway it does not occur, so the document does not have it.
+/// The response of the API: a problem. It cannot occur behind API Gateway, so the `OpenAPI` document does not contain it.
 fn problem(refused: &Refused) -> Response {
     let request_id = Uuid::new_v4().simple().to_string();
     let problem = json!({

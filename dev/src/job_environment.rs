@@ -25,7 +25,7 @@ const RESERVED: [&str; 9] = [
 /// The only one of those that may be set.
 const ALLOWED: &str = "EXECUTION_STOP_TIMEOUT";
 
-/// `NAME=VALUE`, or `NAME` for the value that this program has.
+/// `NAME=VALUE`, or `NAME` for the value that the variable has in this program's environment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Variable {
     name: String,
@@ -60,16 +60,16 @@ pub enum Refused {
         /// What the operating system says.
         why: io::Error,
     },
-    /// It has no valid name.
+    /// The variable has no valid name.
     #[error("{place}: write a variable as NAME=VALUE or NAME; a name has letters, digits and `_`")]
     Name {
-        /// Where it stands.
+        /// The option or the line that contains it.
         place: String,
     },
     /// There is no value for it.
     #[error("{place}: `{name}` is not set in this shell, or empty; set it, or write {name}=VALUE")]
     Unset {
-        /// Where it stands.
+        /// The option or the line that contains it.
         place: String,
         /// Its name.
         name: String,
@@ -79,7 +79,7 @@ pub enum Refused {
         "{place}: `{name}` is set by the local stack; to give a job another one, set it in the command of its --job"
     )]
     Reserved {
-        /// Where it stands.
+        /// The option or the line that contains it.
         place: String,
         /// Its name.
         name: String,
@@ -90,7 +90,7 @@ pub enum Refused {
 ///
 /// # Errors
 ///
-/// The first that cannot be used.
+/// The first problem that is found.
 pub(crate) fn read(files: &[PathBuf], given: &[Variable]) -> Result<Vec<(String, String)>, Refused> {
     let shell = Environment::of_process();
     let mut all = Vec::new();

@@ -20,14 +20,15 @@ use tokio::{
 /// How long a client may take to send a request's head, or to begin the next request: as long as API Gateway may take to answer one.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 
-/// Most bytes of a request's head; API Gateway takes 10,240
+/// The maximum size of a request's head in bytes; API Gateway accepts 10,240
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
 const HEAD_BYTES: usize = 16 * 1024;
 
 /// How long to wait when there are no files left for a new connection.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
-/// Half of the files that may be open: the other half is for the stack itself. More connections wait until others end.
+/// The maximum number of connections: half of the files that may be open. The other half is for the stack itself. More connections wait
+/// until others end.
 fn most_connections() -> usize {
     usize::try_from(sockets::open_files() / 2).unwrap_or(1)
 }
@@ -59,7 +60,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// The client, before it was accepted.
+/// Whether the client closed the connection before it was accepted.
 fn gone(why: &io::Error) -> bool {
     matches!(
         why.kind(),

@@ -19,7 +19,7 @@ use crate::{
     table,
 };
 
-/// The API's access key at the emulator, by which faults select its calls.
+/// The access key of the API's AWS calls, by which faults select them.
 pub(crate) const API_KEY: &str = "api";
 pub(crate) const CLUSTER: &str = "longhaul";
 pub(crate) const LOG_GROUP: &str = "/ecs/longhaul";
@@ -31,15 +31,16 @@ const ALIAS: &str = "live";
 /// The owner of everything in the local stack.
 const OWNER: &str = "local";
 
-/// What every function and every task gets of this program's environment: enough to find programs.
+/// The variables of this program's environment that every function and every task gets: enough to find programs.
 pub(crate) fn environment() -> BTreeMap<String, String> {
     let machine = Environment::of_process();
     let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_LOG"].into_iter();
     inherited.filter_map(|name| Some((name.to_owned(), machine.optional(name)?))).collect()
 }
 
-/// What every task gets in addition: variables of its own, and those of the command line, which take precedence. Python buffers up to
-/// 8 KB of what it prints to a pipe, and the log of a job would stay empty for as long. A job that wants that can empty the variable.
+/// What every task gets in addition: `PYTHONUNBUFFERED` and the variables of the command line, which take precedence. Without it, Python
+/// buffers up to 8 KB of what it prints to a pipe, and a job's log stays empty for that long. A job that wants the buffer can set the
+/// variable to an empty value.
 pub(crate) fn task_environment(given: Vec<(String, String)>) -> BTreeMap<String, String> {
     [("PYTHONUNBUFFERED".to_owned(), "1".to_owned())].into_iter().chain(given).collect()
 }
@@ -169,7 +170,7 @@ pub(crate) fn rules() -> Vec<Rule> {
     ]
 }
 
-/// The longest that a durable execution may take: an execution's own deadline comes before.
+/// The longest that a durable execution may take. An execution's own deadline is earlier.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// Short enough for a synchronous invoke, so that both ways of starting one can be tried.

@@ -34,7 +34,7 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// The option for another one.
+        /// The option that sets another address.
         option: &'static str,
         /// What the operating system says.
         why: io::Error,
@@ -78,7 +78,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`StartError`], in words for the person at the terminal.
+    /// [`StartError`], whose message is for the person at the terminal.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
         if let Some(name) = options.job_twice() {
             return Err(StartError::Twice { option: "--job", name: name.to_owned() });
@@ -141,7 +141,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     sockets::listen(address).map_err(|why| StartError::Listen { address, option: "--listen", why })
 }
 
-/// Who can connect to these can do all that the person at the terminal can.
+/// Warns about addresses that other machines can reach: anyone who connects there can do whatever the person at the terminal can.
 fn warn_of_strangers(listeners: &[(&str, SocketAddr)]) {
     for (option, address) in listeners.iter().filter(|(_, address)| !address.ip().is_loopback()) {
         tracing::warn!(

@@ -47,7 +47,7 @@ pub(crate) async fn unfinished(emulator: &Emulator) -> Result<BTreeMap<String, u
     let mut counts = BTreeMap::new();
     let mut from_key = Value::Null;
     loop {
-        // The index has neither inputs nor results to be read.
+        // The index is small to read, because it contains neither inputs nor results.
         let scan = json!({
             "TableName": NAME,
             "IndexName": BY_OWNER.name,

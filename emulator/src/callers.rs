@@ -17,7 +17,7 @@ use crate::identity::REGION;
 /// The environment variable with a process's key.
 pub(crate) const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 
-/// The key with which events are brought to their targets.
+/// The key of the calls that deliver events to their targets.
 pub(crate) const EVENTS: &str = "events";
 
 /// The processes that may call. Clones share them.
@@ -43,7 +43,7 @@ pub(crate) fn key_of_task(id: &str) -> String {
     format!("task.{id}")
 }
 
-/// Whether `name` identifies a caller: it is its key, or the part of the key before the dot.
+/// Whether `name` selects the caller with this key: it is the whole key, or the part before the dot.
 pub(crate) fn is_called(key: &str, name: &str) -> bool {
     key == name || name_of(key) == name
 }

@@ -1,10 +1,10 @@
 //! The clock of the emulator: the machine's wall clock. With `--movable-clock`, the emulator can move it forward.
 //!
-//! Functions, tasks, the API and the services all read the wall clock, and must agree on it; otherwise a deadline could have passed for
-//! one and not for another. So the emulator does not move this type, but the clock that they all read: with `--movable-clock`, the emulator
-//! and every process that it starts run under libfaketime (<https://github.com/wolfcw/libfaketime>), which adds an offset from a file to
-//! the wall clock. No program notices, not even the commands of jobs. The file is in the data directory, so that time does not go back
-//! when the emulator is started again.
+//! Functions, tasks, the API and the services all read the wall clock, and must agree on it; otherwise a deadline could have passed for one
+//! and not for another. Moving the clock of this process alone would not be enough. With `--movable-clock`, the emulator and every process
+//! that it starts therefore run under libfaketime (<https://github.com/wolfcw/libfaketime>), which adds an offset from a file to the wall
+//! clock. Programs, including the commands of jobs, need no change. The file is in the data directory, so that time does not go back when
+//! the emulator is started again.
 //!
 //! Monotonic clocks do not change: a timeout of two seconds takes two seconds, whatever the date. Statically linked programs are not
 //! affected. In Python from 3.11 on, `time.sleep` fails under libfaketime up to 0.9.10
@@ -26,7 +26,7 @@ pub struct Clock(Arc<Inner>);
 struct Inner {
     /// Notifies of moves.
     moves: watch::Sender<()>,
-    /// The variables of a movable clock, which every process needs to have the same one; none if the clock cannot be moved.
+    /// The environment variables of a movable clock, which give every process the same clock; empty if the clock cannot be moved.
     variables: BTreeMap<&'static str, String>,
 }
 
@@ -79,7 +79,7 @@ impl Clock {
     ///
     /// # Errors
     ///
-    /// [`Immovable`], in words.
+    /// [`Immovable`] says why the clock cannot be moved.
     pub fn forward(&self, by: Duration) -> Result<(), Immovable> {
         let file = Path::new(self.0.variables.get(SHIFT_FILE).ok_or(Immovable::NotAsked)?);
         let mut moved = Ok(());
@@ -105,11 +105,11 @@ impl Clock {
     }
 }
 
-/// Executes this program again with a movable clock, whose file is in the directory `data`. Returns if it has one already.
+/// Executes this program again with a movable clock, whose file is in the directory `data`. Returns if the process already has one.
 ///
 /// # Errors
 ///
-/// [`Immovable`], in words.
+/// [`Immovable`] says why the clock cannot be moved.
 pub fn with_movable_clock(data: &Path) -> Result<(), Immovable> {
     if Clock::of_process().is_movable() {
         return Ok(());
@@ -140,8 +140,8 @@ fn movable(data: &Path) -> Result<Vec<(&'static str, String)>, Immovable> {
     ])
 }
 
-/// Warns if this clock breaks Python's sleep, which a job would otherwise notice only while it runs. For a process with a movable clock.
-/// Without a `python3`, there is nothing to warn about.
+/// Warns if this clock breaks Python's sleep, which a job would otherwise notice only while it runs. Call it in a process with a movable
+/// clock. Without a `python3`, there is nothing to warn about.
 pub(crate) async fn warn_of_python() {
     let mut python = Command::new("python3");
     python.args(["-c", "import time; time.sleep(0.001)"]).stdin(Stdio::null()).kill_on_drop(true);

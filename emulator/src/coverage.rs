@@ -1,4 +1,4 @@
-//! What of AWS is emulated, as Markdown made from what the services say of themselves. The README contains it.
+//! Describes in Markdown which parts of AWS are emulated, from the facts that each service declares. The README contains the text.
 
 use std::fmt::Write as _;
 

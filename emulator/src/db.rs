@@ -1,7 +1,7 @@
 //! The emulator's own state, on disk: one `SQLite` file for Lambda, ECS and logs.
 //!
-//! **Invariant**: a response is sent only after what it says is committed. A killed process loses nothing. A machine that loses power
-//! may lose the last moments (`synchronous = NORMAL`), which is acceptable on a development machine.
+//! **Invariant**: a response is sent only after the changes that it confirms are committed. A killed process loses nothing. A machine that
+//! loses power may lose the most recent changes (`synchronous = NORMAL`), which is acceptable on a development machine.
 
 use std::{
     path::Path,
@@ -10,11 +10,11 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// How many statements are kept prepared: more than there are, since all of them are reused.
+/// How many prepared statements are kept: more than the code has, since all of them are reused.
 const STATEMENTS: usize = 256;
 
-/// How many pages of 4 KB the log may have before they are written into the file. With `SQLite`'s default of 1,000, pages that many
-/// small transactions change are written repeatedly.
+/// How many pages of 4 KB the write-ahead log may have before they are written into the file. With `SQLite`'s default of 1,000, pages that
+/// many small transactions change are written repeatedly.
 const LOG_PAGES: u32 = 16_000;
 
 /// The database. Clones share it.

@@ -23,7 +23,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// What the gateway and the faults know of it.
+/// What the gateway and the faults need to know about this service.
 pub(crate) static FACTS: Facts = Facts {
     name: "dynamodb",
     title: "DynamoDB",
@@ -38,7 +38,7 @@ pub(crate) static FACTS: Facts = Facts {
     ],
 };
 
-/// How often expired items are deleted. AWS deletes them within days; nothing may rely on either.
+/// How often expired items are deleted. AWS deletes them within days, so nothing may rely on a particular delay.
 const TTL_SWEEP: Duration = Duration::from_mins(1);
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -143,7 +143,7 @@ impl Service for DynamoDb {
         &FACTS
     }
 
-    /// Changes are on disk before the response.
+    /// Answers a request. Changes are on disk before the response is sent.
     fn answer<'a>(&'a self, operation: &'a str, request: Request) -> Answer<'a> {
         Box::pin(async move {
             let body = match service::body(request).await {
@@ -220,7 +220,7 @@ operations! {
 fn read<T: DeserializeOwned>(body: &[u8]) -> dynoxide::Result<T> {
     serde_json::from_slice(body).map_err(|why| {
         let why = why.to_string();
-        // The engine marks what it refuses itself while it reads.
+        // The engine refuses some values while it parses them, and marks these errors with a prefix.
         let text = why.rsplit_once(" at line ").map_or(why.as_str(), |(text, _)| text);
         let marked = ["VALIDATION_REQUEST:", "VALIDATION:"].iter().find_map(|mark| text.strip_prefix(mark));
         let invalid = ["missing field", "unknown variant", "invalid type: null", "AttributeValue"];

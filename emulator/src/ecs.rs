@@ -45,7 +45,7 @@ use request::DescribeClusters;
 use running::{Order, Running};
 use task::{Event, Task};
 
-/// What the gateway and the faults know of it.
+/// What the gateway and the faults need to know about this service.
 pub(crate) static FACTS: Facts = Facts {
     name: "ecs",
     title: "ECS",
@@ -73,7 +73,7 @@ pub(crate) static FACTS: Facts = Facts {
     ],
 };
 
-/// How long tasks may take to end when the emulator ends, before they are killed, and to write their output.
+/// How long tasks may take to end when the emulator stops, before they are killed; and how long until their output is written as well.
 const SHUT_DOWN_GRACE: Duration = Duration::from_secs(3);
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(12);
 
@@ -90,7 +90,7 @@ pub(crate) struct Settings {
     pub without_capacity: BTreeMap<String, String>,
 }
 
-/// The service. Clones are the same one.
+/// The service. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Ecs(Arc<Inner>);
 
@@ -162,7 +162,7 @@ impl Ecs {
     ///
     /// # Errors
     ///
-    /// A 404 for a task that is not there, a 500 when the database failed.
+    /// A 404 for a task that does not exist, a 500 when the database failed.
     pub(crate) fn metadata(&self, task_id: &str) -> Result<Value, AwsError> {
         let found = self.0.db.transact(|tx| store::task(tx, task_id))?;
         let task = found.ok_or_else(|| AwsError {

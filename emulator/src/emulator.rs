@@ -35,7 +35,7 @@ use crate::{
 /// How long a previous emulator may take to exit.
 const LEAVING: Duration = Duration::from_secs(2);
 
-/// Where an emulator is.
+/// Where an emulator listens and keeps its data, and its clock.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The directory where everything is kept. An emulator that is started again with the same directory resumes all work.
@@ -204,7 +204,7 @@ impl Emulator {
         format!("http://{}", self.address)
     }
 
-    /// Calls DynamoDB in this process: no fault disturbs the call.
+    /// Calls DynamoDB within this process, so that no fault can affect the call.
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl Emulator {
 
     /// Stops everything. The next emulator with the same directory resumes what is not finished.
     pub async fn shut_down(self) {
-        // What drives the work first, so that nothing new begins. The port last: processes that end report that.
+        // First stop what drives the work, so that nothing new begins. Close the port last, because processes report their end through it.
         for part in self.running {
             part.abort();
         }
@@ -225,8 +225,8 @@ impl Emulator {
     }
 }
 
-/// The environment of every function and every container: how to reach this emulator, its mark and its clock, and what the resources
-/// say. Their own variables come after it.
+/// The environment of every function and every container: how to reach this emulator, its mark, its clock, and the variables from the
+/// resources. A function's or container's own variables come after these.
 fn base_environment(resources: &Resources, place: &Place, url: &str) -> Vec<(String, String)> {
     let aws = [
         ("AWS_ENDPOINT_URL", url),
@@ -241,7 +241,7 @@ fn base_environment(resources: &Resources, place: &Place, url: &str) -> Vec<(Str
     given.chain(place.clock.variables()).chain(aws).chain([leftovers::mark(&place.data)]).collect()
 }
 
-/// The client with which events are delivered: direct, whatever proxy the environment names.
+/// The client that delivers events. It connects directly, even if the environment configures a proxy.
 fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }

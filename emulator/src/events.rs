@@ -32,7 +32,7 @@ pub use rules::{Rule, RuleState, Target};
 
 use rules::Rules;
 
-/// What the gateway and the faults know of it.
+/// What the gateway and the faults need to know about this service.
 pub(crate) static FACTS: Facts = Facts {
     name: "eventbridge",
     title: "EventBridge",

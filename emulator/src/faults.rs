@@ -22,9 +22,9 @@
 //! `POST /_local/kill` with `by` and `execution` kills matching callers now (404 if none is running), and `POST /_local/clock` with
 //! `{"forward": SECONDS}` moves the clock: see [`crate::clock`].
 //!
-//! Every fault that matches a call counts it. Of those whose turn it is, the one that was armed first decides; faults that only watch
-//! leave the decision to others. Clearing a fault releases the calls that it holds: delayed calls continue, and the connections of
-//! calls that hang are closed. Faults are kept in memory, so a restart of the emulator clears them.
+//! Every fault that matches a call counts it. If several are due to hit it, the one that was armed first decides; faults that only watch
+//! never decide. Clearing a fault releases the calls that it holds: delayed calls continue, and the connections of calls that hang are
+//! closed. Faults are kept in memory, so a restart of the emulator clears them.
 
 mod about;
 mod admin;

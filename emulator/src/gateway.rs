@@ -18,7 +18,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// Most bytes of a request: as many as DynamoDB accepts, which accepts the most
+/// The maximum size of a request in bytes: DynamoDB's, which is the largest of all services
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
 const BODY_BYTES: usize = 16 * 1024 * 1024;
 

@@ -1,5 +1,5 @@
-//! Keeps web pages away from the servers of the emulator, which authenticate nobody and do what they are told: a page that the
-//! developer happens to visit must not run commands on the machine.
+//! Keeps web pages away from the servers of the emulator, which do not authenticate their callers: a page that the developer happens to
+//! visit must not run commands on the machine.
 //!
 //! A browser says where a request comes from, and a page cannot prevent that. So three things are checked:
 //!
@@ -12,8 +12,8 @@
 //!   Signatures are not verified: every key is accepted. A presigned query does not count as a signature, since a page can write one,
 //!   and no client presigns calls of these services.
 //!
-//! The Runtime API (each process has its own) and the task metadata endpoint are not signed on AWS, and so not here. `/_local` accepts
-//! only JSON, whose content type needs a preflight as well.
+//! Requests to the Runtime API (each process has its own) and to the task metadata endpoint are not signed on AWS, so they need no
+//! signature here. `/_local` accepts only JSON, whose content type needs a preflight as well.
 //!
 //! A program that serves its own HTTP on this machine can check the `Host` of its requests with [`Hosts::check`].
 
@@ -298,7 +298,7 @@ mod tests {
         }
         let typed = [("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")];
         assert_eq!(aws("GET", "/_local/faults", &typed), Ok(()), "a person may look");
-        // As fetch of Node.js sends it, which is not a browser's.
+        // Sent by `fetch` in Node.js, which is not a browser.
         assert_eq!(aws("POST", "/", &[SIGNED, ("sec-fetch-mode", "cors")]), Ok(()));
         let runtime = |headers: &[(&str, &str)]| {
             let path = "/2018-06-01/runtime/invocation/a/response";

@@ -1,7 +1,7 @@
 //! The account and the Region of the local AWS.
 
-/// The account in every ARN. Emulators of AWS usually use this one, and AWS has not assigned it to anybody.
+/// The account in every ARN. Emulators of AWS usually use this one, and AWS has not assigned it to any customer.
 pub const ACCOUNT: &str = "000000000000";
 
-/// The one Region there is.
+/// The only Region.
 pub const REGION: &str = "us-east-1";

@@ -36,7 +36,7 @@ pub(crate) use schema::SCHEMA;
 pub(crate) use durable::execution_of_callback;
 pub(crate) use routes::operation;
 
-/// What the gateway and the faults know of it.
+/// What the gateway and the faults need to know about this service.
 pub(crate) static FACTS: Facts = Facts {
     name: "lambda",
     title: "Lambda",

@@ -34,7 +34,7 @@ pub(crate) fn mark(data: &Path) -> (String, String) {
 pub(crate) fn kill((name, value): &(String, String)) {
     let mark = format!("{name}={value}");
     let until = Instant::now() + LIMIT;
-    // A process has no environment for a moment while it starts, so one look could miss it.
+    // A process has no environment for a moment while it starts, so reading it only once could miss the process.
     let mut looks = 0;
     while looks < 2 {
         let left: Vec<_> = processes().filter(|pid| carries(*pid, mark.as_bytes())).collect();

@@ -31,7 +31,7 @@ pub(crate) use lines::MAX_EVENT_BYTES;
 pub(crate) use store::SCHEMA;
 pub(crate) use writer::LogWriter;
 
-/// What the gateway and the faults know of it.
+/// What the gateway and the faults need to know about this service.
 pub(crate) static FACTS: Facts = Facts {
     name: "logs",
     title: "CloudWatch Logs",

@@ -19,7 +19,7 @@ pub struct Resources {
     /// Environment variables of every function and every container, such as `PATH`. Nothing is inherited from the emulator's own
     /// environment. The emulator adds its address, credentials and its clock.
     pub environment: BTreeMap<String, String>,
-    /// The tables of DynamoDB. One that exists already gets the indexes that it lacks.
+    /// The tables of DynamoDB. A table that already exists gets the indexes that it lacks.
     pub tables: Vec<Table>,
     /// The rules of EventBridge.
     pub rules: Vec<Rule>,
@@ -27,16 +27,16 @@ pub struct Resources {
     pub queues: Vec<Queue>,
     /// The functions. If two have the same name, the last one counts.
     pub functions: Vec<Function>,
-    /// The name of ECS's one cluster; `default` if it is empty.
+    /// The name of ECS's only cluster; `default` if it is empty.
     pub cluster: String,
     /// Environment variables of every container, in addition to [`Resources::environment`].
     pub task_environment: BTreeMap<String, String>,
-    /// The task definitions of ECS, each as a request of `RegisterTaskDefinition`. One that has not changed gets no new revision.
+    /// The task definitions of ECS, each as a request of `RegisterTaskDefinition`. A definition that has not changed gets no new revision.
     pub task_definitions: Vec<Value>,
     /// The families of task definitions that ECS has no capacity for, each with a reason.
     pub without_capacity: BTreeMap<String, String>,
-    /// The calls that a caller may make, as `service:Operation`, by the caller's name: a function's, or an access key. Every other call of
-    /// it is denied. A caller without an entry may make every call.
+    /// The calls that a caller may make, as `service:Operation`, by the caller's name: a function's, or an access key. All its other calls
+    /// are denied. A caller without an entry may make every call.
     pub permissions: BTreeMap<String, BTreeSet<String>>,
     /// Receives the request of every `PutItem` that succeeded. If the channel is full, the request is skipped.
     #[serde(skip)]

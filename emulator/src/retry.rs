@@ -29,7 +29,7 @@ static COMPLAINTS: LazyLock<Mutex<HashMap<Complaint, (Instant, u64)>>> = LazyLoc
 /// A problem, and its cause.
 type Complaint = (&'static str, String);
 
-/// The pauses between the tries of one operation.
+/// The pauses between the attempts of one operation.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,

@@ -1,4 +1,4 @@
-//! What an emulated service is to everything in front of it: to the gateway, the faults, the log of requests and the coverage table.
+//! The interface of an emulated service to the gateway, the faults, the request log and the coverage table.
 
 use std::{fmt, pin::Pin};
 
@@ -15,7 +15,7 @@ use crate::{
     wire::{self, AwsError},
 };
 
-/// What is known of a service without running it.
+/// Facts about a service that are known without running it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Its name in faults and logs.
@@ -36,22 +36,22 @@ pub(crate) struct Facts {
     pub(crate) differences: &'static [&'static str],
 }
 
-/// All services, by the order of their names.
+/// All services, sorted by name.
 pub(crate) static ALL: [&Facts; 5] = [&dynamodb::FACTS, &ecs::FACTS, &events::FACTS, &lambda::FACTS, &logs::FACTS];
 
-/// A response that is not there yet.
+/// A future that completes with the response to a call.
 pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
 /// A service that is running.
 pub(crate) trait Service: fmt::Debug + Send + Sync {
-    /// What is known of it.
+    /// The facts about it.
     fn facts(&self) -> &'static Facts;
 
     /// Answers a call of an operation, which may be one that the service does not have.
     fn answer<'a>(&'a self, operation: &'a str, request: Request) -> Answer<'a>;
 }
 
-/// The service and the operation that a request calls; `None` if it is for no service.
+/// The service and the operation that a request calls; `None` if no service has it.
 pub(crate) fn called(request: &Parts) -> Option<(&'static Facts, String)> {
     let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     match target.and_then(|target| target.split_once('.')) {
@@ -96,12 +96,12 @@ impl Facts {
     }
 }
 
-/// The error for a call that its caller has no permission for.
+/// The error for a call that its caller is not allowed to make.
 pub(crate) fn denied(call: &impl std::fmt::Display) -> Response {
     wire::refusal(StatusCode::BAD_REQUEST, "AccessDeniedException", &format!("the caller has no permission for {call}"))
 }
 
-/// An error with which a service may refuse a call, although this machine has no reason for it.
+/// An error with which AWS may refuse a call, although the emulator never does so itself.
 pub(crate) fn refused(code: &str) -> Response {
     wire::refusal(StatusCode::BAD_REQUEST, code, ARMED)
 }

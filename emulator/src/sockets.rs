@@ -5,11 +5,11 @@ use std::{io, net::SocketAddr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Most files that this process and each one that it starts may have open, if the machine lets them. Programs that go through all
-/// possible ones when they start become slow with more.
+/// The maximum number of files that this process and each process that it starts may have open, if the machine allows it. Programs that
+/// visit every possible file number when they start become slow with more.
 const FILES: u64 = 65_536;
 
-/// Most connections that wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 /// Raises the limit of open files as far as the machine allows: connections soon use up the usual default of 1,024.
@@ -30,8 +30,8 @@ pub fn open_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(FILES).min(FILES)
 }
 
-/// Listens, with `TCP_NODELAY`: responses are small and awaited, and a part that is held back until the previous part is acknowledged
-/// comes 40 ms late. Connections inherit this option from the listener.
+/// Listens, with `TCP_NODELAY`: clients wait for responses, which are small, and without this option a part of a response can arrive 40 ms
+/// late, because it is held back until the previous part is acknowledged. Connections inherit the option from the listener.
 ///
 /// # Errors
 ///

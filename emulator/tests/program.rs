@@ -23,7 +23,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// How long a test waits for what must come: far longer than it takes, even on a busy machine.
+/// The timeout of everything that tests wait for. It is much longer than needed, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running emulator, and how to reach it.
@@ -58,7 +58,7 @@ impl Program {
         Self { process, url, aws }
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks the emulator to stop, and waits until it has stopped.
     async fn stop(mut self) {
         let pid = Pid::from_raw(self.process.id().unwrap().try_into().unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
@@ -135,7 +135,7 @@ async fn a_task_runs_and_its_output_is_in_the_log() {
     program.stop().await;
 }
 
-/// The SDK repeats a call that was throttled.
+/// The SDK retries a call that was throttled.
 #[tokio::test]
 async fn a_fault_hits_the_calls_that_it_selects() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the API needs where it runs.
+//! The environment variables that the API reads, and the AWS calls that it makes.
 
 use runtime::Needs;
 

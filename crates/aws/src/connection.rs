@@ -20,7 +20,8 @@ impl Connection {
         Self(loader.timeout_config(timeouts()).retry_config(retries()).load().await)
     }
 
-    /// The same, for a process that has a client waiting: three calls that hang time out before API Gateway does.
+    /// The same connection, for a process whose client waits for a response: three calls that hang, one after the other, time out before
+    /// API Gateway does.
     #[must_use]
     pub fn for_requests(self) -> Self {
         let timeouts = TimeoutConfig::builder()

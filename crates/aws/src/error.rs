@@ -19,7 +19,7 @@ pub enum Cause {
     Rejected,
 }
 
-/// How far an execution has come when a call for it fails.
+/// How far an execution has progressed when a call for it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Its task is not running yet: giving up loses only time, and the caller should learn of a missing permission soon.
@@ -76,7 +76,7 @@ impl CallFailed {
         if self.call == "lambda:Invoke" { "lambda:InvokeFunction" } else { self.call }
     }
 
-    /// What an error of an SDK means for the call, named as `service:Operation`.
+    /// Classifies an SDK's error. `call` is the call that failed, as `service:Operation`.
     pub fn new<E, R>(call: &'static str, error: SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -86,7 +86,7 @@ impl CallFailed {
         let message = error.message().map(str::to_owned);
         let cause = match (&error, code.as_deref()) {
             (_, Some(code)) if THROTTLES.contains(&code) => Cause::Throttled,
-            // ECS says so too: "InvalidParameterException … Rate exceeded".
+            // ECS also reports throttling in this way: "InvalidParameterException … Rate exceeded".
             (SdkError::ServiceError(_), _) if message.as_deref().is_some_and(says_rate_exceeded) => Cause::Throttled,
             (SdkError::ServiceError(_), Some(code)) if FAULTS.contains(&code) => Cause::Unavailable,
             (SdkError::ServiceError(_), Some(code)) if DENIALS.contains(&code) => Cause::Denied,
@@ -140,12 +140,12 @@ const FAULTS: [&str; 6] = [
     "ServiceUnavailableException",
 ];
 
-/// Error codes for permission and credential errors. The same error has several names: those of the services'
-/// common errors (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html>,
+/// Error codes for permission and credential errors. The same error has several names: those of the services' common errors
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html>,
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>), of `DynamoDB`
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>), of the query protocols
-/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), of the signature's check
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>), and of Lambda for a key
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), of signature verification
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>), and of Lambda for a KMS key
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>).
 const DENIALS: [&str; 22] = [
     // No permission.

@@ -78,9 +78,10 @@ impl Histories {
     /// The durable execution that drives a later attempt of an execution, if AWS knows one. Callback executions have one for each
     /// attempt.
     ///
-    /// An execution that was started before a deployment belongs to another version than the one that the alias points to now. AWS's
-    /// documentation says that it lists those of every version if none is named, but used to say that it lists those of `$LATEST`
-    /// (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>). So both are requested.
+    /// A durable execution that was started before a deployment belongs to a different version from the one that the alias points to now.
+    /// AWS's documentation says that a call without a version lists those of every version, but it used to say that such a call lists
+    /// those of `$LATEST` (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>). So this asks for
+    /// the alias's version first, and then without a version.
     ///
     /// # Errors
     ///

@@ -95,8 +95,8 @@ impl Logs {
         Self { client: Client::new(connection.sdk_config()) }
     }
 
-    /// The newest lines of a stream, oldest first: at most `limit`, or as few as are `enough`. None if the stream does not exist
-    /// (yet).
+    /// The newest lines of a stream, oldest first: at most `limit`, and only as many pages as are `enough`. Empty if the stream does not
+    /// exist (yet).
     ///
     /// # Errors
     ///

@@ -26,8 +26,8 @@ impl Outcomes {
         Self { reports: Reports::new(connection, table), logs: Logs::new(connection) }
     }
 
-    /// The outcome of a task that has stopped. `None` if its log is still empty and more may come; never with another patience than
-    /// [`Patience::Late`].
+    /// The outcome of a task that has stopped. `None` if its log is still empty and lines may still arrive, which only [`Patience::Late`]
+    /// waits for.
     ///
     /// # Errors
     ///

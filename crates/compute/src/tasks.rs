@@ -71,7 +71,7 @@ fn default_stream_prefix() -> String {
 }
 
 impl Job {
-    /// How long an execution of it may take if its request does not say so.
+    /// How long an execution of this job may take if its request has no timeout.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout_seconds.map_or(limits::DEFAULT_TIMEOUT, Duration::from_secs)
@@ -159,7 +159,7 @@ pub enum RunError {
 /// What ECS says about a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// ECS does not know it yet (it is eventually consistent), or no longer (an hour after its end).
+    /// ECS does not know it yet (it is eventually consistent), or no longer knows it (an hour after its end).
     Missing,
     /// ECS knows it.
     Task(Box<Task>),
@@ -205,7 +205,7 @@ impl Tasks {
             Ok(answer) => answer,
             Err(error) => {
                 if let Some(RunTaskError::ConflictException(conflict)) = error.as_service_error() {
-                    // Such a call starts only one task.
+                    // The call requests only one task, so there is only one id.
                     return Err(RunError::Taken(conflict.resource_ids().first().cloned()));
                 }
                 return Err(busy_or_failed(CallFailed::new("ecs:RunTask", error)));

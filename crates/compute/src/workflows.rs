@@ -100,9 +100,9 @@ impl Workflows {
     }
 
     /// Starts the workflow of a stored execution. Idempotent: the execution's id is the durable execution's name, and a second start with
-    /// the same name and payload returns the first
-    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html>). That one may be over by then. If AWS returns
-    /// its ARN, so does this, and [`Workflows::status`] shows its status.
+    /// the same name and payload returns the first (<https://docs.aws.amazon.com/lambda/latest/dg/durable-execution-idempotency.html>).
+    /// The first one may be over by then. If AWS returns its ARN, this function returns it too, and [`Workflows::status`] shows its
+    /// status.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What follows the end of an attempt. It is decided here and nowhere else: workflows, the reconciler and workers ask.
+//! Decides what follows the end of an attempt. Workflows, the reconciler and workers all use this module, so they decide in the same way.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 pub enum Next {
     /// The execution ends as the attempt did.
     End,
-    /// The execution is being cancelled, and ends so: the attempt failed, and another would have followed.
+    /// The execution ends as cancelled: the attempt failed, and another would have followed if no cancel had been requested.
     Cancelled,
     /// Another attempt.
     Retry(Retry),
@@ -24,16 +24,17 @@ pub enum Next {
 /// Another attempt follows one that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// The failure, an [`Event::AttemptFailed`]. Record it, then ask again: the execution may have changed meanwhile.
+    /// The failure, an [`Event::AttemptFailed`]. Record it, then call [`Execution::next`] again: the execution may have changed in the
+    /// meantime.
     pub failed: Event,
     /// Which attempt follows.
     pub attempt: Attempt,
-    /// How long to wait before it: [`backoff_before`] it, but not past the deadline.
+    /// How long to wait before that attempt starts: [`backoff_before`], but not past the deadline.
     pub wait: Duration,
 }
 
-/// Whether another attempt may follow one that ended like that, of a job that may have `max_attempts`. It depends on nothing else,
-/// so a workflow that is replayed decides as it did before.
+/// Whether another attempt may follow one with this outcome, if the job may have `max_attempts`. It depends on nothing else, so a
+/// replayed workflow decides as it did before.
 #[must_use]
 pub fn may_retry(max_attempts: u32, outcome: &Outcome) -> bool {
     judge::worth_another(outcome) && (max_attempts > 1 || judge::excused(outcome))
@@ -42,7 +43,7 @@ pub fn may_retry(max_attempts: u32, outcome: &Outcome) -> bool {
 /// Attempts that failed without ending the execution.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempts {
-    /// The last of them.
+    /// The newest attempt that failed.
     pub last: Option<Attempt>,
     /// How many of them the platform ended, except for those in `retired`.
     pub excused: u32,
@@ -55,7 +56,7 @@ pub struct FailedAttempts {
     /// Exit code of the last of them.
     #[serde(default, rename = "exitCode", skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// What a newer version stored beside it.
+    /// Attributes that a newer version of this code stored.
     #[serde(flatten)]
     pub unknown: Unknown,
 }
@@ -65,11 +66,11 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// How much of the error of an attempt is kept if it was not the last, in bytes.
+/// Longest error message, in bytes, that is kept for an attempt that was not the last.
 const LAST_ERROR_BYTES: usize = 500;
 
 impl FailedAttempts {
-    /// How many of them do not count.
+    /// How many of these attempts are not counted.
     fn uncounted(&self) -> u32 {
         self.excused.min(limits::EXCUSED) + self.retired.min(limits::RETIRED)
     }
@@ -78,7 +79,7 @@ impl FailedAttempts {
         self.last.is_some_and(|last| last >= attempt)
     }
 
-    /// With one more.
+    /// The same, with one more failed attempt.
     fn and(&self, attempt: Attempt, error: &JobError, excused: bool, exit_code: Option<i32>) -> Self {
         let retired = excused && error.kind == ErrorKind::TaskRetired;
         Self {
@@ -92,7 +93,7 @@ impl FailedAttempts {
     }
 }
 
-/// Whether another attempt follows, whatever its failure.
+/// Whether another attempt follows, regardless of how this one failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Follows {
     No,
@@ -192,8 +193,8 @@ impl Execution {
         if error.kind.is_refused_start() { Some(newest.map_or(Attempt::FIRST, Attempt::next)) } else { newest }
     }
 
-    /// Whether an attempt has no recorded task, among those that failed and the one that was to follow. It may have a task all the
-    /// same, if the reply to its start was lost, or its workflow died before it could record it.
+    /// Whether a failed attempt, or the one that was to follow, has no recorded task. It may have a task anyway, if the reply to its
+    /// start was lost, or its workflow crashed before it could record the task.
     pub(crate) fn has_unseen_attempts(&self) -> bool {
         let Some(last) = self.failed.last else { return false };
         let begun = if last.get() < self.attempts() { last.next() } else { last };
@@ -211,7 +212,7 @@ impl Execution {
         self.failed.uncounted()
     }
 
-    /// How an attempt failed, for people.
+    /// Says how an attempt failed, for people.
     pub(crate) fn told(&self, attempt: Attempt, error: &JobError, exit_code: Option<i32>) -> String {
         let of = self.attempts().max(attempt.get());
         let uncounted = match self.uncounted_attempts() {

@@ -1,7 +1,7 @@
 //! Decides what is read to determine the outcome of a task that has stopped, and what follows if it cannot be read.
 //!
-//! The worker's report is preferred. Without one, the exit code comes from ECS and the result from the log. The `sync` workflow and
-//! the reconciler both collect outcomes, and both ask here.
+//! The worker's report is preferred. Without one, the exit code comes from ECS and the result from the log. The `sync` workflow and the
+//! reconciler both collect outcomes, and both use this module.
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::{
     task::{Line, Task},
 };
 
-/// A task that has stopped, and whose outcome is to be determined.
+/// A stopped task whose outcome has to be determined.
 #[derive(Debug, Clone, Copy)]
 pub struct StoppedTask<'a> {
     /// The execution that it belongs to.

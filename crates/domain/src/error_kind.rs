@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum ErrorKind {
     /// The job exited with a code other than 0.
     ExitCode,
-    /// A signal killed the job, and it is not known that anybody sent it on purpose. One cause is running out of memory.
+    /// A signal killed the job, and nothing shows that it was sent on purpose. One cause is running out of memory.
     Signal,
     /// The command does not exist, or cannot be executed.
     CommandNotFound,
@@ -26,7 +26,7 @@ pub enum ErrorKind {
     TaskRetired,
     /// It is not known how the job ended.
     TaskLost,
-    /// The task was stopped for another reason than a cancel.
+    /// The task was stopped for a reason other than a cancel.
     Stopped,
     /// The execution was cancelled.
     Cancelled,
@@ -48,7 +48,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// All that this version knows.
+    /// All kinds that this version knows.
     pub const KNOWN: [Self; 17] = [
         Self::ExitCode,
         Self::Signal,
@@ -94,8 +94,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether it says that no task was started for an attempt. Whatever could still have succeeded was retried before, for as long
-    /// as that does no harm, so this is permanent.
+    /// Whether this kind means that no task was started for an attempt. Transient failures were retried before, for as long as that does
+    /// no harm, so this is permanent.
     #[must_use]
     pub fn is_refused_start(&self) -> bool {
         match self {
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// They are in the table and in the API.
+    /// Kinds are stored in the table and are part of the API.
     #[test]
     fn no_kind_is_ever_renamed() {
         let names = ErrorKind::KNOWN.each_ref().map(ErrorKind::as_str).join(" ");

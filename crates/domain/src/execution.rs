@@ -40,7 +40,7 @@ impl fmt::Display for Pattern {
 /// One job's execution, from the request to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// Its name.
+    /// Its id.
     pub id: ExecutionId,
     /// How it learns that its job has ended.
     pub pattern: Pattern,
@@ -50,7 +50,7 @@ pub struct Execution {
     pub request: Request,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When its job must be over.
+    /// When its job must have ended.
     pub deadline: Timestamp,
     /// When it may be deleted; reads treat it as gone from then on. [`NEVER`] while it is not over.
     pub expires_at: Timestamp,
@@ -65,7 +65,7 @@ pub struct Execution {
     /// The task that has ended, as an event of ECS reported it, so that the workflow does not have to ask ECS. Only present while
     /// the execution is not over.
     pub stopped: Option<Box<Task>>,
-    /// When the sweep has to visit it if nothing else happens; `None` when it is over and nothing of it can still be running.
+    /// When the sweep has to visit it if nothing else happens; `None` when it is over and none of its tasks can still be running.
     pub due: Option<Timestamp>,
     /// The execution that this one repeats.
     pub rerun_of: Option<ExecutionId>,
@@ -73,7 +73,7 @@ pub struct Execution {
     pub failed: FailedAttempts,
     /// If its workflow waits before it starts a task: until when, and why.
     pub waiting: Option<Waiting>,
-    /// A random name that identifies the write that created it, to distinguish it from that of another request.
+    /// A random name that identifies the write that created it, to distinguish that write from another request's.
     pub creation: Option<String>,
     /// What has happened to it.
     pub timeline: Timeline,
@@ -188,7 +188,7 @@ impl Execution {
                     next.timeline.push(at, Moment::NoResult, Some(why.to_owned()));
                 }
                 next.timeline.push(at, Moment::Ended, Some(next.status().to_string()));
-                // A task of it may still be running, so the sweep visits it once more.
+                // One of its tasks may still be running, so the sweep visits it once more.
                 let unseen = outcome.exit_code.is_none() || self.has_unseen_attempts();
                 next.due = unseen.then(|| visit(at, FIRST_VISIT));
                 return Ok(Some(next));
@@ -222,7 +222,7 @@ impl Execution {
         (next > due).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
 
-    /// After a visit that failed: it is due again soon, but after those that have waited longer.
+    /// After a visit that failed: it is due again soon, but after executions that have waited longer.
     fn visit_postponed(&self, at: Timestamp) -> Option<Self> {
         let next = visit(at, FIRST_VISIT);
         (next > self.due?).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
@@ -234,8 +234,8 @@ impl Execution {
         self.stopped.as_deref().filter(|task| task.arn == task_arn)
     }
 
-    /// The event may arrive before the task's start is recorded, twice, or late: when the task's attempt is over, and the next
-    /// attempt's task may already have stopped. In a callback execution, nothing waits for it.
+    /// The event may arrive before the task's start is recorded, or twice. It may also arrive when the task's attempt is over, and even
+    /// when the next attempt's task has already stopped. In a callback execution, no workflow waits for it.
     fn task_stopped(&self, task: &Task) -> Option<Self> {
         let failed = self.state.run().filter(|run| self.failed.last.is_some_and(|last| run.attempt <= last));
         let late = self.earlier.iter().chain(failed).any(|run| run.task_arn == task.arn);
@@ -268,7 +268,7 @@ impl Execution {
         self.earlier.iter().chain(self.state.run())
     }
 
-    /// When it is deleted, as far as that is known: while it is not over, this assumes that it ends at its deadline.
+    /// When it is expected to be deleted: while it is not over, this assumes that it ends at its deadline.
     #[must_use]
     pub fn kept_until(&self) -> Timestamp {
         kept_until(self.expires_at, self.deadline)
@@ -305,9 +305,9 @@ impl Execution {
         self.due = Some(visit(at, FIRST_VISIT));
     }
 
-    /// The first durable execution's ARN is kept. If AWS has forgotten that durable execution and it is started again under the
-    /// same name, the new one drives the same execution and changes nothing here. The same holds for that of a later attempt,
-    /// unless the job's log has moved.
+    /// The first durable execution's ARN is kept. If AWS has forgotten that durable execution and it is started again under the same
+    /// name, the new one drives the same execution and changes nothing here. The durable execution of a later attempt changes nothing
+    /// either, unless the job's log has moved.
     fn accepted_by(&self, arn: &str, log: Option<&JobLog>, at: Timestamp) -> Option<Self> {
         let log = log.filter(|log| self.log.as_ref() != Some(*log));
         let first = self.durable_execution_arn.is_none();
@@ -349,8 +349,8 @@ fn visit(now: Timestamp, by: SignedDuration) -> Timestamp {
     on_the_second(later(now, by))
 }
 
-/// Rounds up to a whole second. The table keeps the times that it sorts and expires by in whole seconds, and a writer compares them
-/// with what it reads to recognize its own write. Up, so that an execution is not visited before it is due.
+/// Rounds up to a whole second. The table keeps the times that it sorts and expires by in whole seconds, and a writer compares them with
+/// what it reads to recognize its own write. It rounds up so that an execution is not visited before it is due.
 fn on_the_second(time: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     time.round(up).unwrap_or(time)

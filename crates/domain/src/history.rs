@@ -13,7 +13,7 @@ pub struct Operation {
     pub id: String,
     /// The name that the workflow gives it.
     pub name: Option<String>,
-    /// What it is, in the service's words: `Step`, `Callback`, `Wait`.
+    /// Its kind, in Lambda's words: `Step`, `Callback`, `Wait`.
     pub kind: String,
     /// How often it has been tried so far.
     pub attempts: u32,
@@ -50,9 +50,9 @@ pub struct Happened {
     pub id: String,
     /// Its name.
     pub name: Option<String>,
-    /// What it is.
+    /// Its kind.
     pub kind: String,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
     /// The operation's outcome; `Started` when it began.
     pub outcome: Outcome,
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(ended.iter().map(|operation| operation.id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     }
 
-    /// Wherever a history is cut into pages, each operation appears once and does not differ.
+    /// Wherever a history is split into pages, each operation appears once, with the same content.
     #[test]
     fn operations_can_span_pages() {
         let events = [

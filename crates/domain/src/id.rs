@@ -1,4 +1,4 @@
-//! The name of an execution, which is used from end to end, and its owner.
+//! The id of an execution, which AWS's services use as its name too, and its owner.
 
 use std::{fmt, str::FromStr};
 

@@ -14,7 +14,7 @@ pub struct JobLog {
     pub stream_prefix: String,
     /// Name of the container that runs the job; its exit code is the job's.
     pub container: String,
-    /// What a newer version stored beside it.
+    /// Attributes that a newer version of this code stored.
     #[serde(flatten)]
     pub unknown: Unknown,
 }

@@ -21,7 +21,7 @@ pub const OVER: &str = "the execution is over";
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
 pub const LINES: usize = 10_000;
 
-/// How long ECS may not find a task that it has just started: it is eventually consistent
+/// How long ECS may fail to find a task that it has just started: it is eventually consistent
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
 const MISSING_AT_FIRST: SignedDuration = SignedDuration::from_mins(10);
 
@@ -75,7 +75,7 @@ pub fn has_printed_all(execution: &Execution, now: Timestamp) -> bool {
     task_had_stopped || now.duration_since(outcome.finished_at) > LAST_LINES
 }
 
-/// The outcome of an execution's task. Without a `task`, ECS has forgotten it.
+/// The outcome of an execution's task. If `task` is absent, ECS has forgotten it.
 #[must_use]
 pub fn outcome(execution: &Execution, task: Option<&Task>, lines: &[Line], now: Timestamp) -> Outcome {
     let finished_at = task.and_then(|task| task.stopped_at).unwrap_or(now);
@@ -166,7 +166,7 @@ pub fn worth_another(outcome: &Outcome) -> bool {
     }
 }
 
-/// Whether the end of a log contains the job's result, so that nothing before it matters.
+/// Whether the end of a log contains the job's result, so that earlier lines do not matter.
 #[must_use]
 pub fn holds_result(lines: &[Line]) -> bool {
     matches!(scan(lines, true), Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_))
@@ -201,8 +201,8 @@ fn working<'a>(execution: &Execution, task: &'a Task) -> Option<&'a Container> {
     task.containers.iter().find(|seen| seen.name == name)
 }
 
-/// The result in the end of a log. `lines` are the whole log if there are fewer than were requested, unless reading stopped early
-/// because it found a result.
+/// The result at the end of a log. `lines` are the whole log if there are fewer than were requested, unless reading stopped early because
+/// it found a result.
 fn output(lines: &[Line]) -> Output {
     match scan(lines, true) {
         found @ (Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_)) => found,

@@ -21,7 +21,7 @@ pub const RESULT_DEPTH: usize = INPUT_DEPTH;
 /// Deepest nesting of an input. Many parsers of callers and jobs recurse; 64 is deeper than any hand-written document.
 pub const INPUT_DEPTH: usize = 64;
 
-/// Most tags on one execution. ECS allows 50 on a task, some of which are ours.
+/// Maximum number of tags on one execution. ECS allows 50 on a task, some of which Longhaul sets itself.
 pub const TAGS: usize = 20;
 
 /// Longest tag key, in characters (ECS's own limit for a tag key).
@@ -33,10 +33,10 @@ pub const TAG_VALUE_CHARS: usize = 256;
 /// Longest `Idempotency-Key`, in characters.
 pub const IDEMPOTENCY_KEY_CHARS: usize = 255;
 
-/// Longest task name, in characters.
+/// Longest job name, in characters.
 pub const JOB_NAME_CHARS: usize = 64;
 
-/// Longest execution id, in characters. A durable execution's name and ECS's `clientToken` may have 64, and ours are the id,
+/// Longest execution id, in characters. A durable execution's name and ECS's `clientToken` may have 64. Longhaul uses the id for both,
 /// followed by `-` and the attempt.
 pub const ID_CHARS: usize = 60;
 
@@ -49,15 +49,16 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
 /// recording how it ended.
 pub const TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
-/// Most attempts of one job.
+/// Maximum number of attempts of one execution.
 pub const ATTEMPTS: u32 = 10;
 
-/// Most attempts that are not counted among a job's own because the platform failed: a Spot interruption, a lost host, a task
-/// that could not be started. More of them are not a coincidence.
+/// Maximum number of attempts that are not counted among a job's own because the platform failed: a Spot interruption, a lost host, a
+/// task that could not be started. More failures than this are unlikely to be a coincidence.
 pub const EXCUSED: u32 = 3;
 
-/// Most attempts that are not counted because AWS retired the platform of their task. They are expected for a job that runs for
-/// weeks, so they count neither among the job's own attempts nor towards [`EXCUSED`]. One for each week of the longest deadline.
+/// Maximum number of attempts that are not counted because AWS retired the platform of their task. Retirements are expected for a job
+/// that runs for weeks, so they count neither among the job's own attempts nor towards [`EXCUSED`]. The limit allows one for each week of
+/// the longest timeout.
 pub const RETIRED: u32 = 53;
 
 /// How many tasks of earlier attempts an execution remembers, the newest ones. Everything that it stores must fit into an item of
@@ -67,13 +68,13 @@ pub const EARLIER_TASKS: usize = 15;
 /// How long an execution stays readable after its end.
 pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// Most entries of a timeline; the first one and the newest are kept.
+/// Maximum number of entries of a timeline; the first one and the newest are kept.
 pub const TIMELINE_ENTRIES: usize = 50;
 
-/// Longest detail of a timeline's entry, in bytes: a longer one is cut.
+/// Longest detail of a timeline's entry, in bytes; a longer one is truncated.
 pub const DETAIL_BYTES: usize = 200;
 
-/// Longest error message that is kept, in bytes. Of a longer one, the end is kept, after a `…`.
+/// Longest error message that is kept, in bytes. If a message is longer, only its end is kept, after a `…`.
 pub const ERROR_MESSAGE_BYTES: usize = 2 * 1024;
 
 /// Longest end of a job's output that is kept with its error, in bytes; the rest is replaced with a `…`.

@@ -11,7 +11,7 @@ use crate::{Attempt, ExecutionId, JobError, Json, Pattern, Status, execution::ke
 /// What a list shows of an execution: everything except what may be large and what only a poll returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Its name.
+    /// Its id.
     pub id: ExecutionId,
     /// How it learns that its job has ended.
     pub pattern: Pattern,
@@ -23,7 +23,7 @@ pub struct Summary {
     pub created_at: Timestamp,
     /// The attempt of its newest task.
     pub attempt: Option<Attempt>,
-    /// How often the job may be tried in total.
+    /// How many attempts it may have in total.
     pub max_attempts: u32,
     /// When its newest task was started.
     pub started_at: Option<Timestamp>,
@@ -31,7 +31,7 @@ pub struct Summary {
     pub finished_at: Option<Timestamp>,
     /// Exit code of its job.
     pub exit_code: Option<i32>,
-    /// When its job must be over.
+    /// When its job must have ended.
     pub deadline: Timestamp,
     /// When it is deleted; [`crate::NEVER`] while it is not over.
     pub expires_at: Timestamp,
@@ -42,7 +42,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// When it is deleted, as far as that is known: see [`crate::Execution::kept_until`].
+    /// When it is expected to be deleted: see [`crate::Execution::kept_until`].
     #[must_use]
     pub fn kept_until(&self) -> Timestamp {
         kept_until(self.expires_at, self.deadline)
@@ -101,7 +101,7 @@ impl Filter {
     }
 }
 
-/// A place in a list: by time, and by id within a millisecond. A list continues with smaller places.
+/// A place in a list: by time, and by id within a millisecond. A list runs from the largest place to the smallest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// When the execution at this place was accepted, to the millisecond.
@@ -116,12 +116,12 @@ impl Summary {
     }
 }
 
-/// What was read of one part: newest first.
+/// What was read from one part of an owner's executions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Part {
-    /// What was read.
+    /// The executions that were read, newest first.
     pub read: Vec<Summary>,
-    /// How far it was read, if there is more.
+    /// How far the part was read, if there is more.
     pub up_to: Option<Place>,
 }
 

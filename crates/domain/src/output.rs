@@ -41,7 +41,7 @@ pub enum Exit {
         /// Which command, and why.
         why: String,
     },
-    /// It is not known how it ended; this is known instead.
+    /// It is not known how it ended. The text says what is known.
     Lost(String),
 }
 
@@ -72,11 +72,11 @@ pub enum Output {
     /// Nothing: the job printed nothing.
     #[default]
     None,
-    /// Nothing: the job printed something, and no JSON object or array.
+    /// Nothing: the job printed something, but no JSON object or array.
     Text,
     /// Nothing: the end of the output looks like broken JSON.
     Broken,
-    /// Nothing among the last lines of the log, which has more lines.
+    /// Nothing: the last lines of the log contain no result, and earlier lines were not read.
     OutOfReach,
     /// This value.
     Json(Json),
@@ -120,7 +120,7 @@ pub enum ResultSource {
     /// There is none: the job printed nothing, or never ran. Older versions did not record a source, so their data has this too.
     #[default]
     None,
-    /// There is none: the job printed something, and no JSON object or array.
+    /// There is none: the job printed something, but no JSON object or array.
     NoneInText,
     /// There is none: the end of the output looks like broken JSON.
     NoneButBroken,
@@ -140,7 +140,7 @@ impl ResultSource {
         }
     }
 
-    /// What to tell people about a job that left no result, although one was expected. If it `completed`, a result is expected.
+    /// What to tell people about a job that left no result, although one was expected. A job that `completed` is expected to leave one.
     #[must_use]
     pub fn explanation(self, completed: bool) -> Option<&'static str> {
         match self {
@@ -152,14 +152,15 @@ impl ResultSource {
         }
     }
 
-    /// Whether nothing is known of a result.
+    /// Whether this is [`ResultSource::None`].
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::None
     }
 }
 
-/// The outcome of a job that ended by itself. `found` is where its output was searched, `tail` the end of its output, for an error.
+/// The outcome of a job that ended by itself. `found` says where its output was searched. `tail` is the end of its output, which an error
+/// contains.
 #[must_use]
 pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finished_at: Timestamp) -> Outcome {
     let exit = exit.read_like_a_shell();

@@ -12,27 +12,27 @@ use crate::{
     output::{Output, StoppedBy, cut_short},
 };
 
-/// Most bytes of a stored report: a result, and an error with its log tail, escaped.
+/// Largest stored report, in bytes: a result, and an error with its log tail, escaped.
 const BYTES: usize = limits::RESULT_BYTES + 64 * 1024;
 
-/// Most bytes of an error's kind.
+/// Longest kind of an error, in bytes.
 const KIND_BYTES: usize = 64;
 
 /// How a job ended, as its worker saw it. It is stored, and another version of this code may read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// How the job ended, whether or not it was told to.
+    /// How the job ended, whether or not it was told to end.
     pub outcome: Outcome,
-    /// Who told it to end, if anybody did. If several did, the first.
+    /// What told it to end, if anything did; the first, if there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
-    /// What a newer version stored beside it.
+    /// Attributes that a newer version of this code stored.
     #[serde(flatten)]
     pub unknown: Unknown,
 }
 
-/// Who told a job to end.
+/// What told a job to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Told {
@@ -54,9 +54,9 @@ impl Report {
         Self { outcome, told, unknown: Unknown::default() }
     }
 
-    /// Reads a stored report. It is untrusted: a job has the same credentials as its worker and may write anything. What no worker
-    /// writes is refused, so that a job can neither exceed the limits, nor pass its failure off as the platform's, nor end its
-    /// execution in a way that is then refused each time it is recorded.
+    /// Reads a stored report. It is untrusted: a job has the same credentials as its worker and may write anything. Anything that a
+    /// worker would not write is refused. Otherwise, a job could exceed the limits, pass its own failure off as the platform's, or report
+    /// an outcome that is refused each time it is recorded.
     ///
     /// # Errors
     ///
@@ -103,9 +103,9 @@ impl Report {
 }
 
 impl Execution {
-    /// The key under which the worker of an attempt stores its report, in the table of executions. It contains the random name of
-    /// this execution's creation, so a role that may write reports and read nothing can write only reports whose keys it was
-    /// given. No execution id contains a `/`.
+    /// The key under which the worker of an attempt stores its report, in the table of executions. It contains the random name of this
+    /// execution's creation, so a role that may write reports but not read anything can write only under the keys that it was given. No
+    /// execution id contains a `/`.
     ///
     /// `None` if an older version created the execution, without such a name.
     #[must_use]
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(unnamed.report_key(Attempt::FIRST), None);
     }
 
-    /// The worker of one version writes it, the workflow of another reads it.
+    /// A worker of one version writes a report, and a workflow of another version may read it.
     #[test]
     fn the_format_of_a_report_never_changes() {
         let plain = r#"{"outcome":{"kind":"completed","result":[1],"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:00Z"}}"#;

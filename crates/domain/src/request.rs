@@ -19,7 +19,7 @@ pub struct Request {
     pub job: String,
     /// How long it may take from the moment it is accepted, in whole seconds.
     pub timeout: Duration,
-    /// How often it may be tried in total.
+    /// How many attempts it may have in total.
     pub max_attempts: u32,
     /// The caller's own labels.
     pub tags: BTreeMap<String, String>,

@@ -59,7 +59,7 @@ impl fmt::Display for Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
-    /// Which try it is.
+    /// The attempt.
     pub attempt: Attempt,
     /// ARN of the ECS task.
     pub task_arn: String,
@@ -68,7 +68,7 @@ pub struct Run {
     /// Where it prints to, if not to the same log as the execution's newest task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<JobLog>,
-    /// What a newer version stored beside it.
+    /// Attributes that a newer version of this code stored.
     #[serde(flatten)]
     pub unknown: Unknown,
 }
@@ -78,7 +78,7 @@ impl Run {
         Self { attempt, task_arn: task_arn.to_owned(), started_at, log: None, unknown: Unknown::default() }
     }
 
-    /// The same for a job that ended at `at`, since its start may have been recorded after its end.
+    /// The same run of a job that ended at `at`: if its start was recorded after its end, it starts at `at`.
     fn ended(&self, at: Timestamp) -> Self {
         Self { started_at: self.started_at.min(at), ..self.clone() }
     }
@@ -152,19 +152,19 @@ pub struct JobError {
     pub kind: ErrorKind,
     /// What happened, for people; at most [`limits::ERROR_MESSAGE_BYTES`].
     pub message: String,
-    /// ECS's `stopCode`, when ECS said one.
+    /// ECS's `stopCode`, if ECS gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<String>,
     /// The end of what the job printed; at most [`limits::LOG_TAIL_BYTES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_tail: Option<String>,
-    /// What a newer version stored beside it.
+    /// Attributes that a newer version of this code stored.
     #[serde(flatten)]
     pub unknown: Unknown,
 }
 
 impl JobError {
-    /// An error of this kind. Of a message that is too long, the end is kept, after a `…`.
+    /// An error of this kind. If the message is too long, only its end is kept, after a `…`.
     #[must_use]
     pub fn new(kind: impl Into<ErrorKind>, message: impl Into<String>) -> Self {
         let message = keep_end(message.into(), limits::ERROR_MESSAGE_BYTES);
@@ -228,7 +228,7 @@ pub enum Event {
     },
     /// A task was started for an attempt.
     TaskStarted {
-        /// Which try it is.
+        /// The attempt.
         attempt: Attempt,
         /// ARN of the ECS task.
         task_arn: String,
@@ -245,7 +245,7 @@ pub enum Event {
     },
     /// ECS had no capacity for the task of an attempt; the start is retried.
     NoCapacity {
-        /// Which try it is.
+        /// The attempt.
         attempt: Attempt,
         /// What ECS says.
         why: String,
@@ -254,7 +254,7 @@ pub enum Event {
     },
     /// AWS denied the start of an attempt's task; it is retried.
     StartDenied {
-        /// Which try it is.
+        /// The attempt.
         attempt: Attempt,
         /// What AWS says.
         why: String,
@@ -263,7 +263,7 @@ pub enum Event {
     },
     /// An attempt failed, and the execution continues.
     AttemptFailed {
-        /// Which try it was.
+        /// The attempt.
         attempt: Attempt,
         /// Why it failed.
         error: JobError,
@@ -321,7 +321,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether nothing will change any more.
+    /// Whether the state can no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
@@ -359,7 +359,7 @@ pub struct Refused {
     pub from: Status,
     /// The event's name.
     pub event: &'static str,
-    /// Why not.
+    /// Why the state refuses it.
     pub why: &'static str,
 }
 

@@ -40,7 +40,7 @@ pub struct Task {
 pub struct Container {
     /// Its name in the task definition.
     pub name: String,
-    /// Absent if it never ran, or its end is unknown.
+    /// Its exit code; absent if it never ran, or its end is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// What went wrong with it, as ECS reports it.

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Attempt, ErrorKind, Execution, JobError, Outcome, OutcomeKind, State, Unknown, judge, limits};
 
-/// No task is being started, because the workflow waits.
+/// A wait of the workflow, during which no task is being started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The attempt that starts after the wait.
     pub attempt: Attempt,
     /// When it starts; at the deadline at the latest. Until then, no call to ECS is in flight.
     pub until: Timestamp,
-    /// Since when ECS has had no capacity for this attempt, if it had none before. Kept if the start is denied in between.
+    /// When ECS first had no capacity for this attempt, if that has happened. Kept if a later start is denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// What ECS said, if it had no capacity.
@@ -23,7 +23,7 @@ pub struct Waiting {
     /// The denial, if AWS denied the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<Denied>,
-    /// What a newer version stored beside it.
+    /// Attributes that a newer version of this code stored.
     #[serde(flatten)]
     pub unknown: Unknown,
 }
@@ -31,11 +31,11 @@ pub struct Waiting {
 /// AWS keeps denying the start of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denied {
-    /// Since when.
+    /// Since when AWS has denied it.
     pub since: Timestamp,
     /// What AWS said last.
     pub why: String,
-    /// What a newer version stored beside it.
+    /// Attributes that a newer version of this code stored.
     #[serde(flatten)]
     pub unknown: Unknown,
 }
@@ -213,7 +213,7 @@ impl Execution {
     }
 }
 
-/// AWS's message; of a long one, only the beginning.
+/// AWS's message, or only its beginning if it is long.
 pub(crate) fn shortened(why: &str) -> String {
     why.get(..why.floor_char_boundary(limits::DETAIL_BYTES)).unwrap_or_default().to_owned()
 }

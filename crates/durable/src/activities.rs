@@ -89,7 +89,7 @@ pub enum Try {
     First,
     /// A later one: a task may be running whose start was not recorded.
     Again,
-    /// A later one, and the last for a permission error, which is reported within minutes.
+    /// A later one, and the last if AWS denies it, because a missing permission is reported within minutes.
     LastDenial,
     /// The last one: if it fails, the attempt ends with this error.
     Last,
@@ -101,7 +101,7 @@ pub enum Try {
 pub struct Job {
     /// The execution.
     pub id: ExecutionId,
-    /// How often it may be tried in total.
+    /// How many attempts it may have in total.
     pub max_attempts: u32,
     /// The first attempt of this workflow.
     #[serde(default = "first", skip_serializing_if = "is_first")]
@@ -154,9 +154,9 @@ pub struct Recorded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Again {
-    /// Whether it does, after the usual backoff.
+    /// Whether another attempt follows after the usual backoff.
     Said(bool),
-    /// It does, after this shorter wait, because the deadline comes before the end of the backoff.
+    /// Another attempt follows after this shorter wait, because the deadline comes before the end of the backoff.
     In {
         /// Seconds until just past the deadline.
         seconds: u64,
@@ -167,7 +167,7 @@ pub enum Again {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Checked {
-    /// It is running, or is about to.
+    /// It is running, or is about to run.
     Running {
         /// Seconds until the execution's deadline.
         #[serde(rename = "secondsLeft")]

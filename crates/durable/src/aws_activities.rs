@@ -86,8 +86,7 @@ impl AwsActivities {
             new.after(&self.began(&new, durable_execution_arn), now).map_err(ActivityFailed::permanent)?.unwrap_or(new);
         match self.executions.create(&wanted, now).await? {
             Created::New(made) => Ok((*made, Attempt::FIRST)),
-            // This step ran before.
-            // With another version of the catalog, it may have got another timeout.
+            // This step ran before. If it ran with another version of the catalog, the timeout may differ.
             Created::Existing(seen)
                 if seen.pattern == pattern
                     && seen.request.differences(&wanted.request).into_iter().all(|name| name == "timeoutSeconds") =>
@@ -212,13 +211,13 @@ impl Activities for AwsActivities {
             return Ok(Started::Task(run.task_arn.clone()));
         }
         if let Some(outcome) = execution.outcome_without_task(clock::now()) {
-            // This step may have run before. Its task may be running, or may have ended since; then its outcome counts.
+            // This step may have run before. If it started a task that is running or has ended since, that task's outcome counts.
             return match self.started_before(&execution, attempt).await {
                 Ok(started) => Ok(started.map_or(Started::Not(outcome), Started::Task)),
                 Err(why) if worth_another_try(&why, tried, None, clock::now()) => Err(ActivityFailed::transient(why)),
                 Err(why) => {
-                    // It is known that the task is not needed. A task that may still be running is looked for after an end without
-                    // an exit code.
+                    // The task is not needed, so this is not an error. After an outcome without an exit code, the sweep looks for a task
+                    // that may still be running.
                     tracing::warn!(executionId = %id, error = %why, "cannot look for a task that was started before");
                     Ok(Started::Not(outcome))
                 }
@@ -380,8 +379,8 @@ fn name_of(durable_execution_arn: &str) -> &str {
 
 /// Whether to retry the start of a task after a call that failed.
 ///
-/// Attempts that waited for capacity count in `tried`, although they do not mean that retrying is futile. So after a wait for capacity,
-/// which ended at `waited_until`, the time since then decides.
+/// Tries that found no capacity count in `tried`, although they do not mean that retrying is futile. So after a wait for capacity, which
+/// ended at `waited_until`, the time since then decides.
 fn worth_another_try(why: &CallFailed, tried: Try, waited_until: Option<Timestamp>, now: Timestamp) -> bool {
     match (why.cause, waited_until) {
         (Cause::Rejected, _) => false,

@@ -11,8 +11,8 @@ pub(crate) const WORKING: Duration = Duration::from_mins(5);
 /// The first wait for a task that is being stopped, whose end is near.
 pub(crate) const STOPPING: Duration = Duration::from_secs(5);
 
-/// The longest wait. Since each wait is twice the previous one, a year of waiting takes about 740 checks of two operations, of the
-/// 3,000 that a durable execution may have
+/// The longest wait. Each wait up to it is twice the previous one, so a year of waiting takes about 740 checks. Each check is two
+/// operations, of the 3,000 that a durable execution may have
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const LONGEST: Duration = Duration::from_hours(12);
 
@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_hours(12);
 #[derive(Debug)]
 pub(crate) struct Waits {
     first: Duration,
-    /// How many have begun.
+    /// How many waits have begun.
     begun: u32,
     last: Duration,
     /// How much time remained until the deadline at the last check.
@@ -80,8 +80,8 @@ pub(crate) fn retry(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
 }
 
-/// How many attempts of a step, with the waits of [`retry`] between them, take at least that long. They count as operations: a day
-/// is 300 of them, and the limit leaves enough for several such days in addition to a year's checks.
+/// How many tries of a step, with the waits of [`retry`] between them, take at least that long. Each try counts as an operation. A day of
+/// tries is 300 operations, and the limit of 3,000 is enough for several such days in addition to a year's checks.
 pub(crate) fn tries(patience: Duration) -> u32 {
     let (mut tries, mut waited) = (1, Duration::ZERO);
     while waited < patience {

@@ -47,7 +47,7 @@ pub fn needs(pattern: Pattern) -> Needs {
 ///
 /// # Errors
 ///
-/// An incomplete environment, or what the Lambda runtime failed with.
+/// If the environment is incomplete, or the Lambda runtime fails.
 pub async fn run(pattern: Pattern) -> Result<(), lambda_runtime::Error> {
     runtime::log_as_json();
     let config = config::Config::from_env()?;

@@ -30,8 +30,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// If the job did not complete, the durable execution fails too, after the outcome was recorded, so that Lambda's own status is
-/// correct as well. Otherwise only permanent failures.
+/// If the job did not complete, the durable execution fails too, after the outcome was recorded, so that Lambda's own status is correct
+/// as well. Apart from that, it fails only if an activity fails permanently.
 pub async fn sync<A: Activities>(activities: Arc<A>, input: Json, ctx: DurableContext) -> Result<Finished, BoxError> {
     let job = match accept(&activities, ACCEPT, Pattern::Sync, input, &ctx).await? {
         Accepted::Job(job) => job,
@@ -63,7 +63,7 @@ pub async fn callback<A: Activities>(
     }
 }
 
-/// Why a workflow cannot continue, and its job's outcome, if it is known: it is never dropped.
+/// Why a workflow cannot continue, and its job's outcome, if that is known. A known outcome is never dropped.
 struct Failed {
     why: BoxError,
     known: Option<Outcome>,
@@ -97,7 +97,7 @@ async fn start<A: Activities>(activities: &Arc<A>, job: &Job, ctx: &DurableConte
     };
     let recorded = record_task(activities, id, attempt, &task_arn, ctx).await?;
     if recorded.status == Status::Cancelling || recorded.status.is_final() {
-        // Cancelled or ended between RunTask and its record: nothing else knew which task to stop.
+        // The execution was cancelled or ended between RunTask and its record, so nothing else knew which task to stop.
         let (activities, arn) = (activities.clone(), task_arn.clone());
         step(ctx, "stop-task", move |_| async move { activities.stop_task(&arn).await }).await?;
     }
@@ -141,11 +141,11 @@ async fn every_attempt<A: Activities>(
 /// The callback is registered before the check, so that no wake-up is lost: if the end is reported after the check, the reconciler
 /// finds the callback. A wake-up for a callback that has just timed out is refused, which is harmless: the next check sees the task.
 ///
-/// If a callback is completed during the check, this is not noticed before the next invocation: this version of the SDK suspends on a
-/// callback that it has just created, whatever it has received in the meantime. Lambda then invokes the function once more for it, or
-/// else refuses to suspend an execution that has nothing to wait for, and repeats the invocation. Only if the callback of an earlier
-/// attempt is still open could the execution stay suspended, until that callback times out. A wait that is ended by a wake-up that
-/// says that the task has stopped leaves no callback open, and saves a check.
+/// If a callback is completed during the check, the workflow does not notice this before its next invocation: this version of the SDK
+/// suspends on a callback that it has just created, whatever it has received in the meantime. Lambda then invokes the function once more
+/// for it, or else refuses to suspend an execution that has nothing to wait for, and repeats the invocation. Only if the callback of an
+/// earlier attempt is still open could the execution stay suspended, until that callback times out. A wake-up that says that the task has
+/// stopped leaves no callback open, and saves a check.
 ///
 /// The first check does not ask ECS. ECS answers 20 such calls a second for a whole account, and starts as many tasks
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>), so asking at each start would use up the

@@ -1,6 +1,6 @@
 //! Decides what to do for an execution, from its state and the state of its task.
 //!
-//! **Invariant**: pure. Every combination of a state and what a task can do is written out.
+//! **Invariant**: pure. Every combination of an execution's state and its task's state is written out.
 
 use domain::{Execution, Pattern, Run, State, judge, task::Task};
 use jiff::{SignedDuration, Timestamp};

@@ -88,7 +88,7 @@ fn task_stopped(detail: &Value) -> Option<Event> {
 /// Messages of a queue, each with an event in its body
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
 pub(crate) struct Batch {
-    /// Id and event of each message. A body that is not an event is ignored, and does not have to come again.
+    /// Id and event of each message. A body that is not an event is ignored, and is not delivered again.
     pub(crate) records: Vec<(String, Value)>,
 }
 
@@ -102,7 +102,7 @@ impl Batch {
         Some(Self { records: records.collect() })
     }
 
-    /// The response that names the messages that have to come again.
+    /// The response that names the messages to deliver again.
     pub(crate) fn answer(failed: Vec<String>) -> Value {
         let failures: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
         json!({ "batchItemFailures": failures })

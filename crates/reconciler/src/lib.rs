@@ -22,7 +22,7 @@ use serde_json::Value;
 use events::{Batch, Event};
 use reconcile::Reconciler;
 
-/// How long before its timeout an invocation stops beginning anything new.
+/// How long before its timeout an invocation stops starting new work.
 const MARGIN: SignedDuration = SignedDuration::from_secs(20);
 
 /// The AWS calls that the reconciler makes.
@@ -50,7 +50,7 @@ pub fn needs() -> Needs {
 ///
 /// # Errors
 ///
-/// An incomplete environment, or what the Lambda runtime failed with.
+/// If the environment is incomplete, or the Lambda runtime fails.
 pub async fn run() -> Result<(), Error> {
     runtime::log_as_json();
     let config = config::Config::from_env()?;
@@ -59,7 +59,7 @@ pub async fn run() -> Result<(), Error> {
         let reconciler = reconciler.clone();
         // Boxed, so that the compiler does not have to process all of it at once.
         Box::pin(async move {
-            // Anything begun before this time can be finished. The next sweep continues where this one stopped.
+            // Work that starts before this time can finish. The next sweep continues where this one stopped.
             let until = timestamp(event.context.deadline).checked_sub(MARGIN).unwrap_or_default();
             handle(&reconciler, event.payload, until).await
         })

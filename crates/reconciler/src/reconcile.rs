@@ -51,8 +51,8 @@ impl Reconciler {
         }
     }
 
-    /// Notes that a task has stopped, as an event or a call of ECS showed. A workflow that waits for the task finds the note when it
-    /// is woken, or when it notes its callback, and does not have to ask ECS. ECS forgets the task, but the note stays.
+    /// Notes that a task has stopped, as an event or a call of ECS showed. A workflow that waits for the task finds the note when it is
+    /// woken, or when it notes its callback, and does not have to ask ECS. The note stays even after ECS has forgotten the task.
     ///
     /// If the function crashes before the note, or between it and what follows, the event comes again, and so does the sweep.
     async fn note_end(&self, execution: &mut Execution, stopped: &Task) -> Result<(), Error> {
@@ -126,7 +126,8 @@ impl Reconciler {
         failed.map_or(Ok(asks), Err)
     }
 
-    /// Starts the workflow, or finds the one that was started. That one may be over: it may have died before it noted anything.
+    /// Starts the workflow, or finds the one that was started before. That one may be over: it may have crashed before it recorded
+    /// anything.
     async fn start_workflow(&self, execution: &Execution) -> Result<Option<Question>, Error> {
         match self.workflows.start(&execution.id, execution.pattern).await {
             Ok(arn) => Ok(arn.map(|arn| Question { arn, restarted: true, urgent: true })),
@@ -213,9 +214,9 @@ impl Reconciler {
     /// Starts another attempt, with its own workflow, if this one failed and another may follow. Idempotent: the workflow's name
     /// contains the attempt.
     ///
-    /// If the function crashes before the failed attempt is recorded, the next visit does all of it. If it crashes between that and
-    /// the workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow dies before it
-    /// records a task, the next visit finds that it is over.
+    /// If the function crashes before the failed attempt is recorded, the next visit does all of it. If it crashes between that and the
+    /// workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow crashes before it records a
+    /// task, the next visit finds that it is over.
     async fn another_attempt(&self, execution: &Execution, outcome: &Outcome) -> Result<bool, Error> {
         let Some(run) = execution.state.run() else { return Ok(false) };
         let Next::Retry(retry) = execution.next(run.attempt, outcome, clock::now()) else { return Ok(false) };
@@ -224,7 +225,8 @@ impl Reconciler {
             Ok(execution) => execution,
             failed => return settled(failed).map(|()| true),
         };
-        // Another visit was faster, and its attempt is running: nothing about that attempt's workflow follows from this one.
+        // Another visit was faster, and its attempt is running. This visit saw an earlier attempt, which shows nothing about the workflow
+        // of the new one.
         if execution.state.run() != Some(run) {
             return Ok(true);
         }

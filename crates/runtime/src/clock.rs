@@ -1,4 +1,4 @@
-//! The wall clock, which is read only here. Code that decides gets the time as a value.
+//! The wall clock, which is read only here. Code that makes decisions gets the time as a parameter.
 
 use jiff::{Timestamp, Unit};
 

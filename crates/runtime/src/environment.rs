@@ -23,7 +23,7 @@ impl Environment {
         Self::of(std::env::vars_os().filter_map(text))
     }
 
-    /// An environment made of these.
+    /// An environment with these variables.
     #[must_use]
     pub fn of(vars: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { values: vars.into_iter().filter(|(_, value)| !value.is_empty()).collect(), ..Self::default() }
@@ -113,7 +113,7 @@ impl Environment {
     }
 }
 
-/// What is wrong with the environment, all of it.
+/// Everything that is wrong with the environment.
 #[derive(PartialEq, Eq)]
 pub struct Misconfigured(Vec<String>);
 

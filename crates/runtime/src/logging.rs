@@ -16,12 +16,12 @@ const OURS: [&str; 11] =
 /// Makes this process log JSON lines to stdout, where Lambda picks them up: what passes [`log_filter`], with `info` if `RUST_LOG` is
 /// not set.
 ///
-/// A line names only the innermost span. A list of all spans would repeat it and be half of a line, and CloudWatch charges by the byte
-/// (<https://aws.amazon.com/cloudwatch/pricing/>).
+/// A line names only the innermost span. A list of all spans would repeat it and make up half of the line, and CloudWatch charges by the
+/// byte (<https://aws.amazon.com/cloudwatch/pricing/>).
 ///
 /// # Panics
 ///
-/// If the process already logs.
+/// If the process has already set up logging.
 pub fn log_as_json() {
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
     tracing_subscriber::registry().with(log_filter("info")).with(lines).init();

@@ -1,10 +1,10 @@
-//! What a program needs, for those who deploy it.
+//! What a program needs from its deployment.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What a program needs from the place where it runs. `deploy/tests` holds `template.yaml` against it, and the local stack denies every
+/// What a program needs from the place where it runs. `deploy/tests` checks `template.yaml` against it, and the local stack denies every
 /// other AWS call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Needs {

@@ -24,7 +24,7 @@ pub struct Allowances {
     table: String,
 }
 
-/// One of an owner's places, and who takes it.
+/// One of an owner's places, and the request that takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The owner.
@@ -43,7 +43,7 @@ impl Place {
 }
 
 impl Allowances {
-    /// In the table with that name.
+    /// The allowances in the table with that name.
     #[must_use]
     pub fn new(connection: &Connection, table: impl Into<String>) -> Self {
         Self { client: Client::new(connection.sdk_config()), table: table.into() }
@@ -66,7 +66,7 @@ impl Allowances {
     ///
     /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn give_back(&self, place: &Place, now: Timestamp) -> Result<(), CallFailed> {
-        // A write, since the API may delete nothing.
+        // A write, since the API is not allowed to delete items.
         self.put(place, now, "#holder = :holder", None).await.map(|_| ())
     }
 

@@ -36,7 +36,7 @@ pub struct Executions {
 /// The result of creating an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// It was created, with a name for its creation.
+    /// It was created, and its `creation` was set.
     New(Box<Execution>),
     /// An execution with this id already exists: this one.
     Existing(Box<Execution>),
@@ -60,7 +60,8 @@ pub enum AdvanceError {
 }
 
 impl AdvanceError {
-    /// What a refused write means for a retry: see [`Cause::patience`]. What an execution's state refuses, it always refuses.
+    /// The kind of failure, which decides whether to retry: see [`Cause::patience`]. An event that an execution's state refuses is always
+    /// refused.
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
@@ -182,8 +183,8 @@ impl Executions {
         Err(AdvanceError::Contended(seen.id))
     }
 
-    /// Applies an event to an execution as it was `seen`, and returns the execution after it; `None` if it has changed since then, so
-    /// that the conclusion may be wrong. Idempotent.
+    /// Applies an event to an execution as it was `seen`, and returns the execution after it; `None` if it has changed since then,
+    /// because the event may then be based on old data. Idempotent.
     ///
     /// # Errors
     ///
@@ -256,7 +257,7 @@ impl Executions {
     }
 }
 
-/// What an event makes of an execution; `None` if it stays as it is.
+/// The execution after an event; `None` if the event changes nothing.
 fn after(seen: &Execution, event: &Event, at: Timestamp) -> Result<Option<Execution>, Refused> {
     match seen.after(event, at) {
         Err(_) if seen.status().is_final() => Ok(None),

@@ -1,6 +1,7 @@
 //! Reports of workers, in the table of executions.
 //!
-//! A task's role may write reports and read nothing. Each has a key that only the functions and the execution's own task know.
+//! A task's role may write reports but not read anything. Each report has a key that only the functions and the execution's own task
+//! know.
 
 use std::collections::HashMap;
 

@@ -50,7 +50,7 @@ const ENVIRONMENT_STRING_BYTES: usize = 128 * 1024;
 /// task is killed.
 pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
-/// How long killed processes may take to be gone.
+/// How long to wait for killed processes to end.
 const REAPED: Duration = Duration::from_millis(500);
 
 /// How often to check whether any process of a stopped job is still running.
@@ -70,7 +70,7 @@ pub(crate) async fn run(
     stops: &mut Stops,
     stop_timeout: Duration,
 ) -> io::Result<Finished> {
-    // Before there is a child, so that the end of none is missed.
+    // Before any child exists, so that no child's end is missed.
     let children = signal(SignalKind::child())?;
     adopt_orphans();
     let file = ResultFile::prepare();
@@ -154,7 +154,7 @@ fn fits_environment(input: &Json) -> bool {
 #[derive(Debug)]
 struct Group {
     leader: Pid,
-    /// Signals that one or several children have ended.
+    /// Fires when one or more children have ended.
     children: unix::Signal,
     /// How the command ended.
     ended: Option<WaitStatus>,
@@ -238,9 +238,9 @@ fn exit(status: WaitStatus) -> Exit {
     }
 }
 
-/// Waits for the command's end; if the job is being stopped, for the rest of its group; then for what is still in its pipes. If
-/// output is still being written then, the log is slow. The rest of the output may contain the result, so the worker waits for it until
-/// the task is to stop.
+/// Waits for the command's end; if the job is being stopped, for the rest of its group; then for what is still in its pipes. If output is
+/// still being written then, the log is slow. The rest of the output may contain the result, so the worker waits for it until the task
+/// has to stop.
 async fn see_off(
     group: &mut Group,
     stops: &mut Stops,
@@ -257,7 +257,8 @@ async fn see_off(
                 if let Told::Stop(stop) = told {
                     let now = Instant::now();
                     stopped = stopped.or(Some((stop, now)));
-                    // ECS sends SIGKILL if the task takes too long after its signal. Only at the deadline, the worker has to do that.
+                    // If the signal comes from ECS, ECS also sends SIGKILL when the task takes too long. At the deadline, the worker has
+                    // to do that itself.
                     if stop == Stop::Deadline {
                         kill_at = Some(now + stop_timeout);
                     }
@@ -282,7 +283,7 @@ async fn see_off(
             }
         }
         group.signal(Signal::KILL);
-        // What was killed has an end too, which is known in a moment.
+        // Killed processes end within a moment. Waiting for that shows how they ended.
         let _ = tokio::time::timeout(REAPED, group.gone()).await;
     }
     flow.ended.set(true);

@@ -26,7 +26,7 @@ pub struct Config {
     pub(crate) id: Option<ExecutionId>,
     /// `EXECUTION_ATTEMPT`: the attempt; the first if absent.
     pub(crate) attempt: Attempt,
-    /// `EXECUTION_DEADLINE`: when the job must be over, in RFC 3339.
+    /// `EXECUTION_DEADLINE`: when the job must have ended, in RFC 3339.
     pub(crate) deadline: Option<Timestamp>,
     /// `EXECUTION_STOP_TIMEOUT`: how many seconds the task has once it is stopped, the same as its `stopTimeout`; 30 if absent, as
     /// in ECS (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>).
@@ -35,7 +35,7 @@ pub struct Config {
     pub(crate) input: Source,
     /// `EXECUTIONS_TABLE`: where to record the outcome. Absent if the workflow records it.
     pub(crate) record: Option<Item>,
-    /// `REPORT_TABLE` and `REPORT_KEY`: where to report the outcome, for the workflow or the reconciler. Absent if nobody reads
+    /// `REPORT_TABLE` and `REPORT_KEY`: where to report the outcome, for the workflow or the reconciler. Absent if no component reads
     /// reports, because the task was started by an older version or by hand.
     pub(crate) report: Option<ReportPlace>,
     /// `ECS_CONTAINER_METADATA_URI_V4`: the endpoint of the ECS agent that describes the task.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::stops::Stop;
 
-/// Exit code of a worker that failed itself, as in `env`, `timeout` and `docker run`.
+/// Exit code if the worker itself failed, as in `env`, `timeout` and `docker run`.
 pub(crate) const OWN_FAILURE: u8 = 125;
 
 /// Exit code for a job that exited with 0 only because its deadline passed, as in `timeout`.
@@ -19,7 +19,7 @@ const DEADLINE_PASSED: i32 = 124;
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finished {
-    /// How its process ended, or its future.
+    /// How its process or its future ended.
     pub(crate) exit: Exit,
     /// Its result.
     pub(crate) output: Output,
@@ -34,7 +34,7 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    /// An end without output, of which only the exit is known.
+    /// An end without output: only the exit is known.
     pub(crate) fn of(exit: Exit, at: Timestamp) -> Self {
         let (output, source) = (Output::None, ResultSource::None);
         Self { exit, output, source, tail: String::new(), stop: None, at }
@@ -46,8 +46,8 @@ impl Finished {
         Self { stop: Some(stop), ..Self::of(exit, at) }
     }
 
-    /// The report of it. A signal means that the task was stopped, but not why: only the execution's state says whether it was
-    /// cancelled.
+    /// The report of how the job ended. A signal means that the task was stopped, but not why: only the execution's state says whether it
+    /// was cancelled.
     pub(crate) fn report(&self) -> Report {
         let outcome = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
         let told = self.stop.map(|stop| match stop {
@@ -57,7 +57,7 @@ impl Finished {
         Report::new(outcome, told)
     }
 
-    /// Prints the result as the last line of stdout. If it is not recorded, it is read from the log.
+    /// Prints the result as the last line of stdout. If the worker neither records nor reports the result, it is read from the log.
     ///
     /// # Errors
     ///

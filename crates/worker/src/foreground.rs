@@ -1,11 +1,11 @@
 //! The program that a shell waits for.
 //!
-//! A shell dies of a SIGTERM that its program handles, so the shell's exit code says nothing of the program. When a process group
-//! is told to stop, this finds the program behind its shells, so that its exit code can be reported instead.
+//! A shell dies of a SIGTERM that its program handles, so the shell's exit code says nothing about the program. When a process group is
+//! told to stop, this finds the program behind its shells, so that its exit code can be reported instead.
 
 use rustix::process::{Pid, WaitStatus};
 
-/// The names of shells. Any other program that a signal kills was killed, whatever its children do.
+/// The names of shells. If a signal kills any other program, that program was killed, whatever its children do.
 const SHELLS: [&str; 7] = ["sh", "dash", "bash", "ash", "busybox", "ksh", "zsh"];
 
 /// The processes behind a shell when its group was told to stop. Each is the newest child of the shell before it, which is the one that
@@ -39,8 +39,8 @@ impl Foreground {
         }
     }
 
-    /// How the command ended, given how its leader did. A process that `signal` killed says nothing, so the one behind it decides. A
-    /// process whose end is unknown was reaped by its shell before the signal killed the shell too; it is skipped.
+    /// How the command ended, given how its leader did. The status of a process that `signal` killed says nothing, so the process behind
+    /// it decides. A process whose end is unknown was reaped by its shell before the signal killed the shell too; it is skipped.
     pub(crate) fn ended(&self, leader: WaitStatus, signal: i32) -> WaitStatus {
         let mut told = leader;
         for ended in self.behind.iter().filter_map(|(_, ended)| *ended) {
@@ -59,7 +59,7 @@ struct Process {
     parent: i32,
     group: i32,
     is_shell: bool,
-    /// When it started, in clock ticks since the machine did, and its number.
+    /// When it started, in clock ticks since the machine booted, and its process id.
     started: (u64, i32),
 }
 

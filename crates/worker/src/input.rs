@@ -50,7 +50,7 @@ impl Source {
     }
 }
 
-/// Reads stdin. An empty one means `null`, because an ECS task has an empty stdin.
+/// Reads stdin. Empty input means `null`, because an ECS task has an empty stdin.
 fn from_stdin() -> Result<Json, NoInput> {
     let stdin = io::stdin();
     if stdin.is_terminal() {

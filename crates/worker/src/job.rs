@@ -1,4 +1,4 @@
-//! A job that is a future in this process. It ends in the same way as a command that does the same.
+//! A job that is a future in this process. It ends in the same way as a command that does the same work.
 
 use std::{fmt::Display, future::Future, io::Write as _, time::Duration};
 

@@ -125,7 +125,7 @@ fn own_failure(why: &(dyn Error + 'static)) -> ExitCode {
     ExitCode::from(OWN_FAILURE)
 }
 
-/// Runs a job with everything around it, and returns the worker's exit code.
+/// Prepares and runs a job, records or reports its outcome, and returns the worker's exit code.
 async fn see_through(
     config: Config,
     signals: Signals,

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// The agent runs on the same host: if a response takes longer, it will not come.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Largest response that is read, in bytes. That for a task of ten containers has a few dozen KB.
+/// Largest response that is read, in bytes. The response for a task with ten containers has a few dozen KB.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Deserialize)]

@@ -116,7 +116,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// That there is no such item, or that it contradicts this end.
+    /// If there is no such item, or it contradicts this outcome.
     pub(crate) async fn ended(&self, finished: &Finished) -> Result<Ended, AdvanceError> {
         let mut backoff = Backoff::default();
         let since = clock::now();
@@ -129,7 +129,7 @@ impl Record {
                     return Ok(Ended::Failed);
                 }
                 Err(error @ (AdvanceError::Call(_) | AdvanceError::Contended(_))) => {
-                    // In the job's log, where an operator looks: if this continues, the result is lost.
+                    // This goes to the job's log, where an operator looks. If the failure continues, the result is lost.
                     if backoff.is_long() {
                         tracing::error!(error = &error as &dyn std::error::Error, "cannot record the outcome yet");
                     }

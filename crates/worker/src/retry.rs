@@ -11,7 +11,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Whether there were three tries or more, so that the failure does not look short.
+    /// Whether there were three tries or more, so that the failure is unlikely to be brief.
     pub(crate) fn is_long(&self) -> bool {
         self.tries >= 2
     }

@@ -70,8 +70,8 @@ fn in_seconds(seconds: u64) -> String {
     (jiff::Timestamp::now() + Duration::from_secs(seconds)).to_string()
 }
 
-/// Runs a script whose deadline comes when it has said `up`: a machine that is too slow for it is given more time. What the
-/// script said then, and how it ended.
+/// Runs a script whose deadline passes after it has printed `up`. If the machine is too slow for that, the script gets more time. Returns
+/// its exit code, and what it printed after `up`.
 fn at_its_deadline(script: &str) -> (Option<i32>, String) {
     let in_time = [1, 4, 16, 64].into_iter().find_map(|seconds| {
         let mut worker = shell(script);
@@ -82,7 +82,7 @@ fn at_its_deadline(script: &str) -> (Option<i32>, String) {
     in_time.unwrap()
 }
 
-/// Reads the command's first line: it is up and has its traps set.
+/// Reads the command's first line, which it prints once its traps are set.
 fn first_line(child: &mut Child) -> String {
     let mut line = String::new();
     let mut bytes = [0];

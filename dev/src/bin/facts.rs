@@ -1,5 +1,5 @@
 //! Prints what Longhaul's programs need where they run, as JSON: the environment variables that they read, the AWS calls that they make,
-//! the table and the limits. `deploy/tests` holds `template.yaml` against it.
+//! the table and the limits. `deploy/tests` checks `template.yaml` against it.
 
 use compute::Job;
 use domain::{Pattern, limits};

@@ -51,7 +51,7 @@ async fn invoke(stack: &Stack, event: &Value) -> (u64, Value) {
     (answer["statusCode"].as_u64().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-/// Waits for the end of the execution at that path.
+/// Waits for the end of the execution with this path.
 async fn done(stack: &Stack, path: &str, caller: &Value) -> Value {
     eventually(&format!("the end of {path}"), async || {
         let (status, execution) = invoke(stack, &event("GET", path, None, caller)).await;
@@ -91,7 +91,7 @@ async fn api_gateways_request_id_is_in_the_response_and_in_one_log_line() {
     assert_eq!(json!(logged), json!(["INFO", "r1", "GET", "/executions/{executionId}", 404]), "{line:#}");
     assert!(line["durationMs"].as_f64().unwrap() > 0.0, "{line:#}");
     assert_eq!(line["owner"].as_str().unwrap().len(), 12, "{line:#}");
-    // The line has nothing that the caller sent, and not the caller's name.
+    // The line contains nothing that the caller sent, nor the caller's name.
     for secret in ["01a208cc", "a-key", "chosen-by", "ada"] {
         assert!(!lines[0].contains(secret), "{secret}: {}", lines[0]);
     }
@@ -120,7 +120,7 @@ async fn a_job_runs_when_started_through_api_gateway() {
     assert_eq!((status, &problem["code"]), (400, &json!("invalid-json")));
 }
 
-/// A role's session lasts hours, a job can last longer.
+/// A role's session lasts hours, but a job can take longer.
 #[tokio::test]
 async fn a_role_sees_its_executions_in_its_next_session() {
     let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;

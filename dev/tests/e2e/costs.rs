@@ -165,7 +165,7 @@ async fn answered(State(runtime): State<Arc<Runtime>>, body: Bytes) -> StatusCod
     StatusCode::ACCEPTED
 }
 
-/// The instructions that the API's program executes for a number of starts, and of polls of the last execution.
+/// Counts the instructions that the API's program executes for a number of starts, and of polls of the last execution.
 async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) -> u64 {
     let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
     let (answers, mut answer) = mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! The examples, as their READMEs say to run them.
+//! Runs the examples as their READMEs describe.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::stack::{LONGHAUL, PATIENCE, Stack, root};
 
-/// What runs each example. The name of a file here says that it does, and has to mention the example's directory.
+/// The test file that runs each example. It must mention the example's directory.
 const RUN_BY: [(&str, &str); 6] = [
     ("container", "deploy/tests/test_image.py"),
     ("node", "dev/tests/e2e/examples.rs"),
@@ -105,7 +105,7 @@ async fn log(stack: &Stack, execution: &Value) -> Vec<String> {
     logs["lines"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The lines that a program prints, which has to succeed.
+/// Runs a program that must succeed, and returns the lines that it prints.
 async fn output(command: &mut Command) -> Vec<String> {
     let running = command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output();
     let done = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();

@@ -66,9 +66,8 @@ async fn all_pages_of_a_log_have_all_its_lines_in_order() {
     }
 }
 
-/// Makes CloudWatch return `count` empty pages before those with lines, which it may do. Only a token equal to the one in the request
-/// means that there are no more lines. The tokens here belong to no line: they are before all lines, or behind them when reading
-/// backwards.
+/// Makes CloudWatch return `count` empty pages before those with lines, which it may do. Only a token equal to the one in the request means
+/// that there are no more lines. The tokens here belong to no line: they are before all lines, or after them when reading backwards.
 async fn arm_empty_pages(stack: &Stack, by: &str, count: u64) -> Vec<u64> {
     let mut armed = Vec::new();
     for number in 0..count {

@@ -336,7 +336,7 @@ async fn checked_end(stack: &Stack, item: Value, deadline: Instant) -> Result<Va
     }
 }
 
-/// What is wrong after all executions have ended: outcomes that changed, and tasks that are still running or one too many.
+/// Returns what is wrong after all executions have ended: outcomes that changed, and tasks that are still running or one too many.
 async fn wrong_at_the_end(stack: &Stack, ended: &BTreeMap<String, Value>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut tasks: BTreeMap<String, Vec<String>> = BTreeMap::new();

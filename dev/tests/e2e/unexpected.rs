@@ -91,8 +91,8 @@ async fn an_unreadable_log_does_not_delay_the_outcome() {
     }
 }
 
-/// The worker was killed before it could record or report anything, and the read of its report is refused for good. The result is in
-/// the log.
+/// The worker was killed before it could record or report anything, and the read of its report is refused permanently. The result is in the
+/// log.
 #[tokio::test]
 async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
     let gates = Gates::new();
@@ -121,7 +121,7 @@ async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
     assert_eq!((&done["result"], &done["resultSource"]), (&json!([1]), &json!("log")), "{done:#}");
 }
 
-/// For example because a deployment broke the workflow's role and was rolled back.
+/// This can happen when a deployment breaks the workflow's role and is rolled back.
 #[tokio::test]
 async fn a_temporarily_denied_call_is_retried_while_the_job_is_running() {
     let gates = Gates::new();

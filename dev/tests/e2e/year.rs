@@ -17,7 +17,7 @@ use crate::{
     stack::{PATIENCE, Stack},
 };
 
-/// AWS's limit, and our own.
+/// AWS's limit on the operations of a durable execution, and the lower one that this test sets.
 const MOST_OPERATIONS: usize = 3_000;
 const FEW_OPERATIONS: usize = 1_600;
 

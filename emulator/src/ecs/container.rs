@@ -34,7 +34,7 @@ pub(super) struct Started {
 /// Why a container cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CannotStart {
-    /// As after a wrong entry point in AWS.
+    /// Its program cannot be executed, as with a wrong entry point on AWS.
     #[error("CannotStartContainerError: exec: {program:?}: {why}")]
     Spawn { program: String, why: io::Error },
     /// There is nothing to run: an image's own entry point is not known here.
@@ -43,7 +43,7 @@ pub(super) enum CannotStart {
 }
 
 impl Started {
-    /// Starts a container. Its log stream exists from now on, unless the database cannot be written now.
+    /// Starts a container, and creates its log stream unless the database cannot be written at the moment.
     pub(super) fn new(launch: Launch, logs: &Logs) -> Result<Self, CannotStart> {
         let (program, arguments) = launch.command.split_first().ok_or(CannotStart::NoCommand)?;
         let writer = launch.log.map(|log| LogWriter::open(logs.clone(), log.group, log.stream));
@@ -69,7 +69,7 @@ impl Started {
         self.child.id()
     }
 
-    /// Its process, as the next emulator will look for it.
+    /// Its process, in the form by which the next emulator can find it.
     pub(super) fn process(&self) -> Process {
         let pid = self.pid.as_raw_nonzero().get();
         Process { pid, born: leftovers::birth(pid) }
@@ -81,7 +81,7 @@ impl Started {
         let cutoff = || {
             let mut has_ended = has_ended.clone();
             async move {
-                // A sender that is gone has ended too.
+                // If the sender has been dropped, the process has ended too.
                 let _ = has_ended.wait_for(|ended| *ended).await;
                 sleep(DRAIN_LIMIT).await;
             }

@@ -17,7 +17,7 @@ const MAX_NAME_CHARS: usize = 255;
 const ACTIVE: &str = "ACTIVE";
 const INACTIVE: &str = "INACTIVE";
 
-/// Most ARNs of an answer.
+/// The maximum number of ARNs in a response.
 const MAX_LISTED: usize = 100;
 
 impl Ecs {

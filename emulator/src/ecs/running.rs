@@ -29,7 +29,8 @@ struct Tasks {
 }
 
 impl Running {
-    /// Where a task's supervisor gets its orders, until [`Running::leave`]; `None` if no more tasks may be started.
+    /// Registers a task. Returns the channel of the orders for its supervisor, which is open until [`Running::leave`]; `None` if no more
+    /// tasks may be started.
     pub(super) fn enter(&self, id: &str) -> Option<watch::Receiver<Order>> {
         let mut tasks = self.lock();
         if tasks.closed {

@@ -24,12 +24,12 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// For a task that is recorded.
+    /// The supervisor of a task that has been recorded.
     pub(super) fn new(ecs: Ecs, id: String, launches: Vec<Launch>) -> Self {
         Self { ecs, id, launches }
     }
 
-    /// Runs the task to its end. If the emulator is closing, that is at once.
+    /// Runs the task to its end. If the emulator is stopping, the task ends at once.
     pub(super) async fn run(mut self) {
         let Some(orders) = self.ecs.0.running.enter(&self.id) else {
             self.note(Event::HostLost).await;
@@ -89,7 +89,7 @@ impl Supervisor {
                 }
             };
             if *orders.borrow() == Order::StopSoon {
-                // The reason is recorded before the end, also if the emulator could not record it when it gave the order.
+                // The reason is recorded before the end, even if the emulator could not record it when it gave the order.
                 self.note(Event::HostLost).await;
             }
             if self.note(Event::ContainerExited { name, code }).await.ending.is_some() {

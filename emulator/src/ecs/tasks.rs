@@ -18,7 +18,7 @@ use super::{
 };
 use crate::wire::AwsError;
 
-/// Most tasks of an answer.
+/// The maximum number of tasks in a response.
 const MAX_DESCRIBED: usize = 100;
 
 /// What a task is created from.
@@ -32,7 +32,7 @@ struct Plan {
     overrides: Vec<ContainerOverride>,
 }
 
-/// The result of a `RunTask`, in one transaction.
+/// The result of the transaction of a `RunTask`.
 #[derive(Debug)]
 enum Ran {
     New(Vec<(Task, Vec<Launch>)>),

@@ -81,7 +81,7 @@ impl Stack {
         self.ask("DescribeTasks", json!({ "tasks": [arn] })).unwrap()["tasks"][0].clone()
     }
 
-    /// Waits until a task is as wanted.
+    /// Waits until a task meets a condition, and returns the task.
     async fn until(&self, arn: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -103,7 +103,7 @@ pub(super) fn metadata(task: &Task, cluster: &str) -> Value {
         "Cluster": arn::cluster(cluster),
         "TaskARN": arn::task(cluster, &task.id),
         "Family": task.family,
-        // Text, unlike everywhere else in ECS.
+        // A string here; elsewhere in ECS, the revision is a number.
         "Revision": task.revision.to_string(),
         "DesiredStatus": desired(task),
         "KnownStatus": task.status,
@@ -143,14 +143,14 @@ pub(super) fn no_capacity(definition: &str, why: &str) -> Value {
     json!({ "arn": definition, "reason": "Capacity is unavailable at this time", "detail": why })
 }
 
-/// A part of a list, and the token for the next.
+/// One page of a list, and the token of the next page.
 pub(super) fn page(member: &str, listed: &[String], next: Option<String>) -> Value {
     let mut view = json!({ member: listed });
     add(&mut view, [("nextToken", next.map(Value::from))]);
     view
 }
 
-/// Fargate's ids are the task's, and a number of the container
+/// A container's runtime id on Fargate: the task's id and a number
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html>).
 fn runtime_id(task: &Task, container: &Container) -> String {
     let place = task.containers.iter().position(|one| one.name == container.name).unwrap_or_default();

@@ -20,7 +20,7 @@ use crate::{
     wire::{self, AwsError},
 };
 
-/// The one bus.
+/// The only bus.
 const BUS: &str = "default";
 
 /// The most rules of a bus, targets of a rule, and events of one `PutEvents` and their total size
@@ -30,7 +30,7 @@ const TARGETS: usize = 5;
 const ENTRIES: usize = 10;
 const ENTRIES_BYTES: usize = 1024 * 1024;
 
-/// Most rules or targets of one page.
+/// The maximum number of rules or targets in one page.
 const PAGE: usize = 100;
 
 /// A rule by its name, and the other members of the request.
@@ -99,7 +99,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// For a bus, and the functions that may be targets.
+    /// The API for a bus and the functions that may be its targets.
     pub(crate) fn new(events: Events, lambda: Lambda) -> Self {
         Self { events, lambda }
     }
@@ -353,7 +353,7 @@ fn shown(rule: &Rule) -> Map<String, Value> {
     shown
 }
 
-/// One page; a token is how many came before it.
+/// One page of a list. Its token is the number of items before it.
 fn page(name: &str, all: Vec<Value>, request: &List) -> Result<Value, AwsError> {
     let from = request.next_token.as_deref().map_or(Ok(0), str::parse::<usize>);
     let from = from.map_err(|_| validation("Parameter NextToken is not valid."))?;

@@ -34,20 +34,20 @@ const BATCH: usize = 10;
 /// How long a message that was not accepted is hidden, like a queue's visibility timeout.
 const HIDDEN: SignedDuration = SignedDuration::from_secs(5);
 
-/// After how many tries a message is dropped; AWS has a dead-letter queue.
+/// After how many deliveries a message is dropped. AWS moves it to a dead-letter queue instead.
 const TRIES: u32 = 20;
 
 /// The longest that delivery sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// How many batches are in flight at a time
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>: "five concurrent batches" at first) …
+/// How many batches are in flight at a time; Lambda starts with "five concurrent batches"
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>).
 const BATCHES: usize = 5;
 
 /// How long the next batch waits for the previous one, so that events that come in the meantime go into one batch.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many functions are invoked at a time as targets themselves.
+/// How many functions that are direct targets are invoked at a time.
 const INVOCATIONS: usize = 10;
 
 /// How long the invocation of the queue's function may take: its own timeout, and the start of a process.
@@ -87,7 +87,7 @@ impl Events {
         tokio::join!(feeds, carrier.clone().invoke_targets(), self.keep_schedule());
     }
 
-    /// Sends the events of schedules. Those that came due while the emulator was not running are not made up for.
+    /// Sends the events of schedules. Events that came due while the emulator was not running are skipped.
     async fn keep_schedule(&self) {
         let mut next: HashMap<String, Timestamp> = HashMap::new();
         loop {
@@ -324,7 +324,7 @@ fn in_words(why: &reqwest::Error) -> String {
     if why.is_timeout() { "it took too long".to_owned() } else { why.to_string() }
 }
 
-/// The messages that have to come again.
+/// The ids of the messages that must be delivered again.
 fn failures(answer: &Value) -> Vec<i64> {
     let failures = answer["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
     failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()?.parse().ok()).collect()

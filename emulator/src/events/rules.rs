@@ -51,7 +51,7 @@ pub struct Rule {
     pub targets: Vec<Target>,
 }
 
-/// Where a rule's events go to.
+/// A target of a rule's events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Target {
@@ -75,7 +75,7 @@ impl Rule {
         format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{}", self.name)
     }
 
-    /// How often its event comes, if it is a schedule: `rate(5 minutes)`
+    /// How often it sends its event, if it is a schedule: `rate(5 minutes)`
     /// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html>).
     pub(crate) fn every(&self) -> Option<Duration> {
         let rate = self.schedule_expression.as_deref()?.strip_prefix("rate(")?.strip_suffix(')')?;
@@ -93,7 +93,7 @@ impl Rule {
 }
 
 impl Target {
-    /// What it is sent for an event.
+    /// What the target receives for an event.
     pub(crate) fn input(&self, event: &Value) -> String {
         if let Some(input) = &self.input {
             return input.clone();
@@ -112,7 +112,8 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The rules on disk and those of the emulator, which are always as declared, except that one that was disabled stays disabled.
+    /// Loads the rules on disk, and the emulator's own. The emulator's own rules are always as declared, except that a rule that was
+    /// disabled stays disabled.
     pub(crate) fn load(tx: &Transaction<'_>, declared: Vec<Rule>) -> Result<Self, AwsError> {
         let mut read = tx.prepare_cached("SELECT body FROM event_rules")?;
         let kept = read.query_map([], |row| row.get::<_, String>(0))?;
@@ -137,7 +138,7 @@ impl Rules {
         self.all.values()
     }
 
-    /// Those that are schedules, and how often their events come.
+    /// The rules that are schedules, and how often they send their events.
     pub(crate) fn scheduled(&self) -> Vec<(String, Duration)> {
         let enabled = self.all.values().filter(|rule| rule.state == RuleState::Enabled);
         enabled.filter_map(|rule| Some((rule.name.clone(), rule.every()?))).collect()
@@ -168,7 +169,7 @@ impl Rules {
         Ok(())
     }
 
-    /// Where an event goes to, and what is sent there.
+    /// The targets of an event, and what each of them receives.
     pub(crate) fn deliveries(&self, event: &Value) -> Vec<(String, String)> {
         let rules = self.matcher.rules_for(&event.to_string());
         let targets = rules.iter().filter_map(|name| self.all.get(name)).flat_map(|rule| &rule.targets);

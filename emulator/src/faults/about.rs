@@ -14,7 +14,7 @@ pub(crate) fn names(text: &str, id: &str) -> bool {
         })
 }
 
-/// A path without `%` escapes, in which an escape could look like the beginning of an id.
+/// Decodes the `%` escapes of a path, because an escape could look like the beginning of an id.
 pub(super) fn decoded(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);

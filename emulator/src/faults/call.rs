@@ -9,7 +9,7 @@ use crate::{
     service::{self, Facts},
 };
 
-/// The name of events, in the place of a service's.
+/// The word that stands for events where a fault would otherwise name a service.
 pub(super) const EVENTS: &str = "events";
 
 /// A call, or an event.

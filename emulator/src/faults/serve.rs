@@ -172,7 +172,8 @@ impl Front {
         Err(Cut)
     }
 
-    /// What shows which executions a call is about: what its caller works for, what it names, and the owners of the tasks that it names.
+    /// The texts that show which executions a call is about: what its caller works for, what the call names, and the owners of the tasks
+    /// that it names.
     fn subject(&self, call: &Call, parts: &Parts, body: &Bytes) -> Vec<String> {
         let mut subject =
             vec![decoded(&parts.uri.to_string()).into_owned(), String::from_utf8_lossy(body).into_owned()];

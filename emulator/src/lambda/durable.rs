@@ -120,8 +120,8 @@ impl Durable {
         }
     }
 
-    /// Applies the changes that time alone causes. Returns which executions are owed an invocation, whether one ended, and how long
-    /// nothing else is due.
+    /// Applies the changes that time alone causes. Returns which executions are owed an invocation, whether one ended, and how long it
+    /// takes until anything else is due.
     fn advance(&self, tx: &Transaction<'_>) -> Result<(Vec<String>, bool, Duration), AwsError> {
         let now = self.0.clock.now();
         let overdue = store::timed_out(tx, now)?;
@@ -188,7 +188,7 @@ fn load(tx: &Transaction<'_>, arn: &str) -> Result<Execution, AwsError> {
 #[derive(Debug, Clone, Copy)]
 enum Change<'a> {
     Begins,
-    /// It begins, and passes this on.
+    /// It begins, with this input.
     BeginsWith(&'a str),
     GoesOn,
 }

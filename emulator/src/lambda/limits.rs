@@ -22,13 +22,13 @@ pub(crate) const CALLBACK_BYTES: usize = 256 * 1024;
 /// Largest error of one operation, as JSON.
 pub(crate) const ERROR_BYTES: usize = 32 * 1024;
 
-/// Most operations of one durable execution.
+/// The maximum number of operations of one durable execution.
 pub(crate) const OPERATIONS: u64 = 3_000;
 
-/// Most bytes that one durable execution may write.
+/// The maximum number of bytes that one durable execution may write.
 pub(crate) const WRITTEN_BYTES: u64 = 100 * 1024 * 1024;
 
-/// Most bytes of operations in the payload of an invocation, and in one page of the state.
+/// The maximum size in bytes of the operations in the payload of an invocation, and in one page of the state.
 pub(crate) const PAGE_BYTES: usize = 5 * 1024 * 1024;
 
 /// How long a durable execution may take, and the longest wait and the longest delay of a retry: 366 days.

@@ -1,8 +1,8 @@
 //! Asynchronous invocations of functions that are not durable. They are on disk from the response to the caller until they are done.
 //!
 //! An `Event` invoke that fails is retried twice, after one minute and after two, as in Lambda
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>). A chained invoke is tried once: its durable
-//! function gets the outcome.
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>). A chained invoke is not retried: its durable
+//! function gets the outcome of the only attempt.
 
 use std::{
     collections::HashSet,
@@ -48,7 +48,7 @@ pub(crate) struct Entry {
     payload: String,
     client_context: Option<String>,
     trace: Option<String>,
-    /// Tries that have failed.
+    /// Attempts that have failed.
     failures: usize,
     /// The chained invoke that waits for it.
     parent: Option<Parent>,
@@ -136,7 +136,7 @@ impl Queue {
         }
     }
 
-    /// Invocations that are due and not in flight, and how long nothing else is due.
+    /// Invocations that are due and not in flight, and how long it takes until anything else is due.
     fn due(&self) -> Result<(Vec<(i64, Entry)>, Duration), AwsError> {
         let now = self.0.clock.now();
         let active = self.active().clone();

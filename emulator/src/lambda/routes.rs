@@ -84,7 +84,7 @@ pub(crate) fn operation(method: &Method, path: &str) -> Option<&'static str> {
     found.map(|(_, _, name)| *name)
 }
 
-/// Reads a body; none at all is an empty one.
+/// Parses a body. A missing body is read as an empty object.
 fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AwsError> {
     let bytes = if bytes.is_empty() || bytes == b"null" { b"{}" } else { bytes };
     serde_json::from_slice(bytes).map_err(|why| invalid(format!("Could not parse request body: {why}")))

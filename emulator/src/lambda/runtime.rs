@@ -20,8 +20,8 @@ use self::instance::Instance;
 use super::{durable::operation::ErrorObject, functions::Spec};
 use crate::{callers::Callers, clock::Clock, logs::Logs};
 
-/// Most processes of one version of a function. Further invocations wait: on one machine, a thousand processes would only slow each
-/// other down.
+/// The maximum number of processes of one version of a function. Further invocations wait: on one machine, a thousand processes would only
+/// slow each other down.
 const CONCURRENCY: usize = 16;
 
 /// How long an idle process is kept.

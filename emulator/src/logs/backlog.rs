@@ -28,7 +28,7 @@ impl Backlog {
         !self.attended && self.lines.is_empty()
     }
 
-    /// Whether nothing waits, even if a write is in progress.
+    /// Whether no lines are waiting, even if a write is in progress.
     pub(super) fn is_written(&self) -> bool {
         self.lines.is_empty()
     }

@@ -15,7 +15,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// Most groups or streams in a response.
+/// The maximum number of groups or streams in a response.
 const MAX_DESCRIBED: usize = 50;
 
 impl Logs {

@@ -6,7 +6,7 @@ use std::mem;
 /// (`maximumBytesPerEvent` in moby's `daemon/logger/awslogs/cloudwatchlogs.go`: 262,144 minus 26 of overhead).
 pub(crate) const MAX_EVENT_BYTES: usize = 262_144 - 26;
 
-/// The most bytes of a character that may not have arrived yet.
+/// The maximum number of bytes of one character in UTF-8, of which some may not have arrived yet.
 const LONGEST_CHARACTER: usize = 4;
 
 /// Splits a stream of bytes into lines. Between two calls, it keeps at most one unfinished line, so its memory is bounded.

@@ -11,12 +11,12 @@ pub(super) struct Position {
     pub(super) id: i64,
 }
 
-/// Digits of the time in an event id, and of the number: 56 in all, as many as AWS's ids have.
+/// The number of digits of the time in an event id, and of the event's number: 56 in all, as many as AWS's ids have.
 const TIME_DIGITS: usize = 20;
 const ID_DIGITS: usize = 36;
 
 impl Position {
-    /// The last place there is.
+    /// The last possible place.
     pub(super) const END: Self = Self { at_ms: i64::MAX, id: i64::MAX };
 
     /// The place right before this one.
@@ -41,7 +41,7 @@ impl Position {
     }
 }
 
-/// A token of `GetLogEvents`: which way to read on, and from which event, which is not read again.
+/// A token of `GetLogEvents`: in which direction to continue, and after which event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     /// `f/…`: to newer events.

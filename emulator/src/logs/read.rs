@@ -13,7 +13,7 @@ use super::{
 };
 use crate::wire::AwsError;
 
-/// Most events of an answer, and its size
+/// The maximum number of events in a response, and its size
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
 const MAX_EVENTS: usize = 10_000;
 const MAX_BYTES: usize = 1024 * 1024;
@@ -26,7 +26,7 @@ pub(super) const EVENT_OVERHEAD_BYTES: usize = 26;
 /// and a token to continue.
 const MAX_SEARCHED: usize = 100_000;
 
-/// Most streams that `FilterLogEvents` accepts by name.
+/// The maximum number of streams that `FilterLogEvents` accepts by name.
 const MAX_STREAM_NAMES: usize = 100;
 
 /// The events of one response, as many as fit. The first always fits, because an event is smaller than a response may be.
@@ -46,7 +46,7 @@ impl Page {
         Ok(Self { events: Vec::new(), limit, bytes: 0 })
     }
 
-    /// Adds an event, and returns whether it fitted.
+    /// Adds an event, and returns whether it fits.
     fn take(&mut self, event: Event) -> bool {
         self.bytes += event.message.len() + EVENT_OVERHEAD_BYTES;
         let fits = self.events.len() < self.limit && (self.bytes <= MAX_BYTES || self.events.is_empty());
@@ -188,7 +188,7 @@ fn chosen(request: &FilterLogEvents, streams: Vec<Stream>) -> Result<BTreeMap<i6
     Ok(chosen.map(|stream| (stream.id, stream.name)).collect())
 }
 
-/// The one stream of a search in one.
+/// The stream of a search, if it searches only one.
 fn only(streams: &BTreeMap<i64, String>) -> Option<i64> {
     let mut numbers = streams.keys();
     numbers.next().copied().filter(|_| numbers.next().is_none())

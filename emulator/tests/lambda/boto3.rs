@@ -1,4 +1,4 @@
-//! Clients that others wrote: boto3 for every call there is, and the `aws` client for a history.
+//! Third-party clients: boto3 for every call of the API, and the `aws` client for a history.
 
 use tokio::process::Command;
 
@@ -12,7 +12,7 @@ fn command(handler: &str) -> String {
     format!("env PYTHONPATH={} {} -m awslambdaric durable_functions.{handler}", path.display(), python())
 }
 
-/// Runs a script against the emulator; it says how many APIs it called.
+/// Runs a script against the emulator. Returns what it prints: how many APIs it called.
 async fn script(emulator: &Emulator, file: &str, arguments: &[&str]) -> String {
     let output =
         Command::new(python()).arg(python_file(file)).arg(&emulator.aws).args(arguments).output().await.unwrap();
@@ -21,7 +21,7 @@ async fn script(emulator: &Emulator, file: &str, arguments: &[&str]) -> String {
     said.trim().to_owned()
 }
 
-/// Each answer is held against AWS's service model, too.
+/// The script also checks each response against AWS's service model.
 #[tokio::test]
 async fn boto3_can_make_every_lambda_call() {
     let emulator = Emulator::start(&[]).await;

@@ -1,4 +1,4 @@
-//! What a checkpoint may do, and what it must refuse: the test is the function.
+//! What a checkpoint may do, and what is refused. The test itself acts as the function.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn invalid_updates_are_refused_without_effect() {
         json!({ "Id": "w2", "Type": "WAIT", "Action": "START", "WaitOptions": { "WaitSeconds": 31_622_401 } }),
     ];
     for update in wrong {
-        // The first update alone would be fine: all or nothing.
+        // The first update alone would be accepted, but a checkpoint is applied as a whole or not at all.
         let answer = theatre.checkpoint(&mut invocation, json!([wait, update])).await;
         assert_eq!(refusal(&answer), INVALID, "{update}: {answer:?}");
         assert_eq!(theatre.lambda.events(&arn).await, before, "{update}");
@@ -56,7 +56,7 @@ async fn invalid_updates_are_refused_without_effect() {
     for updates in [json!([end, wait]), json!([end, end]), json!([wait, wait])] {
         assert_eq!(refusal(&theatre.checkpoint(&mut invocation, updates).await), INVALID);
     }
-    // The token was good all the time.
+    // The refused checkpoints did not use up the token.
     theatre.record(&mut invocation, json!([end])).await;
     let execution = theatre.lambda.execution(&arn).await;
     assert_eq!((&execution["Status"], &execution["Result"]), (&json!("SUCCEEDED"), &json!("\"end\"")));
@@ -84,14 +84,14 @@ async fn a_checkpoint_token_is_valid_once_and_a_client_token_makes_a_checkpoint_
     }
     let bad = theatre.lambda.checkpoint(&arn, with(body, "ClientToken", json!("x".repeat(65)))).await;
     assert_eq!(refusal(&bad), INVALID);
-    // The state is read with the token, too.
+    // Reading the state needs a valid token too.
     let state = |token: &str| {
         crate::support::Lambda::path(&arn, &format!("/state?CheckpointToken={}", crate::support::encoded(token)))
     };
     assert_eq!(refusal(&theatre.lambda.get(&state(&first)).await), INVALID);
     let newest = once.1["CheckpointToken"].as_str().unwrap();
     assert_eq!(theatre.lambda.get(&state(newest)).await.0.as_u16(), 200);
-    // An invocation that is over writes nothing any more.
+    // Once an invocation is over, its token is no longer valid.
     assert_eq!(invocation.post("error", "{}".into()).await.as_u16(), 202);
     let deadline = std::time::Instant::now() + crate::emulator::PATIENCE;
     while refusal(&theatre.lambda.get(&state(newest)).await) != INVALID {
@@ -133,7 +133,7 @@ async fn callbacks_can_be_answered_once_and_heartbeats_extend_them() {
     );
     assert_eq!(refusal(&lambda.call_back("bm8=", "succeed", "").await), INVALID);
     invocation.pend().await;
-    // Signs of life put the silence off; then there are none. All of it is less than an execution may take.
+    // Heartbeats postpone the heartbeat timeout, and then stop coming. All of this takes less time than the execution's own timeout.
     for _ in 0..4 {
         theatre.emulator.forward(Duration::from_secs(100)).await;
         assert_eq!(lambda.call_back(&id("silent"), "heartbeat", "").await.0.as_u16(), 200);
@@ -162,8 +162,8 @@ async fn callbacks_can_be_answered_once_and_heartbeats_extend_them() {
     assert_eq!(refusal(&late), (400, "CallbackTimeoutException"));
 }
 
-/// A function may go to sleep over what the answer to a checkpoint has told it. Another callback is open, so that it may sleep
-/// at all.
+/// A function may suspend although the response to a checkpoint has shown it a result. Another callback is open, because a function may
+/// suspend only if it waits for something.
 #[tokio::test]
 async fn a_callback_answered_during_an_invocation_causes_another_invocation() {
     let theatre = Theatre::open().await;
@@ -178,12 +178,12 @@ async fn a_callback_answered_during_an_invocation_causes_another_invocation() {
     let again = theatre.next().await;
     assert_eq!(again.operations()[0]["Status"], "SUCCEEDED");
     again.pend().await;
-    // Nothing has happened since, and nothing is owed.
+    // Nothing has happened since, so no invocation is owed.
     assert!(theatre.next_within(Duration::from_secs(1)).await.is_none());
     assert_eq!(theatre.lambda.execution(&arn).await["Status"], "RUNNING");
 }
 
-/// All of a state is there, in pages; what is below a context that is through is not needed any more.
+/// The pages together contain the whole state, except for what is below a context that has ended, which is not needed any more.
 #[tokio::test]
 async fn the_state_of_an_execution_has_pages() {
     let theatre = Theatre::open().await;

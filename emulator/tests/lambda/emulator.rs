@@ -1,4 +1,4 @@
-//! An emulator of a test's own: the program, on a free port and with a separate directory.
+//! An emulator for one test: the program, on a free port and with a separate directory.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,13 +17,13 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// How long a test waits: far longer than anything takes, even on a busy machine.
+/// The timeout of everything that tests wait for. It is much longer than needed, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Polls until there is a result. If there never is one, the test fails with `what` it waited for.
+/// Polls until there is a result, and returns it. After the timeout, the test fails with a message that says `what` it waited for.
 pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -57,7 +57,7 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts one, and waits until it is ready. The options are `--function NAME=COMMAND`, `--durable-function NAME=COMMAND` and
+    /// Starts an emulator, and waits until it is ready. The options are `--function NAME=COMMAND`, `--durable-function NAME=COMMAND` and
     /// those of the program.
     pub(crate) async fn start(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ impl Emulator {
         Self { _directory: Some(directory), ..Self::start_over(&data, options).await }
     }
 
-    /// Starts one with the directory of an earlier one.
+    /// Starts an emulator with the directory of an earlier one.
     pub(crate) async fn start_over(data: &Path, options: &[&str]) -> Self {
         let (mut functions, mut others) = (Vec::new(), Vec::new());
         let mut options = options.iter();
@@ -108,7 +108,7 @@ impl Emulator {
         assert_eq!(response.status(), StatusCode::OK, "{by:?}");
     }
 
-    /// A call of one of AWS's JSON protocols, which has to succeed.
+    /// Makes a call in one of AWS's JSON protocols, which must succeed.
     pub(crate) async fn call(&self, target: &str, body: Value) -> Value {
         let response = self.request(target, &body).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{target}");
@@ -122,7 +122,7 @@ impl Emulator {
     }
 }
 
-/// What every emulator of these tests has: a function, a rule that the API may not change, a cluster and a task definition.
+/// The resources of every emulator in these tests: functions, a rule that the API may not change, a cluster and a task definition.
 fn resources(functions: Vec<Value>) -> Value {
     let declared = json!({ "name": "declared", "command": ["sleep", "1000"], "environment": { "DECLARED": "1" } });
     let functions: Vec<_> = std::iter::once(declared).chain(functions).collect();

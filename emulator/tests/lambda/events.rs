@@ -14,7 +14,7 @@ async fn events(emulator: &Emulator, operation: &str, body: Value) -> Value {
     emulator.call(&format!("AWSEvents.{operation}"), body).await
 }
 
-/// Subscribes a function `listener`, which the test answers for, to what matches a pattern.
+/// Subscribes a function `listener`, for which the test answers, to the events that match a pattern.
 async fn subscribe(emulator: &Emulator, command: &str, pattern: &Value) {
     assert_eq!(Lambda::of(emulator).create("listener", command, None).await.0.as_u16(), 201);
     let rule = json!({ "Name": "mine", "EventPattern": pattern.to_string() });
@@ -109,7 +109,7 @@ async fn a_rule_sends_only_matching_events_to_its_targets() {
     assert_eq!(names, ["declared"], "the rule of the resources");
 }
 
-/// A rule, and what matched it, are on disk.
+/// Rules, and the events that matched them, are on disk.
 #[tokio::test]
 async fn rules_and_undelivered_events_survive_a_restart() {
     let (data, puppets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -119,7 +119,7 @@ async fn rules_and_undelivered_events_survive_a_restart() {
     events(&emulator, "PutEvents", json!({ "Entries": [entry] })).await;
     emulator.process.kill().await.unwrap();
     for process in std::fs::read_dir(puppets.path()).unwrap().flatten() {
-        // A puppet that outlives its emulator for a moment may be renaming it.
+        // A puppet that outlives its emulator for a moment may rename the file at this point.
         let removed = std::fs::remove_file(process.path());
         assert!(removed.is_ok() || !process.path().exists(), "{removed:?}");
     }

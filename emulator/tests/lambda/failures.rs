@@ -1,4 +1,4 @@
-//! Invocations that go wrong, executions that are stopped or take too long, and those who wait for them.
+//! Invocations that fail, executions that are stopped or time out, and the callers that wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ async fn a_too_large_response_fails_the_execution() {
     assert_eq!(theatre.lambda.ended(&arn).await["Status"], "SUCCEEDED");
 }
 
-/// An execution that takes too long, and one that is stopped: what it is, and what it is to another that invoked it.
+/// An execution that times out and one that is stopped: their own status, and what the execution that invoked them sees.
 #[tokio::test]
 async fn timeouts_and_stops_reach_waiting_callers() {
     let theatre = Theatre::open_with_movable_clock().await;
@@ -104,7 +104,7 @@ async fn timeouts_and_stops_reach_waiting_callers() {
         (&json!("TIMED_OUT"), &json!("Execution timed out after 300 seconds."))
     );
     for child in children {
-        // Nobody interrupts the invocation; its answer comes too late.
+        // The invocation is not interrupted, but its response comes too late.
         child.succeed("1").await;
     }
     loop {
@@ -129,7 +129,7 @@ async fn timeouts_and_stops_reach_waiting_callers() {
     assert_eq!(refusal(&lambda.post(&unknown, &Value::Null).await), (404, "ResourceNotFoundException"));
 }
 
-/// Killed while others work for it, an execution gets their answers from the next emulator.
+/// The emulator is killed while an execution waits for others. The execution gets their responses from the next emulator.
 #[tokio::test]
 async fn chained_invokes_survive_a_restart() {
     let (data, before, after) =
@@ -170,7 +170,7 @@ async fn chained_invokes_survive_a_restart() {
             assert_eq!(results, ["\"durable\"", "\"plain\""]);
             invocation.succeed("1").await;
         }
-        // The answer is taken up in a moment.
+        // The response is processed in a moment.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!((answered, &theatre.lambda.execution(&parent).await["Status"]), (2, &json!("SUCCEEDED")));

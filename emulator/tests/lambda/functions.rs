@@ -1,4 +1,4 @@
-//! Functions that the API makes, their versions and aliases, and the executions that are listed under them.
+//! Functions that are created through the API, their versions and aliases, and the lists of their executions.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
-/// A function in a shell: it answers every invocation with the same, and ends when its emulator has.
+/// A function as a shell script. It gives every invocation the same response, and ends with its emulator.
 fn shell(answer: &str) -> String {
     let api = "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation";
     let next = format!("curl -sSD - -o /dev/null {api}/next");
@@ -126,12 +126,12 @@ async fn executions_are_listed_by_version_name_status_and_time() {
     assert_eq!(refusal(&wrong), INVALID);
 }
 
-/// Seconds since 1970, in the form that the query takes beside ISO 8601.
+/// Seconds since 1970, in the form that a query accepts as an alternative to ISO 8601.
 fn as_query(seconds: f64) -> String {
     format!("{seconds:.3}")
 }
 
-/// The environment of a declared function is for that function only.
+/// A declared function has environment variables that no other function may see.
 #[tokio::test]
 async fn a_function_created_through_the_api_has_only_its_own_environment() {
     let directory = tempfile::tempdir().unwrap();

@@ -40,7 +40,7 @@ async fn every_operation_has_its_events_in_the_history() {
     theatre.lambda.event(&arn, "InvocationCompleted").await;
     assert_eq!(theatre.lambda.call_back(&callback, "succeed", "\"back\"").await.0.as_u16(), 200);
 
-    // The wait, the retry and the callback may come in one invocation or in several.
+    // The wait, the retry and the callback may end in one invocation or in several.
     loop {
         let mut invocation = theatre.next().await;
         let all = invocation.operations();
@@ -66,7 +66,7 @@ async fn every_operation_has_its_events_in_the_history() {
     assert!(events.iter().enumerate().all(|(place, event)| event["EventId"] == place + 1), "{events:#?}");
     let times: Vec<_> = events.iter().map(|event| event["EventTimestamp"].as_f64().unwrap()).collect();
     assert!(times.is_sorted(), "{times:?}");
-    // How many invocations it took is not fixed, nor in which of them what comes by itself came.
+    // The number of invocations varies, and so does the invocation in which each of the wait, the retry and the callback ends.
     events.retain(|event| event["EventType"] != "InvocationCompleted");
     let late = |kind: &str| events.iter().find(|event| event["EventType"] == kind).cloned().unwrap();
     let by_itself = [late("WaitSucceeded"), late("CallbackSucceeded")];

@@ -1,4 +1,4 @@
-//! SIGKILL to the whole emulator, again and again, while durable executions run: none is lost, nothing is done twice.
+//! Kills the whole emulator with SIGKILL, again and again, while durable executions run. None is lost, and nothing is done twice.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,10 +9,10 @@ use crate::{
     support::{Lambda, python, python_file},
 };
 
-/// Kills; `LAMBDA_KILLS` asks for another number of them.
+/// The default number of kills; `LAMBDA_KILLS` sets another one.
 const KILLS: u64 = 50;
 
-/// Steps of an execution, and as many waits; one step is tried twice.
+/// The number of steps of an execution, and of its waits. One step has two attempts.
 const ROUNDS: usize = 4;
 
 /// Terminal events of each operation.
@@ -56,8 +56,8 @@ async fn no_execution_is_lost_and_nothing_is_done_twice() {
         let mut emulator = Emulator::start_over(&data, &[]).await;
         let lambda = Lambda::of(&emulator);
         if round == 0 {
-            // A function of the command line has a quarter of an hour for an execution, which is soon over on a busy machine:
-            // those that were started first then time out, as they must.
+            // A function from the command line has an execution timeout of 15 minutes. On a busy machine, the first executions would exceed
+            // it and time out.
             let year = json!({ "ExecutionTimeout": 31_622_400 });
             assert_eq!(lambda.create("by-hand", &command, Some(year)).await.0.as_u16(), 201);
             assert_eq!(lambda.post("/2015-03-31/functions/by-hand/versions", &json!({})).await.1["Version"], "1");
@@ -70,7 +70,7 @@ async fn no_execution_is_lost_and_nothing_is_done_twice() {
             let arn = response.headers()["x-amz-durable-execution-arn"].to_str().unwrap();
             arns.insert(name, arn.to_owned());
         }
-        // At moments all over the life of what runs.
+        // Kill the emulator at a different point of the executions in each round.
         tokio::time::sleep(Duration::from_millis(round * 137 % 700)).await;
         emulator.process.start_kill().unwrap();
         emulator.process.wait().await.unwrap();

@@ -1,4 +1,4 @@
-//! What an execution may not exceed.
+//! The limits of a durable execution.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ async fn an_execution_is_limited_to_3000_operations_including_retries() {
     let theatre = Theatre::open().await;
     let (arn, mut invocation) = theatre.begin("{}").await;
     let step = |id: String, action: &str| json!({ "Id": id, "Type": "STEP", "Action": action });
-    // The start is one, each step one, and a further try one.
+    // The start counts as one operation, and so does each step and each further attempt.
     for batch in 0..11 {
         let many: Vec<_> = (0..250).map(|n| step(format!("{batch}-{n}"), "SUCCEED")).collect();
         theatre.record(&mut invocation, json!(many)).await;
@@ -25,7 +25,7 @@ async fn an_execution_is_limited_to_3000_operations_including_retries() {
     let one_more = theatre.checkpoint(&mut invocation, json!([step("more".into(), "START")])).await;
     assert_eq!(refusal(&one_more), INVALID, "{one_more:?}");
     assert!(one_more.1["message"].as_str().unwrap().contains("3000"));
-    // It may still end.
+    // The execution may still end.
     theatre.record(&mut invocation, json!([{ "Id": "e", "Type": "EXECUTION", "Action": "SUCCEED" }])).await;
     assert_eq!(theatre.lambda.ended(&arn).await["Status"], "SUCCEEDED");
 }

@@ -1,4 +1,4 @@
-//! A function whose process only says where its Runtime API is: the test itself is the runtime, and answers as it likes.
+//! A function whose process only reports the address of its Runtime API. The test itself is the runtime, and can send any response.
 
 use std::{
     path::{Path, PathBuf},
@@ -33,7 +33,7 @@ pub(crate) struct Invocation {
     token: String,
 }
 
-/// The command of a puppet that leaves its Runtime API's address in a directory. It ends with the emulator.
+/// The command of a puppet that writes the address of its Runtime API into a directory. It ends with the emulator.
 pub(crate) fn command(directory: &Path) -> String {
     let script = directory.join("puppet.sh");
     let text = "echo \"$AWS_LAMBDA_RUNTIME_API\" > \"$1/new.$$\"\nmv \"$1/new.$$\" \"$1/api.$$\"\nwhile kill -0 $PPID 2>&-; do sleep 1; done\n";
@@ -46,7 +46,7 @@ impl Theatre {
         Self::open_with(&[]).await
     }
 
-    /// With a clock that the test puts forward.
+    /// Opens a theatre with a clock that the test moves forward.
     pub(crate) async fn open_with_movable_clock() -> Self {
         Self::open_with(&["--movable-clock"]).await
     }
@@ -58,7 +58,7 @@ impl Theatre {
         Self::over(emulator, directory)
     }
 
-    /// With an emulator whose puppets leave their addresses in a directory.
+    /// A theatre over an emulator whose puppets write their addresses into a directory.
     pub(crate) fn over(emulator: Emulator, directory: TempDir) -> Self {
         let lambda = Lambda::of(&emulator);
         let (to, invocations) = mpsc::channel(16);
@@ -76,18 +76,18 @@ impl Theatre {
         (arn, self.next().await)
     }
 
-    /// The next invocation that any of the processes gets.
+    /// Waits for the next invocation of any of the processes.
     pub(crate) async fn next(&self) -> Invocation {
         self.next_within(PATIENCE).await.expect("nothing is invoked")
     }
 
-    /// `None` if nothing is invoked for that long.
+    /// Waits for the next invocation; `None` if there is none within this time.
     pub(crate) async fn next_within(&self, patience: Duration) -> Option<Invocation> {
         let mut invocations = self.invocations.lock().await;
         tokio::time::timeout(patience, invocations.recv()).await.ok().flatten()
     }
 
-    /// Checkpoints with the newest token.
+    /// Sends a checkpoint with the newest token.
     pub(crate) async fn checkpoint(&self, invocation: &mut Invocation, updates: Value) -> Answer {
         let answer = self
             .lambda
@@ -99,7 +99,7 @@ impl Theatre {
         answer
     }
 
-    /// Checkpoints what has to be accepted; the operations that changed.
+    /// Sends a checkpoint that must be accepted. Returns the operations that changed.
     pub(crate) async fn record(&self, invocation: &mut Invocation, updates: Value) -> Vec<Value> {
         let (status, body) = self.checkpoint(invocation, updates).await;
         assert_eq!(status, StatusCode::OK, "{body}");
@@ -107,7 +107,7 @@ impl Theatre {
     }
 }
 
-/// Is the runtime of each process that appears.
+/// Acts as the runtime of each process that appears.
 async fn find_processes(directory: PathBuf, to: mpsc::Sender<Invocation>) {
     while let Ok(entries) = std::fs::read_dir(&directory) {
         for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("api.")) {
@@ -145,7 +145,7 @@ impl Invocation {
         &self.token
     }
 
-    /// The operations that it was invoked with, but the execution itself.
+    /// The operations that the invocation contains, without the execution itself.
     pub(crate) fn operations(&self) -> Vec<Value> {
         self.event["InitialExecutionState"]["Operations"].as_array().unwrap()[1..].to_vec()
     }

@@ -1,4 +1,4 @@
-//! Functions on AWS's own Python SDK, run to the end through suspension and replay.
+//! Functions that use AWS's own Python SDK, run to their end through suspension and replay.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use crate::{
     support::{Lambda, python, redacted},
 };
 
-/// What functions pause for. Nothing takes so long: a pause is over when the clock is put forward, and not before.
+/// How long functions pause. No test takes that long, so a pause ends only when the clock is moved forward.
 const PAUSE: Duration = Duration::from_secs(200);
 
-/// For tests in which nobody waits at it.
+/// The gate for tests in which no function waits for one.
 const NO_GATE: &str = "/";
 
 /// A function of `durable_functions.py` behind AWS's own runtime interface client.
@@ -27,7 +27,7 @@ fn option(name: &str, gate: &str) -> String {
     )
 }
 
-/// An emulator with durable functions, and with `plain`, which answers once its gate is there.
+/// An emulator with durable functions, and with `plain`, which responds once its gate exists.
 async fn emulator(durable: &[&str], gate: &str) -> (Emulator, Lambda) {
     let mut options = vec!["--movable-clock".to_owned(), "--function".to_owned(), option("plain", gate)];
     options.extend(durable.iter().flat_map(|name| ["--durable-function".to_owned(), option(name, gate)]));
@@ -36,7 +36,7 @@ async fn emulator(durable: &[&str], gate: &str) -> (Emulator, Lambda) {
     (emulator, lambda)
 }
 
-/// Waits until a function has gone to sleep for that many times; `false` if its execution ended before that.
+/// Waits until a function has suspended this many times; `false` if its execution ended before that.
 async fn asleep(lambda: &Lambda, arn: &str, times: usize) -> bool {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -52,7 +52,7 @@ async fn asleep(lambda: &Lambda, arn: &str, times: usize) -> bool {
     }
 }
 
-/// Runs a function to its end. It sleeps before any of its pauses is over, so that its history is the same every time.
+/// Runs a function to its end. The function suspends before any of its pauses has ended, so that its history is always the same.
 async fn run(emulator: &Emulator, lambda: &Lambda, function: &str, payload: &str) -> String {
     let arn = lambda.start(function, payload).await;
     let mut times = 1;
@@ -63,7 +63,7 @@ async fn run(emulator: &Emulator, lambda: &Lambda, function: &str, payload: &str
     arn
 }
 
-/// The result of an execution that has to succeed.
+/// The result of an execution that must succeed.
 async fn result(lambda: &Lambda, arn: &str) -> Value {
     let ended = lambda.ended(arn).await;
     assert_eq!(ended["Status"], "SUCCEEDED", "{ended:#}\n{:#?}", lambda.events(arn).await);
@@ -99,7 +99,7 @@ async fn callbacks() {
     let late = lambda.start("callback:1", r#"{"timeout": 1}"#).await;
     for (arn, answer) in [(&answered, "\"yes\""), (&waited, "\"approved\"")] {
         let started = lambda.event(arn, "CallbackStarted").await;
-        // Only once the function sleeps: the history is then the same every time.
+        // Wait until the function has suspended, so that the history is always the same.
         lambda.event(arn, "InvocationCompleted").await;
         let id = started["CallbackStartedDetails"]["CallbackId"].as_str().unwrap();
         assert_eq!(lambda.call_back(id, "succeed", answer).await.0.as_u16(), 200);
@@ -147,7 +147,7 @@ async fn functions_invoke_each_other() {
     let refused = invoke("plain", json!("fail")).await;
     let failed = invoke("fails:1", json!({})).await;
     let missing = invoke("nobody", json!({})).await;
-    // Nobody is answered before all who invoked sleep: their histories are then the same every time.
+    // Let all callers suspend before any of them gets its response, so that their histories are always the same.
     for arn in [&durable, &plain, &refused] {
         assert!(asleep(&lambda, arn, 1).await);
     }
@@ -164,7 +164,7 @@ async fn functions_invoke_each_other() {
     assert!(missing.as_str().unwrap().starts_with("ResourceNotFoundException"), "{missing}");
     snapshot("invoke-durable", &lambda, &durable).await;
     snapshot("invoke-plain", &lambda, &plain).await;
-    // A synchronous invoke waits for all of it.
+    // A synchronous invoke waits for the end of the whole execution.
     let payload = json!({ "function": "plain", "payload": 2 }).to_string();
     let response = lambda.invoke("invoke:1", "RequestResponse", &payload).send().await.unwrap();
     assert!(response.headers().contains_key("x-amz-durable-execution-arn"));

@@ -1,4 +1,4 @@
-//! The Runtime API: what a process is told, what becomes of it, and what is logged.
+//! The Runtime API: what a process receives, how it ends, and what is logged.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{
     support::{Lambda, TIMEOUT},
 };
 
-/// Base64 of a few bytes, as AWS's headers have it.
+/// Encodes a few bytes as base64, as in AWS's headers.
 fn base64(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     text.as_bytes()
@@ -51,7 +51,7 @@ async fn a_process_has_the_environment_and_headers_of_lambda() {
     let deadline: u128 = header("lambda-runtime-deadline-ms").parse().unwrap();
     let (earliest, latest) = (before + TIMEOUT.as_millis(), now() + TIMEOUT.as_millis());
     assert!((earliest..=latest).contains(&deadline), "{deadline} is not in {earliest}..={latest}");
-    // A second one at the same time has a process of its own.
+    // A second invocation at the same time gets a separate process.
     let other = tokio::spawn(lambda.invoke("plain", "RequestResponse", "2").send());
     let second = theatre.next().await;
     second.answer(json!("second")).await;
@@ -106,7 +106,7 @@ async fn a_function_that_does_not_start_crashes_or_takes_too_long_is_an_error() 
     assert!(lines.iter().any(|line| line.contains("Task timed out after 1.00 seconds")), "{lines:?}");
 }
 
-/// An asynchronous invoke is on disk from its answer on.
+/// An asynchronous invocation is on disk before it is acknowledged.
 #[tokio::test]
 async fn an_accepted_event_survives_a_restart() {
     let (data, before, after) =
@@ -131,7 +131,7 @@ async fn an_accepted_event_survives_a_restart() {
     assert!(theatre.next_within(Duration::from_secs(1)).await.is_none(), "once is enough");
 }
 
-/// The state of a process, by `/proc`; `None` if there is none. One that has ended and that nobody has asked after is `Z`.
+/// The state of a process from `/proc`; `None` if it does not exist. A process that has ended but has not been reaped is `Z`.
 fn state(pid: &str) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()

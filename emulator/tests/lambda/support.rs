@@ -1,4 +1,4 @@
-//! Calls of the Lambda API, by the names that the service gives them.
+//! Calls of the Lambda API, by their names in the service.
 
 use std::{
     path::PathBuf,
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::emulator::{Emulator, PATIENCE, root, signing};
 
-/// An answer: its status and its body; `errorType` in the header goes into the body as `Code`.
+/// The status and the body of a response. The body's `Code` is the `errorType` from the header.
 pub(crate) type Answer = (StatusCode, Value);
 
-/// How long an invocation of a function may take that [`Lambda::create`] made: far longer than any does.
+/// The timeout of functions that [`Lambda::create`] creates. It is much longer than any invocation takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A client of the Lambda API.
@@ -22,7 +22,7 @@ pub(crate) struct Lambda {
     client: Client,
 }
 
-/// `%`-encodes what may not stand in a path.
+/// `%`-encodes the characters that are not allowed in a path.
 pub(crate) fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
@@ -71,7 +71,7 @@ impl Lambda {
             .body(payload.to_owned())
     }
 
-    /// Starts a durable execution; its ARN.
+    /// Starts a durable execution, and returns its ARN.
     pub(crate) async fn start(&self, function: &str, payload: &str) -> String {
         let response = self.invoke(function, "Event", payload).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{:?}", response.text().await);
@@ -107,7 +107,7 @@ impl Lambda {
         Self::answer(self.request(Method::POST, &path).body(body.to_owned())).await
     }
 
-    /// Waits until an execution is over.
+    /// Waits for the end of an execution.
     pub(crate) async fn ended(&self, arn: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -120,7 +120,7 @@ impl Lambda {
         }
     }
 
-    /// Waits for an event of a history.
+    /// Waits for an event in a history.
     pub(crate) async fn event(&self, arn: &str, kind: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -133,7 +133,7 @@ impl Lambda {
         }
     }
 
-    /// Makes a durable function that runs a command.
+    /// Creates a durable function that runs a command.
     pub(crate) async fn create(&self, name: &str, command: &str, durable: Option<Value>) -> Answer {
         let mut new = json!({
             "FunctionName": name,
@@ -161,14 +161,15 @@ pub(crate) fn python_file(name: &str) -> PathBuf {
     root().join("emulator/tests/python").join(name)
 }
 
-/// What a refusal is: its status and its code.
+/// The status and the code of a refusal.
 pub(crate) fn refusal((status, body): &Answer) -> (u16, &str) {
     (status.as_u16(), body["Code"].as_str().unwrap_or_default())
 }
 
 pub(crate) const INVALID: (u16, &str) = (400, "InvalidParameterValueException");
 
-/// A history with what differs from run to run replaced: times, ids, tokens. Ids are replaced by the order in which they appear.
+/// A history in which everything that varies between runs is replaced: times, ids and tokens. Ids are replaced by the order in which they
+/// appear.
 pub(crate) fn redacted(events: &[Value]) -> Value {
     let mut ids: Vec<String> = Vec::new();
     let mut events = json!(events);

@@ -42,7 +42,7 @@ impl FromRequest<App> for Body {
         if errors.is_empty() {
             return Ok(Self(new));
         }
-        // What could be read is checked too, so that one response names every mistake.
+        // The members that could be read are validated too, so that one response names every mistake.
         let named: Vec<_> = errors.iter().map(|error| error.pointer.clone()).collect();
         let more = wrong(&new.into_request(&app.catalog), &app.catalog);
         errors.extend(more.into_iter().filter(|error| !named.contains(&error.pointer)));

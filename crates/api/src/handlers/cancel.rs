@@ -82,7 +82,7 @@ pub(crate) async fn cancel(
     let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, now).await {
         Ok(execution) => execution,
         Err(AdvanceError::Call(failed)) => return Err(failed.into()),
-        // It expired between the read and the write.
+        // The execution expired between the read and the write.
         Err(AdvanceError::NotFound(_)) => return Err(executions::not_found()),
         Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
             tracing::warn!(error = %why, "a cancel was not recorded");

@@ -281,7 +281,7 @@ async fn was_accepted(app: &App, wanted: &Wanted, now: Timestamp) -> Result<bool
 fn repeated(seen: Execution, wanted: &Wanted) -> Result<Execution, Problem> {
     let Wanted { execution, says_timeout, .. } = wanted;
     if seen.owner != execution.owner {
-        // Another caller chose this id by starting a durable function directly. What they run must not be revealed.
+        // Another caller chose this id by starting a durable function directly. What that caller runs must not be revealed.
         return Err(Problem::new(
             Code::IdempotencyKeyReused,
             "the id of this key is already in use; use another Idempotency-Key",

@@ -85,7 +85,7 @@ mod tests {
             &[("host", "api.example")] as &[_],
             &[("host", "api.example"), ("sec-fetch-mode", "cors")],
             &[("host", "api.example"), ("origin", "https://api.example"), ("sec-fetch-site", "same-origin")],
-            // A proxy that changes the host.
+            // Behind a proxy that changes the host.
             &[("host", "internal"), ("origin", "https://api.example"), ("sec-fetch-site", "same-origin")],
             &[("host", "api.example:8443"), ("origin", "https://api.example:8443")],
         ] {

@@ -1,4 +1,4 @@
-//! Gives every request an id, errors their body, and the access log its line.
+//! Gives every request an id, gives error responses their body, and writes the access log.
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = with_body(response, &problem, &id);
     }
-    // Neither the path nor headers, which may name executions and contain keys, nor the owner's name, since logs are shared.
+    // The line has neither the path nor headers, which may name executions and contain keys, nor the owner's name, since logs are shared.
     tracing::info!(
         requestId = id,
         %method,

@@ -136,7 +136,7 @@ fn the_wait_before_the_next_attempt_ends_at_the_deadline() {
     assert_eq!([wait(1), wait(55), wait(58)], [5, 5, 3]);
 }
 
-/// The timeline has each attempt that failed, also one whose task could not be started.
+/// The timeline has every attempt that failed, including one whose task could not be started.
 #[test]
 fn the_timeline_has_the_failure_of_the_last_attempt() {
     let timeline = |execution: &Execution, outcome: &Outcome| {

@@ -347,7 +347,8 @@ fn told(execution: &Execution) -> Vec<(Moment, Option<&str>)> {
     entries.map(|entry| (entry.what.clone(), entry.detail.as_deref())).collect()
 }
 
-/// In the sync pattern, the workflow records the failure of the last attempt before the outcome. In the callback pattern, nothing does.
+/// In the sync pattern, the workflow records the failure of the last attempt before the outcome. In the callback pattern, no separate
+/// event records it.
 #[test]
 fn the_timeline_has_the_last_failure_in_both_patterns() {
     let started = |from: &Execution, number| {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 /// The value of a text. Recurses once for each level of nesting, so check the depth first.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// A number with its sign, its digits without zeros at either end, and the power of ten of the last of them.
+    /// A number: its sign, its digits without zeros at either end, and the power of ten of the last digit.
     Number {
         negative: bool,
         digits: String,

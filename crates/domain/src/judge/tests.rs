@@ -255,7 +255,7 @@ fn a_log_is_read_until_it_has_a_complete_document() {
     }
 }
 
-/// If as many lines were read as are read at most, the log may have a result before them.
+/// If the maximum number of lines was read, the log may have a result before them.
 #[test]
 fn the_result_source_says_why_there_is_no_result() {
     let told = |texts: Vec<&str>| judged(&execution(), &task(Some(0), EXITED), &texts).0.result_source;

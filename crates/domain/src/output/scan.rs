@@ -50,7 +50,7 @@ enum From {
 
 #[derive(Debug)]
 enum Mode {
-    /// In the white space at the start of a line. `tainted` by control characters.
+    /// In the white space at the start of a line. It is `tainted` if it contains control characters.
     Start { tainted: bool },
     /// In a line that is not JSON.
     Text,
@@ -309,8 +309,8 @@ fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// Whether a line that begins with this byte cannot be inside a document, be it JSON, Python's or JavaScript's: their inner lines
-/// are indented, or begin with a bracket, a quote, a number or a constant.
+/// Whether a line that begins with this byte cannot be inside a document, whether it is JSON, Python or JavaScript: inner lines of
+/// documents are indented, or begin with a bracket, a quote, a number or a constant.
 fn begins_text(byte: u8) -> bool {
     byte.is_ascii_alphabetic() && !b"tfnuNITF".contains(&byte)
 }

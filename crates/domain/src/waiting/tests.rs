@@ -74,7 +74,7 @@ fn a_cancel_takes_effect_at_once_if_no_task_is_running_or_starting() {
             assert_eq!(told(&cancelled), (Status::Cancelled, message.into(), exit_code), "{pattern}");
             assert_eq!(cancelled.version, execution.version + 1, "one write");
             assert_eq!(cancelled.waiting, None);
-            // If a start was not recorded, its task is looked for once more.
+            // A start may not have been recorded, so the sweep looks for its task once more.
             assert!(cancelled.due.is_some());
             // A workflow that begins late starts and changes nothing.
             let outcome = cancelled.outcome_without_task(at(30_000)).unwrap();

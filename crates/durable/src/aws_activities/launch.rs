@@ -18,7 +18,7 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
         (ATTEMPT.to_owned(), attempt.to_string()),
         ("EXECUTION_DEADLINE".to_owned(), execution.deadline.to_string()),
     ];
-    // Exactly those tasks that have a role for the table have its name in their environment.
+    // The table's name is in a task's environment if, and only if, the task has a role for the table.
     let mut uses_table = false;
     let input = execution.request.input.text();
     if serde_json::to_string(input).is_ok_and(|quoted| quoted.len() <= INLINE_INPUT) {

@@ -20,13 +20,13 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// The activity does not happen, and the caller gets an error.
+    /// The activity is not carried out, and the caller gets an error.
     FailBefore(usize),
     /// AWS denies it, once.
     DenyOnce(usize),
-    /// The activity happens, but the caller gets an error.
+    /// The activity is carried out, but the caller gets an error.
     LoseReply(usize),
-    /// The activity happens twice.
+    /// The activity is carried out twice.
     Repeat(usize),
     /// From this activity on, every activity fails permanently, except for the last activity of a workflow.
     RefuseFrom(usize),
@@ -36,13 +36,13 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that a test may switch on")]
 pub(crate) struct Script {
-    /// Checks of a task before it is over.
+    /// How many checks find a task running before it is over.
     pub(crate) checks: usize,
     /// Exit code of each attempt's task; the last one for all that follow.
     pub(crate) exits: Vec<i32>,
-    /// Starts that ECS has no capacity for.
+    /// How many starts ECS has no capacity for.
     pub(crate) busy: usize,
-    /// Whether the deadline passes after those.
+    /// Whether the deadline passes after those starts.
     pub(crate) never_room: bool,
     /// Whether ECS refuses to start a task.
     pub(crate) refused: bool,
@@ -83,7 +83,7 @@ impl Default for Script {
 #[derive(Debug, Default)]
 struct Facts {
     execution: Option<Execution>,
-    /// By client token, as ECS knows them.
+    /// The tasks that ECS knows, by client token.
     tasks: BTreeMap<String, Task>,
     activities_run: usize,
     checks: usize,

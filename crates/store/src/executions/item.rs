@@ -1,5 +1,5 @@
-//! The item of an execution. It outlives a deployment, and older versions keep working on it: a workflow stays on the version that it
-//! started on.
+//! The item of an execution. It outlives a deployment, and older versions keep using it: a workflow stays on the version that it started
+//! on.
 //!
 //! **Invariant**: what an older version wrote stays readable, so fields are only ever added, with a default. What a newer
 //! version wrote survives a write by this one: see [`Unknown`]. An item with a status or pattern that this version does not know is
@@ -35,7 +35,7 @@ pub(super) struct Item {
     owner: Owner,
     job: String,
     input: String,
-    /// A hash of the request; derived, and kept for people who look at the table.
+    /// A hash of the request, for people who search the table.
     fingerprint: String,
     timeout_seconds: u64,
     max_attempts: u32,
@@ -77,7 +77,7 @@ pub(super) struct Item {
     finished_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting: Option<Waiting>,
-    /// A random name that identifies the write that created it, to distinguish it from that of another request.
+    /// A random name that identifies the write that created it, to distinguish that write from another request's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     creation: Option<String>,
     timeline: Timeline,
@@ -121,7 +121,7 @@ pub(super) enum Unreadable {
     /// No version of this code can have written it.
     #[error("the item of {id} is damaged: {what}")]
     Damaged { id: ExecutionId, what: &'static str },
-    /// A newer version wrote it, and has to continue with it.
+    /// A newer version wrote it, and only that version can continue with it.
     #[error("`{0}` is known only to a newer version of this code")]
     Newer(String),
 }

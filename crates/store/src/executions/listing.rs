@@ -29,11 +29,11 @@ const CALL: &str = "dynamodb:Query";
 /// Parts of an owner's list. Never change it, because existing items stay where they are.
 pub(super) const SHARDS: u8 = 4;
 
-/// How many entries of each part are examined for one page of a filtered list: 2,000 in total, about 1 MB. So a filter that matches
-/// little takes many pages, not one endless request.
+/// How many entries of each part are examined for one page of a filtered list: 2,000 in total, about 1 MB. So a filter that matches few
+/// executions takes many pages, not one endless request.
 const LOOKED_AT: usize = 500;
 
-/// How often all parts are read for one page.
+/// Maximum number of times that all parts are read for one page.
 const LOOKS: usize = 4;
 
 /// How many entries are read of each part beyond its share of a page. Executions are spread at random: of the largest page, 100, a

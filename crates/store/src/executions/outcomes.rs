@@ -12,7 +12,7 @@ use aws::CallFailed;
 
 const CALL: &str = "dynamodb:BatchGetItem";
 
-/// Most keys of one call (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
+/// Maximum number of keys in one call (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
 const KEYS: usize = 100;
 
 /// How often keys that `DynamoDB` left out are requested, and the first pause before that. It leaves keys out if a call would read more
@@ -20,7 +20,7 @@ const KEYS: usize = 100;
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is read of an item.
+/// The attributes that are read from an item.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Read {

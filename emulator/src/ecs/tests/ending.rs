@@ -41,7 +41,7 @@ async fn sigterm_goes_to_the_first_process_and_its_children_end_with_it() {
     gone(&child).await;
 }
 
-/// As in a PID namespace: whatever group or session it is in.
+/// As in a PID namespace, every process ends with its container, whatever group or session it is in.
 #[tokio::test]
 async fn detached_processes_end_with_their_container() {
     let (stack, directory) = Stack::fresh();
@@ -98,7 +98,7 @@ fn the_next_emulator_ends_the_processes_of_a_crashed_one() {
 fn a_task_that_never_ran_has_the_stop_code_failed_to_start() {
     let directory = tempfile::tempdir().unwrap();
     let first = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // Spawned tasks do not run before the next await that waits, and there is none.
+    // Spawned tasks run only when this one waits, and it never does.
     let arn = first.block_on(async {
         let stack = Stack::over(directory.path());
         stack.script("sleep 1000");

@@ -1,4 +1,4 @@
-//! Callbacks: what others send to a durable execution.
+//! Callbacks: other programs complete an operation that a durable execution waits for, or extend its heartbeat timeout.
 
 use rusqlite::Transaction;
 

@@ -17,10 +17,10 @@ use crate::{
     wire::AwsError,
 };
 
-/// Events in one page by default.
+/// The default number of events in one page.
 const PAGE: i64 = 100;
 
-/// Most events in one page.
+/// The maximum number of events in one page.
 const LARGEST_PAGE: i64 = 1_000;
 
 /// What happened. Its number is given when it is appended.
@@ -69,8 +69,8 @@ impl Event {
         Self::new("InvocationCompleted", ended_at, details)
     }
 
-    /// The event for an operation's new state, which it reached `at` this time. `None` if that is not an event: a step that may be
-    /// retried has none until it is. `input` is the input of a chained invoke.
+    /// The event for the state that an operation reached `at` this time. `None` if no event belongs to the state: a step that is ready for
+    /// a retry has none until the retry starts. `input` is the input of a chained invoke.
     pub(crate) fn of(operation: &Operation, at: Timestamp, input: Option<&str>) -> Option<Self> {
         let ended = || json!({ "Result": result(operation.result.as_deref()) });
         let failed = || json!({ "Error": failure(operation.error.as_ref()) });
@@ -81,7 +81,7 @@ impl Event {
             (Kind::Step, Status::Started) => ("StepStarted", json!({})),
             (Kind::Step, Status::Succeeded) => ("StepSucceeded", tried(ended(), operation, at)),
             (Kind::Step, Status::Failed) => ("StepFailed", tried(failed(), operation, at)),
-            // A try that another one follows: with an error, it failed; without one, it was a poll without a result.
+            // An attempt that is followed by another one: with an error, it failed; without one, it was a poll without a result.
             (Kind::Step, Status::Pending) if operation.error.is_some() => {
                 ("StepFailed", tried(failed(), operation, at))
             }

@@ -29,10 +29,10 @@ use crate::{
 /// How many operations are sent with an invocation; the function fetches the others.
 const INLINE_OPERATIONS: usize = 1_000;
 
-/// How long after a failed invocation it is repeated.
+/// How long after a failure an invocation is repeated.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
-/// After how many consecutive failures it is not repeated any more: as in AWS's own test engine (`MAX_CONSECUTIVE_FAILED_ATTEMPTS`).
+/// After how many consecutive failures an invocation is no longer repeated, as in AWS's test engine (`MAX_CONSECUTIVE_FAILED_ATTEMPTS`).
 const MOST_FAILURES: u32 = 5;
 
 /// How many times in a row a function may respond that it waits although there is nothing to wait for.
@@ -81,7 +81,7 @@ impl Durable {
             }
         };
         let Some(slot) = slot else { return Ok(()) };
-        // Only now that there is a process: the state must be current, and a token is valid for one invocation.
+        // Not before there is a process: the state must be current, and a token is valid for one invocation.
         let Some(request) = self.once_possible(arn, begin).await? else { return Ok(()) };
         let ran = slot.run(request).await;
         let (durable, now) = (self.clone(), self.0.clock.now());
@@ -142,7 +142,7 @@ impl Durable {
         self.end(tx, &mut execution, how, now)
     }
 
-    /// The function has nothing to do until something happens.
+    /// Handles a function that has suspended because it has nothing to do until something happens.
     fn wait(&self, tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
         if execution.touched > execution.seen || execution.stirred {
             // Something happened that the function may not have seen when it suspended.

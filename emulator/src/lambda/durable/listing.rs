@@ -15,10 +15,10 @@ use crate::{
     wire::AwsError,
 };
 
-/// Executions in one page by default.
+/// The default number of executions in one page.
 const PAGE: usize = 100;
 
-/// Most executions in one page.
+/// The maximum number of executions in one page.
 const LARGEST_PAGE: usize = 1_000;
 
 /// Which executions are requested.

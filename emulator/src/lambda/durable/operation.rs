@@ -65,9 +65,9 @@ impl ErrorObject {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Timeouts {
-    /// In total; 0 is none.
+    /// From its start to its completion; 0 means no timeout.
     pub(crate) timeout_seconds: i64,
-    /// Between two heartbeats; 0 is none.
+    /// Between two heartbeats; 0 means no timeout.
     pub(crate) heartbeat_seconds: i64,
     pub(crate) times_out_at: Option<Timestamp>,
     pub(crate) heartbeat_due: Option<Timestamp>,
@@ -118,10 +118,10 @@ pub(crate) struct Operation {
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) result: Option<String>,
     pub(crate) error: Option<ErrorObject>,
-    /// Tries of a step that have ended.
+    /// Attempts of a step that have ended.
     #[serde(default)]
     pub(crate) attempt: u32,
-    /// When it changes by time alone: the end of a wait, the next try of a step, the timeout of a callback.
+    /// When it changes by time alone: the end of a wait, the next attempt of a step, the timeout of a callback.
     pub(crate) due: Option<Timestamp>,
     pub(crate) callback_id: Option<String>,
     #[serde(default)]

@@ -19,10 +19,10 @@ use crate::{
     wire::AwsError,
 };
 
-/// Operations in one page by default.
+/// The default number of operations in one page.
 const PAGE: usize = 100;
 
-/// Most operations in one page.
+/// The maximum number of operations in one page.
 const LARGEST_PAGE: usize = 1_000;
 
 impl Durable {

@@ -211,7 +211,7 @@ pub(crate) fn owed(tx: &Transaction<'_>, taken: &HashSet<String>, now: Timestamp
         "SELECT arn FROM durable_executions WHERE running AND function = ?1 AND owed_at <= ?2 ORDER BY owed_at LIMIT ?3",
     )?;
     let (mut owed, mut function) = (Vec::new(), String::new());
-    // The maximum for one function is read of each, since all of these may already be in process.
+    // For each function, more than the maximum is read, because executions that are already being processed may come first.
     let most = OWED_AT_A_TIME as u64;
     while let Some(next) = functions.query_row([&function], |row| row.get::<_, Option<String>>(0))? {
         let arns = read.query_map(params![next, now.as_millisecond(), 2 * most], |row| row.get(0))?;

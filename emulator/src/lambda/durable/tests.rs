@@ -1,4 +1,4 @@
-//! What checkpoints, time and others do to operations.
+//! How checkpoints, time and callers change operations.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -201,7 +201,7 @@ fn a_step_counts_once_and_once_more_for_each_retry() {
     assert_eq!(costs(step("RETRY"), Some(&started)), 1);
 }
 
-/// Durable executions of two functions, `f` and `g`. Nothing makes their invocations.
+/// Durable executions of two functions, `f` and `g`, which are never invoked.
 fn engine(directory: &Path) -> (Db, Functions, Durable) {
     let db = Db::open(&directory.join("db"), &[SCHEMA, logs::SCHEMA, events::SCHEMA]).unwrap();
     let events = Events::new(db.clone(), Clock::default(), Faults::default(), vec![]).unwrap();

@@ -150,7 +150,7 @@ impl Update {
         self.payload.as_ref().map_or(0, String::len) + self.error.as_ref().map_or(0, ErrorObject::bytes)
     }
 
-    /// How many operations it counts as: one for a beginning, and one for each further try.
+    /// How many operations it counts as: one for a beginning, and one for each further attempt.
     pub(crate) fn costs(&self, current: Option<&Operation>) -> u64 {
         let begins = current.is_none() && self.kind != Kind::Execution;
         u64::from(begins) + u64::from(self.action == Action::Retry)
@@ -248,7 +248,7 @@ impl Update {
         let open = matches!(status, None | Some(Status::Started | Status::Ready));
         match self.action {
             Action::Start if matches!(status, None | Some(Status::Ready)) => {
-                // The next try can read what the previous one left.
+                // The next attempt can read the previous one's result and error.
                 let kept = current.map(|seen| (seen.result.clone(), seen.error.clone()));
                 let (result, error) = kept.unwrap_or_else(|| (self.payload.clone(), self.error.clone()));
                 Ok(Operation { result, error, ..self.begun(current, Status::Started, now) })

@@ -34,7 +34,7 @@ pub(crate) fn status_change(execution: &Execution) -> Value {
     detail
 }
 
-/// An operation, as `CheckpointDurableExecution` and `GetDurableExecutionState` answer it and as an invocation carries it.
+/// An operation, as `CheckpointDurableExecution` and `GetDurableExecutionState` return it and as an invocation carries it.
 pub(crate) fn operation(operation: &Operation) -> Value {
     let mut shown = Map::new();
     let mut set = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
@@ -127,7 +127,7 @@ pub(crate) fn in_milliseconds(mut operation: Value) -> Value {
     operation
 }
 
-/// An execution, as `GetDurableExecution` answers it.
+/// An execution, as `GetDurableExecution` returns it.
 pub(crate) fn execution(execution: &Execution) -> Value {
     let mut shown = summary(execution);
     json::set(&mut shown, "InputPayload", json!(execution.input));

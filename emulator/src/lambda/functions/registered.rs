@@ -91,7 +91,7 @@ impl Registered {
         Self { declared: true, aliases: function.alias.into_iter().map(alias).collect(), ..registered }
     }
 
-    /// Aliases that the API gave it before the emulator was started again.
+    /// Keeps the aliases that it was given through the API before the emulator was started again.
     pub(super) fn keep_aliases_of(&mut self, earlier: Self) {
         for (name, alias) in earlier.aliases {
             if self.program(&alias.version).is_some() {

@@ -27,7 +27,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// How many bytes of the end of the log a response has.
+/// How many bytes from the end of the log a response contains.
 const LOG_TAIL_BYTES: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]

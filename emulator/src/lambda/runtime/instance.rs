@@ -86,7 +86,7 @@ impl Instance {
         let address = listener.local_addr().map_err(|why| why.to_string())?;
         let (invocations, receiver) = mpsc::channel(1);
         let api = RuntimeApi::new(clock.clone(), spec.timeout, receiver);
-        // The listener has any loopback address.
+        // The listener may use any loopback address.
         let hosts = Hosts::new(address.ip(), &[]);
         let router = api.router().layer(middleware::from_fn_with_state(hosts, guard::before_runtime_api));
         let journal = Journal::of(spec, logs, clock);

@@ -1,4 +1,4 @@
-//! Executions to look at in the document.
+//! Example executions for the `OpenAPI` document.
 
 use domain::Status;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Problems in the document. Their examples are bodies as they are really sent, so that the two cannot drift apart.
+//! Problems in the `OpenAPI` document. Their examples are bodies as they are really sent, so that the two cannot drift apart.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -173,7 +173,7 @@ impl IntoResponses for GatewayAnswer {
             let gateways = Ref::from_schema_name("GatewayAnswer");
             let content = ContentBuilder::new().schema(Some(gateways)).example(Some(body)).build();
             let response = ResponseBuilder::new().description(words).content("application/json", content);
-            // Our own responses with a status that API Gateway uses too.
+            // The API's own responses with a status that API Gateway uses too.
             let ours = [Code::CrossSiteRequest, Code::QuotaExceeded].into_iter().filter(|code| code.status() == status);
             let response =
                 ours.fold(response, |response, code| response.content("application/problem+json", problems(&[code])));

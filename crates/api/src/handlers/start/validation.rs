@@ -1,4 +1,4 @@
-//! What a request would start. Nothing is started.
+//! Validates a start and returns what it would start, without starting anything.
 
 use std::collections::BTreeMap;
 

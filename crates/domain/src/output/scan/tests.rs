@@ -217,7 +217,7 @@ fn document() -> impl Strategy<Value = Value> {
     value().prop_filter("a result is an object or an array", |value| value.is_object() || value.is_array())
 }
 
-/// As programs print it: compact, as Python's `json.dumps`, and indented by spaces or tabs.
+/// The text of a value as programs print it: compact, in the style of Python's `json.dumps`, or indented with spaces or tabs.
 fn printed(value: &Value, style: usize) -> String {
     let indented = |indent: &[u8]| {
         let mut out = Vec::new();

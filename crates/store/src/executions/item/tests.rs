@@ -206,7 +206,7 @@ fn a_damaged_item_is_an_error_that_names_it() {
     assert_eq!(item.into_execution().unwrap_err().to_string(), "the item of e1 is damaged: it has no error");
 }
 
-/// What `DynamoDB` counts of an item: names and values as UTF-8, and some bytes for each value in a list or a map
+/// The size of an item as `DynamoDB` counts it: names and values as UTF-8, and some bytes for each value in a list or a map
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>).
 fn size(value: &AttributeValue) -> usize {
     match value {
