@@ -1,5 +1,7 @@
 //! Invalid requests are answered with a problem that has the right status and code, and have no effect.
 
+use std::collections::BTreeSet;
+
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
@@ -156,9 +158,11 @@ async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
     let post = problem(stack.post("/executions").json(&json!({ "input": 1 })), 405, "method-not-allowed").await;
     let detail = post["detail"].as_str().unwrap();
     assert!(detail.contains("POST /executions/sync") && detail.contains("POST /executions/callback"), "{detail}");
-    for (path, allowed) in [
+    let allowed_at = [
         ("/executions/sync", "POST"),
         ("/executions/sync/validate", "POST"),
+        ("/executions/callback", "POST"),
+        ("/executions/callback/validate", "POST"),
         ("/executions", "GET,HEAD"),
         ("/executions/some", "GET,HEAD"),
         ("/executions/some/cancel", "POST"),
@@ -167,7 +171,12 @@ async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
         ("/executions/some/history", "GET,HEAD"),
         ("/jobs", "GET,HEAD"),
         ("/healthz", "GET,HEAD"),
-    ] {
+    ];
+    let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    let documented = document["paths"].as_object().unwrap().keys().map(|path| path.replace("{executionId}", "some"));
+    let listed: BTreeSet<_> = allowed_at.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(listed, documented.collect(), "this test lists every path of the document");
+    for (path, allowed) in allowed_at {
         problem(delete(path), 405, "method-not-allowed").await;
         assert_eq!(header(&delete(path).send().await.unwrap(), "allow"), allowed, "{path}");
     }
