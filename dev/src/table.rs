@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use emulator::{Emulator, Table};
 use serde_json::{Value, json};
-use store::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
+use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 
 /// Its name.
 pub(crate) const NAME: &str = "longhaul-executions";

@@ -7,7 +7,7 @@ use domain::{ExecutionId, JobError, Json, listing::Included};
 use serde::Deserialize;
 
 use super::Executions;
-use crate::schema::KEY;
+use contract::schema::KEY;
 use aws::CallFailed;
 
 const CALL: &str = "dynamodb:BatchGetItem";
