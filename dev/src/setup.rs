@@ -8,8 +8,8 @@ use std::{
 
 use api::Callers;
 use axum::http::HeaderName;
-use contract::environment;
 use contract::catalog::Catalog;
+use contract::environment;
 use domain::{Owner, Pattern};
 use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
 use runtime::Environment;

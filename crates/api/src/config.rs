@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use contract::environment;
 use contract::catalog::Catalog;
+use contract::environment;
 use runtime::{Environment, Misconfigured};
 
 use crate::layers::cors::Origin;

@@ -1,5 +1,7 @@
 //! Tasks: ECS.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use aws_sdk_ecs::{
     Client,
     operation::run_task::RunTaskError,
@@ -8,9 +10,7 @@ use aws_sdk_ecs::{
         PropagateTags, Tag, TaskOverride,
     },
 };
-use domain::{
-    task::{Container, Task},
-};
+use domain::task::{Container, Task};
 use jiff::Timestamp;
 
 use aws::{CallFailed, Cause, Connection};

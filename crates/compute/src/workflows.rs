@@ -212,5 +212,4 @@ mod tests {
             assert!(!is_over(status), "{status}");
         }
     }
-
 }

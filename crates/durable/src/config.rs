@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use compute::Network;
-use contract::environment;
 use contract::catalog::Catalog;
+use contract::environment;
 use domain::Owner;
 use runtime::{Environment, Misconfigured};
 

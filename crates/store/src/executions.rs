@@ -24,7 +24,6 @@ use uuid::Uuid;
 
 use aws::{CallFailed, Cause, Connection};
 
-
 /// How often a change is retried because another writer was faster. Each execution has only a few writers.
 const MAX_RACES: usize = 16;
 

@@ -2,9 +2,9 @@
 //! the table and the limits. `deploy/tests` checks `template.yaml` against it.
 
 use contract::catalog::Job;
+use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 use domain::{Pattern, limits};
 use serde_json::{Value, json};
-use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 
 fn main() -> Result<(), serde_json::Error> {
     let job: Job = serde_json::from_value(json!({ "taskDefinition": "job" }))?;

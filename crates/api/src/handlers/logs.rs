@@ -181,7 +181,9 @@ fn place(LogPlace { attempt, from }: LogPlace) -> (Attempt, Reading) {
         LogPosition::Head => (ReadFrom::Head, LARGEST_PAGE),
         LogPosition::Tail => (ReadFrom::Tail, LARGEST_PAGE),
         LogPosition::Token(token) => (ReadFrom::Token(token), LARGEST_PAGE),
-        LogPosition::Before { older, newer, limit } => (ReadFrom::Before { older, newer }, limit.clamp(1, LARGEST_PAGE)),
+        LogPosition::Before { older, newer, limit } => {
+            (ReadFrom::Before { older, newer }, limit.clamp(1, LARGEST_PAGE))
+        }
     };
     (attempt, Reading { from, limit })
 }

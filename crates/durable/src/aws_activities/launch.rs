@@ -1,8 +1,8 @@
 //! The parameters with which a task is started.
 
 use compute::{NewTask, TaskOwner};
-use contract::environment;
 use contract::catalog::Job;
+use contract::environment;
 use domain::{Attempt, Execution, Pattern, task::Task};
 
 /// The environment variable that has the task's attempt.

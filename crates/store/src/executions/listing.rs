@@ -6,7 +6,7 @@
 //!
 //! Executions that were last written before this index existed are not in it until something changes them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use contract::{
@@ -15,12 +15,11 @@ use contract::{
     schema::BY_OWNER,
 };
 use domain::{
-    ExecutionId, Owner, Pattern, Run, Status,
+    Owner,
     listing::{Filter, Page, Part, Place, Summary},
 };
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
 use super::Executions;
 use aws::CallFailed;
@@ -94,7 +93,7 @@ impl Executions {
         if high < low {
             return Ok(Page::default());
         }
-        let share = size.min(size / usize::from(SHARDS) + SLACK);
+        let share = size.min(size / usize::from(OWNER_SHARDS) + SLACK);
         let most = if filter.looks_for_something() { LOOKED_AT } else { share };
         let parts = (0..OWNER_SHARDS).map(|number| self.part(owner_shard(owner, number), (&low, &high), most));
         let mut parts = try_join_all(parts).await?;
