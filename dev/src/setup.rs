@@ -117,15 +117,18 @@ pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Function
     own.into_iter().chain(plain).chain(more_durable).collect()
 }
 
-/// The AWS calls that each part of Longhaul may make, as the roles of `template.yaml` allow them.
-pub(crate) fn permissions() -> BTreeMap<String, BTreeSet<String>> {
+/// The AWS calls that each part of Longhaul may make, as the roles of `template.yaml` allow them. A function of the command line that
+/// replaces one of them may make every call, like all functions of the command line.
+pub(crate) fn permissions(more: &options::Functions) -> BTreeMap<String, BTreeSet<String>> {
+    let replaced = |name: &str| more.plain.iter().chain(&more.durable).any(|named| named.name == name);
     let parts = [
         (API_KEY, api::needs()),
         (SYNC, durable::needs(Pattern::Sync)),
         (CALLBACK, durable::needs(Pattern::Callback)),
         (RECONCILER, reconciler::needs()),
     ];
-    parts.map(|(name, needs)| (name.to_owned(), needs.calls.into_iter().map(str::to_owned).collect())).into()
+    let own = parts.into_iter().filter(|(name, _)| !replaced(name));
+    own.map(|(name, needs)| (name.to_owned(), needs.calls.into_iter().map(str::to_owned).collect())).collect()
 }
 
 /// The queue of the reconciler's events.
@@ -179,4 +182,20 @@ const SYNCHRONOUS: Duration = Duration::from_mins(15);
 
 fn durable_for(execution_timeout: Duration) -> DurableConfig {
     DurableConfig { execution_timeout, retention_days: RETENTION_DAYS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `make bench` runs Python functions under the names of Longhaul's own.
+    #[test]
+    fn only_longhauls_own_functions_are_limited_to_the_calls_that_they_need() {
+        let limited = |more: &options::Functions| permissions(more).into_keys().collect::<Vec<_>>();
+        let none = options::Functions { plain: Vec::new(), durable: Vec::new() };
+        assert_eq!(limited(&none), [API_KEY, CALLBACK, RECONCILER, SYNC]);
+        let python = Named { name: CALLBACK.to_owned(), command: "python3 callback.py".to_owned() };
+        let replaced = options::Functions { plain: Vec::new(), durable: vec![python] };
+        assert_eq!(limited(&replaced), [API_KEY, RECONCILER, SYNC]);
+    }
 }

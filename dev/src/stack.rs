@@ -109,7 +109,7 @@ impl Stack {
             task_environment: setup::task_environment(variables),
             task_definitions: jobs::definitions(&this, &options.jobs),
             without_capacity: jobs.without_capacity(),
-            permissions: setup::permissions(),
+            permissions: setup::permissions(&options.functions),
             put_items: (!options.json).then(|| progress::print(clock.now())),
         };
         let emulator = prepared.start(resources)?;
