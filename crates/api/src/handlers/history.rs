@@ -146,7 +146,7 @@ pub(crate) async fn get_history(
     let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
     parameters.finish()?;
     let execution = owned(&app, &owner, &id, clock::now()).await?;
-    let list = contract::page_token::History { history: &execution.id, attempt };
+    let list = contract::page_token::History { history: execution.id.clone(), attempt };
     let place = token.map(|token| page_token::open(&list, &token)).transpose()?;
     let (marker, open) = place.map_or((None, Vec::new()), |place| (Some(place.marker), place.open));
     let mut history = History { execution_id: execution.id.to_string(), operations: Vec::new(), next_page_token: None };
