@@ -1,12 +1,15 @@
 //! What an execution's workflow did.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+};
 use compute::HistoryError;
 use domain::{
     Attempt, Execution, Pattern,
     history::{Operation, Outcome, fold},
 };
-use runtime::clock;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -19,13 +22,10 @@ use crate::{
     app::App,
     extract::{
         caller::Caller,
+        owned::Owned,
         parameters::{LATEST_ATTEMPT, Parameters},
-        path::Path,
     },
-    handlers::{
-        executions::{Id, owned},
-        listing::QueryRefused,
-    },
+    handlers::listing::QueryRefused,
 };
 
 /// Most events that are read for one page: the most that AWS returns at once
@@ -113,6 +113,26 @@ impl IntoResponses for NoHistory {
     }
 }
 
+/// The query: which attempt's workflow, and which page.
+pub(crate) struct Query {
+    attempt: Attempt,
+    size: i32,
+    token: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let mut parameters = Parameters::from_request_parts(parts, state).await?;
+        let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
+        let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
+        let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
+        parameters.finish()?;
+        Ok(Self { attempt, size, token })
+    }
+}
+
 /// Where a history continues: AWS's marker, and the operations that began before it and had not ended.
 #[derive(Serialize, Deserialize)]
 struct Place {
@@ -127,7 +147,7 @@ struct Place {
 #[utoipa::path(
     get, path = "/executions/{executionId}/history", operation_id = "getExecutionHistory", tag = "executions",
     params(
-        Id,
+        Owned,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Which attempt's workflow, for a callback execution; the first if absent"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
@@ -143,15 +163,10 @@ struct Place {
 )]
 pub(crate) async fn get_history(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
-    mut parameters: Parameters,
+    _: Caller,
+    Query { attempt, size, token }: Query,
+    Owned(execution): Owned,
 ) -> Result<Json<History>, Problem> {
-    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
-    let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
-    let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
-    parameters.finish()?;
-    let execution = owned(&app, &owner, &id, clock::now()).await?;
     let attempt_text = attempt.to_string();
     let of = ["history", execution.id.as_str(), &attempt_text];
     let place = token.map(|token| read_place(&page_token::open(&of, &token)?)).transpose()?;
