@@ -40,7 +40,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
         let router = router.clone();
         tokio::spawn(async move {
             if let Err(why) = converse(stream, router).await {
-                tracing::debug!(%why, "a connection ended in the middle");
+                tracing::debug!(%why, "a client's connection failed");
             }
             drop(slot);
         });
@@ -53,7 +53,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             Ok((stream, _)) => return stream,
             Err(why) if gone(&why) => {}
             Err(why) => {
-                tracing::error!(%why, "connections cannot be accepted");
+                tracing::error!(%why, "cannot accept a connection; retrying");
                 tokio::time::sleep(OUT_OF_FILES).await;
             }
         }

@@ -73,11 +73,11 @@ pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Left>, P
             Err(Problem::new(Code::QuotaExceeded, detail).beyond(LOGS, Left::none(most, seconds)))
         }
         Ok(Err(why)) => {
-            tracing::warn!(error = aws::with_causes(&why), "a read of a log could not be counted");
+            tracing::warn!(error = aws::with_causes(&why), "cannot count the log read; it is allowed");
             Ok(None)
         }
         Err(_) => {
-            tracing::warn!("counting a read of a log took too long");
+            tracing::warn!("counting the log read timed out; it is allowed");
             Ok(None)
         }
     }

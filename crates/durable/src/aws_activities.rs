@@ -193,7 +193,7 @@ impl Activities for AwsActivities {
         let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
         let event = self.began(&execution, durable_execution_arn);
         let execution = self.executions.advance_seen(execution, &event, clock::now()).await?;
-        tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
+        tracing::info!(executionId = %execution.id, status = %execution.status(), "the workflow accepted the execution");
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
         }
@@ -218,7 +218,7 @@ impl Activities for AwsActivities {
                 Err(why) => {
                     // The task is not needed, so this is not an error. After an outcome without an exit code, the sweep looks for a task
                     // that may still be running.
-                    tracing::warn!(executionId = %id, error = %why, "cannot look for a task that was started before");
+                    tracing::warn!(executionId = %id, error = %why, "cannot list the tasks that an earlier try may have started; a sweep will look for them");
                     Ok(Started::Not(outcome))
                 }
             };
@@ -354,7 +354,7 @@ impl Activities for AwsActivities {
     }
 
     async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Outcome>) -> Result<Finished, ActivityFailed> {
-        tracing::error!(executionId = %id, why, "giving up");
+        tracing::error!(executionId = %id, why, "an activity failed permanently; the workflow gives up");
         let outcome = match known {
             Some(known) => known.clone(),
             None => self.outcome_without_workflow(id, why).await,

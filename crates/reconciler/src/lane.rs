@@ -83,7 +83,7 @@ impl Lane {
                 Turn::Ask((execution, question)) => {
                     let id = execution.id.clone();
                     if let Err(why) = ask(execution, question).await {
-                        tracing::warn!(executionId = %id, error = %why, "its workflow could not be checked");
+                        tracing::warn!(executionId = %id, error = %why, "cannot check the execution's workflow");
                         self.questions().closed |= is_throttled(&why);
                     }
                 }

@@ -76,7 +76,7 @@ async fn handle(reconciler: &Reconciler, event: Value, until: Timestamp) -> Resu
     };
     let processed = batch.records.into_iter().map(async |(message_id, body)| {
         let why = process(reconciler, &body, until).await.err()?;
-        tracing::warn!(message_id, error = %why, "an event could not be processed");
+        tracing::warn!(message_id, error = %why, "cannot process an event; it will be delivered again");
         Some(message_id)
     });
     Ok(Batch::answer(join_all(processed).await.into_iter().flatten().collect()))

@@ -262,7 +262,7 @@ impl Reconciler {
         match self.executions.advance_from(seen, &Event::Ended(outcome), clock::now()).await {
             Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
             Ok(None) => {
-                tracing::info!(executionId = %seen.id, "the execution has changed since it was read");
+                tracing::info!(executionId = %seen.id, "not recording an outcome: the execution has changed since it was read");
                 Ok(())
             }
             Err(why) => settled(Err(why)),

@@ -44,7 +44,11 @@ impl Reconciler {
         let asks = lane.ask(|execution, question| Box::pin(self.ask(execution, question)));
         let (swept, asked) = tokio::join!(swept, asks);
         if asked.dropped > 0 {
-            tracing::warn!(asked.asked, asked.dropped, "not every workflow could be checked in this sweep");
+            tracing::warn!(
+                asked.asked,
+                asked.dropped,
+                "this sweep could not check every workflow; the rest is left to the executions' next visits"
+            );
         }
         swept
     }
@@ -65,7 +69,7 @@ impl Reconciler {
         while clock::now() < until {
             let (ids, next) = self.executions.due(part, now, PAGE, page).await?;
             if let Err(why) = self.sweep_page(ids, lane).await {
-                tracing::warn!(part, error = %why, "a page of executions cannot be processed now");
+                tracing::warn!(part, error = %why, "cannot process a page of due executions; the next sweep retries");
                 failed = Some(why);
             }
             match next {
@@ -80,7 +84,7 @@ impl Reconciler {
         let read = stream::iter(ids).map(|id| self.read_due(id)).buffer_unordered(AT_ONCE);
         let executions: Vec<_> = read.collect::<Vec<_>>().await.into_iter().flatten().collect();
         let tasks = self.tasks_of(&executions).await?;
-        tracing::info!(executions = executions.len(), "sweeping");
+        tracing::info!(executions = executions.len(), "visiting a page of due executions");
         let visit = |execution| {
             // Boxed, so that the compiler does not have to process all of it at once.
             Box::pin(self.visit_due(execution, tasks.as_ref(), lane))
@@ -94,7 +98,7 @@ impl Reconciler {
         match self.executions.get(&id).await {
             Ok(execution) => execution.filter(|execution| execution.due.is_some()),
             Err(why) => {
-                tracing::error!(executionId = %id, error = %why, "an execution cannot be read");
+                tracing::error!(executionId = %id, error = %why, "cannot read an execution; skipping it");
                 None
             }
         }
@@ -104,7 +108,7 @@ impl Reconciler {
         let (event, question) = match self.visit_with(&mut execution, tasks).await {
             Ok(question) => (Event::Visited, question),
             Err(why) => {
-                tracing::warn!(executionId = %execution.id, error = %why, "an execution cannot be processed now");
+                tracing::warn!(executionId = %execution.id, error = %why, "cannot process an execution; postponing its next visit");
                 (Event::VisitPostponed, None)
             }
         };
@@ -117,7 +121,9 @@ impl Reconciler {
                 }
             }
             Ok(None) | Err(AdvanceError::NotFound(_)) => {}
-            Err(why) => tracing::warn!(executionId = %execution.id, error = %why, "stays due"),
+            Err(why) => {
+                tracing::warn!(executionId = %execution.id, error = %why, "cannot record the visit; the execution stays due")
+            }
         }
     }
 
@@ -146,7 +152,7 @@ impl Reconciler {
             Ok(tasks) => Ok(Some(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())),
             Err(why) if why.retryable() && why.cause != aws::Cause::Denied => Err(why.into()),
             Err(why) => {
-                tracing::warn!(error = %why, "requesting each task separately");
+                tracing::warn!(error = %why, "ECS refused to describe these tasks together; describing each of them separately");
                 Ok(None)
             }
         }

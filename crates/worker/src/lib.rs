@@ -192,7 +192,7 @@ async fn attempt(
     };
     if ended == Ended::Failed {
         tracing::error!(
-            "the outcome could not be recorded; the reconciler takes the exit code from ECS and the result from the log"
+            "the outcome is not recorded; the reconciler will take the exit code from ECS and the result from the log"
         );
         finished.print_result()?;
     } else if !is_known && record.is_none() && finished.source == ResultSource::File {
@@ -231,11 +231,11 @@ async fn begin(config: Config, record: Option<&Record>) -> Result<Begun, BoxErro
     match standing {
         Standing::Wanted => Ok(Begun::With(config.input.read().await?)),
         Standing::Cancelling => {
-            tracing::info!("the execution is being cancelled, so its job does not begin");
+            tracing::info!("the job is not started: the execution is being cancelled");
             Ok(Begun::Stopped(Stop::CANCELLED))
         }
         Standing::Over(status) => {
-            tracing::info!(%status, "the execution is over, so its job does not begin");
+            tracing::info!(%status, "the job is not started: the execution is over");
             Ok(Begun::Over)
         }
     }

@@ -102,7 +102,7 @@ impl Events {
                 }
                 *at = Some(after(*at)).filter(|next| *next > now).unwrap_or_else(|| after(now));
                 if let Err(why) = self.tick(&name, now) {
-                    retry::complain("the event of a schedule was not sent", &why.message);
+                    retry::complain("cannot send the event of a scheduled rule; skipping it", &why.message);
                 }
             }
             tokio::time::sleep(LONGEST_SLEEP).await;
@@ -151,7 +151,11 @@ impl Events {
                     continue;
                 }
                 if failed {
-                    tracing::error!(event = message.id, target_arn = message.target, "an event was never accepted");
+                    tracing::error!(
+                        event = message.id,
+                        target_arn = message.target,
+                        "dropping an event that its target did not accept after all retries"
+                    );
                 }
                 tx.prepare_cached("DELETE FROM event_deliveries WHERE id = ?1")?.execute([message.id])?;
             }
@@ -183,7 +187,7 @@ impl UnderWay {
         let id = match self.deliveries.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
             Some(Err(why)) => {
-                tracing::error!(%why, "a delivery ended in the middle");
+                tracing::error!(%why, "the delivery of events crashed; it is repeated");
                 why.id()
             }
             None => return std::future::pending().await,
@@ -262,7 +266,7 @@ impl Carrier {
                 messages
             }
             Err(why) => {
-                retry::complain("events are not delivered", &why.message);
+                retry::complain("cannot read which events to deliver; retrying", &why.message);
                 sleep(under_way.backoff.failed()).await;
                 Vec::new()
             }
@@ -283,7 +287,7 @@ impl Carrier {
         let failed = match self.invoke(&queue.function, "RequestResponse", batch, BATCH_DEADLINE).await {
             Ok(answer) => failures(&answer),
             Err(why) => {
-                tracing::warn!(why, "a batch of events was not accepted");
+                tracing::warn!(why, "a target did not accept a batch of events; it will be retried");
                 messages.iter().map(|message| message.id).collect()
             }
         };
@@ -294,7 +298,7 @@ impl Carrier {
         let invoked = self.invoke(&message.target, "Event", message.body.clone(), EVENT_DEADLINE).await;
         let failed = invoked.is_err().then_some(message.id).into_iter().collect();
         if let Err(why) = invoked {
-            tracing::warn!(target_arn = message.target, why, "an event was not accepted");
+            tracing::warn!(target_arn = message.target, why, "a target did not accept an event; it will be retried");
         }
         self.settle(vec![message], failed).await;
     }
@@ -302,7 +306,7 @@ impl Carrier {
     async fn settle(&self, messages: Vec<Message>, failed: Vec<i64>) {
         let events = self.events.clone();
         let settle = move || events.settle(&messages, &failed);
-        retry::until_done("the delivery of events is not recorded yet", settle).await;
+        retry::until_done("cannot record which events were delivered; retrying", settle).await;
     }
 
     /// Invokes the function and returns its response, which is empty for an `Event`.

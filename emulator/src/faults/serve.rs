@@ -86,7 +86,7 @@ impl Front {
                 Ok((stream, _)) => stream,
                 Err(why) => {
                     // Most likely, too many files are open; some will be closed.
-                    tracing::error!(%why, "a connection cannot be accepted");
+                    tracing::error!(%why, "cannot accept a connection; retrying");
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                     continue;
                 }

@@ -108,7 +108,7 @@ impl Durable {
                     next
                 }
                 Err(why) => {
-                    retry::complain("durable executions do not advance", &why.message);
+                    retry::complain("cannot read which durable executions to invoke; retrying", &why.message);
                     tokio::time::sleep(backoff.failed()).await;
                     continue;
                 }

@@ -124,7 +124,7 @@ impl Queue {
                     next
                 }
                 Err(why) => {
-                    retry::complain("asynchronous invocations are not made", &why.message);
+                    retry::complain("cannot read the queue of asynchronous invocations; retrying", &why.message);
                     tokio::time::sleep(backoff.failed()).await;
                     continue;
                 }
@@ -170,7 +170,7 @@ impl Queue {
             if let Some(outcome) = queue.run(&entry).await {
                 let recorder = queue.clone();
                 let record = move || recorder.take_up(id, entry.clone(), outcome.clone());
-                retry::until_done("an asynchronous invocation is not recorded yet", record).await;
+                retry::until_done("cannot record the outcome of an asynchronous invocation; retrying", record).await;
             }
             queue.active().remove(&id);
             queue.0.bell.ring();

@@ -65,7 +65,7 @@ impl LogWriter {
                     self.write_off_thread(now, read).await;
                 }
                 Err(why) => {
-                    tracing::warn!(stream = self.stream, %why, "the output of a process cannot be read");
+                    tracing::warn!(stream = self.stream, %why, "cannot read the output of a process; the rest of it is not logged");
                     break;
                 }
             }
@@ -104,7 +104,7 @@ impl LogWriter {
         let lines = lines.into_iter().map(|line| (at, line)).collect();
         // SQLite blocks, so it runs on a separate thread.
         if let Err(why) = task::spawn_blocking(move || writer.write(lines)).await {
-            tracing::error!(stream = self.stream, %why, "lines of a log are lost");
+            tracing::error!(stream = self.stream, %why, "writing log lines crashed; they are lost");
         }
     }
 
@@ -135,7 +135,7 @@ impl LogWriter {
     }
 }
 
-const PROBLEM: &str = "lines of a log are not written yet";
+const PROBLEM: &str = "cannot write log lines; retrying";
 
 fn complain(why: &AwsError) {
     retry::complain(PROBLEM, &why.message);

@@ -83,7 +83,7 @@ impl Prefer {
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
                 Ok(Err(why)) => {
-                    tracing::warn!(executionId = %seen.id, error = %why, "reading a waited-for execution failed");
+                    tracing::warn!(executionId = %seen.id, error = %why, "cannot read the execution that a request waits for; retrying until the wait is over");
                 }
             }
         }

@@ -85,7 +85,7 @@ pub(crate) async fn cancel(
         // The execution expired between the read and the write.
         Err(AdvanceError::NotFound(_)) => return Err(executions::not_found()),
         Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
-            tracing::warn!(error = %why, "a cancel was not recorded");
+            tracing::warn!(error = %why, "cannot record the cancel: too many concurrent updates");
             let detail = "other writers changed the execution at the same time; repeat the request";
             return Err(Problem::new(Code::ConcurrentUpdates, detail));
         }
@@ -93,7 +93,7 @@ pub(crate) async fn cancel(
     if !execution.status().is_final() {
         // If the function crashes before this, or the call is lost, the cancel is already recorded, and the next sweep carries it out.
         if let Err(why) = app.reconciler.request_visit(&execution.id).await {
-            tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not notified of a cancel");
+            tracing::warn!(executionId = %execution.id, error = %why, "cannot notify the reconciler of the cancel; the next sweep will carry it out");
         }
     }
     let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;

@@ -95,7 +95,7 @@ impl Instance {
         callers.started(&key, process.id());
         let server = tokio::spawn(async move {
             if let Err(why) = axum::serve(listener, router).await {
-                tracing::error!(%why, "a Runtime API ended");
+                tracing::error!(%why, "the server of a function's Runtime API failed");
             }
         });
         journal.follow(&mut process);
@@ -190,7 +190,7 @@ impl Instance {
     pub(super) async fn kill(&mut self) {
         kill_group(&self.process);
         if let Err(why) = self.process.kill().await {
-            tracing::debug!(%why, "the process of a function was gone");
+            tracing::debug!(%why, "cannot kill a function's process: it has already ended");
         }
     }
 }
