@@ -206,7 +206,12 @@ impl Ecs {
             Ok::<_, AwsError>((after, true))
         })?;
         if changed {
-            tracing::debug!(task = task.id, status = ?task.status, version = task.version, "the state of a task changed");
+            tracing::debug!(
+                task = task.id,
+                status = ?task.status,
+                version = task.version,
+                "the state of a task changed"
+            );
         }
         Ok(task)
     }

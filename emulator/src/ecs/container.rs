@@ -164,7 +164,7 @@ fn signal(kill: impl Fn(Pid, Signal) -> rustix::io::Result<()>, pid: Pid, signal
     match kill(pid, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
         Err(why) => {
-            tracing::warn!(pid = pid.as_raw_nonzero().get(), %why, "cannot send a signal to a container's process")
+            tracing::warn!(pid = pid.as_raw_nonzero().get(), %why, "cannot send a signal to a container's process");
         }
     }
 }

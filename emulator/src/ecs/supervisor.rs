@@ -61,7 +61,7 @@ impl Supervisor {
             match Started::new(launch, &self.ecs.0.logs) {
                 Ok(started) => {
                     self.ecs.0.callers.started(key, started.group());
-                    self.ecs.0.callers.works_for(key, execution);
+                    self.ecs.0.callers.set_execution(key, execution);
                     let began = Event::ContainerStarted { name: name.clone(), process: started.process() };
                     let orders = orders.clone();
                     containers.spawn(async move { (name, started.run(orders).await) });

@@ -40,7 +40,7 @@ type Request<B> = axum::http::Request<B>;
 
 /// The AWS endpoints, with faults injected in front of them.
 #[derive(Debug, Clone)]
-pub(crate) struct Front(Arc<Inner>);
+pub(crate) struct Endpoints(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -58,7 +58,7 @@ struct Inner {
 #[error("a fault cuts this connection")]
 struct Cut;
 
-impl Front {
+impl Endpoints {
     pub(crate) fn new(
         hosts: Hosts,
         endpoints: Router,

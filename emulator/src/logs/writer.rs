@@ -65,7 +65,11 @@ impl LogWriter {
                     self.write_off_thread(now, read).await;
                 }
                 Err(why) => {
-                    tracing::warn!(stream = self.stream, %why, "cannot read the output of a process; the rest of it is not logged");
+                    tracing::warn!(
+                        stream = self.stream,
+                        %why,
+                        "cannot read the output of a process; the rest of it is not logged"
+                    );
                     break;
                 }
             }
@@ -83,7 +87,7 @@ impl LogWriter {
         if self.waiting.borrow().is_empty() {
             match self.append(&lines) {
                 Ok(()) => return,
-                Err(why) => complain(&why),
+                Err(why) => log_problem(&why),
             }
         }
         let mut unattended = false;
@@ -137,6 +141,6 @@ impl LogWriter {
 
 const PROBLEM: &str = "cannot write log lines; retrying";
 
-fn complain(why: &AwsError) {
-    retry::complain(PROBLEM, &why.message);
+fn log_problem(why: &AwsError) {
+    retry::log_problem(PROBLEM, &why.message);
 }

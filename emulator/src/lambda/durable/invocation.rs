@@ -36,7 +36,7 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 const MOST_FAILURES: u32 = 5;
 
 /// How many times in a row a function may respond that it waits although there is nothing to wait for.
-const MOST_IDLE: u32 = 3;
+const MAX_IDLE_RESPONSES: u32 = 3;
 
 /// The response of a durable function.
 #[derive(Debug, Deserialize)]
@@ -152,7 +152,7 @@ impl Durable {
         } else {
             let why = "Cannot return PENDING status with no pending operations.";
             let error = ErrorObject::new("InvalidParameterValueException", why);
-            return self.again(tx, execution, error, MOST_IDLE, now);
+            return self.again(tx, execution, error, MAX_IDLE_RESPONSES, now);
         }
         execution.failures = 0;
         Ok(store::save(tx, execution)?)
