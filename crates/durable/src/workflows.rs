@@ -162,7 +162,7 @@ async fn end_of<A: Activities>(
 ) -> Result<Outcome, BoxError> {
     let mut waits = Waits::new(left);
     loop {
-        let ask = !waits.none_begun();
+        let ask = !waits.is_first();
         let wake = ctx.create_callback::<WakeUp>().name("wake").timeout(waits.begin()).serdes(AnyWord).await?;
         match check_task(activities, id, task_arn, wake.id(), ask, ctx).await? {
             Checked::Stopped => {
@@ -285,7 +285,7 @@ async fn collect<A: Activities>(
     let (activities, id, arn) = (activities.clone(), id.clone(), task_arn.to_owned());
     let activity = move |step: StepContext| async move {
         let patience = match step.attempt() {
-            ..=LATE => Patience::Late,
+            ..=RETRIES_IF_LATE => Patience::Late,
             tried if tried < cadence::tries(Cause::Denied.patience(Phase::TaskStarted)) => Patience::Failures,
             _ => Patience::None,
         };
@@ -295,7 +295,7 @@ async fn collect<A: Activities>(
 }
 
 /// How often to retry if ECS or the log does not show the end yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
-const LATE: u32 = 2;
+const RETRIES_IF_LATE: u32 = 2;
 
 async fn fail_attempt<A: Activities>(
     activities: &Arc<A>,

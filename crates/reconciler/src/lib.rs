@@ -5,9 +5,9 @@
 //! from the current state, and each activity is idempotent.
 
 mod activities;
+mod checks;
 mod config;
 mod events;
-mod lane;
 mod reconcile;
 mod sweep;
 

@@ -27,7 +27,7 @@ pub(crate) struct Record {
 
 /// Whether the job still has to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum JobState {
     /// It has to run.
     Wanted,
     /// The execution was cancelled before the job began.
@@ -68,13 +68,13 @@ impl Record {
 
     /// Records the start of this task, and returns whether its job still has to run. While the table cannot be reached,
     /// nothing begins, because another task may have the attempt.
-    pub(crate) async fn started(&self) -> Result<Standing, NotStarted> {
+    pub(crate) async fn started(&self) -> Result<JobState, NotStarted> {
         let task_arn = self.task_arn().await;
         let mut backoff = Backoff::default();
         let since = clock::now();
         loop {
             match self.note_start(task_arn.clone()).await {
-                Ok(execution) => return Ok(standing(execution.status())),
+                Ok(execution) => return Ok(state(execution.status())),
                 Err(AdvanceError::Refused(refused)) => return Err(NotStarted::Taken(refused)),
                 Err(error) if may_pass(&error, since) => {
                     tracing::warn!(
@@ -178,11 +178,11 @@ pub(crate) fn lasts(since: Timestamp, patience: Duration) -> bool {
     Duration::try_from(clock::now().duration_since(since)).is_ok_and(|lasted| lasted > patience)
 }
 
-fn standing(status: Status) -> Standing {
+fn state(status: Status) -> JobState {
     match status {
-        Status::Pending | Status::Running => Standing::Wanted,
-        Status::Cancelling => Standing::Cancelling,
-        Status::Completed | Status::Failed | Status::TimedOut | Status::Cancelled => Standing::Over(status),
+        Status::Pending | Status::Running => JobState::Wanted,
+        Status::Cancelling => JobState::Cancelling,
+        Status::Completed | Status::Failed | Status::TimedOut | Status::Cancelled => JobState::Over(status),
     }
 }
 

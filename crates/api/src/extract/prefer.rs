@@ -83,7 +83,11 @@ impl Prefer {
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
                 Ok(Err(why)) => {
-                    tracing::warn!(executionId = %seen.id, error = %why, "cannot read the execution that a request waits for; retrying until the wait is over");
+                    tracing::warn!(
+                        executionId = %seen.id,
+                        error = %why,
+                        "cannot read the execution that a request waits for; retrying until the wait is over"
+                    );
                 }
             }
         }

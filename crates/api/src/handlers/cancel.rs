@@ -93,7 +93,11 @@ pub(crate) async fn cancel(
     if !execution.status().is_final() {
         // If the function crashes before this, or the call is lost, the cancel is already recorded, and the next sweep carries it out.
         if let Err(why) = app.reconciler.request_visit(&execution.id).await {
-            tracing::warn!(executionId = %execution.id, error = %why, "cannot notify the reconciler of the cancel; the next sweep will carry it out");
+            tracing::warn!(
+                executionId = %execution.id,
+                error = %why,
+                "cannot notify the reconciler of the cancel; the next sweep will carry it out"
+            );
         }
     }
     let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;

@@ -373,7 +373,11 @@ async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
         // The item is stored, so the request is accepted, whatever the failure: the reconciler will start the workflow. An error would
         // cause a second POST, and without a key a second job.
         Err(StartError::Call(failed)) => {
-            tracing::error!(executionId = %execution.id, error = %failed, "cannot start the workflow; the execution is stored, and the reconciler will start it");
+            tracing::error!(
+                executionId = %execution.id,
+                error = %failed,
+                "cannot start the workflow; the execution is stored, and the reconciler will start it"
+            );
             Ok(())
         }
     }

@@ -10,57 +10,57 @@ fn id(number: usize) -> ExecutionId {
     format!("e{number}").parse().unwrap()
 }
 
-/// Asks every question as early as possible, and returns them in their order.
-fn ask_all(questions: &mut Questions<usize>, mut now: Instant) -> (Vec<usize>, Asked) {
+/// Makes every check as early as possible, and returns them in their order.
+fn check_all(queue: &mut CheckQueue<usize>, mut now: Instant) -> (Vec<usize>, CheckCounts) {
     let mut order = Vec::new();
     loop {
-        match questions.turn(now) {
-            Turn::Ask(number) => order.push(number),
-            Turn::At(next) => {
+        match queue.next(now) {
+            Next::Check(number) => order.push(number),
+            Next::At(next) => {
                 assert!(next > now, "the clock moves forward");
                 now = next;
             }
-            Turn::WhenAdded => panic!("nothing is added any more"),
-            Turn::Over(asked) => return (order, asked),
+            Next::WhenAdded => panic!("nothing is added any more"),
+            Next::Over(made) => return (order, made),
         }
     }
 }
 
-/// A sweep with `count` questions, of which the first `urgent` ones are urgent.
-fn sweep(seed: i64, count: usize, urgent: usize) -> (Vec<usize>, Asked) {
+/// A sweep with `count` checks, of which the first `urgent` ones are urgent.
+fn sweep(seed: i64, count: usize, urgent: usize) -> (Vec<usize>, CheckCounts) {
     let began = Instant::now();
-    let mut questions = Questions::new(seed, began + SWEEP);
+    let mut queue = CheckQueue::new(seed, began + SWEEP);
     for number in (0..count).rev() {
-        questions.add(id(number), number < urgent, number);
+        queue.add(id(number), number < urgent, number);
     }
-    questions.complete = true;
-    ask_all(&mut questions, began)
+    queue.complete = true;
+    check_all(&mut queue, began)
 }
 
 #[test]
 fn a_few_checks_are_all_made() {
-    let (mut order, asked) = sweep(1, 100, 0);
+    let (mut order, made) = sweep(1, 100, 0);
     order.sort_unstable();
     assert_eq!(order, (0..100).collect::<Vec<_>>());
-    assert_eq!(asked, Asked { asked: 100, dropped: 0 });
-    assert_eq!(sweep(1, 0, 0).1, Asked::default());
+    assert_eq!(made, CheckCounts { made: 100, dropped: 0 });
+    assert_eq!(sweep(1, 0, 0).1, CheckCounts::default());
 }
 
 #[test]
 fn many_checks_are_rate_limited_and_the_rest_is_dropped() {
-    let (order, asked) = sweep(1, 40_000, 0);
+    let (order, made) = sweep(1, 40_000, 0);
     assert_eq!(order.len(), 600, "15 a second, for 40 seconds");
-    assert_eq!(asked, Asked { asked: 600, dropped: 39_400 });
+    assert_eq!(made, CheckCounts { made: 600, dropped: 39_400 });
 
     let began = Instant::now();
-    let mut questions = Questions::new(1, began + SWEEP);
-    (0..100).for_each(|number| questions.add(id(number), false, number));
+    let mut queue = CheckQueue::new(1, began + SWEEP);
+    (0..100).for_each(|number| queue.add(id(number), false, number));
     let mut in_a_second = 0;
     let mut now = began;
     while now < began + Duration::from_secs(1) {
-        match questions.turn(now) {
-            Turn::Ask(_) => in_a_second += 1,
-            Turn::At(next) => now = next,
+        match queue.next(now) {
+            Next::Check(_) => in_a_second += 1,
+            Next::At(next) => now = next,
             other => panic!("{other:?}"),
         }
     }
@@ -75,11 +75,11 @@ fn urgent_checks_come_first() {
     assert_eq!(first, (0..50).collect::<Vec<_>>());
 
     let began = Instant::now();
-    let mut questions = Questions::new(1, began + SWEEP);
-    (0..10).for_each(|number| questions.add(id(number), false, number));
-    assert!(matches!(questions.turn(began), Turn::Ask(_)));
-    questions.add(id(77), true, 77);
-    assert_eq!(questions.turn(began + Duration::from_secs(1)), Turn::Ask(77));
+    let mut queue = CheckQueue::new(1, began + SWEEP);
+    (0..10).for_each(|number| queue.add(id(number), false, number));
+    assert!(matches!(queue.next(began), Next::Check(_)));
+    queue.add(id(77), true, 77);
+    assert_eq!(queue.next(began + Duration::from_secs(1)), Next::Check(77));
 }
 
 /// A check that does not fit into one sweep is as likely as any other to fit into the next.
@@ -100,21 +100,21 @@ fn no_check_is_dropped_in_every_sweep() {
 #[test]
 fn throttling_ends_the_checks_of_a_sweep() {
     let began = Instant::now();
-    let mut questions = Questions::new(1, began + SWEEP);
-    (0..10).for_each(|number| questions.add(id(number), false, number));
-    assert!(matches!(questions.turn(began), Turn::Ask(_)));
-    questions.closed = true;
+    let mut queue = CheckQueue::new(1, began + SWEEP);
+    (0..10).for_each(|number| queue.add(id(number), false, number));
+    assert!(matches!(queue.next(began), Next::Check(_)));
+    queue.closed = true;
     let later = began + Duration::from_secs(1);
-    assert_eq!(questions.turn(later), Turn::WhenAdded, "the sweep continues");
-    questions.add(id(99), true, 99);
-    questions.complete = true;
-    assert_eq!(questions.turn(later), Turn::Over(Asked { asked: 1, dropped: 10 }));
+    assert_eq!(queue.next(later), Next::WhenAdded, "the sweep continues");
+    queue.add(id(99), true, 99);
+    queue.complete = true;
+    assert_eq!(queue.next(later), Next::Over(CheckCounts { made: 1, dropped: 10 }));
 }
 
 #[test]
 fn no_check_is_made_after_the_deadline() {
     let began = Instant::now();
-    let mut questions = Questions::new(1, began + SWEEP);
-    questions.add(id(1), true, 1);
-    assert_eq!(questions.turn(began + SWEEP), Turn::Over(Asked { asked: 0, dropped: 1 }));
+    let mut queue = CheckQueue::new(1, began + SWEEP);
+    queue.add(id(1), true, 1);
+    assert_eq!(queue.next(began + SWEEP), Next::Over(CheckCounts { made: 0, dropped: 1 }));
 }

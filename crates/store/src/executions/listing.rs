@@ -31,14 +31,14 @@ pub(super) const SHARDS: u8 = 4;
 
 /// How many entries of each part are examined for one page of a filtered list: 2,000 in total, about 1 MB. So a filter that matches few
 /// executions takes many pages, not one endless request.
-const LOOKED_AT: usize = 500;
+const ENTRIES_EXAMINED: usize = 500;
 
 /// Maximum number of times that all parts are read for one page.
-const LOOKS: usize = 4;
+const MAX_READS: usize = 4;
 
 /// How many entries are read of each part beyond its share of a page. Executions are spread at random: of the largest page, 100, a
 /// part has 25 on average, and 41 or more so rarely (binomial distribution) that one page in a thousand takes a second read.
-const SLACK: usize = 15;
+const SPARE_ENTRIES: usize = 15;
 
 /// Hash key of a part of an owner's list.
 pub(super) fn shard(owner: &Owner, shard: u8) -> String {
@@ -137,7 +137,7 @@ impl Executions {
     ) -> Result<Page, CallFailed> {
         let mut page = self.read_page(owner, filter, after, size, now).await?;
         // A filtered list is read once for a page. Another list is read again if most of what was read has expired, but not forever.
-        let looks = if filter.looks_for_something() { 1 } else { LOOKS };
+        let looks = if filter.needs_search() { 1 } else { MAX_READS };
         for _ in 1..looks {
             let Some(next) = page.next.take_if(|_| page.found.len() < size) else { break };
             let more = self.read_page(owner, filter, Some(&next), size - page.found.len(), now).await?;
@@ -161,8 +161,8 @@ impl Executions {
         if high < low {
             return Ok(Page::default());
         }
-        let share = size.min(size / usize::from(SHARDS) + SLACK);
-        let most = if filter.looks_for_something() { LOOKED_AT } else { share };
+        let share = size.min(size / usize::from(SHARDS) + SPARE_ENTRIES);
+        let most = if filter.needs_search() { ENTRIES_EXAMINED } else { share };
         let parts = (0..SHARDS).map(|number| self.part(shard(owner, number), (&low, &high), most));
         let mut parts = try_join_all(parts).await?;
         for part in &mut parts {
