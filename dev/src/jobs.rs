@@ -1,4 +1,4 @@
-//! The jobs of the local stack: what the command line configures, and what an earlier start did.
+//! The jobs of the local stack: what the job file and the command line configure, and what an earlier start did.
 //!
 //! A job that was configured before and is not now is *disabled*: it accepts no new executions, and the outcomes of existing ones are
 //! still recorded, since its task definition and its catalog entry remain. It may have been left out by mistake, so its executions
@@ -6,21 +6,65 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use contract::catalog::{Catalog, Job};
+use contract::{
+    catalog::{Catalog, Job},
+    environment,
+};
 use domain::DEFAULT_JOB;
 use emulator::{Prepared, REGION};
 use serde_json::{Value, json};
 
-use crate::{options::Named, setup::LOG_GROUP};
+use crate::{
+    options::{Named, Options},
+    setup::LOG_GROUP,
+    stack::StartError,
+};
 
 /// The prefix of the name of every job's task definition, before the job's own name.
 const PREFIX: &str = "longhaul-";
 
 /// The image of every job's task definition, which distinguishes it from definitions that callers registered.
 const IMAGE: &str = "longhaul/worker";
+
+/// The jobs of the job file and of the command line.
+///
+/// # Errors
+///
+/// If the file cannot be read or has mistakes, or a name is given twice.
+pub(crate) fn configured(options: &Options) -> Result<job_file::Jobs, StartError> {
+    let twice = |name: &str| StartError::Twice { option: "--job", name: name.to_owned() };
+    let mut all = match file(options) {
+        Some(path) => read_file(&path)?,
+        None => job_file::Jobs::new(),
+    };
+    for Named { name, command } in &options.jobs {
+        let command = ["sh", "-c", command].map(str::to_owned);
+        if all.insert(name.clone(), job_file::Job::of_command(command.into())).is_some() {
+            return Err(twice(name));
+        }
+    }
+    Ok(all)
+}
+
+/// The job file that a start uses.
+pub(crate) fn file(options: &Options) -> Option<PathBuf> {
+    let usual = || Some(PathBuf::from(job_file::FILE)).filter(|file| file.exists());
+    options.jobs_file.clone().or_else(usual)
+}
+
+/// The jobs of a job file.
+///
+/// # Errors
+///
+/// If it cannot be read or has mistakes.
+pub fn read_file(path: &Path) -> Result<job_file::Jobs, StartError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|why| StartError::Jobs(format!("cannot read the job file {}: {why}", path.display())))?;
+    job_file::read(&path.to_string_lossy(), &text).map_err(|why| StartError::Jobs(why.to_string()))
+}
 
 /// All jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +74,9 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// The demonstration, those of the command line, and those of the task definitions that were registered before.
-    pub(crate) fn new(emulator: &Prepared, jobs: &[Named]) -> Result<Self, emulator::StartError> {
-        let offered: BTreeSet<_> = jobs.iter().map(|job| job.name.clone()).chain([DEFAULT_JOB.to_owned()]).collect();
+    /// The demonstration, those that are configured, and those of the task definitions that were registered before.
+    pub(crate) fn new(emulator: &Prepared, jobs: &job_file::Jobs) -> Result<Self, emulator::StartError> {
+        let offered: BTreeSet<_> = jobs.keys().cloned().chain([DEFAULT_JOB.to_owned()]).collect();
         let registered = emulator.task_families(IMAGE)?;
         let registered = registered.iter().filter_map(|family| Some(family.strip_prefix(PREFIX)?.to_owned()));
         let disabled = registered.filter(|name| !offered.contains(name)).collect();
@@ -40,9 +84,12 @@ impl Jobs {
     }
 
     /// The catalog of the API and of the functions.
-    pub(crate) fn catalog(&self) -> Result<Catalog, serde_json::Error> {
+    pub(crate) fn catalog(&self, configured: &job_file::Jobs) -> Result<Catalog, serde_json::Error> {
         let job = |name: &String, disabled| {
-            let job: Job = serde_json::from_value(json!({ "taskDefinition": family(name), "disabled": disabled }))?;
+            let timeout = configured.get(name).map(|job| job.timeout.as_secs());
+            let job: Job = serde_json::from_value(
+                json!({ "taskDefinition": family(name), "timeoutSeconds": timeout, "disabled": disabled }),
+            )?;
             Ok((name.clone(), job))
         };
         let offered = self.offered.iter().map(|name| job(name, false));
@@ -81,27 +128,33 @@ fn family(job: &str) -> String {
 }
 
 /// A task definition for each job: this program as the worker, around the job's command.
-pub(crate) fn definitions(this: &Path, jobs: &[Named]) -> Vec<Value> {
+pub(crate) fn definitions(this: &Path, jobs: &job_file::Jobs) -> Vec<Value> {
     let this = this.to_string_lossy();
-    // A job of the command line replaces the demonstration if it has its name.
-    let replaced = jobs.iter().any(|job| job.name == DEFAULT_JOB);
-    let demonstration = (!replaced).then(|| definition(DEFAULT_JOB, &json!([this, "worker"]), &json!([])));
-    let named = jobs.iter().map(|job| {
-        let command = json!(["--", "sh", "-c", job.command]);
-        definition(&job.name, &json!([this, "worker"]), &command)
-    });
-    demonstration.into_iter().chain(named).collect()
+    // A configured job replaces the demonstration if it has its name.
+    let demonstration = job_file::Job::of_command(Vec::new());
+    let demonstration = (!jobs.contains_key(DEFAULT_JOB)).then(|| definition(DEFAULT_JOB, &demonstration, &this));
+    demonstration.into_iter().chain(jobs.iter().map(|(name, job)| definition(name, job, &this))).collect()
 }
 
-fn definition(job: &str, entry_point: &Value, command: &Value) -> Value {
+/// The task definition of a job. Without a command, the worker runs the demonstration.
+fn definition(name: &str, job: &job_file::Job, this: &str) -> Value {
+    let separator = (!job.command.is_empty()).then_some("--");
+    let command: Vec<_> = separator.into_iter().chain(job.command.iter().map(String::as_str)).collect();
+    let stop_timeout = job.stop_timeout.as_secs();
+    // The worker's own default is the same as ECS's.
+    let own = (job.stop_timeout != job_file::STOP_TIMEOUT)
+        .then(|| (environment::EXECUTION_STOP_TIMEOUT.to_owned(), stop_timeout.to_string()));
+    let variables = job.environment.clone().into_iter().chain(own);
+    let variables: Vec<_> = variables.map(|(name, value)| json!({ "name": name, "value": value })).collect();
     json!({
-        "family": family(job),
+        "family": family(name),
         "containerDefinitions": [{
             "name": "job",
             "image": IMAGE,
-            "entryPoint": entry_point,
+            "entryPoint": [this, "worker"],
             "command": command,
-            "stopTimeout": 30,
+            "environment": variables,
+            "stopTimeout": stop_timeout,
             "logConfiguration": {
                 "logDriver": "awslogs",
                 "options": {
@@ -113,7 +166,7 @@ fn definition(job: &str, entry_point: &Value, command: &Value) -> Value {
         }],
         "requiresCompatibilities": ["FARGATE"],
         "networkMode": "awsvpc",
-        "cpu": "256",
-        "memory": "512",
+        "cpu": job.size.cpu.to_string(),
+        "memory": job.size.memory.to_string(),
     })
 }

@@ -2,7 +2,7 @@
 
 mod host;
 mod job_environment;
-mod jobs;
+pub mod jobs;
 pub mod options;
 mod progress;
 mod server;

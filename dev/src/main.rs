@@ -1,6 +1,6 @@
 //! `cargo run`: Longhaul on one machine. Each function and each task is a separate process of this same program.
 
-use std::{future::Future, process::ExitCode};
+use std::{future::Future, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dev::{Stack, options::Options};
@@ -17,16 +17,32 @@ struct Cli {
     part: Option<Part>,
 }
 
-/// What the stack starts further processes of this program for.
+/// What this program can do apart from starting the stack.
 #[derive(Debug, Subcommand)]
-#[command(subcommand_help_heading = "Parts that the stack starts itself")]
 enum Part {
+    /// Checks the job file, or prints its JSON Schema.
+    Jobs {
+        #[command(subcommand)]
+        what: JobsCommand,
+    },
     /// Runs a Lambda function.
     #[command(hide = true)]
     Function { name: FunctionName },
     /// Runs the worker of a task.
     #[command(hide = true)]
     Worker(worker::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum JobsCommand {
+    /// Checks a job file and lists its jobs. Each mistake is printed with its line and column.
+    Check {
+        /// The file.
+        #[arg(default_value = job_file::FILE)]
+        file: PathBuf,
+    },
+    /// Prints the JSON Schema of the job file, for editors.
+    Schema,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -48,6 +64,7 @@ fn main() -> ExitCode {
             }
             on(tokio::runtime::Builder::new_multi_thread(), serve(cli.options))
         }
+        Some(Part::Jobs { what }) => jobs(&what),
         Some(Part::Function { name }) => on(tokio::runtime::Builder::new_current_thread(), function(name)),
         Some(Part::Worker(args)) => on(tokio::runtime::Builder::new_current_thread(), worker(args)),
     }
@@ -127,15 +144,45 @@ Start a job, then follow it by the executionId of the answer:
 
 Ctrl-C stops it.",
         data = options.data.display(),
-        jobs = jobs(options),
+        jobs = offered(stack),
     );
 }
 
-/// The jobs that may be run. A job of the command line replaces the demonstration if it has its name.
-fn jobs(options: &Options) -> String {
-    let named: Vec<_> = options.jobs.iter().map(|job| job.name.as_str()).collect();
+/// `longhaul jobs …`.
+fn jobs(what: &JobsCommand) -> ExitCode {
+    let text = match what {
+        JobsCommand::Schema => serde_json::to_string_pretty(&job_file::schema()).map_err(|why| why.to_string()),
+        JobsCommand::Check { file } => {
+            dev::jobs::read_file(file).map(|jobs| listed(&jobs)).map_err(|why| why.to_string())
+        }
+    };
+    match text {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line for each job of a file.
+fn listed(jobs: &job_file::Jobs) -> String {
+    let line = |(name, job): (&String, &job_file::Job)| {
+        let description = job.description.as_ref().map_or_else(String::new, |text| format!("  {text}"));
+        format!("{name}  {} CPU units, {} MiB{description}", job.size.cpu, job.size.memory)
+    };
+    let lines: Vec<_> = jobs.iter().map(line).collect();
+    if lines.is_empty() { "no jobs".to_owned() } else { lines.join("\n") }
+}
+
+/// The jobs that may be run. A configured job replaces the demonstration if it has its name.
+fn offered(stack: &Stack) -> String {
+    let named: Vec<_> = stack.jobs.iter().map(String::as_str).collect();
     let demo = if named.contains(&DEFAULT_JOB) {
-        format!("{DEFAULT_JOB} (--job replaces the demonstration)")
+        format!("{DEFAULT_JOB} (replaces the demonstration)")
     } else {
         format!("{DEFAULT_JOB} (the demonstration)")
     };

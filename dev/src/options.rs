@@ -40,6 +40,10 @@ pub struct Options {
     #[arg(long)]
     pub json: bool,
 
+    /// The file with the jobs; `longhaul.toml`, if there is one, if this is absent. `longhaul jobs check` checks it.
+    #[arg(long = "jobs", value_name = "FILE")]
+    pub jobs_file: Option<PathBuf>,
+
     /// A job that may be run, and its command, which a shell runs. It gets its input on stdin; its result is the JSON in the file
     /// `EXECUTION_RESULT_FILE`, or else the last JSON object or array on its stdout. May be given several times.
     #[arg(long = "job", value_name = "NAME='COMMAND'")]

@@ -22,6 +22,8 @@ pub struct Stack {
     pub api: SocketAddr,
     /// Where the AWS endpoints listen.
     pub aws: SocketAddr,
+    /// The names of the jobs that are configured.
+    pub jobs: Vec<String>,
     emulator: Emulator,
     serving: JoinHandle<()>,
 }
@@ -55,6 +57,9 @@ pub enum StartError {
         /// The name.
         name: String,
     },
+    /// The job file cannot be read, or has mistakes.
+    #[error("{0}")]
+    Jobs(String),
     /// A variable for jobs cannot be used.
     #[error(transparent)]
     Variable(#[from] job_environment::Refused),
@@ -83,6 +88,7 @@ impl Stack {
         if let Some(name) = options.job_twice() {
             return Err(StartError::Twice { option: "--job", name: name.to_owned() });
         }
+        let configured = jobs::configured(options)?;
         let variables = job_environment::read(&options.env_files, &options.env)?;
         let clock = Clock::of_process();
         let prepared = Prepared::open(Place {
@@ -97,8 +103,9 @@ impl Stack {
         warn_if_public(&[("--listen", api), ("--aws-listen", prepared.address())]);
 
         let this = std::env::current_exe().map_err(other)?;
-        let jobs = Jobs::new(&prepared, &options.jobs)?;
-        let catalog = jobs.catalog().map_err(other)?;
+        let names = configured.keys().cloned().collect();
+        let jobs = Jobs::new(&prepared, &configured)?;
+        let catalog = jobs.catalog(&configured).map_err(other)?;
         let resources = Resources {
             environment: setup::environment(),
             tables: vec![table::table()],
@@ -107,7 +114,7 @@ impl Stack {
             functions: setup::functions(&this, &catalog, &options.functions),
             cluster: setup::CLUSTER.to_owned(),
             task_environment: setup::task_environment(variables),
-            task_definitions: jobs::definitions(&this, &options.jobs),
+            task_definitions: jobs::definitions(&this, &configured),
             without_capacity: jobs.without_capacity(),
             permissions: setup::permissions(&options.functions),
             put_items: (!options.json).then(|| progress::print(clock.now())),
@@ -126,7 +133,7 @@ impl Stack {
         let hosts = Hosts::new(api.ip(), &options.allowed_hosts);
         let router = api::router(app).layer(middleware::from_fn_with_state(hosts, host::check));
         let serving = tokio::spawn(server::serve(listener, router));
-        Ok(Self { api, aws: emulator.address(), emulator, serving })
+        Ok(Self { api, aws: emulator.address(), jobs: names, emulator, serving })
     }
 
     /// Stops everything. Executions that are not over resume after the next start.
