@@ -7,6 +7,8 @@ mod api;
 mod delivery;
 mod pattern;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 

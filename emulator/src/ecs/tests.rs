@@ -1,5 +1,6 @@
 //! The service as its callers see it, with real processes: what the tests have in common.
 
+mod answers;
 mod asking;
 mod ending;
 mod running;

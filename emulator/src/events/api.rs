@@ -103,6 +103,12 @@ impl Api {
     pub(crate) fn new(events: Events, lambda: Lambda) -> Self {
         Self { events, lambda }
     }
+
+    /// Answers a call within this process.
+    #[cfg(test)]
+    pub(super) fn call(&self, operation: &str, request: &Value) -> Result<Value, AwsError> {
+        self.dispatch(operation, request.to_string().as_bytes())
+    }
 }
 
 impl Service for Api {

@@ -4,6 +4,8 @@ pub(crate) mod alias;
 pub(crate) mod make;
 mod registered;
 mod store;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::{

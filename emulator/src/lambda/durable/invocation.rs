@@ -183,7 +183,7 @@ impl Durable {
 }
 
 /// The input of the next invocation; `None` if none is owed any more.
-fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
+pub(super) fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
     let mut execution = load(tx, arn)?;
     if execution.status != ExecutionStatus::Running || execution.owed_at.is_none() {
         return Ok(None);

@@ -1,5 +1,7 @@
 //! How checkpoints, time and callers change operations.
 
+mod answers;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, ToSpan as _};
