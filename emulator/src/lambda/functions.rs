@@ -6,7 +6,7 @@ mod registered;
 mod store;
 #[cfg(test)]
 mod tests;
-mod view;
+pub(crate) mod view;
 
 use std::{
     collections::{BTreeMap, HashMap},

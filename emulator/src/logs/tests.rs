@@ -19,7 +19,7 @@ impl Service {
 
     #[expect(clippy::needless_pass_by_value, reason = "requests are written in place")]
     fn ask(&self, operation: &str, request: Value) -> Result<Value, AwsError> {
-        self.logs.call(operation, request.to_string().as_bytes())
+        self.logs.call(operation, request.to_string().as_bytes()).map(|body| serde_json::from_str(&body).unwrap())
     }
 
     /// Lines `from..to` of a stream, ten to a millisecond.

@@ -49,7 +49,7 @@ async fn every_response_has_the_form_of_the_api() {
     let tasks =
         json!({ "tasks": [arn, "nothing", "arn:aws:ecs:us-east-1:000000000000:task/other/x"], "include": ["TAGS"] });
     keep("DescribeTasks", &stack.ask("DescribeTasks", tasks).unwrap());
-    keep("the metadata of a task", &stack.ecs.metadata(arn::last_part(arn)).unwrap());
+    keep("the metadata of a task", &serde_json::to_value(stack.ecs.metadata(arn::last_part(arn)).unwrap()).unwrap());
     let mut other = run;
     other["startedBy"] = "you".into();
     let conflict = stack.ask("RunTask", other).unwrap_err().into_response();
@@ -83,5 +83,5 @@ fn an_event_shows_the_task_with_dates() {
         "ending":{"code":"EssentialContainerExited","reason":"over","at":"2026-11-23T00:00:02Z"},
         "execution_stopped_at":"2026-11-23T00:00:02.5Z","stopped_at":"2026-11-23T00:00:03Z"}"#;
     let task: Task = serde_json::from_str(row).unwrap();
-    insta::assert_json_snapshot!(event::detail(&task, CLUSTER));
+    insta::assert_json_snapshot!(serde_json::to_value(event::detail(&task, CLUSTER)).unwrap());
 }

@@ -35,6 +35,44 @@ impl Invocation {
     }
 }
 
+/// One operation of each kind, and some that end at once.
+fn beginnings() -> Value {
+    let error = json!({ "ErrorType": "T", "ErrorMessage": "m", "ErrorData": "d", "StackTrace": ["s"] });
+    json!([
+        { "Id": "context", "Type": "CONTEXT", "Action": "START", "Name": "c", "SubType": "RunInChildContext" },
+        { "Id": "replayed", "Type": "CONTEXT", "Action": "START" },
+        { "Id": "failing", "Type": "CONTEXT", "Action": "START" },
+        { "Id": "step", "Type": "STEP", "Action": "START", "Name": "s", "SubType": "Step", "ParentId": "context" },
+        { "Id": "poll", "Type": "STEP", "Action": "START" },
+        { "Id": "done", "Type": "STEP", "Action": "SUCCEED", "Payload": "1" },
+        { "Id": "failed", "Type": "STEP", "Action": "FAIL", "Error": error },
+        { "Id": "wait", "Type": "WAIT", "Action": "START", "WaitOptions": { "WaitSeconds": 5 } },
+        { "Id": "cancelled", "Type": "WAIT", "Action": "START", "WaitOptions": { "WaitSeconds": 5 } },
+        { "Id": "callback", "Type": "CALLBACK", "Action": "START",
+          "CallbackOptions": { "TimeoutSeconds": 9, "HeartbeatTimeoutSeconds": 4 } },
+        { "Id": "answered", "Type": "CALLBACK", "Action": "START" },
+        { "Id": "invoke", "Type": "CHAINED_INVOKE", "Action": "START", "Payload": "2",
+          "ChainedInvokeOptions": { "FunctionName": "g:1", "TenantId": "t" } },
+        { "Id": "nobody", "Type": "CHAINED_INVOKE", "Action": "START",
+          "ChainedInvokeOptions": { "FunctionName": "nobody" } },
+    ])
+}
+
+/// What becomes of some of them.
+fn ends() -> Value {
+    let error = json!({ "ErrorType": "T", "ErrorMessage": "m", "ErrorData": "d", "StackTrace": ["s"] });
+    let later = json!({ "NextAttemptDelaySeconds": 7 });
+    json!([
+        { "Id": "step", "Type": "STEP", "Action": "RETRY", "Name": "s", "SubType": "Step", "ParentId": "context",
+          "Error": error, "StepOptions": later },
+        { "Id": "poll", "Type": "STEP", "Action": "RETRY", "Payload": "3", "StepOptions": later },
+        { "Id": "cancelled", "Type": "WAIT", "Action": "CANCEL" },
+        { "Id": "replayed", "Type": "CONTEXT", "Action": "SUCCEED", "Payload": "4",
+          "ContextOptions": { "ReplayChildren": true } },
+        { "Id": "failing", "Type": "CONTEXT", "Action": "FAIL", "Error": error },
+    ])
+}
+
 #[test]
 fn every_response_has_the_form_of_the_api() {
     let directory = tempfile::tempdir().unwrap();
@@ -50,62 +88,8 @@ fn every_response_has_the_form_of_the_api() {
     let mut responses = Map::new();
     let mut keep = |name: &str, response: Value| drop(responses.insert(name.to_owned(), response));
 
-    let error = json!({ "ErrorType": "T", "ErrorMessage": "m", "ErrorData": "d", "StackTrace": ["s"] });
-    let update = |id: &str, kind: &str, action: &str, more: Value| {
-        let mut update = json!({ "Id": id, "Type": kind, "Action": action });
-        update.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        update
-    };
-    let began = invocation.checkpoint(&json!([
-        update("context", "CONTEXT", "START", json!({ "Name": "c", "SubType": "RunInChildContext" })),
-        update("replayed", "CONTEXT", "START", json!({})),
-        update("failing", "CONTEXT", "START", json!({})),
-        update("step", "STEP", "START", json!({ "Name": "s", "SubType": "Step", "ParentId": "context" })),
-        update("poll", "STEP", "START", json!({})),
-        update("done", "STEP", "SUCCEED", json!({ "Payload": "1" })),
-        update("failed", "STEP", "FAIL", json!({ "Error": error })),
-        update("wait", "WAIT", "START", json!({ "WaitOptions": { "WaitSeconds": 5 } })),
-        update("cancelled", "WAIT", "START", json!({ "WaitOptions": { "WaitSeconds": 5 } })),
-        update(
-            "callback",
-            "CALLBACK",
-            "START",
-            json!({
-                "CallbackOptions": { "TimeoutSeconds": 9, "HeartbeatTimeoutSeconds": 4 },
-            })
-        ),
-        update("answered", "CALLBACK", "START", json!({})),
-        update(
-            "invoke",
-            "CHAINED_INVOKE",
-            "START",
-            json!({
-                "Payload": "2", "ChainedInvokeOptions": { "FunctionName": "g:1", "TenantId": "t" },
-            })
-        ),
-        update("nobody", "CHAINED_INVOKE", "START", json!({ "ChainedInvokeOptions": { "FunctionName": "nobody" } })),
-    ]));
-    keep("CheckpointDurableExecution, of beginnings", began);
-    let retry = json!({ "Error": error, "StepOptions": { "NextAttemptDelaySeconds": 7 } });
-    let ended = invocation.checkpoint(&json!([
-        update(
-            "step",
-            "STEP",
-            "RETRY",
-            json!({ "Name": "s", "SubType": "Step", "ParentId": "context",
-            "Error": retry["Error"], "StepOptions": retry["StepOptions"] })
-        ),
-        update("poll", "STEP", "RETRY", json!({ "Payload": "3", "StepOptions": { "NextAttemptDelaySeconds": 7 } })),
-        update("cancelled", "WAIT", "CANCEL", json!({})),
-        update(
-            "replayed",
-            "CONTEXT",
-            "SUCCEED",
-            json!({ "Payload": "4", "ContextOptions": { "ReplayChildren": true } })
-        ),
-        update("failing", "CONTEXT", "FAIL", json!({ "Error": error })),
-    ]));
-    keep("CheckpointDurableExecution, of ends", ended);
+    keep("CheckpointDurableExecution, of beginnings", invocation.checkpoint(&beginnings()));
+    keep("CheckpointDurableExecution, of ends", invocation.checkpoint(&ends()));
     durable.call_back(&wire::CallbackId::of(&arn, "answered"), Ok(Some("5".into()))).unwrap();
     let page = durable.state(&arn, &invocation.token(), None, Some(2)).unwrap();
     keep("GetDurableExecutionState, a page", shown(page));
@@ -145,7 +129,7 @@ fn every_response_has_the_form_of_the_api() {
         execution.ended_at = Some(execution.started_at);
     });
     keep("GetDurableExecution, of a succeeded one", shown(durable.get(&other).unwrap()));
-    keep("the event about an execution's end", shown(wire::status_change(&succeeded)));
+    keep("the event about an execution's end", shown(wire::StatusChange::from(&succeeded)));
     let wanted = listing::Wanted { newest_first: true, max_items: Some(1), ..listing::Wanted::default() };
     keep("ListDurableExecutionsByFunction, a page", shown(durable.list(&of, &wanted).unwrap()));
     let wanted = listing::Wanted { name: Some("n".into()), ..listing::Wanted::default() };
@@ -162,7 +146,7 @@ fn an_event_shows_how_an_operation_or_an_execution_ended() {
     let arn = durable.start(&of, &Start { name: Some("n"), input: "1", trace: None, parent: None }).unwrap();
     let mut execution = db.transact(|tx| load(tx, &arn)).unwrap();
     let error = ErrorObject::new("T", "m");
-    let mut append = |event: Event, of: Option<&Operation>| {
+    let mut append = |event: Happened, of: Option<&Operation>| {
         db.transact(|tx| history::append(tx, &mut execution, of, event)).unwrap();
     };
     let open = callback(json!({ "TimeoutSeconds": 5 }));
@@ -183,10 +167,10 @@ fn an_event_shows_how_an_operation_or_an_execution_ended() {
         chained.answered(Status::Stopped, Err(error.clone()), at(1)),
     ];
     for operation in ends.into_iter().flatten() {
-        append(Event::of(&operation, at(2), None).unwrap(), Some(&operation));
+        append(Happened::of(&operation, at(2), None).unwrap(), Some(&operation));
     }
-    append(Event::invocation_completed(at(1), at(2), "r", None), None);
-    append(Event::invocation_completed(at(1), at(2), "r", Some(&error)), None);
+    append(Happened::invocation_completed(at(1), at(2), "r", None), None);
+    append(Happened::invocation_completed(at(1), at(2), "r", Some(&error)), None);
     let of_execution = db.transact(|tx| load(tx, &arn)).unwrap();
     for status in
         [ExecutionStatus::Succeeded, ExecutionStatus::Failed, ExecutionStatus::TimedOut, ExecutionStatus::Stopped]
@@ -198,7 +182,7 @@ fn an_event_shows_how_an_operation_or_an_execution_ended() {
             error: failed.then(|| error.clone()),
             ..of_execution.clone()
         };
-        append(Event::execution_ended(&ended, at(3)).unwrap(), None);
+        append(Happened::execution_ended(&ended, at(3)).unwrap(), None);
     }
     let all = durable.history(&arn, &history::Wanted { with_data: true, ..history::Wanted::default() }).unwrap();
     insta::assert_json_snapshot!(shown(all));
