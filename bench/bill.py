@@ -2,9 +2,9 @@
 of 10 seconds to a year, with Longhaul and with the alternatives.
 
 The clock is moved forward to each time that the execution waits for, so a year takes minutes. The functions run without
-libfaketime, because with it Python's threads spin and an invocation takes sixteen times as long. Their own clock is therefore not
-moved, but they wait through Lambda, whose clock is. An execution that uses up its operations ends early. Nothing is extrapolated
-beyond that."""
+libfaketime, because with it Python's threads spin and an invocation takes sixteen times as long. Their own clock is therefore
+not moved. This does not matter, because they wait through Lambda, whose clock is moved. An execution that uses up its
+operations ends early. Its costs are not extrapolated beyond its end."""
 
 import contextlib
 import datetime
@@ -25,7 +25,7 @@ SYNC, CALLBACK, RECONCILER = "longhaul-sync", "longhaul-callback", "longhaul-rec
 # ECS allows this many DescribeTasks a second in an account (ECS API, request throttling).
 DESCRIBES_A_SECOND = 20
 # A sweep calls GetDurableExecution for workflows from this age on. It does so 15 times a second during 40 s of each minute
-# (crates/reconciler/src/lane.rs), which is 10 a second on average. Lambda allows 30 a second in an account.
+# (crates/reconciler/src/checks.rs), which is 10 a second on average. Lambda allows 30 a second in an account.
 ASKED_FROM = HOUR
 QUESTIONS_A_SECOND = 10
 VARIANTS = {
@@ -132,8 +132,8 @@ def swept(seconds, since=0):
 
 
 def at_once(bill, ours):
-    """How many such executions at once use up a quota: that of `DescribeTasks`, called by the executions themselves and by the sweep
-    for up to 100 tasks at once, or that of `GetDurableExecution`, called by the sweep. None if they make no such calls."""
+    """How many such executions at once use up a quota. There are two: `DescribeTasks` is called by the executions themselves and by the
+    sweep, for up to 100 tasks at once. `GetDurableExecution` is called by the sweep. None if no such calls are made."""
     lived, describes = bill["lived_s"], bill["calls"].get("ecs:DescribeTasks", 0)
     asked = [(DESCRIBES_A_SECOND, describes + (swept(lived) / 100 if ours else 0)), (QUESTIONS_A_SECOND, swept(lived, ASKED_FROM) if ours else 0)]
     return min((rate * lived / calls for rate, calls in asked if calls and lived), default=None)

@@ -1,5 +1,5 @@
 //! The lower limit of the API's cost: handlers that make the same AWS calls and do nothing else. They check no request,
-//! enforce no rule, and return only how much AWS returned. The difference to the API is the API's own cost.
+//! enforce no rule, and return only a number or an id. The difference from the API is the API's own cost.
 //!
 //! `limit ADDRESS` serves on that address and prints its URL. Without an argument it runs on Lambda's Runtime API through
 //! `lambda_http`, as the API does. `limit nothing` is a function that returns at once. It replaces the durable functions
@@ -29,7 +29,7 @@ type Answer = Result<String, (StatusCode, String)>;
 const TABLE: &str = "longhaul-executions";
 const LOG_GROUP: &str = "/ecs/longhaul";
 
-/// One more than the API's default page size, as the API queries in each shard.
+/// The API's default page size plus one: the number of items that the API requests from each shard.
 const PAGE: i32 = 51;
 
 struct Aws {

@@ -4,12 +4,13 @@
 #   STACK         name of the stack, longhaul if not given; images, functions and logs are named after it
 #   AWS_REGION    the Region; without it, the one that `aws configure` set
 #   ARCHITECTURE  arm64 or x86_64; if not given, that of the existing stack, or arm64 for a new one
-#   PACKAGE       zip or image: how the functions are packaged; if not given, that of the existing stack, or zip for a new one. A stack keeps it
+#   PACKAGE       zip or image: how the functions are packaged; if not given, that of the existing stack, or zip for a new one. It
+#                 cannot be changed for an existing stack
 #   JWT_ISSUER, JWT_AUDIENCE
 #                 the tokens that the API accepts; without them, callers sign with IAM
 #   PARAMETERS    more parameters of template.yaml, for example "InternetEgress=true LogRetentionDays=90"
 #
-# Parameters that are not given keep their values in the stack. If `make destroy` was interrupted, this restores what it has removed.
+# Parameters that are not given keep their values in the stack. If `make destroy` was interrupted, this script restores the stack.
 # Invariant: before anything permanent is changed in the account, the script has checked everything that could be missing, and has
 # built everything that could fail to build.
 # shellcheck source=deploy/common.sh
@@ -73,7 +74,7 @@ if there "the stack" "does not exist" aws cloudformation describe-stacks --stack
 fi
 case $status in
     REVIEW_IN_PROGRESS) ;; # it is empty: a first change set was created but not executed, and `sam deploy` creates another
-    *_IN_PROGRESS) die "the stack $STACK is $status: wait until that has ended. Nothing has been changed." ;;
+    *_IN_PROGRESS) die "the stack $STACK is $status: wait until it is done. Nothing has been changed." ;;
     # ROLLBACK_FAILED if the table's protection, which `make destroy` lifts, kept the rollback from deleting the table.
     ROLLBACK_COMPLETE | ROLLBACK_FAILED)
         die "the first deployment of $STACK failed, and what is left of it ($status) cannot be updated: delete it with" \
@@ -119,8 +120,8 @@ if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then
 fi
 PACKAGE=${PACKAGE:-${packaged:-zip}}
 [ "${packaged:-$PACKAGE}" = "$PACKAGE" ] ||
-    die "PACKAGE is $PACKAGE, but the functions of $STACK are packaged as $packaged, which Lambda does not change. Deploy another" \
-        "stack, with another STACK, or take this one off with \`STACK=$STACK CONFIRM=$STACK make destroy\`, which deletes its" \
+    die "PACKAGE is $PACKAGE, but the functions of $STACK are packaged as $packaged, which cannot be changed. Deploy another" \
+        "stack, with another STACK, or delete this one with \`STACK=$STACK CONFIRM=$STACK make destroy\`, which deletes its" \
         "executions, and deploy it again. Nothing has been changed."
 if [ "$PACKAGE" = image ]; then
     python3 -c "import yaml" 2>/dev/null ||
@@ -190,11 +191,11 @@ done
 registry=$ACCOUNT.dkr.ecr.$REGION.amazonaws.com
 [[ $REGION != cn-* ]] || registry=$registry.cn
 
-# build_image ARGUMENTS…. Without the attestations that Docker adds by default: with them an image is an index of several, which
-# Lambda refuses (https://github.com/docker/buildx/issues/1533).
+# build_image ARGUMENTS…: builds an image without the attestations that Docker adds by default. With them, Docker makes an index of
+# several manifests instead of a single image, and Lambda refuses that (https://github.com/docker/buildx/issues/1533).
 build_image() { BUILDX_NO_DEFAULT_ATTESTATIONS=1 "$engine" build --platform "$platform" "$@"; }
 
-# build_functions TAG FOLDER: their image, of the programs in FOLDER.
+# build_functions TAG FOLDER: builds the functions' image from the programs in FOLDER.
 build_functions() { build_image --file deploy/functions.Dockerfile --tag "$1" "$2"; }
 
 # make_repository NAME
@@ -209,9 +210,9 @@ log_in_to_registry() {
 }
 
 # AWS's list of runtimes for durable functions has container images, and does not have `provided.al2023`
-# (https://docs.aws.amazon.com/lambda/latest/dg/durable-supported-runtimes.html), although the SDK for Rust is deployed on it. So
-# this creates a function that nobody invokes, packaged as the stack's functions will be, before anything is built, to see whether
-# Lambda accepts it. If the stack exists, that has been checked already.
+# (https://docs.aws.amazon.com/lambda/latest/dg/durable-supported-runtimes.html), although programs with the SDK for Rust are deployed
+# on it. So before anything is built, this creates a durable function, packaged as the stack's functions will be, to see whether Lambda
+# accepts it. Nothing invokes that function. If the stack exists, Lambda has already accepted its functions.
 probe() {
     local advice asked code folder made="" name trust
     trust='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
@@ -245,8 +246,8 @@ probe() {
                 --architectures "$ARCHITECTURE" --role "arn:$partition:iam::$ACCOUNT:role/$PROBE" \
                 --durable-config ExecutionTimeout=60,RetentionPeriodInDays=1 2>&1); then
                 made=""
-                # "Any invocations or other API actions that operate on the function" fail while it is pending
-                # (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html), and it is to be deleted.
+                # Wait until it can be deleted: while it is pending, "any invocations or other API actions that operate on the
+                # function" fail (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html).
                 aws lambda wait function-active-v2 --function-name "$PROBE" || true
                 break
             fi
@@ -285,7 +286,7 @@ if [ "$PACKAGE" = image ]; then
     functions=$registry/$REPOSITORY:functions-$tag
     build_functions "$functions" .aws-sam/build
     python3 deploy/image_template.py >.aws-sam/image.json
-    # SAM wants a repository for what it would push. It pushes nothing: the image is a parameter.
+    # SAM requires a repository for the images that it pushes. Here it pushes none, because the image is a parameter.
     deployed=(--template-file .aws-sam/image.json --image-repository "$registry/$REPOSITORY")
 fi
 
@@ -301,9 +302,9 @@ prefix_list() {
 s3=$(prefix_list s3)
 dynamodb=$(prefix_list dynamodb)
 
-# ECS uses a service-linked role of the account. An account's first cluster creates it, but cannot assume it yet: "Unable to
-# assume the service linked role" (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/818). A role
-# needs some seconds to spread through IAM, so it is created before the push.
+# ECS uses a service-linked role of the account. Creating an account's first cluster also creates the role, but ECS cannot assume it
+# yet: "Unable to assume the service linked role" (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/818).
+# A role needs some seconds to spread through IAM, so it is created before the push.
 if ! seen=$(aws iam get-role --role-name AWSServiceRoleForECS 2>&1); then
     make_role="aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com"
     if made=$($make_role 2>&1); then
@@ -332,13 +333,14 @@ push() {
     "$engine" push "$1"
     digest=$(aws ecr describe-images --repository-name "$REPOSITORY" --image-ids "imageTag=${1##*:}" \
         --query "imageDetails[0].imageDigest" --output text)
-    [[ $digest == sha256:* ]] || die "$1 was pushed, but ECR does not tell its digest: $digest"
+    [[ $digest == sha256:* ]] || die "$1 was pushed, but ECR did not return its digest: $digest"
     pushed=$registry/$REPOSITORY@$digest
 }
 push "$image"
 chosen+=("WorkerImage=$pushed")
 if [ "$PACKAGE" = image ]; then
-    # Lambda lets itself read the repository, if who deploys may use ecr:GetRepositoryPolicy and ecr:SetRepositoryPolicy
+    # Lambda gives itself read access to the repository if this script's credentials allow ecr:GetRepositoryPolicy and
+    # ecr:SetRepositoryPolicy
     # (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions).
     push "$functions"
     chosen+=("FunctionImage=$pushed")
@@ -364,7 +366,7 @@ parameters+=("Deployment=$changed")
 # With its own prefix in the bucket that SAM shares between stacks, so that `sam delete` finds all of its files.
 sam deploy "${deployed[@]}" --stack-name "$STACK" --region "$REGION" --s3-prefix "$STACK" --parameter-overrides "${parameters[@]}"
 
-# An interrupted `make destroy` has changed settings of the template without CloudFormation knowing.
+# An interrupted `make destroy` has changed settings that CloudFormation manages. CloudFormation does not notice, so restore them here.
 lift() {
     local function=$1 reserved=$2 now
     now=$(aws lambda get-function-concurrency --function-name "$STACK-$function" --query ReservedConcurrentExecutions --output text)

@@ -1,8 +1,9 @@
-//! The jobs of the local stack: what the job file and the command line configure, and what an earlier start did.
+//! The jobs of the local stack: those that the job file and the command line configure, and those that were configured at an earlier
+//! start.
 //!
-//! A job that was configured before and is not now is *disabled*: it accepts no new executions, and the outcomes of existing ones are
-//! still recorded, since its task definition and its catalog entry remain. It may have been left out by mistake, so its executions
-//! wait: ECS has no capacity for it.
+//! A job that was configured before and is not now is *disabled*. It accepts no new executions. The outcomes of existing ones are still
+//! recorded, because its task definition and its catalog entry remain. The job may have been left out by mistake, so the executions that
+//! need a new task wait instead of failing: ECS reports that it has no capacity for the job.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -106,12 +107,12 @@ impl Jobs {
     pub(crate) fn warnings(&self, unfinished: &BTreeMap<String, usize>) -> Vec<String> {
         let waits = |name: &String| {
             let (executions, they) = match unfinished.get(name)? {
-                1 => ("1 execution waits".to_owned(), "it is"),
-                many => (format!("{many} executions wait"), "they are"),
+                1 => ("1 execution waits".to_owned(), "it waits"),
+                many => (format!("{many} executions wait"), "they wait"),
             };
             Some(format!(
                 "job `{name}` is not configured, and {executions} for it. Start the stack with --job {name}='COMMAND' to \
-                 go on; without it, nothing of the job runs until {they} cancelled or past the deadline"
+                 go on; without it, {they} until a cancel or the deadline"
             ))
         };
         self.disabled.iter().filter_map(waits).collect()

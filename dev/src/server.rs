@@ -17,14 +17,14 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// How long a client may take to send a request's head, or to begin the next request: as long as API Gateway may take to answer one.
+/// How long a client may take to send a request's head, or to begin the next request. It is as long as API Gateway's limit for a response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The maximum size of a request's head in bytes; API Gateway accepts 10,240
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// How long to wait when there are no files left for a new connection.
+/// How long to wait when too many files are open to accept another connection.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
 /// The maximum number of connections: half of the files that may be open. The other half is for the stack itself. More connections wait

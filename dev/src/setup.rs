@@ -1,4 +1,4 @@
-//! What is deployed on the local stack: the names, functions and jobs that `template.yaml` makes on AWS.
+//! What is deployed on the local stack: the names, functions and jobs that `template.yaml` creates on AWS.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +12,9 @@ use contract::catalog::Catalog;
 use contract::environment;
 use domain::{Owner, Pattern};
 use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
+use reconciler::EventPatterns;
 use runtime::Environment;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     options::{self, Named, Options},
@@ -39,9 +40,9 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
     inherited.filter_map(|name| Some((name.to_owned(), machine.optional(name)?))).collect()
 }
 
-/// What every task gets in addition: `PYTHONUNBUFFERED` and the variables of the command line, which take precedence. Without it, Python
-/// buffers up to 8 KB of what it prints to a pipe, and a job's log stays empty for that long. A job that wants the buffer can set the
-/// variable to an empty value.
+/// What every task gets in addition: `PYTHONUNBUFFERED` and the variables of the command line, which take precedence. By default, Python
+/// buffers up to 8 KB of what it prints to a pipe, so that a job's log stays empty for a while. A job that wants the buffer can set
+/// `PYTHONUNBUFFERED` to an empty value.
 pub(crate) fn task_environment(given: Vec<(String, String)>) -> BTreeMap<String, String> {
     [("PYTHONUNBUFFERED".to_owned(), "1".to_owned())].into_iter().chain(given).collect()
 }
@@ -148,19 +149,11 @@ pub(crate) fn rules() -> Vec<Rule> {
         ..Rule::default()
     };
     let function = |name: &str| format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
-    let task_stopped = json!({
-        "source": ["aws.ecs"],
-        "detail-type": ["ECS Task State Change"],
-        "detail": { "lastStatus": ["STOPPED"] },
-    });
-    let workflow_ended = json!({
-        "source": ["aws.lambda"],
-        "detail-type": ["Durable Execution Status Change"],
-        "detail": {
-            "status": ["FAILED", "STOPPED", "TIMED_OUT"],
-            "functionArn": [{ "prefix": function(SYNC) }, { "prefix": function(CALLBACK) }],
-        },
-    });
+    let EventPatterns { task_stopped, mut workflow_ended } = EventPatterns::facts();
+    let functions = json!([{ "prefix": function(SYNC) }, { "prefix": function(CALLBACK) }]);
+    if let Some(Value::Object(detail)) = workflow_ended.get_mut("detail") {
+        detail.insert("functionArn".to_owned(), functions);
+    }
     vec![
         Rule { event_pattern: Some(task_stopped.to_string()), ..rule("task-stopped", to("events", event_queue().arn)) },
         Rule {
@@ -177,7 +170,8 @@ pub(crate) fn rules() -> Vec<Rule> {
 /// The longest that a durable execution may take. An execution's own deadline is earlier.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
-/// Short enough for a synchronous invoke, so that both ways of starting one can be tried.
+/// The execution timeout of durable functions of the command line. It is short enough for a synchronous invoke, so that they can be
+/// invoked both synchronously and asynchronously.
 const SYNCHRONOUS: Duration = Duration::from_mins(15);
 
 fn durable_for(execution_timeout: Duration) -> DurableConfig {

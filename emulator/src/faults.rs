@@ -5,8 +5,9 @@
 //! ```
 //!
 //! - `on` selects operations: `service:Operation`, `service:*` or `*`. The services are `dynamodb`, `ecs`, `eventbridge`, `lambda` and
-//!   `logs`. An operation that this machine does not have is refused. `events:Detail Type`, as in `events:ECS Task State Change`, and
-//!   `events:*` select events on their way to their targets, which are not calls: `*` does not match them.
+//!   `logs`. A fault for an operation that the emulator does not support is refused. `events:Detail Type`, as in
+//!   `events:ECS Task State Change`, and `events:*` select events on their way to their targets, which are not calls: `*` does not match
+//!   them.
 //! - `does` says what happens to them: `throttle`, `fail` (500), `{"refuse": CODE}` (400), `{"answer": BODY}` (200, whatever
 //!   the service would have done), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the connection is closed before
 //!   or after the call takes effect, so that the reply is lost), `repeat` (the call takes effect twice), `killBefore` and `killAfter`
@@ -50,6 +51,7 @@ use self::{
 };
 use crate::callers;
 
+pub(crate) use admin::Refused;
 pub(crate) use serve::Endpoints;
 
 /// How many of the most recent calls that a fault matched are kept.
@@ -78,7 +80,7 @@ struct Armed {
     calls: VecDeque<Seen>,
     #[serde(skip)]
     random: Rng,
-    /// Whether it was cleared, for the calls that it holds.
+    /// Becomes `true` when the fault is cleared, which releases the calls that it holds.
     #[serde(skip)]
     cleared: watch::Sender<bool>,
 }
@@ -93,7 +95,7 @@ pub(crate) struct Decision {
 impl Decision {
     /// Waits until the fault is cleared.
     pub(crate) async fn cleared(&mut self) {
-        // A fault that is gone is cleared.
+        // An error means that the fault was dropped, which also clears it.
         let _ = self.cleared.wait_for(|cleared| *cleared).await;
     }
 }
@@ -159,11 +161,11 @@ impl Faults {
     }
 
     /// When an event that is sent now arrives: never, late, once or twice.
-    pub(crate) fn arrivals(&self, event: &Value, now: Timestamp) -> Vec<Timestamp> {
+    pub(crate) fn arrivals(&self, detail_type: &str, event: &Value, now: Timestamp) -> Vec<Timestamp> {
         if self.is_empty() {
             return vec![now];
         }
-        let call = Call::event(event["detail-type"].as_str().unwrap_or_default());
+        let call = Call::event(detail_type);
         let text = event.to_string();
         match self.meet(&call, |execution| names(&text, execution), now).map(|decision| decision.does) {
             Some(Does::CutBefore) => Vec::new(),
@@ -260,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn an_event_about_another_execution_with_a_longer_id_arrives() {
+    fn an_event_about_an_execution_whose_id_only_begins_alike_arrives() {
         let lost = json!({ "on": "events:Run", "does": "cutBefore", "times": "all", "execution": "e1" });
         let faults = armed(&[lost]);
         let arrivals = |id: &str| {
             let event = json!({ "detail-type": "Run", "detail": { "startedBy": id } });
-            faults.arrivals(&event, Timestamp::UNIX_EPOCH).len()
+            faults.arrivals("Run", &event, Timestamp::UNIX_EPOCH).len()
         };
         assert_eq!((arrivals("e1"), arrivals("e1-2"), arrivals("e10"), arrivals("the1")), (0, 0, 1, 1));
     }

@@ -2,6 +2,7 @@
 //!
 //! Known differences from AWS are listed in `FACTS`.
 
+mod answers;
 mod backlog;
 mod describe;
 mod filter;
@@ -17,7 +18,6 @@ mod writer;
 
 use axum::{extract::Request, http::StatusCode};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::{
     clock::Clock,
@@ -41,7 +41,7 @@ pub(crate) static FACTS: Facts = Facts {
     failure: "ServiceUnavailableException",
     content_type: "application/x-amz-json-1.1",
     differences: &[
-        "Filter patterns are plain terms, all of which must occur; other patterns are refused, not misread \
+        "Filter patterns are plain terms, all of which must occur; other patterns are refused \
          (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>).",
         "Events can be read as soon as they are written, in the order of their times; nothing expires, and sizes are not \
          counted (`storedBytes` is 0).",
@@ -84,7 +84,7 @@ impl Logs {
     /// # Errors
     ///
     /// What AWS would answer to such a request, or a 500 when the database failed.
-    pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<Value, AwsError> {
+    pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<String, AwsError> {
         self.dispatch(operation, body)
     }
 }

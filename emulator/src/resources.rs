@@ -12,7 +12,7 @@ use crate::{
     lambda::Function,
 };
 
-/// What exists from the start. What clients create later is kept in the data directory, next to it.
+/// What exists from the start. Resources that clients create later are not part of it: they are kept in the data directory.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Resources {
@@ -41,6 +41,23 @@ pub struct Resources {
     /// Receives the request of every `PutItem` that succeeded. If the channel is full, the request is skipped.
     #[serde(skip)]
     pub put_items: Option<mpsc::Sender<Bytes>>,
+}
+
+/// The variables of this process's environment that functions and containers get, unless the resources set them.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
+
+impl Resources {
+    /// The same resources, with `PATH`, `HOME`, `LANG` and `TMPDIR` of this process's environment where they are not set.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the emulator's programs and tests read their environment only here")]
+    pub fn with_inherited(mut self) -> Self {
+        for name in INHERITED {
+            if let (false, Ok(value)) = (self.environment.contains_key(name), std::env::var(name)) {
+                self.environment.insert(name.to_owned(), value);
+            }
+        }
+        self
+    }
 }
 
 /// A table.

@@ -35,7 +35,7 @@ use crate::{
     servers((url = ".", description = "This installation")),
     security(("jwt" = []), ("sigV4" = [])),
     tags(
-        (name = "executions", description = "Jobs: start them, follow them."),
+        (name = "executions", description = "Executions: start a job, follow it, stop it, read its logs."),
         (name = "jobs", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
     ),
@@ -72,7 +72,8 @@ fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answe
     answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
 }
 
-/// Every response of the API names its request. Responses of API Gateway itself do not.
+/// Adds the header with the request's id to the responses, except for the statuses that API Gateway also sends by itself: its own responses
+/// do not have this header.
 pub(crate) fn name_requests(document: &mut Document) {
     let text = ObjectBuilder::new().schema_type(Type::String);
     let header =
@@ -129,8 +130,14 @@ fn served(media_type: &'static str, text: &'static LazyLock<String>) -> Response
     ([(header::CONTENT_TYPE, media_type)], text.as_str()).into_response()
 }
 
+const YAML_PATH: &str = "/openapi.yaml";
+const JSON_PATH: &str = "/openapi.json";
+
+/// The paths of the document.
+pub(crate) const PATHS: [&str; 2] = [YAML_PATH, JSON_PATH];
+
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/openapi.yaml", get(|| async { served("application/yaml", &YAML) }))
-        .route("/openapi.json", get(|| async { served("application/json", &JSON) }))
+        .route(YAML_PATH, get(|| async { served("application/yaml", &YAML) }))
+        .route(JSON_PATH, get(|| async { served("application/json", &JSON) }))
 }

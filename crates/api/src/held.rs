@@ -16,17 +16,18 @@ use tokio::time::timeout;
 
 use crate::{app::App, random};
 
-/// Places that are tried. With half of them taken, one request in sixteen finds none; with three quarters, one in three.
+/// How many of a caller's places are tried. If half of all its places are taken, one request in sixteen finds none free; if three quarters
+/// are taken, one in three.
 const TRIES: usize = 4;
 
 /// How much longer than the wait a place is leased: the last read of the execution takes up to 2 s.
-const AFTER: Duration = Duration::from_secs(5);
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// Timeout for taking a place, which counts as part of the wait.
-const TAKING: Duration = Duration::from_secs(2);
+const TAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Timeout for giving a place back. The longest wait and its last read take 27 s, and a request is abandoned after 27.5 s.
-const GIVING_BACK: Duration = Duration::from_millis(300);
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A place that was taken.
 #[derive(Debug)]
@@ -35,9 +36,10 @@ pub(crate) struct Held(Place);
 impl Held {
     /// Takes one of an owner's places for a wait, if one is free among a few that are tried.
     ///
-    /// `None` also if `DynamoDB` does not answer: the limit then holds, and a service in trouble is not polled every second.
+    /// `None` also if `DynamoDB` does not answer: the request is then answered at once, so that a service in trouble is not
+    /// polled every second.
     pub(crate) async fn take(app: &App, owner: &Owner, wait: Duration) -> Option<Self> {
-        match timeout(TAKING, Self::take_any(app, owner, wait + AFTER)).await {
+        match timeout(TAKE_TIMEOUT, Self::take_any(app, owner, wait + LEASE_MARGIN)).await {
             Ok(Ok(taken)) => taken,
             Ok(Err(why)) => {
                 tracing::warn!(
@@ -69,7 +71,7 @@ impl Held {
 
     /// Gives the place back. If that fails, the lease expires.
     pub(crate) async fn give_back(self, app: &App) {
-        match timeout(GIVING_BACK, app.allowances.give_back(&self.0, clock::now())).await {
+        match timeout(GIVE_BACK_TIMEOUT, app.allowances.give_back(&self.0, clock::now())).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => tracing::warn!(
                 error = aws::with_causes(&why),

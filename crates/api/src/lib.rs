@@ -1,6 +1,7 @@
 //! The HTTP API: one router, served by the local stack directly and by Lambda through `lambda_http`.
 //!
-//! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, except for the document itself.
+//! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, except for the document itself, the documentation page
+//! and the index.
 
 mod answers;
 mod app;
@@ -8,6 +9,7 @@ pub mod config;
 mod docs;
 mod document;
 mod extract;
+mod gateway;
 mod handlers;
 mod held;
 mod lambda;
@@ -20,6 +22,7 @@ mod router;
 pub use app::App;
 pub use document::document;
 pub use extract::caller::Callers;
+pub use gateway::Gateway;
 pub use lambda::run;
 pub use layers::cors::{InvalidOrigin, Origin};
 pub use needs::needs;

@@ -21,7 +21,7 @@ pub struct Workflows {
 /// Why a workflow could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A durable execution of this name has another payload: a caller started one directly with our id.
+    /// A durable execution of this name has another payload: a caller started one directly, with the id of this execution as its name.
     #[error("a durable execution named {0} already exists with another payload")]
     NameTaken(ExecutionId),
     /// Lambda did not answer, or refused the call.
@@ -93,8 +93,8 @@ impl Workflows {
 }
 
 impl Workflows {
-    /// The ARN of the durable execution that was started with this name and payload on any version of a function. One with another
-    /// payload was started by another caller.
+    /// The ARN of the durable execution that was started with this name and payload on any version of a function. A durable execution with
+    /// the same name and another payload was started by another caller.
     async fn started(&self, function: &str, start: &StoredStart) -> Result<Option<String>, CallFailed> {
         let list = self.client.list_durable_executions_by_function().function_name(unqualified(function));
         let found = list.durable_execution_name(start.name()).send().await;
@@ -134,8 +134,8 @@ pub enum WorkflowStatus {
 
 impl Workflows {
     /// Ends the wait of a workflow, and returns whether it was waiting. Idempotent, and safe at any time: a callback that was completed or
-    /// has timed out is not changed, and a workflow that waited for it then checks its task by itself, unless it is over. AWS's model has three
-    /// errors for such a callback, and does not say which one is used
+    /// has timed out is not changed. In that case, a workflow that is not over checks its task by itself. AWS's model has three errors for
+    /// such a callback, and does not say which of them Lambda returns
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_SendDurableExecutionCallbackSuccess.html>).
     ///
     /// # Errors
@@ -184,8 +184,9 @@ impl Workflows {
     }
 }
 
-/// Whether a status means that a durable execution is over. Other statuses mean that it is running or paused, or are newer than this code
-/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>). None of these means that it has ended.
+/// Whether a status means that a durable execution is over. The others mean that it is running or paused
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>). A status that this version does not know does not count
+/// as the end.
 fn is_over(status: &str) -> bool {
     ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"].contains(&status)
 }

@@ -1,7 +1,7 @@
 //! The items that enforce the limits of a caller: leases on places for held requests, and counts of requests. They are in the table of
 //! executions.
 //!
-//! **Invariant**: no key of theirs is a valid execution id, because it contains a `/`.
+//! **Invariant**: no key of such an item is a valid execution id, because it contains a `/`.
 
 use domain::Owner;
 
@@ -18,7 +18,7 @@ pub fn place_key(owner: &Owner, number: u32) -> String {
     format!("place/{number}/{owner}")
 }
 
-/// The key of the count of an owner's requests, of one kind, in the window that ends at a second.
+/// The key of the item that counts an owner's requests of the kind `what` in the window that ends at `second`.
 #[must_use]
 pub fn count_key(owner: &Owner, what: &str, second: i64) -> String {
     format!("count/{what}/{second}/{owner}")

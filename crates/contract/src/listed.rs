@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ExecutionId, JobError, Json, NotJson, Pattern, Run, Status,
+    ExecutionId, JobError, Json, NotJson, Pattern, StartedTask, Status,
     listing::{Included, Summary},
 };
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub struct Listed {
     created_at: Timestamp,
     max_attempts: u32,
     #[serde(with = "written", default)]
-    run: Option<Run>,
+    run: Option<StartedTask>,
     finished_at: Option<Timestamp>,
     exit_code: Option<i32>,
     deadline: Timestamp,
@@ -65,12 +65,12 @@ impl TryFrom<Listed> for Summary {
     }
 }
 
-/// The attributes of an item that have its outcome.
+/// The attributes of an item that contain its outcome.
 pub const RESULT: &str = "result";
 /// See [`RESULT`].
 pub const ERROR: &str = "error";
 
-/// The outcome in an item, and whose it is.
+/// The outcome in an item, and the execution that it belongs to.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredOutcome {

@@ -1,7 +1,7 @@
 //! The written form of what an item consists of, apart from its outcome.
 
 use domain::{
-    Attempt, Denied, Entry, FailedAttempts, JobError, JobLog, Moment, Run, Timeline, Unknown, Waiting,
+    Attempt, Denied, Entry, FailedAttempts, JobError, JobLog, Moment, StartedTask, Timeline, Unknown, Waiting,
     task::{Container, Task},
 };
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::written::{self, Written, in_form};
 
 in_form! {
-    Run => RunForm,
+    StartedTask => StartedTaskForm,
     JobLog => LogForm,
     FailedAttempts => FailedForm,
     Waiting => WaitingForm,
@@ -21,8 +21,8 @@ in_form! {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Run", rename_all = "camelCase")]
-struct RunForm {
+#[serde(remote = "StartedTask", rename_all = "camelCase")]
+struct StartedTaskForm {
     #[serde(with = "written")]
     attempt: Attempt,
     task_arn: String,
@@ -104,7 +104,7 @@ struct EntryForm {
     unknown: Unknown,
 }
 
-/// The list of its entries.
+/// Written as the list of its entries.
 impl Written for Timeline {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.entries().iter().map(written::AsRef))
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use crate::written::As;
 
-    /// Items of older versions have neither.
+    /// Items of older versions have neither of these two members.
     #[test]
     fn failed_attempts_without_retirements_and_error_are_read_and_written_unchanged() {
         let written = r#"{"last":2,"excused":1}"#;

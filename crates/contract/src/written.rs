@@ -1,7 +1,7 @@
 //! How values of the domain are written.
 //!
-//! The domain's types say nothing about formats. Here, each has a form: a struct that names every member as it is stored
-//! ([`crate::outcome`], [`crate::parts`]), or its text.
+//! The domain's types do not define formats. Here, each has a form: a struct that names every member as it is stored
+//! (in `outcome` and `parts`), or its text.
 
 use std::fmt::Display;
 
@@ -20,7 +20,7 @@ pub trait Written: Sized {
     ///
     /// # Errors
     ///
-    /// Those of the deserializer, or that what was written is not valid.
+    /// Those of the deserializer, and an error if the written value is not valid.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
 
@@ -42,7 +42,7 @@ pub fn deserialize<'de, T: Written, D: Deserializer<'de>>(deserializer: D) -> Re
     T::read(deserializer)
 }
 
-/// A value in its written form, where a value that serde can write is needed.
+/// Wraps a value, so that serde writes and reads it in its written form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct As<T>(pub T);
 
@@ -110,7 +110,7 @@ pub(crate) fn from_text<'de, D: Deserializer<'de>, T, E: Display>(
     parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// Types that are written in the form of a struct or enum for serde's `remote`.
+/// Types whose written form is a struct or an enum that is declared with serde's `remote`.
 macro_rules! in_form {
     ($($value:ty => $form:ty),+ $(,)?) => { $(
         impl $crate::written::Written for $value {

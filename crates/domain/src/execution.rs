@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::{
-    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, Run, State,
-    Status, Timeline, Unknown, UnknownName, Waiting, limits, task::Task,
+    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, StartedTask,
+    State, Status, Timeline, Unknown, UnknownName, Waiting, limits, task::Task,
 };
 
 /// How the end of a job is recorded.
@@ -62,12 +62,13 @@ pub struct Execution {
     pub expires_at: Timestamp,
     /// ARN of the durable execution that drives it, once that has begun.
     pub durable_execution_arn: Option<String>,
-    /// Where its tasks print to, once a workflow that knows its job has begun. The job may have left the catalog since.
+    /// Where its tasks print to. Recorded when a workflow that finds the job in the catalog begins, since the job may be removed from the
+    /// catalog later.
     pub log: Option<JobLog>,
     /// Its state.
     pub state: State,
     /// The tasks of earlier attempts, oldest first, at most [`limits::EARLIER_TASKS`]. Their logs can still be read.
-    pub earlier: Vec<Run>,
+    pub earlier: Vec<StartedTask>,
     /// The task that has ended, as an event of ECS reported it, so that the workflow does not have to ask ECS. Only present while
     /// the execution is not over.
     pub stopped: Option<Box<Task>>,
@@ -173,7 +174,7 @@ impl Execution {
                 if let Some(stopped) = &self.stopped {
                     next.state = next.state.with_start_of(stopped);
                 }
-                next.earlier.extend(self.state.run().cloned());
+                next.earlier.extend(self.state.started_task().cloned());
                 let too_many = next.earlier.len().saturating_sub(limits::EARLIER_TASKS);
                 next.earlier.drain(..too_many);
                 let detail = match self.uncounted_attempts() {
@@ -214,8 +215,8 @@ impl Execution {
         Ok(Some(next))
     }
 
-    /// After a visit of the sweep: the next one follows after a tenth of the execution's age, or at its deadline if that is
-    /// earlier. An execution that is over needs no other visit.
+    /// After a visit of the sweep: the next one follows after a tenth of the execution's age, or at its deadline if that is earlier. An
+    /// execution that is over needs no further visit.
     fn visited(&self, at: Timestamp) -> Option<Self> {
         let due = self.due?;
         if self.status().is_final() {
@@ -242,10 +243,12 @@ impl Execution {
     }
 
     /// The event may arrive before the task's start is recorded, or twice. It may also arrive when the task's attempt is over, and even
-    /// when the next attempt's task has already stopped. In a callback execution, no workflow waits for it.
+    /// when the next attempt's task has already stopped. In a callback execution, no workflow waits for the event, so only the time of the
+    /// start is taken from it.
     fn task_stopped(&self, task: &Task) -> Option<Self> {
-        let failed = self.state.run().filter(|run| self.failed.last.is_some_and(|last| run.attempt <= last));
-        let late = self.earlier.iter().chain(failed).any(|run| run.task_arn == task.arn);
+        let failed =
+            self.state.started_task().filter(|started| self.failed.last.is_some_and(|last| started.attempt <= last));
+        let late = self.earlier.iter().chain(failed).any(|started| started.task_arn == task.arn);
         if self.status().is_final() || late || self.reported_end(&task.arn).is_some() {
             return None;
         }
@@ -261,18 +264,18 @@ impl Execution {
     /// The attempt that a task belongs to, if that was recorded and is remembered.
     #[must_use]
     pub fn attempt_of(&self, task_arn: &str) -> Option<Attempt> {
-        self.runs().find(|run| run.task_arn == task_arn).map(|run| run.attempt)
+        self.started_tasks().find(|started| started.task_arn == task_arn).map(|started| started.attempt)
     }
 
     /// The task of an attempt, if one was recorded and is remembered.
     #[must_use]
-    pub fn run_of(&self, attempt: Attempt) -> Option<&Run> {
-        self.runs().find(|run| run.attempt == attempt)
+    pub fn started_task_of(&self, attempt: Attempt) -> Option<&StartedTask> {
+        self.started_tasks().find(|started| started.attempt == attempt)
     }
 
     /// The tasks that are remembered, oldest first.
-    pub(crate) fn runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
-        self.earlier.iter().chain(self.state.run())
+    pub(crate) fn started_tasks(&self) -> impl DoubleEndedIterator<Item = &StartedTask> {
+        self.earlier.iter().chain(self.state.started_task())
     }
 
     /// When it is expected to be deleted: while it is not over, this assumes that it ends at its deadline.
@@ -281,10 +284,10 @@ impl Execution {
         kept_until(self.expires_at, self.deadline)
     }
 
-    /// The timeline has one entry for each attempt that waits, however often ECS refuses.
+    /// The timeline has one entry for each attempt that waits for capacity, however often its start is retried.
     fn no_capacity(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Option<Self> {
         let detail = format!("attempt {attempt}: {why}");
-        if self.status().is_final() || self.run_of(attempt).is_some() {
+        if self.status().is_final() || self.started_task_of(attempt).is_some() {
             return None;
         }
         let waiting = Some(self.waits_for_capacity(attempt, why, until, at));
@@ -300,7 +303,7 @@ impl Execution {
     }
 
     fn start_denied(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Option<Self> {
-        if self.status().is_final() || self.run_of(attempt).is_some() {
+        if self.status().is_final() || self.started_task_of(attempt).is_some() {
             return None;
         }
         let waiting = Some(self.waits_for_permission(attempt, why, until, at));
@@ -356,8 +359,9 @@ fn visit(now: Timestamp, by: SignedDuration) -> Timestamp {
     rounded_up_to_seconds(later(now, by))
 }
 
-/// Rounds up to a whole second. The table keeps the times that it sorts and expires by in whole seconds, and a writer compares them with
-/// what it reads to recognize its own write. It rounds up so that an execution is not visited before it is due.
+/// Rounds up to a whole second. The table stores `due` and `expiresAt` in whole seconds. They must be rounded before the write, because a
+/// writer recognizes its own write by comparing what it wrote with what it reads. They are rounded up, so that an execution is not visited
+/// before it is due.
 fn rounded_up_to_seconds(time: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     time.round(up).unwrap_or(time)

@@ -1,7 +1,7 @@
 //! The two durable functions, which drive an execution from checkpoint to checkpoint.
 //!
-//! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with executions in
-//! flight. `tests/` has them as snapshots. After a change there, old executions must stay on the previous version of the function.
+//! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with executions in flight.
+//! `tests/` has them as snapshots. If a snapshot changes, executions in flight must stay on the previous version of the function.
 
 mod activities;
 mod aws_activities;
@@ -18,7 +18,7 @@ use std::{future::Future, sync::Arc};
 use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, Options, lambda_runtime};
 use contract::checkpoint::Finished;
 use domain::{Json, Pattern};
-use runtime::{FromEnvironment, Needs};
+use runtime::{FromEnvironment, Needs, clock::Clock};
 
 /// The AWS calls of both functions: their own, and the two that the durable SDK makes between steps. The sync workflow also reads the log
 /// of a task, for the result.
@@ -53,7 +53,7 @@ pub async fn run(pattern: Pattern) -> Result<(), lambda_runtime::Error> {
     runtime::log_as_json();
     let config = config::Config::from_env()?;
     let connection = aws::Connection::from_env().await;
-    let activities = Arc::new(AwsActivities::new(&connection, config));
+    let activities = Arc::new(AwsActivities::new(&connection, config, Clock::wall()));
     let options = Options::builder().sdk_config(connection.sdk_config().clone()).build()?;
     match pattern {
         Pattern::Sync => serve(activities, options, sync).await,

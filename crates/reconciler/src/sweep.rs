@@ -99,7 +99,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Reads an execution that is due, if it still is: the index is a moment behind.
+    /// Reads an execution that is due. `None` if it needs no visit any more: the index is a moment behind.
     async fn read_due(&self, id: ExecutionId) -> Option<Execution> {
         match self.executions.get(&id).await {
             Ok(execution) => execution.filter(|execution| execution.due.is_some()),
@@ -127,7 +127,8 @@ impl Reconciler {
                 (Event::VisitPostponed, None)
             }
         };
-        // If the execution has changed in the meantime, it stays due as that change left it, since the visit did not see the change.
+        // If the execution has changed in the meantime, the visit is not recorded and the stored `due` is kept, since the visit did not see
+        // that change.
         match self.executions.advance_from(&execution, &event, clock::now()).await {
             // An outcome that is inferred from the check is recorded only if the execution does not change from here on.
             Ok(Some(visited)) => {
@@ -152,11 +153,11 @@ impl Reconciler {
         tasks: Option<&HashMap<String, Task>>,
     ) -> Result<Option<WorkflowCheck>, Error> {
         let described;
-        let task = match (execution.state.run(), tasks) {
+        let task = match (execution.state.started_task(), tasks) {
             (None, _) => None,
-            (Some(run), Some(tasks)) => tasks.get(&run.task_arn),
-            (Some(run), None) => {
-                described = self.task_of(run).await?;
+            (Some(started), Some(tasks)) => tasks.get(&started.task_arn),
+            (Some(started), None) => {
+                described = self.task_of(started).await?;
                 described.as_ref()
             }
         };
@@ -166,7 +167,7 @@ impl Reconciler {
     /// The newest tasks of all of these executions, by ARN, in one call. `None` if ECS refuses the call: the reason may be one of the
     /// tasks, so each has to be requested separately.
     async fn tasks_of(&self, executions: &[Execution]) -> Result<Option<HashMap<String, Task>>, Error> {
-        let arns = executions.iter().filter_map(|one| Some(one.state.run()?.task_arn.clone()));
+        let arns = executions.iter().filter_map(|one| Some(one.state.started_task()?.task_arn.clone()));
         match self.tasks.describe_many(arns.collect()).await {
             Ok(tasks) => Ok(Some(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())),
             Err(why) if why.retryable() && why.cause != aws::Cause::Denied => Err(why.into()),

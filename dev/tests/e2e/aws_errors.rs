@@ -31,7 +31,7 @@ async fn an_execution_whose_workflow_cannot_start_is_accepted_and_times_out() {
         let body = json!({ "job": "quick", "input": null, "timeoutSeconds": 2 });
         let id = started(&stack, pattern, body).await;
         let execution = eventually("the execution to time out", async || {
-            // The invocation fails as long as the workflow could still be started, so that it is retried.
+            // Until the deadline, a visit that cannot start the workflow fails, so that it is retried.
             stack.reconcile(json!({ "visit": id })).await;
             let execution = stack.execution(&id).await;
             (execution["status"] != "PENDING").then_some(execution)
@@ -139,8 +139,8 @@ async fn reconcile_while_the_workflow_ends(stack: &Stack, id: &str, workflow: &s
     tokio::join!(stack.reconcile(json!({ "visit": id })), ends);
 }
 
-/// The reconciler has read PENDING. While it calls Lambda about the workflow, the workflow starts its task and succeeds, as that of a
-/// callback execution does.
+/// The reconciler has read PENDING. While it calls Lambda about the workflow, the workflow starts its task and succeeds: the workflow of a
+/// callback execution ends once its task is started.
 #[tokio::test]
 async fn a_workflow_that_ends_while_the_reconciler_visits_it_has_not_failed() {
     let blocked = BlockedJobs::new();

@@ -30,8 +30,9 @@ async fn every_execution_survives_sigkill_of_the_stack() {
     for id in ids {
         let mut polls = 0;
         let execution = eventually(&format!("the end of {id}"), async || {
-            // An event that the reconciler was processing when it was killed is delivered again after a minute. Lost events are found
-            // by a sweep, a minute after the last change, and more than once. So move the clock by a minute every few seconds.
+            // Events that were in flight when a stack was killed are delivered again by the next one. What no event reports is found by a
+            // sweep, which visits an execution a minute after its last change, and may need several visits. So move the clock by a minute
+            // every few seconds.
             if polls % 100 == 0 {
                 stack.forward(Duration::from_mins(1)).await;
             }
@@ -181,7 +182,7 @@ async fn the_logs_of_a_removed_job_can_be_read() {
     }
 }
 
-/// The attempt is shown as not counted in all places.
+/// The execution and its timeline both show that the attempt is not counted.
 #[tokio::test]
 async fn an_attempt_that_ended_with_the_stack_does_not_count() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Delivers events to their targets: to functions one by one, like any caller of Lambda; to the function of a queue in batches, until it
-//! has accepted them.
+//! Delivers events to their targets: to functions one by one, like any caller of Lambda; to the function of a queue in batches. An event
+//! that its target does not accept is retried, up to a limit.
 //!
 //! **Invariant**: an invocation that hangs delays neither other events nor the schedules. It has a deadline, after which its events are
 //! delivered again.
@@ -10,22 +10,20 @@ use std::{
     time::Duration,
 };
 
-use axum::http::header::AUTHORIZATION;
+use axum::{body::Bytes, http::header::AUTHORIZATION};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Events, envelope};
+use super::{Events, batch, event::Event};
 use crate::{
     callers,
-    identity::REGION,
     retry::{self, Backoff},
-    wire::AwsError,
+    wire::{AwsError, Empty},
 };
 
 /// Messages in one batch, as a queue gives a function by default.
@@ -37,20 +35,20 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// After how many deliveries a message is dropped. AWS moves it to a dead-letter queue instead.
 const TRIES: u32 = 20;
 
-/// The longest that delivery sleeps.
+/// Longest sleep of the delivery loops.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// How many batches are in flight at a time; Lambda starts with "five concurrent batches"
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>).
 const BATCHES: usize = 5;
 
-/// How long the next batch waits for the previous one, so that events that come in the meantime go into one batch.
+/// The longest time that the next batch waits for the previous one to end. Events that arrive meanwhile go into one batch.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many functions that are direct targets are invoked at a time.
 const INVOCATIONS: usize = 10;
 
-/// How long the invocation of the queue's function may take: its own timeout, and the start of a process.
+/// How long the invocation of the queue's function may take: the function's own timeout, plus the time to start a process.
 const BATCH_DEADLINE: Duration = Duration::from_secs(75);
 
 /// How long it may take until an asynchronous invocation is accepted.
@@ -71,11 +69,11 @@ pub struct Queue {
 
 /// An event that waits to be delivered.
 #[derive(Clone)]
-struct Message {
-    id: i64,
-    target: String,
-    tries: u32,
-    body: String,
+pub(super) struct Message {
+    pub(super) id: i64,
+    pub(super) target: String,
+    pub(super) tries: u32,
+    pub(super) body: String,
 }
 
 impl Events {
@@ -112,9 +110,11 @@ impl Events {
     fn tick(&self, name: &str, now: Timestamp) -> Result<(), AwsError> {
         self.0.db.transact(|tx| {
             let Some(rule) = self.rules().get(name).cloned() else { return Ok(()) };
-            let event = envelope(now, "aws.events", "Scheduled Event", &[&rule.arn()], &json!({}));
-            let sent: Vec<_> = rule.targets.iter().map(|target| (target.arn.clone(), target.input(&event))).collect();
-            Ok(self.keep(tx, &event, &sent, now)?)
+            let arn = rule.arn();
+            let event = Event::new(now, "aws.events", "Scheduled Event", vec![&arn], Empty {});
+            let value = event.value()?;
+            let sent: Vec<_> = rule.targets.iter().map(|target| (target.arn.clone(), target.input(&value))).collect();
+            Ok(self.keep(tx, event.detail_type, &value, &sent, now)?)
         })
     }
 
@@ -187,7 +187,7 @@ impl UnderWay {
         let id = match self.deliveries.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
             Some(Err(why)) => {
-                tracing::error!(%why, "the delivery of events crashed; it is repeated");
+                tracing::error!(%why, "delivering events crashed; they are delivered again");
                 why.id()
             }
             None => return std::future::pending().await,
@@ -274,18 +274,12 @@ impl Delivery {
     }
 
     async fn deliver_batch(&self, queue: &Queue, messages: &[Message]) {
-        let record = |message: &Message| {
-            json!({
-                "messageId": message.id.to_string(),
-                "body": message.body,
-                "eventSource": "aws:sqs",
-                "eventSourceARN": queue.arn,
-                "awsRegion": REGION,
-            })
+        let invoked = match batch::write(queue, messages) {
+            Ok(batch) => self.invoke(&queue.function, "RequestResponse", batch, BATCH_DEADLINE).await,
+            Err(why) => Err(why.message),
         };
-        let batch = json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() }).to_string();
-        let failed = match self.invoke(&queue.function, "RequestResponse", batch, BATCH_DEADLINE).await {
-            Ok(answer) => failures(&answer),
+        let failed = match invoked.and_then(|response| batch::failures(&response)) {
+            Ok(failed) => failed,
             Err(why) => {
                 tracing::warn!(why, "a target did not accept a batch of events; it will be retried");
                 messages.iter().map(|message| message.id).collect()
@@ -310,7 +304,7 @@ impl Delivery {
     }
 
     /// Invokes the function and returns its response, which is empty for an `Event`.
-    async fn invoke(&self, function: &str, kind: &str, payload: String, deadline: Duration) -> Result<Value, String> {
+    async fn invoke(&self, function: &str, kind: &str, payload: String, deadline: Duration) -> Result<Bytes, String> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.aws_url);
         let request = self.client.post(url).header("x-amz-invocation-type", kind).body(payload).timeout(deadline);
         let request = request.header(AUTHORIZATION, callers::signature(callers::EVENTS));
@@ -320,16 +314,10 @@ impl Delivery {
         if failed {
             return Err(String::from_utf8_lossy(&body).into_owned());
         }
-        if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body).map_err(|why| why.to_string()) }
+        Ok(body)
     }
 }
 
 fn in_words(why: &reqwest::Error) -> String {
-    if why.is_timeout() { "it took too long".to_owned() } else { why.to_string() }
-}
-
-/// The ids of the messages that must be delivered again.
-fn failures(answer: &Value) -> Vec<i64> {
-    let failures = answer["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
-    failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()?.parse().ok()).collect()
+    if why.is_timeout() { "the invocation timed out".to_owned() } else { why.to_string() }
 }

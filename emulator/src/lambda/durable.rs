@@ -8,6 +8,7 @@ mod callbacks;
 pub(crate) mod chained;
 pub(crate) mod checkpoint;
 mod ending;
+mod event;
 pub(crate) mod history;
 mod invocation;
 pub(crate) mod listing;
@@ -18,7 +19,7 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 mod update;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     collections::HashSet,
@@ -28,13 +29,13 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
-use serde_json::Value;
 
 use self::{
     ending::End,
-    history::Event,
+    event::Happened,
     operation::Operation,
     store::{Execution, ExecutionStatus},
+    wire::GetDurableExecutionResponse,
 };
 use super::{arn, changes::Changes, functions::Functions};
 use crate::{
@@ -45,7 +46,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// The longest that the driver sleeps: if the clock is changed, or a wake-up is missed by mistake, the delay is no longer than this.
+/// Longest sleep of the driver. It limits the delay if the clock is changed, or if a wake-up is missed because of a bug.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// The durable executions of this machine. Clones share them.
@@ -69,10 +70,10 @@ impl Durable {
     }
 
     /// `GetDurableExecution`.
-    pub(crate) fn get(&self, arn: &str) -> Result<Value, AwsError> {
+    pub(crate) fn get(&self, arn: &str) -> Result<GetDurableExecutionResponse, AwsError> {
         arn::check_execution(arn)?;
         let execution = self.0.db.transact(|tx| load(tx, arn))?;
-        Ok(wire::execution(&execution))
+        Ok(execution.into())
     }
 
     /// Waits until an execution has ended.
@@ -90,7 +91,7 @@ impl Durable {
         }
     }
 
-    /// Makes the invocations that are owed, when they are owed, as long as it is polled.
+    /// Makes each owed invocation when it is due, as long as it is polled.
     pub(crate) async fn drive(&self) {
         let mut backoff = Backoff::default();
         loop {
@@ -144,14 +145,13 @@ impl Durable {
         Ok((owed, !overdue.is_empty(), sleep))
     }
 
-    /// Sends an execution's status to EventBridge, in the transaction that records it
-    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-monitoring.html>).
+    /// Sends an execution's status to EventBridge, in the transaction that records it.
     fn tell(&self, tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<()> {
-        let detail = wire::status_change(execution);
+        let detail = wire::StatusChange::from(execution);
         self.0.events.put(tx, "aws.lambda", "Durable Execution Status Change", &[], &detail)
     }
 
-    /// One invocation at a time: if one is in flight, the execution is examined again when it has ended.
+    /// Starts an invocation, unless the execution has one in flight. When that one ends, the driver examines the execution again.
     fn invoke_in_background(&self, arn: String) {
         if !self.active().insert(arn.clone()) {
             return;
@@ -203,13 +203,13 @@ fn change(
 ) -> rusqlite::Result<()> {
     store::put(tx, execution, operation, !matches!(what, Change::GoesOn))?;
     let input = if let Change::BeginsWith(input) = what { Some(input) } else { None };
-    match Event::of(operation, now, input) {
+    match Happened::of(operation, now, input) {
         Some(event) => history::append(tx, execution, Some(operation), event),
         None => Ok(()),
     }
 }
 
-/// Owes an execution an invocation now. If one is owed earlier, that does not change.
+/// Marks an execution as owed an invocation now, unless one is already owed earlier.
 fn owe(execution: &mut Execution, now: Timestamp) {
     if execution.status == ExecutionStatus::Running {
         execution.owed_at = Some(execution.owed_at.map_or(now, |at| at.min(now)));

@@ -1,4 +1,4 @@
-//! Asynchronous invocations of functions that are not durable. They are on disk from the response to the caller until they are done.
+//! Asynchronous invocations of functions that are not durable. Each is on disk before its caller gets a response, and until it is done.
 //!
 //! An `Event` invoke that fails is retried twice, after one minute and after two, as in Lambda
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>). A chained invoke is not retried: its durable
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     changes::Changes,
-    durable::{chained, operation::ErrorObject, store::Parent},
+    durable::{chained, store::Parent},
     functions::{Functions, Qualified},
     json,
     runtime::{Outcome, Request},
@@ -32,7 +32,7 @@ use crate::{
 /// How long after its first and its second failure an invocation is retried.
 const RETRY_AFTER: [SignedDuration; 2] = [SignedDuration::from_secs(60), SignedDuration::from_secs(120)];
 
-/// The longest that the driver sleeps.
+/// Longest sleep of the driver.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// How many invocations are processed at a time. The others wait on disk.
@@ -177,7 +177,7 @@ impl Queue {
         });
     }
 
-    /// Runs an invocation; `None` if the emulator is stopping, and the invocation is run after the next start.
+    /// Runs an invocation. `None` if the emulator is stopping: the invocation stays in the queue and runs after the next start.
     async fn run(&self, entry: &Entry) -> Option<Outcome> {
         let function = match self.0.functions.qualified(&entry.function, Some(&entry.version)) {
             Ok(function) => function,
@@ -219,15 +219,6 @@ impl Queue {
     fn active(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
         self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The response to a failed invocation.
-pub(crate) fn error_body(error: &ErrorObject) -> serde_json::Value {
-    let mut body = serde_json::json!({ "errorMessage": error.error_message, "errorType": error.error_type });
-    if let Some(trace) = &error.stack_trace {
-        json::set(&mut body, "stackTrace", serde_json::json!(trace));
-    }
-    body
 }
 
 #[cfg(test)]

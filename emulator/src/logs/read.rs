@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
 
 use super::{
     Logs,
+    answers::{FilterLogEventsResponse, FilteredLogEvent, GetLogEventsResponse, OutputLogEvent},
     filter::Filter,
     position::{Position, Token, invalid_token},
     request::{FilterLogEvents, GetLogEvents, invalid},
@@ -58,7 +59,17 @@ impl Page {
 }
 
 impl Logs {
-    pub(super) fn get_log_events(&self, request: &GetLogEvents) -> Result<Value, AwsError> {
+    /// The newest lines of a stream from a time on, as many as fit into one response.
+    pub(crate) fn newest_lines(&self, group: &str, stream: &str, from: Timestamp) -> Result<Vec<String>, AwsError> {
+        let (span, mut page) = (times(Some(from.as_millisecond()), None), Page::new(None)?);
+        self.db.transact(|tx| {
+            let stream = store::stream(tx, group, stream)?;
+            store::walk_stream(tx, stream, span, true, |event| page.take(event))
+        })?;
+        Ok(page.events.into_iter().rev().map(|event| event.message).collect())
+    }
+
+    pub(super) fn get_log_events(&self, request: &GetLogEvents) -> Result<GetLogEventsResponse, AwsError> {
         let token = request.next_token.as_deref().map(Token::parse).transpose()?;
         let (span, newest_first) =
             window(request.start_time, request.end_time, token, request.start_from_head.unwrap_or(false));
@@ -71,17 +82,19 @@ impl Logs {
             page.events.reverse();
         }
         let (forward, backward) = around(&page.events, token);
-        let events = page.events.into_iter().map(|event| {
-            json!({ "timestamp": event.position.at_ms, "message": event.message, "ingestionTime": event.ingested_ms })
+        let events = page.events.into_iter().map(|event| OutputLogEvent {
+            timestamp: event.position.at_ms,
+            message: event.message,
+            ingestion_time: event.ingested_ms,
         });
-        Ok(json!({
-            "events": events.collect::<Vec<_>>(),
-            "nextForwardToken": forward.text(),
-            "nextBackwardToken": backward.text(),
-        }))
+        Ok(GetLogEventsResponse {
+            events: events.collect(),
+            next_forward_token: forward.text(),
+            next_backward_token: backward.text(),
+        })
     }
 
-    pub(super) fn filter_log_events(&self, request: &FilterLogEvents) -> Result<Value, AwsError> {
+    pub(super) fn filter_log_events(&self, request: &FilterLogEvents) -> Result<FilterLogEventsResponse, AwsError> {
         let filter = Filter::parse(request.filter_pattern.as_deref().unwrap_or_default())?;
         let mut span = times(request.start_time, request.end_time);
         if let Some(token) = &request.next_token {
@@ -112,20 +125,18 @@ impl Logs {
             }
             Ok::<_, AwsError>(names)
         })?;
-        let events = page.events.into_iter().map(|event| {
-            json!({
-                "logStreamName": names.get(&event.stream),
-                "timestamp": event.position.at_ms,
-                "message": event.message,
-                "ingestionTime": event.ingested_ms,
-                "eventId": event.position.event_id(),
-            })
+        let events = page.events.into_iter().map(|event| FilteredLogEvent {
+            log_stream_name: names.get(&event.stream).cloned().unwrap_or_default(),
+            timestamp: event.position.at_ms,
+            message: event.message,
+            ingestion_time: event.ingested_ms,
+            event_id: event.position.event_id(),
         });
-        let mut answer = json!({ "events": events.collect::<Vec<_>>(), "searchedLogStreams": [] });
-        if let (true, Some(answer)) = (searched.more, answer.as_object_mut()) {
-            answer.insert("nextToken".into(), searched.up_to.event_id().into());
-        }
-        Ok(answer)
+        Ok(FilterLogEventsResponse {
+            events: events.collect(),
+            searched_log_streams: [],
+            next_token: searched.more.then(|| searched.up_to.event_id()),
+        })
     }
 }
 
@@ -137,7 +148,7 @@ struct Searched {
     more: bool,
 }
 
-/// `startTime` is included, `endTime` is excluded; no event has the number 0.
+/// `startTime` is included and `endTime` is excluded. A [`Span`] excludes both of its ends, but no event has the number 0.
 fn times(start_ms: Option<i64>, end_ms: Option<i64>) -> Span {
     let edge = |at_ms| Position { at_ms, id: 0 };
     Span { from: start_ms.map_or_else(Position::default, edge), to: end_ms.map_or(Position::END, edge) }
@@ -153,8 +164,8 @@ fn window(start_ms: Option<i64>, end_ms: Option<i64>, token: Option<Token>, from
     }
 }
 
-/// The tokens that lead on from a page. At an end of the stream, the token that led there is returned again, and the other one leads
-/// back over the event that it was created for.
+/// The tokens of the pages after and before this one. If the page is empty, the request has reached an end of the stream. It then gets its
+/// own token again, and a token for the opposite direction, whose page begins with the event that the request's token names.
 fn around(events: &[Event], token: Option<Token>) -> (Token, Token) {
     match (events, token) {
         ([first, .., last], _) => (Token::Forward(last.position), Token::Backward(first.position)),

@@ -21,9 +21,8 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 /**
  * Start a job whose workflow waits for it and records the result.
  *
- * For inputs of up to 4 KB, the image does not need the worker: they are in `EXECUTION_INPUT`. For larger inputs, it does.
- * Without the worker, the result is the last JSON object or array among the last 10,000 lines of the task's log, on stdout or
- * stderr.
+ * The image needs the worker only for inputs over 4 KB: smaller inputs are in `EXECUTION_INPUT`. Without the worker, the result is
+ * the last JSON object or array among the last 10,000 lines of the task's log, on stdout or stderr.
  */
 export const startSyncExecution = <ThrowOnError extends boolean = false>(options: Options<StartSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<StartSyncExecutionResponses, StartSyncExecutionErrors, ThrowOnError>({
     url: '/executions/sync',
@@ -60,17 +59,18 @@ export const getExecution = <ThrowOnError extends boolean = false>(options: Opti
 /**
  * List your executions, newest first.
  *
- * For one page, filters are applied to 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
- * continues. The same is true with `include`, since a response holds about 5 MB. An execution that was just accepted may be
- * missing for a moment.
+ * For one page, filters are applied to at most 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
+ * continues. With `include`, a page may also be short because a response holds at most about 5 MB. An execution that was just
+ * accepted may be missing for a moment.
  */
 export const listExecutions = <ThrowOnError extends boolean = false>(options?: Options<ListExecutionsData, ThrowOnError>) => (options?.client ?? client).get<ListExecutionsResponses, ListExecutionsErrors, ThrowOnError>({ url: '/executions', ...options });
 
 /**
  * Stop an execution.
  *
- * Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If the job
- * completes before it can be stopped, the execution is `COMPLETED`. Safe to repeat.
+ * Its task is stopped, and the execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If no task is
+ * running or being started, the execution is `CANCELLED` at once. If the job completes before it can be stopped, the execution is
+ * `COMPLETED`. Safe to repeat.
  */
 export const cancelExecution = <ThrowOnError extends boolean = false>(options: Options<CancelExecutionData, ThrowOnError>) => (options.client ?? client).post<CancelExecutionResponses, CancelExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/cancel', ...options });
 
@@ -94,7 +94,8 @@ export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: 
 /**
  * Read what an execution's workflow did, operation by operation.
  *
- * This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
+ * The history comes from AWS, which answers only a few such requests a second for a whole account, and forgets a workflow two weeks
+ * after its end.
  * The execution's own `timeline` is always available. A later attempt of a callback execution has its own workflow.
  */
 export const getExecutionHistory = <ThrowOnError extends boolean = false>(options: Options<GetExecutionHistoryData, ThrowOnError>) => (options.client ?? client).get<GetExecutionHistoryResponses, GetExecutionHistoryErrors, ThrowOnError>({ url: '/executions/{executionId}/history', ...options });

@@ -5,7 +5,7 @@ export type ClientOptions = {
 };
 
 /**
- * What went wrong, for programs. Part of the API: never rename one.
+ * What went wrong, for programs. Codes are part of the API and do not change.
  */
 export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
@@ -83,7 +83,8 @@ export type Execution = {
     /**
      * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
      * where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
-     * `noResult` and the reason. Absent until the job has ended, and if it was not recorded.
+     * `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
+     * result without its source.
      */
     resultSource?: string;
     /**
@@ -132,11 +133,11 @@ export type ExecutionError = {
     stopCode?: string;
     /**
      * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-     * `result-too-deep`, `result-not-json`: it exited with 0, but its result has more than 200 KB or 64 levels, or its result
-     * file is not valid JSON. `result-unreadable`: it exited with 0, but its result could not be read. `stopped`, `cancelled`,
-     * `timed-out`: it was stopped by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired its
-     * platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt.
-     * `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
+     * `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 200 KB or 64 levels, or its result
+     * file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `stopped`: ECS or an
+     * operator stopped the task. `cancelled`: a caller cancelled the execution. `timed-out`: the deadline passed. `task-retired`:
+     * AWS retired the platform of the task. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started
+     * for the last attempt. `task-lost`, `workflow-failed`: how the job ended is unknown. Later versions may add others.
      */
     type: string;
 };
@@ -156,8 +157,8 @@ export type ExecutionPage = {
 };
 
 /**
- * What a list shows of an execution. `links.self` has its input and timeline, and its result and error unless `include` asks for
- * them here.
+ * What a list shows of an execution. `links.self` has everything, including input, timeline, result and error; `include` adds the
+ * result and the error here.
  */
 export type ExecutionSummary = {
     /**
@@ -178,7 +179,8 @@ export type ExecutionSummary = {
      */
     durationMs?: number;
     /**
-     * With `include=error`: why it did not complete. Absent if it completed, and whenever `result` would be absent.
+     * With `include=error`: why it did not complete. Absent if the execution completed, is not over, or
+     * expired during the request.
      */
     error?: ExecutionError;
     executionId: string;
@@ -348,9 +350,9 @@ export type LogLines = {
      */
     lines: Array<LogLine>;
     /**
-     * Token of the next page. While the attempt runs, there is always one: if it is the same as before and the page has no lines,
-     * there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
-     * at the end of the log, which may come 10 s after the execution's end, because the last lines arrive late.
+     * Token of the next page. While the attempt runs, there is always a token. The same token and no lines: nothing new has been
+     * printed yet. Another token and no lines: continue with it. Absent at the end of the log; this may take up to 10 s after the
+     * execution's end, because the last lines arrive late.
      */
     nextToken?: string;
 };
@@ -360,8 +362,9 @@ export type LogLines = {
  */
 export type NewExecution = {
     /**
-     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. `EXECUTION_INPUT` has inputs of up to
-     * 4 KB; with the worker up to 128 KB, and the job gets the whole input on stdin.
+     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+     * `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
+     * is also on the job's stdin, whatever its size.
      */
     input: unknown;
     /**
@@ -376,7 +379,7 @@ export type NewExecution = {
         [key: string]: string;
     } | null;
     /**
-     * How long it may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
+     * How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
      */
     timeoutSeconds?: number | null;
 };
@@ -402,8 +405,8 @@ export type Operation = {
      */
     name?: string;
     /**
-     * `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means that no
-     * event came, so the workflow looked at the task by itself.
+     * `STARTED` if it has not ended: it is still running, or the workflow ended before it did. `TIMED_OUT` for a callback means
+     * that no event came, so the workflow checked the task by itself.
      */
     outcome: Outcome;
     startedAt: string;
@@ -450,7 +453,8 @@ export type Problem = {
      */
     title: string;
     /**
-     * A URI that identifies the code.
+     * A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address, unless the
+     * code is registered with IANA.
      */
     type: string;
     /**
@@ -513,7 +517,7 @@ export type ValidatedRequest = {
         [key: string]: string;
     };
     /**
-     * How long it may take, in seconds.
+     * How long the job may take, in seconds.
      */
     timeoutSeconds: number;
 };
@@ -548,7 +552,7 @@ export type StartSyncExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -572,7 +576,7 @@ export type StartSyncExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -630,7 +634,7 @@ export type StartCallbackExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -654,7 +658,7 @@ export type StartCallbackExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -714,7 +718,7 @@ export type GetExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -726,7 +730,7 @@ export type GetExecutionErrors = {
      */
     410: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -804,11 +808,11 @@ export type ListExecutionsErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -860,7 +864,7 @@ export type CancelExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -888,7 +892,7 @@ export type CancelExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -905,7 +909,7 @@ export type CancelExecutionError = CancelExecutionErrors[keyof CancelExecutionEr
 
 export type CancelExecutionResponses = {
     /**
-     * The execution is over, and does not change any more
+     * The execution is over, and no longer changes
      */
     200: Execution;
     /**
@@ -948,7 +952,7 @@ export type RerunExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -980,7 +984,7 @@ export type RerunExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1043,7 +1047,7 @@ export type GetExecutionLogsErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -1055,7 +1059,7 @@ export type GetExecutionLogsErrors = {
      */
     410: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1072,7 +1076,7 @@ export type GetExecutionLogsError = GetExecutionLogsErrors[keyof GetExecutionLog
 
 export type GetExecutionLogsResponses = {
     /**
-     * Lines that it printed
+     * Lines that the task printed
      */
     200: LogLines;
 };
@@ -1093,7 +1097,7 @@ export type GetExecutionHistoryData = {
          */
         attempt?: number;
         /**
-         * The maximum number of events of the workflow to read (default 1000). An operation has at least two
+         * The maximum number of events of the workflow to read (default 1000). Each operation has at least two events
          */
         pageSize?: number;
         /**
@@ -1114,7 +1118,7 @@ export type GetExecutionHistoryErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -1126,7 +1130,7 @@ export type GetExecutionHistoryErrors = {
      */
     410: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1176,7 +1180,7 @@ export type ValidateSyncExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -1200,7 +1204,7 @@ export type ValidateSyncExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1250,7 +1254,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -1274,7 +1278,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1315,11 +1319,11 @@ export type ListJobsErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1352,11 +1356,11 @@ export type GetHealthData = {
 
 export type GetHealthErrors = {
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
 };
@@ -1365,7 +1369,7 @@ export type GetHealthError = GetHealthErrors[keyof GetHealthErrors];
 
 export type GetHealthResponses = {
     /**
-     * It does
+     * The API is running
      */
     200: Health;
 };

@@ -88,7 +88,8 @@ pub(crate) struct ExecutionView {
     duration_ms: Option<u64>,
     /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
     /// where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
-    /// `noResult` and the reason. Absent until the job has ended, and if it was not recorded.
+    /// `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
+    /// result without its source.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, example = "stdout", nullable = false)]
     result_source: Option<&'static str>,
@@ -149,11 +150,11 @@ pub(crate) fn milliseconds(started_at: Option<Timestamp>, finished_at: Option<Ti
 #[schema(as = ExecutionError)]
 pub(crate) struct ErrorView {
     /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-    /// `result-too-deep`, `result-not-json`: it exited with 0, but its result has more than 200 KB or 64 levels, or its result
-    /// file is not valid JSON. `result-unreadable`: it exited with 0, but its result could not be read. `stopped`, `cancelled`,
-    /// `timed-out`: it was stopped by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired its
-    /// platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt.
-    /// `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
+    /// `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 200 KB or 64 levels, or its result
+    /// file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `stopped`: ECS or an
+    /// operator stopped the task. `cancelled`: a caller cancelled the execution. `timed-out`: the deadline passed. `task-retired`:
+    /// AWS retired the platform of the task. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started
+    /// for the last attempt. `task-lost`, `workflow-failed`: how the job ended is unknown. Later versions may add others.
     #[schema(example = "exit-code")]
     r#type: String,
     /// What went wrong, in a few words, for people.
@@ -258,7 +259,7 @@ impl Links {
 impl ExecutionView {
     pub(crate) fn of(execution: Execution) -> Self {
         let running = Self::so_far(&execution);
-        let State::Final { run, outcome } = execution.state else { return running };
+        let State::Final { started, outcome } = execution.state else { return running };
         let exit_code = outcome.exit_code;
         let error = match outcome.kind {
             OutcomeKind::Completed => None,
@@ -267,7 +268,7 @@ impl ExecutionView {
             }
         };
         let finished_at = Some(outcome.finished_at.into());
-        let duration_ms = milliseconds(run.map(|run| run.started_at), Some(outcome.finished_at));
+        let duration_ms = milliseconds(started.map(|started| started.started_at), Some(outcome.finished_at));
         // An older version recorded results without their source.
         let recorded = outcome.result.is_none() || outcome.result_source.as_str() != "none";
         let result_source = recorded.then(|| outcome.result_source.as_str());
@@ -276,7 +277,7 @@ impl ExecutionView {
     }
 
     fn so_far(execution: &Execution) -> Self {
-        let run = execution.state.run();
+        let started = execution.state.started_task();
         Self {
             status: StatusView::of(execution.status()),
             execution_id: execution.id.to_string(),
@@ -284,13 +285,13 @@ impl ExecutionView {
             done: execution.status().is_final(),
             job: execution.request.job.clone(),
             input: execution.request.input.clone(),
-            attempt: run.map(|run| run.attempt.get()),
+            attempt: started.map(|started| started.attempt.get()),
             max_attempts: execution.request.max_attempts,
             uncounted_attempts: Some(execution.uncounted_attempts()).filter(|uncounted| *uncounted > 0),
-            task_arn: run.map(|run| run.task_arn.clone()),
+            task_arn: started.map(|started| started.task_arn.clone()),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             created_at: execution.created_at.into(),
-            started_at: run.map(|run| run.started_at.into()),
+            started_at: started.map(|started| started.started_at.into()),
             deadline: execution.deadline.into(),
             expires_at: execution.kept_until().into(),
             tags: execution.request.tags.clone(),

@@ -1,4 +1,4 @@
-//! Reads a JSON body, with errors that say where they are, or requires that there is none.
+//! Reads a JSON body, with errors that say where they are, or checks that a request has no body.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a body may take to arrive. Behind API Gateway, it has already arrived.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What could be read of a body, and an error for everything that could not.
 #[derive(Debug)]
@@ -50,8 +50,8 @@ impl FromRequest<App> for Body {
     }
 }
 
-/// What else an operation that takes no body reads of a request, once it is known to have none. A caller who sends a body expects it to
-/// have an effect, so it is refused, not ignored.
+/// The extractor of an operation that takes no body: checks that the request has none, and then extracts a `T`. A caller who sends a body
+/// expects it to have an effect, so it is refused, not ignored.
 pub(crate) struct NoBody<T>(pub(crate) T);
 
 impl<T: FromRequestParts<App, Rejection = Problem>> FromRequest<App> for NoBody<T> {
@@ -76,9 +76,9 @@ async fn arrived(request: Request, app: &App) -> Result<Bytes, Problem> {
         let detail = format!("the body has Content-Encoding {encoding}; send it without any content encoding");
         return Err(Problem::new(Code::UnsupportedContentEncoding, detail));
     }
-    let arriving = tokio::time::timeout(ARRIVES_WITHIN, Bytes::from_request(request, app)).await;
+    let arriving = tokio::time::timeout(ARRIVAL_TIMEOUT, Bytes::from_request(request, app)).await;
     let arrived = arriving.map_err(|_| {
-        let detail = format!("the body did not arrive within {} s; send the request again", ARRIVES_WITHIN.as_secs());
+        let detail = format!("the body did not arrive within {} s; send the request again", ARRIVAL_TIMEOUT.as_secs());
         Problem::new(Code::RequestTimeout, detail)
     })?;
     arrived.map_err(|why| unreadable(&why))

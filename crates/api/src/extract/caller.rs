@@ -36,7 +36,7 @@ impl Callers {
     /// The caller of a request, if it is authenticated.
     pub(crate) fn sender(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Owner> {
         match self {
-            Self::Authorized => proven(gateway(extensions)?),
+            Self::Authorized => verified_owner(gateway(extensions)?),
             Self::Only(owner) => Some(owner.clone()),
             Self::Named(header, other) => match headers.get(header) {
                 None => Some(other.clone()),
@@ -71,7 +71,7 @@ impl FromRequestParts<App> for Caller {
 }
 
 /// The verified owner. JWT subjects and IAM principals have separate namespaces, so that no JWT's subject can pass for an ARN.
-fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
+fn verified_owner(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
     let authorizer = context.authorizer.as_ref()?;
     let subject = authorizer.jwt.as_ref().and_then(|jwt| jwt.claims.get("sub"));
     if let Some(subject) = subject.filter(|subject| !subject.is_empty()) {
@@ -82,10 +82,10 @@ fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
 }
 
 /// Removes the session's name from an ARN. A role is one caller, regardless of who has assumed it. Callers choose the session's name
-/// themselves when they assume a role, and most tools choose a new one each time. So the name proves nothing, and would hide a caller's
-/// own executions from it (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center, it
-/// is the person's name, which cannot be chosen
-/// (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>).
+/// themselves when they assume a role, and most tools choose a new one each time. So the name proves nothing, and if it were part of the
+/// owner, a caller would not find its own executions in its next session
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center, the session's name is the
+/// person's name, which cannot be chosen (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>).
 fn without_session(user_arn: &str) -> &str {
     match user_arn.rsplit_once('/') {
         Some((role, _)) if role.contains(":assumed-role/") && !role.contains(":assumed-role/AWSReservedSSO_") => role,

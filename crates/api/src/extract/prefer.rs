@@ -31,7 +31,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Timeout of a read: if one hangs, the response must not be held for longer than API Gateway waits.
-const LOOK: Duration = Duration::from_secs(2);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest wait, in seconds, that takes no place: an ordinary request may take just as long.
 const SHORT: u64 = 1;
@@ -52,12 +52,12 @@ impl<S: Sync> FromRequestParts<S> for Prefer {
 }
 
 impl Prefer {
-    /// Reads an execution repeatedly, until it is `enough` or the time is up, and returns the last state that was read.
+    /// Reads an execution repeatedly, until its state is `enough` or the time is up, and returns the last state that was read.
     ///
-    /// Other processes change it, so reading is the only way to notice. If a read fails, another one follows, since there is already
-    /// a response to send.
+    /// Other processes change it, so reading is the only way to notice. A read that fails does not end the wait, since the state that was
+    /// read before can be returned in any case.
     ///
-    /// If too many of the caller's requests are already held, this one is not, and [`Prefer::tell`] says so.
+    /// If too many of the caller's requests are already held, this one is answered at once, and [`Prefer::add_headers`] says so.
     pub(crate) async fn hold(
         &mut self,
         app: &App,
@@ -75,21 +75,20 @@ impl Prefer {
             }
         }
         let mut pause = FIRST_PAUSE;
+        let mut failed = None;
         while !enough(&seen) && Instant::now() < until {
             sleep_until(until.min(Instant::now() + pause)).await;
             pause = LONGEST_PAUSE.min(pause * 3 / 2);
-            match timeout(LOOK, app.executions.glance(&seen.id)).await {
+            match timeout(READ_TIMEOUT, app.executions.glance(&seen.id)).await {
                 // An eventually consistent read may be older than what was read before.
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(why)) => {
-                    tracing::warn!(
-                        executionId = %seen.id,
-                        error = %why,
-                        "cannot read the execution that a request waits for; retrying until the wait is over"
-                    );
-                }
+                Ok(Err(why)) => failed = Some(why),
             }
+        }
+        if let Some(why) = failed {
+            let error = aws::with_causes(&why);
+            tracing::warn!(executionId = %seen.id, error, "cannot read the execution that a request waits for; this is the last such error of the request");
         }
         if let Some(place) = place {
             place.give_back(app).await;
@@ -98,7 +97,7 @@ impl Prefer {
     }
 
     /// Adds the header that says which wait was granted, if one was requested.
-    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+    pub(crate) fn add_headers(self, headers: &mut HeaderMap) {
         if let Some(Ok(applied)) = self.wait.map(|wait| HeaderValue::try_from(format!("wait={wait}"))) {
             headers.insert(APPLIED, applied);
         }

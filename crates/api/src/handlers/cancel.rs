@@ -8,6 +8,7 @@ use axum::{
 use domain::Event;
 use runtime::clock;
 use store::AdvanceError;
+use tracing::Level;
 use utoipa::IntoResponses;
 
 use crate::{
@@ -42,7 +43,7 @@ impl IntoResponses for Refused {
     }
 }
 
-/// The 503s of every operation, and the one that only this operation has.
+/// The problems of every operation. In this one, a 503 may also mean that there were too many concurrent updates.
 struct Unavailable;
 
 impl IntoResponses for Unavailable {
@@ -55,8 +56,9 @@ impl IntoResponses for Unavailable {
 
 /// Stop an execution.
 ///
-/// Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If the job
-/// completes before it can be stopped, the execution is `COMPLETED`. Safe to repeat.
+/// Its task is stopped, and the execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If no task is
+/// running or being started, the execution is `CANCELLED` at once. If the job completes before it can be stopped, the execution is
+/// `COMPLETED`. Safe to repeat.
 #[utoipa::path(
     post, path = "/executions/{executionId}/cancel", operation_id = "cancelExecution", tag = "executions",
     params(Owned, Prefer),
@@ -66,7 +68,7 @@ impl IntoResponses for Unavailable {
             ("Retry-After" = u64, description = "Seconds until the next poll"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 200, description = "The execution is over, and does not change any more", body = ExecutionView, headers(
+        (status = 200, description = "The execution is over, and no longer changes", body = ExecutionView, headers(
             ("ETag" = String, description = "Identifies this version of the execution"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
@@ -88,9 +90,9 @@ pub(crate) async fn cancel(
         // The execution expired between the read and the write.
         Err(AdvanceError::NotFound(_)) => return Err(owned::not_found()),
         Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
-            tracing::warn!(error = %why, "cannot record the cancel: too many concurrent updates");
             let detail = "other writers changed the execution at the same time; repeat the request";
-            return Err(Problem::new(Code::ConcurrentUpdates, detail));
+            let problem = Problem::new(Code::ConcurrentUpdates, detail);
+            return Err(problem.because(Level::WARN, aws::with_causes(&why)));
         }
     };
     if !execution.status().is_final() {
@@ -105,7 +107,7 @@ pub(crate) async fn cancel(
     }
     let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;
     let mut headers = following(&execution, clock::now());
-    prefer.tell(&mut headers);
+    prefer.add_headers(&mut headers);
     let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, headers, axum::Json(ExecutionView::of(execution))).into_response())
 }

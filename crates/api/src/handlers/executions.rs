@@ -62,7 +62,7 @@ pub(crate) async fn get_execution(
     let enough = |seen: &Execution| seen.status().is_final() || (asks_for_news && !is_known(seen));
     let execution = prefer.hold(&app, execution, enough).await;
     let mut telling = following(&execution, clock::now());
-    prefer.tell(&mut telling);
+    prefer.add_headers(&mut telling);
     if asks_for_news && is_known(&execution) {
         return (StatusCode::NOT_MODIFIED, telling).into_response();
     }
@@ -82,13 +82,14 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
     headers
 }
 
-/// A strong `ETag`: a hash of the timeline, since a full timeline drops entries, and of the start's time. Everything else that changes in
-/// a representation adds an entry to the timeline, and what is not shown (a visit of the sweep) does not.
+/// A strong `ETag`: a hash of the status, of the start's time and of the whole timeline. The number of entries would not be enough, since a
+/// full timeline drops entries. Every other change of the representation adds an entry to the timeline. A change that it does not show,
+/// such as a visit of the sweep, adds none.
 fn etag(execution: &Execution) -> String {
     let mut hash = Sha256::new();
     hash.update(execution.status().as_str());
-    if let Some(run) = execution.state.run() {
-        hash.update(run.started_at.as_millisecond().to_be_bytes());
+    if let Some(started) = execution.state.started_task() {
+        hash.update(started.started_at.as_millisecond().to_be_bytes());
     }
     for entry in execution.timeline.entries() {
         hash.update(entry.at.as_millisecond().to_be_bytes());

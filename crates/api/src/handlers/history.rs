@@ -29,7 +29,7 @@ use crate::{
     handlers::listing::QueryRefused,
 };
 
-/// Most events that are read for one page: the most that AWS returns at once
+/// Maximum number of events that are read for one page: as many as AWS returns at once
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecutionHistory.html>).
 const LARGEST_PAGE: i32 = 1_000;
 
@@ -67,8 +67,8 @@ pub(crate) struct OperationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     ended_at: Option<Time>,
-    /// `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means that no
-    /// event came, so the workflow looked at the task by itself.
+    /// `STARTED` if it has not ended: it is still running, or the workflow ended before it did. `TIMED_OUT` for a callback means
+    /// that no event came, so the workflow checked the task by itself.
     outcome: OutcomeView,
 }
 
@@ -136,7 +136,8 @@ impl<S: Sync> FromRequestParts<S> for Query {
 
 /// Read what an execution's workflow did, operation by operation.
 ///
-/// This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
+/// The history comes from AWS, which answers only a few such requests a second for a whole account, and forgets a workflow two weeks
+/// after its end.
 /// The execution's own `timeline` is always available. A later attempt of a callback execution has its own workflow.
 #[utoipa::path(
     get, path = "/executions/{executionId}/history", operation_id = "getExecutionHistory", tag = "executions",
@@ -145,7 +146,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "For a callback execution, the attempt whose workflow to read (default: the first)"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "The maximum number of events of the workflow to read (default 1000). An operation has at least two"),
+            description = "The maximum number of events of the workflow to read (default 1000). Each operation has at least two events"),
         ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
     ),
     responses(
@@ -167,7 +168,10 @@ pub(crate) async fn get_history(
     let mut history = History { execution_id: execution.id.to_string(), operations: Vec::new(), next_page_token: None };
     let Some(arn) = workflow(&app, &execution, attempt).await? else { return Ok(Json(history)) };
     let page = app.histories.events(&arn, marker.as_deref(), size).await.map_err(|why| match why {
-        HistoryError::Forgotten => Problem::new(Code::HistoryExpired, "AWS has forgotten the workflow; see `timeline`"),
+        HistoryError::Forgotten => Problem::new(
+            Code::HistoryExpired,
+            "AWS no longer has the workflow's history; see the execution's `timeline`",
+        ),
         HistoryError::Marker => page_token::invalid(),
         HistoryError::Call(failed) => failed.into(),
     })?;

@@ -33,8 +33,8 @@ use crate::{
 const LARGEST_PAGE: usize = 100;
 const PAGE: usize = 50;
 
-/// How many executions' outcomes are read at once. Their items have at most 400 KB each, so 4 MB in total, which one call can read in
-/// its time. Once a response is full, no more are read.
+/// How many executions' outcomes are read at once. Their items have at most 400 KB each, so 4 MB in total, which one call can read before
+/// it times out. Once a response is full, no more are read.
 const READ_AT_ONCE: usize = 10;
 
 /// A page of executions.
@@ -49,8 +49,8 @@ pub(crate) struct ExecutionPage {
     next_page_token: Option<String>,
 }
 
-/// What a list shows of an execution. `links.self` has its input and timeline, and its result and error unless `include` asks for
-/// them here.
+/// What a list shows of an execution. `links.self` has everything, including input, timeline, result and error; `include` adds the
+/// result and the error here.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionSummary)]
@@ -105,7 +105,8 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     result: Option<Json>,
-    /// With `include=error`: why it did not complete. Absent if it completed, and whenever `result` would be absent.
+    /// With `include=error`: why it did not complete. Absent if the execution completed, is not over, or
+    /// expired during the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<ErrorView>,
@@ -157,9 +158,9 @@ impl IntoResponses for QueryRefused {
 
 /// List your executions, newest first.
 ///
-/// For one page, filters are applied to 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
-/// continues. The same is true with `include`, since a response holds about 5 MB. An execution that was just accepted may be
-/// missing for a moment.
+/// For one page, filters are applied to at most 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
+/// continues. With `include`, a page may also be short because a response holds at most about 5 MB. An execution that was just
+/// accepted may be missing for a moment.
 #[utoipa::path(
     get, path = "/executions", operation_id = "listExecutions", tag = "executions",
     params(
@@ -257,7 +258,7 @@ async fn with_outcomes(app: &App, page: &mut Page, include: Include) -> Result<V
     Ok(views)
 }
 
-/// The same request for the next page. It has no path, because API Gateway may have put a stage before the API's path.
+/// A link that repeats the request for the next page. It has no path, because API Gateway may have put a stage before the API's path.
 fn link(uri: &Uri, token: &str) -> String {
     let same = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let same = same.filter(|pair| !pair.starts_with("pageToken="));

@@ -29,7 +29,7 @@ use crate::{
     rate,
 };
 
-/// Most lines of one page. CloudWatch limits a page to 1 MB as well.
+/// Maximum number of lines of one page. CloudWatch limits a page to 1 MB as well.
 const LARGEST_PAGE: i32 = 1_000;
 
 /// What a task printed.
@@ -42,9 +42,9 @@ pub(crate) struct LogLines {
     attempt: u32,
     /// Oldest first. Empty if the task has printed nothing yet.
     lines: Vec<LogLine>,
-    /// Token of the next page. While the attempt runs, there is always one: if it is the same as before and the page has no lines,
-    /// there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
-    /// at the end of the log, which may come 10 s after the execution's end, because the last lines arrive late.
+    /// Token of the next page. While the attempt runs, there is always a token. The same token and no lines: nothing new has been
+    /// printed yet. Another token and no lines: continue with it. Absent at the end of the log; this may take up to 10 s after the
+    /// execution's end, because the last lines arrive late.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_token: Option<String>,
@@ -100,7 +100,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
             description = "`nextToken` of the previous page; not allowed together with `attempt` or `tail`"),
     ),
     responses(
-        (status = 200, description = "Lines that it printed", body = LogLines, headers(
+        (status = 200, description = "Lines that the task printed", body = LogLines, headers(
             ("RateLimit-Policy" = String, description = "The limit: how many requests (`q`) in a window of how many seconds (`w`); \
                 absent if the request was not counted"),
             ("RateLimit" = String, description = "How many requests are left (`r`) in this window, and in how many seconds it ends (`t`)"),
@@ -117,7 +117,7 @@ pub(crate) async fn get_logs(
     Owned(execution): Owned,
 ) -> Result<(HeaderMap, Json<LogLines>), Problem> {
     let now = clock::now();
-    let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
+    let newest = execution.state.started_task().map_or(Attempt::FIRST, |started| started.attempt);
     let (attempt, from) = match (token, tail) {
         (Some(token), _) => place(page_token::open(&Logs { logs: execution.id.clone() }, &token)?),
         (None, Some(limit)) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Tail, limit }),
@@ -151,12 +151,14 @@ async fn read(
     headers: &mut HeaderMap,
 ) -> Result<LogPage, Problem> {
     let Reading { from, mut limit } = from.clone();
-    let run = execution.run_of(attempt);
-    let Some(stream) = run.and_then(|run| Some(Stream::of(execution.log_of(&run.task_arn)?, &run.task_arn))) else {
+    let started = execution.started_task_of(attempt);
+    let Some(stream) =
+        started.and_then(|started| Some(Stream::of(execution.log_of(&started.task_arn)?, &started.task_arn)))
+    else {
         return Ok(LogPage { lines: Vec::new(), next: from, at_end: true });
     };
     if let Some(left) = rate::log_read(app, &execution.owner).await? {
-        left.tell(headers);
+        left.add_headers(headers);
     }
     loop {
         let page = app.logs.page(&stream, from.clone(), limit).await;
@@ -182,7 +184,7 @@ fn text(lines: &[Line]) -> usize {
     lines.iter().map(|line| line.text.bytes().map(byte).sum::<usize>()).sum()
 }
 
-/// Where a reading continues, as a token contains it.
+/// Where a page begins, as a token contains it.
 fn position(Reading { from, limit }: Reading) -> LogPosition {
     match from {
         ReadFrom::Head => LogPosition::Head,

@@ -9,6 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use tracing::Level;
 
 use crate::{
     answers::problem::{Code, Problem},
@@ -18,8 +19,8 @@ use crate::{
 /// The timeout: more than the longest `Prefer: wait` and its last read.
 const LONGEST: Duration = Duration::from_millis(27_500);
 
-/// Answers 503 if AWS takes too long. The request may be abandoned within or between two AWS calls. Repeating it completes what it
-/// began, and so does the next sweep.
+/// Answers 503 if AWS takes too long. The request may be abandoned within or between two AWS calls. What it has begun is completed by a
+/// repeat of the request, or else by the next sweep.
 pub(crate) async fn layer(request: Request, next: Next) -> Response {
     answer_within(LONGEST, request, next).await
 }
@@ -30,8 +31,8 @@ async fn answer_within(longest: Duration, request: Request, next: Next) -> Respo
     if let Ok(response) = tokio::time::timeout(longest, next.run(request)).await {
         return response;
     }
-    tracing::error!("AWS took too long: the request was abandoned");
     let problem = Problem::new(Code::AwsUnavailable, "AWS took too long to answer; repeat the request");
+    let problem = problem.because(Level::ERROR, "AWS took too long: the request was abandoned");
     if safe { problem } else { problem.not_safe_to_repeat() }.into_response()
 }
 

@@ -120,8 +120,8 @@ fn a_task_is_stopped_if_its_execution_is_cancelled_overdue_or_over() {
 #[test]
 fn a_task_that_ecs_does_not_know_is_lost_after_ten_minutes() {
     let execution = execution();
-    let run = execution.state.run().unwrap();
-    assert_eq!([1, 600, 601, 86_400].map(|now| is_forgotten(run, at(now))), [false, false, true, true]);
+    let started = execution.state.started_task().unwrap();
+    assert_eq!([1, 600, 601, 86_400].map(|now| is_forgotten(started, at(now))), [false, false, true, true]);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_line_that_the_log_driver_split_is_too_large_for_a_result() {
     let (outcome, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
     assert!(told.starts_with("failed: result-too-large"), "{told}");
     assert_eq!(outcome.result, None);
-    // The log driver splits between characters, so a little earlier.
+    // The log driver splits only between characters, so it may split a line a little before the maximum.
     let wide = format!("[ \"{}", "€".repeat((MAX_EVENT_BYTES - 3) / 3));
     assert!(wide.len() < MAX_EVENT_BYTES);
     let told = judged(&execution(), &task(Some(0), EXITED), &[&wide, "€\"]"]).1;

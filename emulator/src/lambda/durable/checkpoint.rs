@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use rusqlite::Transaction;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::{
     Change, Durable, change,
@@ -12,7 +11,7 @@ use super::{
     operation::Kind,
     store::{self, Answered, Execution, ExecutionStatus},
     update::{self, Update},
-    wire::{self, CallbackId, CheckpointToken},
+    wire::{CallbackId, CheckpointDurableExecutionResponse, CheckpointToken, Operations},
 };
 use crate::{
     lambda::{
@@ -45,7 +44,11 @@ impl Checkpoint {
 impl Durable {
     /// Applies all updates or none. The response contains the next token and every operation that changed since the function's last
     /// known state. A checkpoint that is sent again gets the same response.
-    pub(crate) fn checkpoint(&self, arn: &str, checkpoint: &Checkpoint) -> Result<Value, AwsError> {
+    pub(crate) fn checkpoint(
+        &self,
+        arn: &str,
+        checkpoint: &Checkpoint,
+    ) -> Result<CheckpointDurableExecutionResponse, AwsError> {
         arn::check_execution(arn)?;
         checkpoint.check()?;
         let now = self.0.clock.now();
@@ -66,10 +69,11 @@ impl Durable {
             let news = store::operations_since(tx, arn, execution.seen)?;
             execution.seen = execution.touched;
             execution.token += 1;
-            let answer = json!({
-                "CheckpointToken": CheckpointToken::of(&execution),
-                "NewExecutionState": { "Operations": news.iter().map(wire::operation).collect::<Vec<_>>() },
-            });
+            let news = Operations { operations: news.iter().map(Into::into).collect(), next_marker: None };
+            let answer = CheckpointDurableExecutionResponse {
+                checkpoint_token: CheckpointToken::of(&execution),
+                new_execution_state: Some(news),
+            };
             execution.last_checkpoint = checkpoint.client_token.clone().map(|client_token| Answered {
                 client_token,
                 checkpoint_token: checkpoint.token.clone(),
@@ -78,7 +82,7 @@ impl Durable {
             store::save(tx, &execution)?;
             Ok::<_, AwsError>(answer)
         })?;
-        // A timer may have been set that is due before everything else, or a function chained.
+        // The updates may have set a timer that is due before all others, or begun a chained invoke.
         if !checkpoint.updates.iter().all(Update::is_quiet) {
             self.0.changes.notify();
         }
@@ -145,7 +149,7 @@ impl Durable {
     }
 }
 
-fn sent_again(execution: &Execution, checkpoint: &Checkpoint) -> Option<Value> {
+fn sent_again(execution: &Execution, checkpoint: &Checkpoint) -> Option<CheckpointDurableExecutionResponse> {
     let last = execution.last_checkpoint.as_ref()?;
     let same =
         checkpoint.client_token.as_ref() == Some(&last.client_token) && checkpoint.token == last.checkpoint_token;
@@ -173,7 +177,7 @@ pub(super) fn too_many_operations() -> String {
     format!("The durable execution exceeds the maximum of {} operations.", limits::OPERATIONS)
 }
 
-/// Applies what has come due in the meantime, so that a function that is still running does not have to be invoked for it.
+/// Applies the timers that have come due in the meantime, so that the running function sees them and need not be invoked again for them.
 fn tell_what_is_due(tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
     if execution.status != ExecutionStatus::Running {
         return Ok(());

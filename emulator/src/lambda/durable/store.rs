@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::operation::{ErrorObject, Operation};
+use super::{
+    operation::{ErrorObject, Operation},
+    wire::CheckpointDurableExecutionResponse,
+};
 use crate::lambda::json;
 
 /// The status of a durable execution.
@@ -41,11 +44,11 @@ pub(crate) struct Execution {
     pub(crate) token: u64,
     /// Counts the changes of its operations.
     pub(crate) touched: u64,
-    /// The changes that its function has seen.
+    /// The number of the newest change that its function has seen.
     pub(crate) seen: u64,
-    /// Whether something happened to it from outside since its newest invocation began. The function may have suspended although the
-    /// response to a checkpoint showed it: AWS's SDK for Rust waits for a callback that it has just created until the next invocation,
-    /// whatever it has received in the meantime.
+    /// Whether anything other than its function changed it since its newest invocation began. The function may have suspended although the
+    /// response to a checkpoint contained that change: once AWS's SDK for Rust has created a callback, it looks for the result only in the
+    /// next invocation.
     #[serde(default)]
     pub(crate) stirred: bool,
     /// Failed invocations since the last successful one.
@@ -89,7 +92,7 @@ impl Execution {
     }
 }
 
-/// A chained invoke: whose, and which.
+/// A chained invoke: the durable execution that it belongs to, and its operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Parent {
@@ -103,10 +106,10 @@ pub(crate) struct Parent {
 pub(crate) struct Answered {
     pub(crate) client_token: String,
     pub(crate) checkpoint_token: String,
-    pub(crate) answer: serde_json::Value,
+    pub(crate) answer: CheckpointDurableExecutionResponse,
 }
 
-/// Writes an execution: a new one, or the next state of one.
+/// Writes a new execution, or the next state of an existing one.
 pub(crate) fn save(tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<()> {
     let mut write = tx.prepare_cached(
         "INSERT INTO durable_executions (arn, function, name, input, running, owed_at, times_out_at, body)
@@ -143,7 +146,7 @@ fn execution(row: &rusqlite::Row<'_>) -> rusqlite::Result<Execution> {
     Ok(Execution { input: row.get(0)?, ..execution })
 }
 
-/// Writes an operation that is new, or the next state of one, and counts it as a change that the function has not seen.
+/// Writes a new operation, or the next state of an existing one, and counts it as a change that the function has not seen.
 pub(crate) fn put(
     tx: &Transaction<'_>,
     execution: &mut Execution,
@@ -253,7 +256,7 @@ pub(crate) fn forget_timers(tx: &Transaction<'_>, arn: &str) -> rusqlite::Result
     Ok(())
 }
 
-/// Keeps an execution that has ended until then.
+/// Records until when an execution that has ended is kept.
 pub(crate) fn keep_until(tx: &Transaction<'_>, arn: &str, until: Timestamp) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO durable_retention (arn, until) VALUES (?1, ?2)";
     tx.prepare_cached(sql)?.execute(params![arn, until.as_millisecond()])?;
@@ -302,7 +305,7 @@ pub(crate) fn walk(
     Ok(())
 }
 
-/// Writes an operation of which only the timers changed, which the function does not have to know.
+/// Writes an operation of which only the timers changed. It does not count as a change, because the function does not need to see it.
 pub(crate) fn postpone(tx: &Transaction<'_>, arn: &str, operation: &Operation) -> rusqlite::Result<()> {
     let sql = "UPDATE durable_operations SET due = ?3, body = ?4 WHERE arn = ?1 AND id = ?2";
     let due = operation.due.map(Timestamp::as_millisecond);

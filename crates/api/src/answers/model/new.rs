@@ -24,14 +24,15 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
-    /// The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. `EXECUTION_INPUT` has inputs of up to
-    /// 4 KB; with the worker up to 128 KB, and the job gets the whole input on stdin.
+    /// The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+    /// `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
+    /// is also on the job's stdin, whatever its size.
     #[schema(value_type = Value)]
     pub(crate) input: Json,
     /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
     #[schema(example = "demo")]
     job: Option<String>,
-    /// How long it may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
+    /// How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
     /// How many attempts a failing job has (default: one).
@@ -42,8 +43,8 @@ pub(crate) struct NewExecution {
     tags: BTreeMap<String, String>,
 }
 
-/// The schema of labels, with the limits that a derived schema cannot express. The characters that they may have are described in
-/// words, because validators that do not know Unicode's categories would misread a pattern with them.
+/// The schema of tags, with the limits that a derived schema cannot express. The characters that they may have are described in words,
+/// because validators that do not know Unicode's categories would misread a pattern with them.
 fn tags() -> Object {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let key = text().min_length(Some(1)).max_length(Some(limits::TAG_KEY_CHARS));
@@ -136,8 +137,8 @@ pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
     let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
     let known = offered(catalog);
     if !known.contains(&request.job.as_str()) {
-        let meant =
-            hint::meant(&request.job, &known).map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
+        let meant = hint::suggestion(&request.job, &known)
+            .map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
         let detail = format!("is not one of: {}{meant}", known.join(", "));
         errors.push(FieldError { pointer: "/job".into(), detail, rule: "unknown-job" });
     }

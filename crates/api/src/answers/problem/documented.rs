@@ -68,13 +68,13 @@ fn example(code: Code) -> Problem {
         }]),
         Code::QuotaExceeded => {
             let detail = "you have read logs 30 times in 10 seconds, which is the limit; repeat the request in 7 s";
-            Problem::new(code, detail).beyond("logs", rate::Left::none(30, 7))
+            Problem::new(code, detail).beyond("logs", rate::Remaining::none(30, 7))
         }
         other => Problem::new(other, other.title()),
     }
 }
 
-/// The problems of every operation. An operation lists its additional ones itself.
+/// The problems of every operation. An operation lists its additional problems itself.
 impl IntoResponses for Problem {
     fn responses() -> Answers {
         let mut answers = answers(&[Code::Unauthenticated, Code::Internal, Code::AwsUnavailable]);
@@ -159,12 +159,12 @@ impl IntoResponses for GatewayAnswer {
         let answers = [
             (
                 forbidden,
-                "API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`",
+                "`cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller",
                 "Forbidden",
             ),
             (
                 too_many,
-                "API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`",
+                "`quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests",
                 "Too Many Requests",
             ),
         ];
