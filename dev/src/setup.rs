@@ -8,7 +8,8 @@ use std::{
 
 use api::Callers;
 use axum::http::HeaderName;
-use compute::Catalog;
+use contract::catalog::Catalog;
+use contract::environment;
 use domain::{Owner, Pattern};
 use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
 use runtime::Environment;
@@ -77,14 +78,14 @@ pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
 pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Functions) -> Vec<Function> {
     let jobs = serde_json::to_string(catalog).unwrap_or_default();
     let own = [
-        ("EXECUTIONS_TABLE", table::NAME),
-        ("ECS_CLUSTER", CLUSTER),
-        ("JOBS", &jobs),
-        ("LOG_GROUP", LOG_GROUP),
-        ("DIRECT_OWNER", OWNER),
-        ("SYNC_FUNCTION", &live(SYNC)),
-        ("CALLBACK_FUNCTION", &live(CALLBACK)),
-        ("RECONCILER_FUNCTION", RECONCILER),
+        (environment::EXECUTIONS_TABLE, table::NAME),
+        (environment::ECS_CLUSTER, CLUSTER),
+        (environment::JOBS, &jobs),
+        (environment::LOG_GROUP, LOG_GROUP),
+        (environment::DIRECT_OWNER, OWNER),
+        (environment::SYNC_FUNCTION, &live(SYNC)),
+        (environment::CALLBACK_FUNCTION, &live(CALLBACK)),
+        (environment::RECONCILER_FUNCTION, RECONCILER),
     ];
     let environment = BTreeMap::from(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let function = |name: &str, command: Vec<String>, durable| Function {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use compute::Catalog;
+use contract::catalog::Catalog;
+use contract::environment;
 use runtime::{Environment, Misconfigured};
 
 use crate::layers::cors::Origin;
@@ -57,14 +58,14 @@ impl Config {
 
     fn read(env: &mut Environment) -> Self {
         Self {
-            table: env.required("EXECUTIONS_TABLE"),
-            sync_function: env.required("SYNC_FUNCTION"),
-            callback_function: env.required("CALLBACK_FUNCTION"),
-            reconciler_function: env.required("RECONCILER_FUNCTION"),
-            catalog: env.json("JOBS"),
-            cors_origins: env.parsed_list("CORS_ORIGINS"),
-            held_requests: env.parsed_or("HELD_REQUESTS", HELD_REQUESTS),
-            log_reads: env.parsed_or("LOG_READS", LOG_READS),
+            table: env.required(environment::EXECUTIONS_TABLE),
+            sync_function: env.required(environment::SYNC_FUNCTION),
+            callback_function: env.required(environment::CALLBACK_FUNCTION),
+            reconciler_function: env.required(environment::RECONCILER_FUNCTION),
+            catalog: env.json(environment::JOBS),
+            cors_origins: env.parsed_list(environment::CORS_ORIGINS),
+            held_requests: env.parsed_or(environment::HELD_REQUESTS, HELD_REQUESTS),
+            log_reads: env.parsed_or(environment::LOG_READS, LOG_READS),
         }
     }
 }

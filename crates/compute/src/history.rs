@@ -12,8 +12,7 @@ use domain::{
 use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
-
-use crate::StoredStart;
+use contract::messages::StoredStart;
 
 /// The histories of the two durable functions' executions. AWS answers 15 such calls a second for the whole account.
 #[derive(Debug, Clone)]

@@ -3,7 +3,8 @@
 mod launch;
 
 use aws::{CallFailed, Cause, Connection, Phase};
-use compute::{Outcomes, RunError, Seen, StoredStart, Tasks};
+use compute::{Outcomes, RunError, Seen, Tasks};
+use contract::messages::StoredStart;
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, Json, Next, Outcome, OutcomeKind, Pattern, Request, State,
     collect::{Patience, StoppedTask},

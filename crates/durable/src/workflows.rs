@@ -18,7 +18,7 @@ use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
-use compute::WakeUp;
+use contract::messages::WakeUp;
 use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, Status, collect::Patience};
 
 use crate::{

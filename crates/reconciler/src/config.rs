@@ -1,5 +1,6 @@
 //! What the reconciler reads from its environment.
 
+use contract::environment;
 use std::collections::BTreeMap;
 
 use runtime::{Environment, Misconfigured};
@@ -37,10 +38,10 @@ impl Config {
 
     fn read(env: &mut Environment) -> Self {
         Self {
-            table: env.required("EXECUTIONS_TABLE"),
-            sync_function: env.required("SYNC_FUNCTION"),
-            callback_function: env.required("CALLBACK_FUNCTION"),
-            cluster: env.required("ECS_CLUSTER"),
+            table: env.required(environment::EXECUTIONS_TABLE),
+            sync_function: env.required(environment::SYNC_FUNCTION),
+            callback_function: env.required(environment::CALLBACK_FUNCTION),
+            cluster: env.required(environment::ECS_CLUSTER),
         }
     }
 }

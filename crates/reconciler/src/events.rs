@@ -1,6 +1,6 @@
 //! The reconciler's input: AWS's events, one at a time or in a queue's batches, and requests to visit an execution.
 
-use compute::{StoredStart, Visit};
+use contract::messages::{StoredStart, Visit};
 use domain::{
     ExecutionId,
     task::{Container, Task},

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use aws::{Cause, Connection, Phase};
-use compute::{Outcomes, Seen, StartError, Tasks, WakeUp, WorkflowStatus, Workflows};
+use compute::{Outcomes, Seen, StartError, Tasks, WorkflowStatus, Workflows};
+use contract::messages::WakeUp;
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Outcome, OutcomeKind, Run,
     collect::{Patience, StoppedTask},

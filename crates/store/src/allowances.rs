@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
 
-use crate::schema::{EXPIRES, KEY};
+use contract::schema::{EXPIRES, KEY};
 
 /// The allowances of callers.
 #[derive(Debug, Clone)]

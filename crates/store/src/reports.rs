@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
 
-use crate::schema::{EXPIRES, KEY};
+use contract::schema::{EXPIRES, KEY};
 
 /// The attribute that holds a report, as JSON text.
 const REPORT: &str = "report";

@@ -1,10 +1,10 @@
 //! Prints what Longhaul's programs need where they run, as JSON: the environment variables that they read, the AWS calls that they make,
 //! the table and the limits. `deploy/tests` checks `template.yaml` against it.
 
-use compute::Job;
+use contract::catalog::Job;
+use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 use domain::{Pattern, limits};
 use serde_json::{Value, json};
-use store::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 
 fn main() -> Result<(), serde_json::Error> {
     let job: Job = serde_json::from_value(json!({ "taskDefinition": "job" }))?;

@@ -6,11 +6,12 @@ use axum::{
     http::request::Parts,
 };
 use compute::HistoryError;
+use contract::page_token::HistoryPlace;
 use domain::{
     Attempt, Execution, Pattern,
     history::{Operation, Outcome, fold},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
@@ -133,13 +134,6 @@ impl<S: Sync> FromRequestParts<S> for Query {
     }
 }
 
-/// Where a history continues: AWS's marker, and the operations that began before it and had not ended.
-#[derive(Serialize, Deserialize)]
-struct Place {
-    marker: String,
-    open: Vec<Operation>,
-}
-
 /// Read what an execution's workflow did, operation by operation.
 ///
 /// This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
@@ -167,9 +161,8 @@ pub(crate) async fn get_history(
     Query { attempt, size, token }: Query,
     Owned(execution): Owned,
 ) -> Result<Json<History>, Problem> {
-    let attempt_text = attempt.to_string();
-    let of = ["history", execution.id.as_str(), &attempt_text];
-    let place = token.map(|token| read_place(&page_token::open(&of, &token)?)).transpose()?;
+    let list = contract::page_token::History { history: &execution.id, attempt };
+    let place = token.map(|token| page_token::open(&list, &token)).transpose()?;
     let (marker, open) = place.map_or((None, Vec::new()), |place| (Some(place.marker), place.open));
     let mut history = History { execution_id: execution.id.to_string(), operations: Vec::new(), next_page_token: None };
     let Some(arn) = workflow(&app, &execution, attempt).await? else { return Ok(Json(history)) };
@@ -181,8 +174,7 @@ pub(crate) async fn get_history(
     let (mut operations, open) = fold(open, page.events);
     match page.marker {
         Some(marker) => {
-            let place = serde_json::to_string(&Place { marker, open }).map_err(|why| Problem::inside(&why))?;
-            history.next_page_token = Some(page_token::seal(&of, &place));
+            history.next_page_token = Some(page_token::seal(&list, &HistoryPlace { marker, open })?);
         }
         None => operations.extend(open),
     }
@@ -198,23 +190,5 @@ async fn workflow(app: &App, execution: &Execution, attempt: Attempt) -> Result<
         }
         // A sync execution has one workflow for all attempts.
         Pattern::Sync | Pattern::Callback => Ok(execution.durable_execution_arn.clone()),
-    }
-}
-
-fn read_place(text: &str) -> Result<Place, Problem> {
-    serde_json::from_str(text).map_err(|_| page_token::invalid())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A caller who reads a history during a deployment sends a token of the previous version.
-    #[test]
-    fn a_place_never_changes() {
-        let text = r#"{"marker":"m","open":[{"id":"1","name":"wake","kind":"Callback","attempts":1,"startedAt":"2026-03-02T09:00:00Z","endedAt":null,"outcome":"STARTED"}]}"#;
-        let place = read_place(text).unwrap();
-        assert_eq!((&*place.marker, place.open.len()), ("m", 1));
-        assert_eq!(serde_json::to_string(&place).unwrap(), text);
     }
 }

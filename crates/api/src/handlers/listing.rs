@@ -8,9 +8,10 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, Uri, header},
 };
+use contract::page_token::{ExecutionPlace, Executions};
 use domain::{
     Json, Status,
-    listing::{Included, Page, Summary},
+    listing::{Included, Page, Place, Summary},
 };
 use runtime::clock;
 use serde::Serialize;
@@ -197,15 +198,16 @@ pub(crate) async fn list_executions(
     let filter = query::filter(&mut parameters)?;
     let include = Include::of(&parameters.names("include", &["result", "error"])?);
     parameters.finish()?;
-    let list = query::named(&owner, &filter);
-    let after = token.map(|token| query::place(&owner, &filter, &token)).transpose()?;
+    let list = Executions::of(&owner, &filter);
+    let after = token.map(|token| page_token::open(&list, &token)).transpose()?;
+    let after = after.map(|ExecutionPlace { at, id }| Place { at, id });
     let mut page = app.executions.list(&owner, &filter, after.as_ref(), size, clock::now()).await?;
     let executions = if include == Include::default() {
         page.found.drain(..).map(SummaryView::from).collect()
     } else {
         with_outcomes(&app, &mut page, include).await?
     };
-    let next = page.next.map(|place| page_token::seal(&[&list], &query::written(&place)));
+    let next = page.next.map(|Place { at, id }| page_token::seal(&list, &ExecutionPlace { at, id })).transpose()?;
     let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))]);
     if let Some(Ok(link)) = next.as_ref().map(|token| HeaderValue::try_from(link(&uri, token))) {
         headers.insert(header::LINK, link);

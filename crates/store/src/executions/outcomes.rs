@@ -7,8 +7,8 @@ use domain::{ExecutionId, JobError, Json, listing::Included};
 use serde::Deserialize;
 
 use super::Executions;
-use crate::schema::KEY;
 use aws::CallFailed;
+use contract::schema::KEY;
 
 const CALL: &str = "dynamodb:BatchGetItem";
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use compute::{Catalog, Job, offered};
+use contract::catalog::{Catalog, Job, offered};
 use domain::{Json, Request, limits};
 use serde::Serialize;
 use serde_json::json;

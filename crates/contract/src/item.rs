@@ -7,7 +7,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::listing;
 use domain::{
     Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Owner, Pattern,
     Request, Run, State, Status, Timeline, Unknown, Waiting, output::ResultSource, task::Task,
@@ -15,14 +14,20 @@ use domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(super) const VERSION: &str = "version";
-pub(super) const FINISHED: &str = "finishedAt";
+use crate::keys::{self, ACTIVE_SHARDS, OWNER_SHARDS, shard};
 
+/// The attribute with the version that a write is conditional on.
+pub const VERSION: &str = "version";
+/// The attribute that only executions which are over have.
+pub const FINISHED: &str = "finishedAt";
+
+/// An execution, as the table stores it.
+///
 /// `input` and `result` are JSON text, so they come out unchanged. `expiresAt` is the table's TTL attribute, in seconds since 1970, as
 /// `DynamoDB` requires.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Item {
+pub struct Item {
     execution_id: ExecutionId,
     /// Both keys of the index of an owner's executions: the part, and the place in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,13 +93,20 @@ pub(super) struct Item {
 /// A value that this version may not know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Known<T> {
+pub enum Known<T> {
+    /// One that it knows.
     This(T),
+    /// Its name, if only a newer version knows it.
     Other(String),
 }
 
 impl<T> Known<T> {
-    pub(super) fn known(self) -> Result<T, Unreadable> {
+    /// The value, if this version knows it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable::Newer`].
+    pub fn known(self) -> Result<T, Unreadable> {
         match self {
             Self::This(value) => Ok(value),
             Self::Other(name) => Err(Unreadable::Newer(name)),
@@ -106,28 +118,26 @@ fn is_none(failed: &FailedAttempts) -> bool {
     *failed == FailedAttempts::default()
 }
 
-/// Parts of the index of executions that are not over: one part of an index takes 1,000 writes a second
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>).
-pub(super) const SHARDS: u8 = 8;
-
-/// The part of an index that an execution is in. Never change it, because existing items stay where they are.
-fn shard(id: &ExecutionId, shards: u8) -> u8 {
-    id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % shards
-}
-
 /// Why an item cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     /// No version of this code can have written it.
     #[error("the item of {id} is damaged: {what}")]
-    Damaged { id: ExecutionId, what: &'static str },
+    Damaged {
+        /// The execution.
+        id: ExecutionId,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A newer version wrote it, and only that version can continue with it.
     #[error("`{0}` is known only to a newer version of this code")]
     Newer(String),
 }
 
 impl Item {
-    pub(super) fn of(execution: &Execution) -> Self {
+    /// The item of an execution.
+    #[must_use]
+    pub fn of(execution: &Execution) -> Self {
         let outcome = execution.state.outcome();
         let error = outcome.and_then(|outcome| match &outcome.kind {
             OutcomeKind::Completed => None,
@@ -141,8 +151,8 @@ impl Item {
         };
         Self {
             execution_id: execution.id.clone(),
-            owner_shard: Some(listing::shard(&execution.owner, shard(&execution.id, listing::SHARDS))),
-            created: Some(listing::place(execution.created_at, &execution.id)),
+            owner_shard: Some(keys::owner_shard(&execution.owner, shard(&execution.id, OWNER_SHARDS))),
+            created: Some(keys::place(execution.created_at, &execution.id)),
             version: execution.version,
             pattern: Known::This(execution.pattern),
             status: Known::This(execution.status()),
@@ -156,7 +166,7 @@ impl Item {
             created_at: execution.created_at,
             deadline: execution.deadline,
             expires_at: execution.expires_at.as_second(),
-            active_shard: execution.due.map(|_| shard(&execution.id, SHARDS).to_string()),
+            active_shard: execution.due.map(|_| shard(&execution.id, ACTIVE_SHARDS).to_string()),
             due: execution.due.map(Timestamp::as_second),
             rerun_of: execution.rerun_of.clone(),
             failed: execution.failed.clone(),
@@ -178,7 +188,12 @@ impl Item {
         }
     }
 
-    pub(super) fn into_execution(self) -> Result<Execution, Unreadable> {
+    /// The execution.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`].
+    pub fn into_execution(self) -> Result<Execution, Unreadable> {
         let id = self.execution_id.clone();
         let damaged = |what| Unreadable::Damaged { id: id.clone(), what };
         let (pattern, status) = (self.pattern.known()?, self.status.known()?);
@@ -241,7 +256,8 @@ impl Item {
 }
 
 /// When an item expires. Older versions stored an expiry even while it was not over, which is ignored.
-pub(super) fn expires_at(status: Status, second: i64) -> Option<Timestamp> {
+#[must_use]
+pub fn expires_at(status: Status, second: i64) -> Option<Timestamp> {
     if status.is_final() { Timestamp::from_second(second).ok() } else { Some(NEVER) }
 }
 
