@@ -20,7 +20,7 @@ const EMPTY_PAGES: usize = 40;
 const PAGE_CALLS: usize = 10;
 const PAGE_TIME: Duration = Duration::from_secs(5);
 
-/// A page of a tail is not filled beyond this many bytes, the most that a page of CloudWatch has.
+/// Maximum size of a page of a tail, in bytes: that of CloudWatch's largest page.
 const PAGE_BYTES: usize = 1024 * 1024;
 
 /// CloudWatch's error for a token that is not valid or has expired.
@@ -56,8 +56,8 @@ pub enum ReadFrom {
     Tail,
     /// Where the page with this token ended.
     Token(String),
-    /// Its newest lines, none of which has been found so far. They are before `older`. Lines that are printed from now on come after
-    /// `newer`.
+    /// Its newest lines, if none of them has been found so far. They are before `older`. Lines that are printed from now on come
+    /// after `newer`.
     Before {
         /// Leads to older lines.
         older: String,

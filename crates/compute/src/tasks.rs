@@ -47,9 +47,9 @@ pub struct TaskOwner {
 /// A task to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTask<'a> {
-    /// What to start.
+    /// The job to start.
     pub job: &'a Job,
-    /// What it is started for.
+    /// The execution and the attempt that it is started for.
     pub owner: TaskOwner,
     /// Variables for the job's container. All overrides together may have 8,192 characters
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html>).

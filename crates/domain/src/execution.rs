@@ -10,7 +10,7 @@ use crate::{
     Status, Timeline, Unknown, Waiting, limits, task::Task,
 };
 
-/// How an execution learns that its job has ended.
+/// How the end of a job is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pattern {
@@ -42,7 +42,7 @@ impl fmt::Display for Pattern {
 pub struct Execution {
     /// Its id.
     pub id: ExecutionId,
-    /// How it learns that its job has ended.
+    /// How the end of its job is recorded.
     pub pattern: Pattern,
     /// The caller that it belongs to.
     pub owner: Owner,
@@ -67,7 +67,7 @@ pub struct Execution {
     pub stopped: Option<Box<Task>>,
     /// When the sweep has to visit it if nothing else happens; `None` when it is over and none of its tasks can still be running.
     pub due: Option<Timestamp>,
-    /// The execution that this one repeats.
+    /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
     /// The attempts that failed without ending the execution.
     pub failed: FailedAttempts,

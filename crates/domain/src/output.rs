@@ -66,7 +66,7 @@ impl Exit {
     }
 }
 
-/// What a job left as its result.
+/// The result that a job produced, or why there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Output {
     /// Nothing: the job printed nothing.
@@ -140,7 +140,7 @@ impl ResultSource {
         }
     }
 
-    /// What to tell people about a job that left no result, although one was expected. A job that `completed` is expected to leave one.
+    /// Explains why a job has no result although one was expected. A job that `completed` is expected to have one.
     #[must_use]
     pub fn explanation(self, completed: bool) -> Option<&'static str> {
         match self {

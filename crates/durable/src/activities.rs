@@ -45,8 +45,8 @@ pub trait Activities: Send + Sync + 'static {
         ask: bool,
     ) -> impl Future<Output = Result<Checked, ActivityFailed>> + Send;
 
-    /// Determines the outcome of a stopped task; `None` if it is still running after all. `patience` says how long to retry what AWS
-    /// does not show yet.
+    /// Determines the outcome of a stopped task; `None` if it turns out to be still running. `patience` says how long to retry
+    /// what AWS does not show yet.
     fn collect(
         &self,
         id: &ExecutionId,
@@ -136,7 +136,7 @@ pub enum Accepted {
 pub enum Started {
     /// The ARN of the attempt's task.
     Task(String),
-    /// There is no task, and there will be none, for this attempt or a later one: the execution's outcome.
+    /// No task was started, and none will be, for this attempt or a later one. This is the execution's outcome.
     Not(Outcome),
 }
 

@@ -388,8 +388,8 @@ fn name_of(durable_execution_arn: &str) -> &str {
 
 /// Whether to retry the start of a task after a call that failed.
 ///
-/// Tries that found no capacity count in `tried`, although they do not mean that retrying is futile. So after a wait for capacity, which
-/// ended at `waited_until`, the time since then decides.
+/// `tried` also counts the tries that found no capacity, which say nothing about this failure. So after a wait for capacity,
+/// which ended at `waited_until`, the time since then decides.
 fn may_be_retried(why: &CallFailed, tried: Try, waited_until: Option<Timestamp>, now: Timestamp) -> bool {
     match (why.cause, waited_until) {
         (Cause::Rejected, _) => false,

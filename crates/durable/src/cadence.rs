@@ -80,8 +80,9 @@ pub(crate) fn retry(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
 }
 
-/// How many tries of a step, with the waits of [`retry`] between them, take at least that long. Each try counts as an operation. A day of
-/// tries is 300 operations, and the limit of 3,000 is enough for several such days in addition to a year's checks.
+/// The number of tries of a step that take at least this long, including the waits of [`retry`] between them. Each try counts as
+/// an operation. A day of tries is 300 operations, and the limit of 3,000 is enough for several such days in addition to a year's
+/// checks.
 pub(crate) fn tries(patience: Duration) -> u32 {
     let (mut tries, mut waited) = (1, Duration::ZERO);
     while waited < patience {

@@ -2,7 +2,7 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), and a sweep may have far more to make.
 //!
 //! A sweep visits every execution that is due, and queues its calls here. They are made one after the other at a fixed rate while
-//! the sweep continues. Executions without a running task come first, since nothing else tells that their workflow is over. The
+//! the sweep continues. Executions without a running task come first, since nothing else shows that their workflow is over. The
 //! others come in an order that changes with each sweep, so that none is always the last. A call that is not made in time is
 //! dropped: the execution's next visit queues it again. Once Lambda throttles, no more calls are made in this sweep.
 

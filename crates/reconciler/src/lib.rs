@@ -1,5 +1,5 @@
-//! Repairs executions that would otherwise be stuck: receives AWS's events about tasks and durable executions, and sweeps for what they
-//! missed.
+//! Repairs executions that would otherwise be stuck: receives AWS's events about tasks and durable executions, and sweeps for the
+//! changes that no event reported.
 //!
 //! Every event may be late, duplicated, out of order or missing. An event only says which execution to visit. What to do is decided
 //! from the current state, and each activity is idempotent.
@@ -40,7 +40,7 @@ const CALLS: [&str; 11] = [
     "logs:GetLogEvents",
 ];
 
-/// What the reconciler needs where it runs.
+/// What the reconciler needs from its deployment.
 #[must_use]
 pub fn needs() -> Needs {
     Needs { variables: config::Config::variables(), calls: CALLS.to_vec() }

@@ -55,7 +55,8 @@ impl Reconciler {
     /// Notes that a task has stopped, as an event or a call of ECS showed. A workflow that waits for the task finds the note when it is
     /// woken, or when it notes its callback, and does not have to ask ECS. The note stays even after ECS has forgotten the task.
     ///
-    /// If the function crashes before the note, or between it and what follows, the event comes again, and so does the sweep.
+    /// If the function crashes before the note or after it, the event is delivered again, and the sweep visits the execution
+    /// again.
     async fn note_end(&self, execution: &mut Execution, stopped: &Task) -> Result<(), Error> {
         let event = Event::TaskStopped { task: Box::new(stopped.clone()) };
         *execution = self.executions.advance_seen(execution.clone(), &event, clock::now()).await?;
@@ -88,8 +89,8 @@ impl Reconciler {
         })
     }
 
-    /// Notes the end of its task, if that has stopped, and carries out every activity, even if another one fails. Returns the check
-    /// whether its workflow is running, if there is one, because Lambda answers only a limited number of such calls.
+    /// Notes the end of its task, if that has stopped, and carries out every activity, even if another one fails. Returns the
+    /// check of its workflow, if one is needed, instead of making it: Lambda answers only a limited number of such calls.
     pub(crate) async fn carry_out(
         &self,
         execution: &mut Execution,
@@ -220,9 +221,9 @@ impl Reconciler {
     /// Starts another attempt, with its own workflow, if this one failed and another may follow. Idempotent: the workflow's name
     /// contains the attempt.
     ///
-    /// If the function crashes before the failed attempt is recorded, the next visit does all of it. If it crashes between that and the
-    /// workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow crashes before it records a
-    /// task, the next visit finds that it is over.
+    /// If the function crashes before the failed attempt is recorded, the next visit repeats all of it. If it crashes between
+    /// that and the workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow crashes
+    /// before it records a task, the next visit finds that it is over.
     async fn another_attempt(&self, execution: &Execution, outcome: &Outcome) -> Result<bool, Error> {
         let Some(run) = execution.state.run() else { return Ok(false) };
         let Next::Retry(retry) = execution.next(run.attempt, outcome, clock::now()) else { return Ok(false) };
@@ -290,7 +291,8 @@ impl Reconciler {
     }
 }
 
-/// How much of a durable execution's error is kept. It begins with what happened; an error of the SDK continues with internals.
+/// How much of a durable execution's error is kept. It begins with what happened. An error of the SDK continues with internal
+/// details.
 const ERROR_CHARS: usize = 300;
 
 fn over(how: &str) -> String {

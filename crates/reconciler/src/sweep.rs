@@ -1,4 +1,4 @@
-//! Finds what events missed: visits the executions that are due, a page at a time.
+//! Finds changes that no event reported: visits the executions that are due, a page at a time.
 //!
 //! If an execution cannot be processed, its visit is postponed. A page or a part of the index that cannot be read is left to the next
 //! sweep. So nothing that keeps failing delays the rest.
@@ -129,7 +129,7 @@ impl Reconciler {
         };
         // If the execution has changed in the meantime, it stays due as that change left it, since the visit did not see the change.
         match self.executions.advance_from(&execution, &event, clock::now()).await {
-            // What is inferred from the answer is recorded only if the execution has not changed since now.
+            // An outcome that is inferred from the check is recorded only if the execution does not change from here on.
             Ok(Some(visited)) => {
                 if let Some(check) = check {
                     checks.add(visited, check);

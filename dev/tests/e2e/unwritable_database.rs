@@ -77,7 +77,7 @@ impl BlockedStack {
     /// Waits until the stack has failed to record something.
     async fn cannot_record(&self) {
         eventually("the stack to report that it cannot record something", async || {
-            ["not recorded", "not written"].iter().any(|what| self.stderr().contains(what)).then_some(())
+            ["cannot record", "cannot write log lines"].iter().any(|what| self.stderr().contains(what)).then_some(())
         })
         .await;
     }

@@ -327,7 +327,7 @@ struct Document {
     expect: Expect,
     opener: u8,
     on_first_line: bool,
-    /// It is more than a bracket followed by a word or number, which plain text may begin with.
+    /// It is more than a bracket followed by a word or a number, with which plain text may begin.
     looks_like_json: bool,
     tainted: bool,
     word: Vec<u8>,

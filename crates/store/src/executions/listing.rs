@@ -68,7 +68,8 @@ impl Executions {
         now: Timestamp,
     ) -> Result<Page, CallFailed> {
         let mut page = self.read_page(owner, filter, after, size, now).await?;
-        // A filtered list is read once for a page. Another list is read again if most of what was read has expired, but not forever.
+        // A filtered list is read once for a page. An unfiltered list is read again if most of what was read has expired, at most
+        // [`MAX_READS`] times in all.
         let reads = if filter.needs_search() { 1 } else { MAX_READS };
         for _ in 1..reads {
             let Some(next) = page.next.take_if(|_| page.found.len() < size) else { break };
