@@ -18,7 +18,7 @@ use std::{future::Future, sync::Arc};
 use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, Options, lambda_runtime};
 use contract::checkpoint::Finished;
 use domain::{Json, Pattern};
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 
 /// The AWS calls of both functions: their own, and the two that the durable SDK makes between steps. The sync workflow also reads the log
 /// of a task, for the result.

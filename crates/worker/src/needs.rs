@@ -1,6 +1,6 @@
 //! What the worker needs where it runs.
 
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 
 use crate::config::Config;
 

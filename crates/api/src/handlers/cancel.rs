@@ -16,8 +16,14 @@ use crate::{
         problem::{Answers, Code, Problem, answers},
     },
     app::App,
-    extract::{body::NoBody, caller::Caller, parameters::NoParameters, path::Path, prefer::Prefer},
-    handlers::executions::{self, Id, NotFound, following, owned},
+    extract::{
+        body::NoBody,
+        caller::Caller,
+        owned::{self, Owned},
+        parameters::NoParameters,
+        prefer::Prefer,
+    },
+    handlers::executions::following,
 };
 
 /// The errors of a request that is refused.
@@ -53,7 +59,7 @@ impl IntoResponses for Unavailable {
 /// finishes before it can be stopped has completed. Safe to repeat.
 #[utoipa::path(
     post, path = "/executions/{executionId}/cancel", operation_id = "cancelExecution", tag = "executions",
-    params(Id, Prefer),
+    params(Owned, Prefer),
     responses(
         (status = 202, description = "The execution is being stopped: poll it", body = ExecutionView, headers(
             ("ETag" = String, description = "Identifies this version of the execution"),
@@ -65,25 +71,22 @@ impl IntoResponses for Unavailable {
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
         Refused,
-        NotFound,
+        Owned,
         Unavailable,
     ),
 )]
 pub(crate) async fn cancel(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
+    _: Caller,
     _: NoParameters,
     mut prefer: Prefer,
-    _: NoBody,
+    NoBody(Owned(execution)): NoBody<Owned>,
 ) -> Result<Response, Problem> {
-    let now = clock::now();
-    let execution = owned(&app, &owner, &id, now).await?;
-    let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, now).await {
+    let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, clock::now()).await {
         Ok(execution) => execution,
         Err(AdvanceError::Call(failed)) => return Err(failed.into()),
         // The execution expired between the read and the write.
-        Err(AdvanceError::NotFound(_)) => return Err(executions::not_found()),
+        Err(AdvanceError::NotFound(_)) => return Err(owned::not_found()),
         Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
             tracing::warn!(error = %why, "a cancel was not recorded");
             let detail = "other writers changed the execution at the same time; repeat the request";

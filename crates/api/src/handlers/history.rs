@@ -1,13 +1,16 @@
 //! What an execution's workflow did.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+};
 use compute::HistoryError;
 use contract::page_token::HistoryPlace;
 use domain::{
     Attempt, Execution, Pattern,
     history::{Operation, Outcome, fold},
 };
-use runtime::clock;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
@@ -20,13 +23,10 @@ use crate::{
     app::App,
     extract::{
         caller::Caller,
+        owned::Owned,
         parameters::{LATEST_ATTEMPT, Parameters},
-        path::Path,
     },
-    handlers::{
-        executions::{Id, owned},
-        listing::QueryRefused,
-    },
+    handlers::listing::QueryRefused,
 };
 
 /// Most events that are read for one page: the most that AWS returns at once
@@ -114,6 +114,26 @@ impl IntoResponses for NoHistory {
     }
 }
 
+/// The query: which attempt's workflow, and which page.
+pub(crate) struct Query {
+    attempt: Attempt,
+    size: i32,
+    token: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let mut parameters = Parameters::from_request_parts(parts, state).await?;
+        let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
+        let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
+        let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
+        parameters.finish()?;
+        Ok(Self { attempt, size, token })
+    }
+}
+
 /// Read what an execution's workflow did, operation by operation.
 ///
 /// This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
@@ -121,7 +141,7 @@ impl IntoResponses for NoHistory {
 #[utoipa::path(
     get, path = "/executions/{executionId}/history", operation_id = "getExecutionHistory", tag = "executions",
     params(
-        Id,
+        Owned,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Which attempt's workflow, for a callback execution; the first if absent"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
@@ -137,15 +157,10 @@ impl IntoResponses for NoHistory {
 )]
 pub(crate) async fn get_history(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
-    mut parameters: Parameters,
+    _: Caller,
+    Query { attempt, size, token }: Query,
+    Owned(execution): Owned,
 ) -> Result<Json<History>, Problem> {
-    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
-    let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
-    let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
-    parameters.finish()?;
-    let execution = owned(&app, &owner, &id, clock::now()).await?;
     let list = contract::page_token::History { history: execution.id.clone(), attempt };
     let place = token.map(|token| page_token::open(&list, &token)).transpose()?;
     let (marker, open) = place.map_or((None, Vec::new()), |place| (Some(place.marker), place.open));

@@ -1,6 +1,10 @@
 //! What an execution's task printed.
 
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, request::Parts},
+};
 use compute::{LogError, LogPage, ReadFrom, Stream};
 use contract::page_token::{LogPlace, LogPosition, Logs};
 use domain::{Attempt, Execution, judge, task::Line};
@@ -18,13 +22,10 @@ use crate::{
     app::App,
     extract::{
         caller::Caller,
+        owned::Owned,
         parameters::{LATEST_ATTEMPT, Parameters},
-        path::Path,
     },
-    handlers::{
-        executions::{Id, NotFound, owned},
-        listing::QueryRefused,
-    },
+    handlers::listing::QueryRefused,
     rate,
 };
 
@@ -58,6 +59,30 @@ pub(crate) struct LogLine {
     text: String,
 }
 
+/// The query: which attempt's task, and which of its lines.
+pub(crate) struct Query {
+    attempt: Option<Attempt>,
+    tail: Option<i32>,
+    token: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let mut parameters = Parameters::from_request_parts(parts, state).await?;
+        let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new);
+        let tail = parameters.number("tail", 1, LARGEST_PAGE)?;
+        let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
+        parameters.finish()?;
+        if token.is_some() && (attempt.is_some() || tail.is_some()) {
+            let detail = "nextToken cannot be combined with attempt or tail; leave them out";
+            return Err(Problem::new(Code::InvalidParameter, detail));
+        }
+        Ok(Self { attempt, tail, token })
+    }
+}
+
 /// Read what an execution's task printed.
 ///
 /// Pages go from the oldest line to the newest. `nextToken` leads to the next page, and to new lines of a task that is still running.
@@ -66,7 +91,7 @@ pub(crate) struct LogLine {
 #[utoipa::path(
     get, path = "/executions/{executionId}/logs", operation_id = "getExecutionLogs", tag = "executions",
     params(
-        Id,
+        Owned,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Which attempt's task, of the last 16; the newest if absent"),
         ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
@@ -80,26 +105,17 @@ pub(crate) struct LogLine {
             ("RateLimit" = String, description = "How many requests are left (`r`) for how many seconds (`t`)"),
         )),
         QueryRefused,
-        NotFound,
+        Owned,
         Problem,
     ),
 )]
 pub(crate) async fn get_logs(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
-    mut parameters: Parameters,
+    _: Caller,
+    Query { attempt, tail, token }: Query,
+    Owned(execution): Owned,
 ) -> Result<(HeaderMap, Json<LogLines>), Problem> {
-    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new);
-    let tail = parameters.number("tail", 1, LARGEST_PAGE)?;
-    let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
-    parameters.finish()?;
-    if token.is_some() && (attempt.is_some() || tail.is_some()) {
-        let detail = "nextToken cannot be combined with attempt or tail; leave them out";
-        return Err(Problem::new(Code::InvalidParameter, detail));
-    }
     let now = clock::now();
-    let execution = owned(&app, &owner, &id, now).await?;
     let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
     let (attempt, from) = match (token, tail) {
         (Some(token), _) => place(page_token::open(&Logs { logs: execution.id.clone() }, &token)?),

@@ -4,11 +4,11 @@ mod validation;
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use compute::StartError;
-use domain::{Execution, ExecutionId, Owner, Pattern, limits};
+use domain::{Execution, ExecutionId, Owner, Pattern};
 use jiff::Timestamp;
 use runtime::clock;
 use store::Created;
@@ -24,15 +24,15 @@ use crate::{
     extract::{
         body::{Body, NoBody},
         caller::Caller,
+        idempotency_key::IdempotencyKey,
+        owned::Owned,
         parameters::NoParameters,
-        path::Path,
         prefer::Prefer,
     },
-    handlers::executions::{self, Id, NotFound},
+    handlers::executions,
     random,
 };
 
-pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The errors of a rerun.
@@ -115,10 +115,10 @@ macro_rules! start {
             Caller(owner): Caller,
             _: NoParameters,
             prefer: Prefer,
-            headers: HeaderMap,
+            key: Option<IdempotencyKey>,
             Body(new): Body,
         ) -> Result<Response, Problem> {
-            start(app, $pattern, owner, prefer, &headers, new).await
+            start(app, $pattern, owner, prefer, key, new).await
         }
     };
 }
@@ -160,10 +160,10 @@ macro_rules! validate {
             State(app): State<App>,
             Caller(owner): Caller,
             _: NoParameters,
-            headers: HeaderMap,
+            key: Option<IdempotencyKey>,
             Body(new): Body,
         ) -> Result<axum::Json<Validated>, Problem> {
-            validate(app, $pattern, owner, &headers, new).await
+            validate(app, $pattern, owner, key, new).await
         }
     };
 }
@@ -185,11 +185,11 @@ async fn validate(
     app: App,
     pattern: Pattern,
     owner: Owner,
-    headers: &HeaderMap,
+    key: Option<IdempotencyKey>,
     new: NewExecution,
 ) -> Result<axum::Json<Validated>, Problem> {
     let now = clock::now();
-    let wanted = Wanted::of(&app, pattern, owner, headers, new, now)?;
+    let wanted = Wanted::of(&app, pattern, owner, key.as_ref(), new, now)?;
     startable(&app, &wanted, now).await?;
     Validated::of(&app, wanted, now).await.map(axum::Json)
 }
@@ -199,11 +199,11 @@ async fn start(
     pattern: Pattern,
     owner: Owner,
     prefer: Prefer,
-    headers: &HeaderMap,
+    key: Option<IdempotencyKey>,
     new: NewExecution,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let wanted = Wanted::of(&app, pattern, owner, headers, new, now)?;
+    let wanted = Wanted::of(&app, pattern, owner, key.as_ref(), new, now)?;
     startable(&app, &wanted, now).await?;
     start_wanted(&app, wanted, now, prefer).await
 }
@@ -222,21 +222,21 @@ impl Wanted {
         app: &App,
         pattern: Pattern,
         owner: Owner,
-        headers: &HeaderMap,
+        key: Option<&IdempotencyKey>,
         new: NewExecution,
         now: Timestamp,
     ) -> Result<Self, Problem> {
         let says_timeout = new.says_timeout();
         let request = new.into_request(&app.catalog);
-        let execution = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
-        Ok(Self { execution, keyed: idempotency_key(headers)?.is_some(), says_timeout })
+        let execution = Execution::new(new_id(key, &owner, now)?, pattern, owner, request, now);
+        Ok(Self { execution, keyed: key.is_some(), says_timeout })
     }
 }
 
 /// The id for a request: the one that is derived from its idempotency key, or a new one.
-fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<ExecutionId, Problem> {
-    match idempotency_key(headers)? {
-        Some(key) => Ok(ExecutionId::for_key(owner, key)),
+fn new_id(key: Option<&IdempotencyKey>, owner: &Owner, now: Timestamp) -> Result<ExecutionId, Problem> {
+    match key {
+        Some(key) => Ok(key.execution_id(owner)),
         None => Ok(ExecutionId::fresh(now, random::bytes().map_err(|why| Problem::inside(&why))?)),
     }
 }
@@ -320,7 +320,7 @@ fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<
 #[utoipa::path(
     post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
     params(
-        Id,
+        Owned,
         ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
             description = "Makes the request idempotent"),
         Prefer,
@@ -341,24 +341,22 @@ fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
         RerunRefused,
-        NotFound,
+        Owned,
         Problem,
     ),
 )]
 pub(crate) async fn rerun(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
+    _: Caller,
     _: NoParameters,
     prefer: Prefer,
-    headers: HeaderMap,
-    _: NoBody,
+    key: Option<IdempotencyKey>,
+    NoBody(Owned(old)): NoBody<Owned>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let old = executions::owned(&app, &owner, &id, now).await?;
-    let keyed = idempotency_key(&headers)?.is_some();
-    let new = Execution::new(new_id(&headers, &owner, now)?, old.pattern, owner, old.request, now);
-    let wanted = Wanted { execution: Execution { rerun_of: Some(old.id), ..new }, keyed, says_timeout: true };
+    let new = Execution::new(new_id(key.as_ref(), &old.owner, now)?, old.pattern, old.owner, old.request, now);
+    let execution = Execution { rerun_of: Some(old.id), ..new };
+    let wanted = Wanted { execution, keyed: key.is_some(), says_timeout: true };
     startable(&app, &wanted, now).await?;
     start_wanted(&app, wanted, now, prefer).await
 }
@@ -389,18 +387,4 @@ fn accepted(execution: Execution, replayed: bool) -> Response {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     (status, headers, axum::Json(ExecutionView::of(execution))).into_response()
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let wrong = |why: String| Problem::new(Code::InvalidHeader, format!("Idempotency-Key {why}"));
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(wrong("must be given once".into()));
-    }
-    let key = value.to_str().map_err(|_| wrong("must be printable ASCII".into()))?;
-    if !(1..=limits::IDEMPOTENCY_KEY_CHARS).contains(&key.len()) {
-        return Err(wrong(format!("must have 1 to {} characters", limits::IDEMPOTENCY_KEY_CHARS)));
-    }
-    Ok(Some(key))
 }

@@ -11,7 +11,10 @@ use axum::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::{app::App, extract::caller::Callers};
+use crate::{
+    app::App,
+    extract::{caller::Callers, idempotency_key},
+};
 
 /// A web origin such as `https://app.example`, or `*` for every origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +66,7 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::IF_NONE_MATCH,
-    HeaderName::from_static("idempotency-key"),
+    idempotency_key::NAME,
     HeaderName::from_static("prefer"),
     HeaderName::from_static("x-amz-content-sha256"),
     HeaderName::from_static("x-amz-date"),
