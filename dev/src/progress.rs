@@ -6,6 +6,7 @@
 use std::{collections::HashMap, io::Write as _};
 
 use axum::body::Bytes;
+use contract::written;
 use domain::{Entry, JobError, Moment, Run};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -90,8 +91,11 @@ struct Item {
     version: u64,
     job: String,
     pattern: String,
+    #[serde(with = "written")]
     timeline: Vec<Entry>,
+    #[serde(with = "written", default)]
     run: Option<Run>,
+    #[serde(with = "written", default)]
     error: Option<JobError>,
     finished_at: Option<Timestamp>,
     due: Option<i64>,

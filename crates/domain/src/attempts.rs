@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, ErrorKind, Event, Execution, JobError, Moment, Outcome, OutcomeKind, State, Unknown, Waiting, judge,
@@ -41,29 +40,20 @@ pub fn may_retry(max_attempts: u32, outcome: &Outcome) -> bool {
 }
 
 /// Attempts that failed without ending the execution.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedAttempts {
     /// The newest attempt that failed.
     pub last: Option<Attempt>,
     /// How many of them the platform ended, except for those in `retired`.
     pub excused: u32,
-    /// How many of them ended because AWS retired the platform of their task. Absent in data of older versions.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    /// How many of them ended because AWS retired the platform of their task.
     pub retired: u32,
-    /// Why the last of them failed. Absent in data of older versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why the last of them failed.
     pub error: Option<JobError>,
     /// Exit code of the last of them.
-    #[serde(default, rename = "exitCode", skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// Attributes that a newer version of this code stored.
-    #[serde(flatten)]
     pub unknown: Unknown,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// Longest error message, in bytes, that is kept for an attempt that was not the last.

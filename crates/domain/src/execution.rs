@@ -1,18 +1,16 @@
 //! An execution: a request, its state, and what has happened to it.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, Run, State,
-    Status, Timeline, Unknown, Waiting, limits, task::Task,
+    Status, Timeline, Unknown, UnknownName, Waiting, limits, task::Task,
 };
 
 /// How the end of a job is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// The workflow waits for the task and records the outcome.
     Sync,
@@ -28,6 +26,14 @@ impl Pattern {
             Self::Sync => "sync",
             Self::Callback => "callback",
         }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        [Self::Sync, Self::Callback].into_iter().find(|pattern| pattern.as_str() == name).ok_or(UnknownName)
     }
 }
 

@@ -6,7 +6,6 @@ mod scan;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use self::scan::Scanner;
 use crate::{ErrorKind, JobError, Json, Outcome, OutcomeKind, limits};
@@ -108,8 +107,7 @@ impl Output {
 }
 
 /// Where a result comes from, or why there is none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ResultSource {
     /// The file that `EXECUTION_RESULT_FILE` names.
     File,

@@ -4,7 +4,10 @@ mod launch;
 
 use aws::{CallFailed, Cause, Connection, Phase};
 use compute::{Outcomes, RunError, Seen, Tasks};
-use contract::messages::StoredStart;
+use contract::{
+    checkpoint::{Accepted, Again, Checked, Finished, Job, Recorded, Started},
+    messages::StoredStart,
+};
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, Json, Next, Outcome, OutcomeKind, Pattern, Request, State,
     collect::{Patience, StoppedTask},
@@ -15,7 +18,7 @@ use runtime::clock;
 use store::{Created, Executions};
 
 use crate::{
-    activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try},
+    activities::{Activities, ActivityFailed, Try},
     config::Config,
 };
 

@@ -9,15 +9,16 @@ mod cadence;
 pub mod config;
 mod workflows;
 
-pub use activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try};
+pub use activities::{Activities, ActivityFailed, Try};
 pub use aws_activities::AwsActivities;
 pub use workflows::{callback, sync};
 
 use std::{future::Future, sync::Arc};
 
 use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, Options, lambda_runtime};
+use contract::checkpoint::Finished;
 use domain::{Json, Pattern};
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 
 /// The AWS calls of both functions: their own, and the two that the durable SDK makes between steps. The sync workflow also reads the log
 /// of a task, for the result.

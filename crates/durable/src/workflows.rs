@@ -18,11 +18,15 @@ use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
-use contract::messages::WakeUp;
+use contract::{
+    checkpoint::{Accepted, Again, Checked, Finished, Job, Recorded, Started},
+    messages::WakeUp,
+    written::As,
+};
 use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, Status, collect::Patience};
 
 use crate::{
-    activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try},
+    activities::{Activities, ActivityFailed, Try},
     cadence::{self, Waits},
 };
 
@@ -289,9 +293,10 @@ async fn collect<A: Activities>(
             tried if tried < cadence::tries(Cause::Denied.patience(Phase::TaskStarted)) => Patience::Failures,
             _ => Patience::None,
         };
-        activities.collect(&id, &arn, patience).await
+        activities.collect(&id, &arn, patience).await.map(As)
     };
-    step(ctx, "collect", activity).await
+    let As(outcome) = step(ctx, "collect", activity).await?;
+    Ok(outcome)
 }
 
 /// How often to retry if ECS or the log does not show the end yet, with the waits of [`cadence::retry`]: 1 s and 2 s.

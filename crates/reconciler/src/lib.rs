@@ -16,7 +16,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 use serde_json::Value;
 
 use events::{Batch, Event};

@@ -113,6 +113,31 @@ impl Environment {
     }
 }
 
+/// A configuration that is read from the environment.
+pub trait FromEnvironment: Sized {
+    /// Reads all of its variables, including those that only some configurations need: see [`FromEnvironment::variables`].
+    fn read(env: &mut Environment) -> Self;
+
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    fn from_env() -> Result<Self, Misconfigured> {
+        let mut env = Environment::of_process();
+        let config = Self::read(&mut env);
+        env.finish(config)
+    }
+
+    /// The names of its variables, and whether each is required.
+    #[must_use]
+    fn variables() -> BTreeMap<String, bool> {
+        let mut env = Environment::default();
+        Self::read(&mut env);
+        env.variables()
+    }
+}
+
 /// Everything that is wrong with the environment.
 #[derive(PartialEq, Eq)]
 pub struct Misconfigured(Vec<String>);

@@ -25,7 +25,7 @@ mod stops;
 use std::{error::Error, ffi::OsString, fmt::Display, future::Future, io, process::ExitCode, time::Duration};
 
 use domain::{Json, output::ResultSource};
-use runtime::{Misconfigured, clock};
+use runtime::{FromEnvironment, Misconfigured, clock};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::{Instrument as _, level_filters::LevelFilter};
 

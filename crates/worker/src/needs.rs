@@ -1,6 +1,6 @@
 //! What the worker needs from its deployment.
 
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 
 use crate::config::Config;
 

@@ -212,8 +212,8 @@ pub(crate) struct EntryView {
     at: Time,
     /// `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
     /// or `ended`. Later versions may add others.
-    #[schema(value_type = String, example = "taskStarted")]
-    what: domain::Moment,
+    #[schema(example = "taskStarted")]
+    what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "attempt 1", nullable = false)]
     detail: Option<String>,
@@ -309,6 +309,6 @@ impl ExecutionView {
 
 fn told(timeline: &Timeline) -> Vec<EntryView> {
     let entry =
-        |entry: &Entry| EntryView { at: entry.at.into(), what: entry.what.clone(), detail: entry.detail.clone() };
+        |entry: &Entry| EntryView { at: entry.at.into(), what: entry.what.to_string(), detail: entry.detail.clone() };
     timeline.entries().iter().map(entry).collect()
 }

@@ -161,7 +161,7 @@ pub(crate) async fn get_history(
     Query { attempt, size, token }: Query,
     Owned(execution): Owned,
 ) -> Result<Json<History>, Problem> {
-    let list = contract::page_token::History { history: &execution.id, attempt };
+    let list = contract::page_token::History { history: execution.id.clone(), attempt };
     let place = token.map(|token| page_token::open(&list, &token)).transpose()?;
     let (marker, open) = place.map_or((None, Vec::new()), |place| (Some(place.marker), place.open));
     let mut history = History { execution_id: execution.id.to_string(), operations: Vec::new(), next_page_token: None };

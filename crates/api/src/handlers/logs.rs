@@ -119,7 +119,7 @@ pub(crate) async fn get_logs(
     let now = clock::now();
     let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
     let (attempt, from) = match (token, tail) {
-        (Some(token), _) => place(page_token::open(&Logs { logs: &execution.id }, &token)?),
+        (Some(token), _) => place(page_token::open(&Logs { logs: execution.id.clone() }, &token)?),
         (None, Some(limit)) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Tail, limit }),
         (None, None) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Head, limit: LARGEST_PAGE }),
     };
@@ -128,7 +128,7 @@ pub(crate) async fn get_logs(
     let over = attempt < newest || judge::has_printed_all(&execution, now);
     let ended = over && page.at_end;
     let next = Reading { from: page.next, limit: from.limit };
-    let sealed = || page_token::seal(&Logs { logs: &execution.id }, &LogPlace { attempt, from: position(next) });
+    let sealed = || page_token::seal(&Logs { logs: execution.id.clone() }, &LogPlace { attempt, from: position(next) });
     let next_token = (!ended).then(sealed).transpose()?;
     let lines = page.lines.into_iter().map(|line| LogLine { at: line.at.into(), text: line.text }).collect();
     let lines = LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token };

@@ -50,7 +50,7 @@ fn the_timeline_records_each_change_of_an_execution() {
 fn a_pattern_has_the_same_name_in_every_format() {
     for (pattern, name) in [(Pattern::Sync, "sync"), (Pattern::Callback, "callback")] {
         assert_eq!((pattern.as_str(), pattern.to_string().as_str()), (name, name));
-        assert_eq!(serde_json::to_value(pattern).unwrap(), name);
+        assert_eq!(name.parse(), Ok(pattern));
     }
 }
 
@@ -218,14 +218,10 @@ fn retirements_count_neither_as_attempts_nor_as_other_platform_failures() {
         assert!(may_follow(&seen, Attempt::new(number).unwrap()), "{number}");
     }
     assert_eq!((seen.failed.retired, seen.failed.excused), (limits::RETIRED, 0));
-    let stored = serde_json::to_value(&seen.failed).unwrap();
-    assert_eq!((&stored["retired"], &stored["excused"]), (&limits::RETIRED.into(), &0.into()));
     let next = limits::RETIRED + 1;
     assert!(!may_follow(&seen, Attempt::new(next).unwrap()), "the job's own attempt");
     seen = seen.after(&failed(next, "spot"), at(1_000)).unwrap().unwrap();
     assert!(may_follow(&seen, Attempt::new(next).unwrap()), "another platform failure is counted separately");
-    let old: FailedAttempts = serde_json::from_str(r#"{"last":2,"excused":1}"#).unwrap();
-    assert_eq!((old.retired, serde_json::to_string(&old).unwrap()), (0, r#"{"last":2,"excused":1}"#.to_owned()));
 }
 
 #[test]
