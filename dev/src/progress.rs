@@ -7,7 +7,7 @@ use std::{collections::HashMap, io::Write as _};
 
 use axum::body::Bytes;
 use contract::written;
-use domain::{Entry, JobError, Moment, Run};
+use domain::{Entry, JobError, Moment, StartedTask};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -94,7 +94,7 @@ struct Item {
     #[serde(with = "written")]
     timeline: Vec<Entry>,
     #[serde(with = "written", default)]
-    run: Option<Run>,
+    run: Option<StartedTask>,
     #[serde(with = "written", default)]
     error: Option<JobError>,
     finished_at: Option<Timestamp>,

@@ -165,7 +165,7 @@ impl AwsActivities {
         }
         match self.tasks.describe(task_arn).await? {
             Seen::Task(task) if task.stopped => return Ok(Checked::Stopped),
-            Seen::Missing if execution.state.run().is_none_or(|run| judge::is_forgotten(run, now)) => {
+            Seen::Missing if execution.state.started_task().is_none_or(|run| judge::is_forgotten(run, now)) => {
                 return Ok(Checked::Stopped);
             }
             Seen::Task(_) | Seen::Missing => {}
@@ -215,7 +215,7 @@ impl Activities for AwsActivities {
     async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, ActivityFailed> {
         let execution = self.read(id).await?;
         // This step ran before, and the worker in its task recorded the start. ECS may have forgotten the token and the task.
-        if let Some(run) = execution.run_of(attempt) {
+        if let Some(run) = execution.started_task_of(attempt) {
             return Ok(Started::Task(run.task_arn.clone()));
         }
         if let Some(outcome) = execution.outcome_without_task(clock::now()) {
@@ -418,7 +418,7 @@ fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
 
 fn finished(execution: Execution) -> Finished {
     let status = execution.status();
-    let task_arn = execution.state.run().map(|run| run.task_arn.clone());
+    let task_arn = execution.state.started_task().map(|run| run.task_arn.clone());
     let (result, error) = match execution.state {
         State::Final { outcome, .. } => match outcome.kind {
             OutcomeKind::Completed => (outcome.result, None),

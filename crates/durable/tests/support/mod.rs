@@ -338,7 +338,7 @@ impl Activities for FakeActivities {
                     Some(error)
                 }
             };
-            let task_arn = execution.state.run().map(|run| run.task_arn.clone());
+            let task_arn = execution.state.started_task().map(|run| run.task_arn.clone());
             let status = execution.status();
             Ok(Finished { execution_id: execution.id, status, result: outcome.result, error, task_arn })
         })
