@@ -76,14 +76,14 @@ impl Printer {
     }
 }
 
-/// The body of a `PutItem`, as far as it matters here.
+/// The members of a `PutItem` that are needed here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Put {
     item: serde_dynamo::Item,
 }
 
-/// The item of an execution, as far as it matters here.
+/// The attributes of an execution's item that are needed here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Item {

@@ -1,5 +1,5 @@
-//! Prints what Longhaul's programs need where they run, as JSON: the environment variables that they read, the AWS calls that they make,
-//! the table and the limits. `deploy/tests` checks `template.yaml` against it.
+//! Prints what Longhaul's programs need from their deployment, as JSON: the environment variables that they read, the AWS calls
+//! that they make, the table and the limits. `deploy/tests` checks `template.yaml` against it.
 
 use contract::catalog::Job;
 use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};

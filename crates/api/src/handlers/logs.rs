@@ -29,7 +29,7 @@ use crate::{
     rate,
 };
 
-/// Most lines of one page. CloudWatch limits a page to 1 MB as well.
+/// Maximum number of lines of one page. CloudWatch limits a page to 1 MB as well.
 const LARGEST_PAGE: i32 = 1_000;
 
 /// What a task printed.
@@ -184,7 +184,7 @@ fn text(lines: &[Line]) -> usize {
     lines.iter().map(|line| line.text.bytes().map(byte).sum::<usize>()).sum()
 }
 
-/// Where a reading continues, as a token contains it.
+/// Where a page begins, as a token contains it.
 fn position(Reading { from, limit }: Reading) -> LogPosition {
     match from {
         ReadFrom::Head => LogPosition::Head,
