@@ -75,6 +75,7 @@ impl Prefer {
             }
         }
         let mut pause = FIRST_PAUSE;
+        let mut failed = None;
         while !enough(&seen) && Instant::now() < until {
             sleep_until(until.min(Instant::now() + pause)).await;
             pause = LONGEST_PAUSE.min(pause * 3 / 2);
@@ -82,10 +83,12 @@ impl Prefer {
                 // An eventually consistent read may be older than what was read before.
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(why)) => {
-                    tracing::warn!(executionId = %seen.id, error = %why, "reading a waited-for execution failed");
-                }
+                Ok(Err(why)) => failed = Some(why),
             }
+        }
+        if let Some(why) = failed {
+            let error = aws::with_causes(&why);
+            tracing::warn!(executionId = %seen.id, error, "reads of a waited-for execution failed; this is the last of them");
         }
         if let Some(place) = place {
             place.give_back(app).await;
