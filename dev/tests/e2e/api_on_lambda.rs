@@ -138,6 +138,29 @@ async fn a_request_that_fails_inside_logs_its_cause_once_with_its_id() {
     }
 }
 
+/// Operations of the document without security, and no others, answer a request without a caller.
+#[tokio::test]
+async fn only_operations_documented_without_security_need_no_caller() {
+    let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
+    let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    let everywhere = &document["security"];
+    assert!(everywhere.as_array().is_some_and(|schemes| !schemes.is_empty()), "{everywhere}");
+    let (mut open, mut closed) = (Vec::new(), 0);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let security = operation.get("security").unwrap_or(everywhere).as_array().unwrap();
+            let documented = security.is_empty() || security.contains(&json!({}));
+            let concrete = path.replace("{executionId}", "01a208cc-f685-7587-8cf0-6b6bfde36f95");
+            let body = operation.get("requestBody").map(|_| r#"{"input": null}"#);
+            let event = event(&method.to_uppercase(), &concrete, body, &Value::Null);
+            let status = answer(&stack, &event).await["statusCode"].as_u64().unwrap();
+            assert_eq!(documented, status != 401, "{method} {path}: {status}");
+            if documented { open.push(path.clone()) } else { closed += 1 }
+        }
+    }
+    assert_eq!((open, closed), (vec!["/healthz".to_owned()], 11));
+}
+
 #[tokio::test]
 async fn a_job_runs_when_started_through_api_gateway() {
     let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
