@@ -19,6 +19,9 @@ use crate::rate::Left;
 
 pub(crate) use self::documented::{Answers, GatewayAnswer, answers, share};
 
+/// The page that explains every code, under an anchor with its name.
+const EXPLAINED: &str = "/docs/errors";
+
 /// What went wrong, for programs. Part of the API: never rename one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -106,7 +109,7 @@ impl Code {
     fn r#type(self) -> String {
         match self {
             Self::QuotaExceeded => "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned(),
-            _ => format!("urn:longhaul:problem:{}", self.name()),
+            _ => format!("{EXPLAINED}#{}", self.name()),
         }
     }
 
@@ -163,8 +166,8 @@ pub(crate) struct FieldError {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem, title = "Problem")]
 pub(crate) struct ProblemBody {
-    /// A URI that identifies the code.
-    #[schema(format = "uri-reference", example = "urn:longhaul:problem:execution-not-found")]
+    /// A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address.
+    #[schema(format = "uri-reference", example = "/docs/errors#execution-not-found")]
     r#type: String,
     /// The code in words; the same for every occurrence.
     title: &'static str,
@@ -339,11 +342,11 @@ mod tests {
         }
         assert_eq!(
             PAGE.matches("\n### ").count(),
-            codes.len(),
+            codes.len() + 1,
             "all codes, and the local stack's host-not-allowed"
         );
         for code in [Code::InvalidJson, Code::InvalidBody, Code::QuotaExceeded, Code::ConcurrentUpdates] {
-            let explained = format!("\n### {}\n\n{}. ", code.name(), code.status().as_u16());
+            let explained = format!("\n### {}\n\nStatus {}. ", code.name(), code.status().as_u16());
             assert!(PAGE.contains(&explained), "{explained}");
         }
     }
