@@ -40,6 +40,9 @@ const SHORT: &str = "/docs";
 const PAGE: &str = "/docs/";
 const FILES: &str = "/docs/{*file}";
 
+/// The paths of the documentation.
+pub(crate) const PATHS: [&str; 3] = [SHORT, PAGE, FILES];
+
 pub(crate) fn routes() -> Router<App> {
     let may = HeaderValue::from_static(security::PAGE);
     Router::new()
