@@ -1,10 +1,8 @@
 //! What the API reads from its environment.
 
-use std::collections::BTreeMap;
-
 use contract::catalog::Catalog;
 use contract::environment;
-use runtime::{Environment, Misconfigured};
+use runtime::{Environment, FromEnvironment};
 
 use crate::layers::cors::Origin;
 
@@ -37,25 +35,7 @@ pub const HELD_REQUESTS: u32 = 20;
 /// workflows read the logs of jobs whose worker could not report.
 pub const LOG_READS: u32 = 30;
 
-impl Config {
-    /// The variables that [`Config::from_env`] reads.
-    pub(crate) fn variables() -> BTreeMap<String, bool> {
-        let mut env = Environment::default();
-        Self::read(&mut env);
-        env.variables()
-    }
-
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, at once.
-    pub fn from_env() -> Result<Self, Misconfigured> {
-        let mut env = Environment::of_process();
-        let config = Self::read(&mut env);
-        env.finish(config)
-    }
-
+impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         Self {
             table: env.required(environment::EXECUTIONS_TABLE),

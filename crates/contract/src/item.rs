@@ -14,7 +14,11 @@ use domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::{self, ACTIVE_SHARDS, OWNER_SHARDS, shard};
+use crate::{
+    keys::{self, ACTIVE_SHARDS, OWNER_SHARDS, shard},
+    text::Known,
+    written,
+};
 
 /// The attribute with the version that a write is conditional on.
 pub const VERSION: &str = "version";
@@ -28,6 +32,7 @@ pub const FINISHED: &str = "finishedAt";
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
+    #[serde(with = "written")]
     execution_id: ExecutionId,
     /// Both keys of the index of an owner's executions: the part, and the place in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,8 +40,11 @@ pub struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created: Option<String>,
     version: u64,
+    #[serde(with = "written")]
     pattern: Known<Pattern>,
+    #[serde(with = "written")]
     status: Known<Status>,
+    #[serde(with = "written")]
     owner: Owner,
     job: String,
     input: String,
@@ -54,50 +62,41 @@ pub struct Item {
     active_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     due: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     rerun_of: Option<ExecutionId>,
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "is_none")]
     failed: FailedAttempts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     durable_execution_arn: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     log: Option<JobLog>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     run: Option<Run>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(with = "written", default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<Run>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     stopped: Option<Box<Task>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wake: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<String>,
-    #[serde(default, skip_serializing_if = "ResultSource::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "ResultSource::is_none")]
     result_source: ResultSource,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     error: Option<JobError>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finished_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     waiting: Option<Waiting>,
     /// A random name that identifies the write that created it, to distinguish that write from another request's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     creation: Option<String>,
+    #[serde(with = "written")]
     timeline: Timeline,
-    #[serde(flatten)]
+    #[serde(flatten, with = "written")]
     unknown: Unknown,
-}
-
-/// A value that this version may not know.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Known<T> {
-    /// One that it knows.
-    This(T),
-    /// Its name, if only a newer version knows it.
-    Other(String),
 }
 
 impl<T> Known<T> {

@@ -1,23 +1,35 @@
-//! What the index of an owner's executions contains of each: see [`crate::schema::BY_OWNER`].
+//! What a list reads of each execution: what the index of an owner's executions contains ([`crate::schema::BY_OWNER`]), and outcomes,
+//! which it does not contain.
 
 use std::collections::BTreeMap;
 
-use domain::{ExecutionId, Pattern, Run, Status, listing::Summary};
+use domain::{
+    ExecutionId, JobError, Json, NotJson, Pattern, Run, Status,
+    listing::{Included, Summary},
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::item::{Known, Unreadable, expires_at};
+use crate::{
+    item::{Unreadable, expires_at},
+    text::Known,
+    written,
+};
 
 /// What the index contains of an execution.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listed {
+    #[serde(with = "written")]
     execution_id: ExecutionId,
+    #[serde(with = "written")]
     pattern: Known<Pattern>,
+    #[serde(with = "written")]
     status: Known<Status>,
     job: String,
     created_at: Timestamp,
     max_attempts: u32,
+    #[serde(with = "written", default)]
     run: Option<Run>,
     finished_at: Option<Timestamp>,
     exit_code: Option<i32>,
@@ -25,6 +37,7 @@ pub struct Listed {
     expires_at: i64,
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    #[serde(with = "written", default)]
     rerun_of: Option<ExecutionId>,
 }
 
@@ -49,5 +62,33 @@ impl TryFrom<Listed> for Summary {
             tags: entry.tags,
             rerun_of: entry.rerun_of,
         })
+    }
+}
+
+/// The attributes of an item that have its outcome.
+pub const RESULT: &str = "result";
+/// See [`RESULT`].
+pub const ERROR: &str = "error";
+
+/// The outcome in an item, and whose it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredOutcome {
+    #[serde(with = "written")]
+    execution_id: ExecutionId,
+    result: Option<String>,
+    #[serde(with = "written", default)]
+    error: Option<JobError>,
+}
+
+impl StoredOutcome {
+    /// The outcome, for a list.
+    ///
+    /// # Errors
+    ///
+    /// [`NotJson`] if the stored result is damaged.
+    pub fn included(self) -> Result<(ExecutionId, Included), NotJson> {
+        let result = self.result.as_deref().map(Json::parse).transpose()?;
+        Ok((self.execution_id, Included { result, error: self.error }))
     }
 }

@@ -3,6 +3,8 @@
 use domain::{Attempt, ExecutionId};
 use serde::{Deserialize, Serialize};
 
+use crate::written;
+
 /// The payload with which a durable function is invoked for a stored execution. It only identifies the execution: a repeated start must
 /// have the same bytes, or AWS treats it as a different one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +16,9 @@ pub struct StoredStart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Stored {
+    #[serde(with = "written")]
     execution_id: ExecutionId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     attempt: Option<Attempt>,
 }
 
@@ -33,8 +36,8 @@ impl StoredStart {
         &self.longhaul.execution_id
     }
 
-    /// The executions that a durable execution of this name may drive: the one with the same name, or a later attempt of the one whose
-    /// id precedes the attempt's number.
+    /// The executions that a durable execution of this name may drive: the one with the same name, and, if the name ends with an
+    /// attempt's number, the one whose id precedes that number.
     #[must_use]
     pub fn executions_of(name: &str) -> Vec<ExecutionId> {
         let later = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok_and(|number| number > 1));
@@ -69,6 +72,7 @@ pub struct WakeUp {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
     /// The execution to visit.
+    #[serde(with = "written")]
     pub visit: ExecutionId,
 }
 

@@ -1,16 +1,22 @@
 //! Opaque tokens that say where a response continues.
 //!
-//! A token contains a place, and a hash of that place and of the list that it belongs to. Used for any other list, it is refused. The
-//! hash has no secret. A forged token can only choose a place among the caller's own executions, because the owner always comes from
-//! the authorizer and never from the token.
+//! A token contains a place, and a hash of that place and of the list that it belongs to. A token that is used for another list
+//! is refused. The hash has no secret. A forged token can only choose a place among the caller's own executions, because the
+//! owner always comes from the authorizer and never from the token.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{Attempt, ExecutionId, Owner, Pattern, Status, history::Operation, listing::Filter};
+use domain::{
+    Attempt, ExecutionId, Owner, Pattern, Status,
+    history::{Operation, Outcome},
+    listing::Filter,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of the hash in a token: enough that none is right by accident.
+use crate::written::{self, in_form};
+
+/// Bytes of the hash in a token: enough that no wrong token is accepted by accident.
 const CHECK: usize = 12;
 
 /// A list that is read in pages, and the places in it.
@@ -23,10 +29,11 @@ pub trait Paged: Serialize {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Executions<'a> {
-    owner: &'a Owner,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written")]
+    owner: Owner,
+    #[serde(with = "written", skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", skip_serializing_if = "Option::is_none")]
     pattern: Option<Pattern>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<&'a str>,
@@ -41,11 +48,11 @@ pub struct Executions<'a> {
 impl<'a> Executions<'a> {
     /// An owner's executions that pass a filter.
     #[must_use]
-    pub fn of(owner: &'a Owner, filter: &'a Filter) -> Self {
+    pub fn of(owner: &Owner, filter: &'a Filter) -> Self {
         // Every field is named, so a new one cannot be left out.
         let Filter { status, pattern, job, tag, created_after, created_before } = filter;
         Self {
-            owner,
+            owner: owner.clone(),
             status: *status,
             pattern: *pattern,
             job: job.as_deref(),
@@ -62,20 +69,23 @@ pub struct ExecutionPlace {
     /// When the last execution of the page was accepted.
     pub at: Timestamp,
     /// Its id.
+    #[serde(with = "written")]
     pub id: ExecutionId,
 }
 
 /// What the tasks of an execution printed.
 #[derive(Debug, Serialize)]
-pub struct Logs<'a> {
+pub struct Logs {
     /// The execution.
-    pub logs: &'a ExecutionId,
+    #[serde(with = "written")]
+    pub logs: ExecutionId,
 }
 
 /// Where a log continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPlace {
     /// The attempt whose log it is.
+    #[serde(with = "written")]
     pub attempt: Attempt,
     /// Where in it.
     pub from: LogPosition,
@@ -91,7 +101,7 @@ pub enum LogPosition {
     Tail,
     /// Where the page with this token of CloudWatch ended.
     Token(String),
-    /// Its newest lines, none of which has been found so far: they are between these tokens of CloudWatch.
+    /// Its newest lines, if none of them has been found so far: they are between these tokens of CloudWatch.
     Before {
         /// Leads to older lines.
         older: String,
@@ -104,10 +114,12 @@ pub enum LogPosition {
 
 /// What the workflow of an attempt did.
 #[derive(Debug, Serialize)]
-pub struct History<'a> {
+pub struct History {
     /// The execution.
-    pub history: &'a ExecutionId,
+    #[serde(with = "written")]
+    pub history: ExecutionId,
     /// The attempt.
+    #[serde(with = "written")]
     pub attempt: Attempt,
 }
 
@@ -117,6 +129,7 @@ pub struct HistoryPlace {
     /// AWS's marker.
     pub marker: String,
     /// The operations that began before it and had not ended.
+    #[serde(with = "written")]
     pub open: Vec<Operation>,
 }
 
@@ -124,19 +137,48 @@ impl Paged for Executions<'_> {
     type Place = ExecutionPlace;
 }
 
-impl Paged for Logs<'_> {
+impl Paged for Logs {
     type Place = LogPlace;
 }
 
-impl Paged for History<'_> {
+impl Paged for History {
     type Place = HistoryPlace;
+}
+
+in_form! {
+    Operation => OperationForm,
+    Outcome => OutcomeForm,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Operation", rename_all = "camelCase")]
+struct OperationForm {
+    id: String,
+    name: Option<String>,
+    kind: String,
+    attempts: u32,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    #[serde(with = "written")]
+    outcome: Outcome,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Outcome", rename_all = "SCREAMING_SNAKE_CASE")]
+enum OutcomeForm {
+    Started,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Stopped,
+    Cancelled,
 }
 
 /// A token for a place in a list.
 ///
 /// # Errors
 ///
-/// None that can happen: all places are plain data.
+/// Does not fail in practice, since all places are plain data.
 pub fn seal<L: Paged>(list: &L, place: &L::Place) -> Result<String, serde_json::Error> {
     let place = serde_json::to_string(place)?;
     let mut bytes = check(&serde_json::to_string(list)?, &place);
@@ -166,8 +208,6 @@ fn check(list: &str, place: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use domain::history::Outcome;
-
     use super::*;
 
     fn filter() -> Filter {
@@ -185,7 +225,7 @@ mod tests {
     /// A caller who reads a list during a deployment sends a token of the version before.
     #[test]
     fn lists_and_places_never_change() {
-        let (owner, id) = (Owner::new("ada"), "e1".parse().unwrap());
+        let (owner, id) = (Owner::new("ada"), "e1".parse::<ExecutionId>().unwrap());
         let all = Filter {
             pattern: Some(Pattern::Callback),
             job: Some("demo".into()),
@@ -212,8 +252,8 @@ mod tests {
                 json(&Executions::of(&owner, &all)),
                 r#"{"owner":"ada","status":"FAILED","pattern":"callback","job":"demo","tag":["team","blue"],"createdAfter":"1970-01-01T00:00:00Z","createdBefore":"1970-01-01T00:00:00Z"}"#,
             ),
-            (json(&Logs { logs: &id }), r#"{"logs":"e1"}"#),
-            (json(&History { history: &id, attempt: second }), r#"{"history":"e1","attempt":2}"#),
+            (json(&Logs { logs: id.clone() }), r#"{"logs":"e1"}"#),
+            (json(&History { history: id, attempt: second }), r#"{"history":"e1","attempt":2}"#),
             (json(&place()), r#"{"at":"2026-03-02T09:00:00Z","id":"e1"}"#),
             (json(&log(LogPosition::Head)), r#"{"attempt":2,"from":"head"}"#),
             (json(&log(LogPosition::Tail)), r#"{"attempt":2,"from":"tail"}"#),

@@ -1,12 +1,10 @@
 //! What the durable functions read from their environment.
 
-use std::collections::BTreeMap;
-
 use compute::Network;
 use contract::catalog::Catalog;
 use contract::environment;
 use domain::Owner;
-use runtime::{Environment, Misconfigured};
+use runtime::{Environment, FromEnvironment};
 
 /// The configuration of both durable functions.
 #[derive(Debug, Clone)]
@@ -25,25 +23,7 @@ pub struct Config {
     pub direct_owner: Owner,
 }
 
-impl Config {
-    /// The variables that [`Config::from_env`] reads.
-    pub(crate) fn variables() -> BTreeMap<String, bool> {
-        let mut env = Environment::default();
-        Self::read(&mut env);
-        env.variables()
-    }
-
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, at once.
-    pub fn from_env() -> Result<Self, Misconfigured> {
-        let mut env = Environment::of_process();
-        let config = Self::read(&mut env);
-        env.finish(config)
-    }
-
+impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         Self {
             table: env.required(environment::EXECUTIONS_TABLE),

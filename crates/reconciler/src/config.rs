@@ -1,9 +1,7 @@
 //! What the reconciler reads from its environment.
 
 use contract::environment;
-use std::collections::BTreeMap;
-
-use runtime::{Environment, Misconfigured};
+use runtime::{Environment, FromEnvironment};
 
 /// The reconciler's configuration.
 #[derive(Debug, Clone)]
@@ -17,25 +15,7 @@ pub(crate) struct Config {
     pub(crate) cluster: String,
 }
 
-impl Config {
-    /// The variables that [`Config::from_env`] reads.
-    pub(crate) fn variables() -> BTreeMap<String, bool> {
-        let mut env = Environment::default();
-        Self::read(&mut env);
-        env.variables()
-    }
-
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, at once.
-    pub(crate) fn from_env() -> Result<Self, Misconfigured> {
-        let mut env = Environment::of_process();
-        let config = Self::read(&mut env);
-        env.finish(config)
-    }
-
+impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         Self {
             table: env.required(environment::EXECUTIONS_TABLE),

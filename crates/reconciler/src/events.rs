@@ -87,7 +87,7 @@ fn task_stopped(detail: &Value) -> Option<Event> {
     struct Detail {
         task_arn: String,
         last_status: String,
-        started_by: ExecutionId,
+        started_by: String,
         stop_code: Option<String>,
         stopped_reason: Option<String>,
         started_at: Option<Timestamp>,
@@ -102,8 +102,9 @@ fn task_stopped(detail: &Value) -> Option<Event> {
         exit_code: Option<i32>,
         reason: Option<String>,
     }
-    // `startedBy` of tasks that are not ours may not be an id.
     let detail = Detail::deserialize(detail).ok().filter(|detail| detail.last_status == STOPPED)?;
+    // `startedBy` of tasks that are not ours may not be an id.
+    let execution: ExecutionId = detail.started_by.parse().ok()?;
     let container =
         |seen: DetailContainer| Container { name: seen.name, exit_code: seen.exit_code, reason: seen.reason };
     let task = Task {
@@ -116,7 +117,7 @@ fn task_stopped(detail: &Value) -> Option<Event> {
         containers: detail.containers.into_iter().map(container).collect(),
         environment: Vec::new(),
     };
-    Some(Event::TaskStopped { execution: detail.started_by, task: Box::new(task) })
+    Some(Event::TaskStopped { execution, task: Box::new(task) })
 }
 
 /// Messages of a queue, each with an event in its body

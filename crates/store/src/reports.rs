@@ -11,7 +11,10 @@ use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
 
-use contract::schema::{EXPIRES, KEY};
+use contract::{
+    report,
+    schema::{EXPIRES, KEY},
+};
 
 /// The attribute that holds a report, as JSON text.
 const REPORT: &str = "report";
@@ -37,7 +40,7 @@ impl Reports {
     /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn put(&self, key: &str, report: &Report, now: Timestamp) -> Result<(), CallFailed> {
         const CALL: &str = "dynamodb:PutItem";
-        let text = serde_json::to_string(report).map_err(|why| CallFailed::rejected(CALL, why))?;
+        let text = report::text(report).map_err(|why| CallFailed::rejected(CALL, why))?;
         let expires = now.checked_add(limits::RETENTION).unwrap_or(Timestamp::MAX).as_second();
         let item = HashMap::from([
             (KEY.to_owned(), AttributeValue::S(key.to_owned())),
@@ -64,8 +67,13 @@ impl Reports {
         let found = answer.map_err(|error| CallFailed::new(CALL, error))?.item;
         let text = found.and_then(|mut item| item.remove(REPORT)?.as_s().ok().cloned());
         // Without a usable report, ECS and the log are used.
-        let unusable =
-            |why: &Unusable| tracing::warn!(executionId = %execution.id, %why, "cannot use a worker's report");
-        Ok(text.and_then(|text| Report::read(&text).inspect_err(unusable).ok()))
+        let unusable = |why: &Unusable| {
+            tracing::warn!(
+                executionId = %execution.id,
+                %why,
+                "the worker's report is not valid; using ECS and the log instead"
+            );
+        };
+        Ok(text.and_then(|text| report::read(&text).inspect_err(unusable).ok()))
     }
 }

@@ -1,11 +1,11 @@
 //! What the worker reads from its environment. The workflow that started the task set it.
 
 use contract::environment;
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use domain::{Attempt, ExecutionId, Json};
 use jiff::Timestamp;
-use runtime::{Environment, Misconfigured};
+use runtime::{Environment, FromEnvironment};
 
 /// The variable with the input, for the worker and its command.
 pub(crate) const INPUT: &str = environment::EXECUTION_INPUT;
@@ -72,25 +72,7 @@ pub(crate) struct ReportPlace {
     pub(crate) key: String,
 }
 
-impl Config {
-    /// The variables that [`Config::from_env`] reads.
-    pub(crate) fn variables() -> BTreeMap<String, bool> {
-        let mut env = Environment::default();
-        Self::read(&mut env);
-        env.variables()
-    }
-
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, at once.
-    pub fn from_env() -> Result<Self, Misconfigured> {
-        let mut env = Environment::of_process();
-        let config = Self::read(&mut env);
-        env.finish(config)
-    }
-
+impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         let (input_table, table) = (env.optional(INPUT_TABLE), env.optional(EXECUTIONS_TABLE));
         if input_table.is_some() || table.is_some() {

@@ -88,7 +88,7 @@ impl Prefer {
         }
         if let Some(why) = failed {
             let error = aws::with_causes(&why);
-            tracing::warn!(executionId = %seen.id, error, "reads of a waited-for execution failed; this is the last of them");
+            tracing::warn!(executionId = %seen.id, error, "cannot read the execution that a request waits for; this is the last such error of the request");
         }
         if let Some(place) = place {
             place.give_back(app).await;
@@ -106,8 +106,8 @@ impl Prefer {
 
 impl IntoParams for Prefer {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let words = "`wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. \
-                     `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; \
+        let words = "`wait=N`: hold the response until the execution is final, or for N seconds, at most 25. \
+                     `Preference-Applied` says what was granted: `wait=0` if too many of your requests are already held; \
                      then poll as `Retry-After` says";
         let parameter =
             ParameterBuilder::new().name("Prefer").parameter_in(ParameterIn::Header).description(Some(words));

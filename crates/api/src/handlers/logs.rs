@@ -93,16 +93,17 @@ impl<S: Sync> FromRequestParts<S> for Query {
     params(
         Owned,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "Which attempt's task, of the last 16; the newest if absent"),
+            description = "The attempt whose log to read, one of the last 16 (default: the newest)"),
         ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Only this many of the newest lines"),
         ("nextToken" = Option<String>, Query, nullable = false,
-            description = "The last page's `nextToken`; without `attempt` and `tail`"),
+            description = "`nextToken` of the previous page; not allowed together with `attempt` or `tail`"),
     ),
     responses(
         (status = 200, description = "Lines that it printed", body = LogLines, headers(
-            ("RateLimit-Policy" = String, description = "How many requests (`q`) in how many seconds (`w`); absent if none was counted"),
-            ("RateLimit" = String, description = "How many requests are left (`r`) for how many seconds (`t`)"),
+            ("RateLimit-Policy" = String, description = "The limit: how many requests (`q`) in a window of how many seconds (`w`); \
+                absent if the request was not counted"),
+            ("RateLimit" = String, description = "How many requests are left (`r`) in this window, and in how many seconds it ends (`t`)"),
         )),
         QueryRefused,
         Owned,
@@ -118,7 +119,7 @@ pub(crate) async fn get_logs(
     let now = clock::now();
     let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
     let (attempt, from) = match (token, tail) {
-        (Some(token), _) => place(page_token::open(&Logs { logs: &execution.id }, &token)?),
+        (Some(token), _) => place(page_token::open(&Logs { logs: execution.id.clone() }, &token)?),
         (None, Some(limit)) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Tail, limit }),
         (None, None) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Head, limit: LARGEST_PAGE }),
     };
@@ -127,7 +128,7 @@ pub(crate) async fn get_logs(
     let over = attempt < newest || judge::has_printed_all(&execution, now);
     let ended = over && page.at_end;
     let next = Reading { from: page.next, limit: from.limit };
-    let sealed = || page_token::seal(&Logs { logs: &execution.id }, &LogPlace { attempt, from: position(next) });
+    let sealed = || page_token::seal(&Logs { logs: execution.id.clone() }, &LogPlace { attempt, from: position(next) });
     let next_token = (!ended).then(sealed).transpose()?;
     let lines = page.lines.into_iter().map(|line| LogLine { at: line.at.into(), text: line.text }).collect();
     let lines = LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token };
