@@ -1,4 +1,4 @@
-//! What runs executions: ECS tasks and their logs, and Lambda's durable executions.
+//! The services that run executions: ECS tasks and their logs, and Lambda's durable executions.
 //!
 //! **Invariant**: no type of an AWS SDK leaves this crate. Nothing here makes decisions: `domain` does.
 

@@ -47,9 +47,9 @@ pub struct TaskOwner {
 /// A task to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTask<'a> {
-    /// What to start.
+    /// The job to start.
     pub job: &'a Job,
-    /// What it is started for.
+    /// The execution and the attempt that it is started for.
     pub owner: TaskOwner,
     /// Variables for the job's container. All overrides together may have 8,192 characters
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html>).
@@ -238,7 +238,7 @@ impl Tasks {
 }
 
 /// How to recognize the message of a transient failure.
-enum Says {
+enum Message {
     /// The whole message.
     Is(&'static str),
     /// Its beginning; details follow.
@@ -250,22 +250,22 @@ enum Says {
 /// Transient failures of `RunTask`: the cluster or the Availability Zone is full, the account's quota is used up, the agent is
 /// disconnected, or EC2, which ECS calls for the network, throttles or fails. All others are permanent, such as a capacity provider
 /// that does not exist.
-const TRANSIENT: [Says; 9] = [
+const TRANSIENT: [Message; 9] = [
     // <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>
-    Says::Begins("RESOURCE:"),
-    Says::Is("AGENT"),
+    Message::Begins("RESOURCE:"),
+    Message::Is("AGENT"),
     // <https://repost.aws/knowledge-center/ecs-fargate-runtask-capacity>
-    Says::Begins("Capacity is unavailable at this time"),
+    Message::Begins("Capacity is unavailable at this time"),
     // <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html>
-    Says::Begins("You've reached the limit on the number of"),
-    Says::Begins("You’ve reached the limit on the number of"),
+    Message::Begins("You've reached the limit on the number of"),
+    Message::Begins("You’ve reached the limit on the number of"),
     // <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
-    Says::Has("Rate exceeded"),
+    Message::Has("Rate exceeded"),
     // <https://github.com/dask/dask-cloudprovider/issues/56>
-    Says::Has("Request limit exceeded."),
-    Says::Has("(ErrorCode: RequestLimitExceeded)"),
+    Message::Has("Request limit exceeded."),
+    Message::Has("(ErrorCode: RequestLimitExceeded)"),
     // <https://github.com/reproio/wrapbox/issues/43>
-    Says::Has("An internal error has occurred"),
+    Message::Has("An internal error has occurred"),
 ];
 
 /// The codes whose message decides; all others are unambiguous
@@ -274,9 +274,9 @@ const TELLS_BY_MESSAGE: [&str; 2] = ["ClientException", "InvalidParameterExcepti
 
 fn is_transient(message: &str) -> bool {
     TRANSIENT.iter().any(|says| match says {
-        Says::Is(all) => message == *all,
-        Says::Begins(beginning) => message.starts_with(beginning),
-        Says::Has(part) => message.contains(part),
+        Message::Is(all) => message == *all,
+        Message::Begins(beginning) => message.starts_with(beginning),
+        Message::Has(part) => message.contains(part),
     })
 }
 

@@ -50,7 +50,7 @@ pub enum Accepted {
 pub enum Started {
     /// The ARN of the attempt's task.
     Task(String),
-    /// There is no task, and there will be none, for this attempt or a later one: the execution's outcome.
+    /// No task was started, and none will be, for this attempt or a later one. This is the execution's outcome.
     Not(#[serde(with = "written")] Outcome),
 }
 

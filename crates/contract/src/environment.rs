@@ -34,7 +34,7 @@ pub const LOG_READS: &str = "LOG_READS";
 pub const EXECUTION_ID: &str = "EXECUTION_ID";
 /// The attempt, from 1.
 pub const EXECUTION_ATTEMPT: &str = "EXECUTION_ATTEMPT";
-/// When the job must be over, in RFC 3339.
+/// When the job must have ended, in RFC 3339.
 pub const EXECUTION_DEADLINE: &str = "EXECUTION_DEADLINE";
 /// How many seconds the task has once it is stopped.
 pub const EXECUTION_STOP_TIMEOUT: &str = "EXECUTION_STOP_TIMEOUT";

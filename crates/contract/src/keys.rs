@@ -1,13 +1,13 @@
-//! Keys of the indexes. Existing items stay where they are, so none of this may change.
+//! Keys of the indexes. Existing items keep their keys, so none of this may change.
 
 use domain::{ExecutionId, Owner, listing::Place};
 use jiff::Timestamp;
 
-/// Parts of the index of executions that are not over: one part of an index takes 1,000 writes a second
+/// Number of parts of the index of executions that are not over: one part of an index takes 1,000 writes a second
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>).
 pub const ACTIVE_SHARDS: u8 = 8;
 
-/// Parts of an owner's list.
+/// Number of parts of an owner's list.
 pub const OWNER_SHARDS: u8 = 4;
 
 /// The part of an index that an execution is in.

@@ -1,5 +1,5 @@
-//! What is written down and outlives a deployment: the items of the table, the messages between functions, the catalog of jobs, the
-//! names of the environment variables, and page tokens.
+//! Data that outlives a deployment: the items of the table, the messages between functions, the catalog of jobs, the names of the
+//! environment variables, and page tokens.
 //!
 //! **Invariant**: what one version writes, older and newer versions read. Each has a golden test that compares values.
 

@@ -36,8 +36,8 @@ impl StoredStart {
         &self.longhaul.execution_id
     }
 
-    /// The executions that a durable execution of this name may drive: the one with the same name, or a later attempt of the one whose
-    /// id precedes the attempt's number.
+    /// The executions that a durable execution of this name may drive: the one with the same name, and, if the name ends with an
+    /// attempt's number, the one whose id precedes that number.
     #[must_use]
     pub fn executions_of(name: &str) -> Vec<ExecutionId> {
         let later = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok_and(|number| number > 1));

@@ -1,8 +1,8 @@
 //! Opaque tokens that say where a response continues.
 //!
-//! A token contains a place, and a hash of that place and of the list that it belongs to. Used for any other list, it is refused. The
-//! hash has no secret. A forged token can only choose a place among the caller's own executions, because the owner always comes from
-//! the authorizer and never from the token.
+//! A token contains a place, and a hash of that place and of the list that it belongs to. A token that is used for another list
+//! is refused. The hash has no secret. A forged token can only choose a place among the caller's own executions, because the
+//! owner always comes from the authorizer and never from the token.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::written::{self, in_form};
 
-/// Bytes of the hash in a token: enough that none is right by accident.
+/// Bytes of the hash in a token: enough that no wrong token is accepted by accident.
 const CHECK: usize = 12;
 
 /// A list that is read in pages, and the places in it.
@@ -101,7 +101,7 @@ pub enum LogPosition {
     Tail,
     /// Where the page with this token of CloudWatch ended.
     Token(String),
-    /// Its newest lines, none of which has been found so far: they are between these tokens of CloudWatch.
+    /// Its newest lines, if none of them has been found so far: they are between these tokens of CloudWatch.
     Before {
         /// Leads to older lines.
         older: String,
@@ -178,7 +178,7 @@ enum OutcomeForm {
 ///
 /// # Errors
 ///
-/// None that can happen: all places are plain data.
+/// Does not fail in practice, since all places are plain data.
 pub fn seal<L: Paged>(list: &L, place: &L::Place) -> Result<String, serde_json::Error> {
     let place = serde_json::to_string(place)?;
     let mut bytes = check(&serde_json::to_string(list)?, &place);

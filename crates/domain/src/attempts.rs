@@ -36,7 +36,7 @@ pub struct Retry {
 /// replayed workflow decides as it did before.
 #[must_use]
 pub fn may_retry(max_attempts: u32, outcome: &Outcome) -> bool {
-    judge::worth_another(outcome) && (max_attempts > 1 || judge::excused(outcome))
+    judge::may_be_retried(outcome) && (max_attempts > 1 || judge::excused(outcome))
 }
 
 /// Attempts that failed without ending the execution.
@@ -96,7 +96,7 @@ impl Execution {
     #[must_use]
     pub fn next(&self, attempt: Attempt, outcome: &Outcome, now: Timestamp) -> Next {
         let OutcomeKind::Failed(error) = &outcome.kind else { return Next::End };
-        if !judge::worth_another(outcome) {
+        if !judge::may_be_retried(outcome) {
             return Next::End;
         }
         let (excused, exit_code) = (judge::excused(outcome), outcome.exit_code);
@@ -168,11 +168,11 @@ impl Execution {
     }
 
     /// The attempt whose failure ends the execution, if several were allowed and the timeline does not have its failure yet.
-    pub(crate) fn last_attempt_to_tell(&self, outcome: &Outcome) -> Option<Attempt> {
+    pub(crate) fn unrecorded_last_failure(&self, outcome: &Outcome) -> Option<Attempt> {
         let OutcomeKind::Failed(error) = &outcome.kind else { return None };
         let several = self.request.max_attempts > 1 || self.failed.last.is_some();
         let failed_by_itself =
-            outcome.exit_code.is_some() || judge::worth_another(outcome) || error.kind.is_refused_start();
+            outcome.exit_code.is_some() || judge::may_be_retried(outcome) || error.kind.is_refused_start();
         let attempt = self.attempt_that_failed(error)?;
         (several && failed_by_itself && !self.failed.has(attempt)).then_some(attempt)
     }

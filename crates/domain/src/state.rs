@@ -73,7 +73,7 @@ impl Run {
         Self { attempt, task_arn: task_arn.to_owned(), started_at, log: None, unknown: Unknown::default() }
     }
 
-    /// The same run of a job that ended at `at`: if its start was recorded after its end, it starts at `at`.
+    /// The same task, for a job that ended at `at`: if its start was recorded after its end, it starts at `at`.
     fn ended(&self, at: Timestamp) -> Self {
         Self { started_at: self.started_at.min(at), ..self.clone() }
     }

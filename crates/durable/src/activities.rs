@@ -42,8 +42,8 @@ pub trait Activities: Send + Sync + 'static {
         ask: bool,
     ) -> impl Future<Output = Result<Checked, ActivityFailed>> + Send;
 
-    /// Determines the outcome of a stopped task; `None` if it is still running after all. `patience` says how long to retry what AWS
-    /// does not show yet.
+    /// Determines the outcome of a stopped task; `None` if it turns out to be still running. `patience` says how long to retry
+    /// what AWS does not show yet.
     fn collect(
         &self,
         id: &ExecutionId,

@@ -1,4 +1,4 @@
-//! The two durable functions: what happens to an execution, checkpoint by checkpoint.
+//! The two durable functions, which drive an execution from checkpoint to checkpoint.
 //!
 //! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with executions in
 //! flight. `tests/` has them as snapshots. After a change there, old executions must stay on the previous version of the function.
@@ -34,7 +34,7 @@ const CALLS: [&str; 9] = [
     "logs:GetLogEvents",
 ];
 
-/// What the durable function of a pattern needs where it runs.
+/// What the durable function of a pattern needs from its deployment.
 #[must_use]
 pub fn needs(pattern: Pattern) -> Needs {
     let calls = match pattern {

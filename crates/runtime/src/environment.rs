@@ -103,7 +103,7 @@ impl Environment {
         self.read.into_inner()
     }
 
-    /// `config`, if nothing was wrong with any variable that it was read from.
+    /// `config`, if every variable that it was read from is valid.
     ///
     /// # Errors
     ///

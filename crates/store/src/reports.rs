@@ -64,8 +64,13 @@ impl Reports {
         let found = answer.map_err(|error| CallFailed::new(CALL, error))?.item;
         let text = found.and_then(|mut item| item.remove(REPORT)?.as_s().ok().cloned());
         // Without a usable report, ECS and the log are used.
-        let unusable =
-            |why: &Unusable| tracing::warn!(executionId = %execution.id, %why, "cannot use a worker's report");
+        let unusable = |why: &Unusable| {
+            tracing::warn!(
+                executionId = %execution.id,
+                %why,
+                "the worker's report is not valid; using ECS and the log instead"
+            );
+        };
         Ok(text.and_then(|text| report::read(&text).inspect_err(unusable).ok()))
     }
 }

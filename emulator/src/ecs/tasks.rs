@@ -23,7 +23,7 @@ const MAX_DESCRIBED: usize = 100;
 
 /// What a task is created from.
 #[derive(Debug)]
-struct Plan {
+struct NewTask {
     family: String,
     revision: i64,
     definition: Value,
@@ -170,7 +170,7 @@ impl Ecs {
         Ok(tasks)
     }
 
-    fn new_task(&self, request: &RunTask, plan: &Plan) -> (Task, Vec<Launch>) {
+    fn new_task(&self, request: &RunTask, plan: &NewTask) -> (Task, Vec<Launch>) {
         let now = self.0.clock.now();
         let seconds = u64::try_from(now.as_second()).unwrap_or_default();
         let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
@@ -208,7 +208,7 @@ impl Ecs {
     }
 }
 
-fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<Plan, AwsError> {
+fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<NewTask, AwsError> {
     let not_found = || AwsError::bad_request("ClientException", "TaskDefinition not found.");
     let (family, revision) = arn::family_and_revision(&request.task_definition).ok_or_else(not_found)?;
     let (revision, document) = store::definition(tx, family, revision)?.ok_or_else(not_found)?;
@@ -230,7 +230,7 @@ fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<Plan, AwsEr
         let inherited: Vec<_> = inherited.into_iter().filter(new).collect();
         tags.extend(inherited);
     }
-    Ok(Plan { family: family.to_owned(), revision, definition, tags, containers, overrides })
+    Ok(NewTask { family: family.to_owned(), revision, definition, tags, containers, overrides })
 }
 
 fn container(definition: &ContainerDefinition) -> Container {

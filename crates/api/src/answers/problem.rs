@@ -149,7 +149,7 @@ pub(crate) struct FieldError {
     /// What is wrong there, and what is allowed.
     #[schema(example = "must be between 1 and 31536000")]
     pub(crate) detail: String,
-    /// The rule that it breaks, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
+    /// The rule that it violates, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
     #[schema(value_type = String, example = "timeout-out-of-range")]
     pub(crate) rule: &'static str,
 }
@@ -173,7 +173,7 @@ pub(crate) struct ProblemBody {
     code: Code,
     /// Identifies this request in the API's logs.
     request_id: String,
-    /// What is wrong with the body, one entry for each place.
+    /// What is wrong with the body, one entry for each mistake.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,

@@ -83,7 +83,11 @@ impl Prefer {
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
                 Ok(Err(why)) => {
-                    tracing::warn!(executionId = %seen.id, error = %why, "reading a waited-for execution failed");
+                    tracing::warn!(
+                        executionId = %seen.id,
+                        error = %why,
+                        "cannot read the execution that a request waits for; retrying until the wait is over"
+                    );
                 }
             }
         }
@@ -103,8 +107,8 @@ impl Prefer {
 
 impl IntoParams for Prefer {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let words = "`wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. \
-                     `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; \
+        let words = "`wait=N`: hold the response until the execution is final, or for N seconds, at most 25. \
+                     `Preference-Applied` says what was granted: `wait=0` if too many of your requests are already held; \
                      then poll as `Retry-After` says";
         let parameter =
             ParameterBuilder::new().name("Prefer").parameter_in(ParameterIn::Header).description(Some(words));

@@ -55,8 +55,8 @@ impl IntoResponses for Unavailable {
 
 /// Stop an execution.
 ///
-/// Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. A job that
-/// finishes before it can be stopped has completed. Safe to repeat.
+/// Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If the job
+/// completes before it can be stopped, the execution is `COMPLETED`. Safe to repeat.
 #[utoipa::path(
     post, path = "/executions/{executionId}/cancel", operation_id = "cancelExecution", tag = "executions",
     params(Owned, Prefer),
@@ -66,7 +66,7 @@ impl IntoResponses for Unavailable {
             ("Retry-After" = u64, description = "Seconds until the next poll"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 200, description = "The execution is over and will not change", body = ExecutionView, headers(
+        (status = 200, description = "The execution is over, and does not change any more", body = ExecutionView, headers(
             ("ETag" = String, description = "Identifies this version of the execution"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
@@ -88,7 +88,7 @@ pub(crate) async fn cancel(
         // The execution expired between the read and the write.
         Err(AdvanceError::NotFound(_)) => return Err(owned::not_found()),
         Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
-            tracing::warn!(error = %why, "a cancel was not recorded");
+            tracing::warn!(error = %why, "cannot record the cancel: too many concurrent updates");
             let detail = "other writers changed the execution at the same time; repeat the request";
             return Err(Problem::new(Code::ConcurrentUpdates, detail));
         }
@@ -96,7 +96,11 @@ pub(crate) async fn cancel(
     if !execution.status().is_final() {
         // If the function crashes before this, or the call is lost, the cancel is already recorded, and the next sweep carries it out.
         if let Err(why) = app.reconciler.request_visit(&execution.id).await {
-            tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not notified of a cancel");
+            tracing::warn!(
+                executionId = %execution.id,
+                error = %why,
+                "cannot notify the reconciler of the cancel; the next sweep will carry it out"
+            );
         }
     }
     let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;

@@ -36,7 +36,7 @@ const ETAG_BYTES: usize = 12;
             ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 304, description = "It has not changed since the `ETag` in `If-None-Match`", headers(
+        (status = 304, description = "The execution has not changed since the `ETag` in `If-None-Match`", headers(
             ("ETag" = String, description = "Identifies this version of the execution"),
             ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),

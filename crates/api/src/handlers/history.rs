@@ -47,19 +47,19 @@ pub(crate) struct History {
     next_page_token: Option<String>,
 }
 
-/// An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes elsewhere.
+/// An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Operation)]
 pub(crate) struct OperationView {
-    /// Its name; absent if the workflow gave it none.
+    /// Its name; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "run-task")]
     name: Option<String>,
     /// What it is: `Step`, `Callback`, `Wait`, `Context` or `ChainedInvoke`.
     #[schema(example = "Step")]
     kind: String,
-    /// How often it was tried.
+    /// How many times it was tried.
     attempts: u32,
     #[schema(value_type = String, format = DateTime)]
     started_at: Time,
@@ -143,13 +143,13 @@ impl<S: Sync> FromRequestParts<S> for Query {
     params(
         Owned,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "Which attempt's workflow, for a callback execution; the first if absent"),
+            description = "For a callback execution, the attempt whose workflow to read (default: the first)"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "The most events of the workflow to read, of which an operation has at least two; 1000 if absent"),
+            description = "The maximum number of events of the workflow to read (default 1000). An operation has at least two"),
         ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
     ),
     responses(
-        (status = 200, description = "What it did; no operations if it has not begun", body = History),
+        (status = 200, description = "The operations of the workflow; none if it has not begun", body = History),
         QueryRefused,
         NoHistory,
         Problem,

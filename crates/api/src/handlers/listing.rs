@@ -59,7 +59,7 @@ pub(crate) struct SummaryView {
     execution_id: String,
     pattern: PatternView,
     status: StatusView,
-    /// Whether the execution is over and will not change.
+    /// Whether the execution is over. It does not change after that.
     done: bool,
     /// Name of the job.
     #[schema(example = "demo")]
@@ -88,14 +88,14 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exit_code: Option<i32>,
-    /// When its job must be over.
+    /// When its job must have ended.
     #[schema(value_type = String, format = DateTime)]
     deadline: Time,
     /// When it is deleted.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Time,
     tags: BTreeMap<String, String>,
-    /// The execution that this one repeats.
+    /// The execution of which this one is a rerun.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
@@ -105,7 +105,7 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     result: Option<Json>,
-    /// With `include=error`: why it did not complete. Absent like `result`, and if it completed.
+    /// With `include=error`: why it did not complete. Absent if it completed, and whenever `result` would be absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<ErrorView>,
@@ -173,11 +173,11 @@ impl IntoResponses for QueryRefused {
         ("createdBefore" = Option<String>, Query, nullable = false, format = DateTime, example = "2099-03-02T09:00:00Z",
             description = "Only executions that were accepted before this time (RFC 3339)"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
-            description = "The most executions on a page; 50 if absent"),
+            description = "The maximum number of executions on a page (default 50)"),
         ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
         ("include" = Option<String>, Query, nullable = false, pattern = "^(result|error)(,(result|error))*$",
             example = "result,error",
-            description = "What else to show of executions that are over: `result`, `error` or both, separated by a comma"),
+            description = "What to include for executions that are over: `result`, `error` or both, separated by a comma"),
     ),
     responses(
         (status = 200, description = "A page of executions", body = ExecutionPage, headers(

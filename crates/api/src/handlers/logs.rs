@@ -93,16 +93,17 @@ impl<S: Sync> FromRequestParts<S> for Query {
     params(
         Owned,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "Which attempt's task, of the last 16; the newest if absent"),
+            description = "The attempt whose log to read, one of the last 16 (default: the newest)"),
         ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Only this many of the newest lines"),
         ("nextToken" = Option<String>, Query, nullable = false,
-            description = "The last page's `nextToken`; without `attempt` and `tail`"),
+            description = "`nextToken` of the previous page; not allowed together with `attempt` or `tail`"),
     ),
     responses(
         (status = 200, description = "Lines that it printed", body = LogLines, headers(
-            ("RateLimit-Policy" = String, description = "How many requests (`q`) in how many seconds (`w`); absent if none was counted"),
-            ("RateLimit" = String, description = "How many requests are left (`r`) for how many seconds (`t`)"),
+            ("RateLimit-Policy" = String, description = "The limit: how many requests (`q`) in a window of how many seconds (`w`); \
+                absent if the request was not counted"),
+            ("RateLimit" = String, description = "How many requests are left (`r`) in this window, and in how many seconds it ends (`t`)"),
         )),
         QueryRefused,
         Owned,

@@ -75,8 +75,8 @@ macro_rules! start {
             post, path = $path, operation_id = $id, tag = "executions",
             params(
                 ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-                    description = "Makes the request idempotent: the same key and body again, compared by value, returns the existing \
-                                   execution and starts nothing, for as long as the execution is kept"),
+                    description = "Makes the request idempotent: a repeat with the same key and body, compared by value, returns the \
+                                   existing execution and starts nothing, as long as the execution is kept"),
                 Prefer,
             ),
             request_body(content = NewExecution, description = "The job to run, and its input", examples(
@@ -126,7 +126,7 @@ macro_rules! start {
 start!(
     /// Start a job whose workflow waits for it and records the result.
     ///
-    /// The image does not need the worker: `EXECUTION_INPUT` has inputs of up to 4 KB. For larger inputs, it needs the worker too.
+    /// For inputs of up to 4 KB, the image does not need the worker: they are in `EXECUTION_INPUT`. For larger inputs, it does.
     /// Without the worker, the result is the last JSON object or array among the last 10,000 lines of the task's log, on stdout or
     /// stderr.
     start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
@@ -151,7 +151,7 @@ macro_rules! validate {
             ),
             request_body(content = NewExecution, description = "The job that would be run, and its input"),
             responses(
-                (status = 200, description = "The request is valid: this is what would be started", body = Validated),
+                (status = 200, description = "The request is valid. This is what would be started", body = Validated),
                 Refused,
                 Problem,
             ),
@@ -171,13 +171,15 @@ macro_rules! validate {
 validate!(
     /// Check a request for a sync execution, and start nothing.
     ///
-    /// It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+    /// An invalid request is refused as the start would be. Otherwise the response says what would be started, with every default
+    /// filled in.
     validate_sync, "/executions/sync/validate", "validateSyncExecution", Pattern::Sync
 );
 validate!(
     /// Check a request for a callback execution, and start nothing.
     ///
-    /// It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+    /// An invalid request is refused as the start would be. Otherwise the response says what would be started, with every default
+    /// filled in.
     validate_callback, "/executions/callback/validate", "validateCallbackExecution", Pattern::Callback
 );
 
@@ -263,7 +265,7 @@ async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Pre
 }
 
 /// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
-/// refused because its job is no longer offered.
+/// refused because its job can no longer be run.
 async fn startable(app: &App, wanted: &Wanted, now: Timestamp) -> Result<(), Problem> {
     let errors = wrong(&wanted.execution.request, &app.catalog);
     if errors.is_empty() || (wanted.keyed && was_accepted(app, wanted, now).await?) {
@@ -315,8 +317,8 @@ fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<
 
 /// Run the same job again, as a new execution.
 ///
-/// The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused like the request
-/// would be: with `invalid-body` if its job is no longer offered.
+/// The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused for the
+/// same reasons as a start, for example with `invalid-body` if the job can no longer be run.
 #[utoipa::path(
     post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
     params(
@@ -371,7 +373,11 @@ async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
         // The item is stored, so the request is accepted, whatever the failure: the reconciler will start the workflow. An error would
         // cause a second POST, and without a key a second job.
         Err(StartError::Call(failed)) => {
-            tracing::error!(executionId = %execution.id, error = %failed, "the workflow was not started yet");
+            tracing::error!(
+                executionId = %execution.id,
+                error = %failed,
+                "cannot start the workflow; the execution is stored, and the reconciler will start it"
+            );
             Ok(())
         }
     }

@@ -106,7 +106,7 @@ fn event_name(event: &Event) -> String {
 
 /// Prints the whole table. Read every difference: it changes what may happen to executions.
 #[test]
-fn every_state_on_every_event() {
+fn each_event_in_each_state_leads_to_the_state_in_the_table() {
     let mut table = String::new();
     for state in states() {
         writeln!(table, "{}", name(&state)).unwrap();

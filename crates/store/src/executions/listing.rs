@@ -28,14 +28,14 @@ const CALL: &str = "dynamodb:Query";
 
 /// How many entries of each part are examined for one page of a filtered list: 2,000 in total, about 1 MB. So a filter that matches few
 /// executions takes many pages, not one endless request.
-const LOOKED_AT: usize = 500;
+const ENTRIES_EXAMINED: usize = 500;
 
 /// Maximum number of times that all parts are read for one page.
-const LOOKS: usize = 4;
+const MAX_READS: usize = 4;
 
 /// How many entries are read of each part beyond its share of a page. Executions are spread at random: of the largest page, 100, a
 /// part has 25 on average, and 41 or more so rarely (binomial distribution) that one page in a thousand takes a second read.
-const SLACK: usize = 15;
+const SPARE_ENTRIES: usize = 15;
 
 /// The range of keys in which a list is read, both ends included.
 fn range(filter: &Filter, after: Option<&Place>) -> (String, String) {
@@ -68,9 +68,10 @@ impl Executions {
         now: Timestamp,
     ) -> Result<Page, CallFailed> {
         let mut page = self.read_page(owner, filter, after, size, now).await?;
-        // A filtered list is read once for a page. Another list is read again if most of what was read has expired, but not forever.
-        let looks = if filter.looks_for_something() { 1 } else { LOOKS };
-        for _ in 1..looks {
+        // A filtered list is read once for a page. An unfiltered list is read again if most of what was read has expired, at most
+        // [`MAX_READS`] times in all.
+        let reads = if filter.needs_search() { 1 } else { MAX_READS };
+        for _ in 1..reads {
             let Some(next) = page.next.take_if(|_| page.found.len() < size) else { break };
             let more = self.read_page(owner, filter, Some(&next), size - page.found.len(), now).await?;
             page.found.extend(more.found);
@@ -93,8 +94,8 @@ impl Executions {
         if high < low {
             return Ok(Page::default());
         }
-        let share = size.min(size / usize::from(OWNER_SHARDS) + SLACK);
-        let most = if filter.looks_for_something() { LOOKED_AT } else { share };
+        let share = size.min(size / usize::from(OWNER_SHARDS) + SPARE_ENTRIES);
+        let most = if filter.needs_search() { ENTRIES_EXAMINED } else { share };
         let parts = (0..OWNER_SHARDS).map(|number| self.part(owner_shard(owner, number), (&low, &high), most));
         let mut parts = try_join_all(parts).await?;
         for part in &mut parts {

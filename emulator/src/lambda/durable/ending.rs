@@ -34,7 +34,7 @@ impl Durable {
             self.end(tx, &mut execution, End::Stopped(error), now)?;
             Ok::<_, AwsError>(execution.ended_at.unwrap_or(now))
         })?;
-        self.0.bell.ring();
+        self.0.changes.notify();
         Ok(json!({ "StopTimestamp": seconds(stopped_at) }))
     }
 
