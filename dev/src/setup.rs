@@ -12,8 +12,9 @@ use contract::catalog::Catalog;
 use contract::environment;
 use domain::{Owner, Pattern};
 use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
+use reconciler::EventPatterns;
 use runtime::Environment;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     options::{self, Named, Options},
@@ -148,19 +149,11 @@ pub(crate) fn rules() -> Vec<Rule> {
         ..Rule::default()
     };
     let function = |name: &str| format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
-    let task_stopped = json!({
-        "source": ["aws.ecs"],
-        "detail-type": ["ECS Task State Change"],
-        "detail": { "lastStatus": ["STOPPED"] },
-    });
-    let workflow_ended = json!({
-        "source": ["aws.lambda"],
-        "detail-type": ["Durable Execution Status Change"],
-        "detail": {
-            "status": ["FAILED", "STOPPED", "TIMED_OUT"],
-            "functionArn": [{ "prefix": function(SYNC) }, { "prefix": function(CALLBACK) }],
-        },
-    });
+    let EventPatterns { task_stopped, mut workflow_ended } = EventPatterns::facts();
+    let functions = json!([{ "prefix": function(SYNC) }, { "prefix": function(CALLBACK) }]);
+    if let Some(Value::Object(detail)) = workflow_ended.get_mut("detail") {
+        detail.insert("functionArn".to_owned(), functions);
+    }
     vec![
         Rule { event_pattern: Some(task_stopped.to_string()), ..rule("task-stopped", to("events", event_queue().arn)) },
         Rule {

@@ -129,8 +129,14 @@ fn served(media_type: &'static str, text: &'static LazyLock<String>) -> Response
     ([(header::CONTENT_TYPE, media_type)], text.as_str()).into_response()
 }
 
+const YAML_PATH: &str = "/openapi.yaml";
+const JSON_PATH: &str = "/openapi.json";
+
+/// The paths of the document.
+pub(crate) const PATHS: [&str; 2] = [YAML_PATH, JSON_PATH];
+
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/openapi.yaml", get(|| async { served("application/yaml", &YAML) }))
-        .route("/openapi.json", get(|| async { served("application/json", &JSON) }))
+        .route(YAML_PATH, get(|| async { served("application/yaml", &YAML) }))
+        .route(JSON_PATH, get(|| async { served("application/json", &JSON) }))
 }

@@ -3,6 +3,7 @@
 //!
 //! **Invariant**: what one version writes, older and newer versions read. Each has a golden test that compares values.
 
+pub mod allowances;
 pub mod catalog;
 pub mod checkpoint;
 pub mod environment;

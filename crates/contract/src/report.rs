@@ -1,7 +1,7 @@
 //! The report that a worker stores when its job has ended. A worker of one version writes it, and a workflow of another version may read
 //! it.
 
-use domain::{Outcome, Report, Told, Unknown, Unusable};
+use domain::{Attempt, Execution, Outcome, Report, Told, Unknown, Unusable};
 use serde::{Deserialize, Serialize};
 
 use crate::written::{self, As, in_form};
@@ -29,6 +29,19 @@ enum ToldForm {
     BySignal,
 }
 
+/// The attribute of an item that holds a report, as JSON text.
+pub const REPORT: &str = "report";
+
+/// The key under which the worker of an attempt stores its report, in the table of executions. It contains the random name of the
+/// execution's creation, so a role that may write reports but not read anything can write only under the keys that it was given. No
+/// execution id contains a `/`.
+///
+/// `None` if an older version created the execution, without such a name.
+#[must_use]
+pub fn key(execution: &Execution, attempt: Attempt) -> Option<String> {
+    execution.creation.as_ref().map(|creation| format!("report/{creation}/{attempt}"))
+}
+
 /// A report as JSON text.
 ///
 /// # Errors
@@ -51,7 +64,7 @@ pub fn read(text: &str) -> Result<Report, Unusable> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{ErrorKind, JobError, Json, OutcomeKind, limits, output::ResultSource};
+    use domain::{ErrorKind, JobError, Json, OutcomeKind, Owner, Pattern, Request, limits, output::ResultSource};
     use jiff::Timestamp;
 
     use super::*;
@@ -65,6 +78,17 @@ mod tests {
             finished_at: Timestamp::UNIX_EPOCH,
         };
         Report::new(outcome, told)
+    }
+
+    #[test]
+    fn a_report_s_key_contains_the_creation_name() {
+        let request = Request::of(Json::null());
+        let id = "e1".parse().unwrap();
+        let unnamed = Execution::new(id, Pattern::Sync, Owner::new("ada"), request, Timestamp::UNIX_EPOCH);
+        let named = Execution { creation: Some("0b9f8a3e".into()), ..unnamed.clone() };
+        assert_eq!(key(&named, Attempt::FIRST.next()).as_deref(), Some("report/0b9f8a3e/2"));
+        assert_eq!(key(&unnamed, Attempt::FIRST), None);
+        assert_eq!(REPORT, "report");
     }
 
     /// A worker of one version writes a report, and a workflow of another version may read it.

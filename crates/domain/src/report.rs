@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::{
-    Attempt, ErrorKind, Execution, Outcome, OutcomeKind, Unknown, limits,
+    ErrorKind, Outcome, OutcomeKind, Unknown, limits,
     output::{Output, StoppedBy, cut_short},
 };
 
@@ -108,24 +108,12 @@ impl Report {
     }
 }
 
-impl Execution {
-    /// The key under which the worker of an attempt stores its report, in the table of executions. It contains the random name of this
-    /// execution's creation, so a role that may write reports but not read anything can write only under the keys that it was given. No
-    /// execution id contains a `/`.
-    ///
-    /// `None` if an older version created the execution, without such a name.
-    #[must_use]
-    pub fn report_key(&self, attempt: Attempt) -> Option<String> {
-        self.creation.as_ref().map(|creation| format!("report/{creation}/{attempt}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{JobError, Json, OutcomeKind, Owner, Pattern, Request, output::ResultSource};
+    use crate::{JobError, Json, OutcomeKind, output::ResultSource};
 
     fn report(told: Option<Told>) -> Report {
         let outcome = Outcome {
@@ -136,16 +124,6 @@ mod tests {
             finished_at: Timestamp::UNIX_EPOCH,
         };
         Report::new(outcome, told)
-    }
-
-    #[test]
-    fn a_report_s_key_contains_the_creation_name() {
-        let request = Request::of(Json::null());
-        let id = "e1".parse().unwrap();
-        let unnamed = Execution::new(id, Pattern::Sync, Owner::new("ada"), request, Timestamp::UNIX_EPOCH);
-        let named = Execution { creation: Some("0b9f8a3e".into()), ..unnamed.clone() };
-        assert_eq!(named.report_key(Attempt::FIRST.next()).as_deref(), Some("report/0b9f8a3e/2"));
-        assert_eq!(unnamed.report_key(Attempt::FIRST), None);
     }
 
     #[test]

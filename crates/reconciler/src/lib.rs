@@ -20,6 +20,8 @@ use runtime::{FromEnvironment, Needs};
 use serde_json::Value;
 
 use events::{Batch, Event};
+
+pub use events::EventPatterns;
 use reconcile::Reconciler;
 
 /// How long before its timeout an invocation stops starting new work.

@@ -12,12 +12,9 @@ use jiff::Timestamp;
 use aws::{CallFailed, Connection};
 
 use contract::{
-    report,
+    report::{self, REPORT},
     schema::{EXPIRES, KEY},
 };
-
-/// The attribute that holds a report, as JSON text.
-const REPORT: &str = "report";
 
 /// The reports in the table.
 #[derive(Debug, Clone)]
@@ -59,7 +56,7 @@ impl Reports {
     /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn of(&self, execution: &Execution, task_arn: &str) -> Result<Option<Report>, CallFailed> {
         const CALL: &str = "dynamodb:GetItem";
-        let Some(key) = execution.attempt_of(task_arn).and_then(|attempt| execution.report_key(attempt)) else {
+        let Some(key) = execution.attempt_of(task_arn).and_then(|attempt| report::key(execution, attempt)) else {
             return Ok(None);
         };
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);

@@ -1,7 +1,11 @@
 //! The AWS calls that each request to the API makes.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
+use reqwest::Request;
 use serde_json::{Value, json};
 
 use crate::stack::Stack;
@@ -24,10 +28,14 @@ async fn each_request_makes_only_the_expected_aws_calls() {
     let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
     let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
     let (query, batch) = ("dynamodb:Query", "dynamodb:BatchGetItem");
+    let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    let mut requested = BTreeSet::new();
     for (what, request, mut expected) in [
         ("start", post("/executions/sync"), vec![put, invoke]),
         ("start by key", post("/executions/callback").header("idempotency-key", "k"), vec![put, invoke]),
+        ("callback start", post("/executions/callback"), vec![put, invoke]),
         ("check", post("/executions/sync/validate"), vec![]),
+        ("callback check", post("/executions/callback/validate"), vec![]),
         ("check by key", post("/executions/sync/validate").header("idempotency-key", "k2"), vec![get]),
         ("poll", stack.get(&path("")), vec![get]),
         ("poll, unchanged", stack.get(&path("")).header("if-none-match", "*"), vec![get]),
@@ -48,8 +56,11 @@ async fn each_request_makes_only_the_expected_aws_calls() {
         ("invalid execution id", stack.get("/executions/a.b"), vec![]),
     ] {
         let watch = stack.arm(&json!({ "on": "*", "does": "watch", "by": "api", "times": "all" })).await;
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        requested.extend(operation(&document, &request));
         let began = Instant::now();
-        request.send().await.unwrap();
+        client.execute(request).await.unwrap();
         let took = began.elapsed();
         let watched = stack.fault(watch).await;
         stack.disarm(watch).await;
@@ -62,4 +73,23 @@ async fn each_request_makes_only_the_expected_aws_calls() {
         }
         assert_eq!(calls, expected, "{what} took {took:?}");
     }
+    let documented =
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let documented: BTreeSet<_> =
+        documented.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(requested, documented, "this test requests every operation of the document");
+}
+
+/// The id of the operation in the document that a request is for.
+fn operation(document: &Value, request: &Request) -> Option<String> {
+    let asked: Vec<_> = request.url().path().split('/').collect();
+    let matches = |path: &str| {
+        let parts: Vec<_> = path.split('/').collect();
+        parts.len() == asked.len()
+            && parts.iter().zip(&asked).all(|(part, asked)| part == asked || part.starts_with('{'))
+    };
+    let paths = document["paths"].as_object().unwrap();
+    // A path without a variable takes precedence.
+    let (_, path) = paths.iter().filter(|(path, _)| matches(path)).min_by_key(|(path, _)| path.contains('{'))?;
+    Some(path[request.method().as_str().to_lowercase()]["operationId"].as_str()?.to_owned())
 }

@@ -450,7 +450,7 @@ export type Problem = {
      */
     title: string;
     /**
-     * A URI that identifies the code.
+     * A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address.
      */
     type: string;
     /**

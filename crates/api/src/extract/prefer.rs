@@ -75,6 +75,7 @@ impl Prefer {
             }
         }
         let mut pause = FIRST_PAUSE;
+        let mut failed = None;
         while !enough(&seen) && Instant::now() < until {
             sleep_until(until.min(Instant::now() + pause)).await;
             pause = LONGEST_PAUSE.min(pause * 3 / 2);
@@ -82,14 +83,12 @@ impl Prefer {
                 // An eventually consistent read may be older than what was read before.
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(why)) => {
-                    tracing::warn!(
-                        executionId = %seen.id,
-                        error = %why,
-                        "cannot read the execution that a request waits for; retrying until the wait is over"
-                    );
-                }
+                Ok(Err(why)) => failed = Some(why),
             }
+        }
+        if let Some(why) = failed {
+            let error = aws::with_causes(&why);
+            tracing::warn!(executionId = %seen.id, error, "cannot read the execution that a request waits for; this is the last such error of the request");
         }
         if let Some(place) = place {
             place.give_back(app).await;

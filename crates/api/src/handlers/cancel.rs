@@ -8,6 +8,7 @@ use axum::{
 use domain::Event;
 use runtime::clock;
 use store::AdvanceError;
+use tracing::Level;
 use utoipa::IntoResponses;
 
 use crate::{
@@ -88,9 +89,9 @@ pub(crate) async fn cancel(
         // The execution expired between the read and the write.
         Err(AdvanceError::NotFound(_)) => return Err(owned::not_found()),
         Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
-            tracing::warn!(error = %why, "cannot record the cancel: too many concurrent updates");
             let detail = "other writers changed the execution at the same time; repeat the request";
-            return Err(Problem::new(Code::ConcurrentUpdates, detail));
+            let problem = Problem::new(Code::ConcurrentUpdates, detail);
+            return Err(problem.because(Level::WARN, aws::with_causes(&why)));
         }
     };
     if !execution.status().is_final() {

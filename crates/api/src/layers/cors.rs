@@ -9,6 +9,7 @@ use axum::{
     Router,
     http::{HeaderName, HeaderValue, Method, Uri, header},
 };
+use serde::Serialize;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
@@ -61,6 +62,9 @@ fn is_origin(text: &str) -> bool {
         && authority.port_u16() != Some(default_port)
 }
 
+/// The methods that our operations have.
+const METHODS: [Method; 2] = [Method::GET, Method::POST];
+
 /// The headers that our clients send in addition to those that any page may send.
 const REQUEST_HEADERS: [HeaderName; 8] = [
     header::AUTHORIZATION,
@@ -90,6 +94,25 @@ const ANSWER_HEADERS: [HeaderName; 10] = [
 /// How long a browser may keep a preflight's response: Chromium's own limit.
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(2);
 
+/// What responses say to pages of other origins. A gateway that answers by itself has to say the same.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cors {
+    methods: Vec<String>,
+    request_headers: Vec<String>,
+    response_headers: Vec<String>,
+    max_age_seconds: u64,
+}
+
+pub(crate) fn facts() -> Cors {
+    Cors {
+        methods: METHODS.iter().map(Method::to_string).collect(),
+        request_headers: REQUEST_HEADERS.iter().map(HeaderName::to_string).collect(),
+        response_headers: ANSWER_HEADERS.iter().map(HeaderName::to_string).collect(),
+        max_age_seconds: PREFLIGHT_KEPT.as_secs(),
+    }
+}
+
 /// The same routes, open to pages of these origins. This layer answers preflights itself, since they cannot be authenticated.
 pub(crate) fn open_to(origins: &[Origin], callers: &Callers, routes: Router<App>) -> Router<App> {
     if origins.is_empty() {
@@ -102,7 +125,7 @@ pub(crate) fn open_to(origins: &[Origin], callers: &Callers, routes: Router<App>
     };
     let cors = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods(METHODS)
         .allow_headers(REQUEST_HEADERS.into_iter().chain(callers.header()).collect::<Vec<_>>())
         .expose_headers(ANSWER_HEADERS)
         .max_age(PREFLIGHT_KEPT);

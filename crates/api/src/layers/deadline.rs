@@ -9,6 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use tracing::Level;
 
 use crate::{
     answers::problem::{Code, Problem},
@@ -30,8 +31,8 @@ async fn answer_within(longest: Duration, request: Request, next: Next) -> Respo
     if let Ok(response) = tokio::time::timeout(longest, next.run(request)).await {
         return response;
     }
-    tracing::error!("AWS took too long: the request was abandoned");
     let problem = Problem::new(Code::AwsUnavailable, "AWS took too long to answer; repeat the request");
+    let problem = problem.because(Level::ERROR, "AWS took too long: the request was abandoned");
     if safe { problem } else { problem.not_safe_to_repeat() }.into_response()
 }
 

@@ -1,8 +1,7 @@
 //! The parameters with which a task is started.
 
 use compute::{NewTask, TaskOwner};
-use contract::catalog::Job;
-use contract::environment;
+use contract::{catalog::Job, environment, report};
 use domain::{Attempt, Execution, Pattern, task::Task};
 
 /// The environment variable that has the task's attempt.
@@ -39,7 +38,7 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
     }
     // The workflow or the reconciler reads the worker's report when it records the outcome. The task needs no role for the table's
     // items for this, only permission to write reports.
-    if let Some(key) = execution.report_key(attempt) {
+    if let Some(key) = report::key(execution, attempt) {
         environment.push((environment::REPORT_TABLE.to_owned(), table.to_owned()));
         environment.push((environment::REPORT_KEY.to_owned(), key));
     }
