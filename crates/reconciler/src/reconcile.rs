@@ -207,7 +207,7 @@ impl Reconciler {
         let waited = clock::now().duration_since(stopped_at.unwrap_or(execution.created_at));
         let most = jiff::SignedDuration::try_from(Cause::Denied.patience(Phase::TaskStarted))?;
         let patience = if waited < most { Patience::Failures } else { Patience::None };
-        self.outcomes.of(&stopped, patience).await?.ok_or_else(|| "the task's log is not there yet".into())
+        self.outcomes.of(&stopped, patience).await?.ok_or_else(|| "the task's log is not available yet".into())
     }
 
     async fn collect(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<(), Error> {
@@ -297,7 +297,7 @@ const ERROR_CHARS: usize = 300;
 
 fn over(how: &str) -> String {
     let told: String = how.chars().take(ERROR_CHARS).collect();
-    format!("its durable execution is over and recorded nothing: {told}")
+    format!("its durable execution ended without recording an outcome: {told}")
 }
 
 /// The item may have expired: then there is nothing to record.
