@@ -24,7 +24,7 @@ pub(super) fn invalid(why: impl Into<String>) -> AwsError {
     AwsError::bad_request("InvalidParameterException", why)
 }
 
-/// `RunTask`, as far as it matters here.
+/// `RunTask`, as far as it is emulated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RunTask {
@@ -112,7 +112,7 @@ pub(super) struct Pair {
     pub(super) value: Option<String>,
 }
 
-/// `ContainerDefinition`, as far as it matters here.
+/// `ContainerDefinition`, as far as it is emulated.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ContainerDefinition {

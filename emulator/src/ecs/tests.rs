@@ -1,6 +1,6 @@
 //! The service as its callers see it, with real processes: what the tests have in common.
 
-mod asking;
+mod api;
 mod ending;
 mod running;
 

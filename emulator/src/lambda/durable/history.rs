@@ -247,7 +247,8 @@ fn bodies(
     rows.map(|body| json::read(&body?)).collect()
 }
 
-/// Removes inputs and results, and marks the event as truncated. Errors stay, because they are why people read a short history.
+/// Removes inputs and results, and marks the event as truncated. Errors stay, since they are what a history without data is
+/// usually read for.
 fn without_data(mut event: Value) -> Value {
     let members = event.as_object_mut().into_iter().flatten();
     for (_, details) in members.filter(|(name, _)| name.ends_with("Details")) {
