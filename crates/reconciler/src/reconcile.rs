@@ -199,7 +199,7 @@ impl Reconciler {
         let just_stopped = stopped_at.is_some_and(|at| clock::now().duration_since(at) < LOG_IS_LATE);
         let waits = if just_stopped { &[1, 2][..] } else { &[] };
         for wait in waits {
-            if let Some(outcome) = self.outcomes.of(&stopped, Patience::Late).await? {
+            if let Some(outcome) = self.outcomes.of(&stopped, Patience::Late, clock::now()).await? {
                 return Ok(outcome);
             }
             tokio::time::sleep(Duration::from_secs(*wait)).await;
@@ -207,7 +207,10 @@ impl Reconciler {
         let waited = clock::now().duration_since(stopped_at.unwrap_or(execution.created_at));
         let most = jiff::SignedDuration::try_from(Cause::Denied.patience(Phase::TaskStarted))?;
         let patience = if waited < most { Patience::Failures } else { Patience::None };
-        self.outcomes.of(&stopped, patience).await?.ok_or_else(|| "the task's log is not available yet".into())
+        self.outcomes
+            .of(&stopped, patience, clock::now())
+            .await?
+            .ok_or_else(|| "the task's log is not available yet".into())
     }
 
     async fn collect(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<(), Error> {
