@@ -205,7 +205,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 .PHONY: ship-test
 ship-test: sam-build image-test $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq ## Build what is deployed, and run it
 	cargo build --workspace --bins
-	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e -- --skip soak:: --skip sweep:: --skip year::
+	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e -- --skip soak:: --skip every_call:: --skip year::
 
 .PHONY: soak
 soak: ## Inject random faults for ten minutes (SOAK_SECONDS, SOAK_SEED), and check the outcome of every POST
@@ -241,10 +241,10 @@ year: ## Run through a year in minutes by moving the clock forward; the gate run
 	cargo build --workspace --bins
 	YEAR_DAYS=365 cargo test --workspace --test e2e year::a_year -- --nocapture
 
-.PHONY: sweep
-sweep: ## Crash at every AWS call in every kind of execution; the gate does so at every fifth
+.PHONY: crashes
+crashes: ## Crash at every AWS call in every kind of execution; the gate does so at every fifth
 	cargo build --workspace --bins
-	SWEEP_EVERY=$${SWEEP_EVERY:-1} cargo test --workspace --test e2e a_crash_at_any_call -- --nocapture
+	CRASHES_EVERY=$${CRASHES_EVERY:-1} cargo test --workspace --test e2e a_crash_at_any_call -- --nocapture
 
 .PHONY: refusals
 refusals: ## Refuse every AWS call once, in every kind of execution and in every way; the gate does so for one in twenty
@@ -269,7 +269,7 @@ explore: $(FUZZ)/.made ## Run the soak, the model test and the fuzzer with a new
 			|| { echo "found with SEED=$$seed: fix it, and add the case to the test" >&2; exit 1; }
 
 .PHONY: nightly
-nightly: mutants refusals sweep explore ## Run the mutants, every fault and fresh seeds, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
+nightly: mutants refusals crashes explore ## Run the mutants, every fault and fresh seeds, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
 	$(MAKE) sam-build worker ARCHITECTURE=arm64
 
 # As the first stage of crates/worker/Dockerfile builds it.

@@ -6,6 +6,7 @@ use std::error::Error;
 use api::{App, Callers, config::Config};
 use aws::Connection;
 use domain::Owner;
+use runtime::FromEnvironment as _;
 use tokio::net::TcpListener;
 
 #[tokio::main]

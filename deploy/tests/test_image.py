@@ -77,7 +77,7 @@ class Images(unittest.TestCase):
         probe.write_text("FROM scratch\nCOPY . /\n")
         self.build("context", probe, ROOT, f"--ignorefile={ROOT}/crates/worker/Dockerfile.dockerignore")
         root = self.rootfs("context")
-        self.assertTrue((root / "crates/worker/src/main.rs").is_file())
+        self.assertTrue((root / "crates/worker/Cargo.toml").is_file())
         self.assertTrue((root / "deploy/static-worker.sh").is_file())
         # Cargo reads the manifest of every crate of the workspace.
         for member in tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]:

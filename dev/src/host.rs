@@ -25,7 +25,7 @@ pub(crate) async fn check(State(hosts): State<Hosts>, request: Request, next: Ne
 fn problem(refused: &Refused) -> Response {
     let request_id = Uuid::new_v4().simple().to_string();
     let problem = json!({
-        "type": "urn:longhaul:problem:host-not-allowed",
+        "type": "/docs/errors#host-not-allowed",
         "title": "The host is not allowed",
         "status": refused.status().as_u16(),
         "detail": refused.to_string(),

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use compute::{Catalog, Job};
+use contract::catalog::{Catalog, Job};
 use domain::DEFAULT_JOB;
 use emulator::{Prepared, REGION};
 use serde_json::{Value, json};

@@ -78,13 +78,13 @@ async fn worker(args: worker::Args) -> ExitCode {
 }
 
 /// What is logged unless `RUST_LOG` says otherwise. DynamoDB's refusals are normal, for example if another writer was faster.
-const QUIET: &str = "warn,dynoxide=error";
+const DEFAULT_LOG_FILTER: &str = "warn,dynoxide=error";
 
 async fn serve(options: Options) -> ExitCode {
     use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(runtime::log_filter(QUIET)).with(lines).init();
+    tracing_subscriber::registry().with(runtime::log_filter(DEFAULT_LOG_FILTER)).with(lines).init();
     emulator::sockets::raise_open_files();
     let stack = match Stack::start(&options).await {
         Ok(stack) => stack,

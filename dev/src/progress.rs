@@ -6,6 +6,7 @@
 use std::{collections::HashMap, io::Write as _};
 
 use axum::body::Bytes;
+use contract::written;
 use domain::{Entry, JobError, Moment, Run};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -21,9 +22,9 @@ const MESSAGE_CHARS: usize = 160;
 pub(crate) fn print(now: Timestamp) -> mpsc::Sender<Bytes> {
     let (sender, mut written) = mpsc::channel::<Bytes>(WAITING);
     std::thread::spawn(move || {
-        let mut teller = Teller::new(now);
+        let mut printer = Printer::new(now);
         while let Some(body) = written.blocking_recv() {
-            for line in teller.lines(&body) {
+            for line in printer.lines(&body) {
                 // An error means that the terminal is gone.
                 let _ = writeln!(std::io::stdout(), "{line}");
             }
@@ -34,27 +35,27 @@ pub(crate) fn print(now: Timestamp) -> mpsc::Sender<Bytes> {
 
 /// What was printed for each execution that is not over.
 #[derive(Debug)]
-struct Teller {
+struct Printer {
     /// When it began to listen. What happened before is not printed.
     began: Timestamp,
-    told: HashMap<String, Told>,
+    printed: HashMap<String, Printed>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct Printed {
     version: u64,
     last: Option<Entry>,
 }
 
-impl Teller {
+impl Printer {
     fn new(began: Timestamp) -> Self {
-        Self { began, told: HashMap::new() }
+        Self { began, printed: HashMap::new() }
     }
 
     /// The lines to print for the write of an item.
     fn lines(&mut self, body: &[u8]) -> Vec<String> {
         let Some(item) = item(body) else { return Vec::new() };
-        let before = self.told.get(&item.execution_id);
+        let before = self.printed.get(&item.execution_id);
         // Writes come in the order in which they were answered, which may differ from the order in which they were made.
         if before.is_some_and(|before| item.version <= before.version) {
             return Vec::new();
@@ -66,10 +67,10 @@ impl Teller {
         let lines = new.filter_map(|entry| item.line(entry)).collect();
         // An execution that is over and not due does not change any more.
         if item.finished_at.is_some() && item.due.is_none() {
-            self.told.remove(&item.execution_id);
+            self.printed.remove(&item.execution_id);
         } else {
-            let told = Told { version: item.version, last: item.timeline.last().cloned() };
-            self.told.insert(item.execution_id, told);
+            let printed = Printed { version: item.version, last: item.timeline.last().cloned() };
+            self.printed.insert(item.execution_id, printed);
         }
         lines
     }
@@ -90,8 +91,11 @@ struct Item {
     version: u64,
     job: String,
     pattern: String,
+    #[serde(with = "written")]
     timeline: Vec<Entry>,
+    #[serde(with = "written", default)]
     run: Option<Run>,
+    #[serde(with = "written", default)]
     error: Option<JobError>,
     finished_at: Option<Timestamp>,
     due: Option<i64>,
@@ -170,25 +174,25 @@ mod tests {
 
     #[test]
     fn each_progress_event_is_printed_once() {
-        let mut teller = Teller::new("2026-01-01T09:00:00Z".parse().unwrap());
-        assert_eq!(teller.lines(&put(1, &[CREATED], None)), ["10:00:00Z  e1  words  accepted (sync)"]);
+        let mut printer = Printer::new("2026-01-01T09:00:00Z".parse().unwrap());
+        assert_eq!(printer.lines(&put(1, &[CREATED], None)), ["10:00:00Z  e1  words  accepted (sync)"]);
         let started = put(3, &[CREATED, STARTED], None);
-        assert_eq!(teller.lines(&started), ["10:00:01Z  e1  words  attempt 1 started"]);
-        assert!(teller.lines(&started).is_empty(), "a repeat");
-        assert!(teller.lines(&put(2, &[CREATED], None)).is_empty(), "an earlier write, answered late");
+        assert_eq!(printer.lines(&started), ["10:00:01Z  e1  words  attempt 1 started"]);
+        assert!(printer.lines(&started).is_empty(), "a repeat");
+        assert!(printer.lines(&put(2, &[CREATED], None)).is_empty(), "an earlier write, answered late");
         let ended = put(4, &[CREATED, STARTED, ENDED], Some(("exit-code", "exited with code 3\nmore")));
         assert_eq!(
-            teller.lines(&ended),
+            printer.lines(&ended),
             ["10:00:03Z  e1  words  FAILED after 2.5 s: exited with code 3 … (exit-code)"]
         );
-        assert!(teller.told.is_empty(), "nothing is kept of what is over");
+        assert!(printer.printed.is_empty(), "nothing is kept of what is over");
     }
 
     #[test]
     fn progress_from_before_the_start_is_not_printed_again() {
-        let mut teller = Teller::new("2026-01-01T10:00:02Z".parse().unwrap());
+        let mut printer = Printer::new("2026-01-01T10:00:02Z".parse().unwrap());
         let ended = put(4, &[CREATED, STARTED, ENDED], Some(("signal", "killed by signal 9")));
-        assert_eq!(teller.lines(&ended), ["10:00:03Z  e1  words  FAILED after 2.5 s: killed by signal 9 (signal)"]);
-        assert!(teller.lines(b"{}").is_empty(), "another table's item");
+        assert_eq!(printer.lines(&ended), ["10:00:03Z  e1  words  FAILED after 2.5 s: killed by signal 9 (signal)"]);
+        assert!(printer.lines(b"{}").is_empty(), "another table's item");
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How long a client may take to send a request's head, or to begin the next request: as long as API Gateway may take to answer one.
-const HEAD_WITHIN: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The maximum size of a request's head in bytes; API Gateway accepts 10,240
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
@@ -40,7 +40,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
         let router = router.clone();
         tokio::spawn(async move {
             if let Err(why) = converse(stream, router).await {
-                tracing::debug!(%why, "a connection ended in the middle");
+                tracing::debug!(%why, "a client's connection failed");
             }
             drop(slot);
         });
@@ -53,7 +53,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             Ok((stream, _)) => return stream,
             Err(why) if gone(&why) => {}
             Err(why) => {
-                tracing::error!(%why, "connections cannot be accepted");
+                tracing::error!(%why, "cannot accept a connection; retrying");
                 tokio::time::sleep(OUT_OF_FILES).await;
             }
         }
@@ -71,7 +71,7 @@ fn gone(why: &io::Error) -> bool {
 async fn converse(stream: TcpStream, router: Router) -> Result<(), hyper::Error> {
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
         // A client that has closed its sending side still wants its response, for example `nc -N`.
         .half_close(true)

@@ -8,11 +8,13 @@ use std::{
 
 use api::Callers;
 use axum::http::HeaderName;
-use compute::Catalog;
+use contract::catalog::Catalog;
+use contract::environment;
 use domain::{Owner, Pattern};
 use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
+use reconciler::EventPatterns;
 use runtime::Environment;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     options::{self, Named, Options},
@@ -77,14 +79,14 @@ pub(crate) fn callers(owner_header: Option<HeaderName>) -> Callers {
 pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Functions) -> Vec<Function> {
     let jobs = serde_json::to_string(catalog).unwrap_or_default();
     let own = [
-        ("EXECUTIONS_TABLE", table::NAME),
-        ("ECS_CLUSTER", CLUSTER),
-        ("JOBS", &jobs),
-        ("LOG_GROUP", LOG_GROUP),
-        ("DIRECT_OWNER", OWNER),
-        ("SYNC_FUNCTION", &live(SYNC)),
-        ("CALLBACK_FUNCTION", &live(CALLBACK)),
-        ("RECONCILER_FUNCTION", RECONCILER),
+        (environment::EXECUTIONS_TABLE, table::NAME),
+        (environment::ECS_CLUSTER, CLUSTER),
+        (environment::JOBS, &jobs),
+        (environment::LOG_GROUP, LOG_GROUP),
+        (environment::DIRECT_OWNER, OWNER),
+        (environment::SYNC_FUNCTION, &live(SYNC)),
+        (environment::CALLBACK_FUNCTION, &live(CALLBACK)),
+        (environment::RECONCILER_FUNCTION, RECONCILER),
     ];
     let environment = BTreeMap::from(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let function = |name: &str, command: Vec<String>, durable| Function {
@@ -147,19 +149,11 @@ pub(crate) fn rules() -> Vec<Rule> {
         ..Rule::default()
     };
     let function = |name: &str| format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
-    let task_stopped = json!({
-        "source": ["aws.ecs"],
-        "detail-type": ["ECS Task State Change"],
-        "detail": { "lastStatus": ["STOPPED"] },
-    });
-    let workflow_ended = json!({
-        "source": ["aws.lambda"],
-        "detail-type": ["Durable Execution Status Change"],
-        "detail": {
-            "status": ["FAILED", "STOPPED", "TIMED_OUT"],
-            "functionArn": [{ "prefix": function(SYNC) }, { "prefix": function(CALLBACK) }],
-        },
-    });
+    let EventPatterns { task_stopped, mut workflow_ended } = EventPatterns::facts();
+    let functions = json!([{ "prefix": function(SYNC) }, { "prefix": function(CALLBACK) }]);
+    if let Some(Value::Object(detail)) = workflow_ended.get_mut("detail") {
+        detail.insert("functionArn".to_owned(), functions);
+    }
     vec![
         Rule { event_pattern: Some(task_stopped.to_string()), ..rule("task-stopped", to("events", event_queue().arn)) },
         Rule {

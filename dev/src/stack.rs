@@ -94,7 +94,7 @@ impl Stack {
         .await?;
         let listener = listen(options.listen.0)?;
         let api = listener.local_addr().map_err(other)?;
-        warn_of_strangers(&[("--listen", api), ("--aws-listen", prepared.address())]);
+        warn_if_public(&[("--listen", api), ("--aws-listen", prepared.address())]);
 
         let this = std::env::current_exe().map_err(other)?;
         let jobs = Jobs::new(&prepared, &options.jobs)?;
@@ -142,7 +142,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 }
 
 /// Warns about addresses that other machines can reach: anyone who connects there can do whatever the person at the terminal can.
-fn warn_of_strangers(listeners: &[(&str, SocketAddr)]) {
+fn warn_if_public(listeners: &[(&str, SocketAddr)]) {
     for (option, address) in listeners.iter().filter(|(_, address)| !address.ip().is_loopback()) {
         tracing::warn!(
             "{option} {address} is reachable from other machines, and nobody is authenticated there: \

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 use emulator::{Emulator, Table};
 use serde_json::{Value, json};
-use store::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 
 /// Its name.
 pub(crate) const NAME: &str = "longhaul-executions";

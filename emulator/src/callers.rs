@@ -81,7 +81,7 @@ impl Callers {
     }
 
     /// Records which execution a caller works for from now on.
-    pub(crate) fn works_for(&self, key: &str, execution: Option<&str>) {
+    pub(crate) fn set_execution(&self, key: &str, execution: Option<&str>) {
         if let Some(caller) = self.all().get_mut(key) {
             caller.execution = execution.map(str::to_owned);
         }

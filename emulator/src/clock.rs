@@ -46,7 +46,7 @@ const LIBRARIES: [&str; 3] = [
 
 /// Why the clock cannot be moved forward.
 #[derive(Debug, thiserror::Error)]
-pub enum Immovable {
+pub enum ClockError {
     /// The emulator was started without `--movable-clock`.
     #[error("the clock cannot be moved; start with --movable-clock")]
     NotAsked,
@@ -79,9 +79,9 @@ impl Clock {
     ///
     /// # Errors
     ///
-    /// [`Immovable`] says why the clock cannot be moved.
-    pub fn forward(&self, by: Duration) -> Result<(), Immovable> {
-        let file = Path::new(self.0.variables.get(SHIFT_FILE).ok_or(Immovable::NotAsked)?);
+    /// [`ClockError`] says why the clock cannot be moved.
+    pub fn forward(&self, by: Duration) -> Result<(), ClockError> {
+        let file = Path::new(self.0.variables.get(SHIFT_FILE).ok_or(ClockError::NotAsked)?);
         let mut moved = Ok(());
         // One move at a time.
         self.0.moves.send_modify(|()| moved = shift(file, by));
@@ -109,8 +109,8 @@ impl Clock {
 ///
 /// # Errors
 ///
-/// [`Immovable`] says why the clock cannot be moved.
-pub fn with_movable_clock(data: &Path) -> Result<(), Immovable> {
+/// [`ClockError`] says why the clock cannot be moved.
+pub fn with_movable_clock(data: &Path) -> Result<(), ClockError> {
     if Clock::of_process().is_movable() {
         return Ok(());
     }
@@ -120,9 +120,9 @@ pub fn with_movable_clock(data: &Path) -> Result<(), Immovable> {
 }
 
 /// The environment variables with which a program has a movable clock.
-fn movable(data: &Path) -> Result<Vec<(&'static str, String)>, Immovable> {
+fn movable(data: &Path) -> Result<Vec<(&'static str, String)>, ClockError> {
     let here = LIBRARIES.map(|path| path.replace("{arch}", std::env::consts::ARCH));
-    let library = here.into_iter().find(|path| Path::new(path).exists()).ok_or(Immovable::NoLibrary)?;
+    let library = here.into_iter().find(|path| Path::new(path).exists()).ok_or(ClockError::NoLibrary)?;
     fs::create_dir_all(data)?;
     let file = data.canonicalize()?.join(FILE);
     if !file.exists() {

@@ -143,8 +143,8 @@ impl DynamoDb {
             let database = self.database.clone();
             match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
                 Ok(Ok(_)) => {}
-                Ok(Err(why)) => tracing::warn!(%why, "expired items were not deleted"),
-                Err(why) => tracing::warn!(%why, "expired items were not deleted"),
+                Ok(Err(why)) => tracing::warn!(%why, "cannot delete expired items; retrying later"),
+                Err(why) => tracing::warn!(%why, "cannot delete expired items; retrying later"),
             }
         }
     }

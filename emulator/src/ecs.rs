@@ -181,7 +181,7 @@ impl Ecs {
         let ending = self.0.running.close();
         for (id, orders) in &ending {
             if let Err(why) = self.record(id, &Event::HostLost) {
-                tracing::error!(task = id, why = why.message, "the end of a task cannot be recorded");
+                tracing::error!(task = id, why = why.message, "cannot record that a task is being stopped");
             }
             running::give(orders, Order::StopSoon);
         }
@@ -189,7 +189,7 @@ impl Ecs {
         for (id, orders) in ending {
             // The channel closes when the task's last state has been recorded.
             if timeout_at(limit, orders.closed()).await.is_err() {
-                tracing::warn!(task = id, "a task does not end");
+                tracing::warn!(task = id, "a task did not stop in time");
             }
         }
     }
@@ -209,7 +209,12 @@ impl Ecs {
             Ok::<_, AwsError>((after, true))
         })?;
         if changed {
-            tracing::debug!(task = task.id, status = ?task.status, version = task.version, "a task changed");
+            tracing::debug!(
+                task = task.id,
+                status = ?task.status,
+                version = task.version,
+                "the state of a task changed"
+            );
         }
         Ok(task)
     }

@@ -19,7 +19,7 @@ use crate::{
     dynamodb::DynamoDb,
     ecs::{self, Ecs},
     events::{self, Events},
-    faults::{Faults, Front},
+    faults::{Endpoints, Faults},
     gateway,
     guard::Hosts,
     identity::REGION,
@@ -162,7 +162,8 @@ impl Prepared {
         ];
         let endpoints = gateway::router(services, ecs.clone()).merge(faults.router(callers.clone(), clock.clone()));
         let hosts = Hosts::new(address.ip(), &place.allowed_hosts);
-        let front = Front::new(hosts, endpoints, faults, callers, ecs.clone(), clock.clone(), resources.permissions);
+        let front =
+            Endpoints::new(hosts, endpoints, faults, callers, ecs.clone(), clock.clone(), resources.permissions);
         let client = client().map_err(other)?;
         let driven = lambda.clone();
         let mut running = vec![

@@ -51,17 +51,17 @@ use self::{
 use crate::callers;
 
 pub(crate) use admin::Refused;
-pub(crate) use serve::Front;
+pub(crate) use serve::Endpoints;
 
 /// How many of the most recent calls that a fault matched are kept.
 const CALLS_KEPT: usize = 2_000;
 
 /// The armed faults. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<Armory>>);
+pub(crate) struct Faults(Arc<Mutex<ArmedFaults>>);
 
 #[derive(Debug, Default)]
-struct Armory {
+struct ArmedFaults {
     armed: Vec<Armed>,
     /// How many have ever been armed.
     count: u64,
@@ -144,7 +144,7 @@ impl Faults {
     /// What happens to a call; `None` if no fault hits it. `about` says whether the call is about an execution.
     pub(crate) fn meet(&self, call: &Call, about: impl Fn(&str) -> bool, now: Timestamp) -> Option<Decision> {
         let mut decision = None;
-        for armed in &mut self.armory().armed {
+        for armed in &mut self.lock().armed {
             if !armed.fits(call, &about) {
                 continue;
             }
@@ -176,35 +176,35 @@ impl Faults {
 
     /// Whether nothing is armed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.armory().armed.is_empty()
+        self.lock().armed.is_empty()
     }
 
     fn arm(&self, fault: Fault) -> Armed {
-        let mut armory = self.armory();
-        armory.count += 1;
-        let armed = Armed::new(armory.count, fault);
-        armory.armed.push(armed.clone());
+        let mut faults = self.lock();
+        faults.count += 1;
+        let armed = Armed::new(faults.count, fault);
+        faults.armed.push(armed.clone());
         armed
     }
 
     fn list(&self) -> Vec<Armed> {
-        self.armory().armed.clone()
+        self.lock().armed.clone()
     }
 
     fn clear(&self, which: impl Fn(u64) -> bool) -> usize {
-        let mut armory = self.armory();
-        let before = armory.armed.len();
-        armory.armed.retain(|armed| {
+        let mut faults = self.lock();
+        let before = faults.armed.len();
+        faults.armed.retain(|armed| {
             let clear = which(armed.id);
             if clear {
                 armed.cleared.send_replace(true);
             }
             !clear
         });
-        before - armory.armed.len()
+        before - faults.armed.len()
     }
 
-    fn armory(&self) -> MutexGuard<'_, Armory> {
+    fn lock(&self) -> MutexGuard<'_, ArmedFaults> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -43,7 +43,7 @@ async fn pass(State(services): State<Arc<[Box<dyn Service>]>>, request: Request)
     };
     let by = callers::key_of_request(&parts.headers).unwrap_or_default().to_owned();
     let response = service.answer(&operation, Request::from_parts(parts, body)).await;
-    tracing::debug!(service = name, operation, by, status = response.status().as_u16(), "a call was answered");
+    tracing::debug!(service = name, operation, by, status = response.status().as_u16(), "answered a call");
     response
 }
 

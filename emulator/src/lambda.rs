@@ -3,7 +3,7 @@
 //! Known differences from AWS are listed in `FACTS`.
 
 mod arn;
-mod bell;
+mod changes;
 pub(crate) mod durable;
 mod functions;
 mod json;
@@ -19,7 +19,7 @@ use axum::{Router, extract::Request, http::StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
-use self::{bell::Bell, durable::Durable, functions::Functions, queue::Queue};
+use self::{changes::Changes, durable::Durable, functions::Functions, queue::Queue};
 use crate::{
     callers::Callers,
     clock::Clock,
@@ -111,10 +111,10 @@ impl Lambda {
         environment: Vec<(String, String)>,
         functions: Vec<Function>,
     ) -> Result<Self, AwsError> {
-        let bell = Arc::new(Bell::new());
+        let changes = Arc::new(Changes::new());
         let functions = Functions::new(functions, environment, db.clone(), clock.clone(), logs, callers)?;
-        let queue = Queue::new(db.clone(), clock.clone(), functions.clone(), bell.clone());
-        let durable = Durable::new(db, clock, functions.clone(), events.clone(), bell);
+        let queue = Queue::new(db.clone(), clock.clone(), functions.clone(), changes.clone());
+        let durable = Durable::new(db, clock, functions.clone(), events.clone(), changes);
         Ok(Self { functions, durable, queue, logs: logs.clone() })
     }
 

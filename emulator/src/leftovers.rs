@@ -40,7 +40,11 @@ pub(crate) fn kill((name, value): &(String, String)) {
         let left: Vec<_> = processes().filter(|pid| carries(*pid, mark.as_bytes())).collect();
         looks = if left.is_empty() { looks + 1 } else { 0 };
         if !left.is_empty() && Instant::now() > until {
-            tracing::error!(?left, mark, "processes do not end");
+            tracing::error!(
+                ?left,
+                mark,
+                "cannot kill the processes that an earlier emulator or container left running"
+            );
             return;
         }
         for process in left.into_iter().filter_map(Pid::from_raw) {

@@ -28,7 +28,7 @@ mod service;
 pub mod sockets;
 mod wire;
 
-pub use clock::{Clock, Immovable, with_movable_clock};
+pub use clock::{Clock, ClockError, with_movable_clock};
 pub use coverage::coverage;
 pub use emulator::{Emulator, Place, Prepared, StartError};
 pub use events::{Queue, Rule, RuleState, Target};

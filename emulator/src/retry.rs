@@ -18,16 +18,16 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// How long to wait before the same problem is logged again.
-const QUIET: Duration = Duration::from_mins(1);
+const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 /// How long a logged problem is remembered.
 const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// The problems that were logged, when, and how often each has occurred since.
-static COMPLAINTS: LazyLock<Mutex<HashMap<Complaint, (Instant, u64)>>> = LazyLock::new(Mutex::default);
+static LOGGED: LazyLock<Mutex<HashMap<Problem, (Instant, u64)>>> = LazyLock::new(Mutex::default);
 
 /// A problem, and its cause.
-type Complaint = (&'static str, String);
+type Problem = (&'static str, String);
 
 /// The pauses between the attempts of one operation.
 #[derive(Debug, Default)]
@@ -44,26 +44,26 @@ impl Backoff {
     }
 
     /// Records a success: the next pause is the shortest again.
-    pub(crate) fn worked(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
     }
 }
 
 /// Logs a problem that may occur many times a second, but at most once a minute for each cause.
-pub(crate) fn complain(problem: &'static str, cause: &impl Display) {
+pub(crate) fn log_problem(problem: &'static str, cause: &impl Display) {
     let now = Instant::now();
-    let mut complaints = COMPLAINTS.lock().unwrap_or_else(PoisonError::into_inner);
-    complaints.retain(|_, (since, _)| now.duration_since(*since) < FORGOTTEN);
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    logged.retain(|_, (since, _)| now.duration_since(*since) < FORGOTTEN);
     let cause = cause.to_string();
-    let more = match complaints.get_mut(&(problem, cause.clone())) {
-        Some((since, more)) if now.duration_since(*since) < QUIET => {
+    let more = match logged.get_mut(&(problem, cause.clone())) {
+        Some((since, more)) if now.duration_since(*since) < REPEAT_AFTER => {
             *more += 1;
             return;
         }
         before => before.map_or(0, |(_, more)| *more),
     };
     tracing::error!(why = cause, repeated = more, "{problem}");
-    complaints.insert((problem, cause), (now, 0));
+    logged.insert((problem, cause), (now, 0));
 }
 
 /// Retries an operation until it succeeds. Each attempt runs on a separate thread, because `SQLite` blocks.
@@ -75,8 +75,8 @@ pub(crate) async fn until_done<T: Send + 'static>(
     loop {
         match tokio::task::spawn_blocking(attempt.clone()).await {
             Ok(Ok(done)) => return done,
-            Ok(Err(why)) => complain(problem, &why.message),
-            Err(why) => complain(problem, &why),
+            Ok(Err(why)) => log_problem(problem, &why.message),
+            Err(why) => log_problem(problem, &why),
         }
         sleep(backoff.failed()).await;
     }
@@ -97,7 +97,7 @@ mod tests {
         let pauses: Vec<_> = (0..40).map(|_| backoff.failed()).collect();
         assert_eq!(pauses[..3], [100, 200, 400].map(Duration::from_millis));
         assert!(pauses.is_sorted() && pauses[39] == LONGEST);
-        backoff.worked();
+        backoff.succeeded();
         assert_eq!(backoff.failed(), SHORTEST);
     }
 

@@ -19,7 +19,7 @@ pub fn raise_open_files() {
     if limit.current.is_some_and(|current| current < raised) {
         let raised = Rlimit { current: Some(raised), maximum: limit.maximum };
         if let Err(why) = setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(%why, "the limit of open files stays as it is");
+            tracing::warn!(%why, "cannot raise the limit of open files");
         }
     }
 }

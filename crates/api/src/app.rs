@@ -3,7 +3,8 @@
 use std::{ops::Deref, sync::Arc};
 
 use aws::Connection;
-use compute::{Catalog, Histories, Logs, Reconciler, Workflows};
+use compute::{Histories, Logs, Reconciler, Workflows};
+use contract::catalog::Catalog;
 use store::{Allowances, Executions};
 
 use crate::{config::Config, extract::caller::Callers, layers::cors::Origin};

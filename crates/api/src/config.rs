@@ -1,9 +1,8 @@
 //! What the API reads from its environment.
 
-use std::collections::BTreeMap;
-
-use compute::Catalog;
-use runtime::{Environment, Misconfigured};
+use contract::catalog::Catalog;
+use contract::environment;
+use runtime::{Environment, FromEnvironment};
 
 use crate::layers::cors::Origin;
 
@@ -36,35 +35,17 @@ pub const HELD_REQUESTS: u32 = 20;
 /// workflows read the logs of jobs whose worker could not report.
 pub const LOG_READS: u32 = 30;
 
-impl Config {
-    /// The variables that [`Config::from_env`] reads.
-    pub(crate) fn variables() -> BTreeMap<String, bool> {
-        let mut env = Environment::default();
-        Self::read(&mut env);
-        env.variables()
-    }
-
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, at once.
-    pub fn from_env() -> Result<Self, Misconfigured> {
-        let mut env = Environment::of_process();
-        let config = Self::read(&mut env);
-        env.finish(config)
-    }
-
+impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         Self {
-            table: env.required("EXECUTIONS_TABLE"),
-            sync_function: env.required("SYNC_FUNCTION"),
-            callback_function: env.required("CALLBACK_FUNCTION"),
-            reconciler_function: env.required("RECONCILER_FUNCTION"),
-            catalog: env.json("JOBS"),
-            cors_origins: env.parsed_list("CORS_ORIGINS"),
-            held_requests: env.parsed_or("HELD_REQUESTS", HELD_REQUESTS),
-            log_reads: env.parsed_or("LOG_READS", LOG_READS),
+            table: env.required(environment::EXECUTIONS_TABLE),
+            sync_function: env.required(environment::SYNC_FUNCTION),
+            callback_function: env.required(environment::CALLBACK_FUNCTION),
+            reconciler_function: env.required(environment::RECONCILER_FUNCTION),
+            catalog: env.json(environment::JOBS),
+            cors_origins: env.parsed_list(environment::CORS_ORIGINS),
+            held_requests: env.parsed_or(environment::HELD_REQUESTS, HELD_REQUESTS),
+            log_reads: env.parsed_or(environment::LOG_READS, LOG_READS),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The documentation page: Swagger UI, and what `docs/` adds to it.
+//! The documentation: Swagger UI with what `docs/` adds to it, and the page of errors, which `build.rs` makes of `docs/errors.md`.
 //!
 //! **Invariant**: no link here begins with `/`. API Gateway may put a stage in front of every path, and only the browser knows it.
 
@@ -20,27 +20,36 @@ use crate::{
     layers::security,
 };
 
+/// The page that problems link to.
+const ERRORS: &str = include_str!(concat!(env!("OUT_DIR"), "/errors.html"));
+
 /// Our own files: name, content type and text.
-const OWN: [(&str, &str, &str); 4] = [
+const OWN: [(&str, &str, &str); 6] = [
     ("index.html", "text/html", include_str!("docs/index.html")),
     ("page.js", "text/javascript", include_str!("docs/page.js")),
     ("page.css", "text/css", include_str!("docs/page.css")),
+    ("errors", "text/html", ERRORS),
+    ("errors.css", "text/css", include_str!("docs/errors.css")),
     ("icon.svg", "image/svg+xml", include_str!("docs/icon.svg")),
 ];
 
 /// `page.js` configures Swagger UI; the crate only serves its files.
 static UNUSED: LazyLock<Arc<Config<'static>>> = LazyLock::new(Arc::default);
 
+const SHORT: &str = "/docs";
+const PAGE: &str = "/docs/";
+const FILES: &str = "/docs/{*file}";
+
+/// The paths of the documentation.
+pub(crate) const PATHS: [&str; 3] = [SHORT, PAGE, FILES];
+
 pub(crate) fn routes() -> Router<App> {
     let may = HeaderValue::from_static(security::PAGE);
     Router::new()
-        .route("/docs/", get(|| async { file("index.html") }))
-        .route(
-            "/docs/{*file}",
-            get(|name: Result<Path, Problem>| async move { file(&name.map_err(|_| no_such_file())?.0) }),
-        )
+        .route(PAGE, get(|| async { file("index.html") }))
+        .route(FILES, get(|name: Result<Path, Problem>| async move { file(&name.map_err(|_| no_such_file())?.0) }))
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, may))
-        .route("/docs", get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
+        .route(SHORT, get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
 }
 
 fn no_such_file() -> Problem {
@@ -55,4 +64,29 @@ fn file(name: &str) -> Result<Response, Problem> {
     let file = found.ok_or_else(no_such_file)?;
     let encoding = file.gzpipped.then_some([(header::CONTENT_ENCODING, "gzip")]);
     Ok(([(header::CONTENT_TYPE, file.content_type)], encoding, file.bytes).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema as _;
+
+    use super::*;
+
+    #[test]
+    fn the_served_page_of_errors_has_an_anchor_for_every_code() {
+        let codes = serde_json::to_value(Code::schema()).unwrap()["enum"].as_array().unwrap().clone();
+        assert!(codes.len() > 20, "{codes:?}");
+        for code in codes {
+            let anchor = format!("<h3 id=\"{0}\">{0}</h3>", code.as_str().unwrap());
+            assert_eq!(ERRORS.matches(&anchor).count(), 1, "{anchor}");
+        }
+    }
+
+    #[test]
+    fn the_served_page_of_errors_fits_into_the_policy_of_the_documentation() {
+        assert!(!ERRORS.contains("{errors}") && ERRORS.contains("<table>"), "{ERRORS}");
+        for forbidden in ["<script", "style=", "<style", "onclick", "src=", "href=\"/"] {
+            assert!(!ERRORS.contains(forbidden), "{forbidden}");
+        }
+    }
 }

@@ -55,14 +55,14 @@ pub(crate) fn base() -> Document {
 }
 
 fn jwt() -> SecurityScheme {
-    let words = "A token of the issuer that the installation trusts. The local stack needs none.";
+    let words = "A token from the issuer that the installation trusts. The local stack does not need one.";
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(words));
     SecurityScheme::Http(scheme.build())
 }
 
 fn sig_v4() -> SecurityScheme {
-    let words = "AWS Signature Version 4 of service `execute-api`, where the installation trusts IAM. The local stack \
-                 asks for none.";
+    let words = "AWS Signature Version 4 for the service `execute-api`, if the installation trusts IAM. The local stack \
+                 does not ask for it.";
     SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("Authorization", words)))
 }
 
@@ -129,8 +129,14 @@ fn served(media_type: &'static str, text: &'static LazyLock<String>) -> Response
     ([(header::CONTENT_TYPE, media_type)], text.as_str()).into_response()
 }
 
+const YAML_PATH: &str = "/openapi.yaml";
+const JSON_PATH: &str = "/openapi.json";
+
+/// The paths of the document.
+pub(crate) const PATHS: [&str; 2] = [YAML_PATH, JSON_PATH];
+
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/openapi.yaml", get(|| async { served("application/yaml", &YAML) }))
-        .route("/openapi.json", get(|| async { served("application/json", &JSON) }))
+        .route(YAML_PATH, get(|| async { served("application/yaml", &YAML) }))
+        .route(JSON_PATH, get(|| async { served("application/json", &JSON) }))
 }

@@ -40,11 +40,14 @@ impl Held {
         match timeout(TAKING, Self::take_any(app, owner, wait + AFTER)).await {
             Ok(Ok(taken)) => taken,
             Ok(Err(why)) => {
-                tracing::warn!(error = aws::with_causes(&why), "a request is not held: no place could be taken");
+                tracing::warn!(
+                    error = aws::with_causes(&why),
+                    "the request is answered without waiting: cannot take a place for it"
+                );
                 None
             }
             Err(_) => {
-                tracing::warn!("a request is not held: taking a place took too long");
+                tracing::warn!("the request is answered without waiting: taking a place timed out");
                 None
             }
         }
@@ -68,8 +71,11 @@ impl Held {
     pub(crate) async fn give_back(self, app: &App) {
         match timeout(GIVING_BACK, app.allowances.give_back(&self.0, clock::now())).await {
             Ok(Ok(())) => {}
-            Ok(Err(why)) => tracing::warn!(error = aws::with_causes(&why), "a place was not given back"),
-            Err(_) => tracing::warn!("giving a place back took too long"),
+            Ok(Err(why)) => tracing::warn!(
+                error = aws::with_causes(&why),
+                "cannot give back a held request's place; its lease expires soon"
+            ),
+            Err(_) => tracing::warn!("giving back a held request's place timed out; its lease expires soon"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The API behind API Gateway.
 
+use runtime::FromEnvironment as _;
+
 use crate::{app::App, config::Config, extract::caller::Callers, router::router};
 
 /// Serves the API on Lambda's Runtime API until the process ends.

@@ -1,6 +1,6 @@
 //! The environment variables that the API reads, and the AWS calls that it makes.
 
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 
 use crate::config::Config;
 

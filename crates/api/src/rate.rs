@@ -73,11 +73,11 @@ pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Left>, P
             Err(Problem::new(Code::QuotaExceeded, detail).beyond(LOGS, Left::none(most, seconds)))
         }
         Ok(Err(why)) => {
-            tracing::warn!(error = aws::with_causes(&why), "a read of a log could not be counted");
+            tracing::warn!(error = aws::with_causes(&why), "cannot count the log read; it is allowed");
             Ok(None)
         }
         Err(_) => {
-            tracing::warn!("counting a read of a log took too long");
+            tracing::warn!("counting the log read timed out; it is allowed");
             Ok(None)
         }
     }
@@ -97,8 +97,17 @@ pub(crate) fn documented() -> [(&'static str, Header); 2] {
         HeaderBuilder::new().schema(Some(text)).description(Some(words)).build()
     };
     [
-        ("RateLimit-Policy", header("How many requests (`q`) in how many seconds (`w`)", "\"logs\";q=30;w=10")),
-        ("RateLimit", header("How many requests are left (`r`) for how many seconds (`t`)", "\"logs\";r=29;t=7")),
+        (
+            "RateLimit-Policy",
+            header("The limit: how many requests (`q`) in a window of how many seconds (`w`)", "\"logs\";q=30;w=10"),
+        ),
+        (
+            "RateLimit",
+            header(
+                "How many requests are left (`r`) in this window, and in how many seconds it ends (`t`)",
+                "\"logs\";r=29;t=7",
+            ),
+        ),
     ]
 }
 

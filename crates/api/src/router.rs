@@ -64,8 +64,7 @@ fn instead(method: &Method, path: &str) -> &'static str {
 fn panicked(what: Box<dyn Any + Send>) -> Response {
     let said = what.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let said = said.or_else(|| what.downcast_ref::<String>().cloned()).unwrap_or_default();
-    tracing::error!(said, "a handler panicked");
-    Problem::new(Code::Internal, "the error was logged under this request's id").into_response()
+    Problem::internal(format!("the handler panicked: {said}")).into_response()
 }
 
 /// Each route once, in the order of use, both to serve and to document it. The documentation is built only when the document is

@@ -7,13 +7,12 @@ use aws_sdk_lambda::{
 };
 use domain::{
     Attempt, ExecutionId, Pattern,
-    history::{Happened, Outcome},
+    history::{OperationEvent, Outcome},
 };
 use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
-
-use crate::StoredStart;
+use contract::messages::StoredStart;
 
 /// The histories of the two durable functions' executions. AWS answers 15 such calls a second for the whole account.
 #[derive(Debug, Clone)]
@@ -27,7 +26,7 @@ pub struct Histories {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryPage {
     /// What happened, oldest first.
-    pub events: Vec<Happened>,
+    pub events: Vec<OperationEvent>,
     /// Where the history continues, if it does.
     pub marker: Option<String>,
 }
@@ -113,13 +112,13 @@ impl Histories {
 }
 
 /// What an event says about an operation; `None` if it is about the execution as a whole.
-fn happened(event: Event) -> Option<Happened> {
+fn happened(event: Event) -> Option<OperationEvent> {
     let (kind, outcome) = read(event.event_type.as_ref()?.as_str())?;
     let kind = kind.to_owned();
     let retry = retry(&event);
     let attempt = retry.and_then(|retry| u32::try_from(retry.current_attempt).ok());
     let again = retry.and_then(|retry| retry.next_attempt_delay_seconds).is_some_and(|seconds| seconds > 0);
-    Some(Happened {
+    Some(OperationEvent {
         id: event.id?,
         name: event.name,
         kind,

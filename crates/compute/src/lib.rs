@@ -1,4 +1,4 @@
-//! What runs executions: ECS tasks and their logs, and Lambda's durable executions.
+//! The services that run executions: ECS tasks and their logs, and Lambda's durable executions.
 //!
 //! **Invariant**: no type of an AWS SDK leaves this crate. Nothing here makes decisions: `domain` does.
 
@@ -12,6 +12,6 @@ mod workflows;
 pub use history::{Histories, HistoryError, HistoryPage};
 pub use logs::{LogError, LogPage, Logs, ReadFrom, Stream};
 pub use outcomes::Outcomes;
-pub use reconciler::{Reconciler, Visit};
-pub use tasks::{Catalog, Job, Network, NewTask, RunError, Seen, TaskOwner, Tasks, offered};
-pub use workflows::{StartError, StoredStart, WakeUp, WorkflowStatus, Workflows};
+pub use reconciler::Reconciler;
+pub use tasks::{Network, NewTask, RunError, Seen, TaskOwner, Tasks};
+pub use workflows::{StartError, WorkflowStatus, Workflows};

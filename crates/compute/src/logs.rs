@@ -20,7 +20,7 @@ const EMPTY_PAGES: usize = 40;
 const PAGE_CALLS: usize = 10;
 const PAGE_TIME: Duration = Duration::from_secs(5);
 
-/// A page of a tail is not filled beyond this many bytes, the most that a page of CloudWatch has.
+/// Maximum size of a page of a tail, in bytes: that of CloudWatch's largest page.
 const PAGE_BYTES: usize = 1024 * 1024;
 
 /// CloudWatch's error for a token that is not valid or has expired.
@@ -56,8 +56,8 @@ pub enum ReadFrom {
     Tail,
     /// Where the page with this token ended.
     Token(String),
-    /// Its newest lines, none of which has been found so far. They are before `older`. Lines that are printed from now on come after
-    /// `newer`.
+    /// Its newest lines, if none of them has been found so far. They are before `older`. Lines that are printed from now on come
+    /// after `newer`.
     Before {
         /// Leads to older lines.
         older: String,
@@ -112,7 +112,7 @@ impl Logs {
         let mut token = None;
         while full < TAIL_PAGES && empty < EMPTY_PAGES {
             let left = i32::try_from(limit.saturating_sub(newest.len())).unwrap_or(i32::MAX);
-            let Some(page) = self.ask(stream, Towards::Older, token.clone(), left).await? else { break };
+            let Some(page) = self.ask(stream, Direction::Older, token.clone(), left).await? else { break };
             if page.lines.is_empty() {
                 empty += 1;
             } else {
@@ -152,13 +152,13 @@ impl Logs {
 
     /// The first page with lines, from a token on.
     async fn forward(&self, stream: &Stream, token: Option<String>, limit: i32) -> Result<Option<LogPage>, CallFailed> {
-        let mut bound = Bound::new();
+        let mut limits = SearchLimit::new();
         let mut token = token;
         loop {
-            let Some(page) = self.ask(stream, Towards::Newer, token.clone(), limit).await? else { return Ok(None) };
+            let Some(page) = self.ask(stream, Direction::Newer, token.clone(), limit).await? else { return Ok(None) };
             let at_end = page.newer.is_none() || page.newer == token;
             token = page.newer.or(token);
-            if at_end || !page.lines.is_empty() || bound.is_reached() {
+            if at_end || !page.lines.is_empty() || limits.is_reached() {
                 let next = token.map_or(ReadFrom::Head, ReadFrom::Token);
                 return Ok(Some(LogPage { lines: page.lines, next, at_end }));
             }
@@ -172,19 +172,19 @@ impl Logs {
         tokens: (Option<String>, Option<String>),
         limit: usize,
     ) -> Result<Option<LogPage>, CallFailed> {
-        let mut bound = Bound::new();
+        let mut limits = SearchLimit::new();
         let (mut older, mut newer) = tokens;
         let mut lines = Vec::new();
         let at_end = loop {
             let left = i32::try_from(limit - lines.len()).unwrap_or(i32::MAX);
-            let Some(page) = self.ask(stream, Towards::Older, older.clone(), left).await? else { return Ok(None) };
+            let Some(page) = self.ask(stream, Direction::Older, older.clone(), left).await? else { return Ok(None) };
             newer = newer.or(page.newer);
             lines.splice(0..0, page.lines);
             if page.older.is_none() || page.older == older {
                 break true;
             }
             older = page.older;
-            if lines.len() >= limit || size(&lines) >= PAGE_BYTES || bound.is_reached() {
+            if lines.len() >= limit || size(&lines) >= PAGE_BYTES || limits.is_reached() {
                 break false;
             }
         };
@@ -203,13 +203,13 @@ impl Logs {
     async fn ask(
         &self,
         stream: &Stream,
-        towards: Towards,
+        direction: Direction,
         token: Option<String>,
         limit: i32,
     ) -> Result<Option<Answer>, CallFailed> {
         let request =
             self.client.get_log_events().log_group_name(&stream.group).log_stream_name(&stream.name).limit(limit);
-        match request.start_from_head(towards == Towards::Newer).set_next_token(token).send().await {
+        match request.start_from_head(direction == Direction::Newer).set_next_token(token).send().await {
             Ok(answer) => Ok(Some(Answer {
                 lines: lines(answer.events),
                 newer: answer.next_forward_token,
@@ -225,7 +225,7 @@ impl Logs {
 
 /// The direction in which a stream is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Towards {
+enum Direction {
     Newer,
     Older,
 }
@@ -238,12 +238,12 @@ struct Answer {
 }
 
 /// Limits the search for one page of lines.
-struct Bound {
+struct SearchLimit {
     calls: usize,
     until: Instant,
 }
 
-impl Bound {
+impl SearchLimit {
     fn new() -> Self {
         Self { calls: 0, until: Instant::now() + PAGE_TIME }
     }

@@ -41,7 +41,11 @@ impl Outcomes {
             Step::ReadLog => {}
         }
         if let Err(why) = &report {
-            tracing::warn!(executionId = %stopped.execution.id, error = %why, "cannot read a report; using the log");
+            tracing::warn!(
+                executionId = %stopped.execution.id,
+                error = %why,
+                "cannot read the worker's report; reading the log instead"
+            );
         }
         let lines = match stopped.execution.log_of(stopped.arn) {
             Some(log) => self.logs.tail(&Stream::of(log, stopped.arn), judge::LINES, judge::holds_result).await,

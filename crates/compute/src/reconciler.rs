@@ -2,22 +2,15 @@
 
 use aws_sdk_lambda::{Client, primitives::Blob, types::InvocationType};
 use domain::ExecutionId;
-use serde::{Deserialize, Serialize};
 
 use aws::{CallFailed, Connection};
+use contract::messages::Visit;
 
 /// The reconciler's function.
 #[derive(Debug, Clone)]
 pub struct Reconciler {
     client: Client,
     function: String,
-}
-
-/// The payload with which the reconciler is invoked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Visit {
-    /// The execution to visit.
-    pub visit: ExecutionId,
 }
 
 impl Reconciler {

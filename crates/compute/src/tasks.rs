@@ -10,90 +10,11 @@ use aws_sdk_ecs::{
         PropagateTags, Tag, TaskOverride,
     },
 };
-use domain::{
-    JobLog, Unknown, limits,
-    task::{Container, Task},
-};
+use domain::task::{Container, Task};
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use aws::{CallFailed, Cause, Connection};
-
-/// The jobs that may be run, by name.
-pub type Catalog = BTreeMap<String, Job>;
-
-/// A job that may be run, and what ECS starts for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Job {
-    /// Family, `family:revision` or ARN of the task definition.
-    pub task_definition: String,
-    /// Name of the container that runs the job: overrides go to it, and its output is the job's.
-    #[serde(default = "default_container")]
-    pub container: String,
-    /// `awslogs-stream-prefix` of that container.
-    #[serde(default = "default_stream_prefix")]
-    pub log_stream_prefix: String,
-    /// ARN of the task role for tasks that use the table of executions, instead of their definition's own. Without it, every task has
-    /// its definition's role, which then needs access to the table.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table_role: Option<String>,
-    /// The default timeout, in seconds; a day if absent. From 1 to [`limits::TIMEOUT`].
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "within_limits")]
-    pub timeout_seconds: Option<u64>,
-    /// Whether it accepts no new executions. Existing ones continue, and their logs can be read.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub disabled: bool,
-}
-
-/// The names of the jobs that accept new executions.
-#[must_use]
-pub fn offered(catalog: &Catalog) -> Vec<&str> {
-    catalog.iter().filter(|(_, job)| !job.disabled).map(|(name, _)| name.as_str()).collect()
-}
-
-fn within_limits<'de, D: Deserializer<'de>>(seconds: D) -> Result<Option<u64>, D::Error> {
-    let most = limits::TIMEOUT.as_secs();
-    match Option::<u64>::deserialize(seconds)? {
-        Some(seconds) if !(1..=most).contains(&seconds) => {
-            Err(D::Error::custom(format!("timeoutSeconds is {seconds}; it must be between 1 and {most}")))
-        }
-        seconds => Ok(seconds),
-    }
-}
-
-fn default_container() -> String {
-    "job".into()
-}
-
-fn default_stream_prefix() -> String {
-    "task".into()
-}
-
-impl Job {
-    /// How long an execution of this job may take if its request has no timeout.
-    #[must_use]
-    pub fn timeout(&self) -> Duration {
-        self.timeout_seconds.map_or(limits::DEFAULT_TIMEOUT, Duration::from_secs)
-    }
-
-    /// Where its tasks print to, in a log group.
-    #[must_use]
-    pub fn log(&self, group: &str) -> JobLog {
-        JobLog {
-            group: group.to_owned(),
-            stream_prefix: self.log_stream_prefix.clone(),
-            container: self.container.clone(),
-            unknown: Unknown::default(),
-        }
-    }
-
-    /// Name of the task definition, without a revision.
-    fn family(&self) -> &str {
-        let named = self.task_definition.rsplit('/').next().unwrap_or_default();
-        named.split(':').next().unwrap_or_default()
-    }
-}
+use contract::catalog::Job;
 
 /// Where tasks are placed in a VPC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,9 +47,9 @@ pub struct TaskOwner {
 /// A task to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTask<'a> {
-    /// What to start.
+    /// The job to start.
     pub job: &'a Job,
-    /// What it is started for.
+    /// The execution and the attempt that it is started for.
     pub owner: TaskOwner,
     /// Variables for the job's container. All overrides together may have 8,192 characters
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html>).
@@ -317,7 +238,7 @@ impl Tasks {
 }
 
 /// How to recognize the message of a transient failure.
-enum Says {
+enum Message {
     /// The whole message.
     Is(&'static str),
     /// Its beginning; details follow.
@@ -329,22 +250,22 @@ enum Says {
 /// Transient failures of `RunTask`: the cluster or the Availability Zone is full, the account's quota is used up, the agent is
 /// disconnected, or EC2, which ECS calls for the network, throttles or fails. All others are permanent, such as a capacity provider
 /// that does not exist.
-const TRANSIENT: [Says; 9] = [
+const TRANSIENT: [Message; 9] = [
     // <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>
-    Says::Begins("RESOURCE:"),
-    Says::Is("AGENT"),
+    Message::Begins("RESOURCE:"),
+    Message::Is("AGENT"),
     // <https://repost.aws/knowledge-center/ecs-fargate-runtask-capacity>
-    Says::Begins("Capacity is unavailable at this time"),
+    Message::Begins("Capacity is unavailable at this time"),
     // <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html>
-    Says::Begins("You've reached the limit on the number of"),
-    Says::Begins("You’ve reached the limit on the number of"),
+    Message::Begins("You've reached the limit on the number of"),
+    Message::Begins("You’ve reached the limit on the number of"),
     // <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
-    Says::Has("Rate exceeded"),
+    Message::Has("Rate exceeded"),
     // <https://github.com/dask/dask-cloudprovider/issues/56>
-    Says::Has("Request limit exceeded."),
-    Says::Has("(ErrorCode: RequestLimitExceeded)"),
+    Message::Has("Request limit exceeded."),
+    Message::Has("(ErrorCode: RequestLimitExceeded)"),
     // <https://github.com/reproio/wrapbox/issues/43>
-    Says::Has("An internal error has occurred"),
+    Message::Has("An internal error has occurred"),
 ];
 
 /// The codes whose message decides; all others are unambiguous
@@ -353,9 +274,9 @@ const TELLS_BY_MESSAGE: [&str; 2] = ["ClientException", "InvalidParameterExcepti
 
 fn is_transient(message: &str) -> bool {
     TRANSIENT.iter().any(|says| match says {
-        Says::Is(all) => message == *all,
-        Says::Begins(beginning) => message.starts_with(beginning),
-        Says::Has(part) => message.contains(part),
+        Message::Is(all) => message == *all,
+        Message::Begins(beginning) => message.starts_with(beginning),
+        Message::Has(part) => message.contains(part),
     })
 }
 
@@ -417,24 +338,6 @@ mod tests {
     };
 
     use super::*;
-
-    #[test]
-    fn a_job_may_have_its_own_timeout_within_the_limits() {
-        let job = |text: &str| serde_json::from_str::<Job>(text).map(|job| job.timeout());
-        assert_eq!(job(r#"{"taskDefinition": "a"}"#).unwrap(), Duration::from_hours(24));
-        assert_eq!(job(r#"{"taskDefinition": "a", "timeoutSeconds": 60}"#).unwrap(), Duration::from_mins(1));
-        for wrong in ["0", "31536001", "-1", "1.5", "\"60\""] {
-            assert!(job(&format!(r#"{{"taskDefinition": "a", "timeoutSeconds": {wrong}}}"#)).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_disabled_job_is_in_the_catalog_but_cannot_be_started() {
-        let text = r#"{"new":{"taskDefinition":"n"},"old":{"taskDefinition":"o","disabled":true}}"#;
-        let catalog: Catalog = serde_json::from_str(text).unwrap();
-        assert_eq!(offered(&catalog), ["new"]);
-        assert!(serde_json::to_string(&catalog).unwrap().matches("disabled").count() == 1);
-    }
 
     const NETWORK: &str = "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: \
         RequestLimitExceeded)";

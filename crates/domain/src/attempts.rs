@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, ErrorKind, Event, Execution, JobError, Moment, Outcome, OutcomeKind, State, Unknown, Waiting, judge,
@@ -37,33 +36,24 @@ pub struct Retry {
 /// replayed workflow decides as it did before.
 #[must_use]
 pub fn may_retry(max_attempts: u32, outcome: &Outcome) -> bool {
-    judge::worth_another(outcome) && (max_attempts > 1 || judge::excused(outcome))
+    judge::may_be_retried(outcome) && (max_attempts > 1 || judge::excused(outcome))
 }
 
 /// Attempts that failed without ending the execution.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedAttempts {
     /// The newest attempt that failed.
     pub last: Option<Attempt>,
     /// How many of them the platform ended, except for those in `retired`.
     pub excused: u32,
-    /// How many of them ended because AWS retired the platform of their task. Absent in data of older versions.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    /// How many of them ended because AWS retired the platform of their task.
     pub retired: u32,
-    /// Why the last of them failed. Absent in data of older versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why the last of them failed.
     pub error: Option<JobError>,
     /// Exit code of the last of them.
-    #[serde(default, rename = "exitCode", skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// Attributes that a newer version of this code stored.
-    #[serde(flatten)]
     pub unknown: Unknown,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// Longest error message, in bytes, that is kept for an attempt that was not the last.
@@ -106,7 +96,7 @@ impl Execution {
     #[must_use]
     pub fn next(&self, attempt: Attempt, outcome: &Outcome, now: Timestamp) -> Next {
         let OutcomeKind::Failed(error) = &outcome.kind else { return Next::End };
-        if !judge::worth_another(outcome) {
+        if !judge::may_be_retried(outcome) {
             return Next::End;
         }
         let (excused, exit_code) = (judge::excused(outcome), outcome.exit_code);
@@ -178,11 +168,11 @@ impl Execution {
     }
 
     /// The attempt whose failure ends the execution, if several were allowed and the timeline does not have its failure yet.
-    pub(crate) fn last_attempt_to_tell(&self, outcome: &Outcome) -> Option<Attempt> {
+    pub(crate) fn unrecorded_last_failure(&self, outcome: &Outcome) -> Option<Attempt> {
         let OutcomeKind::Failed(error) = &outcome.kind else { return None };
         let several = self.request.max_attempts > 1 || self.failed.last.is_some();
         let failed_by_itself =
-            outcome.exit_code.is_some() || judge::worth_another(outcome) || error.kind.is_refused_start();
+            outcome.exit_code.is_some() || judge::may_be_retried(outcome) || error.kind.is_refused_start();
         let attempt = self.attempt_that_failed(error)?;
         (several && failed_by_itself && !self.failed.has(attempt)).then_some(attempt)
     }

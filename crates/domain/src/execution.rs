@@ -1,18 +1,16 @@
 //! An execution: a request, its state, and what has happened to it.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, Run, State,
-    Status, Timeline, Unknown, Waiting, limits, task::Task,
+    Status, Timeline, Unknown, UnknownName, Waiting, limits, task::Task,
 };
 
-/// How an execution learns that its job has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// How the end of a job is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// The workflow waits for the task and records the outcome.
     Sync,
@@ -31,6 +29,14 @@ impl Pattern {
     }
 }
 
+impl FromStr for Pattern {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        [Self::Sync, Self::Callback].into_iter().find(|pattern| pattern.as_str() == name).ok_or(UnknownName)
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -42,7 +48,7 @@ impl fmt::Display for Pattern {
 pub struct Execution {
     /// Its id.
     pub id: ExecutionId,
-    /// How it learns that its job has ended.
+    /// How the end of its job is recorded.
     pub pattern: Pattern,
     /// The caller that it belongs to.
     pub owner: Owner,
@@ -67,7 +73,7 @@ pub struct Execution {
     pub stopped: Option<Box<Task>>,
     /// When the sweep has to visit it if nothing else happens; `None` when it is over and none of its tasks can still be running.
     pub due: Option<Timestamp>,
-    /// The execution that this one repeats.
+    /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
     /// The attempts that failed without ending the execution.
     pub failed: FailedAttempts,
@@ -181,7 +187,8 @@ impl Execution {
                 next.stopped = None;
                 next.waiting = None;
                 next.expires_at = retained(outcome.finished_at.max(at));
-                if let (Some(last), OutcomeKind::Failed(error)) = (self.last_attempt_to_tell(outcome), &outcome.kind) {
+                if let (Some(last), OutcomeKind::Failed(error)) = (self.unrecorded_last_failure(outcome), &outcome.kind)
+                {
                     next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {last}: {}", error.kind)));
                 }
                 if let Some(why) = outcome.result_source.explanation(outcome.kind == OutcomeKind::Completed) {
@@ -217,7 +224,7 @@ impl Execution {
         let age = at.duration_since(self.created_at);
         let mut next = visit(at, (age / 10).clamp(FIRST_VISIT, LAST_VISIT));
         if at < self.deadline {
-            next = next.min(on_the_second(self.deadline));
+            next = next.min(rounded_up_to_seconds(self.deadline));
         }
         (next > due).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
@@ -230,7 +237,7 @@ impl Execution {
 
     /// How this task ended, if an event of ECS reported it.
     #[must_use]
-    pub fn told_of(&self, task_arn: &str) -> Option<&Task> {
+    pub fn reported_end(&self, task_arn: &str) -> Option<&Task> {
         self.stopped.as_deref().filter(|task| task.arn == task_arn)
     }
 
@@ -239,7 +246,7 @@ impl Execution {
     fn task_stopped(&self, task: &Task) -> Option<Self> {
         let failed = self.state.run().filter(|run| self.failed.last.is_some_and(|last| run.attempt <= last));
         let late = self.earlier.iter().chain(failed).any(|run| run.task_arn == task.arn);
-        if self.status().is_final() || late || self.told_of(&task.arn).is_some() {
+        if self.status().is_final() || late || self.reported_end(&task.arn).is_some() {
             return None;
         }
         let state = self.state.with_start_of(task);
@@ -341,17 +348,17 @@ const FIRST_VISIT: SignedDuration = SignedDuration::from_mins(1);
 const LAST_VISIT: SignedDuration = SignedDuration::from_mins(30);
 
 fn retained(end: Timestamp) -> Timestamp {
-    on_the_second(later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX)))
+    rounded_up_to_seconds(later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX)))
 }
 
 /// The time of the next visit, this long after `now`.
 fn visit(now: Timestamp, by: SignedDuration) -> Timestamp {
-    on_the_second(later(now, by))
+    rounded_up_to_seconds(later(now, by))
 }
 
 /// Rounds up to a whole second. The table keeps the times that it sorts and expires by in whole seconds, and a writer compares them with
 /// what it reads to recognize its own write. It rounds up so that an execution is not visited before it is due.
-fn on_the_second(time: Timestamp) -> Timestamp {
+fn rounded_up_to_seconds(time: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     time.round(up).unwrap_or(time)
 }

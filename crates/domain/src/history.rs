@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// An operation of a workflow: a step, a wait, a callback.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// Its id in the durable execution.
     pub id: String,
@@ -26,8 +24,7 @@ pub struct Operation {
 }
 
 /// How an operation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It has not ended.
     Started,
@@ -45,7 +42,7 @@ pub enum Outcome {
 
 /// Something that happened to an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happened {
+pub struct OperationEvent {
     /// Id of the operation.
     pub id: String,
     /// Its name.
@@ -66,7 +63,7 @@ pub struct Happened {
 /// did not end. Returns the operations that have ended, and those that have not. Each list is in the order in which they began,
 /// which is more precise than their times, since several may begin in the same millisecond.
 #[must_use]
-pub fn fold(open: Vec<Operation>, events: Vec<Happened>) -> (Vec<Operation>, Vec<Operation>) {
+pub fn fold(open: Vec<Operation>, events: Vec<OperationEvent>) -> (Vec<Operation>, Vec<Operation>) {
     let mut begun = open;
     let mut places: HashMap<_, _> =
         begun.iter().enumerate().map(|(place, operation)| (operation.id.clone(), place)).collect();
@@ -96,8 +93,8 @@ pub fn fold(open: Vec<Operation>, events: Vec<Happened>) -> (Vec<Operation>, Vec
 mod tests {
     use super::*;
 
-    fn happened(id: &str, second: i64, outcome: Outcome) -> Happened {
-        Happened {
+    fn happened(id: &str, second: i64, outcome: Outcome) -> OperationEvent {
+        OperationEvent {
             id: id.into(),
             name: Some(format!("{id}-name")),
             kind: "Step".into(),
@@ -115,8 +112,8 @@ mod tests {
 
     #[test]
     fn an_operation_with_several_attempts_is_one_entry() {
-        let failed = Happened { attempt: Some(1), again: true, ..happened("a", 2, Outcome::Failed) };
-        let second = Happened { attempt: Some(2), ..happened("a", 9, Outcome::Succeeded) };
+        let failed = OperationEvent { attempt: Some(1), again: true, ..happened("a", 2, Outcome::Failed) };
+        let second = OperationEvent { attempt: Some(2), ..happened("a", 9, Outcome::Succeeded) };
         let events = vec![happened("a", 1, Outcome::Started), failed, happened("a", 8, Outcome::Started), second];
         let (ended, open) = fold(Vec::new(), events);
         assert_eq!(ended.iter().map(told).collect::<Vec<_>>(), [("a", 2, 1, Some(9), Outcome::Succeeded)]);

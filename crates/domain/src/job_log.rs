@@ -1,12 +1,9 @@
 //! Where the tasks of an execution print to.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Execution, Run, Unknown};
 
 /// The log of a job's tasks, and the container that prints into it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobLog {
     /// The log group.
     pub group: String,
@@ -15,7 +12,6 @@ pub struct JobLog {
     /// Name of the container that runs the job; its exit code is the job's.
     pub container: String,
     /// Attributes that a newer version of this code stored.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 

@@ -23,7 +23,7 @@ pub const LINES: usize = 10_000;
 
 /// How long ECS may fail to find a task that it has just started: it is eventually consistent
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
-const MISSING_AT_FIRST: SignedDuration = SignedDuration::from_mins(10);
+const NOT_FOUND_GRACE: SignedDuration = SignedDuration::from_mins(10);
 
 /// How long lines may still arrive after an execution's end, if the end was recorded before its task stopped. The worker of a
 /// callback execution records it before it exits, and the log driver sends output every 5 s (`defaultForceFlushInterval` in
@@ -60,7 +60,7 @@ pub fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static 
 /// Whether a task that ECS does not know is over and forgotten, rather than too new for ECS to know.
 #[must_use]
 pub fn is_forgotten(run: &Run, now: Timestamp) -> bool {
-    now.duration_since(run.started_at) > MISSING_AT_FIRST
+    now.duration_since(run.started_at) > NOT_FOUND_GRACE
 }
 
 /// Whether no more lines can come from an execution's newest task.
@@ -140,7 +140,7 @@ pub fn exit_code(execution: &Execution, task: &Task) -> Option<i32> {
 /// Whether another attempt may succeed. A job that exited with 0 is not run again to get a result. A refused start is not repeated:
 /// see [`ErrorKind::is_refused_start`].
 #[must_use]
-pub fn worth_another(outcome: &Outcome) -> bool {
+pub fn may_be_retried(outcome: &Outcome) -> bool {
     match &outcome.kind {
         OutcomeKind::Failed(error) => match error.kind {
             ErrorKind::ResultUnreadable

@@ -1,7 +1,8 @@
 //! What an execution is: its identity, its request, its states and what may change them.
 //!
 //! **Invariant**: pure. No async, no AWS, no HTTP, no clock and no randomness: the time of an event is a value that is
-//! passed in, so the same calls always return the same results.
+//! passed in, so the same calls always return the same results. Nor does it know how its types are stored or recorded:
+//! `crates/contract` does.
 
 mod attempts;
 pub mod collect;
@@ -31,7 +32,7 @@ pub use job_log::JobLog;
 pub use json::{Json, NotJson};
 pub use report::{Report, Told, Unusable};
 pub use request::{DEFAULT_JOB, Request, Violation, pointer_to};
-pub use state::{Attempt, Event, JobError, Outcome, OutcomeKind, Refused, Run, State, Status};
+pub use state::{Attempt, Event, JobError, Outcome, OutcomeKind, Refused, Run, State, Status, UnknownName};
 pub use timeline::{Entry, Moment, Timeline};
 pub use unknown::Unknown;
 pub use waiting::{Denied, Waiting, backoff_before};

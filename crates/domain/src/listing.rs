@@ -78,7 +78,7 @@ pub struct Filter {
 impl Filter {
     /// Whether it filters by anything other than times. Times determine where a list begins and ends; the rest is filtered out of it.
     #[must_use]
-    pub fn looks_for_something(&self) -> bool {
+    pub fn needs_search(&self) -> bool {
         self.status.is_some() || self.pattern.is_some() || self.job.is_some() || self.tag.is_some()
     }
 

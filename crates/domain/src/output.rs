@@ -6,7 +6,6 @@ mod scan;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use self::scan::Scanner;
 use crate::{ErrorKind, JobError, Json, Outcome, OutcomeKind, limits};
@@ -56,7 +55,7 @@ impl Exit {
         }
     }
 
-    fn read_like_a_shell(self) -> Self {
+    fn interpret_shell_code(self) -> Self {
         match self {
             Self::Code(code) if (SIGNALLED + 1..=SIGNALLED + LAST_SIGNAL).contains(&code) => {
                 Self::Signal(code - SIGNALLED)
@@ -66,7 +65,7 @@ impl Exit {
     }
 }
 
-/// What a job left as its result.
+/// The result that a job produced, or why there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Output {
     /// Nothing: the job printed nothing.
@@ -108,8 +107,7 @@ impl Output {
 }
 
 /// Where a result comes from, or why there is none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ResultSource {
     /// The file that `EXECUTION_RESULT_FILE` names.
     File,
@@ -140,7 +138,7 @@ impl ResultSource {
         }
     }
 
-    /// What to tell people about a job that left no result, although one was expected. A job that `completed` is expected to leave one.
+    /// Explains why a job has no result although one was expected. A job that `completed` is expected to have one.
     #[must_use]
     pub fn explanation(self, completed: bool) -> Option<&'static str> {
         match self {
@@ -163,7 +161,7 @@ impl ResultSource {
 /// contains.
 #[must_use]
 pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finished_at: Timestamp) -> Outcome {
-    let exit = exit.read_like_a_shell();
+    let exit = exit.interpret_shell_code();
     let failed = |kind, what: &str, tail| OutcomeKind::Failed(JobError::new(kind, what).with_log_tail(tail));
     let kind = match (&exit, &output) {
         (Exit::Code(0), Output::None | Output::Text | Output::Broken | Output::OutOfReach | Output::Json(_)) => {
@@ -220,7 +218,7 @@ pub fn cut_short(by: StoppedBy, timeout: Duration, outcome: Outcome) -> Outcome 
     let error = |kind, what: &str| JobError { log_tail, ..JobError::new(kind, what) };
     let kind = match by {
         StoppedBy::Deadline => {
-            OutcomeKind::TimedOut(error(ErrorKind::TimedOut, &format!("timed out after {}", spoken(timeout))))
+            OutcomeKind::TimedOut(error(ErrorKind::TimedOut, &format!("timed out after {}", duration_text(timeout))))
         }
         StoppedBy::Cancel => OutcomeKind::Cancelled(error(ErrorKind::Cancelled, "cancelled")),
         StoppedBy::Other => OutcomeKind::Failed(error(ErrorKind::Stopped, "the task was stopped")),
@@ -229,7 +227,7 @@ pub fn cut_short(by: StoppedBy, timeout: Duration, outcome: Outcome) -> Outcome 
 }
 
 /// A duration in the largest unit in which it is a whole number: `90 s`, `2 min`, `24 h`.
-fn spoken(time: Duration) -> String {
+fn duration_text(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds > 0 && seconds.is_multiple_of(3_600) => format!("{} h", seconds / 3_600),
         seconds if seconds > 0 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
@@ -391,7 +389,7 @@ mod tests {
         for (seconds, told) in
             [(0, "0 s"), (3, "3 s"), (90, "90 s"), (120, "2 min"), (86_400, "24 h"), (3_660, "61 min")]
         {
-            assert_eq!(spoken(Duration::from_secs(seconds)), told);
+            assert_eq!(duration_text(Duration::from_secs(seconds)), told);
         }
     }
 

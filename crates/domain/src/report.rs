@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    Attempt, ErrorKind, Execution, Outcome, OutcomeKind, Unknown, limits,
+    ErrorKind, Outcome, OutcomeKind, Unknown, limits,
     output::{Output, StoppedBy, cut_short},
 };
 
@@ -19,22 +17,18 @@ const BYTES: usize = limits::RESULT_BYTES + 64 * 1024;
 const KIND_BYTES: usize = 64;
 
 /// How a job ended, as its worker saw it. It is stored, and another version of this code may read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// How the job ended, whether or not it was told to end.
     pub outcome: Outcome,
     /// What told it to end, if anything did; the first, if there were several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
     /// Attributes that a newer version of this code stored.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
 /// What told a job to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
     /// Its worker, because the deadline passed.
     ByDeadline,
@@ -47,6 +41,13 @@ pub enum Told {
 #[error("{0}")]
 pub struct Unusable(String);
 
+impl Unusable {
+    /// A report that cannot be used, and why.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
 impl Report {
     /// A report of this outcome.
     #[must_use]
@@ -54,25 +55,30 @@ impl Report {
         Self { outcome, told, unknown: Unknown::default() }
     }
 
-    /// Reads a stored report. It is untrusted: a job has the same credentials as its worker and may write anything. Anything that a
-    /// worker would not write is refused. Otherwise, a job could exceed the limits, pass its own failure off as the platform's, or report
-    /// an outcome that is refused each time it is recorded.
+    /// Whether the text of a report has a size that a worker's can have.
     ///
     /// # Errors
     ///
-    /// [`Unusable`]: what is wrong with it, or that this version cannot read it.
-    pub fn read(text: &str) -> Result<Self, Unusable> {
-        let unusable = |why: &str| Err(Unusable(why.to_owned()));
-        if text.len() > BYTES {
-            return unusable("the report is too large");
-        }
-        let report: Self = serde_json::from_str(text).map_err(|why| Unusable(why.to_string()))?;
-        let result = report.outcome.result.as_ref();
+    /// [`Unusable`] if it is larger.
+    pub fn fits(text: &str) -> Result<(), Unusable> {
+        if text.len() > BYTES { Err(Unusable::new("the report is too large")) } else { Ok(()) }
+    }
+
+    /// The report, if a worker could have written it. A stored report is untrusted: a job has the same credentials as its worker and may
+    /// write anything. Without this check, a job could exceed the limits, pass its own failure off as the platform's, or report an
+    /// outcome that is refused each time it is recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`]: what is wrong with it.
+    pub fn checked(self) -> Result<Self, Unusable> {
+        let unusable = |why| Err(Unusable::new(why));
+        let result = self.outcome.result.as_ref();
         if result.is_some_and(|result| !matches!(Output::of_file(result.text().as_bytes()), Output::Json(_))) {
             return unusable("its result exceeds the limits");
         }
-        match &report.outcome.kind {
-            OutcomeKind::Completed => Ok(report),
+        match &self.outcome.kind {
+            OutcomeKind::Completed => Ok(self),
             OutcomeKind::Failed(error) if error.stop_code.is_some() || error.kind == ErrorKind::TaskRetired => {
                 unusable("only ECS tells why a task was stopped")
             }
@@ -84,7 +90,7 @@ impl Report {
             {
                 unusable("its error exceeds the limits")
             }
-            OutcomeKind::Failed(_) => Ok(report),
+            OutcomeKind::Failed(_) => Ok(self),
             OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => unusable("a worker reports a success or a failure"),
         }
     }
@@ -102,24 +108,12 @@ impl Report {
     }
 }
 
-impl Execution {
-    /// The key under which the worker of an attempt stores its report, in the table of executions. It contains the random name of this
-    /// execution's creation, so a role that may write reports but not read anything can write only under the keys that it was given. No
-    /// execution id contains a `/`.
-    ///
-    /// `None` if an older version created the execution, without such a name.
-    #[must_use]
-    pub fn report_key(&self, attempt: Attempt) -> Option<String> {
-        self.creation.as_ref().map(|creation| format!("report/{creation}/{attempt}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{JobError, Json, OutcomeKind, Owner, Pattern, Request, output::ResultSource};
+    use crate::{JobError, Json, OutcomeKind, output::ResultSource};
 
     fn report(told: Option<Told>) -> Report {
         let outcome = Outcome {
@@ -130,77 +124,6 @@ mod tests {
             finished_at: Timestamp::UNIX_EPOCH,
         };
         Report::new(outcome, told)
-    }
-
-    #[test]
-    fn a_report_s_key_contains_the_creation_name() {
-        let request = Request::of(Json::null());
-        let id = "e1".parse().unwrap();
-        let unnamed = Execution::new(id, Pattern::Sync, Owner::new("ada"), request, Timestamp::UNIX_EPOCH);
-        let named = Execution { creation: Some("0b9f8a3e".into()), ..unnamed.clone() };
-        assert_eq!(named.report_key(Attempt::FIRST.next()).as_deref(), Some("report/0b9f8a3e/2"));
-        assert_eq!(unnamed.report_key(Attempt::FIRST), None);
-    }
-
-    /// A worker of one version writes a report, and a workflow of another version may read it.
-    #[test]
-    fn the_format_of_a_report_never_changes() {
-        let plain = r#"{"outcome":{"kind":"completed","result":[1],"resultSource":"file","exitCode":0,"finishedAt":"1970-01-01T00:00:00Z"}}"#;
-        let told = plain.replace("}}", r#"},"told":"bySignal"}"#);
-        for (report, text) in [(report(None), plain), (report(Some(Told::BySignal)), &*told)] {
-            assert_eq!(serde_json::to_string(&report).unwrap(), text);
-            assert_eq!(Report::read(text), Ok(report));
-        }
-        let newer = plain.replace("}}", r#"},"spent":7}"#);
-        assert_eq!(serde_json::to_string(&Report::read(&newer).unwrap()).unwrap(), newer);
-    }
-
-    /// A job can write anything under its worker's key.
-    #[test]
-    fn a_report_that_no_worker_writes_is_refused() {
-        let error = || JobError::new("exit-code", "exited with code 3");
-        let with = |kind, result: &str| {
-            let outcome = Outcome { kind, result: Json::parse(result).ok(), ..report(None).outcome };
-            Report::read(&serde_json::to_string(&Report::new(outcome, None)).unwrap())
-        };
-        let failed = |error| with(OutcomeKind::Failed(error), "null");
-        assert!(failed(error()).is_ok() && with(OutcomeKind::Completed, "7").is_ok());
-        let large = format!("\"{}\"", "x".repeat(limits::RESULT_BYTES));
-        let deep = "[".repeat(limits::RESULT_DEPTH + 1) + &"]".repeat(limits::RESULT_DEPTH + 1);
-        let long = "x".repeat(limits::LOG_TAIL_BYTES + 1);
-        for (read, why) in [
-            (with(OutcomeKind::Completed, &large), "its result exceeds the limits"),
-            (with(OutcomeKind::Completed, &deep), "its result exceeds the limits"),
-            (with(OutcomeKind::Completed, &format!("[{large},{large}]")), "the report is too large"),
-            (with(OutcomeKind::Cancelled(error()), "null"), "a worker reports a success or a failure"),
-            (with(OutcomeKind::TimedOut(error()), "null"), "a worker reports a success or a failure"),
-            (failed(JobError::new(ErrorKind::TaskRetired, "any")), "only ECS tells why a task was stopped"),
-            (
-                failed(JobError { stop_code: Some("SpotInterruption".into()), ..error() }),
-                "only ECS tells why a task was stopped",
-            ),
-            (failed(JobError { kind: ErrorKind::Other(long.clone()), ..error() }), "its error exceeds the limits"),
-            (failed(JobError { message: long.clone(), ..error() }), "its error exceeds the limits"),
-            (failed(JobError { log_tail: Some(long.clone()), ..error() }), "its error exceeds the limits"),
-        ] {
-            assert_eq!(read.unwrap_err().to_string(), why);
-        }
-        assert!(Report::read("{").is_err());
-    }
-
-    /// The largest report that a worker can write is exactly at the limits.
-    #[test]
-    fn the_largest_report_is_read() {
-        let largest = JobError {
-            log_tail: Some("x".repeat(limits::LOG_TAIL_BYTES)),
-            ..JobError::new(&*"k".repeat(KIND_BYTES), "x".repeat(limits::ERROR_MESSAGE_BYTES))
-        };
-        let report = Report::new(Outcome::without_job(OutcomeKind::Failed(largest), Timestamp::UNIX_EPOCH), None);
-        let text = serde_json::to_string(&report).unwrap();
-        assert_eq!(Report::read(&text), Ok(report.clone()));
-        let padded = |bytes: usize| format!("{text}{}", " ".repeat(bytes - text.len()));
-        assert_eq!(Report::read(&padded(264 * 1024)), Ok(report));
-        assert!(Report::read(&padded(264 * 1024 + 1)).is_err());
     }
 
     #[test]

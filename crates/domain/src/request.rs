@@ -32,7 +32,7 @@ pub struct Violation {
     pub pointer: String,
     /// What is wrong there, and what is allowed.
     pub detail: String,
-    /// The rule that it breaks, for programs. Part of the API: never rename one.
+    /// The rule that it violates, for programs. Part of the API: never rename one.
     pub rule: &'static str,
 }
 

@@ -14,16 +14,14 @@
 //!
 //! **Invariant**: a final state never changes.
 
-use std::{fmt, num::NonZeroU32};
+use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{ErrorKind, JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
 
 /// Which attempt at running a job this is, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(NonZeroU32);
 
 impl Attempt {
@@ -56,8 +54,7 @@ impl fmt::Display for Attempt {
 }
 
 /// A task that was started for an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The attempt.
     pub attempt: Attempt,
@@ -66,10 +63,8 @@ pub struct Run {
     /// When it started: until it has stopped, the time when its start was recorded; after that, the time that ECS reports.
     pub started_at: Timestamp,
     /// Where it prints to, if not to the same log as the execution's newest task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<JobLog>,
     /// Attributes that a newer version of this code stored.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
@@ -78,7 +73,7 @@ impl Run {
         Self { attempt, task_arn: task_arn.to_owned(), started_at, log: None, unknown: Unknown::default() }
     }
 
-    /// The same run of a job that ended at `at`: if its start was recorded after its end, it starts at `at`.
+    /// The same task, for a job that ended at `at`: if its start was recorded after its end, it starts at `at`.
     fn ended(&self, at: Timestamp) -> Self {
         Self { started_at: self.started_at.min(at), ..self.clone() }
     }
@@ -113,15 +108,13 @@ pub enum State {
 }
 
 /// An execution's outcome.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Whether it completed, and if not, why.
     pub kind: OutcomeKind,
     /// The job's result. A job that failed may have one too.
     pub result: Option<Json>,
     /// Where the result comes from, or why there is none.
-    #[serde(default, skip_serializing_if = "ResultSource::is_none")]
     pub result_source: ResultSource,
     /// Exit code of the job; absent if it never ran or its end is unknown.
     pub exit_code: Option<i32>,
@@ -130,8 +123,7 @@ pub struct Outcome {
 }
 
 /// How an outcome is classified.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutcomeKind {
     /// The job exited with 0.
     Completed,
@@ -144,22 +136,17 @@ pub enum OutcomeKind {
 }
 
 /// Why a job did not complete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobError {
     /// Stable kind in kebab case, for programs.
-    #[serde(rename = "type")]
     pub kind: ErrorKind,
     /// What happened, for people; at most [`limits::ERROR_MESSAGE_BYTES`].
     pub message: String,
     /// ECS's `stopCode`, if ECS gave one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<String>,
     /// The end of what the job printed; at most [`limits::LOG_TAIL_BYTES`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_tail: Option<String>,
     /// Attributes that a newer version of this code stored.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
@@ -301,8 +288,7 @@ impl Event {
 }
 
 /// A state without its data: the API's `status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Accepted; no task has been recorded.
     Pending,
@@ -321,6 +307,17 @@ pub enum Status {
 }
 
 impl Status {
+    /// All states.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Running,
+        Self::Cancelling,
+        Self::Completed,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Cancelled,
+    ];
+
     /// Whether the state can no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
@@ -344,6 +341,19 @@ impl Status {
         }
     }
 }
+
+impl FromStr for Status {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name).ok_or(UnknownName)
+    }
+}
+
+/// The text is not a name that this version knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown name")]
+pub struct UnknownName;
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,50 +1,40 @@
 //! What is known about a task: what ECS reports, and what it printed.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// Longest event that the `awslogs` driver writes, in bytes; it cuts a longer line into several events
 /// (`maximumBytesPerEvent` in moby's `daemon/logger/awslogs/cloudwatchlogs.go`: 262,144 minus 26 of overhead).
 pub const MAX_EVENT_BYTES: usize = 262_144 - 26;
 
 /// A task, as ECS describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
     /// Its ARN.
     pub arn: String,
     /// Whether it is over: `lastStatus` is `STOPPED`.
     pub stopped: bool,
     /// When its containers were running.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// Why it stopped, as ECS's code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_code: Option<String>,
     /// Why it stopped, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_reason: Option<String>,
     /// When it stopped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<Timestamp>,
     /// Its containers.
     pub containers: Vec<Container>,
     /// The environment variables that it was started with. They are not needed once it is over.
-    #[serde(skip)]
     pub environment: Vec<(String, String)>,
 }
 
 /// A container of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// Its name in the task definition.
     pub name: String,
     /// Its exit code; absent if it never ran, or its end is unknown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// What went wrong with it, as ECS reports it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Stored attributes that this version does not know, by name. They are read, carried along and written back unchanged, because a
@@ -10,11 +9,16 @@ use serde_json::Value;
 ///
 /// **Invariant**: attributes that are added to stored data consist of strings, numbers that fit `i64` or `f64`, booleans, null,
 /// lists and maps. `DynamoDB`'s sets and binary values would not be written back as they were.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unknown(BTreeMap<String, Value>);
 
 impl Unknown {
+    /// The attributes, by name.
+    #[must_use]
+    pub fn attributes(&self) -> &BTreeMap<String, Value> {
+        &self.0
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -22,15 +26,8 @@ impl Unknown {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_attributes_are_written_back_unchanged() {
-        let stored = r#"{"future":{"list":[1,null,"a"]},"other":true}"#;
-        let unknown: Unknown = serde_json::from_str(stored).unwrap();
-        assert_eq!(serde_json::to_string(&unknown).unwrap(), stored);
-        assert!(!unknown.is_empty() && Unknown::default().is_empty());
+impl From<BTreeMap<String, Value>> for Unknown {
+    fn from(attributes: BTreeMap<String, Value>) -> Self {
+        Self(attributes)
     }
 }

@@ -3,40 +3,34 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::{Attempt, ErrorKind, Execution, JobError, Outcome, OutcomeKind, State, Unknown, judge, limits};
 
 /// A wait of the workflow, during which no task is being started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The attempt that starts after the wait.
     pub attempt: Attempt,
     /// When it starts; at the deadline at the latest. Until then, no call to ECS is in flight.
     pub until: Timestamp,
     /// When ECS first had no capacity for this attempt, if that has happened. Kept if a later start is denied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// What ECS said, if it had no capacity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// The denial, if AWS denied the start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<Denied>,
     /// Attributes that a newer version of this code stored.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
 /// AWS keeps denying the start of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
     /// Since when AWS has denied it.
     pub since: Timestamp,
     /// What AWS said last.
     pub why: String,
     /// Attributes that a newer version of this code stored.
-    #[serde(flatten)]
     pub unknown: Unknown,
 }
 
@@ -199,7 +193,7 @@ impl Execution {
     /// How it ends at `now` if its workflow cannot continue, and `why`. If ECS has reported the end of its task, the exit code is kept.
     #[must_use]
     pub fn outcome_without_workflow(&self, why: impl Into<String>, now: Timestamp) -> Outcome {
-        let told = self.state.run().and_then(|run| self.told_of(&run.task_arn));
+        let told = self.state.run().and_then(|run| self.reported_end(&run.task_arn));
         let exit_code = told.and_then(|task| judge::exit_code(self, task));
         Outcome { exit_code, ..Outcome::failed(ErrorKind::WorkflowFailed, why, now) }
     }

@@ -1,12 +1,9 @@
-//! The activities of a workflow, and what it records about each.
-//!
-//! Each activity is idempotent. What it returns is a checkpoint, which outlives a deployment, so variants and fields are only ever
-//! added. Checkpoints are small, because every one is billed, and read again at each replay.
+//! The activities of a workflow. Each is idempotent, and what it returns is recorded as a checkpoint: see [`contract::checkpoint`].
 
 use std::{fmt, future::Future, time::Duration};
 
-use domain::{Attempt, ExecutionId, JobError, Json, Outcome, Pattern, Status, collect::Patience};
-use serde::{Deserialize, Serialize};
+use contract::checkpoint::{Accepted, Again, Checked, Finished, Recorded, Started};
+use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, collect::Patience};
 
 /// A workflow's effects on the outside world. Each activity is idempotent: it may run again whether or not its result was recorded.
 pub trait Activities: Send + Sync + 'static {
@@ -45,8 +42,8 @@ pub trait Activities: Send + Sync + 'static {
         ask: bool,
     ) -> impl Future<Output = Result<Checked, ActivityFailed>> + Send;
 
-    /// Determines the outcome of a stopped task; `None` if it is still running after all. `patience` says how long to retry what AWS
-    /// does not show yet.
+    /// Determines the outcome of a stopped task; `None` if it turns out to be still running. `patience` says how long to retry
+    /// what AWS does not show yet.
     fn collect(
         &self,
         id: &ExecutionId,
@@ -93,109 +90,6 @@ pub enum Try {
     LastDenial,
     /// The last one: if it fails, the attempt ends with this error.
     Last,
-}
-
-/// What a workflow needs to know about its execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Job {
-    /// The execution.
-    pub id: ExecutionId,
-    /// How many attempts it may have in total.
-    pub max_attempts: u32,
-    /// The first attempt of this workflow.
-    #[serde(default = "first", skip_serializing_if = "is_first")]
-    pub attempt: Attempt,
-    /// Seconds to wait before it. Absent in records of older versions, which began at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backoff: Option<u64>,
-}
-
-fn first() -> Attempt {
-    Attempt::FIRST
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this way")]
-fn is_first(attempt: &Attempt) -> bool {
-    *attempt == Attempt::FIRST
-}
-
-/// The result of accepting an execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Accepted {
-    /// There is a job to run.
-    Job(Job),
-    /// The execution is already over.
-    Over(Finished),
-}
-
-/// The result of starting a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Started {
-    /// The ARN of the attempt's task.
-    Task(String),
-    /// There is no task, and there will be none, for this attempt or a later one: the execution's outcome.
-    Not(Outcome),
-}
-
-/// The result of recording a started task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Recorded {
-    /// The execution's status after it.
-    pub status: Status,
-    /// Seconds until its deadline.
-    pub seconds_left: u64,
-}
-
-/// Whether another attempt follows one that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Again {
-    /// Whether another attempt follows after the usual backoff.
-    Said(bool),
-    /// Another attempt follows after this shorter wait, because the deadline comes before the end of the backoff.
-    In {
-        /// Seconds until just past the deadline.
-        seconds: u64,
-    },
-}
-
-/// What a check of a task showed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Checked {
-    /// It is running, or is about to run.
-    Running {
-        /// Seconds until the execution's deadline.
-        #[serde(rename = "secondsLeft")]
-        seconds_left: u64,
-    },
-    /// It was asked to stop.
-    Stopping,
-    /// It is over.
-    Stopped,
-}
-
-/// An execution that is over: what the durable execution returns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Finished {
-    /// The execution.
-    pub execution_id: ExecutionId,
-    /// Its status; RUNNING if the worker in the task records the outcome.
-    pub status: Status,
-    /// The job's result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Json>,
-    /// Why it did not complete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<JobError>,
-    /// The task that was started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task_arn: Option<String>,
 }
 
 /// An activity that failed.

@@ -3,7 +3,11 @@
 mod launch;
 
 use aws::{CallFailed, Cause, Connection, Phase};
-use compute::{Outcomes, RunError, Seen, StoredStart, Tasks};
+use compute::{Outcomes, RunError, Seen, Tasks};
+use contract::{
+    checkpoint::{Accepted, Again, Checked, Finished, Job, Recorded, Started},
+    messages::StoredStart,
+};
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, Json, Next, Outcome, OutcomeKind, Pattern, Request, State,
     collect::{Patience, StoppedTask},
@@ -14,7 +18,7 @@ use runtime::clock;
 use store::{Created, Executions};
 
 use crate::{
-    activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try},
+    activities::{Activities, ActivityFailed, Try},
     config::Config,
 };
 
@@ -152,7 +156,7 @@ impl AwsActivities {
     ) -> Result<Checked, ActivityFailed> {
         let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
         let now = clock::now();
-        if execution.told_of(task_arn).is_some() {
+        if execution.reported_end(task_arn).is_some() {
             return Ok(Checked::Stopped);
         }
         let unwanted = judge::reason_to_stop(&execution, now);
@@ -193,7 +197,11 @@ impl Activities for AwsActivities {
         let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
         let event = self.began(&execution, durable_execution_arn);
         let execution = self.executions.advance_seen(execution, &event, clock::now()).await?;
-        tracing::info!(executionId = %execution.id, status = %execution.status(), "accepted");
+        tracing::info!(
+            executionId = %execution.id,
+            status = %execution.status(),
+            "the workflow accepted the execution"
+        );
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
         }
@@ -214,11 +222,15 @@ impl Activities for AwsActivities {
             // This step may have run before. If it started a task that is running or has ended since, that task's outcome counts.
             return match self.started_before(&execution, attempt).await {
                 Ok(started) => Ok(started.map_or(Started::Not(outcome), Started::Task)),
-                Err(why) if worth_another_try(&why, tried, None, clock::now()) => Err(ActivityFailed::transient(why)),
+                Err(why) if may_be_retried(&why, tried, None, clock::now()) => Err(ActivityFailed::transient(why)),
                 Err(why) => {
                     // The task is not needed, so this is not an error. After an outcome without an exit code, the sweep looks for a task
                     // that may still be running.
-                    tracing::warn!(executionId = %id, error = %why, "cannot look for a task that was started before");
+                    tracing::warn!(
+                        executionId = %id,
+                        error = %why,
+                        "cannot list the tasks that an earlier try may have started; a sweep will look for them"
+                    );
                     Ok(Started::Not(outcome))
                 }
             };
@@ -230,7 +242,7 @@ impl Activities for AwsActivities {
         let waited_until = execution.waited_for_capacity(attempt);
         // Decided here, so the step's retry strategy must not see it as a denial.
         let again_or_refused = |why: CallFailed| {
-            if worth_another_try(&why, tried, waited_until, clock::now()) {
+            if may_be_retried(&why, tried, waited_until, clock::now()) {
                 return Err(ActivityFailed::transient(why));
             }
             Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, told(&why), clock::now())))
@@ -306,7 +318,7 @@ impl Activities for AwsActivities {
         patience: Patience,
     ) -> Result<Option<Outcome>, ActivityFailed> {
         let execution = self.read(id).await?;
-        let task = match execution.told_of(task_arn) {
+        let task = match execution.reported_end(task_arn) {
             Some(told) => Some(Box::new(told.clone())),
             None => match self.tasks.describe(task_arn).await? {
                 // ECS is eventually consistent: it may temporarily show an older state than before.
@@ -354,7 +366,7 @@ impl Activities for AwsActivities {
     }
 
     async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Outcome>) -> Result<Finished, ActivityFailed> {
-        tracing::error!(executionId = %id, why, "giving up");
+        tracing::error!(executionId = %id, why, "an activity failed permanently; the workflow gives up");
         let outcome = match known {
             Some(known) => known.clone(),
             None => self.outcome_without_workflow(id, why).await,
@@ -379,9 +391,9 @@ fn name_of(durable_execution_arn: &str) -> &str {
 
 /// Whether to retry the start of a task after a call that failed.
 ///
-/// Tries that found no capacity count in `tried`, although they do not mean that retrying is futile. So after a wait for capacity, which
-/// ended at `waited_until`, the time since then decides.
-fn worth_another_try(why: &CallFailed, tried: Try, waited_until: Option<Timestamp>, now: Timestamp) -> bool {
+/// `tried` also counts the tries that found no capacity, which say nothing about this failure. So after a wait for capacity,
+/// which ended at `waited_until`, the time since then decides.
+fn may_be_retried(why: &CallFailed, tried: Try, waited_until: Option<Timestamp>, now: Timestamp) -> bool {
     match (why.cause, waited_until) {
         (Cause::Rejected, _) => false,
         (Cause::Denied, Some(until)) => {

@@ -6,10 +6,10 @@ use aws::{Cause, Phase};
 
 /// The first wait for a running task. An event of ECS reports its end. If the event is lost, the reconciler's sweep sees the end,
 /// with one call for a hundred tasks. The workflow's own checks are only needed if both fail.
-pub(crate) const WORKING: Duration = Duration::from_mins(5);
+pub(crate) const FIRST_WAIT: Duration = Duration::from_mins(5);
 
 /// The first wait for a task that is being stopped, whose end is near.
-pub(crate) const STOPPING: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_WAIT_WHEN_STOPPING: Duration = Duration::from_secs(5);
 
 /// The longest wait. Each wait up to it is twice the previous one, so a year of waiting takes about 740 checks. Each check is two
 /// operations, of the 3,000 that a durable execution may have
@@ -33,12 +33,12 @@ pub(crate) struct Waits {
 impl Waits {
     /// For a running task, with this much time left until the deadline.
     pub(crate) fn new(left: Duration) -> Self {
-        Self { first: WORKING, begun: 0, last: Duration::ZERO, left, cut_short: false }
+        Self { first: FIRST_WAIT, begun: 0, last: Duration::ZERO, left, cut_short: false }
     }
 
     /// Whether the next wait is the first for a task that has just been started.
-    pub(crate) fn none_begun(&self) -> bool {
-        self.begun == 0 && self.first == WORKING
+    pub(crate) fn is_first(&self) -> bool {
+        self.begun == 0 && self.first == FIRST_WAIT
     }
 
     /// Sets how much time is left until the deadline.
@@ -49,11 +49,11 @@ impl Waits {
     /// The task is being stopped: check often from now on, and ignore the deadline. Returns whether the wait that has begun is too
     /// long for that.
     pub(crate) fn stopping(&mut self) -> bool {
-        if self.first == STOPPING {
+        if self.first == FIRST_WAIT_WHEN_STOPPING {
             return false;
         }
-        let too_long = self.last > STOPPING;
-        *self = Self { first: STOPPING, ..Self::new(Duration::MAX) };
+        let too_long = self.last > FIRST_WAIT_WHEN_STOPPING;
+        *self = Self { first: FIRST_WAIT_WHEN_STOPPING, ..Self::new(Duration::MAX) };
         too_long
     }
 
@@ -67,7 +67,7 @@ impl Waits {
         // Assumes that the last wait has passed in full. If an event cut it short, the next check comes early and corrects this.
         self.left = self.left.saturating_sub(self.last);
         let wait = self.first.saturating_mul(2_u32.saturating_pow(self.begun)).min(LONGEST);
-        let wait = if std::mem::take(&mut self.cut_short) { wait.min(STOPPING) } else { wait };
+        let wait = if std::mem::take(&mut self.cut_short) { wait.min(FIRST_WAIT_WHEN_STOPPING) } else { wait };
         self.begun = self.begun.saturating_add(1);
         // Until one second past the deadline, so that the next check sees that it has passed.
         self.last = wait.min(Duration::from_secs(self.left.as_secs().saturating_add(1)));
@@ -80,8 +80,9 @@ pub(crate) fn retry(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.saturating_sub(1).min(9)).min(Duration::from_mins(5))
 }
 
-/// How many tries of a step, with the waits of [`retry`] between them, take at least that long. Each try counts as an operation. A day of
-/// tries is 300 operations, and the limit of 3,000 is enough for several such days in addition to a year's checks.
+/// The number of tries of a step that take at least this long, including the waits of [`retry`] between them. Each try counts as
+/// an operation. A day of tries is 300 operations, and the limit of 3,000 is enough for several such days in addition to a year's
+/// checks.
 pub(crate) fn tries(patience: Duration) -> u32 {
     let (mut tries, mut waited) = (1, Duration::ZERO);
     while waited < patience {
@@ -130,12 +131,12 @@ mod tests {
     #[test]
     fn the_first_wait_is_for_a_task_that_has_just_started() {
         let mut waits = Waits::new(DAY);
-        assert!(waits.none_begun());
+        assert!(waits.is_first());
         waits.begin();
-        assert!(!waits.none_begun());
+        assert!(!waits.is_first());
         let mut waits = Waits::new(DAY);
         waits.stopping();
-        assert!(!waits.none_begun(), "it is being stopped");
+        assert!(!waits.is_first(), "it is being stopped");
     }
 
     #[test]

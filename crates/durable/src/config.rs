@@ -1,10 +1,10 @@
 //! What the durable functions read from their environment.
 
-use std::collections::BTreeMap;
-
-use compute::{Catalog, Network};
+use compute::Network;
+use contract::catalog::Catalog;
+use contract::environment;
 use domain::Owner;
-use runtime::{Environment, Misconfigured};
+use runtime::{Environment, FromEnvironment};
 
 /// The configuration of both durable functions.
 #[derive(Debug, Clone)]
@@ -23,37 +23,19 @@ pub struct Config {
     pub direct_owner: Owner,
 }
 
-impl Config {
-    /// The variables that [`Config::from_env`] reads.
-    pub(crate) fn variables() -> BTreeMap<String, bool> {
-        let mut env = Environment::default();
-        Self::read(&mut env);
-        env.variables()
-    }
-
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, at once.
-    pub fn from_env() -> Result<Self, Misconfigured> {
-        let mut env = Environment::of_process();
-        let config = Self::read(&mut env);
-        env.finish(config)
-    }
-
+impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         Self {
-            table: env.required("EXECUTIONS_TABLE"),
-            cluster: env.required("ECS_CLUSTER"),
-            catalog: env.json("JOBS"),
-            log_group: env.required("LOG_GROUP"),
+            table: env.required(environment::EXECUTIONS_TABLE),
+            cluster: env.required(environment::ECS_CLUSTER),
+            catalog: env.json(environment::JOBS),
+            log_group: env.required(environment::LOG_GROUP),
             network: Network {
-                subnets: env.list("SUBNETS"),
-                security_groups: env.list("SECURITY_GROUPS"),
-                public_ip: env.optional("PUBLIC_IP").is_some_and(|value| value == "true"),
+                subnets: env.list(environment::SUBNETS),
+                security_groups: env.list(environment::SECURITY_GROUPS),
+                public_ip: env.optional(environment::PUBLIC_IP).is_some_and(|value| value == "true"),
             },
-            direct_owner: Owner::new(env.optional("DIRECT_OWNER").unwrap_or_else(|| "direct".into())),
+            direct_owner: Owner::new(env.optional(environment::DIRECT_OWNER).unwrap_or_else(|| "direct".into())),
         }
     }
 }

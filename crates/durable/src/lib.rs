@@ -1,4 +1,4 @@
-//! The two durable functions: what happens to an execution, checkpoint by checkpoint.
+//! The two durable functions, which drive an execution from checkpoint to checkpoint.
 //!
 //! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with executions in
 //! flight. `tests/` has them as snapshots. After a change there, old executions must stay on the previous version of the function.
@@ -9,15 +9,16 @@ mod cadence;
 pub mod config;
 mod workflows;
 
-pub use activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try};
+pub use activities::{Activities, ActivityFailed, Try};
 pub use aws_activities::AwsActivities;
 pub use workflows::{callback, sync};
 
 use std::{future::Future, sync::Arc};
 
 use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, Options, lambda_runtime};
+use contract::checkpoint::Finished;
 use domain::{Json, Pattern};
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 
 /// The AWS calls of both functions: their own, and the two that the durable SDK makes between steps. The sync workflow also reads the log
 /// of a task, for the result.
@@ -33,7 +34,7 @@ const CALLS: [&str; 9] = [
     "logs:GetLogEvents",
 ];
 
-/// What the durable function of a pattern needs where it runs.
+/// What the durable function of a pattern needs from its deployment.
 #[must_use]
 pub fn needs(pattern: Pattern) -> Needs {
     let calls = match pattern {

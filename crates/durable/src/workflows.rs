@@ -18,11 +18,15 @@ use aws_durable_execution_sdk::{
     BoxError, DurableContext, OperationError, OperationErrorKind, RetryDecision, Serdes, StepContext, StepError,
     TypedError, serdes::SerdesContext,
 };
-use compute::WakeUp;
+use contract::{
+    checkpoint::{Accepted, Again, Checked, Finished, Job, Recorded, Started},
+    messages::WakeUp,
+    written::As,
+};
 use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, Status, collect::Patience};
 
 use crate::{
-    activities::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try},
+    activities::{Activities, ActivityFailed, Try},
     cadence::{self, Waits},
 };
 
@@ -141,11 +145,11 @@ async fn every_attempt<A: Activities>(
 /// The callback is registered before the check, so that no wake-up is lost: if the end is reported after the check, the reconciler
 /// finds the callback. A wake-up for a callback that has just timed out is refused, which is harmless: the next check sees the task.
 ///
-/// If a callback is completed during the check, the workflow does not notice this before its next invocation: this version of the SDK
-/// suspends on a callback that it has just created, whatever it has received in the meantime. Lambda then invokes the function once more
-/// for it, or else refuses to suspend an execution that has nothing to wait for, and repeats the invocation. Only if the callback of an
-/// earlier attempt is still open could the execution stay suspended, until that callback times out. A wake-up that says that the task has
-/// stopped leaves no callback open, and saves a check.
+/// If a callback is completed during the check, the workflow notices it only in its next invocation, because this version of the
+/// SDK suspends on a callback that it has just created, even if its result has already arrived. Lambda then invokes the function
+/// again, either because the callback was completed, or because it does not suspend an execution that has nothing to wait for.
+/// There is one exception: while the callback of an earlier attempt is still open, the execution could stay suspended until that
+/// callback times out. A wake-up that says that the task has stopped leaves no callback open, and saves a check.
 ///
 /// The first check does not ask ECS. ECS answers 20 such calls a second for a whole account, and starts as many tasks
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>), so asking at each start would use up the
@@ -162,7 +166,7 @@ async fn end_of<A: Activities>(
 ) -> Result<Outcome, BoxError> {
     let mut waits = Waits::new(left);
     loop {
-        let ask = !waits.none_begun();
+        let ask = !waits.is_first();
         let wake = ctx.create_callback::<WakeUp>().name("wake").timeout(waits.begin()).serdes(AnyWord).await?;
         match check_task(activities, id, task_arn, wake.id(), ask, ctx).await? {
             Checked::Stopped => {
@@ -285,17 +289,18 @@ async fn collect<A: Activities>(
     let (activities, id, arn) = (activities.clone(), id.clone(), task_arn.to_owned());
     let activity = move |step: StepContext| async move {
         let patience = match step.attempt() {
-            ..=LATE => Patience::Late,
+            ..=RETRIES_IF_LATE => Patience::Late,
             tried if tried < cadence::tries(Cause::Denied.patience(Phase::TaskStarted)) => Patience::Failures,
             _ => Patience::None,
         };
-        activities.collect(&id, &arn, patience).await
+        activities.collect(&id, &arn, patience).await.map(As)
     };
-    step(ctx, "collect", activity).await
+    let As(outcome) = step(ctx, "collect", activity).await?;
+    Ok(outcome)
 }
 
 /// How often to retry if ECS or the log does not show the end yet, with the waits of [`cadence::retry`]: 1 s and 2 s.
-const LATE: u32 = 2;
+const RETRIES_IF_LATE: u32 = 2;
 
 async fn fail_attempt<A: Activities>(
     activities: &Arc<A>,

@@ -13,8 +13,9 @@ mod support;
 use std::{fmt::Write as _, sync::Arc};
 
 use aws_durable_execution_sdk::test_util::{LocalRunner, TestResult};
+use contract::checkpoint::Finished;
 use domain::{Attempt, Json, OutcomeKind, Pattern, Status};
-use durable::{Finished, callback, sync};
+use durable::{callback, sync};
 use support::{FakeActivities, Fault, Script};
 
 /// More waits than any workflow here needs.

@@ -32,7 +32,7 @@ pub(crate) enum Activity {
 
 /// Why the reconciler visits an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occasion {
+pub(crate) enum Trigger {
     /// An event about its task or its workflow, or a request by a caller.
     Event,
     /// It was due in a sweep.
@@ -43,11 +43,11 @@ pub(crate) enum Occasion {
 /// if that is lost, the end of the workflow is found when its task ends. Lambda answers 30 such calls a second for a whole account
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). Ten thousand young executions would use them up if a
 /// sweep checked each of them every few minutes.
-const ASKED_FROM: SignedDuration = SignedDuration::from_hours(1);
+const CHECKED_FROM_AGE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The state of an execution's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
+enum TaskState {
     Working,
     Over,
 }
@@ -57,7 +57,7 @@ pub(crate) fn activities(
     execution: &Execution,
     task: Option<&Task>,
     now: Timestamp,
-    occasion: Occasion,
+    trigger: Trigger,
 ) -> Vec<Activity> {
     let stop = |run: &Run, reason| Activity::StopTask { arn: run.task_arn.clone(), reason };
     match (&execution.state, execution.pattern) {
@@ -69,20 +69,20 @@ pub(crate) fn activities(
         }
         (State::Running { run, wake } | State::Cancelling { run: Some(run), wake }, Pattern::Sync) => {
             let wake = wake.clone().map(Activity::Wake);
-            match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
-                (Doing::Working, None) => {
-                    let young = now.duration_since(execution.created_at) < ASKED_FROM;
-                    if occasion == Occasion::Sweep && young { Vec::new() } else { vec![Activity::CheckWorkflow] }
+            match (task_state(run, task, now), judge::reason_to_stop(execution, now)) {
+                (TaskState::Working, None) => {
+                    let young = now.duration_since(execution.created_at) < CHECKED_FROM_AGE;
+                    if trigger == Trigger::Sweep && young { Vec::new() } else { vec![Activity::CheckWorkflow] }
                 }
-                (Doing::Working, Some(reason)) => std::iter::once(stop(run, reason)).chain(wake).collect(),
-                (Doing::Over, _) => vec![wake.unwrap_or(Activity::CheckWorkflow)],
+                (TaskState::Working, Some(reason)) => std::iter::once(stop(run, reason)).chain(wake).collect(),
+                (TaskState::Over, _) => vec![wake.unwrap_or(Activity::CheckWorkflow)],
             }
         }
         (State::Running { run, .. } | State::Cancelling { run: Some(run), .. }, Pattern::Callback) => {
-            match (doing(run, task, now), judge::reason_to_stop(execution, now)) {
-                (Doing::Working, None) => Vec::new(),
-                (Doing::Working, Some(reason)) => vec![stop(run, reason)],
-                (Doing::Over, _) => vec![Activity::Collect { arn: run.task_arn.clone() }],
+            match (task_state(run, task, now), judge::reason_to_stop(execution, now)) {
+                (TaskState::Working, None) => Vec::new(),
+                (TaskState::Working, Some(reason)) => vec![stop(run, reason)],
+                (TaskState::Over, _) => vec![Activity::Collect { arn: run.task_arn.clone() }],
             }
         }
         (State::Final { .. }, Pattern::Sync | Pattern::Callback) if execution.due.is_some() => {
@@ -96,12 +96,12 @@ pub(crate) fn activities(
     }
 }
 
-fn doing(run: &Run, task: Option<&Task>, now: Timestamp) -> Doing {
+fn task_state(run: &Run, task: Option<&Task>, now: Timestamp) -> TaskState {
     match task.filter(|task| task.arn == run.task_arn) {
-        None if judge::is_forgotten(run, now) => Doing::Over,
-        None => Doing::Working,
-        Some(task) if !task.stopped => Doing::Working,
-        Some(_) => Doing::Over,
+        None if judge::is_forgotten(run, now) => TaskState::Over,
+        None => TaskState::Working,
+        Some(task) if !task.stopped => TaskState::Working,
+        Some(_) => TaskState::Over,
     }
 }
 

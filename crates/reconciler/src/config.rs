@@ -1,8 +1,7 @@
 //! What the reconciler reads from its environment.
 
-use std::collections::BTreeMap;
-
-use runtime::{Environment, Misconfigured};
+use contract::environment;
+use runtime::{Environment, FromEnvironment};
 
 /// The reconciler's configuration.
 #[derive(Debug, Clone)]
@@ -16,31 +15,13 @@ pub(crate) struct Config {
     pub(crate) cluster: String,
 }
 
-impl Config {
-    /// The variables that [`Config::from_env`] reads.
-    pub(crate) fn variables() -> BTreeMap<String, bool> {
-        let mut env = Environment::default();
-        Self::read(&mut env);
-        env.variables()
-    }
-
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, at once.
-    pub(crate) fn from_env() -> Result<Self, Misconfigured> {
-        let mut env = Environment::of_process();
-        let config = Self::read(&mut env);
-        env.finish(config)
-    }
-
+impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         Self {
-            table: env.required("EXECUTIONS_TABLE"),
-            sync_function: env.required("SYNC_FUNCTION"),
-            callback_function: env.required("CALLBACK_FUNCTION"),
-            cluster: env.required("ECS_CLUSTER"),
+            table: env.required(environment::EXECUTIONS_TABLE),
+            sync_function: env.required(environment::SYNC_FUNCTION),
+            callback_function: env.required(environment::CALLBACK_FUNCTION),
+            cluster: env.required(environment::ECS_CLUSTER),
         }
     }
 }

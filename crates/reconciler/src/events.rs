@@ -1,13 +1,47 @@
 //! The reconciler's input: AWS's events, one at a time or in a queue's batches, and requests to visit an execution.
 
-use compute::{StoredStart, Visit};
+use contract::messages::{StoredStart, Visit};
 use domain::{
     ExecutionId,
     task::{Container, Task},
 };
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// The source and the type of the event of a task that has changed.
+const TASK_CHANGED: (&str, &str) = ("aws.ecs", "ECS Task State Change");
+
+/// The same for a durable execution.
+const WORKFLOW_CHANGED: (&str, &str) = ("aws.lambda", "Durable Execution Status Change");
+
+/// The last status of a task.
+const STOPPED: &str = "STOPPED";
+
+/// How a workflow ends that has not recorded its execution's end.
+const FAILURES: [&str; 3] = ["FAILED", "STOPPED", "TIMED_OUT"];
+
+/// The event patterns of the rules that send events to the reconciler, for every cluster and every function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventPatterns {
+    /// A task has stopped.
+    pub task_stopped: Value,
+    /// A durable execution has ended.
+    pub workflow_ended: Value,
+}
+
+impl EventPatterns {
+    /// The patterns.
+    #[must_use]
+    pub fn facts() -> Self {
+        let pattern = |(source, kind): (&str, &str), detail: Value| json!({ "source": [source], "detail-type": [kind], "detail": detail });
+        Self {
+            task_stopped: pattern(TASK_CHANGED, json!({ "lastStatus": [STOPPED] })),
+            workflow_ended: pattern(WORKFLOW_CHANGED, json!({ "status": FAILURES })),
+        }
+    }
+}
 
 /// What an event requires.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,8 +67,8 @@ impl Event {
         }
         let detail = &event["detail"];
         match (event["source"].as_str()?, event["detail-type"].as_str()?) {
-            ("aws.ecs", "ECS Task State Change") => task_stopped(detail),
-            ("aws.lambda", "Durable Execution Status Change") => {
+            TASK_CHANGED => task_stopped(detail),
+            WORKFLOW_CHANGED => {
                 let over = detail["status"].as_str()? != "RUNNING";
                 let executions = StoredStart::executions_of(detail["durableExecutionName"].as_str()?);
                 (over && !executions.is_empty()).then_some(Self::Visit(executions))
@@ -53,7 +87,7 @@ fn task_stopped(detail: &Value) -> Option<Event> {
     struct Detail {
         task_arn: String,
         last_status: String,
-        started_by: ExecutionId,
+        started_by: String,
         stop_code: Option<String>,
         stopped_reason: Option<String>,
         started_at: Option<Timestamp>,
@@ -68,8 +102,9 @@ fn task_stopped(detail: &Value) -> Option<Event> {
         exit_code: Option<i32>,
         reason: Option<String>,
     }
+    let detail = Detail::deserialize(detail).ok().filter(|detail| detail.last_status == STOPPED)?;
     // `startedBy` of tasks that are not ours may not be an id.
-    let detail = Detail::deserialize(detail).ok().filter(|detail| detail.last_status == "STOPPED")?;
+    let execution: ExecutionId = detail.started_by.parse().ok()?;
     let container =
         |seen: DetailContainer| Container { name: seen.name, exit_code: seen.exit_code, reason: seen.reason };
     let task = Task {
@@ -82,7 +117,7 @@ fn task_stopped(detail: &Value) -> Option<Event> {
         containers: detail.containers.into_iter().map(container).collect(),
         environment: Vec::new(),
     };
-    Some(Event::TaskStopped { execution: detail.started_by, task: Box::new(task) })
+    Some(Event::TaskStopped { execution, task: Box::new(task) })
 }
 
 /// Messages of a queue, each with an event in its body

@@ -1,13 +1,13 @@
-//! Repairs executions that would otherwise be stuck: receives AWS's events about tasks and durable executions, and sweeps for what they
-//! missed.
+//! Repairs executions that would otherwise be stuck: receives AWS's events about tasks and durable executions, and sweeps for the
+//! changes that no event reported.
 //!
 //! Every event may be late, duplicated, out of order or missing. An event only says which execution to visit. What to do is decided
 //! from the current state, and each activity is idempotent.
 
 mod activities;
+mod checks;
 mod config;
 mod events;
-mod lane;
 mod reconcile;
 mod sweep;
 
@@ -16,10 +16,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 use serde_json::Value;
 
 use events::{Batch, Event};
+
+pub use events::EventPatterns;
 use reconcile::Reconciler;
 
 /// How long before its timeout an invocation stops starting new work.
@@ -40,7 +42,7 @@ const CALLS: [&str; 11] = [
     "logs:GetLogEvents",
 ];
 
-/// What the reconciler needs where it runs.
+/// What the reconciler needs from its deployment.
 #[must_use]
 pub fn needs() -> Needs {
     Needs { variables: config::Config::variables(), calls: CALLS.to_vec() }
@@ -76,7 +78,7 @@ async fn handle(reconciler: &Reconciler, event: Value, until: Timestamp) -> Resu
     };
     let processed = batch.records.into_iter().map(async |(message_id, body)| {
         let why = process(reconciler, &body, until).await.err()?;
-        tracing::warn!(message_id, error = %why, "an event could not be processed");
+        tracing::warn!(message_id, error = %why, "cannot process an event; it will be delivered again");
         Some(message_id)
     });
     Ok(Batch::answer(join_all(processed).await.into_iter().flatten().collect()))

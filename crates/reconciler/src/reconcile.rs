@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use aws::{Cause, Connection, Phase};
-use compute::{Outcomes, Seen, StartError, Tasks, WakeUp, WorkflowStatus, Workflows};
+use compute::{Outcomes, Seen, StartError, Tasks, WorkflowStatus, Workflows};
+use contract::messages::WakeUp;
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Outcome, OutcomeKind, Run,
     collect::{Patience, StoppedTask},
@@ -19,9 +20,9 @@ use runtime::clock;
 use store::{AdvanceError, Executions};
 
 use crate::{
-    activities::{Activity, Occasion, activities},
+    activities::{Activity, Trigger, activities},
+    checks::WorkflowCheck,
     config::Config,
-    lane::Question,
 };
 
 /// AWS keeps a durable execution for at least a day after its end
@@ -54,7 +55,8 @@ impl Reconciler {
     /// Notes that a task has stopped, as an event or a call of ECS showed. A workflow that waits for the task finds the note when it is
     /// woken, or when it notes its callback, and does not have to ask ECS. The note stays even after ECS has forgotten the task.
     ///
-    /// If the function crashes before the note, or between it and what follows, the event comes again, and so does the sweep.
+    /// If the function crashes before the note or after it, the event is delivered again, and the sweep visits the execution
+    /// again.
     async fn note_end(&self, execution: &mut Execution, stopped: &Task) -> Result<(), Error> {
         let event = Event::TaskStopped { task: Box::new(stopped.clone()) };
         *execution = self.executions.advance_seen(execution.clone(), &event, clock::now()).await?;
@@ -73,8 +75,8 @@ impl Reconciler {
             (Some(run), _) => self.task_of(run).await?,
             (None, _) => None,
         };
-        match self.carry_out(&mut execution, task.as_ref(), Occasion::Event).await? {
-            Some(question) => self.ask(execution, question).await,
+        match self.carry_out(&mut execution, task.as_ref(), Trigger::Event).await? {
+            Some(check) => self.check_workflow(execution, check).await,
             None => Ok(()),
         }
     }
@@ -87,30 +89,35 @@ impl Reconciler {
         })
     }
 
-    /// Notes the end of its task, if that has stopped, and carries out every activity, even if another one fails. Returns the question
-    /// whether its workflow is running, if there is one, because Lambda answers only a limited number of such calls.
+    /// Notes the end of its task, if that has stopped, and carries out every activity, even if another one fails. Returns the
+    /// check of its workflow, if one is needed, instead of making it: Lambda answers only a limited number of such calls.
     pub(crate) async fn carry_out(
         &self,
         execution: &mut Execution,
         task: Option<&Task>,
-        occasion: Occasion,
-    ) -> Result<Option<Question>, Error> {
+        trigger: Trigger,
+    ) -> Result<Option<WorkflowCheck>, Error> {
         if let Some(stopped) = task.filter(|task| task.stopped) {
             self.note_end(execution, stopped).await?;
         }
         let urgent = task.is_none_or(|task| task.stopped);
-        let question = |arn: String| Question { arn, restarted: false, urgent };
-        let (mut failed, mut asks) = (None, None);
-        for activity in activities(execution, task, clock::now(), occasion) {
-            tracing::info!(executionId = %execution.id, status = %execution.status(), ?activity, "carrying out an activity");
+        let check = |arn: String| WorkflowCheck { arn, restarted: false, urgent };
+        let (mut failed, mut needed) = (None, None);
+        for activity in activities(execution, task, clock::now(), trigger) {
+            tracing::info!(
+                executionId = %execution.id,
+                status = %execution.status(),
+                ?activity,
+                "carrying out an activity"
+            );
             let done = match activity {
                 Activity::StartWorkflow => self.start_workflow(execution).await,
-                Activity::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(question)),
+                Activity::CheckWorkflow => Ok(execution.durable_execution_arn.clone().map(check)),
                 // If nothing waits for the callback, either it has timed out and the workflow checks its task by itself, or the
                 // workflow is over.
                 Activity::Wake(callback_id) => self.wake(execution, &callback_id).await.map(|waited| {
                     let arn = execution.durable_execution_arn.clone().filter(|_| !waited);
-                    arn.map(question)
+                    arn.map(check)
                 }),
                 Activity::StopTask { arn, reason } => {
                     self.tasks.stop(&arn, reason).await.map(|()| None).map_err(Into::into)
@@ -119,18 +126,18 @@ impl Reconciler {
                 Activity::Collect { arn } => self.collect(execution, &arn, task).await.map(|()| None),
             };
             match done {
-                Ok(question) => asks = asks.or(question),
+                Ok(check) => needed = needed.or(check),
                 Err(why) => failed = failed.or(Some(why)),
             }
         }
-        failed.map_or(Ok(asks), Err)
+        failed.map_or(Ok(needed), Err)
     }
 
     /// Starts the workflow, or finds the one that was started before. That one may be over: it may have crashed before it recorded
     /// anything.
-    async fn start_workflow(&self, execution: &Execution) -> Result<Option<Question>, Error> {
+    async fn start_workflow(&self, execution: &Execution) -> Result<Option<WorkflowCheck>, Error> {
         match self.workflows.start(&execution.id, execution.pattern).await {
-            Ok(arn) => Ok(arn.map(|arn| Question { arn, restarted: true, urgent: true })),
+            Ok(arn) => Ok(arn.map(|arn| WorkflowCheck { arn, restarted: true, urgent: true })),
             Err(why @ StartError::NameTaken(_)) => self.give_up(execution, why.to_string()).await.map(|()| None),
             Err(StartError::Call(why)) if clock::now() >= execution.deadline => {
                 let why = format!("no workflow could be started before the deadline: {why}");
@@ -145,7 +152,7 @@ impl Reconciler {
 
     /// Ends the wait of a workflow. Returns whether it was waiting.
     async fn wake(&self, execution: &Execution, callback_id: &str) -> Result<bool, Error> {
-        let told = |run: &Run| execution.told_of(&run.task_arn).is_some();
+        let told = |run: &Run| execution.reported_end(&run.task_arn).is_some();
         let wake_up = WakeUp { stopped: execution.state.run().is_some_and(told) };
         Ok(self.workflows.wake(callback_id, wake_up).await?)
     }
@@ -155,28 +162,28 @@ impl Reconciler {
     ///
     /// Starting a workflow by its name finds the one that was started before, and only that response has its ARN. If that workflow is
     /// over and nothing has changed, it recorded nothing, and never will.
-    pub(crate) async fn ask(&self, execution: Execution, question: Question) -> Result<(), Error> {
-        let Question { arn, restarted, urgent: _ } = question;
+    pub(crate) async fn check_workflow(&self, execution: Execution, check: WorkflowCheck) -> Result<(), Error> {
+        let WorkflowCheck { arn, restarted, urgent: _ } = check;
         let execution = &execution;
         match self.workflows.status(&arn).await? {
             WorkflowStatus::Running => Ok(()),
             // Lambda does not know it yet: it returned this ARN a moment ago.
             WorkflowStatus::Forgotten if restarted => Ok(()),
             WorkflowStatus::Over(how) if restarted => self.give_up(execution, over(&how)).await,
-            WorkflowStatus::Over(how) => self.stand_in(execution, over(&how)).await,
+            WorkflowStatus::Over(how) => self.record_for_workflow(execution, over(&how)).await,
             // It existed when it noted its ARN, and Lambda keeps it for longer than this, so Lambda is behind.
             WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => Ok(()),
             WorkflowStatus::Forgotten => {
-                self.stand_in(execution, "its durable execution no longer exists".to_owned()).await
+                self.record_for_workflow(execution, "its durable execution no longer exists".to_owned()).await
             }
         }
     }
 
     /// Records what the workflow did not: the outcome of its task, if that is over, or else why nothing waits for it any more.
-    async fn stand_in(&self, execution: &Execution, why: String) -> Result<(), Error> {
+    async fn record_for_workflow(&self, execution: &Execution, why: String) -> Result<(), Error> {
         // If the task's start could not be recorded, ECS's event is all that is known about it.
         let task = match execution.state.run() {
-            Some(run) => execution.told_of(&run.task_arn),
+            Some(run) => execution.reported_end(&run.task_arn),
             None => execution.stopped.as_deref(),
         };
         match task {
@@ -214,9 +221,9 @@ impl Reconciler {
     /// Starts another attempt, with its own workflow, if this one failed and another may follow. Idempotent: the workflow's name
     /// contains the attempt.
     ///
-    /// If the function crashes before the failed attempt is recorded, the next visit does all of it. If it crashes between that and the
-    /// workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow crashes before it records a
-    /// task, the next visit finds that it is over.
+    /// If the function crashes before the failed attempt is recorded, the next visit repeats all of it. If it crashes between
+    /// that and the workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow crashes
+    /// before it records a task, the next visit finds that it is over.
     async fn another_attempt(&self, execution: &Execution, outcome: &Outcome) -> Result<bool, Error> {
         let Some(run) = execution.state.run() else { return Ok(false) };
         let Next::Retry(retry) = execution.next(run.attempt, outcome, clock::now()) else { return Ok(false) };
@@ -241,7 +248,7 @@ impl Reconciler {
         match self.workflows.start_attempt(&execution.id, execution.pattern, attempt).await {
             Ok(Some(arn)) if asked_before => {
                 // Rare, so not rate-limited: only if a failure was recorded but the next attempt was not started.
-                self.ask(execution.clone(), Question { arn, restarted: true, urgent: true }).await?;
+                self.check_workflow(execution.clone(), WorkflowCheck { arn, restarted: true, urgent: true }).await?;
             }
             Ok(_) => {}
             Err(StartError::NameTaken(_)) => return Ok(false),
@@ -262,7 +269,10 @@ impl Reconciler {
         match self.executions.advance_from(seen, &Event::Ended(outcome), clock::now()).await {
             Ok(Some(_)) => self.stop_leftovers(&seen.id).await,
             Ok(None) => {
-                tracing::info!(executionId = %seen.id, "the execution has changed since it was read");
+                tracing::info!(
+                    executionId = %seen.id,
+                    "not recording an outcome: the execution has changed since it was read"
+                );
                 Ok(())
             }
             Err(why) => settled(Err(why)),
@@ -281,11 +291,12 @@ impl Reconciler {
     }
 }
 
-/// How much of a durable execution's error is kept. It begins with what happened; an error of the SDK continues with internals.
-const TOLD_CHARS: usize = 300;
+/// How much of a durable execution's error is kept. It begins with what happened. An error of the SDK continues with internal
+/// details.
+const ERROR_CHARS: usize = 300;
 
 fn over(how: &str) -> String {
-    let told: String = how.chars().take(TOLD_CHARS).collect();
+    let told: String = how.chars().take(ERROR_CHARS).collect();
     format!("its durable execution is over and recorded nothing: {told}")
 }
 

@@ -1,4 +1,4 @@
-//! Finds what events missed: visits the executions that are due, a page at a time.
+//! Finds changes that no event reported: visits the executions that are due, a page at a time.
 //!
 //! If an execution cannot be processed, its visit is postponed. A page or a part of the index that cannot be read is left to the next
 //! sweep. So nothing that keeps failing delays the rest.
@@ -14,8 +14,8 @@ use store::{AdvanceError, NextPage, PARTS};
 use tokio::time::Instant;
 
 use crate::{
-    activities::Occasion,
-    lane::{Lane, Question},
+    activities::Trigger,
+    checks::{WorkflowCheck, WorkflowChecks},
     reconcile::Reconciler,
 };
 
@@ -34,38 +34,48 @@ impl Reconciler {
     pub(crate) async fn sweep(&self, until: Timestamp) -> Result<(), Error> {
         let now = clock::now();
         let left = Duration::try_from(until.duration_since(now)).unwrap_or_default().min(LONGEST);
-        let lane = Lane::new(now.as_second(), Instant::now() + left);
+        let checks = WorkflowChecks::new(now.as_second(), Instant::now() + left);
         let swept = async {
-            let swept = self.sweep_parts(now, until, &lane).await;
-            lane.complete();
+            let swept = self.sweep_parts(now, until, &checks).await;
+            checks.complete();
             swept
         };
         // Boxed, so that the compiler does not have to process all of it at once.
-        let asks = lane.ask(|execution, question| Box::pin(self.ask(execution, question)));
-        let (swept, asked) = tokio::join!(swept, asks);
-        if asked.dropped > 0 {
-            tracing::warn!(asked.asked, asked.dropped, "not every workflow could be checked in this sweep");
+        let made = checks.run(|execution, check| Box::pin(self.check_workflow(execution, check)));
+        let (swept, counts) = tokio::join!(swept, made);
+        if counts.dropped > 0 {
+            tracing::warn!(
+                counts.made,
+                counts.dropped,
+                "this sweep could not check every workflow; the rest is left to the executions' next visits"
+            );
         }
         swept
     }
 
-    async fn sweep_parts(&self, now: Timestamp, until: Timestamp, lane: &Lane) -> Result<(), Error> {
+    async fn sweep_parts(&self, now: Timestamp, until: Timestamp, checks: &WorkflowChecks) -> Result<(), Error> {
         // Each sweep begins with another part, so that no part is always the last if there is not enough time for all.
         let first = u8::try_from(now.as_second() / 60 % i64::from(PARTS)).unwrap_or_default();
         let mut failed = None;
         for part in (0..PARTS).map(|n| (first + n) % PARTS) {
-            failed = self.sweep_part(part, now, until, lane).await.err().or(failed);
+            failed = self.sweep_part(part, now, until, checks).await.err().or(failed);
         }
         failed.map_or(Ok(()), Err)
     }
 
-    async fn sweep_part(&self, part: u8, now: Timestamp, until: Timestamp, lane: &Lane) -> Result<(), Error> {
+    async fn sweep_part(
+        &self,
+        part: u8,
+        now: Timestamp,
+        until: Timestamp,
+        checks: &WorkflowChecks,
+    ) -> Result<(), Error> {
         let mut page: Option<NextPage> = None;
         let mut failed = None;
         while clock::now() < until {
             let (ids, next) = self.executions.due(part, now, PAGE, page).await?;
-            if let Err(why) = self.sweep_page(ids, lane).await {
-                tracing::warn!(part, error = %why, "a page of executions cannot be processed now");
+            if let Err(why) = self.sweep_page(ids, checks).await {
+                tracing::warn!(part, error = %why, "cannot process a page of due executions; the next sweep retries");
                 failed = Some(why);
             }
             match next {
@@ -76,14 +86,14 @@ impl Reconciler {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn sweep_page(&self, ids: Vec<ExecutionId>, lane: &Lane) -> Result<(), Error> {
+    async fn sweep_page(&self, ids: Vec<ExecutionId>, checks: &WorkflowChecks) -> Result<(), Error> {
         let read = stream::iter(ids).map(|id| self.read_due(id)).buffer_unordered(AT_ONCE);
         let executions: Vec<_> = read.collect::<Vec<_>>().await.into_iter().flatten().collect();
         let tasks = self.tasks_of(&executions).await?;
-        tracing::info!(executions = executions.len(), "sweeping");
+        tracing::info!(executions = executions.len(), "visiting a page of due executions");
         let visit = |execution| {
             // Boxed, so that the compiler does not have to process all of it at once.
-            Box::pin(self.visit_due(execution, tasks.as_ref(), lane))
+            Box::pin(self.visit_due(execution, tasks.as_ref(), checks))
         };
         stream::iter(executions).for_each_concurrent(AT_ONCE, visit).await;
         Ok(())
@@ -94,30 +104,45 @@ impl Reconciler {
         match self.executions.get(&id).await {
             Ok(execution) => execution.filter(|execution| execution.due.is_some()),
             Err(why) => {
-                tracing::error!(executionId = %id, error = %why, "an execution cannot be read");
+                tracing::error!(executionId = %id, error = %why, "cannot read an execution; skipping it");
                 None
             }
         }
     }
 
-    async fn visit_due(&self, mut execution: Execution, tasks: Option<&HashMap<String, Task>>, lane: &Lane) {
-        let (event, question) = match self.visit_with(&mut execution, tasks).await {
-            Ok(question) => (Event::Visited, question),
+    async fn visit_due(
+        &self,
+        mut execution: Execution,
+        tasks: Option<&HashMap<String, Task>>,
+        checks: &WorkflowChecks,
+    ) {
+        let (event, check) = match self.visit_with(&mut execution, tasks).await {
+            Ok(check) => (Event::Visited, check),
             Err(why) => {
-                tracing::warn!(executionId = %execution.id, error = %why, "an execution cannot be processed now");
+                tracing::warn!(
+                    executionId = %execution.id,
+                    error = %why,
+                    "cannot process an execution; postponing its next visit"
+                );
                 (Event::VisitPostponed, None)
             }
         };
         // If the execution has changed in the meantime, it stays due as that change left it, since the visit did not see the change.
         match self.executions.advance_from(&execution, &event, clock::now()).await {
-            // What is inferred from the answer is recorded only if the execution has not changed since now.
+            // An outcome that is inferred from the check is recorded only if the execution does not change from here on.
             Ok(Some(visited)) => {
-                if let Some(question) = question {
-                    lane.add(visited, question);
+                if let Some(check) = check {
+                    checks.add(visited, check);
                 }
             }
             Ok(None) | Err(AdvanceError::NotFound(_)) => {}
-            Err(why) => tracing::warn!(executionId = %execution.id, error = %why, "stays due"),
+            Err(why) => {
+                tracing::warn!(
+                    executionId = %execution.id,
+                    error = %why,
+                    "cannot record the visit; the execution stays due"
+                );
+            }
         }
     }
 
@@ -125,17 +150,17 @@ impl Reconciler {
         &self,
         execution: &mut Execution,
         tasks: Option<&HashMap<String, Task>>,
-    ) -> Result<Option<Question>, Error> {
-        let asked;
+    ) -> Result<Option<WorkflowCheck>, Error> {
+        let described;
         let task = match (execution.state.run(), tasks) {
             (None, _) => None,
             (Some(run), Some(tasks)) => tasks.get(&run.task_arn),
             (Some(run), None) => {
-                asked = self.task_of(run).await?;
-                asked.as_ref()
+                described = self.task_of(run).await?;
+                described.as_ref()
             }
         };
-        self.carry_out(execution, task, Occasion::Sweep).await
+        self.carry_out(execution, task, Trigger::Sweep).await
     }
 
     /// The newest tasks of all of these executions, by ARN, in one call. `None` if ECS refuses the call: the reason may be one of the
@@ -146,7 +171,10 @@ impl Reconciler {
             Ok(tasks) => Ok(Some(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())),
             Err(why) if why.retryable() && why.cause != aws::Cause::Denied => Err(why.into()),
             Err(why) => {
-                tracing::warn!(error = %why, "requesting each task separately");
+                tracing::warn!(
+                    error = %why,
+                    "ECS refused to describe these tasks together; describing each of them separately"
+                );
                 Ok(None)
             }
         }

@@ -103,13 +103,38 @@ impl Environment {
         self.read.into_inner()
     }
 
-    /// `config`, if nothing was wrong with any variable that it was read from.
+    /// `config`, if every variable that it was read from is valid.
     ///
     /// # Errors
     ///
     /// Everything that was wrong, at once.
     pub fn finish<C>(self, config: C) -> Result<C, Misconfigured> {
         if self.complaints.is_empty() { Ok(config) } else { Err(Misconfigured(self.complaints)) }
+    }
+}
+
+/// A configuration that is read from the environment.
+pub trait FromEnvironment: Sized {
+    /// Reads all of its variables, including those that only some configurations need: see [`FromEnvironment::variables`].
+    fn read(env: &mut Environment) -> Self;
+
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    fn from_env() -> Result<Self, Misconfigured> {
+        let mut env = Environment::of_process();
+        let config = Self::read(&mut env);
+        env.finish(config)
+    }
+
+    /// The names of its variables, and whether each is required.
+    #[must_use]
+    fn variables() -> BTreeMap<String, bool> {
+        let mut env = Environment::default();
+        Self::read(&mut env);
+        env.variables()
     }
 }
 

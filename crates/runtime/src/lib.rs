@@ -5,6 +5,6 @@ mod environment;
 mod logging;
 mod needs;
 
-pub use environment::{Environment, Misconfigured};
+pub use environment::{Environment, FromEnvironment, Misconfigured};
 pub use logging::{log_as_json, log_filter};
 pub use needs::Needs;

@@ -10,8 +10,20 @@ use tracing_subscriber::{
 };
 
 /// Our own crates. They never log payloads, at any level.
-const OURS: [&str; 11] =
-    ["api", "aws", "compute", "dev", "domain", "durable", "emulator", "reconciler", "runtime", "store", "worker"];
+const OURS: [&str; 12] = [
+    "api",
+    "aws",
+    "compute",
+    "contract",
+    "dev",
+    "domain",
+    "durable",
+    "emulator",
+    "reconciler",
+    "runtime",
+    "store",
+    "worker",
+];
 
 /// Makes this process log JSON lines to stdout, where Lambda picks them up: what passes [`log_filter`], with `info` if `RUST_LOG` is
 /// not set.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What a program needs from the place where it runs. `deploy/tests` checks `template.yaml` against it, and the local stack denies every
-/// other AWS call.
+/// The environment variables that a program reads, and the AWS calls that it makes. `deploy/tests` checks `template.yaml` against
+/// it, and the local stack denies every other AWS call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Needs {
     /// The environment variables that it reads, and whether each is required.

@@ -15,7 +15,10 @@ use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
 
-use crate::schema::{EXPIRES, KEY};
+use contract::{
+    allowances::{self, COUNT, HOLDER, UNTIL},
+    schema::{EXPIRES, KEY},
+};
 
 /// The allowances of callers.
 #[derive(Debug, Clone)]
@@ -37,8 +40,7 @@ pub struct Place {
 
 impl Place {
     fn key(&self) -> AttributeValue {
-        // No execution id contains a `/`.
-        AttributeValue::S(format!("place/{}/{}", self.number, self.owner))
+        AttributeValue::S(allowances::place_key(&self.owner, self.number))
     }
 }
 
@@ -83,16 +85,16 @@ impl Allowances {
             .put_item()
             .table_name(&self.table)
             .item(KEY, place.key())
-            .item("until", number(until.as_millisecond()))
-            .item("holder", AttributeValue::S(place.holder.clone()))
+            .item(UNTIL, number(until.as_millisecond()))
+            .item(HOLDER, AttributeValue::S(place.holder.clone()))
             .item(EXPIRES, number(until.as_second() + 1))
             .condition_expression(condition)
-            .expression_attribute_names("#holder", "holder")
+            .expression_attribute_names("#holder", HOLDER)
             .expression_attribute_values(":holder", AttributeValue::S(place.holder.clone()));
         let put = match now {
             Some(now) => put
                 .expression_attribute_names("#key", KEY)
-                .expression_attribute_names("#until", "until")
+                .expression_attribute_names("#until", UNTIL)
                 .expression_attribute_values(":now", number(now.as_millisecond())),
             None => put,
         };
@@ -124,11 +126,11 @@ impl Allowances {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(KEY, AttributeValue::S(format!("count/{what}/{second}/{owner}")))
+            .key(KEY, AttributeValue::S(allowances::count_key(owner, what, second)))
             .update_expression("SET #expires = :expires ADD #count :one")
             .condition_expression("attribute_not_exists(#count) OR #count < :most")
             .set_expression_attribute_names(Some(HashMap::from(
-                [("#expires", EXPIRES), ("#count", "count")].map(|(name, of)| (name.to_owned(), of.to_owned())),
+                [("#expires", EXPIRES), ("#count", COUNT)].map(|(name, of)| (name.to_owned(), of.to_owned())),
             )))
             .expression_attribute_values(":expires", number(second + 1))
             .expression_attribute_values(":one", number(1))
@@ -139,7 +141,7 @@ impl Allowances {
         match counted {
             Ok(answer) => {
                 let attributes = answer.attributes.unwrap_or_default();
-                let count = attributes.get("count").and_then(|count| count.as_n().ok()?.parse().ok());
+                let count = attributes.get(COUNT).and_then(|count| count.as_n().ok()?.parse().ok());
                 Ok(Some(count.unwrap_or(most)))
             }
             Err(error)
@@ -149,20 +151,5 @@ impl Allowances {
             }
             Err(error) => Err(CallFailed::new("dynamodb:UpdateItem", error)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::ExecutionId;
-
-    use super::*;
-
-    #[test]
-    fn a_lease_s_key_is_not_a_valid_execution_id() {
-        let place = Place { owner: Owner::new("ada"), number: 3, holder: "h".into() };
-        let key = place.key().as_s().unwrap().clone();
-        assert_eq!(key, "place/3/ada");
-        assert!(key.parse::<ExecutionId>().is_err());
     }
 }

@@ -3,7 +3,6 @@
 //! **Invariant**: every change is one write of the next state, on the condition that the item still has the version that was read. The
 //! domain decides, `DynamoDB` arbitrates.
 
-mod item;
 mod listing;
 mod outcomes;
 
@@ -14,14 +13,16 @@ use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
+use contract::{
+    item::{FINISHED, Item, Unreadable, VERSION},
+    keys::ACTIVE_SHARDS,
+    schema::{ACTIVE, EXPIRES, KEY},
+};
 use domain::{Event, Execution, ExecutionId, Refused};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use aws::{CallFailed, Cause, Connection};
-use item::{Item, Unreadable, VERSION};
-
-use crate::schema::{ACTIVE, EXPIRES, KEY};
 
 /// How often a change is retried because another writer was faster. Each execution has only a few writers.
 const MAX_RACES: usize = 16;
@@ -77,7 +78,7 @@ impl AdvanceError {
 pub struct NextPage(HashMap<String, AttributeValue>);
 
 /// Number of parts of the index of due executions; they are counted from 0.
-pub const PARTS: u8 = item::SHARDS;
+pub const PARTS: u8 = ACTIVE_SHARDS;
 
 enum Written {
     Done,
@@ -138,7 +139,7 @@ impl Executions {
             // One that is not over is never replaced. Items of older versions have an expiry even if they are not over.
             .condition_expression("attribute_not_exists(#key) OR (#expires <= :now AND attribute_exists(#finished))")
             .expression_attribute_names("#key", KEY)
-            .expression_attribute_names("#finished", item::FINISHED)
+            .expression_attribute_names("#finished", FINISHED)
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
         match written(put.send().await)? {

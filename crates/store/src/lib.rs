@@ -5,7 +5,6 @@
 mod allowances;
 mod executions;
 mod reports;
-pub mod schema;
 
 pub use allowances::{Allowances, Place};
 pub use executions::{AdvanceError, Created, Executions, NextPage, PARTS};

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 
 use aws::{CallFailed, Connection};
 
-use crate::schema::{EXPIRES, KEY};
-
-/// The attribute that holds a report, as JSON text.
-const REPORT: &str = "report";
+use contract::{
+    report::{self, REPORT},
+    schema::{EXPIRES, KEY},
+};
 
 /// The reports in the table.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Reports {
     /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn put(&self, key: &str, report: &Report, now: Timestamp) -> Result<(), CallFailed> {
         const CALL: &str = "dynamodb:PutItem";
-        let text = serde_json::to_string(report).map_err(|why| CallFailed::rejected(CALL, why))?;
+        let text = report::text(report).map_err(|why| CallFailed::rejected(CALL, why))?;
         let expires = now.checked_add(limits::RETENTION).unwrap_or(Timestamp::MAX).as_second();
         let item = HashMap::from([
             (KEY.to_owned(), AttributeValue::S(key.to_owned())),
@@ -56,7 +56,7 @@ impl Reports {
     /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
     pub async fn of(&self, execution: &Execution, task_arn: &str) -> Result<Option<Report>, CallFailed> {
         const CALL: &str = "dynamodb:GetItem";
-        let Some(key) = execution.attempt_of(task_arn).and_then(|attempt| execution.report_key(attempt)) else {
+        let Some(key) = execution.attempt_of(task_arn).and_then(|attempt| report::key(execution, attempt)) else {
             return Ok(None);
         };
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
@@ -64,8 +64,13 @@ impl Reports {
         let found = answer.map_err(|error| CallFailed::new(CALL, error))?.item;
         let text = found.and_then(|mut item| item.remove(REPORT)?.as_s().ok().cloned());
         // Without a usable report, ECS and the log are used.
-        let unusable =
-            |why: &Unusable| tracing::warn!(executionId = %execution.id, %why, "cannot use a worker's report");
-        Ok(text.and_then(|text| Report::read(&text).inspect_err(unusable).ok()))
+        let unusable = |why: &Unusable| {
+            tracing::warn!(
+                executionId = %execution.id,
+                %why,
+                "the worker's report is not valid; using ECS and the log instead"
+            );
+        };
+        Ok(text.and_then(|text| report::read(&text).inspect_err(unusable).ok()))
     }
 }

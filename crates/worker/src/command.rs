@@ -51,7 +51,7 @@ const ENVIRONMENT_STRING_BYTES: usize = 128 * 1024;
 pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
 /// How long to wait for killed processes to end.
-const REAPED: Duration = Duration::from_millis(500);
+const REAP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How often to check whether any process of a stopped job is still running.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -86,7 +86,7 @@ pub(crate) async fn run(
     let stdout = child.stdout.take().map(ChildStdout::from_std).transpose()?;
     let stderr = child.stderr.take().map(ChildStderr::from_std).transpose()?;
     let mut group = Group { leader: Pid::from_child(&child), children, ended: None, stopping: None };
-    let flow = Flow::default();
+    let output = OutputState::default();
     let (exit, stop) = {
         let streams = pin!(async {
             let seen = |bytes: &[u8]| {
@@ -95,11 +95,11 @@ pub(crate) async fn run(
             };
             tokio::join!(
                 feed(stdin, input),
-                pass_on(stdout, tokio::io::stdout(), &flow, seen),
-                pass_on(stderr, tokio::io::stderr(), &flow, |bytes| err.see(bytes)),
+                pass_on(stdout, tokio::io::stdout(), &output, seen),
+                pass_on(stderr, tokio::io::stderr(), &output, |bytes| err.see(bytes)),
             )
         });
-        see_off(&mut group, stops, streams, &flow, stop_timeout).await
+        see_off(&mut group, stops, streams, &output, stop_timeout).await
     };
     let (output, source) = match file.as_ref().and_then(ResultFile::read) {
         Some(output) => (output, ResultSource::File),
@@ -245,7 +245,7 @@ async fn see_off(
     group: &mut Group,
     stops: &mut Stops,
     mut streams: Pin<&mut impl Future>,
-    flow: &Flow,
+    output: &OutputState,
     stop_timeout: Duration,
 ) -> (Exit, Option<Stop>) {
     let (mut stopped, mut kill_at, mut drained) = (None::<(Stop, Instant)>, None, false);
@@ -284,13 +284,13 @@ async fn see_off(
         }
         group.signal(Signal::KILL);
         // Killed processes end within a moment. Waiting for that shows how they ended.
-        let _ = tokio::time::timeout(REAPED, group.gone()).await;
+        let _ = tokio::time::timeout(REAP_TIMEOUT, group.gone()).await;
     }
-    flow.ended.set(true);
+    output.ended.set(true);
     while !drained {
         tokio::select! {
             _ = &mut streams => drained = true,
-            () = sleep(DRAIN) => if flow.writing.get() == 0 || stopped.is_some() {
+            () = sleep(DRAIN) => if output.writing.get() == 0 || stopped.is_some() {
                 break;
             },
             // The command has ended, so it does not get this signal.
@@ -314,7 +314,7 @@ async fn feed(stdin: Option<ChildStdin>, input: &Json) {
 
 /// The state of a command's output.
 #[derive(Debug, Default)]
-struct Flow {
+struct OutputState {
     /// The command has ended.
     ended: Cell<bool>,
     /// How many streams are being written to.
@@ -325,7 +325,7 @@ struct Flow {
 async fn pass_on(
     from: Option<impl AsyncRead + Unpin>,
     mut to: impl AsyncWrite + Unpin,
-    flow: &Flow,
+    output: &OutputState,
     mut see: impl FnMut(&[u8]),
 ) {
     let Some(mut from) = from else { return };
@@ -335,15 +335,15 @@ async fn pass_on(
     while left > 0
         && let Ok(length @ 1..) = from.read(&mut buffer).await
     {
-        if flow.ended.get() {
+        if output.ended.get() {
             left = left.saturating_sub(length);
         }
         let bytes = buffer.get(..length).unwrap_or_default();
         see(bytes);
         // If the log is closed, the result must still not be lost.
-        flow.writing.set(flow.writing.get() + 1);
+        output.writing.set(output.writing.get() + 1);
         open = open && to.write_all(bytes).await.is_ok() && to.flush().await.is_ok();
-        flow.writing.set(flow.writing.get() - 1);
+        output.writing.set(output.writing.get() - 1);
     }
 }
 

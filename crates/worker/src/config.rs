@@ -1,23 +1,24 @@
 //! What the worker reads from its environment. The workflow that started the task set it.
 
-use std::{collections::BTreeMap, time::Duration};
+use contract::environment;
+use std::time::Duration;
 
 use domain::{Attempt, ExecutionId, Json};
 use jiff::Timestamp;
-use runtime::{Environment, Misconfigured};
+use runtime::{Environment, FromEnvironment};
 
 /// The variable with the input, for the worker and its command.
-pub(crate) const INPUT: &str = "EXECUTION_INPUT";
+pub(crate) const INPUT: &str = environment::EXECUTION_INPUT;
 /// The variable that names the file that a job may write its result to.
-pub(crate) const RESULT_FILE: &str = "EXECUTION_RESULT_FILE";
+pub(crate) const RESULT_FILE: &str = environment::EXECUTION_RESULT_FILE;
 /// The variable that names the table to read the input from.
-pub(crate) const INPUT_TABLE: &str = "INPUT_TABLE";
+pub(crate) const INPUT_TABLE: &str = environment::INPUT_TABLE;
 /// The variable that names the table to record the outcome in.
-pub(crate) const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
+pub(crate) const EXECUTIONS_TABLE: &str = environment::EXECUTIONS_TABLE;
 
 /// The variable that names the table to store a report in, and the one that names its key there.
-pub(crate) const REPORT_TABLE: &str = "REPORT_TABLE";
-pub(crate) const REPORT_KEY: &str = "REPORT_KEY";
+pub(crate) const REPORT_TABLE: &str = environment::REPORT_TABLE;
+pub(crate) const REPORT_KEY: &str = environment::REPORT_KEY;
 
 /// The worker's configuration. If all of it is absent, the image was started by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,39 +72,21 @@ pub(crate) struct ReportPlace {
     pub(crate) key: String,
 }
 
-impl Config {
-    /// The variables that [`Config::from_env`] reads.
-    pub(crate) fn variables() -> BTreeMap<String, bool> {
-        let mut env = Environment::default();
-        Self::read(&mut env);
-        env.variables()
-    }
-
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, at once.
-    pub fn from_env() -> Result<Self, Misconfigured> {
-        let mut env = Environment::of_process();
-        let config = Self::read(&mut env);
-        env.finish(config)
-    }
-
+impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         let (input_table, table) = (env.optional(INPUT_TABLE), env.optional(EXECUTIONS_TABLE));
         if input_table.is_some() || table.is_some() {
-            env.required("EXECUTION_ID");
+            env.required(environment::EXECUTION_ID);
         }
-        let id: Option<ExecutionId> = given(env, "EXECUTION_ID", str::parse);
+        let id: Option<ExecutionId> = given(env, environment::EXECUTION_ID, str::parse);
         let item = |table: Option<String>| table.zip(id.clone()).map(|(table, id)| Item { table, id });
-        let attempt = given(env, "EXECUTION_ATTEMPT", |text| {
+        let attempt = given(env, environment::EXECUTION_ATTEMPT, |text| {
             text.parse().ok().and_then(Attempt::new).ok_or("not a number from 1")
         });
-        let stop_timeout = given(env, "EXECUTION_STOP_TIMEOUT", str::parse::<u32>);
+        let stop_timeout = given(env, environment::EXECUTION_STOP_TIMEOUT, str::parse::<u32>);
         Self {
             attempt: attempt.unwrap_or(Attempt::FIRST),
-            deadline: given(env, "EXECUTION_DEADLINE", str::parse),
+            deadline: given(env, environment::EXECUTION_DEADLINE, str::parse),
             stop_timeout: Duration::from_secs(stop_timeout.unwrap_or(30).into()),
             input: match (given(env, INPUT, Json::parse), item(input_table)) {
                 (Some(input), _) => Source::Given(input),

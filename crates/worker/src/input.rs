@@ -80,7 +80,7 @@ async fn from_item(Item { table, id }: Item) -> Result<Json, NoInput> {
                 return Err(failed.into());
             }
             Err(failed) if failed.retryable() => {
-                tracing::warn!(error = &failed as &dyn std::error::Error, "cannot read the input yet");
+                tracing::warn!(error = &failed as &dyn std::error::Error, "cannot read the input; retrying");
                 backoff.wait().await;
             }
             Err(failed) => return Err(failed.into()),

@@ -25,7 +25,7 @@ mod stops;
 use std::{error::Error, ffi::OsString, fmt::Display, future::Future, io, process::ExitCode, time::Duration};
 
 use domain::{Json, output::ResultSource};
-use runtime::{Misconfigured, clock};
+use runtime::{FromEnvironment, Misconfigured, clock};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::{Instrument as _, level_filters::LevelFilter};
 
@@ -34,7 +34,7 @@ pub use demo::demo;
 pub use needs::needs;
 
 use finished::{Finished, OWN_FAILURE};
-use record::{Ended, Record, Standing};
+use record::{Ended, JobState, Record};
 use stops::{Stop, Stops};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -67,7 +67,7 @@ pub async fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
 /// started, 125 if the worker itself failed.
 pub async fn run_command(config: Config, command: Vec<OsString>) -> ExitCode {
     let stop_timeout = config.stop_timeout;
-    see_through(config, Signals::All, async |input, stops| command::run(&command, &input, stops, stop_timeout).await)
+    run_to_the_end(config, Signals::All, async |input, stops| command::run(&command, &input, stops, stop_timeout).await)
         .await
 }
 
@@ -102,7 +102,7 @@ where
         Err(why) => return own_failure(&why),
     };
     let code = runtime
-        .block_on(see_through(config, Signals::ToStop, async |input, stops| Ok(job::run(job, &input, stops).await)));
+        .block_on(run_to_the_end(config, Signals::ToStop, async |input, stops| Ok(job::run(job, &input, stops).await)));
     // A job that never awaits cannot be cancelled, and must not keep the process from ending.
     runtime.shutdown_background();
     code
@@ -126,7 +126,7 @@ fn own_failure(why: &(dyn Error + 'static)) -> ExitCode {
 }
 
 /// Prepares and runs a job, records or reports its outcome, and returns the worker's exit code.
-async fn see_through(
+async fn run_to_the_end(
     config: Config,
     signals: Signals,
     work: impl AsyncFnOnce(Json, &mut Stops) -> io::Result<Finished>,
@@ -161,22 +161,22 @@ async fn attempt(
     let stops = Stops::until(config.deadline)?;
     let mut stops = if signals == Signals::All { stops.and_all_signals()? } else { stops };
     let (record, place) = (Record::of(&config).await, config.report.clone());
-    let begun = tokio::select! {
+    let prepared = tokio::select! {
         // If the deadline has passed, the job does not begin.
         biased;
-        stop = stops.next() => Begun::Stopped(stop),
-        begun = begin(config, record.as_ref()) => begun?,
+        stop = stops.next() => Prepared::Stopped(stop),
+        prepared = begin(config, record.as_ref()) => prepared?,
     };
-    let finished = match begun {
-        Begun::With(input) => work(input, &mut stops).await?,
-        Begun::Stopped(stop) => Finished::before_it_began(stop, clock::now()),
-        Begun::Over => return Ok(0),
+    let finished = match prepared {
+        Prepared::With(input) => work(input, &mut stops).await?,
+        Prepared::Stopped(stop) => Finished::before_it_began(stop, clock::now()),
+        Prepared::Over => return Ok(0),
     };
     let ended = match &record {
         Some(record) => {
             tokio::select! {
                 ended = record.ended(&finished) => ended?,
-                () = no_more_time(&mut stops) => Ended::Failed,
+                () = time_is_up(&mut stops) => Ended::Failed,
             }
         }
         None => Ended::Left,
@@ -185,14 +185,14 @@ async fn attempt(
         (Ended::Recorded, _) => true,
         (Ended::Left, Some(place)) => tokio::select! {
             stored = report::store(place, &finished) => stored,
-            () = no_more_time(&mut stops) => false,
+            () = time_is_up(&mut stops) => false,
         },
         // A report goes into the same table as the record that failed.
         (Ended::Left, None) | (Ended::Failed, _) => false,
     };
     if ended == Ended::Failed {
         tracing::error!(
-            "the outcome could not be recorded; the reconciler takes the exit code from ECS and the result from the log"
+            "the outcome is not recorded; the reconciler will take the exit code from ECS and the result from the log"
         );
         finished.print_result()?;
     } else if !is_known && record.is_none() && finished.source == ResultSource::File {
@@ -207,14 +207,14 @@ const LAST_TRIES: Duration = Duration::from_secs(10);
 
 /// Returns when the time to record or report the outcome is up. At the deadline, it returns at once, since a task that is stopped then
 /// counts as timed out even if its job completed in time.
-async fn no_more_time(stops: &mut Stops) {
+async fn time_is_up(stops: &mut Stops) {
     if let Stop::Signal(_) = stops.next().await {
         tokio::time::sleep(LAST_TRIES).await;
     }
 }
 
 /// The result of preparing a job.
-enum Begun {
+enum Prepared {
     /// The job can begin with this input.
     With(Json),
     /// The job was stopped before it began.
@@ -223,20 +223,20 @@ enum Begun {
     Over,
 }
 
-async fn begin(config: Config, record: Option<&Record>) -> Result<Begun, BoxError> {
-    let standing = match record {
+async fn begin(config: Config, record: Option<&Record>) -> Result<Prepared, BoxError> {
+    let state = match record {
         Some(record) => record.started().await?,
-        None => Standing::Wanted,
+        None => JobState::Wanted,
     };
-    match standing {
-        Standing::Wanted => Ok(Begun::With(config.input.read().await?)),
-        Standing::Cancelling => {
-            tracing::info!("the execution is being cancelled, so its job does not begin");
-            Ok(Begun::Stopped(Stop::CANCELLED))
+    match state {
+        JobState::Wanted => Ok(Prepared::With(config.input.read().await?)),
+        JobState::Cancelling => {
+            tracing::info!("the job is not started: the execution is being cancelled");
+            Ok(Prepared::Stopped(Stop::CANCELLED))
         }
-        Standing::Over(status) => {
-            tracing::info!(%status, "the execution is over, so its job does not begin");
-            Ok(Begun::Over)
+        JobState::Over(status) => {
+            tracing::info!(%status, "the job is not started: the execution is over");
+            Ok(Prepared::Over)
         }
     }
 }

@@ -1,13 +1,13 @@
-//! What the worker needs where it runs.
+//! What the worker needs from its deployment.
 
-use runtime::Needs;
+use runtime::{FromEnvironment, Needs};
 
 use crate::config::Config;
 
 /// The AWS calls that the worker makes, if its task uses the table of executions.
 const CALLS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:PutItem"];
 
-/// What the worker needs where it runs. The workflow that starts its task sets the variables.
+/// What the worker needs from its deployment. The workflow that starts its task sets the variables.
 #[must_use]
 pub fn needs() -> Needs {
     Needs { variables: Config::variables(), calls: CALLS.to_vec() }

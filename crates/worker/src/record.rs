@@ -27,7 +27,7 @@ pub(crate) struct Record {
 
 /// Whether the job still has to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum JobState {
     /// It has to run.
     Wanted,
     /// The execution was cancelled before the job began.
@@ -68,16 +68,19 @@ impl Record {
 
     /// Records the start of this task, and returns whether its job still has to run. While the table cannot be reached,
     /// nothing begins, because another task may have the attempt.
-    pub(crate) async fn started(&self) -> Result<Standing, NotStarted> {
+    pub(crate) async fn started(&self) -> Result<JobState, NotStarted> {
         let task_arn = self.task_arn().await;
         let mut backoff = Backoff::default();
         let since = clock::now();
         loop {
             match self.note_start(task_arn.clone()).await {
-                Ok(execution) => return Ok(standing(execution.status())),
+                Ok(execution) => return Ok(state(execution.status())),
                 Err(AdvanceError::Refused(refused)) => return Err(NotStarted::Taken(refused)),
                 Err(error) if may_pass(&error, since) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot record the start yet");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot record the task's start; retrying"
+                    );
                     backoff.wait().await;
                 }
                 Err(error) => return Err(NotStarted::Unrecordable(error)),
@@ -96,14 +99,14 @@ impl Record {
 
     async fn task_arn(&self) -> Option<String> {
         let Some(endpoint) = &self.metadata else {
-            tracing::warn!("the start is not recorded: there is no ECS agent that knows the task's ARN");
+            tracing::warn!("the task's start is not recorded by the worker: no ECS metadata endpoint is configured");
             return None;
         };
         let arn = metadata::task_arn(endpoint).await;
         arn.inspect_err(|error| {
             tracing::warn!(
                 error = &**error as &dyn std::error::Error,
-                "the start is not recorded: the ECS agent did not return the task's ARN"
+                "the task's start is not recorded by the worker: the ECS metadata endpoint did not return the task's ARN"
             );
         })
         .ok()
@@ -125,13 +128,16 @@ impl Record {
                 Ok(ended) => return Ok(ended),
                 Err(error @ (AdvanceError::NotFound(_) | AdvanceError::Refused(_))) => return Err(error),
                 Err(error) if lasts(since, Cause::Denied.patience(Phase::TaskStarted)) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "cannot record the outcome");
+                    tracing::error!(error = &error as &dyn std::error::Error, "cannot record the outcome; giving up");
                     return Ok(Ended::Failed);
                 }
                 Err(error @ (AdvanceError::Call(_) | AdvanceError::Contended(_))) => {
                     // This goes to the job's log, where an operator looks. If the failure continues, the result is lost.
                     if backoff.is_long() {
-                        tracing::error!(error = &error as &dyn std::error::Error, "cannot record the outcome yet");
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "cannot record the outcome; retrying"
+                        );
                     }
                     backoff.wait().await;
                 }
@@ -154,14 +160,14 @@ impl Record {
             OutcomeKind::Failed(_) if matches!(finished.stop, Some(Stop::Signal(_))) => return Ok(Ended::Left),
             // The reconciler sees how the task ended, and starts the next attempt.
             OutcomeKind::Failed(_) if now.next(self.attempt, &outcome, clock::now()) != Next::End => {
-                tracing::warn!("the attempt failed; another one follows, or a cancel is under way");
+                tracing::warn!("the attempt failed; the reconciler starts the next one or completes the cancel");
                 return Ok(Ended::Left);
             }
             OutcomeKind::Completed | OutcomeKind::Failed(_) | OutcomeKind::TimedOut(_) => {}
         }
         let ended = self.executions.advance(&self.id, &Event::Ended(outcome.clone()), clock::now()).await?;
         if ended.state.outcome() != Some(&outcome) {
-            tracing::warn!(status = %ended.status(), "another outcome is already recorded; it is kept");
+            tracing::warn!(status = %ended.status(), "another outcome is already recorded; this one is discarded");
         }
         Ok(Ended::Recorded)
     }
@@ -172,11 +178,11 @@ pub(crate) fn lasts(since: Timestamp, patience: Duration) -> bool {
     Duration::try_from(clock::now().duration_since(since)).is_ok_and(|lasted| lasted > patience)
 }
 
-fn standing(status: Status) -> Standing {
+fn state(status: Status) -> JobState {
     match status {
-        Status::Pending | Status::Running => Standing::Wanted,
-        Status::Cancelling => Standing::Cancelling,
-        Status::Completed | Status::Failed | Status::TimedOut | Status::Cancelled => Standing::Over(status),
+        Status::Pending | Status::Running => JobState::Wanted,
+        Status::Cancelling => JobState::Cancelling,
+        Status::Completed | Status::Failed | Status::TimedOut | Status::Cancelled => JobState::Over(status),
     }
 }
 

@@ -33,11 +33,11 @@ pub(crate) async fn store(place: &ReportPlace, finished: &Finished) -> bool {
     match stored.await {
         Ok(Ok(())) => true,
         Ok(Err(why)) => {
-            tracing::warn!(error = &why as &dyn std::error::Error, "cannot report the outcome");
+            tracing::warn!(error = &why as &dyn std::error::Error, "cannot store the report of the outcome");
             false
         }
         Err(_) => {
-            tracing::warn!("could not report the outcome in time");
+            tracing::warn!("storing the report of the outcome timed out");
             false
         }
     }

@@ -56,7 +56,7 @@ const STOPPING: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 
 /// The other signals that a job may be sent, except those that cannot be caught, those about the worker's own faults (SIGSEGV,
 /// SIGPIPE …) or its children (SIGCHLD), and real-time signals, which have no names.
-const OTHERS: [Signal; 14] = [
+const OTHER_SIGNALS: [Signal; 14] = [
     Signal::HUP,
     Signal::ABORT,
     Signal::USR1,
@@ -88,7 +88,7 @@ impl Stops {
 
     /// For a command, which gets every signal. The first process of a container gets only signals that it catches.
     pub(crate) fn and_all_signals(mut self) -> io::Result<Self> {
-        self.signals.extend(caught(&OTHERS)?);
+        self.signals.extend(caught(&OTHER_SIGNALS)?);
         Ok(self)
     }
 

@@ -280,7 +280,7 @@ fn after_the_stop_timeout_the_deadline_sends_sigkill() {
 
 /// A program that takes some seconds to end after SIGTERM, and writes to a file how it ended. A program that reads its output from a
 /// pipe would get the signal too.
-const GENTLE: &str = "import signal, sys, time\n\
+const SLOW_TO_END: &str = "import signal, sys, time\n\
     def say(what):\n    with open(sys.argv[1], 'a') as file: file.write(what)\n\
     def stop(*_):\n    time.sleep(2.5); say('stopped'); sys.exit(0)\n\
     signal.signal(signal.SIGTERM, stop)\nsay('up ')\nwhile True: time.sleep(0.05)";
@@ -290,7 +290,7 @@ const GENTLE: &str = "import signal, sys, time\n\
 fn a_program_behind_a_shell_gets_sigterm_and_the_stop_timeout() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("gentle.py");
-    std::fs::write(&program, GENTLE).unwrap();
+    std::fs::write(&program, SLOW_TO_END).unwrap();
     let program = format!("python3 {}", program.display());
     let commands =
         ["PROGRAM", "PROGRAM; echo after", "PROGRAM | cat", "(PROGRAM)", "PROGRAM & wait", "cd / && PROGRAM; true"];

@@ -1,10 +1,12 @@
 //! Prints what Longhaul's programs need where they run, as JSON: the environment variables that they read, the AWS calls that they make,
-//! the table and the limits. `deploy/tests` checks `template.yaml` against it.
+//! the table, the limits, what API Gateway has to do, and the events that rules have to send. `deploy/tests` checks `template.yaml` against it.
 
-use compute::Job;
+use api::Gateway;
+use contract::catalog::Job;
+use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 use domain::{Pattern, limits};
+use reconciler::EventPatterns;
 use serde_json::{Value, json};
-use store::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 
 fn main() -> Result<(), serde_json::Error> {
     let job: Job = serde_json::from_value(json!({ "taskDefinition": "job" }))?;
@@ -21,6 +23,8 @@ fn main() -> Result<(), serde_json::Error> {
             "retentionHours": limits::RETENTION.as_secs() / 3_600,
             "timeoutHours": limits::TIMEOUT.as_secs() / 3_600,
         },
+        "gateway": Gateway::facts(),
+        "events": EventPatterns::facts(),
         "jobDefaults": { "container": job.container, "logStreamPrefix": job.log_stream_prefix },
     });
     println!("{facts:#}");

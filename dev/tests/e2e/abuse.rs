@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    raw::{connect, exchange, shown, statuses},
+    raw_http::{connect, exchange, shown, statuses},
     stack::{PATIENCE, Stack, command},
 };
 

@@ -77,24 +77,88 @@ async fn api_gateways_request_id_is_in_the_response_and_in_one_log_line() {
     // API Gateway serves HTTPS only.
     assert!(answer["headers"]["strict-transport-security"].as_str().unwrap().starts_with("max-age="), "{answer:#}");
 
-    let group = json!({ "logGroupName": "/aws/lambda/api" });
-    let lines = eventually("a log line", async || {
-        let events = stack.call("Logs_20140328.FilterLogEvents", group.clone()).await;
-        let messages = events["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap());
-        let lines: Vec<_> = messages.filter(|message| message.contains("answered")).map(str::to_owned).collect();
-        (!lines.is_empty()).then_some(lines)
-    })
-    .await;
-    assert_eq!(lines.len(), 1, "{lines:#?}");
-    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    let (answered, _) = lines_of(&stack, "r1").await;
+    let line: Value = serde_json::from_str(&answered).unwrap();
     let logged = ["level", "requestId", "method", "route", "status"].map(|field| line[field].clone());
     assert_eq!(json!(logged), json!(["INFO", "r1", "GET", "/executions/{executionId}", 404]), "{line:#}");
     assert!(line["durationMs"].as_f64().unwrap() > 0.0, "{line:#}");
     assert_eq!(line["owner"].as_str().unwrap().len(), 12, "{line:#}");
     // The line contains nothing that the caller sent, nor the caller's name.
     for secret in ["01a208cc", "a-key", "chosen-by", "ada"] {
-        assert!(!lines[0].contains(secret), "{secret}: {}", lines[0]);
+        assert!(!answered.contains(secret), "{secret}: {answered}");
     }
+}
+
+/// The line that says that a request was answered, once it is in the API's log, and all other lines of the log that are about it or
+/// about an error.
+async fn lines_of(stack: &Stack, request_id: &str) -> (String, Vec<String>) {
+    eventually("the request's line in the log", async || {
+        let group = json!({ "logGroupName": "/aws/lambda/api" });
+        let events = stack.call("Logs_20140328.FilterLogEvents", group).await;
+        let messages = events["events"].as_array().unwrap().iter().map(|event| event["message"].as_str().unwrap());
+        let about = |message: &&str| message.contains(&format!("{request_id:?}")) || message.contains("Exception");
+        let (mut answered, others): (Vec<_>, Vec<_>) =
+            messages.filter(about).map(str::to_owned).partition(|message| message.contains("\"answered\""));
+        let line = answered.pop()?;
+        assert!(answered.is_empty(), "{line} and {answered:#?}");
+        Some((line, others))
+    })
+    .await
+}
+
+/// Whoever reads the log of a failed request finds the cause once, where the request's id is.
+#[tokio::test]
+async fn a_request_that_fails_inside_logs_its_cause_once_with_its_id() {
+    let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });
+    let path = "/executions/01a208cc-f685-7587-8cf0-6b6bfde36f95";
+    let body = r#"{"input": {"secret": "payload"}}"#;
+    for (method, path, route, call, exception, status, level, code) in [
+        ("GET", path, "/executions/{executionId}", "GetItem", "ThrottlingException", 503, "WARN", "aws-unavailable"),
+        ("GET", path, "/executions/{executionId}", "GetItem", "AccessDeniedException", 503, "ERROR", "aws-unavailable"),
+        ("GET", path, "/executions/{executionId}", "GetItem", "ValidationException", 500, "ERROR", "internal"),
+        ("POST", "/executions/sync", "/executions/sync", "PutItem", "ValidationException", 500, "ERROR", "internal"),
+    ] {
+        let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
+        let on = format!("dynamodb:{call}");
+        stack.arm(&json!({ "on": on, "by": "api", "does": { "refuse": exception }, "times": "all" })).await;
+        let body = (method == "POST").then_some(body);
+        let answer = answer(&stack, &event(method, path, body, &ada)).await;
+        assert_eq!(answer["statusCode"], status, "{answer:#}");
+        assert!(!answer.to_string().contains(exception), "{answer:#}");
+        let (_, others) = lines_of(&stack, "r1").await;
+        assert_eq!(others.len(), 1, "{others:#?}");
+        let line: Value = serde_json::from_str(&others[0]).unwrap();
+        let logged = ["level", "requestId", "method", "route", "code"].map(|field| line[field].clone());
+        assert_eq!(json!(logged), json!([level, "r1", method, route, code]), "{line:#}");
+        let error = line["error"].as_str().unwrap();
+        assert!(error.starts_with(&on) && error.contains(exception), "{line:#}");
+        for secret in ["01a208cc", "payload", "ada"] {
+            assert!(!others[0].contains(secret), "{secret}: {}", others[0]);
+        }
+    }
+}
+
+/// Operations of the document without security, and no others, answer a request without a caller.
+#[tokio::test]
+async fn only_operations_documented_without_security_need_no_caller() {
+    let stack = Stack::start(&["--function", &format!("api={}", api_binary())]).await;
+    let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    let everywhere = &document["security"];
+    assert!(everywhere.as_array().is_some_and(|schemes| !schemes.is_empty()), "{everywhere}");
+    let (mut open, mut closed) = (Vec::new(), 0);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let security = operation.get("security").unwrap_or(everywhere).as_array().unwrap();
+            let documented = security.is_empty() || security.contains(&json!({}));
+            let concrete = path.replace("{executionId}", "01a208cc-f685-7587-8cf0-6b6bfde36f95");
+            let body = operation.get("requestBody").map(|_| r#"{"input": null}"#);
+            let event = event(&method.to_uppercase(), &concrete, body, &Value::Null);
+            let status = answer(&stack, &event).await["statusCode"].as_u64().unwrap();
+            assert_eq!(documented, status != 401, "{method} {path}: {status}");
+            if documented { open.push(path.clone()) } else { closed += 1 }
+        }
+    }
+    assert_eq!((open, closed), (vec!["/healthz".to_owned()], 11));
 }
 
 #[tokio::test]

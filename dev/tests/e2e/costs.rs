@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, process::Command, sync::mpsc};
 
 use crate::{
     api_on_lambda::{api_binary, event},
-    gates::Gates,
+    blocked_jobs::BlockedJobs,
     stack::{PATIENCE, Stack, eventually},
 };
 
@@ -103,19 +103,19 @@ async fn an_execution_stays_within_its_budget_of_calls_and_operations() {
 
 /// Runs an execution, and returns what exceeds the budget.
 async fn excess_of_one(pattern: &str, budget: &Budget) -> Vec<String> {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
+    let blocked = BlockedJobs::new();
+    let stack = Stack::start(&["--job", &blocked.job("blocked")]).await;
     let mut watches = BTreeMap::new();
     for on in budget.calls.iter().map(|(on, _)| *on).chain(["*"]) {
         let watch = json!({ "on": on, "does": "watch", "by": format!("longhaul-{pattern}"), "times": "all" });
         watches.insert(on, stack.arm(&watch).await);
     }
-    let id = stack.start_running(pattern, "gated").await;
+    let id = stack.start_running(pattern, "blocked").await;
     if pattern == "sync" {
         let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
         stack.wait_for_sleep(&arn).await;
     }
-    gates.open(&id);
+    blocked.release(&id);
     stack.wait_for(&id, |execution| execution["done"] == true).await;
     let (operations, bytes) = eventually("the workflow to end", async || match counted(&stack, &id) {
         (false, operations, bytes) => Some((operations, bytes)),

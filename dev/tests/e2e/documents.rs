@@ -23,13 +23,42 @@ async fn the_openapi_document_is_served_as_json_yaml_and_a_page() {
 
     let page = stack.get("/docs/").send().await.unwrap().text().await.unwrap();
     assert!(page.contains("swagger-ui"), "{page}");
-    for asset in ["swagger-ui.css", "swagger-ui-bundle.js", "page.js", "page.css", "icon.svg"] {
+    for asset in ["swagger-ui.css", "swagger-ui-bundle.js", "page.js", "page.css", "errors", "errors.css", "icon.svg"] {
         let response = stack.get(&format!("/docs/{asset}")).send().await.unwrap();
         assert!(response.status().is_success() && response.content_length().unwrap_or(1) > 0, "{asset}");
         assert!(!response.text().await.unwrap().is_empty());
     }
     let health = stack.get("/healthz").send().await.unwrap();
     assert_eq!(health.text().await.unwrap(), r#"{"status":"ok"}"#);
+}
+
+/// A problem's `type` is relative to the API's address, and leads to its explanation.
+#[tokio::test]
+async fn the_type_of_a_problem_leads_to_its_explanation() {
+    let stack = Stack::start(&[]).await;
+    let elsewhere = stack.get("/jobs").header("host", "evil.example");
+    for (request, code) in [
+        (stack.get("/nothing"), "path-not-found"),
+        (stack.get("/executions/none"), "execution-not-found"),
+        (stack.get("/executions?pageSize=0"), "invalid-parameter"),
+        (stack.post("/executions"), "method-not-allowed"),
+        (stack.post("/executions/sync").json(&json!({})), "invalid-body"),
+        (elsewhere, "host-not-allowed"),
+    ] {
+        let response = request.send().await.unwrap();
+        let base = response.url().clone();
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["code"], code, "{problem:#}");
+        let mut explained = base.join(problem["type"].as_str().unwrap()).unwrap();
+        let anchor = explained.fragment().unwrap().to_owned();
+        explained.set_fragment(None);
+        let page = reqwest::get(explained).await.unwrap();
+        assert_eq!((page.status().as_u16(), header(&page, "content-type")), (200, "text/html"), "{code}");
+        let policy = header(&page, "content-security-policy");
+        assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"), "{policy}");
+        let page = page.text().await.unwrap();
+        assert!(page.contains(&format!("<h3 id=\"{anchor}\">{code}</h3>")), "{code} {page}");
+    }
 }
 
 /// A browser gets a page, other clients get JSON. All links of both must exist.
@@ -44,7 +73,7 @@ async fn every_link_of_the_index_exists() {
         page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
     let json: Value = stack.get("/").send().await.unwrap().json().await.unwrap();
     links.extend(json["links"].as_object().unwrap().values().map(|link| link.as_str().unwrap().to_owned()));
-    assert_eq!(links.len(), 10, "{links:?}");
+    assert_eq!(links.len(), 12, "{links:?}");
     for link in links {
         let path = format!("/{}", link.trim_start_matches('/'));
         assert_eq!(stack.get(&path).send().await.unwrap().status(), 200, "{link}");

@@ -6,7 +6,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde_json::json;
 
 use crate::{
-    gates::Gates,
+    blocked_jobs::BlockedJobs,
     stack::{LONGHAUL, PATIENCE, Stack, eventually},
 };
 
@@ -211,14 +211,14 @@ async fn invalid_faults_kills_and_clock_changes_are_refused() {
 
 #[tokio::test]
 async fn lost_repeated_and_late_events_do_not_change_the_outcome() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--movable-clock", "--job", &gates.job("gated")]).await;
+    let blocked = BlockedJobs::new();
+    let stack = Stack::start(&["--movable-clock", "--job", &blocked.job("blocked")]).await;
     let on = "events:ECS Task State Change";
     for does in [json!("repeat"), json!({ "delay": 2 }), json!("cutBefore")] {
         for pattern in ["sync", "callback"] {
             let fault = stack.arm(&json!({ "on": on, "does": does, "times": "all" })).await;
-            let id = stack.start_running(pattern, "gated").await;
-            gates.open(&id);
+            let id = stack.start_running(pattern, "blocked").await;
+            blocked.release(&id);
             if does == "cutBefore" {
                 // Without an event, the sweep or the workflow's next poll sees the end.
                 stack.wait_for_tasks_to_stop(&id).await;

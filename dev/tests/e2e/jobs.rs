@@ -1,4 +1,4 @@
-//! Real programs as jobs, well-behaved and misbehaving. Each execution ends as documented.
+//! The list of jobs, and real programs as jobs, well-behaved and misbehaving: each execution ends as documented.
 
 use std::time::{Duration, Instant};
 
@@ -165,4 +165,12 @@ async fn a_job_that_ignores_sigterm_is_killed_after_its_deadline() {
         began.elapsed() < Duration::from_secs(25),
         "the job's own stop timeout must apply, not the default of 30 s"
     );
+}
+
+#[tokio::test]
+async fn the_list_of_jobs_has_every_job_and_the_default() {
+    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
+    let expected = json!({ "jobs": [{ "name": "demo", "default": true }, { "name": "quick", "default": false }] });
+    let list: Value = stack.get("/jobs").send().await.unwrap().json().await.unwrap();
+    assert_eq!(list, expected);
 }

@@ -124,7 +124,7 @@ impl Known {
     }
 }
 
-struct World<'a> {
+struct Comparison<'a> {
     data: &'a Path,
     stack: Stack,
     known: BTreeMap<u8, Known>,
@@ -141,7 +141,7 @@ fn id_of(key: u8) -> String {
     Stack::id_of_key(&format!("key-{key}"))
 }
 
-impl World<'_> {
+impl Comparison<'_> {
     async fn does(&mut self, operation: Operation) -> Result<(), String> {
         match operation {
             Operation::Start { key, pattern, job } => {
@@ -275,7 +275,7 @@ fn expect(holds: bool, what: &str, body: &Value) -> Result<(), String> {
 async fn run(operations: &[Operation]) -> Result<(), String> {
     let directory = tempfile::tempdir().unwrap();
     let stack = start(directory.path()).await;
-    let mut world = World { data: directory.path(), stack, known: BTreeMap::new(), crashes: 0 };
+    let mut world = Comparison { data: directory.path(), stack, known: BTreeMap::new(), crashes: 0 };
     for operation in operations {
         world.does(*operation).await.map_err(|why| format!("{operation:?}: {why}"))?;
     }

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::{gates::Gates, stack::Stack};
+use crate::{blocked_jobs::BlockedJobs, stack::Stack};
 
 /// The sweep visits an execution a minute after its last change. The workflow's next poll would come only after five minutes.
-const SWEPT: Duration = Duration::from_secs(61);
+const UNTIL_SWEEP: Duration = Duration::from_secs(61);
 
 const EVENTS: [&str; 2] = ["events:ECS Task State Change", "events:Durable Execution Status Change"];
 
 #[tokio::test]
 async fn every_execution_ends_even_if_all_events_are_lost() {
     let jobs = [("ok", "COMPLETED"), ("dies", "FAILED")];
-    let gates = Gates::new();
-    let (ok, dies) = (gates.job("ok"), gates.job_and("dies", "kill -9 $PPID"));
+    let blocked = BlockedJobs::new();
+    let (ok, dies) = (blocked.job("ok"), blocked.job_then("dies", "kill -9 $PPID"));
     let stack = Stack::start(&["--movable-clock", "--job", &ok, "--job", &dies]).await;
     let mut faults = Vec::new();
     for on in EVENTS {
@@ -33,10 +33,10 @@ async fn every_execution_ends_even_if_all_events_are_lost() {
         }
     }
     for (_, _, _, id) in &started {
-        gates.open(id);
+        blocked.release(id);
         stack.wait_for_tasks_to_stop(id).await;
     }
-    stack.forward(SWEPT).await;
+    stack.forward(UNTIL_SWEEP).await;
     for (pattern, job, status, id) in started {
         let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
         assert_eq!(done["status"], status, "{pattern} {job}: {done:#}");

@@ -14,10 +14,7 @@ async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
     let request_id = header(&response, "x-request-id").to_owned();
     let problem: Value = response.json().await.unwrap();
     assert_eq!((&problem["status"], &problem["code"]), (&json!(status), &json!(code)), "{problem:#}");
-    assert_eq!(
-        (&problem["requestId"], &problem["type"]),
-        (&json!(request_id), &json!(format!("urn:longhaul:problem:{code}")))
-    );
+    assert_eq!((&problem["requestId"], &problem["type"]), (&json!(request_id), &json!(format!("/docs/errors#{code}"))));
     assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem:#}");
     problem
 }

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    gates::Gates,
+    blocked_jobs::BlockedJobs,
     stack::{PATIENCE, Stack, command, eventually},
 };
 
@@ -110,8 +110,8 @@ async fn interrupt(mut stack: Stack) {
 async fn executions_of_a_removed_job_wait_until_it_is_configured_again() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let gates = Gates::new();
-    let job = gates.job_and("words", "echo '[1]'").replacen('=', "=echo began; ", 1);
+    let blocked = BlockedJobs::new();
+    let job = blocked.job_then("words", "echo '[1]'").replacen('=', "=echo began; ", 1);
     let first = Stack::start_over(&data, &["--job", &job]).await;
     let mut ids = Vec::new();
     for pattern in ["sync", "callback", "sync"] {
@@ -148,7 +148,7 @@ async fn executions_of_a_removed_job_wait_until_it_is_configured_again() {
 
     let third = Stack::start_over(&data, &["--job", &job]).await;
     for id in &ids {
-        gates.open_attempt(id, 2);
+        blocked.release_attempt(id, 2);
         let done = third.wait_for(id, |execution| execution["done"] == true).await;
         assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
     }
@@ -185,8 +185,8 @@ async fn the_logs_of_a_removed_job_can_be_read() {
 #[tokio::test]
 async fn an_attempt_that_ended_with_the_stack_does_not_count() {
     let directory = tempfile::tempdir().unwrap();
-    let gates = Gates::new();
-    let job = gates.job("job");
+    let blocked = BlockedJobs::new();
+    let job = blocked.job("job");
     let mut ids = Vec::new();
     let first = Stack::start_over(directory.path(), &["--job", &job]).await;
     for pattern in ["sync", "callback"] {
@@ -196,7 +196,7 @@ async fn an_attempt_that_ended_with_the_stack_does_not_count() {
     interrupt(first).await;
     let second = Stack::start_over(directory.path(), &["--job", &job]).await;
     for id in ids {
-        gates.open_attempt(&id, 2);
+        blocked.release_attempt(&id, 2);
         let done = second.wait_for(&id, |execution| execution["done"] == true).await;
         let attempts = (&done["attempt"], &done["maxAttempts"], &done["uncountedAttempts"]);
         assert_eq!(attempts, (&json!(2), &json!(1), &json!(1)), "{done:#}");

@@ -24,7 +24,7 @@ use crate::{
 
 /// How long executions may take to end after the last fault. This covers a deadline, the stop of a task that ignores SIGTERM, the waits
 /// between attempts, and one or two sweeps for each lost event.
-const SETTLING: Duration = Duration::from_mins(8);
+const END_TIMEOUT: Duration = Duration::from_mins(8);
 
 /// A POST with a key, and what the test knows about its execution.
 struct Posted {

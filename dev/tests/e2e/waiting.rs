@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    gates::Gates,
+    blocked_jobs::BlockedJobs,
     stack::{Stack, eventually, header},
 };
 
@@ -69,9 +69,9 @@ async fn a_start_with_a_wait_is_held_until_the_execution_has_ended_or_the_wait_i
 
 #[tokio::test]
 async fn a_long_poll_ends_with_the_first_change() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
-    let started = stack.start_execution("callback", &json!({ "job": "gated", "input": null })).await;
+    let blocked = BlockedJobs::new();
+    let stack = Stack::start(&["--job", &blocked.job("blocked")]).await;
+    let started = stack.start_execution("callback", &json!({ "job": "blocked", "input": null })).await;
     let id = started["executionId"].as_str().unwrap();
     stack
         .wait_for(id, |execution| execution["status"] == "RUNNING" && execution["durableExecutionArn"].is_string())
@@ -92,7 +92,7 @@ async fn a_long_poll_ends_with_the_first_change() {
     assert!(took >= Duration::from_secs(1), "{took:?}");
 
     let poll = held(|| get("wait=25").header("if-none-match", &etag));
-    let (response, ()) = tokio::join!(poll, async { gates.open(id) });
+    let (response, ()) = tokio::join!(poll, async { blocked.release(id) });
     let etag = header(&response, "etag").to_owned();
     assert_eq!(response.json::<Value>().await.unwrap()["status"], "COMPLETED");
     let (response, took) = timed(get("wait=25").header("if-none-match", &etag)).await;

@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
+    blocked_jobs::BlockedJobs,
     choices::option,
-    gates::Gates,
     stack::{PATIENCE, Stack},
 };
 
@@ -25,7 +25,7 @@ const DAY: Duration = Duration::from_hours(24);
 const YEAR_DAYS: u64 = 365;
 
 /// The sweep visits an old execution every half hour.
-const SWEPT: Duration = Duration::from_mins(31);
+const UNTIL_SWEEP: Duration = Duration::from_mins(31);
 
 /// Two polls a day, each with a callback and a step.
 const OPERATIONS_A_DAY: usize = 4;
@@ -34,14 +34,14 @@ const OPERATIONS_A_DAY: usize = 4;
 /// later, would come too late, because ECS forgets a stopped task after an hour.
 #[tokio::test]
 async fn a_year_of_waiting_stays_within_the_limit_of_operations() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--movable-clock", "--job", &gates.job("gated")]).await;
+    let blocked = BlockedJobs::new();
+    let stack = Stack::start(&["--movable-clock", "--job", &blocked.job("blocked")]).await;
     for on in ["events:ECS Task State Change", "events:Durable Execution Status Change"] {
         stack.arm(&json!({ "on": on, "does": "cutBefore", "times": "all" })).await;
     }
     let days = option("YEAR_DAYS", 30).min(YEAR_DAYS);
     let began = Instant::now();
-    let body = json!({ "job": "gated", "input": null, "timeoutSeconds": YEAR_DAYS * DAY.as_secs() });
+    let body = json!({ "job": "blocked", "input": null, "timeoutSeconds": YEAR_DAYS * DAY.as_secs() });
     let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
@@ -50,9 +50,9 @@ async fn a_year_of_waiting_stays_within_the_limit_of_operations() {
     while let Some((event, wait)) = next_wait(&stack, &arn, last).await {
         (last, polls) = (event, polls + 1);
         if waited + 2 * wait >= u32::try_from(days).unwrap() * DAY {
-            gates.open(&id);
+            blocked.release(&id);
             stack.wait_for_tasks_to_stop(&id).await;
-            stack.forward(SWEPT).await;
+            stack.forward(UNTIL_SWEEP).await;
             break;
         }
         stack.forward(wait).await;

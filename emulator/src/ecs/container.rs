@@ -97,7 +97,7 @@ impl Started {
             signal(kill_process_group, self.pid, Signal::KILL);
             // The worker's command, for example, has its own group.
             if let Err(why) = tokio::task::spawn_blocking(move || crate::leftovers::kill(&mark)).await {
-                tracing::error!(%why, "what a container left running cannot be killed");
+                tracing::error!(%why, "cannot kill the processes that a container left running");
             }
             ended.send_replace(true);
             status
@@ -163,7 +163,9 @@ async fn reached(at: Option<Instant>) {
 fn signal(kill: impl Fn(Pid, Signal) -> rustix::io::Result<()>, pid: Pid, signal: Signal) {
     match kill(pid, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-        Err(why) => tracing::warn!(pid = pid.as_raw_nonzero().get(), %why, "a container cannot be signalled"),
+        Err(why) => {
+            tracing::warn!(pid = pid.as_raw_nonzero().get(), %why, "cannot send a signal to a container's process");
+        }
     }
 }
 

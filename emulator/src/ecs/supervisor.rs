@@ -61,7 +61,7 @@ impl Supervisor {
             match Started::new(launch, &self.ecs.0.logs) {
                 Ok(started) => {
                     self.ecs.0.callers.started(key, started.group());
-                    self.ecs.0.callers.works_for(key, execution);
+                    self.ecs.0.callers.set_execution(key, execution);
                     let began = Event::ContainerStarted { name: name.clone(), process: started.process() };
                     let orders = orders.clone();
                     containers.spawn(async move { (name, started.run(orders).await) });
@@ -83,7 +83,7 @@ impl Supervisor {
             let (name, code) = match ended {
                 Ok(ended) => ended,
                 Err(why) => {
-                    tracing::error!(task = self.id, %why, "a container is not watched any more");
+                    tracing::error!(task = self.id, %why, "the supervision of a container crashed; stopping the task");
                     self.ecs.0.running.stop(&self.id);
                     continue;
                 }
@@ -102,6 +102,6 @@ impl Supervisor {
     /// the task's end.
     async fn note(&self, event: Event) -> Task {
         let (ecs, id, now) = (self.ecs.clone(), self.id.clone(), self.ecs.0.clock.now());
-        retry::until_done("the state of a task is not recorded", move || ecs.record_at(&id, &event, now)).await
+        retry::until_done("cannot record the state of a task; retrying", move || ecs.record_at(&id, &event, now)).await
     }
 }

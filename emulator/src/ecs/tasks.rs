@@ -23,7 +23,7 @@ const MAX_DESCRIBED: usize = 100;
 
 /// What a task is created from.
 #[derive(Debug)]
-struct Plan {
+struct NewTask {
     definition: TaskDefinition,
     tags: Vec<Tag>,
     overrides: TaskOverride,
@@ -173,7 +173,7 @@ impl Ecs {
         Ok(tasks)
     }
 
-    fn new_task(&self, request: &RunTask, plan: &Plan) -> (Task, Vec<Launch>) {
+    fn new_task(&self, request: &RunTask, plan: &NewTask) -> (Task, Vec<Launch>) {
         let now = self.0.clock.now();
         let seconds = u64::try_from(now.as_second()).unwrap_or_default();
         let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
@@ -210,7 +210,7 @@ impl Ecs {
     }
 }
 
-fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<Plan, AwsError> {
+fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<NewTask, AwsError> {
     let not_found = || AwsError::bad_request("ClientException", "TaskDefinition not found.");
     let (family, revision) = arn::family_and_revision(&request.task_definition).ok_or_else(not_found)?;
     let found = store::definition(tx, family, revision)?.ok_or_else(not_found)?;
@@ -229,7 +229,7 @@ fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<Plan, AwsEr
         let inherited: Vec<_> = found.tags.into_iter().filter(new).collect();
         tags.extend(inherited);
     }
-    Ok(Plan { definition: found.task_definition, tags, overrides })
+    Ok(NewTask { definition: found.task_definition, tags, overrides })
 }
 
 fn container(definition: &ContainerDefinition) -> Container {

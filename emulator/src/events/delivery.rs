@@ -34,7 +34,7 @@ use crate::{
 const BATCH: usize = 10;
 
 /// How long a message that was not accepted is hidden, like a queue's visibility timeout.
-const HIDDEN: SignedDuration = SignedDuration::from_secs(5);
+const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
 /// After how many deliveries a message is dropped. AWS moves it to a dead-letter queue instead.
 const TRIES: u32 = 20;
@@ -83,10 +83,10 @@ struct Message {
 impl Events {
     /// Delivers everything as long as it is polled.
     pub(crate) async fn deliver(&self, client: reqwest::Client, url: &str, queues: Vec<Queue>) {
-        let carrier = Arc::new(Carrier { events: self.clone(), client, aws_url: url.to_owned() });
-        let feeds = queues.into_iter().map(|queue| carrier.clone().feed(Arc::new(queue)));
+        let delivery = Arc::new(Delivery { events: self.clone(), client, aws_url: url.to_owned() });
+        let feeds = queues.into_iter().map(|queue| delivery.clone().deliver_queue(Arc::new(queue)));
         let feeds = async { feeds.collect::<JoinSet<()>>().join_all().await };
-        tokio::join!(feeds, carrier.clone().invoke_targets(), self.keep_schedule());
+        tokio::join!(feeds, delivery.clone().invoke_targets(), self.keep_schedule());
     }
 
     /// Sends the events of schedules. Events that came due while the emulator was not running are skipped.
@@ -104,7 +104,7 @@ impl Events {
                 }
                 *at = Some(after(*at)).filter(|next| *next > now).unwrap_or_else(|| after(now));
                 if let Err(why) = self.tick(&name, now) {
-                    retry::complain("the event of a schedule was not sent", &why.message);
+                    retry::log_problem("cannot send the event of a scheduled rule; skipping it", &why.message);
                 }
             }
             tokio::time::sleep(LONGEST_SLEEP).await;
@@ -145,7 +145,7 @@ impl Events {
 
     /// Deletes the messages that were accepted, and hides the others until they are delivered again.
     fn settle(&self, messages: &[Message], failed: &[i64]) -> Result<(), AwsError> {
-        let again = self.0.clock.now().checked_add(HIDDEN).unwrap_or(Timestamp::MAX).as_millisecond();
+        let again = self.0.clock.now().checked_add(RETRY_AFTER).unwrap_or(Timestamp::MAX).as_millisecond();
         self.0.db.transact(|tx: &Transaction<'_>| {
             for message in messages {
                 let failed = failed.contains(&message.id);
@@ -155,7 +155,11 @@ impl Events {
                     continue;
                 }
                 if failed {
-                    tracing::error!(event = message.id, target_arn = message.target, "an event was never accepted");
+                    tracing::error!(
+                        event = message.id,
+                        target_arn = message.target,
+                        "dropping an event that its target did not accept after all retries"
+                    );
                 }
                 tx.prepare_cached("DELETE FROM event_deliveries WHERE id = ?1")?.execute([message.id])?;
             }
@@ -187,7 +191,7 @@ impl UnderWay {
         let id = match self.deliveries.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
             Some(Err(why)) => {
-                tracing::error!(%why, "a delivery ended in the middle");
+                tracing::error!(%why, "the delivery of events crashed; it is repeated");
                 why.id()
             }
             None => return std::future::pending().await,
@@ -199,15 +203,15 @@ impl UnderWay {
 }
 
 /// Delivers events to functions, like any caller of Lambda.
-struct Carrier {
+struct Delivery {
     events: Events,
     client: reqwest::Client,
     aws_url: String,
 }
 
-impl Carrier {
+impl Delivery {
     /// Delivers a queue's messages to its function.
-    async fn feed(self: Arc<Self>, queue: Arc<Queue>) {
+    async fn deliver_queue(self: Arc<Self>, queue: Arc<Queue>) {
         let mut news = self.events.0.news.subscribe();
         let mut under_way = UnderWay::default();
         let mut next_from = Instant::now();
@@ -221,8 +225,8 @@ impl Carrier {
                 let messages = self.due("target = ?3", &queue.arn, &mut under_way).await;
                 if !messages.is_empty() {
                     next_from = Instant::now() + PATIENCE;
-                    let (carrier, queue, batch) = (self.clone(), queue.clone(), messages.clone());
-                    under_way.add(&messages, async move { carrier.feed_batch(&queue, &batch).await });
+                    let (delivery, queue, batch) = (self.clone(), queue.clone(), messages.clone());
+                    under_way.add(&messages, async move { delivery.deliver_batch(&queue, &batch).await });
                     continue;
                 }
             }
@@ -247,8 +251,8 @@ impl Carrier {
                 if room > 0 { self.due("target NOT LIKE ?3", ANY_QUEUE, &mut under_way).await } else { Vec::new() };
             messages.truncate(room);
             for message in messages {
-                let (carrier, one) = (self.clone(), message.clone());
-                under_way.add(&[message], async move { carrier.invoke_target(one).await });
+                let (delivery, one) = (self.clone(), message.clone());
+                under_way.add(&[message], async move { delivery.invoke_target(one).await });
             }
             let has_room = under_way.deliveries.len() < INVOCATIONS;
             tokio::select! {
@@ -262,18 +266,18 @@ impl Carrier {
     async fn due(&self, which: &str, target: &str, under_way: &mut UnderWay) -> Vec<Message> {
         match self.events.due(which, target, &under_way.messages) {
             Ok(messages) => {
-                under_way.backoff.worked();
+                under_way.backoff.succeeded();
                 messages
             }
             Err(why) => {
-                retry::complain("events are not delivered", &why.message);
+                retry::log_problem("cannot read which events to deliver; retrying", &why.message);
                 sleep(under_way.backoff.failed()).await;
                 Vec::new()
             }
         }
     }
 
-    async fn feed_batch(&self, queue: &Queue, messages: &[Message]) {
+    async fn deliver_batch(&self, queue: &Queue, messages: &[Message]) {
         let invoked = match batch(queue, messages) {
             Ok(batch) => self.invoke(&queue.function, "RequestResponse", batch, BATCH_DEADLINE).await,
             Err(why) => Err(why.message),
@@ -281,7 +285,7 @@ impl Carrier {
         let failed = match invoked.and_then(|response| failures(&response)) {
             Ok(failed) => failed,
             Err(why) => {
-                tracing::warn!(why, "a batch of events was not accepted");
+                tracing::warn!(why, "a target did not accept a batch of events; it will be retried");
                 messages.iter().map(|message| message.id).collect()
             }
         };
@@ -292,7 +296,7 @@ impl Carrier {
         let invoked = self.invoke(&message.target, "Event", message.body.clone(), EVENT_DEADLINE).await;
         let failed = invoked.is_err().then_some(message.id).into_iter().collect();
         if let Err(why) = invoked {
-            tracing::warn!(target_arn = message.target, why, "an event was not accepted");
+            tracing::warn!(target_arn = message.target, why, "a target did not accept an event; it will be retried");
         }
         self.settle(vec![message], failed).await;
     }
@@ -300,7 +304,7 @@ impl Carrier {
     async fn settle(&self, messages: Vec<Message>, failed: Vec<i64>) {
         let events = self.events.clone();
         let settle = move || events.settle(&messages, &failed);
-        retry::until_done("the delivery of events is not recorded yet", settle).await;
+        retry::until_done("cannot record which events were delivered; retrying", settle).await;
     }
 
     /// Invokes the function and returns its response, which is empty for an `Event`.

@@ -40,7 +40,7 @@ impl Matcher {
     /// The rules that an event matches.
     pub(super) fn rules_for(&self, event: &str) -> Vec<String> {
         self.0.matches_for_event(event.as_bytes()).unwrap_or_else(|why| {
-            tracing::error!(%why, "an event cannot be matched");
+            tracing::error!(%why, "cannot match an event against the rules; it is dropped");
             Vec::new()
         })
     }

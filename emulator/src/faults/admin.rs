@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     callers::{self, Callers},
-    clock::{Clock, Immovable},
+    clock::{Clock, ClockError},
 };
 
 /// What the handlers of these paths share.
@@ -132,7 +132,7 @@ async fn kill(State(admin): State<Admin>, body: Bytes) -> Result<Json<Killed>, R
 }
 
 /// How far the clock may be moved forward at once: a hundred years, in seconds.
-const FARTHEST: f64 = 100.0 * 366.0 * 24.0 * 3_600.0;
+const MAX_FORWARD_SECONDS: f64 = 100.0 * 366.0 * 24.0 * 3_600.0;
 
 /// How far to move the clock forward, in seconds.
 #[derive(Debug, Deserialize)]
@@ -154,12 +154,12 @@ async fn time(State(admin): State<Admin>) -> Json<Now> {
 async fn forward(State(admin): State<Admin>, body: Bytes) -> Result<Json<Now>, Refused> {
     let refused = |why| Refused(StatusCode::BAD_REQUEST, format!("{why}. Say {{\"forward\": SECONDS}}."));
     let Forward { forward } = serde_json::from_slice(&body).map_err(|why| refused(why.to_string()))?;
-    if !(0.0..=FARTHEST).contains(&forward) {
+    if !(0.0..=MAX_FORWARD_SECONDS).contains(&forward) {
         return Err(refused("forward must be a positive number of seconds, at most a hundred years".to_owned()));
     }
     match admin.clock.forward(seconds(forward)) {
         Ok(()) => Ok(time(State(admin)).await),
-        Err(why @ Immovable::File(_)) => Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, why.to_string())),
+        Err(why @ ClockError::File(_)) => Err(Refused(StatusCode::INTERNAL_SERVER_ERROR, why.to_string())),
         Err(why) => Err(Refused(StatusCode::CONFLICT, why.to_string())),
     }
 }

@@ -40,7 +40,7 @@ type Request<B> = axum::http::Request<B>;
 
 /// The AWS endpoints, with faults injected in front of them.
 #[derive(Debug, Clone)]
-pub(crate) struct Front(Arc<Inner>);
+pub(crate) struct Endpoints(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -58,7 +58,7 @@ struct Inner {
 #[error("a fault cuts this connection")]
 struct Cut;
 
-impl Front {
+impl Endpoints {
     pub(crate) fn new(
         hosts: Hosts,
         endpoints: Router,
@@ -86,7 +86,7 @@ impl Front {
                 Ok((stream, _)) => stream,
                 Err(why) => {
                     // Most likely, too many files are open; some will be closed.
-                    tracing::error!(%why, "a connection cannot be accepted");
+                    tracing::error!(%why, "cannot accept a connection; retrying");
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                     continue;
                 }

@@ -37,7 +37,7 @@ use self::{
     store::{Execution, ExecutionStatus},
     wire::GetDurableExecutionResponse,
 };
-use super::{arn, bell::Bell, functions::Functions};
+use super::{arn, changes::Changes, functions::Functions};
 use crate::{
     clock::Clock,
     db::Db,
@@ -59,14 +59,14 @@ struct Inner {
     clock: Clock,
     functions: Functions,
     events: Events,
-    bell: Arc<Bell>,
+    changes: Arc<Changes>,
     /// Executions with an invocation in flight in this process: one at a time each.
     active: Mutex<HashSet<String>>,
 }
 
 impl Durable {
-    pub(crate) fn new(db: Db, clock: Clock, functions: Functions, events: Events, bell: Arc<Bell>) -> Self {
-        Self(Arc::new(Inner { db, clock, functions, events, bell, active: Mutex::default() }))
+    pub(crate) fn new(db: Db, clock: Clock, functions: Functions, events: Events, changes: Arc<Changes>) -> Self {
+        Self(Arc::new(Inner { db, clock, functions, events, changes, active: Mutex::default() }))
     }
 
     /// `GetDurableExecution`.
@@ -78,7 +78,7 @@ impl Durable {
 
     /// Waits until an execution has ended.
     pub(crate) async fn ended(&self, arn: &str) -> Result<Execution, AwsError> {
-        let mut news = self.0.bell.ended.subscribe();
+        let mut news = self.0.changes.ended.subscribe();
         loop {
             news.mark_unchanged();
             let execution = self.0.db.transact(|tx| load(tx, arn))?;
@@ -95,21 +95,21 @@ impl Durable {
     pub(crate) async fn drive(&self) {
         let mut backoff = Backoff::default();
         loop {
-            let changed = self.0.bell.durable.notified();
+            let changed = self.0.changes.durable.notified();
             let mut moves = self.0.clock.moves();
             let sleep = match self.0.db.transact(|tx| self.advance(tx)) {
                 Ok((owed, ended, next)) => {
-                    backoff.worked();
+                    backoff.succeeded();
                     for arn in owed {
                         self.invoke_in_background(arn);
                     }
                     if ended {
-                        self.0.bell.ring();
+                        self.0.changes.notify();
                     }
                     next
                 }
                 Err(why) => {
-                    retry::complain("durable executions do not advance", &why.message);
+                    retry::log_problem("cannot read which durable executions to invoke; retrying", &why.message);
                     tokio::time::sleep(backoff.failed()).await;
                     continue;
                 }
@@ -160,7 +160,7 @@ impl Durable {
         tokio::spawn(async move {
             durable.invoke(&arn).await;
             durable.active().remove(&arn);
-            durable.0.bell.ring();
+            durable.0.changes.notify();
         });
     }
 

@@ -16,7 +16,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bell::Bell,
+    changes::Changes,
     durable::{chained, store::Parent},
     functions::{Functions, Qualified},
     json,
@@ -92,20 +92,20 @@ struct Inner {
     db: Db,
     clock: Clock,
     functions: Functions,
-    bell: Arc<Bell>,
+    changes: Arc<Changes>,
     active: Mutex<HashSet<i64>>,
 }
 
 impl Queue {
-    pub(crate) fn new(db: Db, clock: Clock, functions: Functions, bell: Arc<Bell>) -> Self {
-        Self(Arc::new(Inner { db, clock, functions, bell, active: Mutex::default() }))
+    pub(crate) fn new(db: Db, clock: Clock, functions: Functions, changes: Arc<Changes>) -> Self {
+        Self(Arc::new(Inner { db, clock, functions, changes, active: Mutex::default() }))
     }
 
     /// Accepts an invocation.
     pub(crate) fn accept(&self, entry: &Entry) -> Result<(), AwsError> {
         let now = self.0.clock.now();
         self.0.db.transact(|tx| push(tx, entry, now))?;
-        self.0.bell.ring();
+        self.0.changes.notify();
         Ok(())
     }
 
@@ -113,18 +113,18 @@ impl Queue {
     pub(crate) async fn drive(&self) {
         let mut backoff = Backoff::default();
         loop {
-            let news = self.0.bell.queue.notified();
+            let news = self.0.changes.queue.notified();
             let mut moves = self.0.clock.moves();
             let sleep = match self.due() {
                 Ok((due, next)) => {
-                    backoff.worked();
+                    backoff.succeeded();
                     for (id, entry) in due {
                         self.run_in_background(id, entry);
                     }
                     next
                 }
                 Err(why) => {
-                    retry::complain("asynchronous invocations are not made", &why.message);
+                    retry::log_problem("cannot read the queue of asynchronous invocations; retrying", &why.message);
                     tokio::time::sleep(backoff.failed()).await;
                     continue;
                 }
@@ -170,10 +170,10 @@ impl Queue {
             if let Some(outcome) = queue.run(&entry).await {
                 let recorder = queue.clone();
                 let record = move || recorder.take_up(id, entry.clone(), outcome.clone());
-                retry::until_done("an asynchronous invocation is not recorded yet", record).await;
+                retry::until_done("cannot record the outcome of an asynchronous invocation; retrying", record).await;
             }
             queue.active().remove(&id);
-            queue.0.bell.ring();
+            queue.0.changes.notify();
         });
     }
 
@@ -234,7 +234,7 @@ mod tests {
         let logs = Logs::new(db.clone(), Clock::default());
         let functions =
             Functions::new(vec![], vec![], db.clone(), Clock::default(), &logs, Callers::default()).unwrap();
-        let queue = Queue::new(db.clone(), Clock::default(), functions, Arc::new(Bell::new()));
+        let queue = Queue::new(db.clone(), Clock::default(), functions, Arc::new(Changes::new()));
         let entry = Entry {
             function: "f".into(),
             version: "1".into(),

@@ -65,7 +65,11 @@ impl LogWriter {
                     self.write_off_thread(now, read).await;
                 }
                 Err(why) => {
-                    tracing::warn!(stream = self.stream, %why, "the output of a process cannot be read");
+                    tracing::warn!(
+                        stream = self.stream,
+                        %why,
+                        "cannot read the output of a process; the rest of it is not logged"
+                    );
                     break;
                 }
             }
@@ -83,7 +87,7 @@ impl LogWriter {
         if self.waiting.borrow().is_empty() {
             match self.append(&lines) {
                 Ok(()) => return,
-                Err(why) => complain(&why),
+                Err(why) => log_problem(&why),
             }
         }
         let mut unattended = false;
@@ -104,7 +108,7 @@ impl LogWriter {
         let lines = lines.into_iter().map(|line| (at, line)).collect();
         // SQLite blocks, so it runs on a separate thread.
         if let Err(why) = task::spawn_blocking(move || writer.write(lines)).await {
-            tracing::error!(stream = self.stream, %why, "lines of a log are lost");
+            tracing::error!(stream = self.stream, %why, "writing log lines crashed; they are lost");
         }
     }
 
@@ -135,8 +139,8 @@ impl LogWriter {
     }
 }
 
-const PROBLEM: &str = "lines of a log are not written yet";
+const PROBLEM: &str = "cannot write log lines; retrying";
 
-fn complain(why: &AwsError) {
-    retry::complain(PROBLEM, &why.message);
+fn log_problem(why: &AwsError) {
+    retry::log_problem(PROBLEM, &why.message);
 }

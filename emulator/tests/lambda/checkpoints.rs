@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    puppet::Theatre,
+    manual_runtime::ManualRuntime,
     support::{INVALID, refusal},
 };
 
@@ -20,11 +20,11 @@ fn with(mut update: Value, member: &str, value: Value) -> Value {
 
 #[tokio::test]
 async fn invalid_updates_are_refused_without_effect() {
-    let theatre = Theatre::open().await;
-    let (arn, mut invocation) = theatre.begin("{}").await;
-    theatre.record(&mut invocation, json!([step("done", "START"), step("done", "SUCCEED")])).await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, mut invocation) = runtime.begin("{}").await;
+    runtime.record(&mut invocation, json!([step("done", "START"), step("done", "SUCCEED")])).await;
     let wait = json!({ "Id": "w", "Type": "WAIT", "Action": "START", "WaitOptions": { "WaitSeconds": 600 } });
-    let before = theatre.lambda.events(&arn).await;
+    let before = runtime.lambda.events(&arn).await;
     let wrong = [
         step("done", "SUCCEED"),
         step("done", "START"),
@@ -48,67 +48,67 @@ async fn invalid_updates_are_refused_without_effect() {
     ];
     for update in wrong {
         // The first update alone would be accepted, but a checkpoint is applied as a whole or not at all.
-        let answer = theatre.checkpoint(&mut invocation, json!([wait, update])).await;
+        let answer = runtime.checkpoint(&mut invocation, json!([wait, update])).await;
         assert_eq!(refusal(&answer), INVALID, "{update}: {answer:?}");
-        assert_eq!(theatre.lambda.events(&arn).await, before, "{update}");
+        assert_eq!(runtime.lambda.events(&arn).await, before, "{update}");
     }
     let end = json!({ "Id": "e", "Type": "EXECUTION", "Action": "SUCCEED", "Payload": "\"end\"" });
     for updates in [json!([end, wait]), json!([end, end]), json!([wait, wait])] {
-        assert_eq!(refusal(&theatre.checkpoint(&mut invocation, updates).await), INVALID);
+        assert_eq!(refusal(&runtime.checkpoint(&mut invocation, updates).await), INVALID);
     }
     // The refused checkpoints did not use up the token.
-    theatre.record(&mut invocation, json!([end])).await;
-    let execution = theatre.lambda.execution(&arn).await;
+    runtime.record(&mut invocation, json!([end])).await;
+    let execution = runtime.lambda.execution(&arn).await;
     assert_eq!((&execution["Status"], &execution["Result"]), (&json!("SUCCEEDED"), &json!("\"end\"")));
 }
 
 #[tokio::test]
 async fn a_checkpoint_token_is_valid_once_and_a_client_token_makes_a_checkpoint_idempotent() {
-    let theatre = Theatre::open().await;
-    let (arn, mut invocation) = theatre.begin("{}").await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, mut invocation) = runtime.begin("{}").await;
     let first = invocation.token().to_owned();
     let body = json!({ "CheckpointToken": first, "ClientToken": "c1", "Updates": [step("1", "START")] });
-    let once = theatre.lambda.checkpoint(&arn, body.clone()).await;
-    let again = theatre.lambda.checkpoint(&arn, body.clone()).await;
+    let once = runtime.lambda.checkpoint(&arn, body.clone()).await;
+    let again = runtime.lambda.checkpoint(&arn, body.clone()).await;
     assert_eq!((once.0.as_u16(), &once), (200, &again), "the same answer");
-    let events = theatre.lambda.events(&arn).await;
+    let events = runtime.lambda.events(&arn).await;
     assert_eq!(events.iter().filter(|event| event["EventType"] == "StepStarted").count(), 1);
     for other in [
         with(body.clone(), "ClientToken", json!("c2")),
         json!({ "CheckpointToken": first }),
         json!({ "CheckpointToken": "bm8=" }),
     ] {
-        let answer = theatre.lambda.checkpoint(&arn, other).await;
+        let answer = runtime.lambda.checkpoint(&arn, other).await;
         assert_eq!(refusal(&answer), INVALID);
         assert!(answer.1["message"].as_str().unwrap().starts_with("Invalid Checkpoint Token"), "{answer:?}");
     }
-    let bad = theatre.lambda.checkpoint(&arn, with(body, "ClientToken", json!("x".repeat(65)))).await;
+    let bad = runtime.lambda.checkpoint(&arn, with(body, "ClientToken", json!("x".repeat(65)))).await;
     assert_eq!(refusal(&bad), INVALID);
     // Reading the state needs a valid token too.
     let state = |token: &str| {
         crate::support::Lambda::path(&arn, &format!("/state?CheckpointToken={}", crate::support::encoded(token)))
     };
-    assert_eq!(refusal(&theatre.lambda.get(&state(&first)).await), INVALID);
+    assert_eq!(refusal(&runtime.lambda.get(&state(&first)).await), INVALID);
     let newest = once.1["CheckpointToken"].as_str().unwrap();
-    assert_eq!(theatre.lambda.get(&state(newest)).await.0.as_u16(), 200);
+    assert_eq!(runtime.lambda.get(&state(newest)).await.0.as_u16(), 200);
     // Once an invocation is over, its token is no longer valid.
     assert_eq!(invocation.post("error", "{}".into()).await.as_u16(), 202);
     let deadline = std::time::Instant::now() + crate::emulator::PATIENCE;
-    while refusal(&theatre.lambda.get(&state(newest)).await) != INVALID {
+    while refusal(&runtime.lambda.get(&state(newest)).await) != INVALID {
         assert!(std::time::Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let late = theatre.checkpoint(&mut invocation, json!([])).await;
+    let late = runtime.checkpoint(&mut invocation, json!([])).await;
     assert_eq!(refusal(&late), INVALID);
     let unknown = arn.replace("/durable-execution/", "/durable-execution/not-");
-    assert_eq!(theatre.lambda.checkpoint(&unknown, json!({ "CheckpointToken": newest })).await.0.as_u16(), 404);
-    assert_eq!(refusal(&theatre.lambda.checkpoint("no-arn", json!({ "CheckpointToken": newest })).await), INVALID);
+    assert_eq!(runtime.lambda.checkpoint(&unknown, json!({ "CheckpointToken": newest })).await.0.as_u16(), 404);
+    assert_eq!(refusal(&runtime.lambda.checkpoint("no-arn", json!({ "CheckpointToken": newest })).await), INVALID);
 }
 
 #[tokio::test]
 async fn callbacks_can_be_answered_once_and_heartbeats_extend_them() {
-    let theatre = Theatre::open_with_movable_clock().await;
-    let (arn, mut invocation) = theatre.begin("{}").await;
+    let runtime = ManualRuntime::open_with_movable_clock().await;
+    let (arn, mut invocation) = runtime.begin("{}").await;
     let open = |id: &str, options: Value| json!({ "Id": id, "Type": "CALLBACK", "Action": "START", "CallbackOptions": options });
     let updates = json!([
         open("ok", json!({})),
@@ -116,12 +116,12 @@ async fn callbacks_can_be_answered_once_and_heartbeats_extend_them() {
         open("late", json!({ "TimeoutSeconds": 1 })),
         open("silent", json!({ "TimeoutSeconds": 6000, "HeartbeatTimeoutSeconds": 200 })),
     ]);
-    let started = theatre.record(&mut invocation, updates).await;
+    let started = runtime.record(&mut invocation, updates).await;
     let id = |name: &str| {
         let operation = started.iter().find(|operation| operation["Id"] == name).unwrap();
         operation["CallbackDetails"]["CallbackId"].as_str().unwrap().to_owned()
     };
-    let lambda = &theatre.lambda;
+    let lambda = &runtime.lambda;
     let too_large = "x".repeat(256 * 1024 + 1);
     assert_eq!(refusal(&lambda.call_back(&id("ok"), "succeed", &too_large).await), INVALID);
     assert_eq!(lambda.call_back(&id("ok"), "succeed", "\"fine\"").await.0.as_u16(), 200);
@@ -135,12 +135,12 @@ async fn callbacks_can_be_answered_once_and_heartbeats_extend_them() {
     invocation.pend().await;
     // Heartbeats postpone the heartbeat timeout, and then stop coming. All of this takes less time than the execution's own timeout.
     for _ in 0..4 {
-        theatre.emulator.forward(Duration::from_secs(100)).await;
+        runtime.emulator.forward(Duration::from_secs(100)).await;
         assert_eq!(lambda.call_back(&id("silent"), "heartbeat", "").await.0.as_u16(), 200);
     }
-    theatre.emulator.forward(Duration::from_secs(200)).await;
+    runtime.emulator.forward(Duration::from_secs(200)).await;
     loop {
-        let invocation = theatre.next().await;
+        let invocation = runtime.next().await;
         let all = invocation.operations();
         let status = |name: &str| all.iter().find(|operation| operation["Id"] == name).unwrap().clone();
         if status("silent")["Status"] == "STARTED" {
@@ -166,45 +166,45 @@ async fn callbacks_can_be_answered_once_and_heartbeats_extend_them() {
 /// suspend only if it waits for something.
 #[tokio::test]
 async fn a_callback_answered_during_an_invocation_causes_another_invocation() {
-    let theatre = Theatre::open().await;
-    let (arn, mut invocation) = theatre.begin("{}").await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, mut invocation) = runtime.begin("{}").await;
     let open = |id: &str| json!({ "Id": id, "Type": "CALLBACK", "Action": "START" });
-    let started = theatre.record(&mut invocation, json!([open("asked"), open("other")])).await;
+    let started = runtime.record(&mut invocation, json!([open("asked"), open("other")])).await;
     let asked = started[0]["CallbackDetails"]["CallbackId"].as_str().unwrap();
-    assert_eq!(theatre.lambda.call_back(asked, "succeed", "1").await.0.as_u16(), 200);
-    let told = theatre.record(&mut invocation, json!([step("s", "SUCCEED")])).await;
+    assert_eq!(runtime.lambda.call_back(asked, "succeed", "1").await.0.as_u16(), 200);
+    let told = runtime.record(&mut invocation, json!([step("s", "SUCCEED")])).await;
     assert!(told.iter().any(|operation| operation["Id"] == "asked" && operation["Status"] == "SUCCEEDED"), "{told:?}");
     invocation.pend().await;
-    let again = theatre.next().await;
+    let again = runtime.next().await;
     assert_eq!(again.operations()[0]["Status"], "SUCCEEDED");
     again.pend().await;
     // Nothing has happened since, so no invocation is owed.
-    assert!(theatre.next_within(Duration::from_secs(1)).await.is_none());
-    assert_eq!(theatre.lambda.execution(&arn).await["Status"], "RUNNING");
+    assert!(runtime.next_within(Duration::from_secs(1)).await.is_none());
+    assert_eq!(runtime.lambda.execution(&arn).await["Status"], "RUNNING");
 }
 
 /// The pages together contain the whole state, except for what is below a context that has ended, which is not needed any more.
 #[tokio::test]
 async fn the_state_of_an_execution_has_pages() {
-    let theatre = Theatre::open().await;
-    let (arn, mut invocation) = theatre.begin("{}").await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, mut invocation) = runtime.begin("{}").await;
     let context = |id: &str, action: &str| json!({ "Id": id, "Type": "CONTEXT", "Action": action });
     let child = |id: &str, parent: &str| json!({ "Id": id, "ParentId": parent, "Type": "STEP", "Action": "SUCCEED", "Payload": "1" });
     let mut updates = vec![context("shut", "START"), child("in-shut", "shut"), context("shut", "SUCCEED")];
     updates.retain(|update| update["Action"] != "SUCCEED" || update["Type"] != "CONTEXT");
     updates.push(context("open", "START"));
     updates.push(child("in-open", "open"));
-    theatre.record(&mut invocation, json!(updates)).await;
-    theatre.record(&mut invocation, json!([context("shut", "SUCCEED")])).await;
+    runtime.record(&mut invocation, json!(updates)).await;
+    runtime.record(&mut invocation, json!([context("shut", "SUCCEED")])).await;
     let large = "x".repeat(1024 * 1024);
     for batch in 0..7 {
         let payload = json!({ "Id": format!("large-{batch}"), "Type": "STEP", "Action": "SUCCEED", "Payload": large });
-        theatre.record(&mut invocation, json!([payload])).await;
+        runtime.record(&mut invocation, json!([payload])).await;
     }
     let many: Vec<_> =
         (0..120).map(|n| json!({ "Id": format!("s{n}"), "Type": "STEP", "Action": "SUCCEED" })).collect();
-    theatre.record(&mut invocation, json!(many)).await;
-    theatre
+    runtime.record(&mut invocation, json!(many)).await;
+    runtime
         .record(
             &mut invocation,
             json!([{ "Id": "w", "Type": "WAIT", "Action": "START", "WaitOptions": { "WaitSeconds": 1 } }]),
@@ -212,7 +212,7 @@ async fn the_state_of_an_execution_has_pages() {
         .await;
     invocation.pend().await;
 
-    let invocation = theatre.next().await;
+    let invocation = runtime.next().await;
     assert_eq!(invocation.event["UpdatedOperationIds"], json!(["w"]));
     let size = invocation.event.to_string().len();
     assert!(size < 6 * 1024 * 1024, "an invocation carries {size} bytes");
@@ -224,7 +224,7 @@ async fn the_state_of_an_execution_has_pages() {
         let token = crate::support::encoded(invocation.token());
         let path =
             crate::support::Lambda::path(&arn, &format!("/state?CheckpointToken={token}&Marker={next}&MaxItems=50"));
-        let (status, page) = theatre.lambda.get(&path).await;
+        let (status, page) = runtime.lambda.get(&path).await;
         assert_eq!(status.as_u16(), 200, "{page}");
         let operations = page["Operations"].as_array().unwrap();
         assert!((1..=50).contains(&operations.len()));
@@ -236,5 +236,5 @@ async fn the_state_of_an_execution_has_pages() {
     assert_eq!(ids.len(), 3 + 7 + 120 + 1, "each once: {ids:?}");
     assert!(!ids.contains(&"in-shut".to_owned()) && ids.contains(&"in-open".to_owned()));
     invocation.succeed("1").await;
-    assert_eq!(theatre.lambda.ended(&arn).await["Status"], "SUCCEEDED");
+    assert_eq!(runtime.lambda.ended(&arn).await["Status"], "SUCCEEDED");
 }

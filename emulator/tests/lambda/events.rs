@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     emulator::Emulator,
-    puppet::{self, Theatre},
+    manual_runtime::{self, ManualRuntime},
     support::Lambda,
 };
 
@@ -24,10 +24,10 @@ async fn subscribe(emulator: &Emulator, command: &str, pattern: &Value) {
 }
 
 /// The first events that the listener receives, up to this number.
-async fn heard(theatre: &Theatre, number: usize) -> Vec<Value> {
+async fn heard(runtime: &ManualRuntime, number: usize) -> Vec<Value> {
     let mut heard = Vec::new();
     while heard.len() < number {
-        let invocation = theatre.next().await;
+        let invocation = runtime.next().await;
         if invocation.event.get("detail-type").is_some() {
             heard.push(invocation.event.clone());
             invocation.answer(json!(null)).await;
@@ -40,17 +40,17 @@ async fn heard(theatre: &Theatre, number: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn each_status_change_of_a_durable_execution_is_an_event_in_lambdas_format() {
-    let theatre = Theatre::open().await;
+    let runtime = ManualRuntime::open().await;
     let pattern = json!({
         "source": ["aws.lambda"],
         "detail-type": ["Durable Execution Status Change"],
-        "detail": { "functionArn": [{ "prefix": format!("{FUNCTION}:puppet") }] },
+        "detail": { "functionArn": [{ "prefix": format!("{FUNCTION}:manual") }] },
     });
-    subscribe(&theatre.emulator, &theatre.command(), &pattern).await;
-    let arn = theatre.lambda.start("puppet:1", "{}").await;
-    let mut heard = heard(&theatre, 2).await;
+    subscribe(&runtime.emulator, &runtime.command(), &pattern).await;
+    let arn = runtime.lambda.start("manual:1", "{}").await;
+    let mut heard = heard(&runtime, 2).await;
     heard.sort_by_key(|event| event["detail"]["status"] == "SUCCEEDED");
-    let execution = theatre.lambda.execution(&arn).await;
+    let execution = runtime.lambda.execution(&arn).await;
     for (event, status) in heard.iter().zip(["RUNNING", "SUCCEEDED"]) {
         let detail = &event["detail"];
         assert_eq!(
@@ -60,7 +60,7 @@ async fn each_status_change_of_a_durable_execution_is_an_event_in_lambdas_format
         assert!(event["time"].as_str().unwrap().ends_with('Z') && event["time"].as_str().unwrap().len() == 20);
         assert_eq!(
             (&detail["durableExecutionArn"], &detail["durableExecutionName"], &detail["functionArn"]),
-            (&json!(arn), &execution["DurableExecutionName"], &json!(format!("{FUNCTION}:puppet:1")))
+            (&json!(arn), &execution["DurableExecutionName"], &json!(format!("{FUNCTION}:manual:1")))
         );
         assert_eq!(detail["status"], status);
         let millis =
@@ -74,37 +74,37 @@ async fn each_status_change_of_a_durable_execution_is_an_event_in_lambdas_format
 
 #[tokio::test]
 async fn a_rule_sends_only_matching_events_to_its_targets() {
-    let theatre = Theatre::open().await;
+    let runtime = ManualRuntime::open().await;
     let large = json!({ "source": ["shop"], "detail": { "total": [{ "numeric": [">", 100] }] } });
-    subscribe(&theatre.emulator, &theatre.command(), &large).await;
+    subscribe(&runtime.emulator, &runtime.command(), &large).await;
     let entry =
         |total: i64| json!({ "Source": "shop", "DetailType": "order", "Detail": format!("{{\"total\":{total}}}") });
     let forged = json!({ "Source": "aws.ecs", "DetailType": "x", "Detail": "{}" });
     let put =
         json!({ "Entries": [entry(1), entry(101), forged, { "Source": "shop", "DetailType": "x", "Detail": "1" }] });
-    let answer = events(&theatre.emulator, "PutEvents", put).await;
+    let answer = events(&runtime.emulator, "PutEvents", put).await;
     assert_eq!(answer["FailedEntryCount"], 2, "{answer}");
     assert_eq!(answer["Entries"][2]["ErrorCode"], "NotAuthorizedForSourceException");
     assert_eq!(answer["Entries"][3]["ErrorCode"], "MalformedDetail");
-    let event = &heard(&theatre, 1).await[0];
+    let event = &heard(&runtime, 1).await[0];
     assert_eq!((&event["detail"]["total"], &event["id"]), (&json!(101), &answer["Entries"][1]["EventId"]));
 
-    events(&theatre.emulator, "DisableRule", json!({ "Name": "mine" })).await;
-    events(&theatre.emulator, "PutEvents", json!({ "Entries": [entry(102)] })).await;
-    events(&theatre.emulator, "EnableRule", json!({ "Name": "mine" })).await;
+    events(&runtime.emulator, "DisableRule", json!({ "Name": "mine" })).await;
+    events(&runtime.emulator, "PutEvents", json!({ "Entries": [entry(102)] })).await;
+    events(&runtime.emulator, "EnableRule", json!({ "Name": "mine" })).await;
     let target = json!({ "Rule": "mine", "Targets": [
         { "Id": "1", "Arn": format!("{FUNCTION}:listener"), "InputPath": "$.detail" },
     ] });
-    events(&theatre.emulator, "PutTargets", target).await;
-    events(&theatre.emulator, "PutEvents", json!({ "Entries": [entry(103)] })).await;
-    let invocation = theatre.next().await;
+    events(&runtime.emulator, "PutTargets", target).await;
+    events(&runtime.emulator, "PutEvents", json!({ "Entries": [entry(103)] })).await;
+    let invocation = runtime.next().await;
     assert_eq!(invocation.event, json!({ "total": 103 }), "102 matches no rule");
     invocation.answer(json!(null)).await;
 
-    let removed = events(&theatre.emulator, "RemoveTargets", json!({ "Rule": "mine", "Ids": ["1", "2"] })).await;
+    let removed = events(&runtime.emulator, "RemoveTargets", json!({ "Rule": "mine", "Ids": ["1", "2"] })).await;
     assert_eq!((&removed["FailedEntryCount"], &removed["FailedEntries"][0]["TargetId"]), (&json!(1), &json!("2")));
-    events(&theatre.emulator, "DeleteRule", json!({ "Name": "mine" })).await;
-    let rules = events(&theatre.emulator, "ListRules", json!({})).await;
+    events(&runtime.emulator, "DeleteRule", json!({ "Name": "mine" })).await;
+    let rules = events(&runtime.emulator, "ListRules", json!({})).await;
     let names: Vec<_> = rules["Rules"].as_array().unwrap().iter().map(|rule| rule["Name"].clone()).collect();
     assert_eq!(names, ["declared"], "the rule of the resources");
 }
@@ -112,23 +112,23 @@ async fn a_rule_sends_only_matching_events_to_its_targets() {
 /// Rules, and the events that matched them, are on disk.
 #[tokio::test]
 async fn rules_and_undelivered_events_survive_a_restart() {
-    let (data, puppets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (data, addresses) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut emulator = Emulator::start_over(data.path(), &[]).await;
-    subscribe(&emulator, &puppet::command(puppets.path()), &json!({ "source": ["shop"] })).await;
+    subscribe(&emulator, &manual_runtime::command(addresses.path()), &json!({ "source": ["shop"] })).await;
     let entry = json!({ "Source": "shop", "DetailType": "order", "Detail": "{\"n\":1}" });
     events(&emulator, "PutEvents", json!({ "Entries": [entry] })).await;
     emulator.process.kill().await.unwrap();
-    for process in std::fs::read_dir(puppets.path()).unwrap().flatten() {
-        // A puppet that outlives its emulator for a moment may rename the file at this point.
+    for process in std::fs::read_dir(addresses.path()).unwrap().flatten() {
+        // A function that outlives its emulator for a moment may rename the file at this point.
         let removed = std::fs::remove_file(process.path());
         assert!(removed.is_ok() || !process.path().exists(), "{removed:?}");
     }
-    puppet::command(puppets.path());
-    let theatre = Theatre::over(Emulator::start_over(data.path(), &[]).await, puppets);
-    let invocation = theatre.next().await;
+    manual_runtime::command(addresses.path());
+    let runtime = ManualRuntime::over(Emulator::start_over(data.path(), &[]).await, addresses);
+    let invocation = runtime.next().await;
     assert_eq!(invocation.event["detail"], json!({ "n": 1 }));
     invocation.answer(json!(null)).await;
-    let described = events(&theatre.emulator, "DescribeRule", json!({ "Name": "mine" })).await;
+    let described = events(&runtime.emulator, "DescribeRule", json!({ "Name": "mine" })).await;
     assert_eq!((&described["State"], &described["EventBusName"]), (&json!("ENABLED"), &json!("default")));
 }
 

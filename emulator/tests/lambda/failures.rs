@@ -6,27 +6,27 @@ use serde_json::{Value, json};
 
 use crate::{
     emulator::{Emulator, PATIENCE},
-    puppet::{self, Theatre},
+    manual_runtime::{self, ManualRuntime},
     support::{Lambda, refusal},
 };
 
 #[tokio::test]
 async fn five_failed_invocations_in_a_row_end_an_execution() {
-    let theatre = Theatre::open().await;
-    let (arn, mut invocation) = theatre.begin("{}").await;
-    theatre.record(&mut invocation, json!([{ "Id": "1", "Type": "STEP", "Action": "START" }])).await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, mut invocation) = runtime.begin("{}").await;
+    runtime.record(&mut invocation, json!([{ "Id": "1", "Type": "STEP", "Action": "START" }])).await;
     let begun = Instant::now();
     let error = json!({ "errorType": "Boom", "errorMessage": "again", "stackTrace": ["a"] }).to_string();
     for _ in 0..4 {
         assert_eq!(invocation.post("error", error.clone()).await.as_u16(), 202);
-        invocation = theatre.next().await;
+        invocation = runtime.next().await;
         assert_eq!(invocation.operations()[0]["Status"], "STARTED", "it replays");
     }
     assert!(begun.elapsed().as_secs() >= 19, "5 s apart: {:?}", begun.elapsed());
     assert_eq!(invocation.post("error", error).await.as_u16(), 202);
-    let ended = theatre.lambda.ended(&arn).await;
+    let ended = runtime.lambda.ended(&arn).await;
     assert_eq!((&ended["Status"], &ended["Error"]["ErrorType"]), (&json!("FAILED"), &json!("Boom")));
-    let events = theatre.lambda.events(&arn).await;
+    let events = runtime.lambda.events(&arn).await;
     let failed =
         events.iter().filter(|event| event["InvocationCompletedDetails"]["Error"]["Payload"]["ErrorType"] == "Boom");
     assert_eq!(failed.count(), 5);
@@ -34,16 +34,16 @@ async fn five_failed_invocations_in_a_row_end_an_execution() {
 
 #[tokio::test]
 async fn an_invalid_response_ends_an_execution_at_once() {
-    let theatre = Theatre::open().await;
+    let runtime = ManualRuntime::open().await;
     for rubbish in [
         json!("rubbish"),
         json!({ "Status": "SOMETHING" }),
         json!({ "Status": "FAILED", "Result": "1" }),
         json!({ "Status": "SUCCEEDED", "Error": {} }),
     ] {
-        let (arn, invocation) = theatre.begin("{}").await;
+        let (arn, invocation) = runtime.begin("{}").await;
         invocation.answer(rubbish.clone()).await;
-        let ended = theatre.lambda.ended(&arn).await;
+        let ended = runtime.lambda.ended(&arn).await;
         assert_eq!(
             (&ended["Status"], &ended["Error"]["ErrorType"]),
             (&json!("FAILED"), &json!("InvalidParameterValueException")),
@@ -54,41 +54,41 @@ async fn an_invalid_response_ends_an_execution_at_once() {
 
 #[tokio::test]
 async fn an_execution_that_suspends_without_pending_operations_three_times_fails() {
-    let theatre = Theatre::open().await;
-    let (arn, invocation) = theatre.begin("{}").await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, invocation) = runtime.begin("{}").await;
     invocation.pend().await;
     for _ in 0..2 {
-        theatre.next().await.pend().await;
+        runtime.next().await.pend().await;
     }
-    let ended = theatre.lambda.ended(&arn).await;
+    let ended = runtime.lambda.ended(&arn).await;
     assert_eq!(ended["Error"]["ErrorMessage"], "Cannot return PENDING status with no pending operations.");
 }
 
 #[tokio::test]
 async fn a_too_large_response_fails_the_execution() {
-    let theatre = Theatre::open().await;
-    let (arn, invocation) = theatre.begin("{}").await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, invocation) = runtime.begin("{}").await;
     assert_eq!(invocation.post("response", "x".repeat(6 * 1024 * 1024 + 1)).await.as_u16(), 413);
-    let completed = theatre.lambda.event(&arn, "InvocationCompleted").await;
+    let completed = runtime.lambda.event(&arn, "InvocationCompleted").await;
     let error = &completed["InvocationCompletedDetails"]["Error"]["Payload"];
     assert_eq!(error["ErrorType"], "Function.ResponseSizeTooLarge");
-    theatre.next().await.succeed("1").await;
-    assert_eq!(theatre.lambda.ended(&arn).await["Status"], "SUCCEEDED");
+    runtime.next().await.succeed("1").await;
+    assert_eq!(runtime.lambda.ended(&arn).await["Status"], "SUCCEEDED");
 }
 
 /// An execution that times out and one that is stopped: their own status, and what the execution that invoked them sees.
 #[tokio::test]
 async fn timeouts_and_stops_reach_waiting_callers() {
-    let theatre = Theatre::open_with_movable_clock().await;
-    let lambda = &theatre.lambda;
+    let runtime = ManualRuntime::open_with_movable_clock().await;
+    let lambda = &runtime.lambda;
     let short = json!({ "ExecutionTimeout": 300, "RetentionPeriodInDays": 1 });
-    assert_eq!(lambda.create("short", &theatre.command(), Some(short)).await.0.as_u16(), 201);
+    assert_eq!(lambda.create("short", &runtime.command(), Some(short)).await.0.as_u16(), 201);
     let long = json!({ "ExecutionTimeout": 600 });
-    assert_eq!(lambda.create("long", &theatre.command(), Some(long)).await.0.as_u16(), 201);
-    let (parent, mut invocation) = theatre.begin("{}").await;
+    assert_eq!(lambda.create("long", &runtime.command(), Some(long)).await.0.as_u16(), 201);
+    let (parent, mut invocation) = runtime.begin("{}").await;
     let chain = |id: &str, function: &str| json!({ "Id": id, "Type": "CHAINED_INVOKE", "Action": "START", "Payload": "{}", "ChainedInvokeOptions": { "FunctionName": function } });
-    theatre.record(&mut invocation, json!([chain("short", "short:$LATEST"), chain("long", "long:$LATEST")])).await;
-    let mut children = vec![theatre.next().await, theatre.next().await];
+    runtime.record(&mut invocation, json!([chain("short", "short:$LATEST"), chain("long", "long:$LATEST")])).await;
+    let mut children = vec![runtime.next().await, runtime.next().await];
     invocation.pend().await;
     children.sort_by_key(|child| child.arn().contains(":long:"));
     let (short, long) = (children[0].arn().to_owned(), children[1].arn().to_owned());
@@ -97,7 +97,7 @@ async fn timeouts_and_stops_reach_waiting_callers() {
     assert_eq!(lambda.post(&stop, &Value::Null).await, stopped, "it was stopped then, not now");
     assert_eq!(lambda.ended(&long).await["Status"], "STOPPED");
     assert_eq!(lambda.execution(&short).await["Status"], "RUNNING");
-    theatre.emulator.forward(Duration::from_mins(5)).await;
+    runtime.emulator.forward(Duration::from_mins(5)).await;
     let ended = lambda.ended(&short).await;
     assert_eq!(
         (&ended["Status"], &ended["Error"]["ErrorMessage"]),
@@ -108,7 +108,7 @@ async fn timeouts_and_stops_reach_waiting_callers() {
         child.succeed("1").await;
     }
     loop {
-        let invocation = theatre.next().await;
+        let invocation = runtime.next().await;
         let all = invocation.operations();
         if all.iter().any(|operation| operation["Status"] == "STARTED") {
             invocation.pend().await;
@@ -134,28 +134,30 @@ async fn timeouts_and_stops_reach_waiting_callers() {
 async fn chained_invokes_survive_a_restart() {
     let (data, before, after) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let start = async |puppets: &std::path::Path| {
-        let (durable, plain) =
-            (format!("puppet={}", puppet::command(puppets)), format!("plain={}", puppet::command(puppets)));
+    let start = async |addresses: &std::path::Path| {
+        let (durable, plain) = (
+            format!("manual={}", manual_runtime::command(addresses)),
+            format!("plain={}", manual_runtime::command(addresses)),
+        );
         Emulator::start_over(data.path(), &["--durable-function", &durable, "--function", &plain]).await
     };
-    let mut theatre = Theatre::over(start(before.path()).await, before);
-    let (parent, mut invocation) = theatre.begin("{}").await;
+    let mut runtime = ManualRuntime::over(start(before.path()).await, before);
+    let (parent, mut invocation) = runtime.begin("{}").await;
     let chain = |id: &str, function: &str| {
         let options = json!({ "FunctionName": function });
         json!({ "Id": id, "Type": "CHAINED_INVOKE", "Action": "START", "Payload": "7", "ChainedInvokeOptions": options })
     };
-    theatre.record(&mut invocation, json!([chain("durable", "puppet:1"), chain("plain", "plain")])).await;
+    runtime.record(&mut invocation, json!([chain("durable", "manual:1"), chain("plain", "plain")])).await;
     invocation.pend().await;
-    let _both = (theatre.next().await, theatre.next().await);
-    theatre.emulator.process.kill().await.unwrap();
+    let _both = (runtime.next().await, runtime.next().await);
+    runtime.emulator.process.kill().await.unwrap();
 
-    let theatre = Theatre::over(start(after.path()).await, after);
+    let runtime = ManualRuntime::over(start(after.path()).await, after);
     let mut answered = 0;
     let deadline = Instant::now() + PATIENCE;
-    while theatre.lambda.execution(&parent).await["Status"] == "RUNNING" {
+    while runtime.lambda.execution(&parent).await["Status"] == "RUNNING" {
         assert!(Instant::now() < deadline, "it hangs after {answered} answers");
-        let Some(invocation) = theatre.next_within(Duration::from_millis(500)).await else { continue };
+        let Some(invocation) = runtime.next_within(Duration::from_millis(500)).await else { continue };
         if invocation.event == json!(7) {
             invocation.answer(json!("plain")).await;
             answered += 1;
@@ -173,5 +175,5 @@ async fn chained_invokes_survive_a_restart() {
         // The response is processed in a moment.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!((answered, &theatre.lambda.execution(&parent).await["Status"]), (2, &json!("SUCCEEDED")));
+    assert_eq!((answered, &runtime.lambda.execution(&parent).await["Status"]), (2, &json!("SUCCEEDED")));
 }

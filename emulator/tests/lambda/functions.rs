@@ -90,21 +90,21 @@ async fn versions_are_immutable_and_aliases_can_be_changed() {
 
 #[tokio::test]
 async fn executions_are_listed_by_version_name_status_and_time() {
-    let theatre = crate::puppet::Theatre::open().await;
-    let lambda = &theatre.lambda;
+    let runtime = crate::manual_runtime::ManualRuntime::open().await;
+    let lambda = &runtime.lambda;
     let mut arns = vec![];
     for (name, version) in [("a", "1"), ("b", "1"), ("c", "$LATEST"), ("d", "1")] {
         let request =
-            lambda.invoke(&format!("puppet:{version}"), "Event", "{}").header("x-amz-durable-execution-name", name);
+            lambda.invoke(&format!("manual:{version}"), "Event", "{}").header("x-amz-durable-execution-name", name);
         let response = request.send().await.unwrap();
         arns.push(response.headers()["x-amz-durable-execution-arn"].to_str().unwrap().to_owned());
-        theatre.next().await.succeed("1").await;
+        runtime.next().await.succeed("1").await;
         lambda.ended(arns.last().unwrap()).await;
     }
     let second = lambda.execution(&arns[1]).await;
     let at = as_query(second["StartTimestamp"].as_f64().unwrap());
     let names = async |query: String| {
-        let (status, list) = lambda.get(&format!("/2025-12-01/functions/puppet/durable-executions?{query}")).await;
+        let (status, list) = lambda.get(&format!("/2025-12-01/functions/manual/durable-executions?{query}")).await;
         assert_eq!(status.as_u16(), 200, "{query}: {list}");
         let all = list["DurableExecutions"].as_array().unwrap();
         let names: String = all.iter().map(|one| one["DurableExecutionName"].as_str().unwrap()).collect();
@@ -122,7 +122,7 @@ async fn executions_are_listed_by_version_name_status_and_time() {
     let (first, marker) = names("Qualifier=1&MaxItems=2".into()).await;
     let (rest, end) = names(format!("Qualifier=1&MaxItems=2&Marker={marker}")).await;
     assert_eq!((first.as_str(), rest.as_str(), end.as_str()), ("db", "a", ""));
-    let wrong = lambda.get("/2025-12-01/functions/puppet/durable-executions?Statuses=HAPPY").await;
+    let wrong = lambda.get("/2025-12-01/functions/manual/durable-executions?Statuses=HAPPY").await;
     assert_eq!(refusal(&wrong), INVALID);
 }
 

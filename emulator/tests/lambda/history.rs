@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::{
-    puppet::Theatre,
+    manual_runtime::ManualRuntime,
     support::{encoded, redacted},
 };
 
 #[tokio::test]
 async fn every_operation_has_its_events_in_the_history() {
-    let theatre = Theatre::open().await;
-    let (arn, mut invocation) = theatre.begin(r#"{"in":1}"#).await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, mut invocation) = runtime.begin(r#"{"in":1}"#).await;
     let step =
         |action: &str| json!({ "Id": "step", "Type": "STEP", "SubType": "Step", "Name": "try", "Action": action });
     let retry = |mut update: Value, delay: i64| {
@@ -30,19 +30,19 @@ async fn every_operation_has_its_events_in_the_history() {
         { "Id": "nobody", "Type": "CHAINED_INVOKE", "SubType": "ChainedInvoke", "Action": "START", "Payload": "{}",
           "ChainedInvokeOptions": { "FunctionName": "nobody", "TenantId": "tenant-1" } },
     ]);
-    let changed = theatre.record(&mut invocation, updates).await;
+    let changed = runtime.record(&mut invocation, updates).await;
     let callback = changed.iter().find(|operation| operation["Id"] == "callback").unwrap();
     let callback = callback["CallbackDetails"]["CallbackId"].as_str().unwrap().to_owned();
     let missing = changed.iter().find(|operation| operation["Id"] == "nobody").unwrap();
     assert_eq!(missing["ChainedInvokeDetails"]["Error"]["ErrorType"], "ResourceNotFoundException");
-    theatre.record(&mut invocation, json!([failed, { "Id": "never", "Type": "WAIT", "Action": "CANCEL" }])).await;
+    runtime.record(&mut invocation, json!([failed, { "Id": "never", "Type": "WAIT", "Action": "CANCEL" }])).await;
     invocation.pend().await;
-    theatre.lambda.event(&arn, "InvocationCompleted").await;
-    assert_eq!(theatre.lambda.call_back(&callback, "succeed", "\"back\"").await.0.as_u16(), 200);
+    runtime.lambda.event(&arn, "InvocationCompleted").await;
+    assert_eq!(runtime.lambda.call_back(&callback, "succeed", "\"back\"").await.0.as_u16(), 200);
 
     // The wait, the retry and the callback may end in one invocation or in several.
     loop {
-        let mut invocation = theatre.next().await;
+        let mut invocation = runtime.next().await;
         let all = invocation.operations();
         let status = |id: &str| all.iter().find(|operation| operation["Id"] == id).unwrap()["Status"].clone();
         let ready = status("step") == "READY" && status("wait") == "SUCCEEDED";
@@ -54,15 +54,15 @@ async fn every_operation_has_its_events_in_the_history() {
         done["Payload"] = json!("\"second\"");
         let child = json!({ "Id": "child", "Type": "CONTEXT", "SubType": "RunInChildContext", "Name": "child",
             "Action": "FAIL", "Error": { "ErrorMessage": "child" } });
-        theatre.record(&mut invocation, json!([step("START")])).await;
-        theatre.record(&mut invocation, json!([done, child])).await;
+        runtime.record(&mut invocation, json!([step("START")])).await;
+        runtime.record(&mut invocation, json!([done, child])).await;
         invocation
             .answer(json!({ "Status": "FAILED", "Error": { "ErrorType": "T", "ErrorMessage": "the end" } }))
             .await;
         break;
     }
-    assert_eq!(theatre.lambda.ended(&arn).await["Status"], "FAILED");
-    let mut events = theatre.lambda.events(&arn).await;
+    assert_eq!(runtime.lambda.ended(&arn).await["Status"], "FAILED");
+    let mut events = runtime.lambda.events(&arn).await;
     assert!(events.iter().enumerate().all(|(place, event)| event["EventId"] == place + 1), "{events:#?}");
     let times: Vec<_> = events.iter().map(|event| event["EventTimestamp"].as_f64().unwrap()).collect();
     assert!(times.is_sorted(), "{times:?}");
@@ -80,19 +80,19 @@ async fn every_operation_has_its_events_in_the_history() {
 
 #[tokio::test]
 async fn a_history_can_be_paged_in_both_directions_and_read_without_data() {
-    let theatre = Theatre::open().await;
-    let (arn, mut invocation) = theatre.begin("\"secret\"").await;
+    let runtime = ManualRuntime::open().await;
+    let (arn, mut invocation) = runtime.begin("\"secret\"").await;
     let many: Vec<_> = (0..7)
         .map(|n| json!({ "Id": format!("s{n}"), "Type": "STEP", "Action": "SUCCEED", "Payload": "\"secret\"" }))
         .collect();
-    theatre.record(&mut invocation, json!(many)).await;
+    runtime.record(&mut invocation, json!(many)).await;
     invocation.succeed("\"secret\"").await;
-    theatre.lambda.ended(&arn).await;
+    runtime.lambda.ended(&arn).await;
     for (order, first) in [("false", 1), ("true", 10)] {
         let (mut ids, mut marker) = (vec![], String::new());
         loop {
             let query = format!("?MaxItems=4&ReverseOrder={order}&Marker={}", encoded(&marker));
-            let page = theatre.lambda.history(&arn, &query).await;
+            let page = runtime.lambda.history(&arn, &query).await;
             let events = page["Events"].as_array().unwrap();
             assert!(events.len() <= 4);
             ids.extend(events.iter().map(|event| event["EventId"].as_i64().unwrap()));
@@ -107,8 +107,8 @@ async fn a_history_can_be_paged_in_both_directions_and_read_without_data() {
         }
         assert_eq!(ids, wanted);
     }
-    let with = theatre.lambda.history(&arn, "?IncludeExecutionData=true").await.to_string();
-    let without = theatre.lambda.history(&arn, "?IncludeExecutionData=false").await.to_string();
+    let with = runtime.lambda.history(&arn, "?IncludeExecutionData=true").await.to_string();
+    let without = runtime.lambda.history(&arn, "?IncludeExecutionData=false").await.to_string();
     assert!(with.matches("secret").count() == 9 && !without.contains("secret"), "{without}");
     assert!(without.contains(r#""Truncated":true"#));
 }

@@ -33,7 +33,7 @@ mod functions;
 mod history;
 mod kills;
 mod limits;
-mod puppet;
+mod manual_runtime;
 mod python;
 mod runtime;
 mod support;

@@ -12,32 +12,32 @@ use crate::{
 /// How long functions pause. No test takes that long, so a pause ends only when the clock is moved forward.
 const PAUSE: Duration = Duration::from_secs(200);
 
-/// The gate for tests in which no function waits for one.
-const NO_GATE: &str = "/";
+/// The file for tests in which no function waits for one.
+const NO_FILE: &str = "/";
 
 /// A function of `durable_functions.py` behind AWS's own runtime interface client.
-fn option(name: &str, gate: &str) -> String {
+fn option(name: &str, file: &str) -> String {
     let path = root().join("emulator/tests/python");
     format!(
-        "{name}=env PYTHONPATH={} PAUSE_SECONDS={} GATE={} {} -m awslambdaric durable_functions.{name}",
+        "{name}=env PYTHONPATH={} PAUSE_SECONDS={} WAIT_FOR_FILE={} {} -m awslambdaric durable_functions.{name}",
         path.display(),
         PAUSE.as_secs(),
-        gate,
+        file,
         python()
     )
 }
 
-/// An emulator with durable functions, and with `plain`, which responds once its gate exists.
-async fn emulator(durable: &[&str], gate: &str) -> (Emulator, Lambda) {
-    let mut options = vec!["--movable-clock".to_owned(), "--function".to_owned(), option("plain", gate)];
-    options.extend(durable.iter().flat_map(|name| ["--durable-function".to_owned(), option(name, gate)]));
+/// An emulator with durable functions, and with `plain`, which responds once its file exists.
+async fn emulator(durable: &[&str], file: &str) -> (Emulator, Lambda) {
+    let mut options = vec!["--movable-clock".to_owned(), "--function".to_owned(), option("plain", file)];
+    options.extend(durable.iter().flat_map(|name| ["--durable-function".to_owned(), option(name, file)]));
     let emulator = Emulator::start(&options.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let lambda = Lambda::of(&emulator);
     (emulator, lambda)
 }
 
 /// Waits until a function has suspended this many times; `false` if its execution ended before that.
-async fn asleep(lambda: &Lambda, arn: &str, times: usize) -> bool {
+async fn suspended(lambda: &Lambda, arn: &str, times: usize) -> bool {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let events = lambda.events(arn).await;
@@ -56,7 +56,7 @@ async fn asleep(lambda: &Lambda, arn: &str, times: usize) -> bool {
 async fn run(emulator: &Emulator, lambda: &Lambda, function: &str, payload: &str) -> String {
     let arn = lambda.start(function, payload).await;
     let mut times = 1;
-    while asleep(lambda, &arn, times).await {
+    while suspended(lambda, &arn, times).await {
         emulator.forward(PAUSE).await;
         times += 1;
     }
@@ -75,8 +75,8 @@ async fn snapshot(name: &str, lambda: &Lambda, arn: &str) {
 }
 
 #[tokio::test]
-async fn steps_waits_and_retries() {
-    let (emulator, lambda) = emulator(&["steps", "retries", "fails"], NO_GATE).await;
+async fn a_python_function_completes_through_steps_waits_and_retries() {
+    let (emulator, lambda) = emulator(&["steps", "retries", "fails"], NO_FILE).await;
     let steps = run(&emulator, &lambda, "steps:$LATEST", r#"{"n": 20}"#).await;
     let retried = run(&emulator, &lambda, "retries:1", r#"{"until": 2}"#).await;
     let gave_up = run(&emulator, &lambda, "retries:1", r#"{"until": 9}"#).await;
@@ -92,8 +92,8 @@ async fn steps_waits_and_retries() {
 }
 
 #[tokio::test]
-async fn callbacks() {
-    let (_emulator, lambda) = emulator(&["callback", "wait_for_callback"], NO_GATE).await;
+async fn a_callback_resumes_a_python_function_with_its_result_or_timeout() {
+    let (_emulator, lambda) = emulator(&["callback", "wait_for_callback"], NO_FILE).await;
     let answered = lambda.start("callback:1", "{}").await;
     let waited = lambda.start("wait_for_callback:1", "{}").await;
     let late = lambda.start("callback:1", r#"{"timeout": 1}"#).await;
@@ -116,8 +116,8 @@ async fn callbacks() {
 }
 
 #[tokio::test]
-async fn contexts_and_conditions() {
-    let (emulator, lambda) = emulator(&["wait_for_condition", "child", "parallel", "mapped"], NO_GATE).await;
+async fn child_contexts_and_conditions_return_their_results() {
+    let (emulator, lambda) = emulator(&["wait_for_condition", "child", "parallel", "mapped"], NO_FILE).await;
     let polled = run(&emulator, &lambda, "wait_for_condition:1", "{}").await;
     let child = run(&emulator, &lambda, "child:1", "{}").await;
     let parallel = run(&emulator, &lambda, "parallel:1", "{}").await;
@@ -135,10 +135,10 @@ async fn contexts_and_conditions() {
 }
 
 #[tokio::test]
-async fn functions_invoke_each_other() {
+async fn an_invoke_returns_the_result_or_the_error_of_the_invoked_function() {
     let directory = tempfile::tempdir().unwrap();
-    let gate = directory.path().join("gate");
-    let (emulator, lambda) = emulator(&["invoke", "steps", "fails"], &gate.display().to_string()).await;
+    let file = directory.path().join("file");
+    let (emulator, lambda) = emulator(&["invoke", "steps", "fails"], &file.display().to_string()).await;
     let invoke = async |function: &str, payload: Value| {
         lambda.start("invoke:1", &json!({ "function": function, "payload": payload }).to_string()).await
     };
@@ -149,12 +149,12 @@ async fn functions_invoke_each_other() {
     let missing = invoke("nobody", json!({})).await;
     // Let all callers suspend before any of them gets its response, so that their histories are always the same.
     for arn in [&durable, &plain, &refused] {
-        assert!(asleep(&lambda, arn, 1).await);
+        assert!(suspended(&lambda, arn, 1).await);
     }
     let started = lambda.event(&durable, "ChainedInvokeStarted").await;
     let child = started["ChainedInvokeStartedDetails"]["DurableExecutionArn"].as_str().unwrap();
-    assert!(asleep(&lambda, child, 1).await);
-    std::fs::write(&gate, "").unwrap();
+    assert!(suspended(&lambda, child, 1).await);
+    std::fs::write(&file, "").unwrap();
     emulator.forward(PAUSE).await;
     assert_eq!(result(&lambda, &durable).await, 4);
     assert_eq!(result(&lambda, &plain).await, json!({ "plain": "hello" }));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     emulator::{Emulator, PATIENCE},
-    puppet::{self, Theatre},
+    manual_runtime::{self, ManualRuntime},
     support::{Lambda, TIMEOUT},
 };
 
@@ -33,9 +33,9 @@ async fn log(emulator: &Emulator, function: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_process_has_the_environment_and_headers_of_lambda() {
-    let theatre = Theatre::open().await;
-    let lambda = &theatre.lambda;
-    assert_eq!(lambda.create("plain", &theatre.command(), None).await.0.as_u16(), 201);
+    let runtime = ManualRuntime::open().await;
+    let lambda = &runtime.lambda;
+    assert_eq!(lambda.create("plain", &runtime.command(), None).await.0.as_u16(), 201);
     let context = r#"{"custom":{"a":"b"}}"#;
     let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
     let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
@@ -43,7 +43,7 @@ async fn a_process_has_the_environment_and_headers_of_lambda() {
     let request = lambda.invoke("plain", "RequestResponse", r#"{"n":1}"#);
     let request = request.header("x-amz-client-context", base64(context)).header("x-amzn-trace-id", trace);
     let waiting = tokio::spawn(request.header("x-amz-log-type", "Tail").send());
-    let invocation = theatre.next().await;
+    let invocation = runtime.next().await;
     let header = |name: &str| invocation.headers[name].to_str().unwrap();
     assert_eq!(invocation.event, json!({ "n": 1 }));
     assert_eq!((header("lambda-runtime-trace-id"), header("lambda-runtime-client-context")), (trace, context));
@@ -53,7 +53,7 @@ async fn a_process_has_the_environment_and_headers_of_lambda() {
     assert!((earliest..=latest).contains(&deadline), "{deadline} is not in {earliest}..={latest}");
     // A second invocation at the same time gets a separate process.
     let other = tokio::spawn(lambda.invoke("plain", "RequestResponse", "2").send());
-    let second = theatre.next().await;
+    let second = runtime.next().await;
     second.answer(json!("second")).await;
     assert_eq!(invocation.post("response", "1".into()).await.as_u16(), 202);
     assert_eq!(invocation.post("response", "1".into()).await.as_u16(), 400, "it was answered");
@@ -62,7 +62,7 @@ async fn a_process_has_the_environment_and_headers_of_lambda() {
     assert!(response.headers()["x-amz-log-result"].to_str().unwrap().len() > 40);
     assert_eq!(response.text().await.unwrap(), "1");
     assert_eq!(other.await.unwrap().unwrap().text().await.unwrap(), "\"second\"");
-    let lines = log(&theatre.emulator, "plain").await;
+    let lines = log(&runtime.emulator, "plain").await;
     for line in ["START RequestId: ", "END RequestId: ", "REPORT RequestId: "] {
         assert_eq!(lines.iter().filter(|said| said.starts_with(line)).count(), 2, "{lines:?}");
     }
@@ -111,24 +111,24 @@ async fn a_function_that_does_not_start_crashes_or_takes_too_long_is_an_error() 
 async fn an_accepted_event_survives_a_restart() {
     let (data, before, after) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let option = format!("plain={}", puppet::command(before.path()));
+    let option = format!("plain={}", manual_runtime::command(before.path()));
     let mut emulator = Emulator::start_over(data.path(), &["--function", &option]).await;
     let response = Lambda::of(&emulator).invoke("plain", "Event", r#""event""#).send().await.unwrap();
     let id = response.headers()["x-amzn-requestid"].to_str().unwrap().to_owned();
     assert_eq!(response.status().as_u16(), 202);
     emulator.process.kill().await.unwrap();
-    let option = format!("plain={}", puppet::command(after.path()));
+    let option = format!("plain={}", manual_runtime::command(after.path()));
     let emulator = Emulator::start_over(data.path(), &["--function", &option]).await;
-    let theatre = Theatre::over(emulator, after);
-    let invocation = theatre.next().await;
+    let runtime = ManualRuntime::over(emulator, after);
+    let invocation = runtime.next().await;
     assert_eq!((invocation.id.as_str(), &invocation.event), (id.as_str(), &json!("event")));
     invocation.answer(json!(1)).await;
     let deadline = Instant::now() + PATIENCE;
-    while !log(&theatre.emulator, "plain").await.iter().any(|line| line.starts_with("REPORT")) {
+    while !log(&runtime.emulator, "plain").await.iter().any(|line| line.starts_with("REPORT")) {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(theatre.next_within(Duration::from_secs(1)).await.is_none(), "once is enough");
+    assert!(runtime.next_within(Duration::from_secs(1)).await.is_none(), "once is enough");
 }
 
 /// The state of a process from `/proc`; `None` if it does not exist. A process that has ended but has not been reaped is `Z`.

@@ -127,7 +127,7 @@ def fails(event, context: DurableContext):
 
 def plain(event, context):
     # So has a test no answer before it wants one. Under its clock, that of libfaketime, time.sleep fails.
-    while (gate := os.environ.get("GATE")) and not os.path.exists(gate):
+    while (file := os.environ.get("WAIT_FOR_FILE")) and not os.path.exists(file):
         threading.Event().wait(0.02)
     if event == "fail":
         raise ValueError("refused")

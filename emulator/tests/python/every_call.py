@@ -107,9 +107,9 @@ assert history["Events"][0]["EventType"] == "ExecutionSucceeded" and history["Ne
 
 # What only a function calls. Its process only says where its Runtime API is: this script is the runtime.
 address = Path(tempfile.mkdtemp()) / "api"
-new("puppet", f"sh -c 'echo $AWS_LAMBDA_RUNTIME_API > {address}.new; mv {address}.new {address}; exec sleep 600'",
+new("manual", f"sh -c 'echo $AWS_LAMBDA_RUNTIME_API > {address}.new; mv {address}.new {address}; exec sleep 600'",
     DurableConfig=durable_config)
-arn = call("invoke", FunctionName="puppet:$LATEST", InvocationType="Event", Payload="{}")["DurableExecutionArn"]
+arn = call("invoke", FunctionName="manual:$LATEST", InvocationType="Event", Payload="{}")["DurableExecutionArn"]
 runtime = http.client.HTTPConnection(until(lambda: address.exists() and address.read_text().strip()))
 runtime.request("GET", "/2018-06-01/runtime/invocation/next")
 token = json.load(runtime.getresponse())["CheckpointToken"]

@@ -21,7 +21,7 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 /**
  * Start a job whose workflow waits for it and records the result.
  *
- * The image does not need the worker: `EXECUTION_INPUT` has inputs of up to 4 KB. For larger inputs, it needs the worker too.
+ * For inputs of up to 4 KB, the image does not need the worker: they are in `EXECUTION_INPUT`. For larger inputs, it does.
  * Without the worker, the result is the last JSON object or array among the last 10,000 lines of the task's log, on stdout or
  * stderr.
  */
@@ -69,16 +69,16 @@ export const listExecutions = <ThrowOnError extends boolean = false>(options?: O
 /**
  * Stop an execution.
  *
- * Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. A job that
- * finishes before it can be stopped has completed. Safe to repeat.
+ * Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If the job
+ * completes before it can be stopped, the execution is `COMPLETED`. Safe to repeat.
  */
 export const cancelExecution = <ThrowOnError extends boolean = false>(options: Options<CancelExecutionData, ThrowOnError>) => (options.client ?? client).post<CancelExecutionResponses, CancelExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/cancel', ...options });
 
 /**
  * Run the same job again, as a new execution.
  *
- * The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused like the request
- * would be: with `invalid-body` if its job is no longer offered.
+ * The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused for the
+ * same reasons as a start, for example with `invalid-body` if the job can no longer be run.
  */
 export const rerunExecution = <ThrowOnError extends boolean = false>(options: Options<RerunExecutionData, ThrowOnError>) => (options.client ?? client).post<RerunExecutionResponses, RerunExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/rerun', ...options });
 
@@ -102,7 +102,8 @@ export const getExecutionHistory = <ThrowOnError extends boolean = false>(option
 /**
  * Check a request for a sync execution, and start nothing.
  *
- * It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+ * An invalid request is refused as the start would be. Otherwise the response says what would be started, with every default
+ * filled in.
  */
 export const validateSyncExecution = <ThrowOnError extends boolean = false>(options: Options<ValidateSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<ValidateSyncExecutionResponses, ValidateSyncExecutionErrors, ThrowOnError>({
     url: '/executions/sync/validate',
@@ -116,7 +117,8 @@ export const validateSyncExecution = <ThrowOnError extends boolean = false>(opti
 /**
  * Check a request for a callback execution, and start nothing.
  *
- * It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+ * An invalid request is refused as the start would be. Otherwise the response says what would be started, with every default
+ * filled in.
  */
 export const validateCallbackExecution = <ThrowOnError extends boolean = false>(options: Options<ValidateCallbackExecutionData, ThrowOnError>) => (options.client ?? client).post<ValidateCallbackExecutionResponses, ValidateCallbackExecutionErrors, ThrowOnError>({
     url: '/executions/callback/validate',

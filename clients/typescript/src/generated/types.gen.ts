@@ -21,11 +21,11 @@ export type Execution = {
     attempt?: number;
     createdAt: string;
     /**
-     * When its job must be over.
+     * When its job must have ended.
      */
     deadline: string;
     /**
-     * Whether the execution is over and will not change.
+     * Whether the execution is over. It does not change after that.
      */
     done: boolean;
     /**
@@ -33,7 +33,7 @@ export type Execution = {
      */
     durableExecutionArn?: string;
     /**
-     * From `startedAt` to `finishedAt`, in milliseconds; absent until then, and if no task was started.
+     * From `startedAt` to `finishedAt`, in milliseconds; absent until the execution is over, and if no task was started.
      */
     durationMs?: number;
     /**
@@ -68,11 +68,11 @@ export type Execution = {
      */
     maxAttempts: number;
     /**
-     * How it learns that its job has ended.
+     * How the end of its job is recorded.
      */
     pattern: Pattern;
     /**
-     * The execution that this one repeats.
+     * The execution of which this one is a rerun.
      */
     rerunOf?: string;
     /**
@@ -123,7 +123,7 @@ export type ExecutionError = {
      */
     logTail?: string;
     /**
-     * What went wrong, for people, in a few words.
+     * What went wrong, in a few words, for people.
      */
     message: string;
     /**
@@ -166,11 +166,11 @@ export type ExecutionSummary = {
     attempt?: number;
     createdAt: string;
     /**
-     * When its job must be over.
+     * When its job must have ended.
      */
     deadline: string;
     /**
-     * Whether the execution is over and will not change.
+     * Whether the execution is over. It does not change after that.
      */
     done: boolean;
     /**
@@ -178,7 +178,7 @@ export type ExecutionSummary = {
      */
     durationMs?: number;
     /**
-     * With `include=error`: why it did not complete. Absent like `result`, and if it completed.
+     * With `include=error`: why it did not complete. Absent if it completed, and whenever `result` would be absent.
      */
     error?: ExecutionError;
     executionId: string;
@@ -205,7 +205,7 @@ export type ExecutionSummary = {
     maxAttempts: number;
     pattern: Pattern;
     /**
-     * The execution that this one repeats.
+     * The execution of which this one is a rerun.
      */
     rerunOf?: string;
     /**
@@ -236,7 +236,7 @@ export type FieldError = {
      */
     pointer: string;
     /**
-     * The rule that it breaks, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
+     * The rule that it violates, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
      */
     rule: string;
 };
@@ -365,28 +365,28 @@ export type NewExecution = {
      */
     input: unknown;
     /**
-     * Name of the job, one of those that this installation has; the demonstration job if absent.
+     * Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
      */
     job?: string | null;
     retry?: Retry | null;
     /**
-     * Your own labels, at most 20; the task gets them too. Keys and values have letters, numbers, spaces and `_.:/=+-@`, as ECS takes them, and do not begin with `aws:`.
+     * Your own labels, at most 20; the task gets them too. Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.
      */
     tags?: {
         [key: string]: string;
     } | null;
     /**
-     * How long it may take, in seconds from now, at most a year. If absent, the job's catalog entry decides, or else 24 hours.
+     * How long it may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
      */
     timeoutSeconds?: number | null;
 };
 
 /**
- * An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes elsewhere.
+ * An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes.
  */
 export type Operation = {
     /**
-     * How often it was tried.
+     * How many times it was tried.
      */
     attempts: number;
     /**
@@ -398,7 +398,7 @@ export type Operation = {
      */
     kind: string;
     /**
-     * Its name; absent if the workflow gave it none.
+     * Its name; absent if it has none.
      */
     name?: string;
     /**
@@ -415,7 +415,7 @@ export type Operation = {
 export type Outcome = 'STARTED' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPED' | 'CANCELLED';
 
 /**
- * How an execution learns that its job has ended.
+ * How the end of the job is recorded.
  */
 export type Pattern = 'sync' | 'callback';
 
@@ -434,7 +434,7 @@ export type Problem = {
      */
     detail: string;
     /**
-     * What is wrong with the body, one entry for each place.
+     * What is wrong with the body, one entry for each mistake.
      */
     errors?: Array<FieldError>;
     /**
@@ -450,7 +450,7 @@ export type Problem = {
      */
     title: string;
     /**
-     * A URI that identifies the code.
+     * A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address.
      */
     type: string;
     /**
@@ -460,11 +460,11 @@ export type Problem = {
 };
 
 /**
- * How often a job that fails is tried.
+ * How many attempts a failing job has.
  */
 export type Retry = {
     /**
-     * Attempts in total. They follow one another after 5 s, 10 s, 20 s and so on, at most 5 minutes.
+     * Attempts in total. The wait before the next attempt is 5 s, 10 s, 20 s and so on, at most 5 minutes.
      */
     maxAttempts: number;
 };
@@ -525,11 +525,11 @@ export type StartSyncExecutionData = {
     body: NewExecution;
     headers?: {
         /**
-         * Makes the request idempotent: the same key and body again, compared by value, returns the existing execution and starts nothing, for as long as the execution is kept
+         * Makes the request idempotent: a repeat with the same key and body, compared by value, returns the existing execution and starts nothing, as long as the execution is kept
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the response until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are already held; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -607,11 +607,11 @@ export type StartCallbackExecutionData = {
     body: NewExecution;
     headers?: {
         /**
-         * Makes the request idempotent: the same key and body again, compared by value, returns the existing execution and starts nothing, for as long as the execution is kept
+         * Makes the request idempotent: a repeat with the same key and body, compared by value, returns the existing execution and starts nothing, as long as the execution is kept
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the response until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are already held; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -686,7 +686,7 @@ export type GetExecutionData = {
     body?: never;
     headers?: {
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the response until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are already held; then poll as `Retry-After` says
          */
         Prefer?: string;
         /**
@@ -779,7 +779,7 @@ export type ListExecutionsData = {
          */
         createdBefore?: string;
         /**
-         * The most executions on a page; 50 if absent
+         * The maximum number of executions on a page (default 50)
          */
         pageSize?: number;
         /**
@@ -787,7 +787,7 @@ export type ListExecutionsData = {
          */
         pageToken?: string;
         /**
-         * What else to show of executions that are over: `result`, `error` or both, separated by a comma
+         * What to include for executions that are over: `result`, `error` or both, separated by a comma
          */
         include?: string;
     };
@@ -836,7 +836,7 @@ export type CancelExecutionData = {
     body?: never;
     headers?: {
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the response until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are already held; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -905,7 +905,7 @@ export type CancelExecutionError = CancelExecutionErrors[keyof CancelExecutionEr
 
 export type CancelExecutionResponses = {
     /**
-     * The execution is over and will not change
+     * The execution is over, and does not change any more
      */
     200: Execution;
     /**
@@ -924,7 +924,7 @@ export type RerunExecutionData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * `wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; then poll as `Retry-After` says
+         * `wait=N`: hold the response until the execution is final, or for N seconds, at most 25. `Preference-Applied` says what was granted: `wait=0` if too many of your requests are already held; then poll as `Retry-After` says
          */
         Prefer?: string;
     };
@@ -1018,7 +1018,7 @@ export type GetExecutionLogsData = {
     };
     query?: {
         /**
-         * Which attempt's task, of the last 16; the newest if absent
+         * The attempt whose log to read, one of the last 16 (default: the newest)
          */
         attempt?: number;
         /**
@@ -1026,7 +1026,7 @@ export type GetExecutionLogsData = {
          */
         tail?: number;
         /**
-         * The last page's `nextToken`; without `attempt` and `tail`
+         * `nextToken` of the previous page; not allowed together with `attempt` or `tail`
          */
         nextToken?: string;
     };
@@ -1089,11 +1089,11 @@ export type GetExecutionHistoryData = {
     };
     query?: {
         /**
-         * Which attempt's workflow, for a callback execution; the first if absent
+         * For a callback execution, the attempt whose workflow to read (default: the first)
          */
         attempt?: number;
         /**
-         * The most events of the workflow to read, of which an operation has at least two; 1000 if absent
+         * The maximum number of events of the workflow to read (default 1000). An operation has at least two
          */
         pageSize?: number;
         /**
@@ -1143,7 +1143,7 @@ export type GetExecutionHistoryError = GetExecutionHistoryErrors[keyof GetExecut
 
 export type GetExecutionHistoryResponses = {
     /**
-     * What it did; no operations if it has not begun
+     * The operations of the workflow; none if it has not begun
      */
     200: History;
 };
@@ -1217,7 +1217,7 @@ export type ValidateSyncExecutionError = ValidateSyncExecutionErrors[keyof Valid
 
 export type ValidateSyncExecutionResponses = {
     /**
-     * The request is valid: this is what would be started
+     * The request is valid. This is what would be started
      */
     200: ValidatedRequest;
 };
@@ -1291,7 +1291,7 @@ export type ValidateCallbackExecutionError = ValidateCallbackExecutionErrors[key
 
 export type ValidateCallbackExecutionResponses = {
     /**
-     * The request is valid: this is what would be started
+     * The request is valid. This is what would be started
      */
     200: ValidatedRequest;
 };

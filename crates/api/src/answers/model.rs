@@ -23,9 +23,9 @@ pub(crate) struct ExecutionView {
     status: StatusView,
     #[schema(example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c")]
     execution_id: String,
-    /// How it learns that its job has ended.
+    /// How the end of its job is recorded.
     pattern: PatternView,
-    /// Whether the execution is over and will not change.
+    /// Whether the execution is over. It does not change after that.
     done: bool,
     /// Name of the job.
     #[schema(example = "demo")]
@@ -59,7 +59,7 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     started_at: Option<Time>,
-    /// When its job must be over.
+    /// When its job must have ended.
     #[schema(value_type = String, format = DateTime)]
     deadline: Time,
     /// When it is deleted, together with its `Idempotency-Key`: 30 days after its end. Until it ends, this is 30 days after its
@@ -67,7 +67,7 @@ pub(crate) struct ExecutionView {
     #[schema(value_type = String, format = DateTime)]
     expires_at: Time,
     tags: BTreeMap<String, String>,
-    /// The execution that this one repeats.
+    /// The execution of which this one is a rerun.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
@@ -82,7 +82,7 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     finished_at: Option<Time>,
-    /// From `startedAt` to `finishedAt`, in milliseconds; absent until then, and if no task was started.
+    /// From `startedAt` to `finishedAt`, in milliseconds; absent until the execution is over, and if no task was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 30_000)]
     duration_ms: Option<u64>,
@@ -156,7 +156,7 @@ pub(crate) struct ErrorView {
     /// `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
     #[schema(example = "exit-code")]
     r#type: String,
-    /// What went wrong, for people, in a few words.
+    /// What went wrong, in a few words, for people.
     #[schema(example = "exited with code 3")]
     message: String,
     /// The end of what the job printed: from stderr, or from stdout if stderr is empty, or from its log. At most 4 KB.
@@ -185,7 +185,7 @@ impl ErrorView {
     }
 }
 
-/// How an execution learns that its job has ended.
+/// How the end of the job is recorded.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Pattern)]
@@ -212,8 +212,8 @@ pub(crate) struct EntryView {
     at: Time,
     /// `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
     /// or `ended`. Later versions may add others.
-    #[schema(value_type = String, example = "taskStarted")]
-    what: domain::Moment,
+    #[schema(example = "taskStarted")]
+    what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "attempt 1", nullable = false)]
     detail: Option<String>,
@@ -309,6 +309,6 @@ impl ExecutionView {
 
 fn told(timeline: &Timeline) -> Vec<EntryView> {
     let entry =
-        |entry: &Entry| EntryView { at: entry.at.into(), what: entry.what.clone(), detail: entry.detail.clone() };
+        |entry: &Entry| EntryView { at: entry.at.into(), what: entry.what.to_string(), detail: entry.detail.clone() };
     timeline.entries().iter().map(entry).collect()
 }

@@ -1,19 +1,26 @@
 //! Errors as `application/problem+json` (RFC 9457).
 //!
-//! One type is both the response and its documentation, so the two cannot drift apart. Internal causes are logged, never sent.
+//! One type is both the response and its documentation, so the two cannot drift apart.
+//!
+//! **Invariant**: nothing is logged here. A problem carries its cause, which `layers::request_id` logs once, and nobody sends.
 
 mod documented;
 
+use aws::Cause;
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use tracing::Level;
 use utoipa::ToSchema;
 
 use crate::rate::Left;
 
 pub(crate) use self::documented::{Answers, GatewayAnswer, answers, share};
+
+/// The page that explains every code, under an anchor with its name.
+const EXPLAINED: &str = "/docs/errors";
 
 /// What went wrong, for programs. Part of the API: never rename one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -92,17 +99,17 @@ impl Code {
     }
 
     /// The code as text, as in a body.
-    fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         let name = serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned));
         name.unwrap_or_default()
     }
 
-    /// The URI that identifies it: one that is registered with IANA if there is one, or else our own
-    /// (<https://www.iana.org/assignments/http-problem-types>).
+    /// The URI that identifies it: one that is registered with IANA if there is one
+    /// (<https://www.iana.org/assignments/http-problem-types>), or else that of its explanation, relative to the API.
     fn r#type(self) -> String {
         match self {
             Self::QuotaExceeded => "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned(),
-            _ => format!("urn:longhaul:problem:{}", self.name()),
+            _ => format!("{EXPLAINED}#{}", self.name()),
         }
     }
 
@@ -149,7 +156,7 @@ pub(crate) struct FieldError {
     /// What is wrong there, and what is allowed.
     #[schema(example = "must be between 1 and 31536000")]
     pub(crate) detail: String,
-    /// The rule that it breaks, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
+    /// The rule that it violates, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
     #[schema(value_type = String, example = "timeout-out-of-range")]
     pub(crate) rule: &'static str,
 }
@@ -159,8 +166,8 @@ pub(crate) struct FieldError {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem, title = "Problem")]
 pub(crate) struct ProblemBody {
-    /// A URI that identifies the code.
-    #[schema(format = "uri-reference", example = "urn:longhaul:problem:execution-not-found")]
+    /// A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address.
+    #[schema(format = "uri-reference", example = "/docs/errors#execution-not-found")]
     r#type: String,
     /// The code in words; the same for every occurrence.
     title: &'static str,
@@ -173,7 +180,7 @@ pub(crate) struct ProblemBody {
     code: Code,
     /// Identifies this request in the API's logs.
     request_id: String,
-    /// What is wrong with the body, one entry for each place.
+    /// What is wrong with the body, one entry for each mistake.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
@@ -190,11 +197,31 @@ pub(crate) struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     beyond: Option<(&'static str, Left)>,
+    failure: Option<Failure>,
+}
+
+/// What failed inside. It is for the log, and never sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// `ERROR` if an operator has to act, `WARN` if it passes by itself.
+    pub(crate) level: Level,
+    /// The error and its causes, in one line, without payloads.
+    pub(crate) error: String,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), beyond: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), beyond: None, failure: None }
+    }
+
+    /// The same, because this failed inside.
+    pub(crate) fn because(self, level: Level, error: impl Into<String>) -> Self {
+        Self { failure: Some(Failure { level, error: error.into() }), ..self }
+    }
+
+    /// Its code, and what failed inside, if that is why.
+    pub(crate) fn failure(&self) -> Option<(Code, &Failure)> {
+        Some((self.code, self.failure.as_ref()?))
     }
 
     /// The same, for a request that exceeds a limit.
@@ -224,10 +251,15 @@ impl Problem {
         self
     }
 
-    /// An internal failure. It is logged here, where it is handled; the caller only learns that it was ours.
+    /// An internal error. The caller only learns that it was ours.
     pub(crate) fn inside(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = aws::with_causes(error), "a request failed with an internal error");
-        Self::new(Code::Internal, "the error was logged under this request's id")
+        Self::internal(aws::with_causes(error))
+    }
+
+    /// An internal error that is text.
+    pub(crate) fn internal(error: impl Into<String>) -> Self {
+        let problem = Self::new(Code::Internal, "the error was logged under this request's id");
+        problem.because(Level::ERROR, error)
     }
 
     /// The body, once the request's id is known.
@@ -254,20 +286,19 @@ impl ProblemBody {
 
 impl From<aws::CallFailed> for Problem {
     fn from(failed: aws::CallFailed) -> Self {
-        if failed.retryable() {
-            if failed.cause == aws::Cause::Denied {
-                tracing::error!(error = aws::with_causes(&failed), "AWS denied a call");
-            } else {
-                tracing::warn!(error = aws::with_causes(&failed), "an AWS call failed");
-            }
-            return Self::new(Code::AwsUnavailable, "repeat the request, with the same Idempotency-Key if it has one");
-        }
-        Self::inside(&failed)
+        let level = match failed.cause {
+            Cause::Throttled | Cause::Unavailable => Level::WARN,
+            Cause::Denied => Level::ERROR,
+            Cause::Rejected => return Self::inside(&failed),
+        };
+        let problem =
+            Self::new(Code::AwsUnavailable, "repeat the request, with the same Idempotency-Key if it has one");
+        problem.because(level, aws::with_causes(&failed))
     }
 }
 
 impl IntoResponse for Problem {
-    /// Without its body, which contains the request's id, which only [`crate::request_id`] knows.
+    /// Without its body, which contains the request's id, which only `layers::request_id` knows.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         if let Some(seconds) = self.code.retry_after() {
@@ -309,9 +340,13 @@ mod tests {
         for code in &codes {
             assert!(PAGE.contains(&format!("\n### {}\n", code.as_str().unwrap())), "{code}");
         }
-        assert_eq!(PAGE.matches("\n### ").count(), codes.len(), "no code that there is not");
+        assert_eq!(
+            PAGE.matches("\n### ").count(),
+            codes.len() + 1,
+            "all codes, and the local stack's host-not-allowed"
+        );
         for code in [Code::InvalidJson, Code::InvalidBody, Code::QuotaExceeded, Code::ConcurrentUpdates] {
-            let explained = format!("\n### {}\n\n{}. ", code.name(), code.status().as_u16());
+            let explained = format!("\n### {}\n\nStatus {}. ", code.name(), code.status().as_u16());
             assert!(PAGE.contains(&explained), "{explained}");
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
+    extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
 };
 use domain::{Json, limits};
@@ -50,15 +50,18 @@ impl FromRequest<App> for Body {
     }
 }
 
-/// For an operation that takes no body. A caller who sends one expects it to have an effect, so it is refused, not ignored.
-pub(crate) struct NoBody;
+/// What else an operation that takes no body reads of a request, once it is known to have none. A caller who sends a body expects it to
+/// have an effect, so it is refused, not ignored.
+pub(crate) struct NoBody<T>(pub(crate) T);
 
-impl FromRequest<App> for NoBody {
+impl<T: FromRequestParts<App, Rejection = Problem>> FromRequest<App> for NoBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let request = Request::from_parts(parts.clone(), body);
         match arrived(request, app).await?.trim_ascii() {
-            b"" | b"{}" => Ok(Self),
+            b"" | b"{}" => T::from_request_parts(&mut parts, app).await.map(Self),
             _ => Err(Problem::invalid_body(vec![FieldError {
                 pointer: String::new(),
                 detail: "this operation takes no body: send none".to_owned(),

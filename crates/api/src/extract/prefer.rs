@@ -75,6 +75,7 @@ impl Prefer {
             }
         }
         let mut pause = FIRST_PAUSE;
+        let mut failed = None;
         while !enough(&seen) && Instant::now() < until {
             sleep_until(until.min(Instant::now() + pause)).await;
             pause = LONGEST_PAUSE.min(pause * 3 / 2);
@@ -82,10 +83,12 @@ impl Prefer {
                 // An eventually consistent read may be older than what was read before.
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(why)) => {
-                    tracing::warn!(executionId = %seen.id, error = %why, "reading a waited-for execution failed");
-                }
+                Ok(Err(why)) => failed = Some(why),
             }
+        }
+        if let Some(why) = failed {
+            let error = aws::with_causes(&why);
+            tracing::warn!(executionId = %seen.id, error, "cannot read the execution that a request waits for; this is the last such error of the request");
         }
         if let Some(place) = place {
             place.give_back(app).await;
@@ -103,8 +106,8 @@ impl Prefer {
 
 impl IntoParams for Prefer {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let words = "`wait=N`: hold the answer until the execution is final, or for N seconds, at most 25. \
-                     `Preference-Applied` says what was granted: `wait=0` if too many of your requests are held already; \
+        let words = "`wait=N`: hold the response until the execution is final, or for N seconds, at most 25. \
+                     `Preference-Applied` says what was granted: `wait=0` if too many of your requests are already held; \
                      then poll as `Retry-After` says";
         let parameter =
             ParameterBuilder::new().name("Prefer").parameter_in(ParameterIn::Header).description(Some(words));

@@ -8,6 +8,7 @@ use axum::{
 use domain::Event;
 use runtime::clock;
 use store::AdvanceError;
+use tracing::Level;
 use utoipa::IntoResponses;
 
 use crate::{
@@ -16,8 +17,14 @@ use crate::{
         problem::{Answers, Code, Problem, answers},
     },
     app::App,
-    extract::{body::NoBody, caller::Caller, parameters::NoParameters, path::Path, prefer::Prefer},
-    handlers::executions::{self, Id, NotFound, following, owned},
+    extract::{
+        body::NoBody,
+        caller::Caller,
+        owned::{self, Owned},
+        parameters::NoParameters,
+        prefer::Prefer,
+    },
+    handlers::executions::following,
 };
 
 /// The errors of a request that is refused.
@@ -49,51 +56,52 @@ impl IntoResponses for Unavailable {
 
 /// Stop an execution.
 ///
-/// Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. A job that
-/// finishes before it can be stopped has completed. Safe to repeat.
+/// Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If the job
+/// completes before it can be stopped, the execution is `COMPLETED`. Safe to repeat.
 #[utoipa::path(
     post, path = "/executions/{executionId}/cancel", operation_id = "cancelExecution", tag = "executions",
-    params(Id, Prefer),
+    params(Owned, Prefer),
     responses(
         (status = 202, description = "The execution is being stopped: poll it", body = ExecutionView, headers(
             ("ETag" = String, description = "Identifies this version of the execution"),
             ("Retry-After" = u64, description = "Seconds until the next poll"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 200, description = "The execution is over and will not change", body = ExecutionView, headers(
+        (status = 200, description = "The execution is over, and does not change any more", body = ExecutionView, headers(
             ("ETag" = String, description = "Identifies this version of the execution"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
         Refused,
-        NotFound,
+        Owned,
         Unavailable,
     ),
 )]
 pub(crate) async fn cancel(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
+    _: Caller,
     _: NoParameters,
     mut prefer: Prefer,
-    _: NoBody,
+    NoBody(Owned(execution)): NoBody<Owned>,
 ) -> Result<Response, Problem> {
-    let now = clock::now();
-    let execution = owned(&app, &owner, &id, now).await?;
-    let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, now).await {
+    let execution = match app.executions.advance_seen(execution, &Event::CancelRequested, clock::now()).await {
         Ok(execution) => execution,
         Err(AdvanceError::Call(failed)) => return Err(failed.into()),
         // The execution expired between the read and the write.
-        Err(AdvanceError::NotFound(_)) => return Err(executions::not_found()),
+        Err(AdvanceError::NotFound(_)) => return Err(owned::not_found()),
         Err(why @ (AdvanceError::Contended(_) | AdvanceError::Refused(_))) => {
-            tracing::warn!(error = %why, "a cancel was not recorded");
             let detail = "other writers changed the execution at the same time; repeat the request";
-            return Err(Problem::new(Code::ConcurrentUpdates, detail));
+            let problem = Problem::new(Code::ConcurrentUpdates, detail);
+            return Err(problem.because(Level::WARN, aws::with_causes(&why)));
         }
     };
     if !execution.status().is_final() {
         // If the function crashes before this, or the call is lost, the cancel is already recorded, and the next sweep carries it out.
         if let Err(why) = app.reconciler.request_visit(&execution.id).await {
-            tracing::warn!(executionId = %execution.id, error = %why, "the reconciler was not notified of a cancel");
+            tracing::warn!(
+                executionId = %execution.id,
+                error = %why,
+                "cannot notify the reconciler of the cancel; the next sweep will carry it out"
+            );
         }
     }
     let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;

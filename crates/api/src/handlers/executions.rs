@@ -5,52 +5,19 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{Execution, ExecutionId, Owner, limits};
+use domain::Execution;
 use jiff::Timestamp;
 use runtime::clock;
 use sha2::{Digest as _, Sha256};
-use utoipa::{
-    IntoParams, IntoResponses,
-    openapi::{
-        ObjectBuilder, Required, Type,
-        path::{Parameter, ParameterBuilder, ParameterIn},
-    },
-};
 
 use crate::{
-    answers::{
-        model::ExecutionView,
-        problem::{Answers, Code, Problem, answers},
-    },
+    answers::{model::ExecutionView, problem::Problem},
     app::App,
-    extract::{caller::Caller, parameters::NoParameters, path::Path, prefer::Prefer},
+    extract::{caller::Caller, owned::Owned, parameters::NoParameters, prefer::Prefer},
 };
 
 /// Bytes of the hash in an `ETag`.
 const ETAG_BYTES: usize = 12;
-
-/// Why no execution is found for an id.
-pub(crate) struct NotFound;
-
-impl IntoResponses for NotFound {
-    fn responses() -> Answers {
-        answers(&[Code::ExecutionNotFound, Code::ExecutionExpired])
-    }
-}
-
-/// The execution id in a path.
-pub(crate) struct Id;
-
-impl IntoParams for Id {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let parameter = ParameterBuilder::new().name("executionId").parameter_in(ParameterIn::Path);
-        let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(limits::ID_CHARS));
-        // An example of the parameter, not of its schema, so that the documentation page fills it in.
-        let parameter =
-            parameter.example(Some("0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".into())).schema(Some(text.build()));
-        vec![parameter.description(Some("Id of the execution")).required(Required::True).build()]
-    }
-}
 
 /// Get an execution.
 ///
@@ -59,7 +26,7 @@ impl IntoParams for Id {
 #[utoipa::path(
     get, path = "/executions/{executionId}", operation_id = "getExecution", tag = "executions",
     params(
-        Id,
+        Owned,
         Prefer,
         ("If-None-Match" = Option<String>, Header, nullable = false, description = "The last `ETag`"),
     ),
@@ -69,25 +36,24 @@ impl IntoParams for Id {
             ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 304, description = "It has not changed since the `ETag` in `If-None-Match`", headers(
+        (status = 304, description = "The execution has not changed since the `ETag` in `If-None-Match`", headers(
             ("ETag" = String, description = "Identifies this version of the execution"),
             ("Retry-After" = u64, description = "Seconds until the next poll; absent if the execution is final"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
         NoParameters,
-        NotFound,
+        Owned,
         Problem,
     ),
 )]
 pub(crate) async fn get_execution(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
+    _: Caller,
     _: NoParameters,
     mut prefer: Prefer,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let execution = owned(&app, &owner, &id, clock::now()).await?;
+    Owned(execution): Owned,
+) -> Response {
     let is_known = |seen: &Execution| {
         let etag = etag(seen);
         headers.get_all(header::IF_NONE_MATCH).iter().any(|known| matches(known, &etag))
@@ -98,25 +64,9 @@ pub(crate) async fn get_execution(
     let mut telling = following(&execution, clock::now());
     prefer.tell(&mut telling);
     if asks_for_news && is_known(&execution) {
-        return Ok((StatusCode::NOT_MODIFIED, telling).into_response());
+        return (StatusCode::NOT_MODIFIED, telling).into_response();
     }
-    Ok((telling, axum::Json(ExecutionView::of(execution))).into_response())
-}
-
-/// The execution with this id, if it belongs to the caller. That of another caller is treated as if it did not exist.
-pub(crate) async fn owned(app: &App, owner: &Owner, id: &str, now: Timestamp) -> Result<Execution, Problem> {
-    let id: ExecutionId = id.parse().map_err(|_| not_found())?;
-    let found = app.executions.get(&id).await?;
-    let execution = found.filter(|execution| execution.owner == *owner).ok_or_else(not_found)?;
-    if execution.expires_at <= now {
-        return Err(Problem::new(Code::ExecutionExpired, format!("it expired at {}", execution.expires_at)));
-    }
-    Ok(execution)
-}
-
-/// An execution that does not exist, or belongs to another caller.
-pub(crate) fn not_found() -> Problem {
-    Problem::new(Code::ExecutionNotFound, "no such execution, or you do not have access to it")
+    (telling, axum::Json(ExecutionView::of(execution))).into_response()
 }
 
 /// The headers for polling an execution: `ETag`, and `Retry-After` while it is not final.

@@ -1,13 +1,17 @@
 //! What an execution's workflow did.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+};
 use compute::HistoryError;
+use contract::page_token::HistoryPlace;
 use domain::{
     Attempt, Execution, Pattern,
     history::{Operation, Outcome, fold},
 };
-use runtime::clock;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
@@ -19,13 +23,10 @@ use crate::{
     app::App,
     extract::{
         caller::Caller,
+        owned::Owned,
         parameters::{LATEST_ATTEMPT, Parameters},
-        path::Path,
     },
-    handlers::{
-        executions::{Id, owned},
-        listing::QueryRefused,
-    },
+    handlers::listing::QueryRefused,
 };
 
 /// Most events that are read for one page: the most that AWS returns at once
@@ -46,19 +47,19 @@ pub(crate) struct History {
     next_page_token: Option<String>,
 }
 
-/// An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes elsewhere.
+/// An operation of a workflow. Each is recorded once it is done, and is not done again when the workflow resumes.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Operation)]
 pub(crate) struct OperationView {
-    /// Its name; absent if the workflow gave it none.
+    /// Its name; absent if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "run-task")]
     name: Option<String>,
     /// What it is: `Step`, `Callback`, `Wait`, `Context` or `ChainedInvoke`.
     #[schema(example = "Step")]
     kind: String,
-    /// How often it was tried.
+    /// How many times it was tried.
     attempts: u32,
     #[schema(value_type = String, format = DateTime)]
     started_at: Time,
@@ -113,11 +114,24 @@ impl IntoResponses for NoHistory {
     }
 }
 
-/// Where a history continues: AWS's marker, and the operations that began before it and had not ended.
-#[derive(Serialize, Deserialize)]
-struct Place {
-    marker: String,
-    open: Vec<Operation>,
+/// The query: which attempt's workflow, and which page.
+pub(crate) struct Query {
+    attempt: Attempt,
+    size: i32,
+    token: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let mut parameters = Parameters::from_request_parts(parts, state).await?;
+        let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
+        let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
+        let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
+        parameters.finish()?;
+        Ok(Self { attempt, size, token })
+    }
 }
 
 /// Read what an execution's workflow did, operation by operation.
@@ -127,15 +141,15 @@ struct Place {
 #[utoipa::path(
     get, path = "/executions/{executionId}/history", operation_id = "getExecutionHistory", tag = "executions",
     params(
-        Id,
+        Owned,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "Which attempt's workflow, for a callback execution; the first if absent"),
+            description = "For a callback execution, the attempt whose workflow to read (default: the first)"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "The most events of the workflow to read, of which an operation has at least two; 1000 if absent"),
+            description = "The maximum number of events of the workflow to read (default 1000). An operation has at least two"),
         ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
     ),
     responses(
-        (status = 200, description = "What it did; no operations if it has not begun", body = History),
+        (status = 200, description = "The operations of the workflow; none if it has not begun", body = History),
         QueryRefused,
         NoHistory,
         Problem,
@@ -143,18 +157,12 @@ struct Place {
 )]
 pub(crate) async fn get_history(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
-    mut parameters: Parameters,
+    _: Caller,
+    Query { attempt, size, token }: Query,
+    Owned(execution): Owned,
 ) -> Result<Json<History>, Problem> {
-    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new).unwrap_or(Attempt::FIRST);
-    let size = parameters.number("pageSize", 1, LARGEST_PAGE)?.unwrap_or(LARGEST_PAGE);
-    let token = parameters.take("pageToken", "a token", |text| Some(text.to_owned()))?;
-    parameters.finish()?;
-    let execution = owned(&app, &owner, &id, clock::now()).await?;
-    let attempt_text = attempt.to_string();
-    let of = ["history", execution.id.as_str(), &attempt_text];
-    let place = token.map(|token| read_place(&page_token::open(&of, &token)?)).transpose()?;
+    let list = contract::page_token::History { history: execution.id.clone(), attempt };
+    let place = token.map(|token| page_token::open(&list, &token)).transpose()?;
     let (marker, open) = place.map_or((None, Vec::new()), |place| (Some(place.marker), place.open));
     let mut history = History { execution_id: execution.id.to_string(), operations: Vec::new(), next_page_token: None };
     let Some(arn) = workflow(&app, &execution, attempt).await? else { return Ok(Json(history)) };
@@ -166,8 +174,7 @@ pub(crate) async fn get_history(
     let (mut operations, open) = fold(open, page.events);
     match page.marker {
         Some(marker) => {
-            let place = serde_json::to_string(&Place { marker, open }).map_err(|why| Problem::inside(&why))?;
-            history.next_page_token = Some(page_token::seal(&of, &place));
+            history.next_page_token = Some(page_token::seal(&list, &HistoryPlace { marker, open })?);
         }
         None => operations.extend(open),
     }
@@ -183,23 +190,5 @@ async fn workflow(app: &App, execution: &Execution, attempt: Attempt) -> Result<
         }
         // A sync execution has one workflow for all attempts.
         Pattern::Sync | Pattern::Callback => Ok(execution.durable_execution_arn.clone()),
-    }
-}
-
-fn read_place(text: &str) -> Result<Place, Problem> {
-    serde_json::from_str(text).map_err(|_| page_token::invalid())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A caller who reads a history during a deployment sends a token of the previous version.
-    #[test]
-    fn a_place_never_changes() {
-        let text = r#"{"marker":"m","open":[{"id":"1","name":"wake","kind":"Callback","attempts":1,"startedAt":"2026-03-02T09:00:00Z","endedAt":null,"outcome":"STARTED"}]}"#;
-        let place = read_place(text).unwrap();
-        assert_eq!((&*place.marker, place.open.len()), ("m", 1));
-        assert_eq!(serde_json::to_string(&place).unwrap(), text);
     }
 }

@@ -24,6 +24,7 @@ const PAGE: &str = r#"<!doctype html>
 <p>Runs container jobs on AWS for as long as they take, and never loses one.</p>
 <ul>
 <li><a href="docs/">Documentation</a>, with a form to try each call</li>
+<li><a href="docs/errors">Errors</a>, and what to do about each</li>
 <li><a href="openapi.yaml">OpenAPI document</a>, also <a href="openapi.json">in JSON</a></li>
 <li><a href="executions">Your executions</a>, newest first</li>
 <li><a href="jobs">The jobs that may be run</a></li>
@@ -33,9 +34,12 @@ const PAGE: &str = r#"<!doctype html>
 </html>
 "#;
 
+/// Its path.
+pub(crate) const PATH: &str = "/";
+
 /// The index.
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/", get(index))
+    Router::new().route(PATH, get(index))
 }
 
 async fn index(headers: HeaderMap) -> Response {
@@ -47,6 +51,7 @@ async fn index(headers: HeaderMap) -> Response {
             "links": {
                 "documentation": "/docs/",
                 "document": "/openapi.json",
+                "errors": "/docs/errors",
                 "executions": "/executions",
                 "jobs": "/jobs",
                 "health": "/healthz",

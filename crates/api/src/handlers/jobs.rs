@@ -1,7 +1,7 @@
 //! The jobs that may be run.
 
 use axum::{Json, extract::State};
-use compute::offered;
+use contract::catalog::offered;
 use domain::DEFAULT_JOB;
 use serde::Serialize;
 use utoipa::ToSchema;

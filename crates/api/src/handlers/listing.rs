@@ -8,9 +8,10 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, Uri, header},
 };
+use contract::page_token::{ExecutionPlace, Executions};
 use domain::{
     Json, Status,
-    listing::{Included, Page, Summary},
+    listing::{Included, Page, Place, Summary},
 };
 use runtime::clock;
 use serde::Serialize;
@@ -58,7 +59,7 @@ pub(crate) struct SummaryView {
     execution_id: String,
     pattern: PatternView,
     status: StatusView,
-    /// Whether the execution is over and will not change.
+    /// Whether the execution is over. It does not change after that.
     done: bool,
     /// Name of the job.
     #[schema(example = "demo")]
@@ -87,14 +88,14 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exit_code: Option<i32>,
-    /// When its job must be over.
+    /// When its job must have ended.
     #[schema(value_type = String, format = DateTime)]
     deadline: Time,
     /// When it is deleted.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Time,
     tags: BTreeMap<String, String>,
-    /// The execution that this one repeats.
+    /// The execution of which this one is a rerun.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
@@ -104,7 +105,7 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     result: Option<Json>,
-    /// With `include=error`: why it did not complete. Absent like `result`, and if it completed.
+    /// With `include=error`: why it did not complete. Absent if it completed, and whenever `result` would be absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<ErrorView>,
@@ -172,11 +173,11 @@ impl IntoResponses for QueryRefused {
         ("createdBefore" = Option<String>, Query, nullable = false, format = DateTime, example = "2099-03-02T09:00:00Z",
             description = "Only executions that were accepted before this time (RFC 3339)"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 100,
-            description = "The most executions on a page; 50 if absent"),
+            description = "The maximum number of executions on a page (default 50)"),
         ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
         ("include" = Option<String>, Query, nullable = false, pattern = "^(result|error)(,(result|error))*$",
             example = "result,error",
-            description = "What else to show of executions that are over: `result`, `error` or both, separated by a comma"),
+            description = "What to include for executions that are over: `result`, `error` or both, separated by a comma"),
     ),
     responses(
         (status = 200, description = "A page of executions", body = ExecutionPage, headers(
@@ -197,15 +198,16 @@ pub(crate) async fn list_executions(
     let filter = query::filter(&mut parameters)?;
     let include = Include::of(&parameters.names("include", &["result", "error"])?);
     parameters.finish()?;
-    let list = query::named(&owner, &filter);
-    let after = token.map(|token| query::place(&owner, &filter, &token)).transpose()?;
+    let list = Executions::of(&owner, &filter);
+    let after = token.map(|token| page_token::open(&list, &token)).transpose()?;
+    let after = after.map(|ExecutionPlace { at, id }| Place { at, id });
     let mut page = app.executions.list(&owner, &filter, after.as_ref(), size, clock::now()).await?;
     let executions = if include == Include::default() {
         page.found.drain(..).map(SummaryView::from).collect()
     } else {
         with_outcomes(&app, &mut page, include).await?
     };
-    let next = page.next.map(|place| page_token::seal(&[&list], &query::written(&place)));
+    let next = page.next.map(|Place { at, id }| page_token::seal(&list, &ExecutionPlace { at, id })).transpose()?;
     let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))]);
     if let Some(Ok(link)) = next.as_ref().map(|token| HeaderValue::try_from(link(&uri, token))) {
         headers.insert(header::LINK, link);

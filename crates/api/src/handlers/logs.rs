@@ -1,7 +1,12 @@
 //! What an execution's task printed.
 
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, request::Parts},
+};
 use compute::{LogError, LogPage, ReadFrom, Stream};
+use contract::page_token::{LogPlace, LogPosition, Logs};
 use domain::{Attempt, Execution, judge, task::Line};
 use runtime::clock;
 use serde::Serialize;
@@ -17,13 +22,10 @@ use crate::{
     app::App,
     extract::{
         caller::Caller,
+        owned::Owned,
         parameters::{LATEST_ATTEMPT, Parameters},
-        path::Path,
     },
-    handlers::{
-        executions::{Id, NotFound, owned},
-        listing::QueryRefused,
-    },
+    handlers::listing::QueryRefused,
     rate,
 };
 
@@ -57,6 +59,30 @@ pub(crate) struct LogLine {
     text: String,
 }
 
+/// The query: which attempt's task, and which of its lines.
+pub(crate) struct Query {
+    attempt: Option<Attempt>,
+    tail: Option<i32>,
+    token: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let mut parameters = Parameters::from_request_parts(parts, state).await?;
+        let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new);
+        let tail = parameters.number("tail", 1, LARGEST_PAGE)?;
+        let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
+        parameters.finish()?;
+        if token.is_some() && (attempt.is_some() || tail.is_some()) {
+            let detail = "nextToken cannot be combined with attempt or tail; leave them out";
+            return Err(Problem::new(Code::InvalidParameter, detail));
+        }
+        Ok(Self { attempt, tail, token })
+    }
+}
+
 /// Read what an execution's task printed.
 ///
 /// Pages go from the oldest line to the newest. `nextToken` leads to the next page, and to new lines of a task that is still running.
@@ -65,43 +91,35 @@ pub(crate) struct LogLine {
 #[utoipa::path(
     get, path = "/executions/{executionId}/logs", operation_id = "getExecutionLogs", tag = "executions",
     params(
-        Id,
+        Owned,
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "Which attempt's task, of the last 16; the newest if absent"),
+            description = "The attempt whose log to read, one of the last 16 (default: the newest)"),
         ("tail" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "Only this many of the newest lines"),
         ("nextToken" = Option<String>, Query, nullable = false,
-            description = "The last page's `nextToken`; without `attempt` and `tail`"),
+            description = "`nextToken` of the previous page; not allowed together with `attempt` or `tail`"),
     ),
     responses(
         (status = 200, description = "Lines that it printed", body = LogLines, headers(
-            ("RateLimit-Policy" = String, description = "How many requests (`q`) in how many seconds (`w`); absent if none was counted"),
-            ("RateLimit" = String, description = "How many requests are left (`r`) for how many seconds (`t`)"),
+            ("RateLimit-Policy" = String, description = "The limit: how many requests (`q`) in a window of how many seconds (`w`); \
+                absent if the request was not counted"),
+            ("RateLimit" = String, description = "How many requests are left (`r`) in this window, and in how many seconds it ends (`t`)"),
         )),
         QueryRefused,
-        NotFound,
+        Owned,
         Problem,
     ),
 )]
 pub(crate) async fn get_logs(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
-    mut parameters: Parameters,
+    _: Caller,
+    Query { attempt, tail, token }: Query,
+    Owned(execution): Owned,
 ) -> Result<(HeaderMap, Json<LogLines>), Problem> {
-    let attempt = parameters.number("attempt", 1, LATEST_ATTEMPT)?.and_then(Attempt::new);
-    let tail = parameters.number("tail", 1, LARGEST_PAGE)?;
-    let token = parameters.take("nextToken", "a token", |text| Some(text.to_owned()))?;
-    parameters.finish()?;
-    if token.is_some() && (attempt.is_some() || tail.is_some()) {
-        let detail = "nextToken cannot be combined with attempt or tail; leave them out";
-        return Err(Problem::new(Code::InvalidParameter, detail));
-    }
     let now = clock::now();
-    let execution = owned(&app, &owner, &id, now).await?;
     let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
     let (attempt, from) = match (token, tail) {
-        (Some(token), _) => read_token(&execution, &token)?,
+        (Some(token), _) => place(page_token::open(&Logs { logs: execution.id.clone() }, &token)?),
         (None, Some(limit)) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Tail, limit }),
         (None, None) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Head, limit: LARGEST_PAGE }),
     };
@@ -110,7 +128,8 @@ pub(crate) async fn get_logs(
     let over = attempt < newest || judge::has_printed_all(&execution, now);
     let ended = over && page.at_end;
     let next = Reading { from: page.next, limit: from.limit };
-    let next_token = (!ended).then(|| page_token::seal(&of(&execution), &place(attempt, &next)));
+    let sealed = || page_token::seal(&Logs { logs: execution.id.clone() }, &LogPlace { attempt, from: position(next) });
+    let next_token = (!ended).then(sealed).transpose()?;
     let lines = page.lines.into_iter().map(|line| LogLine { at: line.at.into(), text: line.text }).collect();
     let lines = LogLines { execution_id: execution.id.to_string(), attempt: attempt.get(), lines, next_token };
     Ok((headers, Json(lines)))
@@ -163,61 +182,45 @@ fn text(lines: &[Line]) -> usize {
     lines.iter().map(|line| line.text.bytes().map(byte).sum::<usize>()).sum()
 }
 
-/// What a token of an execution's log belongs to.
-fn of(execution: &Execution) -> [&str; 2] {
-    ["logs", execution.id.as_str()]
-}
-
-fn place(attempt: Attempt, reading: &Reading) -> String {
-    match &reading.from {
-        ReadFrom::Head => format!("{attempt} head"),
-        ReadFrom::Tail => format!("{attempt} tail"),
-        ReadFrom::Token(token) => format!("{attempt} at {token}"),
-        // CloudWatch's tokens are a letter, `/` and digits.
-        ReadFrom::Before { older, newer } => format!("{attempt} tail {} {older} {newer}", reading.limit),
+/// Where a reading continues, as a token contains it.
+fn position(Reading { from, limit }: Reading) -> LogPosition {
+    match from {
+        ReadFrom::Head => LogPosition::Head,
+        ReadFrom::Tail => LogPosition::Tail,
+        ReadFrom::Token(token) => LogPosition::Token(token),
+        ReadFrom::Before { older, newer } => LogPosition::Before { older, newer, limit },
     }
 }
 
-fn read_token(execution: &Execution, token: &str) -> Result<(Attempt, Reading), Problem> {
-    let place = page_token::open(&of(execution), token)?;
-    read_place(&place).ok_or_else(page_token::invalid)
-}
-
-fn read_place(place: &str) -> Option<(Attempt, Reading)> {
-    let parts: Vec<_> = place.split(' ').collect();
-    let (from, limit) = match parts[..] {
-        [_, "head"] => (ReadFrom::Head, LARGEST_PAGE),
-        [_, "tail"] => (ReadFrom::Tail, LARGEST_PAGE),
-        [_, "at", token] => (ReadFrom::Token(token.to_owned()), LARGEST_PAGE),
-        [_, "tail", limit, older, newer] => {
-            let limit = limit.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit))?;
-            (ReadFrom::Before { older: older.to_owned(), newer: newer.to_owned() }, limit)
+/// The attempt and the reading that a token contains.
+fn place(LogPlace { attempt, from }: LogPlace) -> (Attempt, Reading) {
+    let (from, limit) = match from {
+        LogPosition::Head => (ReadFrom::Head, LARGEST_PAGE),
+        LogPosition::Tail => (ReadFrom::Tail, LARGEST_PAGE),
+        LogPosition::Token(token) => (ReadFrom::Token(token), LARGEST_PAGE),
+        LogPosition::Before { older, newer, limit } => {
+            (ReadFrom::Before { older, newer }, limit.clamp(1, LARGEST_PAGE))
         }
-        _ => return None,
     };
-    Some((Attempt::new(parts.first()?.parse().ok()?)?, Reading { from, limit }))
+    (attempt, Reading { from, limit })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A caller who reads a log during a deployment sends a token of the previous version.
     #[test]
-    fn a_place_never_changes() {
+    fn a_token_leads_back_to_where_a_reading_continues() {
         let before = ReadFrom::Before { older: "b/1".into(), newer: "f/2".into() };
-        for (from, limit, text) in [
-            (ReadFrom::Head, LARGEST_PAGE, "2 head"),
-            (ReadFrom::Tail, LARGEST_PAGE, "2 tail"),
-            (ReadFrom::Token("f/1".into()), LARGEST_PAGE, "2 at f/1"),
-            (before, 7, "2 tail 7 b/1 f/2"),
+        for (from, limit) in [
+            (ReadFrom::Head, LARGEST_PAGE),
+            (ReadFrom::Tail, LARGEST_PAGE),
+            (ReadFrom::Token("f/1".into()), LARGEST_PAGE),
+            (before, 7),
         ] {
             let reading = Reading { from, limit };
-            assert_eq!(place(Attempt::FIRST.next(), &reading), text);
-            assert_eq!(read_place(text), Some((Attempt::FIRST.next(), reading)));
-        }
-        for wrong in ["0 head", "2", "2 at", "2 tail 0 b/1 f/2", "2 tail 1001 b/1 f/2", "2 tail 7 b/1"] {
-            assert_eq!(read_place(wrong), None, "{wrong}");
+            let sealed = LogPlace { attempt: Attempt::FIRST, from: position(reading.clone()) };
+            assert_eq!(place(sealed), (Attempt::FIRST, reading));
         }
     }
 }

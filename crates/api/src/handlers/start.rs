@@ -4,11 +4,11 @@ mod validation;
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use compute::StartError;
-use domain::{Execution, ExecutionId, Owner, Pattern, limits};
+use domain::{Execution, ExecutionId, Owner, Pattern};
 use jiff::Timestamp;
 use runtime::clock;
 use store::Created;
@@ -24,15 +24,15 @@ use crate::{
     extract::{
         body::{Body, NoBody},
         caller::Caller,
+        idempotency_key::IdempotencyKey,
+        owned::Owned,
         parameters::NoParameters,
-        path::Path,
         prefer::Prefer,
     },
-    handlers::executions::{self, Id, NotFound},
+    handlers::executions,
     random,
 };
 
-pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The errors of a rerun.
@@ -75,8 +75,8 @@ macro_rules! start {
             post, path = $path, operation_id = $id, tag = "executions",
             params(
                 ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-                    description = "Makes the request idempotent: the same key and body again, compared by value, returns the existing \
-                                   execution and starts nothing, for as long as the execution is kept"),
+                    description = "Makes the request idempotent: a repeat with the same key and body, compared by value, returns the \
+                                   existing execution and starts nothing, as long as the execution is kept"),
                 Prefer,
             ),
             request_body(content = NewExecution, description = "The job to run, and its input", examples(
@@ -115,10 +115,10 @@ macro_rules! start {
             Caller(owner): Caller,
             _: NoParameters,
             prefer: Prefer,
-            headers: HeaderMap,
+            key: Option<IdempotencyKey>,
             Body(new): Body,
         ) -> Result<Response, Problem> {
-            start(app, $pattern, owner, prefer, &headers, new).await
+            start(app, $pattern, owner, prefer, key, new).await
         }
     };
 }
@@ -126,7 +126,7 @@ macro_rules! start {
 start!(
     /// Start a job whose workflow waits for it and records the result.
     ///
-    /// The image does not need the worker: `EXECUTION_INPUT` has inputs of up to 4 KB. For larger inputs, it needs the worker too.
+    /// For inputs of up to 4 KB, the image does not need the worker: they are in `EXECUTION_INPUT`. For larger inputs, it does.
     /// Without the worker, the result is the last JSON object or array among the last 10,000 lines of the task's log, on stdout or
     /// stderr.
     start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
@@ -151,7 +151,7 @@ macro_rules! validate {
             ),
             request_body(content = NewExecution, description = "The job that would be run, and its input"),
             responses(
-                (status = 200, description = "The request is valid: this is what would be started", body = Validated),
+                (status = 200, description = "The request is valid. This is what would be started", body = Validated),
                 Refused,
                 Problem,
             ),
@@ -160,10 +160,10 @@ macro_rules! validate {
             State(app): State<App>,
             Caller(owner): Caller,
             _: NoParameters,
-            headers: HeaderMap,
+            key: Option<IdempotencyKey>,
             Body(new): Body,
         ) -> Result<axum::Json<Validated>, Problem> {
-            validate(app, $pattern, owner, &headers, new).await
+            validate(app, $pattern, owner, key, new).await
         }
     };
 }
@@ -171,13 +171,15 @@ macro_rules! validate {
 validate!(
     /// Check a request for a sync execution, and start nothing.
     ///
-    /// It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+    /// An invalid request is refused as the start would be. Otherwise the response says what would be started, with every default
+    /// filled in.
     validate_sync, "/executions/sync/validate", "validateSyncExecution", Pattern::Sync
 );
 validate!(
     /// Check a request for a callback execution, and start nothing.
     ///
-    /// It is refused as the start would be. Otherwise the answer says what would be started, with every default filled in.
+    /// An invalid request is refused as the start would be. Otherwise the response says what would be started, with every default
+    /// filled in.
     validate_callback, "/executions/callback/validate", "validateCallbackExecution", Pattern::Callback
 );
 
@@ -185,11 +187,11 @@ async fn validate(
     app: App,
     pattern: Pattern,
     owner: Owner,
-    headers: &HeaderMap,
+    key: Option<IdempotencyKey>,
     new: NewExecution,
 ) -> Result<axum::Json<Validated>, Problem> {
     let now = clock::now();
-    let wanted = Wanted::of(&app, pattern, owner, headers, new, now)?;
+    let wanted = Wanted::of(&app, pattern, owner, key.as_ref(), new, now)?;
     startable(&app, &wanted, now).await?;
     Validated::of(&app, wanted, now).await.map(axum::Json)
 }
@@ -199,11 +201,11 @@ async fn start(
     pattern: Pattern,
     owner: Owner,
     prefer: Prefer,
-    headers: &HeaderMap,
+    key: Option<IdempotencyKey>,
     new: NewExecution,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let wanted = Wanted::of(&app, pattern, owner, headers, new, now)?;
+    let wanted = Wanted::of(&app, pattern, owner, key.as_ref(), new, now)?;
     startable(&app, &wanted, now).await?;
     start_wanted(&app, wanted, now, prefer).await
 }
@@ -222,21 +224,21 @@ impl Wanted {
         app: &App,
         pattern: Pattern,
         owner: Owner,
-        headers: &HeaderMap,
+        key: Option<&IdempotencyKey>,
         new: NewExecution,
         now: Timestamp,
     ) -> Result<Self, Problem> {
         let says_timeout = new.says_timeout();
         let request = new.into_request(&app.catalog);
-        let execution = Execution::new(new_id(headers, &owner, now)?, pattern, owner, request, now);
-        Ok(Self { execution, keyed: idempotency_key(headers)?.is_some(), says_timeout })
+        let execution = Execution::new(new_id(key, &owner, now)?, pattern, owner, request, now);
+        Ok(Self { execution, keyed: key.is_some(), says_timeout })
     }
 }
 
 /// The id for a request: the one that is derived from its idempotency key, or a new one.
-fn new_id(headers: &HeaderMap, owner: &Owner, now: Timestamp) -> Result<ExecutionId, Problem> {
-    match idempotency_key(headers)? {
-        Some(key) => Ok(ExecutionId::for_key(owner, key)),
+fn new_id(key: Option<&IdempotencyKey>, owner: &Owner, now: Timestamp) -> Result<ExecutionId, Problem> {
+    match key {
+        Some(key) => Ok(key.execution_id(owner)),
         None => Ok(ExecutionId::fresh(now, random::bytes().map_err(|why| Problem::inside(&why))?)),
     }
 }
@@ -263,7 +265,7 @@ async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Pre
 }
 
 /// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
-/// refused because its job is no longer offered.
+/// refused because its job can no longer be run.
 async fn startable(app: &App, wanted: &Wanted, now: Timestamp) -> Result<(), Problem> {
     let errors = wrong(&wanted.execution.request, &app.catalog);
     if errors.is_empty() || (wanted.keyed && was_accepted(app, wanted, now).await?) {
@@ -315,12 +317,12 @@ fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<
 
 /// Run the same job again, as a new execution.
 ///
-/// The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused like the request
-/// would be: with `invalid-body` if its job is no longer offered.
+/// The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused for the
+/// same reasons as a start, for example with `invalid-body` if the job can no longer be run.
 #[utoipa::path(
     post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
     params(
-        Id,
+        Owned,
         ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
             description = "Makes the request idempotent"),
         Prefer,
@@ -341,24 +343,22 @@ fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
         RerunRefused,
-        NotFound,
+        Owned,
         Problem,
     ),
 )]
 pub(crate) async fn rerun(
     State(app): State<App>,
-    Caller(owner): Caller,
-    Path(id): Path,
+    _: Caller,
     _: NoParameters,
     prefer: Prefer,
-    headers: HeaderMap,
-    _: NoBody,
+    key: Option<IdempotencyKey>,
+    NoBody(Owned(old)): NoBody<Owned>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let old = executions::owned(&app, &owner, &id, now).await?;
-    let keyed = idempotency_key(&headers)?.is_some();
-    let new = Execution::new(new_id(&headers, &owner, now)?, old.pattern, owner, old.request, now);
-    let wanted = Wanted { execution: Execution { rerun_of: Some(old.id), ..new }, keyed, says_timeout: true };
+    let new = Execution::new(new_id(key.as_ref(), &old.owner, now)?, old.pattern, old.owner, old.request, now);
+    let execution = Execution { rerun_of: Some(old.id), ..new };
+    let wanted = Wanted { execution, keyed: key.is_some(), says_timeout: true };
     startable(&app, &wanted, now).await?;
     start_wanted(&app, wanted, now, prefer).await
 }
@@ -373,7 +373,11 @@ async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
         // The item is stored, so the request is accepted, whatever the failure: the reconciler will start the workflow. An error would
         // cause a second POST, and without a key a second job.
         Err(StartError::Call(failed)) => {
-            tracing::error!(executionId = %execution.id, error = %failed, "the workflow was not started yet");
+            tracing::error!(
+                executionId = %execution.id,
+                error = %failed,
+                "cannot start the workflow; the execution is stored, and the reconciler will start it"
+            );
             Ok(())
         }
     }
@@ -389,18 +393,4 @@ fn accepted(execution: Execution, replayed: bool) -> Response {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     (status, headers, axum::Json(ExecutionView::of(execution))).into_response()
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let wrong = |why: String| Problem::new(Code::InvalidHeader, format!("Idempotency-Key {why}"));
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(wrong("must be given once".into()));
-    }
-    let key = value.to_str().map_err(|_| wrong("must be printable ASCII".into()))?;
-    if !(1..=limits::IDEMPOTENCY_KEY_CHARS).contains(&key.len()) {
-        return Err(wrong(format!("must have 1 to {} characters", limits::IDEMPOTENCY_KEY_CHARS)));
-    }
-    Ok(Some(key))
 }

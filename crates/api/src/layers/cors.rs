@@ -9,9 +9,13 @@ use axum::{
     Router,
     http::{HeaderName, HeaderValue, Method, Uri, header},
 };
+use serde::Serialize;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::{app::App, extract::caller::Callers};
+use crate::{
+    app::App,
+    extract::{caller::Callers, idempotency_key},
+};
 
 /// A web origin such as `https://app.example`, or `*` for every origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +62,15 @@ fn is_origin(text: &str) -> bool {
         && authority.port_u16() != Some(default_port)
 }
 
+/// The methods that our operations have.
+const METHODS: [Method; 2] = [Method::GET, Method::POST];
+
 /// The headers that our clients send in addition to those that any page may send.
 const REQUEST_HEADERS: [HeaderName; 8] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::IF_NONE_MATCH,
-    HeaderName::from_static("idempotency-key"),
+    idempotency_key::NAME,
     HeaderName::from_static("prefer"),
     HeaderName::from_static("x-amz-content-sha256"),
     HeaderName::from_static("x-amz-date"),
@@ -87,6 +94,25 @@ const ANSWER_HEADERS: [HeaderName; 10] = [
 /// How long a browser may keep a preflight's response: Chromium's own limit.
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(2);
 
+/// What responses say to pages of other origins. A gateway that answers by itself has to say the same.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cors {
+    methods: Vec<String>,
+    request_headers: Vec<String>,
+    response_headers: Vec<String>,
+    max_age_seconds: u64,
+}
+
+pub(crate) fn facts() -> Cors {
+    Cors {
+        methods: METHODS.iter().map(Method::to_string).collect(),
+        request_headers: REQUEST_HEADERS.iter().map(HeaderName::to_string).collect(),
+        response_headers: ANSWER_HEADERS.iter().map(HeaderName::to_string).collect(),
+        max_age_seconds: PREFLIGHT_KEPT.as_secs(),
+    }
+}
+
 /// The same routes, open to pages of these origins. This layer answers preflights itself, since they cannot be authenticated.
 pub(crate) fn open_to(origins: &[Origin], callers: &Callers, routes: Router<App>) -> Router<App> {
     if origins.is_empty() {
@@ -99,7 +125,7 @@ pub(crate) fn open_to(origins: &[Origin], callers: &Callers, routes: Router<App>
     };
     let cors = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods(METHODS)
         .allow_headers(REQUEST_HEADERS.into_iter().chain(callers.header()).collect::<Vec<_>>())
         .expose_headers(ANSWER_HEADERS)
         .max_age(PREFLIGHT_KEPT);

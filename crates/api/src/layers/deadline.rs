@@ -9,10 +9,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use tracing::Level;
 
 use crate::{
     answers::problem::{Code, Problem},
-    handlers::start::IDEMPOTENCY_KEY,
+    extract::idempotency_key,
 };
 
 /// The timeout: more than the longest `Prefer: wait` and its last read.
@@ -26,12 +27,12 @@ pub(crate) async fn layer(request: Request, next: Next) -> Response {
 
 async fn answer_within(longest: Duration, request: Request, next: Next) -> Response {
     let starts = request.method() == Method::POST && !request.uri().path().ends_with("/cancel");
-    let safe = !starts || request.headers().contains_key(IDEMPOTENCY_KEY);
+    let safe = !starts || request.headers().contains_key(idempotency_key::NAME);
     if let Ok(response) = tokio::time::timeout(longest, next.run(request)).await {
         return response;
     }
-    tracing::error!("AWS took too long: the request was abandoned");
     let problem = Problem::new(Code::AwsUnavailable, "AWS took too long to answer; repeat the request");
+    let problem = problem.because(Level::ERROR, "AWS took too long: the request was abandoned");
     if safe { problem } else { problem.not_safe_to_repeat() }.into_response()
 }
 
@@ -52,7 +53,7 @@ mod tests {
         {
             let mut request = Request::builder().method(method).uri("/executions/sync");
             if !key.is_empty() {
-                request = request.header(IDEMPOTENCY_KEY, key);
+                request = request.header(idempotency_key::NAME, key);
             }
             let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -1,17 +1,26 @@
-//! Gives every request an id, gives error responses their body, and writes the access log.
+//! Gives every request an id, gives error responses their body, and writes the log of requests: one line for each, and one more if
+//! it failed inside.
+//!
+//! **Invariant**: no line has the path or a header, which may name executions and contain keys, nor the owner's name, since logs are
+//! shared.
 
 use std::time::Instant;
 
 use axum::{
     Json,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Level};
 
-use crate::{answers::problem::Problem, app::App, extract::caller::gateway, random};
+use crate::{
+    answers::problem::{Code, Failure, Problem},
+    app::App,
+    extract::caller::gateway,
+    random,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -19,19 +28,22 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
     let began = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "-".to_owned(), |path| path.as_str().to_owned());
     let owner = app.callers.sender(request.headers(), request.extensions());
     // Everything that is logged while the request is processed has the id.
     let answering = tracing::info_span!("request", requestId = id);
     let mut response = next.run(request).instrument(answering).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        if let Some((code, failure)) = problem.failure() {
+            log(&id, &method, &route, code, failure);
+        }
         response = with_body(response, &problem, &id);
     }
-    // The line has neither the path nor headers, which may name executions and contain keys, nor the owner's name, since logs are shared.
     tracing::info!(
         requestId = id,
         %method,
-        route = route.as_ref().map_or("-", MatchedPath::as_str),
+        route,
         status = response.status().as_u16(),
         durationMs = began.elapsed().as_secs_f64() * 1000.0,
         owner = owner.map_or_else(|| "-".to_owned(), |owner| owner.pseudonym()),
@@ -41,6 +53,17 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// The one line about what failed inside.
+fn log(id: &str, method: &Method, route: &str, code: Code, failure: &Failure) {
+    // A line's level is part of its declaration.
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!($level, requestId = id, %method, route, code = code.name(), error = failure.error, "a request failed")
+        };
+    }
+    if failure.level == Level::ERROR { line!(Level::ERROR) } else { line!(Level::WARN) }
 }
 
 fn with_body(bare: Response, problem: &Problem, id: &str) -> Response {

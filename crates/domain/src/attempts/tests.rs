@@ -70,7 +70,7 @@ fn told(next: &Next) -> String {
 }
 
 #[test]
-fn what_follows_every_outcome_in_every_state() {
+fn each_outcome_in_each_state_leads_to_the_step_in_the_table() {
     let mut table = String::new();
     let mut seen = BTreeSet::new();
     for (what, outcome) in outcomes() {

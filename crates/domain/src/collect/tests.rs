@@ -58,7 +58,7 @@ fn told(step: &Step) -> String {
 }
 
 #[test]
-fn what_follows_every_read() {
+fn each_read_leads_to_the_step_in_the_table() {
     let mut table = String::new();
     for (logs, execution) in [("a log", execution(Some(log()))), ("no log", execution(None))] {
         let task = exited(0);

@@ -22,8 +22,8 @@ pub(super) enum Value {
     List(Vec<Self>),
     /// Sorted by key. Two members with the same key stay in their order.
     Object(Vec<(String, Self)>),
-    /// `true`, `false`, `null`, and anything whose value cannot be determined: a number with an absurd exponent, a string that is
-    /// not valid Unicode. Compared as text.
+    /// `true`, `false`, `null`, and anything whose value cannot be determined: a number whose exponent is too large to handle, a
+    /// string that is not valid Unicode. Compared as text.
     Literal(String),
 }
 
@@ -46,7 +46,7 @@ pub(super) fn of(text: &RawValue) -> Value {
     read.unwrap_or_else(|| Value::Literal(json.to_owned()))
 }
 
-/// A JSON number; `None` if its exponent is absurdly large.
+/// A JSON number; `None` if its exponent is too large to handle.
 fn number(text: &str) -> Option<Value> {
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));

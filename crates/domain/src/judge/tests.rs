@@ -156,7 +156,7 @@ fn a_task_that_the_platform_stopped_has_failed_and_is_excused() {
         let retired = Task { stopped_reason: Some(reason.clone()), ..task(Some(143), code) };
         let (outcome, told) = judged(&execution(), &retired, &[]);
         assert_eq!(told, format!("failed: task-retired: AWS retired the platform of the task: {reason}"), "{code}");
-        assert!(excused(&outcome) && worth_another(&outcome), "{code}");
+        assert!(excused(&outcome) && may_be_retried(&outcome), "{code}");
     }
     let cancelled = Task { stopped_reason: Some(MAINTENANCE.into()), ..task(Some(143), "TerminationNotice") };
     assert!(judged(&cancelling(), &cancelled, &[]).1.starts_with("cancelled: "));
@@ -289,11 +289,11 @@ fn without_access_to_the_log_the_exit_code_is_kept_and_the_result_is_lost() {
     let completed = without(Some(0), EXITED);
     let told = format!("exited with code 0, but its result could not be read: {WHY}");
     assert_eq!((completed.exit_code, error(&completed)), (Some(0), ("result-unreadable".into(), told)));
-    assert!(!worth_another(&completed) && !excused(&completed));
+    assert!(!may_be_retried(&completed) && !excused(&completed));
     let failed = without(Some(3), EXITED);
     let told = format!("exited with code 3; its log could not be read: {WHY}");
     assert_eq!((failed.exit_code, error(&failed)), (Some(3), ("exit-code".into(), told)));
-    assert!(worth_another(&failed));
+    assert!(may_be_retried(&failed));
 }
 
 fn report(exit_code: i32, told: Option<Told>, second: i64) -> Report {

@@ -102,14 +102,14 @@ fn a_filter_matches_what_it_names() {
 fn a_filter_by_time_alone_needs_no_search() {
     let all = Filter::default();
     let times = Filter { created_after: Some(at(1)), created_before: Some(at(9)), ..all.clone() };
-    assert!(!all.looks_for_something() && !times.looks_for_something());
+    assert!(!all.needs_search() && !times.needs_search());
     for filter in [
         Filter { status: Some(Status::Failed), ..all.clone() },
         Filter { pattern: Some(Pattern::Sync), ..all.clone() },
         Filter { job: Some("demo".into()), ..all.clone() },
         Filter { tag: Some(("team".into(), None)), ..all.clone() },
     ] {
-        assert!(filter.looks_for_something(), "{filter:?}");
+        assert!(filter.needs_search(), "{filter:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use super::Output;
 use crate::{Json, limits};
 
 /// Deepest nesting that is tracked, in levels; one byte of memory for each.
-const FOLLOWED: usize = 1024 * 1024;
+const MAX_TRACKED_DEPTH: usize = 1024 * 1024;
 
 /// Longest of [`NOT_QUITE_JSON`], in bytes.
 const WORD_BYTES: usize = 10;
@@ -327,7 +327,7 @@ struct Document {
     expect: Expect,
     opener: u8,
     on_first_line: bool,
-    /// It is more than a bracket followed by a word or number, which plain text may begin with.
+    /// It is more than a bracket followed by a word or a number, with which plain text may begin.
     looks_like_json: bool,
     tainted: bool,
     word: Vec<u8>,
@@ -476,7 +476,7 @@ impl Document {
 
     fn value(&mut self, byte: u8) -> Step {
         self.expect = match byte {
-            b'{' | b'[' if self.stack.len() < FOLLOWED => {
+            b'{' | b'[' if self.stack.len() < MAX_TRACKED_DEPTH => {
                 self.open(byte);
                 return Step::More;
             }

@@ -1,10 +1,11 @@
 //! The parameters with which a task is started.
 
-use compute::{Job, NewTask, TaskOwner};
+use compute::{NewTask, TaskOwner};
+use contract::{catalog::Job, environment, report};
 use domain::{Attempt, Execution, Pattern, task::Task};
 
 /// The environment variable that has the task's attempt.
-const ATTEMPT: &str = "EXECUTION_ATTEMPT";
+const ATTEMPT: &str = environment::EXECUTION_ATTEMPT;
 
 /// Longest input that is passed to `RunTask`, in characters of a JSON string: it takes 8,192 characters of overrides in total. The
 /// worker reads a longer one from the item.
@@ -14,32 +15,32 @@ const INLINE_INPUT: usize = 4_096;
 /// repeated.
 pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt, table: &str) -> NewTask<'a> {
     let mut environment = vec![
-        ("EXECUTION_ID".to_owned(), execution.id.to_string()),
+        (environment::EXECUTION_ID.to_owned(), execution.id.to_string()),
         (ATTEMPT.to_owned(), attempt.to_string()),
-        ("EXECUTION_DEADLINE".to_owned(), execution.deadline.to_string()),
+        (environment::EXECUTION_DEADLINE.to_owned(), execution.deadline.to_string()),
     ];
     // The table's name is in a task's environment if, and only if, the task has a role for the table.
     let mut uses_table = false;
     let input = execution.request.input.text();
     if serde_json::to_string(input).is_ok_and(|quoted| quoted.len() <= INLINE_INPUT) {
-        environment.push(("EXECUTION_INPUT".to_owned(), input.to_owned()));
+        environment.push((environment::EXECUTION_INPUT.to_owned(), input.to_owned()));
     } else {
-        environment.push(("INPUT_TABLE".to_owned(), table.to_owned()));
+        environment.push((environment::INPUT_TABLE.to_owned(), table.to_owned()));
         uses_table = true;
     }
     match execution.pattern {
         Pattern::Sync => {}
         // The worker in the task records the outcome.
         Pattern::Callback => {
-            environment.push(("EXECUTIONS_TABLE".to_owned(), table.to_owned()));
+            environment.push((environment::EXECUTIONS_TABLE.to_owned(), table.to_owned()));
             uses_table = true;
         }
     }
     // The workflow or the reconciler reads the worker's report when it records the outcome. The task needs no role for the table's
     // items for this, only permission to write reports.
-    if let Some(key) = execution.report_key(attempt) {
-        environment.push(("REPORT_TABLE".to_owned(), table.to_owned()));
-        environment.push(("REPORT_KEY".to_owned(), key));
+    if let Some(key) = report::key(execution, attempt) {
+        environment.push((environment::REPORT_TABLE.to_owned(), table.to_owned()));
+        environment.push((environment::REPORT_KEY.to_owned(), key));
     }
     NewTask {
         job,

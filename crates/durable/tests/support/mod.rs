@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
+use contract::checkpoint::{Accepted, Again, Checked, Finished, Job, Recorded, Started};
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Json, Next, Outcome, OutcomeKind, Owner, Pattern,
     Request, State, Status,
     collect::Patience,
     output::{Exit, Output, ResultSource, judge},
 };
-use durable::{Accepted, Activities, ActivityFailed, Again, Checked, Finished, Job, Recorded, Started, Try};
+use durable::{Activities, ActivityFailed, Try};
 use jiff::Timestamp;
 
 /// What goes wrong, and at which activity, counted from 1.

@@ -26,7 +26,7 @@ fn after(execution: &Execution, event: &Event) -> Execution {
     execution.after(event, at(1)).unwrap().unwrap()
 }
 
-fn lives(pattern: Pattern) -> Vec<(&'static str, Execution)> {
+fn states(pattern: Pattern) -> Vec<(&'static str, Execution)> {
     let pending = pending(pattern);
     let begun = after(&pending, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into(), log: None });
     let running = after(&begun, &Event::TaskStarted { attempt: Attempt::FIRST, task_arn: "arn:task".into() });
@@ -63,7 +63,7 @@ fn task(arn: &str, stopped: bool) -> Task {
 
 /// Prints the whole table. Read every difference.
 #[test]
-fn every_state_and_everything_its_task_can_do() {
+fn each_state_and_task_lead_to_the_activities_in_the_table() {
     let (soon, later, overdue) = (at(60), at(3_600), at(24 * 3_600));
     let sights = [
         ("unknown at first", None, soon),
@@ -76,11 +76,11 @@ fn every_state_and_everything_its_task_can_do() {
     ];
     let mut table = String::new();
     for pattern in [Pattern::Sync, Pattern::Callback] {
-        for (life, execution) in lives(pattern) {
+        for (life, execution) in states(pattern) {
             writeln!(table, "{pattern}, {life}:").unwrap();
             for (sight, task, now) in &sights {
-                let of = |occasion| activities(&execution, task.as_ref(), *now, occasion);
-                let (told, swept) = (of(Occasion::Event), of(Occasion::Sweep));
+                let of = |trigger| activities(&execution, task.as_ref(), *now, trigger);
+                let (told, swept) = (of(Trigger::Event), of(Trigger::Sweep));
                 writeln!(table, "    {sight:<18} {told:?}").unwrap();
                 if swept != told {
                     writeln!(table, "    {:>18} {swept:?}", "in a sweep").unwrap();

@@ -6,60 +6,36 @@
 //!
 //! Executions that were last written before this index existed are not in it until something changes them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use crate::schema::BY_OWNER;
 use aws_sdk_dynamodb::types::AttributeValue;
+use contract::{
+    keys::{OWNER_SHARDS, moment, owner_shard, place, read_place},
+    listed::Listed,
+    schema::BY_OWNER,
+};
 use domain::{
-    ExecutionId, Owner, Pattern, Run, Status,
+    Owner,
     listing::{Filter, Page, Part, Place, Summary},
 };
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
-use super::{
-    Executions,
-    item::{Known, Unreadable, expires_at},
-};
+use super::Executions;
 use aws::CallFailed;
 
 const CALL: &str = "dynamodb:Query";
 
-/// Parts of an owner's list. Never change it, because existing items stay where they are.
-pub(super) const SHARDS: u8 = 4;
-
 /// How many entries of each part are examined for one page of a filtered list: 2,000 in total, about 1 MB. So a filter that matches few
 /// executions takes many pages, not one endless request.
-const LOOKED_AT: usize = 500;
+const ENTRIES_EXAMINED: usize = 500;
 
 /// Maximum number of times that all parts are read for one page.
-const LOOKS: usize = 4;
+const MAX_READS: usize = 4;
 
 /// How many entries are read of each part beyond its share of a page. Executions are spread at random: of the largest page, 100, a
 /// part has 25 on average, and 41 or more so rarely (binomial distribution) that one page in a thousand takes a second read.
-const SLACK: usize = 15;
-
-/// Hash key of a part of an owner's list.
-pub(super) fn shard(owner: &Owner, shard: u8) -> String {
-    format!("{shard}:{owner}")
-}
-
-/// Sort key of an execution: unique, and sorted by time.
-pub(super) fn place(at: Timestamp, id: &ExecutionId) -> String {
-    format!("{}#{id}", moment(at))
-}
-
-/// A time to the millisecond, of fixed length. Keys before `moment(t)` belong to executions that were accepted before `t`.
-fn moment(at: Timestamp) -> String {
-    let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
-    format!("{at:.3}")
-}
-
-fn read_place(text: &str) -> Option<Place> {
-    let (at, id) = text.split_once('#')?;
-    Some(Place { at: at.parse().ok()?, id: id.parse().ok()? })
-}
+const SPARE_ENTRIES: usize = 15;
 
 /// The range of keys in which a list is read, both ends included.
 fn range(filter: &Filter, after: Option<&Place>) -> (String, String) {
@@ -74,50 +50,6 @@ fn range(filter: &Filter, after: Option<&Place>) -> (String, String) {
     let after = after.map(|after| place(after.at, &after.id));
     let high = [before, after].into_iter().flatten().min().unwrap_or_else(|| "~".to_owned());
     (low, high)
-}
-
-/// What the index contains of an execution.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry {
-    execution_id: ExecutionId,
-    pattern: Known<Pattern>,
-    status: Known<Status>,
-    job: String,
-    created_at: Timestamp,
-    max_attempts: u32,
-    run: Option<Run>,
-    finished_at: Option<Timestamp>,
-    exit_code: Option<i32>,
-    deadline: Timestamp,
-    expires_at: i64,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    rerun_of: Option<ExecutionId>,
-}
-
-impl TryFrom<Entry> for Summary {
-    type Error = Unreadable;
-
-    fn try_from(entry: Entry) -> Result<Self, Unreadable> {
-        let status = entry.status.known()?;
-        Ok(Self {
-            id: entry.execution_id,
-            pattern: entry.pattern.known()?,
-            status,
-            job: entry.job,
-            created_at: entry.created_at,
-            attempt: entry.run.as_ref().map(|run| run.attempt),
-            max_attempts: entry.max_attempts,
-            started_at: entry.run.map(|run| run.started_at),
-            finished_at: entry.finished_at,
-            exit_code: entry.exit_code,
-            deadline: entry.deadline,
-            expires_at: expires_at(status, entry.expires_at).unwrap_or(Timestamp::MAX),
-            tags: entry.tags,
-            rerun_of: entry.rerun_of,
-        })
-    }
 }
 
 impl Executions {
@@ -136,9 +68,10 @@ impl Executions {
         now: Timestamp,
     ) -> Result<Page, CallFailed> {
         let mut page = self.read_page(owner, filter, after, size, now).await?;
-        // A filtered list is read once for a page. Another list is read again if most of what was read has expired, but not forever.
-        let looks = if filter.looks_for_something() { 1 } else { LOOKS };
-        for _ in 1..looks {
+        // A filtered list is read once for a page. An unfiltered list is read again if most of what was read has expired, at most
+        // [`MAX_READS`] times in all.
+        let reads = if filter.needs_search() { 1 } else { MAX_READS };
+        for _ in 1..reads {
             let Some(next) = page.next.take_if(|_| page.found.len() < size) else { break };
             let more = self.read_page(owner, filter, Some(&next), size - page.found.len(), now).await?;
             page.found.extend(more.found);
@@ -161,9 +94,9 @@ impl Executions {
         if high < low {
             return Ok(Page::default());
         }
-        let share = size.min(size / usize::from(SHARDS) + SLACK);
-        let most = if filter.looks_for_something() { LOOKED_AT } else { share };
-        let parts = (0..SHARDS).map(|number| self.part(shard(owner, number), (&low, &high), most));
+        let share = size.min(size / usize::from(OWNER_SHARDS) + SPARE_ENTRIES);
+        let most = if filter.needs_search() { ENTRIES_EXAMINED } else { share };
+        let parts = (0..OWNER_SHARDS).map(|number| self.part(owner_shard(owner, number), (&low, &high), most));
         let mut parts = try_join_all(parts).await?;
         for part in &mut parts {
             part.read.retain(|summary| after.is_none_or(|after| summary.id != after.id));
@@ -185,7 +118,7 @@ impl Executions {
             .limit(i32::try_from(most + 1).unwrap_or(i32::MAX));
         let answer = query.send().await.map_err(|error| CallFailed::new(CALL, error))?;
         let up_to = answer.last_evaluated_key.as_ref().and_then(|key| read_place(key.get(BY_OWNER.sort)?.as_s().ok()?));
-        let entry = |attributes: HashMap<String, AttributeValue>| serde_dynamo::from_item::<_, Entry>(attributes);
+        let entry = |attributes: HashMap<String, AttributeValue>| serde_dynamo::from_item::<_, Listed>(attributes);
         let read: Result<Vec<_>, _> = answer.items.unwrap_or_default().into_iter().map(entry).collect();
         // A list leaves out executions that only a newer version can read, so that one of them does not hide all others.
         let read = read.map_err(|why| CallFailed::rejected(CALL, why))?;
@@ -199,17 +132,6 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
-    }
-
-    /// Existing items were written in this way.
-    #[test]
-    fn index_keys_never_change() {
-        let id: ExecutionId = "e1".parse().unwrap();
-        assert_eq!(shard(&Owner::new("jwt:ada"), 3), "3:jwt:ada");
-        assert_eq!(place(at("2026-01-02T03:04:05Z"), &id), "2026-01-02T03:04:05.000Z#e1");
-        assert_eq!(place(at("2026-01-02T03:04:05.1239Z"), &id), "2026-01-02T03:04:05.123Z#e1");
-        let place = Place { at: at("2026-01-02T03:04:05.12Z"), id };
-        assert_eq!(read_place("2026-01-02T03:04:05.120Z#e1"), Some(place));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use domain::{ExecutionId, JobError, Json, listing::Included};
-use serde::Deserialize;
+use domain::{ExecutionId, listing::Included};
 
 use super::Executions;
-use crate::schema::KEY;
 use aws::CallFailed;
+use contract::{
+    listed::{ERROR, RESULT, StoredOutcome},
+    schema::KEY,
+};
 
 const CALL: &str = "dynamodb:BatchGetItem";
 
@@ -19,15 +21,6 @@ const KEYS: usize = 100;
 /// than 16 MB, or if it has no capacity at the moment. Each pause is twice as long as the previous one.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// The attributes that are read from an item.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Read {
-    execution_id: ExecutionId,
-    result: Option<String>,
-    error: Option<JobError>,
-}
 
 impl Executions {
     /// The outcomes of these executions. One that no longer exists is left out. The read is consistent, so an execution that a list
@@ -68,14 +61,13 @@ fn wanted(keys: Vec<HashMap<String, AttributeValue>>) -> Result<KeysAndAttribute
         .consistent_read(true)
         .projection_expression("#key, #result, #error")
         .expression_attribute_names("#key", KEY)
-        .expression_attribute_names("#result", "result")
-        .expression_attribute_names("#error", "error")
+        .expression_attribute_names("#result", RESULT)
+        .expression_attribute_names("#error", ERROR)
         .build()
         .map_err(|why| CallFailed::rejected(CALL, why))
 }
 
 fn outcome(item: HashMap<String, AttributeValue>) -> Result<(ExecutionId, Included), CallFailed> {
-    let read: Read = serde_dynamo::from_item(item).map_err(|why| CallFailed::rejected(CALL, why))?;
-    let result = read.result.as_deref().map(Json::parse).transpose().map_err(|why| CallFailed::rejected(CALL, why))?;
-    Ok((read.execution_id, Included { result, error: read.error }))
+    let stored: StoredOutcome = serde_dynamo::from_item(item).map_err(|why| CallFailed::rejected(CALL, why))?;
+    stored.included().map_err(|why| CallFailed::rejected(CALL, why))
 }

@@ -8,7 +8,7 @@ use std::{
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{SETTLING, Soak, chaos, jobs::JOBS};
+use super::{END_TIMEOUT, Soak, chaos, jobs::JOBS};
 
 impl Soak {
     /// Checks some executions, and returns those that have not ended yet. A final state must stay as it was when first seen.
@@ -57,7 +57,7 @@ impl Soak {
 
     /// Waits for the end of all executions, and then checks each once more.
     pub(super) async fn settle(&mut self) {
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + END_TIMEOUT;
         let all: Vec<_> = self.posted.keys().cloned().collect();
         let mut open = all.clone();
         while !open.is_empty() {
@@ -74,7 +74,7 @@ impl Soak {
     /// Checks that each attempt had one task, that attempts are numbered without a gap, and that no task is running.
     pub(super) async fn check_tasks(&self) -> usize {
         let seed = self.seed;
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + END_TIMEOUT;
         let tasks = loop {
             let tasks = self.stack.tasks().await;
             let Some(running) = tasks.iter().find(|task| task["lastStatus"] != "STOPPED") else { break tasks };
@@ -98,7 +98,7 @@ impl Soak {
 
     /// Checks that every durable execution has ended, and that those of the sync pattern ended like their executions.
     pub(super) async fn check_workflows(&self) -> usize {
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + END_TIMEOUT;
         let workflows = loop {
             let mut all = HashMap::new();
             for pattern in ["sync", "callback"] {

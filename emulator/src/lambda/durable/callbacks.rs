@@ -36,7 +36,7 @@ impl Durable {
             owe(&mut execution, now);
             Ok(store::save(tx, &execution)?)
         })?;
-        self.0.bell.ring();
+        self.0.changes.notify();
         Ok(())
     }
 
@@ -51,7 +51,7 @@ impl Durable {
             // The function does not have to know about a heartbeat.
             Ok(store::postpone(tx, &execution.arn, &alive)?)
         })?;
-        self.0.bell.ring();
+        self.0.changes.notify();
         Ok(())
     }
 }

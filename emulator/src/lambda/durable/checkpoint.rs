@@ -84,7 +84,7 @@ impl Durable {
         })?;
         // A timer may have been set that is due before everything else, or a function chained.
         if !checkpoint.updates.iter().all(Update::is_quiet) {
-            self.0.bell.ring();
+            self.0.changes.notify();
         }
         Ok(answer)
     }

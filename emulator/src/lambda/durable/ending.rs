@@ -33,7 +33,7 @@ impl Durable {
             self.end(tx, &mut execution, End::Stopped(error), now)?;
             Ok::<_, AwsError>(execution.ended_at.unwrap_or(now))
         })?;
-        self.0.bell.ring();
+        self.0.changes.notify();
         Ok(StopDurableExecutionResponse { stop_timestamp: stopped_at.into() })
     }
 

@@ -35,7 +35,7 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 const MOST_FAILURES: u32 = 5;
 
 /// How many times in a row a function may respond that it waits although there is nothing to wait for.
-const MOST_IDLE: u32 = 3;
+const MAX_IDLE_RESPONSES: u32 = 3;
 
 /// The input of an invocation of a durable function, as AWS's SDKs read it.
 #[derive(Debug, Serialize)]
@@ -73,7 +73,7 @@ impl Durable {
     /// the next one replays.
     pub(super) async fn invoke(&self, arn: &str) {
         if let Err(why) = self.try_invoke(arn).await {
-            tracing::error!(arn, why = why.message, "an invocation was not recorded");
+            tracing::error!(arn, why = why.message, "cannot record an invocation of a durable function");
         }
     }
 
@@ -105,7 +105,7 @@ impl Durable {
         work: impl Fn(&Transaction<'_>, &str) -> Result<T, AwsError> + Clone + Send + 'static,
     ) -> Result<T, AwsError> {
         let (db, arn) = (self.0.db.clone(), arn.to_owned());
-        retry::until_done("an invocation is not recorded yet", move || {
+        retry::until_done("cannot record an invocation of a durable function; retrying", move || {
             let done = db.transact(|tx| work(tx, &arn));
             match done {
                 Err(why) if why.status.is_server_error() => Err(why),
@@ -162,7 +162,7 @@ impl Durable {
         } else {
             let why = "Cannot return PENDING status with no pending operations.";
             let error = ErrorObject::new("InvalidParameterValueException", why);
-            return self.again(tx, execution, error, MOST_IDLE, now);
+            return self.again(tx, execution, error, MAX_IDLE_RESPONSES, now);
         }
         execution.failures = 0;
         Ok(store::save(tx, execution)?)
@@ -177,7 +177,12 @@ impl Durable {
         now: Timestamp,
     ) -> Result<(), AwsError> {
         execution.failures += 1;
-        tracing::warn!(arn = execution.arn, failures = execution.failures, ?error, "an invocation failed");
+        tracing::warn!(
+            arn = execution.arn,
+            failures = execution.failures,
+            ?error,
+            "an invocation of a durable function failed"
+        );
         if execution.failures >= most {
             return self.end(tx, execution, End::Failed(error), now);
         }

@@ -30,7 +30,7 @@ impl Durable {
         start.name.map_or(Ok(()), |name| limits::EXECUTION_NAME.check("durableExecutionName", name))?;
         let now = self.0.clock.now();
         let arn = self.0.db.transact(|tx| self.create(tx, of, start, now))?;
-        self.0.bell.ring();
+        self.0.changes.notify();
         Ok(arn)
     }
 

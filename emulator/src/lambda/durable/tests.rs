@@ -22,7 +22,7 @@ use crate::{
     db::Db,
     events::{self, Events},
     faults::Faults,
-    lambda::{DurableConfig, Function, SCHEMA, bell::Bell, functions::Functions},
+    lambda::{DurableConfig, Function, SCHEMA, changes::Changes, functions::Functions},
     logs::{self, Logs},
 };
 
@@ -220,7 +220,7 @@ fn engine(directory: &Path) -> (Db, Functions, Durable) {
     let declared = vec![function("f"), function("g")];
     let logs = Logs::new(db.clone(), Clock::default());
     let functions = Functions::new(declared, vec![], db.clone(), Clock::default(), &logs, Callers::default()).unwrap();
-    let durable = Durable::new(db.clone(), Clock::default(), functions.clone(), events, Arc::new(Bell::new()));
+    let durable = Durable::new(db.clone(), Clock::default(), functions.clone(), events, Arc::new(Changes::new()));
     (db, functions, durable)
 }
 

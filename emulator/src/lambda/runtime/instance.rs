@@ -95,7 +95,7 @@ impl Instance {
         callers.started(&key, process.id());
         let server = tokio::spawn(async move {
             if let Err(why) = axum::serve(listener, router).await {
-                tracing::error!(%why, "a Runtime API ended");
+                tracing::error!(%why, "the server of a function's Runtime API failed");
             }
         });
         journal.follow(&mut process);
@@ -116,7 +116,7 @@ impl Instance {
     /// Gives the process an invocation, and waits for its response, its exit or the timeout.
     pub(super) async fn run(&mut self, request: Request) -> Outcome {
         let request_id = request.id.clone();
-        self.callers.works_for(&self.key, request.execution.as_deref());
+        self.callers.set_execution(&self.key, request.execution.as_deref());
         let (taken, was_taken) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let function_arn = format!("{}:{}", arn::function(&self.spec.name), self.spec.version);
@@ -135,7 +135,7 @@ impl Instance {
             Err(error) => End::Lost(error),
         };
         let took = begun.elapsed();
-        self.callers.works_for(&self.key, None);
+        self.callers.set_execution(&self.key, None);
         tokio::time::sleep(PIPE_DELAY).await;
         let memory_used = process::resident_megabytes(&self.process);
         let report = Report { took, init, memory: self.spec.memory, memory_used };
@@ -190,7 +190,7 @@ impl Instance {
     pub(super) async fn kill(&mut self) {
         kill_group(&self.process);
         if let Err(why) = self.process.kill().await {
-            tracing::debug!(%why, "the process of a function was gone");
+            tracing::debug!(%why, "cannot kill a function's process: it has already ended");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use compute::{Catalog, Job, offered};
+use contract::catalog::{Catalog, Job, offered};
 use domain::{Json, Request, limits};
 use serde::Serialize;
 use serde_json::json;
@@ -28,13 +28,13 @@ pub(crate) struct NewExecution {
     /// 4 KB; with the worker up to 128 KB, and the job gets the whole input on stdin.
     #[schema(value_type = Value)]
     pub(crate) input: Json,
-    /// Name of the job, one of those that this installation has; the demonstration job if absent.
+    /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
     #[schema(example = "demo")]
     job: Option<String>,
-    /// How long it may take, in seconds from now, at most a year. If absent, the job's catalog entry decides, or else 24 hours.
+    /// How long it may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
-    /// How often a job that fails is tried; once if absent.
+    /// How many attempts a failing job has (default: one).
     retry: Option<Retry>,
     /// Your own labels, at most 20; the task gets them too.
     #[serde(default)]
@@ -51,8 +51,8 @@ fn tags() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some(
-            "Your own labels, at most 20; the task gets them too. Keys and values have letters, numbers, spaces and \
-             `_.:/=+-@`, as ECS takes them, and do not begin with `aws:`.",
+            "Your own labels, at most 20; the task gets them too. Keys and values may contain letters, numbers, spaces \
+             and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.",
         ))
         .property_names(Some(key))
         .additional_properties(Some(value))
@@ -61,11 +61,11 @@ fn tags() -> Object {
         .build()
 }
 
-/// How often a job that fails is tried.
+/// How many attempts a failing job has.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Retry {
-    /// Attempts in total. They follow one another after 5 s, 10 s, 20 s and so on, at most 5 minutes.
+    /// Attempts in total. The wait before the next attempt is 5 s, 10 s, 20 s and so on, at most 5 minutes.
     #[schema(minimum = 1, maximum = 10, example = 3)]
     pub(crate) max_attempts: u32,
 }

@@ -159,7 +159,7 @@ fn a_too_large_or_too_deep_document_hides_earlier_ones() {
     assert_eq!(found(&array(limits::RESULT_BYTES)), json(&array(limits::RESULT_BYTES)));
     let large = format!("[1]\n{}\nbye", array(limits::RESULT_BYTES + 1));
     assert_eq!(found(&large), Output::TooLarge(limits::RESULT_BYTES + 1));
-    assert_eq!(found(&nested(FOLLOWED + 1)), Output::Broken);
+    assert_eq!(found(&nested(MAX_TRACKED_DEPTH + 1)), Output::Broken);
     let invalid = format!("[\"\\u12\", \"{}\"]", "x".repeat(limits::RESULT_BYTES));
     assert_eq!(found(&invalid), Output::Broken, "invalid JSON of any size");
 }
@@ -168,12 +168,15 @@ fn a_too_large_or_too_deep_document_hides_earlier_ones() {
 fn the_scanner_uses_bounded_memory() {
     for endless in ["[", "{\"a\":", "[\"", "x", "[1,", "{a{"] {
         let mut scanner = Scanner::default();
-        for _ in 0..=FOLLOWED / 1_024 {
+        for _ in 0..=MAX_TRACKED_DEPTH / 1_024 {
             scanner.see(endless.repeat(1_024).as_bytes());
         }
         let document = &scanner.document;
         assert!(document.text.capacity() <= 2 * limits::RESULT_BYTES, "{endless}");
-        assert!(document.stack.capacity() <= 2 * FOLLOWED && document.word.len() <= 2 * WORD_BYTES, "{endless}");
+        assert!(
+            document.stack.capacity() <= 2 * MAX_TRACKED_DEPTH && document.word.len() <= 2 * WORD_BYTES,
+            "{endless}"
+        );
     }
 }
 

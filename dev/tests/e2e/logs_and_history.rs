@@ -1,12 +1,12 @@
-//! Logs and histories of executions, the list of jobs, and the number of AWS calls for each request.
+//! Logs and histories of executions.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    gates::Gates,
+    blocked_jobs::BlockedJobs,
     stack::{Stack, eventually, header},
 };
 
@@ -122,16 +122,16 @@ async fn a_result_behind_empty_log_pages_is_found() {
 /// Before the first line there is no log stream. The API then returns an empty page with a token.
 #[tokio::test]
 async fn a_log_can_be_followed_while_it_is_written() {
-    let gates = Gates::new();
+    let blocked = BlockedJobs::new();
     let directory = tempfile::tempdir().unwrap();
     let second = directory.path().join("second");
     let prints = format!("echo one; until test -e {}; do sleep 0.05; done; echo two", second.display());
-    let stack = Stack::start(&["--job", &gates.job_and("prints", &prints), "--log-reads", "100000"]).await;
+    let stack = Stack::start(&["--job", &blocked.job_then("prints", &prints), "--log-reads", "100000"]).await;
     let started = stack.start_execution("callback", &json!({ "job": "prints", "input": null })).await;
     let logs = |query: &str| stack.get(&format!("/executions/{}/logs?{query}", id(&started)));
     let mut page = answer(logs("")).await;
     assert_eq!(texts(&page), Vec::<&str>::new());
-    gates.open(id(&started));
+    blocked.release(id(&started));
     let mut lines = Vec::new();
     let mut follow = async |lines: &mut Vec<_>| {
         let token = page["nextToken"].as_str()?;
@@ -183,12 +183,12 @@ async fn each_attempt_has_a_log_and_a_history() {
 
 #[tokio::test]
 async fn a_history_has_every_operation_once() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
-    let started = stack.start_execution("sync", &json!({ "job": "gated", "input": { "secret": "payload" } })).await;
+    let blocked = BlockedJobs::new();
+    let stack = Stack::start(&["--job", &blocked.job("blocked")]).await;
+    let started = stack.start_execution("sync", &json!({ "job": "blocked", "input": { "secret": "payload" } })).await;
     let running = stack.wait_for(id(&started), |execution| execution["status"] == "RUNNING").await;
     stack.wait_for_sleep(running["durableExecutionArn"].as_str().unwrap()).await;
-    gates.open(id(&started));
+    blocked.release(id(&started));
     let path = |query: &str| format!("/executions/{}/history?{query}", id(&started));
     // The item becomes final a moment before the workflow ends.
     let whole = eventually("the workflow to end", async || {
@@ -305,66 +305,5 @@ async fn the_log_reads_of_each_caller_are_limited() {
     for _ in 0..4 {
         let response = logs("ada", &adas).await.unwrap();
         assert_eq!((response.status(), response.headers().get("ratelimit")), (StatusCode::OK, None));
-    }
-}
-
-#[tokio::test]
-async fn the_list_of_jobs_has_every_job_and_the_default() {
-    let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
-    let expected = json!({ "jobs": [{ "name": "demo", "default": true }, { "name": "quick", "default": false }] });
-    assert_eq!(answer(stack.get("/jobs")).await, expected);
-}
-
-/// If a request takes less than this, the SDK has repeated no call: it waits 2 s for a connection, and 5 s for a response.
-const NO_RETRY: Duration = Duration::from_secs(2);
-
-#[tokio::test]
-async fn each_request_makes_only_the_expected_aws_calls() {
-    let stack = Stack::start(&["--job", "quick=echo '[1]'", "--job", "long=sleep 300"]).await;
-    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
-    let long = stack.start_execution("callback", &json!({ "job": "long", "input": null })).await;
-    stack.wait_for(id(&long), |execution| execution["status"] == "RUNNING").await;
-    let body = json!({ "job": "quick", "input": null });
-    let post = |path: &str| stack.post(path).json(&body);
-    let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
-    let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
-    let (query, batch) = ("dynamodb:Query", "dynamodb:BatchGetItem");
-    for (what, request, mut expected) in [
-        ("start", post("/executions/sync"), vec![put, invoke]),
-        ("start by key", post("/executions/callback").header("idempotency-key", "k"), vec![put, invoke]),
-        ("check", post("/executions/sync/validate"), vec![]),
-        ("check by key", post("/executions/sync/validate").header("idempotency-key", "k2"), vec![get]),
-        ("poll", stack.get(&path("")), vec![get]),
-        ("poll, unchanged", stack.get(&path("")).header("if-none-match", "*"), vec![get]),
-        ("poll of a finished execution, with a wait", stack.get(&path("")).header("prefer", "wait=5"), vec![get]),
-        ("list", stack.get("/executions"), vec![query; 4]),
-        ("filtered list", stack.get("/executions?status=FAILED"), vec![query; 4]),
-        ("list with results", stack.get("/executions?include=result"), vec![query, query, query, query, batch]),
-        ("list with errors", stack.get("/executions?include=error&status=COMPLETED"), vec![query; 4]),
-        ("logs", stack.get(&path("/logs")), vec![get, "dynamodb:UpdateItem", "logs:GetLogEvents"]),
-        ("history", stack.get(&path("/history")), vec![get, "lambda:GetDurableExecutionHistory"]),
-        ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),
-        ("cancel of a finished execution", stack.post(&path("/cancel")), vec![get]),
-        ("cancel", stack.post(&format!("/executions/{}/cancel", id(&long))), vec![get, put, invoke]),
-        ("jobs", stack.get("/jobs"), vec![]),
-        ("health", stack.get("/healthz"), vec![]),
-        ("invalid start", post("/executions/sync?x=1"), vec![]),
-        ("unknown execution", stack.get("/executions/none"), vec![get]),
-        ("invalid execution id", stack.get("/executions/a.b"), vec![]),
-    ] {
-        let watch = stack.arm(&json!({ "on": "*", "does": "watch", "by": "api", "times": "all" })).await;
-        let began = Instant::now();
-        request.send().await.unwrap();
-        let took = began.elapsed();
-        let watched = stack.fault(watch).await;
-        stack.disarm(watch).await;
-        let mut calls: Vec<_> =
-            watched["calls"].as_array().unwrap().iter().map(|call| call["call"].as_str().unwrap()).collect();
-        println!("{what:36} {}", calls.join(", "));
-        if took >= NO_RETRY {
-            calls.dedup();
-            expected.dedup();
-        }
-        assert_eq!(calls, expected, "{what} took {took:?}");
     }
 }

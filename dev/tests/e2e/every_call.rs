@@ -6,7 +6,7 @@
 //! Undisturbed executions show which calls there are. After each fault there must be one task for each attempt, one recorded outcome
 //! that is the right one, and a durable execution whose status agrees.
 //!
-//! There are about 1,200 crashes. `SWEEP_EVERY` selects every fifth by default, and all of them with 1 (`make sweep`). Of the refusals,
+//! There are about 1,200 crashes. `CRASHES_EVERY` selects every fifth by default, and all of them with 1 (`make crashes`). Of the refusals,
 //! at least one for each operation of each caller is tested. `REFUSALS_EVERY` and `REFUSALS_SEED` choose from the others: one in twenty
 //! by default, and all of them with 1 (`make refusals`).
 
@@ -38,8 +38,8 @@ const REFUSALS: [&str; 6] =
 const AT_ONCE: usize = 24;
 
 /// The programs that call AWS. The API runs as a function here, so that it can be killed too.
-const CALLERS: [&str; 5] = [FRONT, "longhaul-sync", "longhaul-callback", "longhaul-reconciler", "task"];
-const FRONT: &str = "front";
+const CALLERS: [&str; 5] = [API_FUNCTION, "longhaul-sync", "longhaul-callback", "longhaul-reconciler", "task"];
+const API_FUNCTION: &str = "api-function";
 
 /// The minimum percentage of faults that must hit a call. Not all do, because the calls of an execution vary: batches of events differ,
 /// workflow and worker race to record a start, and a slow machine polls less often before a deadline.
@@ -136,7 +136,7 @@ fn does(fault: &str) -> Value {
 async fn a_crash_at_any_call_changes_no_outcome() {
     let stack = start().await;
     // There are four faults for each call, so a step that is coprime to four reaches each kind of fault.
-    let every = usize::try_from(option("SWEEP_EVERY", 5)).unwrap();
+    let every = usize::try_from(option("CRASHES_EVERY", 5)).unwrap();
     let cases = cases(&stack, &CRASHES).await.into_iter().step_by(every).collect();
     run_all(&stack, "crashes", cases).await;
 }
@@ -146,7 +146,7 @@ async fn a_refusal_of_any_call_changes_no_outcome() {
     let stack = start().await;
     let all = cases(&stack, &REFUSALS).await;
     let calls: BTreeSet<_> = all.iter().map(|case| (case.scenario.pattern, case.scenario.name, &case.call)).collect();
-    println!("sweep: {} calls, {} refusals of each: {}", calls.len(), REFUSALS.len(), all.len());
+    println!("{} calls, {} refusals of each: {}", calls.len(), REFUSALS.len(), all.len());
     let cases = sample(all, option("REFUSALS_EVERY", 20), option("REFUSALS_SEED", 1));
     run_all(&stack, "refusals", cases).await;
 }
@@ -169,14 +169,14 @@ fn sample(mut cases: Vec<Case>, every: u64, seed: u64) -> Vec<Case> {
 
 /// Starts a stack that has the API as a function too.
 async fn start() -> Arc<Stack> {
-    let front = format!("{FRONT}={} function api", Path::new(LONGHAUL).display());
-    Arc::new(Stack::start(&[&JOBS[..], &["--function", &front]].concat()).await)
+    let api = format!("{API_FUNCTION}={} function api", Path::new(LONGHAUL).display());
+    Arc::new(Stack::start(&[&JOBS[..], &["--function", &api]].concat()).await)
 }
 
 /// Runs every case, and fails with a list of those that did not end as expected.
 async fn run_all(stack: &Arc<Stack>, what: &str, cases: Vec<Case>) {
     let began = Instant::now();
-    println!("sweep: {} {what}", cases.len());
+    println!("{} {what}", cases.len());
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     let count = cases.len();
@@ -203,7 +203,7 @@ async fn run_all(stack: &Arc<Stack>, what: &str, cases: Vec<Case>) {
         }
     }
     wrong.extend(wrong_at_the_end(stack, &ended).await);
-    println!("sweep: {count} {what}, {hits} of them hit, in {:.0?}: {} wrong", began.elapsed(), wrong.len());
+    println!("{count} {what}, {hits} of them hit, in {:.0?}: {} wrong", began.elapsed(), wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(hits * 100 >= count * MIN_HIT_PERCENT, "too few faults hit a call");
 }
@@ -290,7 +290,7 @@ async fn ask(stack: &Stack, path: &str, key: &str, body: &str) -> Result<(), Str
     event["headers"]["idempotency-key"] = json!(key);
     let deadline = Instant::now() + LONGEST_EXECUTION;
     loop {
-        let request = stack.post_to_aws(&format!("/2015-03-31/functions/{FRONT}/invocations"));
+        let request = stack.post_to_aws(&format!("/2015-03-31/functions/{API_FUNCTION}/invocations"));
         let response = request.body(event.to_string()).send().await.unwrap();
         let answer: Value = response.json().await.unwrap();
         match answer["statusCode"].as_u64() {

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    gates::Gates,
+    blocked_jobs::BlockedJobs,
     stack::{Stack, TABLE, eventually},
 };
 
@@ -60,12 +60,12 @@ async fn a_workflow_that_died_before_it_recorded_anything_fails_its_execution() 
 /// The first attempt failed. The workflow of the second died before it started a task.
 #[tokio::test]
 async fn a_workflow_that_died_before_a_retry_fails_its_execution() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--job", &gates.job_and("fails", "exit 3")]).await;
+    let blocked = BlockedJobs::new();
+    let stack = Stack::start(&["--job", &blocked.job_then("fails", "exit 3")]).await;
     let id = started(&stack, "callback", json!({ "job": "fails", "input": null, "retry": { "maxAttempts": 3 } })).await;
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     stack.arm(&json!({ "on": "ecs:RunTask", "by": "longhaul-callback", "does": "hang", "times": "all" })).await;
-    gates.open(&id);
+    blocked.release(&id);
     stop_workflow(&stack, &workflow(&stack, "callback", &format!("{id}-2")).await).await;
     let done = assert_failed_with_its_workflow(&stack, &id).await;
     assert_eq!((&done["attempt"], stack.tasks_of(&id).await.len()), (&json!(1), 1), "{done:#}");

@@ -15,8 +15,8 @@ use crate::{
     support::{Answer, Lambda},
 };
 
-/// An emulator with the durable function `puppet`.
-pub(crate) struct Theatre {
+/// An emulator with the durable function `manual`, whose invocations the test answers.
+pub(crate) struct ManualRuntime {
     pub(crate) emulator: Emulator,
     pub(crate) lambda: Lambda,
     directory: TempDir,
@@ -33,32 +33,32 @@ pub(crate) struct Invocation {
     token: String,
 }
 
-/// The command of a puppet that writes the address of its Runtime API into a directory. It ends with the emulator.
+/// The command of a function that writes the address of its Runtime API into a directory. It ends with the emulator.
 pub(crate) fn command(directory: &Path) -> String {
-    let script = directory.join("puppet.sh");
+    let script = directory.join("manual.sh");
     let text = "echo \"$AWS_LAMBDA_RUNTIME_API\" > \"$1/new.$$\"\nmv \"$1/new.$$\" \"$1/api.$$\"\nwhile kill -0 $PPID 2>&-; do sleep 1; done\n";
     std::fs::write(&script, text).unwrap();
     format!("sh {} {}", script.display(), directory.display())
 }
 
-impl Theatre {
+impl ManualRuntime {
     pub(crate) async fn open() -> Self {
         Self::open_with(&[]).await
     }
 
-    /// Opens a theatre with a clock that the test moves forward.
+    /// Opens a runtime with a clock that the test moves forward.
     pub(crate) async fn open_with_movable_clock() -> Self {
         Self::open_with(&["--movable-clock"]).await
     }
 
     async fn open_with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let puppet = format!("puppet={}", command(directory.path()));
-        let emulator = Emulator::start(&[&["--durable-function", &puppet], options].concat()).await;
+        let manual = format!("manual={}", command(directory.path()));
+        let emulator = Emulator::start(&[&["--durable-function", &manual], options].concat()).await;
         Self::over(emulator, directory)
     }
 
-    /// A theatre over an emulator whose puppets write their addresses into a directory.
+    /// A runtime over an emulator whose addresses write their addresses into a directory.
     pub(crate) fn over(emulator: Emulator, directory: TempDir) -> Self {
         let lambda = Lambda::of(&emulator);
         let (to, invocations) = mpsc::channel(16);
@@ -72,7 +72,7 @@ impl Theatre {
 
     /// Starts an execution and takes its first invocation.
     pub(crate) async fn begin(&self, input: &str) -> (String, Invocation) {
-        let arn = self.lambda.start("puppet:$LATEST", input).await;
+        let arn = self.lambda.start("manual:$LATEST", input).await;
         (arn, self.next().await)
     }
 

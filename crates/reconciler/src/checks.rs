@@ -2,7 +2,7 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), and a sweep may have far more to make.
 //!
 //! A sweep visits every execution that is due, and queues its calls here. They are made one after the other at a fixed rate while
-//! the sweep continues. Executions without a running task come first, since nothing else tells that their workflow is over. The
+//! the sweep continues. Executions without a running task come first, since nothing else shows that their workflow is over. The
 //! others come in an order that changes with each sweep, so that none is always the last. A call that is not made in time is
 //! dropped: the execution's next visit queues it again. Once Lambda throttles, no more calls are made in this sweep.
 
@@ -21,14 +21,14 @@ use tokio::{
 };
 
 /// Calls per second. A sweep has 40 s of each minute, so this is 10 a second on average, a third of what Lambda answers.
-const A_SECOND: u32 = 15;
+const CALLS_PER_SECOND: u32 = 15;
 
 /// How many calls are queued, by rank: as many as a sweep can make.
-const KEPT: usize = 600;
+const MAX_WAITING: usize = 600;
 
 /// A call to be made: whether a durable execution is still running.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Question {
+pub(crate) struct WorkflowCheck {
     /// ARN of the durable execution.
     pub(crate) arn: String,
     /// Whether the ARN comes from a repeated start, which may have found a durable execution that is over.
@@ -37,66 +37,66 @@ pub(crate) struct Question {
     pub(crate) urgent: bool,
 }
 
-/// The questions of one sweep.
+/// The checks of one sweep.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    questions: Mutex<Questions>,
+pub(crate) struct WorkflowChecks {
+    queue: Mutex<CheckQueue>,
     until: Instant,
     changed: Notify,
 }
 
-/// How many of a sweep's questions were asked.
+/// How many of a sweep's checks were made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) asked: usize,
+pub(crate) struct CheckCounts {
+    pub(crate) made: usize,
     /// Left to later visits.
     pub(crate) dropped: usize,
 }
 
-impl Lane {
-    /// A lane in which nothing is asked from `until` on. The seed determines the order.
+impl WorkflowChecks {
+    /// No check is made from `until` on. The seed determines the order.
     pub(crate) fn new(seed: i64, until: Instant) -> Self {
-        Self { questions: Mutex::new(Questions::new(seed, until)), until, changed: Notify::new() }
+        Self { queue: Mutex::new(CheckQueue::new(seed, until)), until, changed: Notify::new() }
     }
 
-    /// Queues a question about an execution as it was read.
-    pub(crate) fn add(&self, execution: Execution, question: Question) {
-        self.questions().add(execution.id.clone(), question.urgent, (execution, question));
+    /// Queues a check of an execution as it was read.
+    pub(crate) fn add(&self, execution: Execution, check: WorkflowCheck) {
+        self.queue().add(execution.id.clone(), check.urgent, (execution, check));
         self.changed.notify_one();
     }
 
-    /// Marks that no more questions will be added.
+    /// Marks that no more checks will be added.
     pub(crate) fn complete(&self) {
-        self.questions().complete = true;
+        self.queue().complete = true;
         self.changed.notify_one();
     }
 
-    /// Asks until no more questions will be added, or it is `until`. A question that fails affects only its own execution, unless it
-    /// was throttled.
-    pub(crate) async fn ask<F>(&self, ask: impl Fn(Execution, Question) -> F) -> Asked
+    /// Makes the checks until no more will be added, or until the time limit. A check that fails affects only its own execution,
+    /// unless it was throttled.
+    pub(crate) async fn run<F>(&self, check_workflow: impl Fn(Execution, WorkflowCheck) -> F) -> CheckCounts
     where
         F: Future<Output = Result<(), Error>>,
     {
         loop {
-            let turn = self.questions().turn(Instant::now());
-            match turn {
-                Turn::Ask((execution, question)) => {
+            let next = self.queue().next(Instant::now());
+            match next {
+                Next::Check((execution, check)) => {
                     let id = execution.id.clone();
-                    if let Err(why) = ask(execution, question).await {
-                        tracing::warn!(executionId = %id, error = %why, "its workflow could not be checked");
-                        self.questions().closed |= is_throttled(&why);
+                    if let Err(why) = check_workflow(execution, check).await {
+                        tracing::warn!(executionId = %id, error = %why, "cannot check the execution's workflow");
+                        self.queue().closed |= is_throttled(&why);
                     }
                 }
-                Turn::At(time) => sleep_until(time).await,
-                // A new question or the time limit: the next turn decides.
-                Turn::WhenAdded => drop(timeout_at(self.until, self.changed.notified()).await),
-                Turn::Over(asked) => return asked,
+                Next::At(time) => sleep_until(time).await,
+                // Either a check was added or the time is up: the next iteration decides.
+                Next::WhenAdded => drop(timeout_at(self.until, self.changed.notified()).await),
+                Next::Over(made) => return made,
             }
         }
     }
 
-    fn questions(&self) -> MutexGuard<'_, Questions> {
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, CheckQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,18 +105,18 @@ fn is_throttled(why: &Error) -> bool {
     failed.is_some_and(|failed| failed.cause == aws::Cause::Throttled)
 }
 
-/// Decides which question is asked when. Pure: the time is a parameter.
+/// Decides which check is made when. Pure: the time is a parameter.
 #[derive(Debug)]
-struct Questions<Q = (Execution, Question)> {
+struct CheckQueue<Q = (Execution, WorkflowCheck)> {
     seed: i64,
     until: Instant,
-    /// When the next one may be asked.
+    /// When the next one may be made.
     next: Option<Instant>,
-    /// By rank: the lowest is asked first.
+    /// By rank: the lowest comes first.
     waiting: BTreeMap<Rank, Q>,
-    asked: usize,
+    made: usize,
     dropped: usize,
-    /// No more questions will be added.
+    /// No more checks will be added.
     complete: bool,
     /// Lambda has throttled.
     closed: bool,
@@ -126,46 +126,46 @@ struct Questions<Q = (Execution, Question)> {
 type Rank = (bool, u64, ExecutionId);
 
 #[derive(Debug, PartialEq)]
-enum Turn<Q> {
-    Ask(Q),
+enum Next<Q> {
+    Check(Q),
     At(Instant),
     WhenAdded,
-    Over(Asked),
+    Over(CheckCounts),
 }
 
-impl<Q> Questions<Q> {
+impl<Q> CheckQueue<Q> {
     fn new(seed: i64, until: Instant) -> Self {
         let waiting = BTreeMap::new();
-        Self { seed, until, next: None, waiting, asked: 0, dropped: 0, complete: false, closed: false }
+        Self { seed, until, next: None, waiting, made: 0, dropped: 0, complete: false, closed: false }
     }
 
-    fn add(&mut self, id: ExecutionId, urgent: bool, question: Q) {
+    fn add(&mut self, id: ExecutionId, urgent: bool, check: Q) {
         let mut hasher = DefaultHasher::new();
         (self.seed, id.as_str()).hash(&mut hasher);
-        self.waiting.insert((!urgent, hasher.finish(), id), question);
-        if self.waiting.len() > KEPT {
+        self.waiting.insert((!urgent, hasher.finish(), id), check);
+        if self.waiting.len() > MAX_WAITING {
             self.waiting.pop_last();
             self.dropped += 1;
         }
     }
 
-    fn turn(&mut self, now: Instant) -> Turn<Q> {
+    fn next(&mut self, now: Instant) -> Next<Q> {
         if self.closed || now >= self.until {
             self.dropped += std::mem::take(&mut self.waiting).len();
         }
         if now >= self.until || (self.complete && self.waiting.is_empty()) {
-            return Turn::Over(Asked { asked: self.asked, dropped: self.dropped });
+            return Next::Over(CheckCounts { made: self.made, dropped: self.dropped });
         }
         if let Some(next) = self.next.filter(|next| *next > now) {
-            return Turn::At(next.min(self.until));
+            return Next::At(next.min(self.until));
         }
         match self.waiting.pop_first() {
-            Some((_, question)) => {
-                self.asked += 1;
-                self.next = Some(now + Duration::from_secs(1) / A_SECOND);
-                Turn::Ask(question)
+            Some((_, check)) => {
+                self.made += 1;
+                self.next = Some(now + Duration::from_secs(1) / CALLS_PER_SECOND);
+                Next::Check(check)
             }
-            None => Turn::WhenAdded,
+            None => Next::WhenAdded,
         }
     }
 }

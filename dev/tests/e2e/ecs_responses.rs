@@ -1,5 +1,5 @@
-//! How executions end with every response that ECS may give about a task. The processes are real, and `front` replaces the responses
-//! of the local ECS.
+//! How executions end with every response that ECS may give about a task. The processes are real, and a proxy replaces the
+//! responses of the local ECS.
 
 use std::{
     collections::HashSet,
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
-    front::{Answer, Front, Rule},
+    aws_proxy::{Answer, AwsProxy, Rule},
     stack::{LONGHAUL, PATIENCE, Stack},
 };
 
@@ -29,11 +29,11 @@ struct Case {
     attempt: Option<u64>,
 }
 
-const BOTH: &[&str] = &["sync", "callback"];
+const BOTH_PATTERNS: &[&str] = &["sync", "callback"];
 /// Only sync executions: those of the callback pattern do not call `DescribeTasks`.
 const SYNC: &[&str] = &["sync"];
 const OK: &str = "echo '{\"n\": 1}'";
-const EVER: usize = usize::MAX;
+const ALL_CALLS: usize = usize::MAX;
 
 /// Cases at a time: few enough for a machine with two processors to finish well before the timeout.
 const AT_ONCE: usize = 7;
@@ -48,7 +48,7 @@ const fn run_task(job: &'static str, calls: usize, answer: Answer) -> Case {
         operation: "RunTask",
         calls,
         answer,
-        patterns: BOTH,
+        patterns: BOTH_PATTERNS,
         status: "COMPLETED",
         contains: "",
         attempt: Some(1),
@@ -73,8 +73,12 @@ const NO_QUOTA: &str = "You’ve reached the limit on the number of vCPUs you ca
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
 fn failures() -> Vec<Case> {
     let waits = |job, answer| Case { contains: "waitingForCapacity", ..run_task(job, 1, answer) };
-    let refused =
-        |job, answer| Case { status: "FAILED", contains: "task-refused", attempt: None, ..run_task(job, EVER, answer) };
+    let refused = |job, answer| Case {
+        status: "FAILED",
+        contains: "task-refused",
+        attempt: None,
+        ..run_task(job, ALL_CALLS, answer)
+    };
     vec![
         waits("memory", Answer::Says(|| failure("RESOURCE:MEMORY", None))),
         waits("cpu", Answer::Says(|| failure("RESOURCE:CPU", Some("not enough")))),
@@ -111,7 +115,7 @@ fn throttles() -> Vec<Case> {
             status: "FAILED",
             contains: "TaskDefinition is inactive",
             attempt: None,
-            ..run_task("inactive", EVER, Answer::Refuses(400, "ClientException", "TaskDefinition is inactive"))
+            ..run_task("inactive", ALL_CALLS, Answer::Refuses(400, "ClientException", "TaskDefinition is inactive"))
         },
         // The task starts but the reply is lost. Repeating the call with the same client token returns the same task.
         run_task("lost", 1, Answer::Did(|_| 500)),
@@ -152,7 +156,7 @@ fn descriptions() -> Vec<Case> {
             ..describe(
                 "codeless",
                 OK,
-                EVER,
+                ALL_CALLS,
                 Answer::Did(|answer| {
                     stopped(answer, |task| drop(task["containers"][0].as_object_mut().unwrap().remove("exitCode")))
                 }),
@@ -161,7 +165,7 @@ fn descriptions() -> Vec<Case> {
         describe(
             "several",
             OK,
-            EVER,
+            ALL_CALLS,
             Answer::Did(|answer| {
                 stopped(answer, |task| {
                     let sidecar = json!({ "name": "sidecar", "lastStatus": "STOPPED", "exitCode": 143 });
@@ -192,7 +196,7 @@ fn descriptions() -> Vec<Case> {
             ..describe(
                 "image",
                 OK,
-                EVER,
+                ALL_CALLS,
                 Answer::Did(|answer| {
                     stopped(answer, |task| {
                         task["stopCode"] = json!("TaskFailedToStart");
@@ -215,7 +219,7 @@ fn silence() -> Value {
 fn logs() -> Vec<Case> {
     let missing = Answer::Refuses(400, "ResourceNotFoundException", "The specified log stream does not exist.");
     let log = |job, calls, answer| Case { operation: "GetLogEvents", ..describe(job, OK, calls, answer) };
-    vec![log("log", 2, missing), log("silence", EVER, Answer::Begins(silence))]
+    vec![log("log", 2, missing), log("silence", ALL_CALLS, Answer::Begins(silence))]
 }
 
 #[tokio::test]
@@ -317,18 +321,18 @@ fn event_of(mut task: Value) -> Value {
     json!({ "source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": task })
 }
 
-/// Starts an execution of each case and pattern, with the front before ECS and the logs. If the cases are about `DescribeTasks`, the
+/// Starts an execution of each case and pattern, with the proxy before ECS and the logs. If the cases are about `DescribeTasks`, the
 /// events of stopped tasks are lost and the sweep is off.
 async fn start(cases: &[Case]) -> (Stack, Vec<(&Case, &'static str, String)>) {
     let rule = |case: &Case| Rule { job: case.job, operation: case.operation, calls: case.calls, answer: case.answer };
-    let front = Front::start(cases.iter().map(rule).collect()).await;
-    let durable = |pattern: &str| format!("longhaul-{pattern}={}", front.before(LONGHAUL, pattern));
+    let proxy = AwsProxy::start(cases.iter().map(rule).collect()).await;
+    let durable = |pattern: &str| format!("longhaul-{pattern}={}", proxy.command_of(LONGHAUL, pattern));
     let (sync, callback) = (durable("sync"), durable("callback"));
     let jobs: Vec<_> = cases.iter().map(|case| format!("{}={}", case.job, case.command)).collect();
     let options = jobs.iter().flat_map(|job| ["--job", job]);
     let functions = ["--durable-function", &sync, "--durable-function", &callback];
     let stack = Stack::start(&options.chain(functions).collect::<Vec<_>>()).await;
-    front.stand_before(&stack.aws);
+    proxy.forward_to(&stack.aws);
     if cases.iter().any(|case| case.operation == "DescribeTasks") {
         let silent = json!({ "on": "events:ECS Task State Change", "does": "cutBefore", "times": "all" });
         stack.arm(&silent).await;

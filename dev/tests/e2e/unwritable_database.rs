@@ -19,20 +19,21 @@ use tokio::{
 use crate::stack::{LONGHAUL, PATIENCE, Stack, command, eventually, root};
 
 /// A stack whose jobs wait for a file and then print their result. `stderr` has the stack's own output.
-struct Gated {
+struct BlockedStack {
     stack: Stack,
-    gate: PathBuf,
+    release: PathBuf,
     stderr: Arc<Mutex<String>>,
     _directory: TempDir,
 }
 
-impl Gated {
-    /// Ignores the signal that is raised by a write beyond [`Gated::limit_files`], so that the write fails as on a full disk.
+impl BlockedStack {
+    /// Ignores the signal that is raised by a write beyond [`BlockedStack::limit_files`], so that the write fails as on a full disk.
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        let (data, gate) = (path("data"), path("gate"));
-        let job = format!("job=until test -e {}; do sleep 0.05; done; seq 1000; echo '{{\"n\": 1}}'", gate.display());
+        let (data, release) = (path("data"), path("release"));
+        let job =
+            format!("job=until test -e {}; do sleep 0.05; done; seq 1000; echo '{{\"n\": 1}}'", release.display());
         let options = command(&data, &["--job", &job]);
         let mut shell = Command::new("sh");
         shell
@@ -52,7 +53,7 @@ impl Gated {
                 collected.lock().unwrap().extend([line.as_str(), "\n"]);
             }
         });
-        Self { stack, gate, stderr, _directory: directory }
+        Self { stack, release, stderr, _directory: directory }
     }
 
     async fn start_jobs(&self) -> Vec<String> {
@@ -65,8 +66,8 @@ impl Gated {
         ids
     }
 
-    fn open_gate(&self) {
-        std::fs::write(&self.gate, "").unwrap();
+    fn release_jobs(&self) {
+        std::fs::write(&self.release, "").unwrap();
     }
 
     fn stderr(&self) -> String {
@@ -76,7 +77,7 @@ impl Gated {
     /// Waits until the stack has failed to record something.
     async fn cannot_record(&self) {
         eventually("the stack to report that it cannot record something", async || {
-            ["not recorded", "not written"].iter().any(|what| self.stderr().contains(what)).then_some(())
+            ["cannot record", "cannot write log lines"].iter().any(|what| self.stderr().contains(what)).then_some(())
         })
         .await;
     }
@@ -124,32 +125,32 @@ fn lock(data: &Path) -> Connection {
 
 #[tokio::test]
 async fn the_end_of_a_task_is_recorded_once_the_database_is_unlocked() {
-    let gated = Gated::start().await;
-    let ids = gated.start_jobs().await;
-    let data = gated.stack.data.clone();
+    let blocked = BlockedStack::start().await;
+    let ids = blocked.start_jobs().await;
+    let data = blocked.stack.data.clone();
     let lock = tokio::task::spawn_blocking(move || lock(&data)).await.unwrap();
-    gated.open_gate();
-    gated.cannot_record().await;
+    blocked.release_jobs();
+    blocked.cannot_record().await;
     drop(lock);
-    gated.all_complete(&ids).await;
-    assert_eq!(gated.lines(), 1_001 * ids.len());
+    blocked.all_complete(&ids).await;
+    assert_eq!(blocked.lines(), 1_001 * ids.len());
 }
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_causes_neither_load_nor_many_log_lines() {
     const WINDOW: Duration = Duration::from_secs(8);
-    let gated = Gated::start().await;
-    let ids = gated.start_jobs().await;
-    gated.limit_files(Some(0));
-    gated.open_gate();
-    gated.cannot_record().await;
-    let before = gated.processor_time();
+    let blocked = BlockedStack::start().await;
+    let ids = blocked.start_jobs().await;
+    blocked.limit_files(Some(0));
+    blocked.release_jobs();
+    blocked.cannot_record().await;
+    let before = blocked.processor_time();
     tokio::time::sleep(WINDOW).await;
-    let used = gated.processor_time().saturating_sub(before);
-    let stderr = gated.stderr();
-    gated.limit_files(None);
-    gated.all_complete(&ids).await;
-    assert_eq!(gated.lines(), 1_001 * ids.len());
+    let used = blocked.processor_time().saturating_sub(before);
+    let stderr = blocked.stderr();
+    blocked.limit_files(None);
+    blocked.all_complete(&ids).await;
+    assert_eq!(blocked.lines(), 1_001 * ids.len());
     assert!(used < WINDOW / 4, "{used:?} of processor time in {WINDOW:?}");
     assert!(
         stderr.lines().count() < 50,

@@ -7,7 +7,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::listing;
 use domain::{
     Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Owner, Pattern,
     Request, Run, State, Status, Timeline, Unknown, Waiting, output::ResultSource, task::Task,
@@ -15,14 +14,25 @@ use domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(super) const VERSION: &str = "version";
-pub(super) const FINISHED: &str = "finishedAt";
+use crate::{
+    keys::{self, ACTIVE_SHARDS, OWNER_SHARDS, shard},
+    text::Known,
+    written,
+};
 
+/// The attribute with the version that a write is conditional on.
+pub const VERSION: &str = "version";
+/// The attribute that only executions which are over have.
+pub const FINISHED: &str = "finishedAt";
+
+/// An execution, as the table stores it.
+///
 /// `input` and `result` are JSON text, so they come out unchanged. `expiresAt` is the table's TTL attribute, in seconds since 1970, as
 /// `DynamoDB` requires.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Item {
+pub struct Item {
+    #[serde(with = "written")]
     execution_id: ExecutionId,
     /// Both keys of the index of an owner's executions: the part, and the place in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,8 +40,11 @@ pub(super) struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created: Option<String>,
     version: u64,
+    #[serde(with = "written")]
     pattern: Known<Pattern>,
+    #[serde(with = "written")]
     status: Known<Status>,
+    #[serde(with = "written")]
     owner: Owner,
     job: String,
     input: String,
@@ -49,52 +62,50 @@ pub(super) struct Item {
     active_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     due: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     rerun_of: Option<ExecutionId>,
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "is_none")]
     failed: FailedAttempts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     durable_execution_arn: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     log: Option<JobLog>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     run: Option<Run>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(with = "written", default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<Run>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     stopped: Option<Box<Task>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wake: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<String>,
-    #[serde(default, skip_serializing_if = "ResultSource::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "ResultSource::is_none")]
     result_source: ResultSource,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     error: Option<JobError>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finished_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     waiting: Option<Waiting>,
     /// A random name that identifies the write that created it, to distinguish that write from another request's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     creation: Option<String>,
+    #[serde(with = "written")]
     timeline: Timeline,
-    #[serde(flatten)]
+    #[serde(flatten, with = "written")]
     unknown: Unknown,
 }
 
-/// A value that this version may not know.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Known<T> {
-    This(T),
-    Other(String),
-}
-
 impl<T> Known<T> {
-    pub(super) fn known(self) -> Result<T, Unreadable> {
+    /// The value, if this version knows it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable::Newer`].
+    pub fn known(self) -> Result<T, Unreadable> {
         match self {
             Self::This(value) => Ok(value),
             Self::Other(name) => Err(Unreadable::Newer(name)),
@@ -106,28 +117,26 @@ fn is_none(failed: &FailedAttempts) -> bool {
     *failed == FailedAttempts::default()
 }
 
-/// Parts of the index of executions that are not over: one part of an index takes 1,000 writes a second
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>).
-pub(super) const SHARDS: u8 = 8;
-
-/// The part of an index that an execution is in. Never change it, because existing items stay where they are.
-fn shard(id: &ExecutionId, shards: u8) -> u8 {
-    id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % shards
-}
-
 /// Why an item cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     /// No version of this code can have written it.
     #[error("the item of {id} is damaged: {what}")]
-    Damaged { id: ExecutionId, what: &'static str },
+    Damaged {
+        /// The execution.
+        id: ExecutionId,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A newer version wrote it, and only that version can continue with it.
     #[error("`{0}` is known only to a newer version of this code")]
     Newer(String),
 }
 
 impl Item {
-    pub(super) fn of(execution: &Execution) -> Self {
+    /// The item of an execution.
+    #[must_use]
+    pub fn of(execution: &Execution) -> Self {
         let outcome = execution.state.outcome();
         let error = outcome.and_then(|outcome| match &outcome.kind {
             OutcomeKind::Completed => None,
@@ -141,8 +150,8 @@ impl Item {
         };
         Self {
             execution_id: execution.id.clone(),
-            owner_shard: Some(listing::shard(&execution.owner, shard(&execution.id, listing::SHARDS))),
-            created: Some(listing::place(execution.created_at, &execution.id)),
+            owner_shard: Some(keys::owner_shard(&execution.owner, shard(&execution.id, OWNER_SHARDS))),
+            created: Some(keys::place(execution.created_at, &execution.id)),
             version: execution.version,
             pattern: Known::This(execution.pattern),
             status: Known::This(execution.status()),
@@ -156,7 +165,7 @@ impl Item {
             created_at: execution.created_at,
             deadline: execution.deadline,
             expires_at: execution.expires_at.as_second(),
-            active_shard: execution.due.map(|_| shard(&execution.id, SHARDS).to_string()),
+            active_shard: execution.due.map(|_| shard(&execution.id, ACTIVE_SHARDS).to_string()),
             due: execution.due.map(Timestamp::as_second),
             rerun_of: execution.rerun_of.clone(),
             failed: execution.failed.clone(),
@@ -178,7 +187,12 @@ impl Item {
         }
     }
 
-    pub(super) fn into_execution(self) -> Result<Execution, Unreadable> {
+    /// The execution.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`].
+    pub fn into_execution(self) -> Result<Execution, Unreadable> {
         let id = self.execution_id.clone();
         let damaged = |what| Unreadable::Damaged { id: id.clone(), what };
         let (pattern, status) = (self.pattern.known()?, self.status.known()?);
@@ -241,7 +255,8 @@ impl Item {
 }
 
 /// When an item expires. Older versions stored an expiry even while it was not over, which is ignored.
-pub(super) fn expires_at(status: Status, second: i64) -> Option<Timestamp> {
+#[must_use]
+pub fn expires_at(status: Status, second: i64) -> Option<Timestamp> {
     if status.is_final() { Timestamp::from_second(second).ok() } else { Some(NEVER) }
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::{
-    front::{Answer, Front, Rule},
-    gates::Gates,
+    aws_proxy::{Answer, AwsProxy, Rule},
+    blocked_jobs::BlockedJobs,
     stack::{LONGHAUL, PATIENCE, Stack, TABLE, eventually, signing},
 };
 
@@ -48,11 +48,11 @@ async fn an_execution_whose_workflow_cannot_start_is_accepted_and_times_out() {
 #[tokio::test]
 async fn a_cancel_before_the_task_starts_succeeds_even_if_tasks_cannot_be_listed() {
     let answer = Answer::Refuses(400, "AccessDeniedException", "not authorized to perform: ecs:ListTasks");
-    let front = Front::start(vec![Rule { job: "", operation: "ListTasks", calls: usize::MAX, answer }]).await;
-    let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
+    let proxy = AwsProxy::start(vec![Rule { job: "", operation: "ListTasks", calls: usize::MAX, answer }]).await;
+    let sync = format!("longhaul-sync={}", proxy.command_of(LONGHAUL, "sync"));
     let options = ["--movable-clock", "--job", "long=sleep 300", "--durable-function", &sync];
     let stack = Stack::start(&options).await;
-    front.stand_before(&stack.aws);
+    proxy.forward_to(&stack.aws);
     // Wait until the workflow has accepted the execution. A cancel before that would end it at once.
     let busy =
         json!({ "on": "dynamodb:GetItem", "by": "longhaul-sync", "does": "throttle", "skip": 1, "times": "all" });
@@ -73,11 +73,11 @@ async fn a_cancel_before_the_task_starts_succeeds_even_if_tasks_cannot_be_listed
 async fn a_task_that_its_workflow_could_not_stop_is_stopped_by_the_reconciler() {
     let refused = Answer::Refuses(400, "ClientException", "refused by the test");
     let rule = |operation| Rule { job: "long", operation, calls: usize::MAX, answer: refused };
-    let front = Front::start(vec![rule("DescribeTasks"), rule("StopTask")]).await;
-    let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
+    let proxy = AwsProxy::start(vec![rule("DescribeTasks"), rule("StopTask")]).await;
+    let sync = format!("longhaul-sync={}", proxy.command_of(LONGHAUL, "sync"));
     let options = ["--movable-clock", "--job", "long=sleep 300", "--durable-function", &sync];
     let stack = Stack::start(&options).await;
-    front.stand_before(&stack.aws);
+    proxy.forward_to(&stack.aws);
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-workflow-ended" })).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
     let id = stack.start_running("sync", "long").await;
@@ -143,15 +143,15 @@ async fn reconcile_while_the_workflow_ends(stack: &Stack, id: &str, workflow: &s
 /// callback execution does.
 #[tokio::test]
 async fn a_workflow_that_ends_while_the_reconciler_visits_it_has_not_failed() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
+    let blocked = BlockedJobs::new();
+    let stack = Stack::start(&["--job", &blocked.job("blocked")]).await;
     let held = hang(&stack, "ecs:RunTask", "longhaul-callback").await;
-    let id = started(&stack, "callback", json!({ "job": "gated", "input": null })).await;
+    let id = started(&stack, "callback", json!({ "job": "blocked", "input": null })).await;
     let pending = stack.wait_for(&id, |execution| execution.get("durableExecutionArn").is_some()).await;
     assert_eq!(pending["status"], "PENDING", "{pending:#}");
     reconcile_while_the_workflow_ends(&stack, &id, &id, held).await;
     assert_eq!(stack.execution(&id).await["status"], "RUNNING");
-    gates.open(&id);
+    blocked.release(&id);
     let execution = done(&stack, &id).await;
     assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 1);
@@ -161,20 +161,20 @@ async fn a_workflow_that_ends_while_the_reconciler_visits_it_has_not_failed() {
 /// starts its task and succeeds.
 #[tokio::test]
 async fn an_attempt_that_starts_while_the_reconciler_visits_it_has_not_failed() {
-    let gates = Gates::new();
-    let flaky = gates.job_and("flaky", "test $EXECUTION_ATTEMPT = 2 || exit 3; echo '[1]'");
+    let blocked = BlockedJobs::new();
+    let flaky = blocked.job_then("flaky", "test $EXECUTION_ATTEMPT = 2 || exit 3; echo '[1]'");
     let stack = Stack::start(&["--job", &flaky]).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
     let body = json!({ "job": "flaky", "input": null, "retry": { "maxAttempts": 2 } });
     let id = started(&stack, "callback", body).await;
     stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
     let held = hang(&stack, "ecs:RunTask", "longhaul-callback").await;
-    gates.open(&id);
+    blocked.release(&id);
     stack.wait_for(&id, |execution| execution.to_string().contains("attemptFailed")).await;
     reconcile_while_the_workflow_ends(&stack, &id, &format!("{id}-2"), held).await;
     let again = stack.execution(&id).await;
     assert_eq!((&again["status"], &again["attempt"]), (&json!("RUNNING"), &json!(2)), "{again:#}");
-    gates.open_attempt(&id, 2);
+    blocked.release_attempt(&id, 2);
     let execution = done(&stack, &id).await;
     assert_eq!((&execution["status"], &execution["result"]), (&json!("COMPLETED"), &json!([1])), "{execution:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 2, "one task for each attempt");
@@ -195,11 +195,11 @@ pub(crate) async fn wait_for_polls(stack: &Stack, arn: &str, polls: usize) {
 async fn a_task_that_stays_missing_is_lost() {
     let missing = || json!({ "tasks": [], "failures": [{ "arn": "arn", "reason": "MISSING" }] });
     let rule = Rule { job: "long", operation: "DescribeTasks", calls: usize::MAX, answer: Answer::Says(missing) };
-    let front = Front::start(vec![rule]).await;
-    let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
+    let proxy = AwsProxy::start(vec![rule]).await;
+    let sync = format!("longhaul-sync={}", proxy.command_of(LONGHAUL, "sync"));
     let options = ["--movable-clock", "--job", "long=sleep 300", "--durable-function", &sync];
     let stack = Stack::start(&options).await;
-    front.stand_before(&stack.aws);
+    proxy.forward_to(&stack.aws);
     let id = stack.start_running("sync", "long").await;
     let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
     // The worker may be ahead of the workflow. Moving the clock shortens only waits that have begun.

@@ -1,24 +1,14 @@
-//! Cancels, retries and reruns, and executions whose task or workflow died.
+//! Cancels, retries, reruns and repeated starts.
 
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::{
-    gates::Gates,
-    stack::{LONGHAUL, Stack, eventually},
-};
+use crate::stack::Stack;
 
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 const ECS: &str = "AmazonEC2ContainerServiceV20141113";
-
-async fn started(stack: &Stack, pattern: &str, job: &str) -> String {
-    let started = stack.start_execution(pattern, &json!({ "job": job, "input": null })).await;
-    let id = started["executionId"].as_str().unwrap().to_owned();
-    stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
-    id
-}
 
 async fn cancel(stack: &Stack, id: &str) -> (StatusCode, Value) {
     let response = stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
@@ -27,18 +17,6 @@ async fn cancel(stack: &Stack, id: &str) -> (StatusCode, Value) {
 
 async fn done(stack: &Stack, id: &str) -> Value {
     stack.wait_for(id, |execution| execution["done"] == true).await
-}
-
-/// The workflow's next poll would come after five minutes, which is longer than this test waits.
-#[tokio::test]
-async fn an_event_of_the_tasks_end_wakes_the_workflow() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--job", &gates.job("gated")]).await;
-    without_sweep(&stack).await;
-    let id = started(&stack, "sync", "gated").await;
-    stack.wait_for_sleep(stack.execution(&id).await["durableExecutionArn"].as_str().unwrap()).await;
-    gates.open(&id);
-    assert_eq!(done(&stack, &id).await["status"], "COMPLETED");
 }
 
 #[tokio::test]
@@ -52,7 +30,7 @@ async fn a_cancelled_execution_is_final_once_its_task_has_stopped() {
     .await;
     for pattern in PATTERNS {
         for task in ["long", "polite"] {
-            let id = started(&stack, pattern, task).await;
+            let id = stack.start_running(pattern, task).await;
             let (status, execution) = cancel(&stack, &id).await;
             assert_eq!((status, &execution["status"]), (StatusCode::ACCEPTED, &json!("CANCELLING")));
             let again = cancel(&stack, &id).await;
@@ -102,76 +80,26 @@ async fn an_execution_can_be_cancelled_at_any_point_of_its_start() {
     assert_eq!(running["taskArns"], json!([]), "a task is left running");
 }
 
-/// The worker is killed together with its task.
 #[tokio::test]
-async fn the_end_of_a_task_whose_worker_cannot_report_it_is_recorded() {
-    let stack = Stack::start(&["--job", "suicide=kill -9 $PPID; sleep 300"]).await;
-    without_sweep(&stack).await;
-    for pattern in PATTERNS {
-        let done = stack.run(pattern, json!({ "job": "suicide", "input": null })).await;
-        assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(137)), "{pattern}: {done:#}");
-    }
-}
+async fn a_failed_job_is_retried_up_to_max_attempts() {
+    let marks = tempfile::tempdir().unwrap();
+    let mark = marks.path().display();
+    let flaky = format!(
+        "flaky=read name; test -e {mark}/$name || {{ touch {mark}/$name; echo not yet >&2; exit 3; }}; echo '[1]'"
+    );
+    let stack = Stack::start(&["--job", &flaky, "--job", "fails=exit 3"]).await;
+    for (number, pattern) in PATTERNS.into_iter().enumerate() {
+        let retry = json!({ "maxAttempts": 2 });
+        let done = stack.run(pattern, json!({ "job": "flaky", "input": number, "retry": retry })).await;
+        assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(2)), "{pattern}: {done:#}");
+        let timeline: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
+        let expected = ["created", "workflowStarted", "taskStarted", "attemptFailed", "taskStarted", "ended"];
+        assert_eq!(timeline, expected, "{pattern}");
 
-/// Turns off the sweep, so that only events make progress.
-async fn without_sweep(stack: &Stack) {
-    stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-sweep" })).await;
-}
-
-/// The execution failed because its workflow did, and no task is left running.
-async fn assert_workflow_failed(stack: &Stack, id: &str) {
-    let done = done(stack, id).await;
-    assert_eq!((&done["status"], &done["error"]["type"]), (&json!("FAILED"), &json!("workflow-failed")), "{done:#}");
-    stack.wait_for_tasks_to_stop(id).await;
-}
-
-#[tokio::test]
-async fn an_event_of_a_stopped_workflow_ends_its_execution() {
-    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
-    without_sweep(&stack).await;
-    let id = started(&stack, "sync", "long").await;
-    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().replace('/', "%2F");
-    let stop = stack.post_to_aws(&format!("/2025-12-01/durable-executions/{arn}/stop"));
-    assert_eq!(stop.json(&json!({ "ErrorMessage": "enough" })).send().await.unwrap().status(), StatusCode::OK);
-    assert_workflow_failed(&stack, &id).await;
-}
-
-/// The workflow's first process is killed while it waits, and every later process exits at its start.
-#[tokio::test]
-async fn an_event_of_a_failed_workflow_ends_its_execution() {
-    let directory = tempfile::tempdir().unwrap();
-    let script = directory.path().join("sync.sh");
-    let first = directory.path().join("first");
-    let text = format!("test -e {0} && exit 1\necho $$ > {0}\nexec {LONGHAUL} function sync\n", first.display());
-    std::fs::write(&script, text).unwrap();
-    let function = format!("longhaul-sync=sh {}", script.display());
-    let stack = Stack::start(&["--movable-clock", "--job", "long=sleep 300", "--durable-function", &function]).await;
-    without_sweep(&stack).await;
-    let id = started(&stack, "sync", "long").await;
-    let arn = stack.execution(&id).await["durableExecutionArn"].as_str().unwrap().to_owned();
-    stack.wait_for_sleep(&arn).await;
-    let pid = std::fs::read_to_string(&first).unwrap();
-    let killed = tokio::process::Command::new("kill").args(["-9", pid.trim()]).status().await.unwrap();
-    assert!(killed.success());
-    stack.forward(Duration::from_mins(5)).await;
-    assert_workflow_failed(&stack, &id).await;
-}
-
-#[tokio::test]
-async fn a_task_stopped_from_outside_fails_its_execution() {
-    let stack = Stack::start(&["--job", "long=sleep 300"]).await;
-    for pattern in PATTERNS {
-        let id = started(&stack, pattern, "long").await;
-        let task = stack.execution(&id).await["taskArn"].clone();
-        stack
-            .call(&format!("{ECS}.StopTask"), json!({ "cluster": "longhaul", "task": task, "reason": "maintenance" }))
-            .await;
-        let done = done(&stack, &id).await;
-        assert_eq!(
-            (&done["status"], &done["error"]["type"]),
-            (&json!("FAILED"), &json!("stopped")),
-            "{pattern}: {done:#}"
-        );
+        let done = stack.run(pattern, json!({ "job": "fails", "input": null, "retry": retry })).await;
+        assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{pattern}: {done:#}");
+        let done = stack.run(pattern, json!({ "job": "fails", "input": null })).await;
+        assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(1)), "{pattern}: {done:#}");
     }
 }
 
@@ -193,33 +121,6 @@ async fn a_rerun_starts_one_new_execution_with_the_same_input_and_tags() {
         let done = done(&stack, second["executionId"].as_str().unwrap()).await;
         assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!({ "n": 1 })));
     }
-}
-
-/// The event of the second task's end arrives while the item still has the first task.
-#[tokio::test]
-async fn the_end_of_an_attempt_is_seen_even_if_its_start_is_not_yet_recorded() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--job", &gates.job_and("fails", "exit 3")]).await;
-    without_sweep(&stack).await;
-    let body = json!({ "job": "fails", "input": null, "retry": { "maxAttempts": 2 } });
-    let id = stack.start_execution("sync", &body).await["executionId"].as_str().unwrap().to_owned();
-    stack.wait_for(&id, |execution| execution["status"] == "RUNNING").await;
-    let fault = |on: &str, does: &str| json!({ "on": on, "by": "longhaul-sync", "does": does, "times": "all" });
-    let not_yet = stack.arm(&fault("ecs:RunTask", "hang")).await;
-    gates.open(&id);
-    stack.wait_for(&id, |execution| execution.to_string().contains("attemptFailed")).await;
-    let unwritten = stack.arm(&fault("dynamodb:PutItem", "throttle")).await;
-    stack.disarm(not_yet).await;
-    gates.open_attempt(&id, 2);
-    eventually("the second task to stop", async || {
-        let tasks = stack.tasks_of(&id).await;
-        (tasks.len() == 2 && tasks.iter().all(|task| task["lastStatus"] == "STOPPED")).then_some(())
-    })
-    .await;
-    stack.wait_for_hit(unwritten).await;
-    stack.disarm(unwritten).await;
-    let done = done(&stack, &id).await;
-    assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{done:#}");
 }
 
 /// After a deployment without the job, a repeated POST returns the execution, but a new one is refused.
@@ -277,27 +178,4 @@ async fn an_idempotency_key_is_not_shared_by_a_start_and_its_rerun() {
     reused(rerun(&other, "again").await);
     reused(start("again").await);
     assert_eq!(rerun(&one, "again").await.1["executionId"], again["executionId"], "the same request");
-}
-
-#[tokio::test]
-async fn a_failed_job_is_retried_up_to_max_attempts() {
-    let marks = tempfile::tempdir().unwrap();
-    let mark = marks.path().display();
-    let flaky = format!(
-        "flaky=read name; test -e {mark}/$name || {{ touch {mark}/$name; echo not yet >&2; exit 3; }}; echo '[1]'"
-    );
-    let stack = Stack::start(&["--job", &flaky, "--job", "fails=exit 3"]).await;
-    for (number, pattern) in PATTERNS.into_iter().enumerate() {
-        let retry = json!({ "maxAttempts": 2 });
-        let done = stack.run(pattern, json!({ "job": "flaky", "input": number, "retry": retry })).await;
-        assert_eq!((&done["status"], &done["attempt"]), (&json!("COMPLETED"), &json!(2)), "{pattern}: {done:#}");
-        let timeline: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| entry["what"].clone()).collect();
-        let expected = ["created", "workflowStarted", "taskStarted", "attemptFailed", "taskStarted", "ended"];
-        assert_eq!(timeline, expected, "{pattern}");
-
-        let done = stack.run(pattern, json!({ "job": "fails", "input": null, "retry": retry })).await;
-        assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(2)), "{pattern}: {done:#}");
-        let done = stack.run(pattern, json!({ "job": "fails", "input": null })).await;
-        assert_eq!((&done["status"], &done["attempt"]), (&json!("FAILED"), &json!(1)), "{pattern}: {done:#}");
-    }
 }

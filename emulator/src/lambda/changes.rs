@@ -4,7 +4,7 @@ use tokio::sync::{Notify, watch};
 
 /// Wakes the parts of Lambda.
 #[derive(Debug)]
-pub(crate) struct Bell {
+pub(crate) struct Changes {
     /// A durable execution may have something to do.
     pub(crate) durable: Notify,
     /// The queue of asynchronous invocations may have something to do.
@@ -13,13 +13,13 @@ pub(crate) struct Bell {
     pub(crate) ended: watch::Sender<()>,
 }
 
-impl Bell {
+impl Changes {
     pub(crate) fn new() -> Self {
         Self { durable: Notify::new(), queue: Notify::new(), ended: watch::Sender::new(()) }
     }
 
     /// Something changed: wakes all parts.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn notify(&self) {
         self.durable.notify_one();
         self.queue.notify_one();
         self.ended.send_replace(());

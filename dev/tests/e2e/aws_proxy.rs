@@ -36,7 +36,7 @@ pub(crate) struct Rule {
 }
 
 #[derive(Clone)]
-pub(crate) struct Front {
+pub(crate) struct AwsProxy {
     pub(crate) url: String,
     shared: Arc<Shared>,
 }
@@ -56,25 +56,25 @@ struct Known {
     calls: HashMap<(String, String), usize>,
 }
 
-impl Front {
+impl AwsProxy {
     pub(crate) async fn start(rules: Vec<Rule>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared =
             Shared { client: signing().build().unwrap(), behind: OnceLock::new(), rules, known: Mutex::default() };
-        let front = Self { url, shared: Arc::new(shared) };
-        let router = Router::new().route("/", post(answer)).with_state(front.shared.clone());
+        let proxy = Self { url, shared: Arc::new(shared) };
+        let router = Router::new().route("/", post(answer)).with_state(proxy.shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        front
+        proxy
     }
 
     /// Sets the address to which calls are forwarded.
-    pub(crate) fn stand_before(&self, aws: &str) {
+    pub(crate) fn forward_to(&self, aws: &str) {
         self.shared.behind.set(aws.to_owned()).unwrap();
     }
 
     /// The command of a function that calls ECS and CloudWatch through this proxy.
-    pub(crate) fn before(&self, program: &str, function: &str) -> String {
+    pub(crate) fn command_of(&self, program: &str, function: &str) -> String {
         let Self { url, .. } = self;
         format!("env AWS_ENDPOINT_URL_ECS={url} AWS_ENDPOINT_URL_CLOUDWATCH_LOGS={url} {program} function {function}")
     }

@@ -4,10 +4,10 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    front::{Answer, Front, Rule},
-    gates::Gates,
-    gone::{stop_workflow, without_events_and_sweeps},
-    refused::wait_for_polls,
+    aws_errors::wait_for_polls,
+    aws_proxy::{Answer, AwsProxy, Rule},
+    blocked_jobs::BlockedJobs,
+    dead_workflows::{stop_workflow, without_events_and_sweeps},
     stack::{LONGHAUL, Stack, TABLE, eventually},
 };
 
@@ -37,8 +37,8 @@ async fn a_workflow_polls_its_task_after_any_callback_payload() {
 #[tokio::test]
 async fn the_outcome_of_a_task_that_outlives_its_workflow_is_recorded() {
     let codes = ["ResourceNotFoundException", "CallbackTimeoutException", "InvalidParameterValueException"];
-    let gates = Gates::new();
-    let tasks = [gates.job("works"), gates.job_and("fails", "exit 3")];
+    let blocked = BlockedJobs::new();
+    let tasks = [blocked.job("works"), blocked.job_then("fails", "exit 3")];
     let stack = Stack::start(&["--job", &tasks[0], "--job", &tasks[1]]).await;
     without_events_and_sweeps(&stack).await;
     let mut ids = Vec::new();
@@ -55,7 +55,7 @@ async fn the_outcome_of_a_task_that_outlives_its_workflow_is_recorded() {
         }
     }
     for (job, id) in ids {
-        gates.open(&id);
+        blocked.release(&id);
         let done = end_of(&stack, &id).await;
         if job == "works" {
             assert_eq!((&done["status"], &done["result"]), (&json!("COMPLETED"), &json!([1])), "{done:#}");
@@ -95,9 +95,9 @@ async fn an_unreadable_log_does_not_delay_the_outcome() {
 /// log.
 #[tokio::test]
 async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
-    let gates = Gates::new();
-    let job = "echo '[1]'; until test -e $GATE; do sleep 0.05; done; kill -9 $PPID; sleep 300";
-    let job = gates.job_with_gate("killed", job);
+    let blocked = BlockedJobs::new();
+    let job = "echo '[1]'; until test -e $RELEASED; do sleep 0.05; done; kill -9 $PPID; sleep 300";
+    let job = blocked.job_with_file("killed", job);
     let stack = Stack::start(&["--job", &job]).await;
     without_events_and_sweeps(&stack).await;
     stack.call("AWSEvents.DisableRule", json!({ "Name": "longhaul-task-stopped" })).await;
@@ -107,7 +107,7 @@ async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
         log.text().await.unwrap().contains("[1]").then_some(())
     })
     .await;
-    gates.open(&id);
+    blocked.release(&id);
     stack.wait_for_tasks_to_stop(&id).await;
     // The first read is that of the execution.
     let refuse = json!({ "refuse": "ValidationException" });
@@ -124,8 +124,8 @@ async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
 /// This can happen when a deployment breaks the workflow's role and is rolled back.
 #[tokio::test]
 async fn a_temporarily_denied_call_is_retried_while_the_job_is_running() {
-    let gates = Gates::new();
-    let stack = Stack::start(&["--job", &gates.job("works")]).await;
+    let blocked = BlockedJobs::new();
+    let stack = Stack::start(&["--job", &blocked.job("works")]).await;
     let id = stack.start_running("sync", "works").await;
     let arn = arn_of(&stack, &id).await;
     stack.wait_for_sleep(&arn).await;
@@ -134,7 +134,7 @@ async fn a_temporarily_denied_call_is_retried_while_the_job_is_running() {
     assert_eq!(stack.wake(&id, "").await, StatusCode::OK);
     wait_for_polls(&stack, &arn, 2).await;
     assert_eq!(stack.fault(denied).await["hit"], 1);
-    gates.open(&id);
+    blocked.release(&id);
     let done = end_of(&stack, &id).await;
     assert_eq!(done["status"], "COMPLETED", "{done:#}");
 }
@@ -160,15 +160,15 @@ async fn a_task_is_found_after_a_token_conflict_whether_it_is_running_or_stopped
         *answer = json!({ "__type": "ConflictException", "message": "Conflict with the existing token" });
         400
     }
-    let gates = Gates::new();
+    let blocked = BlockedJobs::new();
     let rule = |job| Rule { job, operation: "RunTask", calls: 1, answer: Answer::Did(conflict) };
-    let front = Front::start(vec![rule("waits"), rule("quick")]).await;
-    let sync = format!("longhaul-sync={}", front.before(LONGHAUL, "sync"));
-    let jobs = ["--job", &gates.job("waits"), "--job", "quick=echo '[1]'"];
+    let proxy = AwsProxy::start(vec![rule("waits"), rule("quick")]).await;
+    let sync = format!("longhaul-sync={}", proxy.command_of(LONGHAUL, "sync"));
+    let jobs = ["--job", &blocked.job("waits"), "--job", "quick=echo '[1]'"];
     let stack = Stack::start(&[&jobs[..], &["--durable-function", &sync]].concat()).await;
-    front.stand_before(&stack.aws);
+    proxy.forward_to(&stack.aws);
     let waits = stack.start_running("sync", "waits").await;
-    gates.open(&waits);
+    blocked.release(&waits);
     let quick = stack.start_execution("sync", &json!({ "job": "quick", "input": null })).await;
     for id in [&*waits, quick["executionId"].as_str().unwrap()] {
         let done = end_of(&stack, id).await;

@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use crate::stack::{Stack, eventually};
 
 /// Much less than the timeout of the hanging call, and than the time until the next sweep.
-const SOON: Duration = Duration::from_secs(30);
+const NO_DELAY: Duration = Duration::from_secs(30);
 
 /// Starts two jobs, each of which ends when its file exists.
-async fn gated(directory: &std::path::Path, pattern: &str) -> (Stack, [String; 2]) {
+async fn start_with_blocked_jobs(directory: &std::path::Path, pattern: &str) -> (Stack, [String; 2]) {
     let job = |name: &str| {
-        let gate = directory.join(name).display().to_string();
-        format!("{name}=until test -e {gate}; do sleep 0.05; done; echo '{{\"n\": 1}}'")
+        let file = directory.join(name).display().to_string();
+        format!("{name}=until test -e {file}; do sleep 0.05; done; echo '{{\"n\": 1}}'")
     };
     let stack = Stack::start(&["--job", &job("first"), "--job", &job("second")]).await;
     let ids = [stack.start_running(pattern, "first").await, stack.start_running(pattern, "second").await];
@@ -32,16 +32,16 @@ async fn completes_within(stack: &Stack, id: &str, limit: Duration) {
 #[tokio::test]
 async fn a_hanging_invocation_of_the_reconciler_does_not_delay_other_events() {
     let directory = tempfile::tempdir().unwrap();
-    let (stack, [first, second]) = gated(directory.path(), "sync").await;
+    let (stack, [first, second]) = start_with_blocked_jobs(directory.path(), "sync").await;
     let open = |name: &str| std::fs::write(directory.path().join(name), "").unwrap();
     let fault = stack.arm(&json!({ "on": "lambda:Invoke", "does": "hang" })).await;
     open("first");
     stack.wait_for_hit(fault).await;
     open("second");
-    completes_within(&stack, &second, SOON).await;
+    completes_within(&stack, &second, NO_DELAY).await;
     assert_eq!(stack.execution(&first).await["done"], false, "its event is in the hanging invocation");
     stack.disarm(fault).await;
-    completes_within(&stack, &first, SOON).await;
+    completes_within(&stack, &first, NO_DELAY).await;
 }
 
 /// The sweep, too, is started by a rule with a function as its target.
@@ -68,7 +68,7 @@ async fn a_hanging_invocation_of_a_target_does_not_delay_other_events() {
         (stack.fault(arrives).await["seen"].as_u64().unwrap() >= 2).then_some(())
     })
     .await;
-    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert!(began.elapsed() < NO_DELAY, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn clearing_a_fault_releases_the_calls_that_it_holds() {
         stack.wait_for_hit(fault).await;
         assert!(!call.is_finished(), "{does}");
         stack.disarm(fault).await;
-        let response = tokio::time::timeout(SOON, call).await.expect("the call is still held").unwrap();
+        let response = tokio::time::timeout(NO_DELAY, call).await.expect("the call is still held").unwrap();
         assert_eq!(response.is_ok_and(|response| response.status() == 200), answered, "{does}");
     }
 }

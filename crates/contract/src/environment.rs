@@ -1,0 +1,86 @@
+//! The names of environment variables. A task runs for up to a year with the variables that the version which started it set, and an
+//! operator's settings stay where they are, so none may be renamed.
+
+/// The name of the table; for the worker, where it records the outcome.
+pub const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
+/// The name or ARN of the cluster.
+pub const ECS_CLUSTER: &str = "ECS_CLUSTER";
+/// The catalog, as JSON: see [`crate::catalog`].
+pub const JOBS: &str = "JOBS";
+/// The log group that tasks print into.
+pub const LOG_GROUP: &str = "LOG_GROUP";
+/// The subnets of tasks, comma-separated.
+pub const SUBNETS: &str = "SUBNETS";
+/// The security groups of tasks, comma-separated.
+pub const SECURITY_GROUPS: &str = "SECURITY_GROUPS";
+/// `true` if tasks get a public address.
+pub const PUBLIC_IP: &str = "PUBLIC_IP";
+/// The owner of executions that are started by invoking a function directly.
+pub const DIRECT_OWNER: &str = "DIRECT_OWNER";
+/// The qualified name of the sync pattern's durable function.
+pub const SYNC_FUNCTION: &str = "SYNC_FUNCTION";
+/// The qualified name of the callback pattern's durable function.
+pub const CALLBACK_FUNCTION: &str = "CALLBACK_FUNCTION";
+/// The name of the reconciler's function.
+pub const RECONCILER_FUNCTION: &str = "RECONCILER_FUNCTION";
+/// Web origins whose pages may use the API, comma-separated.
+pub const CORS_ORIGINS: &str = "CORS_ORIGINS";
+/// How many requests of one caller may be held at a time.
+pub const HELD_REQUESTS: &str = "HELD_REQUESTS";
+/// How often one caller may read logs in 10 seconds.
+pub const LOG_READS: &str = "LOG_READS";
+
+/// The execution.
+pub const EXECUTION_ID: &str = "EXECUTION_ID";
+/// The attempt, from 1.
+pub const EXECUTION_ATTEMPT: &str = "EXECUTION_ATTEMPT";
+/// When the job must have ended, in RFC 3339.
+pub const EXECUTION_DEADLINE: &str = "EXECUTION_DEADLINE";
+/// How many seconds the task has once it is stopped.
+pub const EXECUTION_STOP_TIMEOUT: &str = "EXECUTION_STOP_TIMEOUT";
+/// The input, for the worker and its command.
+pub const EXECUTION_INPUT: &str = "EXECUTION_INPUT";
+/// The file that a job may write its result to.
+pub const EXECUTION_RESULT_FILE: &str = "EXECUTION_RESULT_FILE";
+/// The table to read the input from.
+pub const INPUT_TABLE: &str = "INPUT_TABLE";
+/// The table to store a report in.
+pub const REPORT_TABLE: &str = "REPORT_TABLE";
+/// The key of the report.
+pub const REPORT_KEY: &str = "REPORT_KEY";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_ever_changes() {
+        let names = [
+            EXECUTIONS_TABLE,
+            ECS_CLUSTER,
+            JOBS,
+            LOG_GROUP,
+            SUBNETS,
+            SECURITY_GROUPS,
+            PUBLIC_IP,
+            DIRECT_OWNER,
+            SYNC_FUNCTION,
+            CALLBACK_FUNCTION,
+            RECONCILER_FUNCTION,
+            CORS_ORIGINS,
+            HELD_REQUESTS,
+            LOG_READS,
+            EXECUTION_ID,
+            EXECUTION_ATTEMPT,
+            EXECUTION_DEADLINE,
+            EXECUTION_STOP_TIMEOUT,
+            EXECUTION_INPUT,
+            EXECUTION_RESULT_FILE,
+            INPUT_TABLE,
+            REPORT_TABLE,
+            REPORT_KEY,
+        ];
+        let text = "EXECUTIONS_TABLE ECS_CLUSTER JOBS LOG_GROUP SUBNETS SECURITY_GROUPS PUBLIC_IP DIRECT_OWNER SYNC_FUNCTION CALLBACK_FUNCTION RECONCILER_FUNCTION CORS_ORIGINS HELD_REQUESTS LOG_READS EXECUTION_ID EXECUTION_ATTEMPT EXECUTION_DEADLINE EXECUTION_STOP_TIMEOUT EXECUTION_INPUT EXECUTION_RESULT_FILE INPUT_TABLE REPORT_TABLE REPORT_KEY";
+        assert_eq!(names.join(" "), text);
+    }
+}

@@ -1,0 +1,95 @@
+//! The AWS calls that each request to the API makes.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use reqwest::Request;
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+fn id(execution: &Value) -> &str {
+    execution["executionId"].as_str().unwrap()
+}
+
+/// If a request takes less than this, the SDK has repeated no call: it waits 2 s for a connection, and 5 s for a response.
+const NO_RETRY: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn each_request_makes_only_the_expected_aws_calls() {
+    let stack = Stack::start(&["--job", "quick=echo '[1]'", "--job", "long=sleep 300"]).await;
+    let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
+    let long = stack.start_execution("callback", &json!({ "job": "long", "input": null })).await;
+    stack.wait_for(id(&long), |execution| execution["status"] == "RUNNING").await;
+    let body = json!({ "job": "quick", "input": null });
+    let post = |path: &str| stack.post(path).json(&body);
+    let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
+    let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
+    let (query, batch) = ("dynamodb:Query", "dynamodb:BatchGetItem");
+    let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    let mut requested = BTreeSet::new();
+    for (what, request, mut expected) in [
+        ("start", post("/executions/sync"), vec![put, invoke]),
+        ("start by key", post("/executions/callback").header("idempotency-key", "k"), vec![put, invoke]),
+        ("callback start", post("/executions/callback"), vec![put, invoke]),
+        ("check", post("/executions/sync/validate"), vec![]),
+        ("callback check", post("/executions/callback/validate"), vec![]),
+        ("check by key", post("/executions/sync/validate").header("idempotency-key", "k2"), vec![get]),
+        ("poll", stack.get(&path("")), vec![get]),
+        ("poll, unchanged", stack.get(&path("")).header("if-none-match", "*"), vec![get]),
+        ("poll of a finished execution, with a wait", stack.get(&path("")).header("prefer", "wait=5"), vec![get]),
+        ("list", stack.get("/executions"), vec![query; 4]),
+        ("filtered list", stack.get("/executions?status=FAILED"), vec![query; 4]),
+        ("list with results", stack.get("/executions?include=result"), vec![query, query, query, query, batch]),
+        ("list with errors", stack.get("/executions?include=error&status=COMPLETED"), vec![query; 4]),
+        ("logs", stack.get(&path("/logs")), vec![get, "dynamodb:UpdateItem", "logs:GetLogEvents"]),
+        ("history", stack.get(&path("/history")), vec![get, "lambda:GetDurableExecutionHistory"]),
+        ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),
+        ("cancel of a finished execution", stack.post(&path("/cancel")), vec![get]),
+        ("cancel", stack.post(&format!("/executions/{}/cancel", id(&long))), vec![get, put, invoke]),
+        ("jobs", stack.get("/jobs"), vec![]),
+        ("health", stack.get("/healthz"), vec![]),
+        ("invalid start", post("/executions/sync?x=1"), vec![]),
+        ("unknown execution", stack.get("/executions/none"), vec![get]),
+        ("invalid execution id", stack.get("/executions/a.b"), vec![]),
+    ] {
+        let watch = stack.arm(&json!({ "on": "*", "does": "watch", "by": "api", "times": "all" })).await;
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        requested.extend(operation(&document, &request));
+        let began = Instant::now();
+        client.execute(request).await.unwrap();
+        let took = began.elapsed();
+        let watched = stack.fault(watch).await;
+        stack.disarm(watch).await;
+        let mut calls: Vec<_> =
+            watched["calls"].as_array().unwrap().iter().map(|call| call["call"].as_str().unwrap()).collect();
+        println!("{what:36} {}", calls.join(", "));
+        if took >= NO_RETRY {
+            calls.dedup();
+            expected.dedup();
+        }
+        assert_eq!(calls, expected, "{what} took {took:?}");
+    }
+    let documented =
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let documented: BTreeSet<_> =
+        documented.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(requested, documented, "this test requests every operation of the document");
+}
+
+/// The id of the operation in the document that a request is for.
+fn operation(document: &Value, request: &Request) -> Option<String> {
+    let asked: Vec<_> = request.url().path().split('/').collect();
+    let matches = |path: &str| {
+        let parts: Vec<_> = path.split('/').collect();
+        parts.len() == asked.len()
+            && parts.iter().zip(&asked).all(|(part, asked)| part == asked || part.starts_with('{'))
+    };
+    let paths = document["paths"].as_object().unwrap();
+    // A path without a variable takes precedence.
+    let (_, path) = paths.iter().filter(|(path, _)| matches(path)).min_by_key(|(path, _)| path.contains('{'))?;
+    Some(path[request.method().as_str().to_lowercase()]["operationId"].as_str()?.to_owned())
+}
