@@ -17,7 +17,7 @@ struct Cli {
     part: Option<Part>,
 }
 
-/// What the stack starts further processes of this program for.
+/// The parts of Longhaul that the stack starts as further processes of this program.
 #[derive(Debug, Subcommand)]
 #[command(subcommand_help_heading = "Parts that the stack starts itself")]
 enum Part {

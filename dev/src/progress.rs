@@ -7,7 +7,7 @@ use std::{collections::HashMap, io::Write as _};
 
 use axum::body::Bytes;
 use contract::written;
-use domain::{Entry, JobError, Moment, Run};
+use domain::{Entry, JobError, Moment, StartedTask};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -76,14 +76,14 @@ impl Printer {
     }
 }
 
-/// The body of a `PutItem`, as far as it matters here.
+/// The members of a `PutItem` that are needed here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Put {
     item: serde_dynamo::Item,
 }
 
-/// The item of an execution, as far as it matters here.
+/// The attributes of an execution's item that are needed here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Item {
@@ -94,7 +94,7 @@ struct Item {
     #[serde(with = "written")]
     timeline: Vec<Entry>,
     #[serde(with = "written", default)]
-    run: Option<Run>,
+    run: Option<StartedTask>,
     #[serde(with = "written", default)]
     error: Option<JobError>,
     finished_at: Option<Timestamp>,

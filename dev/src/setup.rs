@@ -1,4 +1,4 @@
-//! What is deployed on the local stack: the names, functions and jobs that `template.yaml` makes on AWS.
+//! What is deployed on the local stack: the names, functions and jobs that `template.yaml` creates on AWS.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

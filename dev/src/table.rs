@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
+use contract::schema::{self, BY_OWNER};
 use emulator::{Emulator, Table};
 use serde_json::{Value, json};
 
@@ -11,35 +11,7 @@ pub(crate) const NAME: &str = "longhaul-executions";
 
 /// The table.
 pub(crate) fn table() -> Table {
-    let attribute = |name: &str, kind: &str| json!({ "AttributeName": name, "AttributeType": kind });
-    let index = |index: Index| {
-        let projection = match index.attributes {
-            [] => json!({ "ProjectionType": "KEYS_ONLY" }),
-            some => json!({ "ProjectionType": "INCLUDE", "NonKeyAttributes": some }),
-        };
-        json!({
-            "IndexName": index.name,
-            "KeySchema": [
-                { "AttributeName": index.hash, "KeyType": "HASH" },
-                { "AttributeName": index.sort, "KeyType": "RANGE" },
-            ],
-            "Projection": projection,
-        })
-    };
-    let create = json!({
-        "TableName": NAME,
-        "AttributeDefinitions": [
-            attribute(KEY, "S"),
-            attribute(ACTIVE.hash, "S"),
-            attribute(ACTIVE.sort, "N"),
-            attribute(BY_OWNER.hash, "S"),
-            attribute(BY_OWNER.sort, "S"),
-        ],
-        "KeySchema": [{ "AttributeName": KEY, "KeyType": "HASH" }],
-        "GlobalSecondaryIndexes": [index(ACTIVE), index(BY_OWNER)],
-        "BillingMode": "PAY_PER_REQUEST",
-    });
-    Table { create, expires_at: Some(EXPIRES.to_owned()) }
+    Table { create: schema::create_table(NAME), expires_at: Some(schema::EXPIRES.to_owned()) }
 }
 
 /// How many executions of each job are not over.

@@ -47,7 +47,7 @@ pub(crate) use store::SCHEMA;
 use answers::{DescribeClustersResponse, Failure};
 use request::DescribeClusters;
 use running::{Order, Running};
-use task::{Event, Task};
+use task::{Event, Status, Task};
 
 /// What the gateway and the faults need to know about this service.
 pub(crate) static FACTS: Facts = Facts {
@@ -159,6 +159,12 @@ impl Ecs {
     /// `startedBy` of a task, if the task exists and has one.
     pub(crate) fn started_by(&self, task_id: &str) -> Option<String> {
         self.0.db.transact(|tx| store::task(tx, task_id)).ok()??.started_by
+    }
+
+    /// Whether this task has stopped, and is recorded as stopped.
+    pub(crate) fn has_stopped(&self, arn: &str) -> bool {
+        let found = arn::task_id(arn, self.cluster()).map(|id| self.0.db.transact(|tx| store::task(tx, id)));
+        matches!(found, Some(Ok(Some(task))) if task.status == Status::Stopped)
     }
 
     /// The task metadata endpoint's `/task`.

@@ -205,6 +205,11 @@ impl Emulator {
         format!("http://{}", self.address)
     }
 
+    /// Its ECS, for tests in this process.
+    pub(crate) fn ecs(&self) -> Ecs {
+        self.ecs.clone()
+    }
+
     /// Calls DynamoDB within this process, so that no fault can affect the call.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! An emulator of AWS on one machine: the protocols of Lambda with durable functions, ECS, DynamoDB, `EventBridge` and `CloudWatch` Logs, on
 //! one port. Functions and containers are processes. Programs use it unchanged, through `AWS_ENDPOINT_URL`.
 //!
-//! [`Prepared::open`] opens the data directory and the port; [`Prepared::start`] creates the [`Resources`] and starts everything.
+//! [`Prepared::open`] opens the data directory and the port; [`Prepared::start`] creates the [`Resources`] and starts everything. Tests
+//! start one inside their process with [`testing::TestEmulator`].
 //!
 //! **Invariant**: nothing here knows what the emulator is used for. It imports none of the product's crates.
 
@@ -26,6 +27,7 @@ mod resources;
 mod retry;
 mod service;
 pub mod sockets;
+pub mod testing;
 mod wire;
 
 pub use clock::{Clock, ClockError, with_movable_clock};

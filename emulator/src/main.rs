@@ -43,9 +43,6 @@ enum Other {
     Coverage,
 }
 
-/// What functions and containers get of this program's environment, unless the resources say otherwise.
-const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(Other::Coverage) = cli.command {
@@ -71,21 +68,15 @@ fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(cli, resources))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the program reads its environment")]
 fn resources(cli: &Cli) -> Result<Resources, Box<dyn Error>> {
-    let mut resources = match &cli.resources {
+    let resources = match &cli.resources {
         Some(file) => {
             let text = fs::read(file).map_err(|why| format!("cannot read {}: {why}", file.display()))?;
             serde_json::from_slice(&text).map_err(|why| format!("{} is not valid: {why}", file.display()))?
         }
         None => Resources::default(),
     };
-    for name in INHERITED {
-        if let (false, Ok(value)) = (resources.environment.contains_key(name), std::env::var(name)) {
-            resources.environment.insert(name.to_owned(), value);
-        }
-    }
-    Ok(resources)
+    Ok(resources.with_inherited())
 }
 
 async fn serve(cli: Cli, resources: Resources) -> Result<(), Box<dyn Error>> {

@@ -43,6 +43,23 @@ pub struct Resources {
     pub put_items: Option<mpsc::Sender<Bytes>>,
 }
 
+/// What functions and containers get of this process's environment, unless the resources say otherwise.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
+
+impl Resources {
+    /// The same, with those variables of this process's environment that programs are found with, unless they are set already.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the emulator's programs and tests read their environment only here")]
+    pub fn with_inherited(mut self) -> Self {
+        for name in INHERITED {
+            if let (false, Ok(value)) = (self.environment.contains_key(name), std::env::var(name)) {
+                self.environment.insert(name.to_owned(), value);
+            }
+        }
+        self
+    }
+}
+
 /// A table.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

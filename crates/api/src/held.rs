@@ -35,7 +35,8 @@ pub(crate) struct Held(Place);
 impl Held {
     /// Takes one of an owner's places for a wait, if one is free among a few that are tried.
     ///
-    /// `None` also if `DynamoDB` does not answer: the limit then holds, and a service in trouble is not polled every second.
+    /// `None` also if `DynamoDB` does not answer: the request is then answered at once, so that a service in trouble is not
+    /// polled every second.
     pub(crate) async fn take(app: &App, owner: &Owner, wait: Duration) -> Option<Self> {
         match timeout(TAKING, Self::take_any(app, owner, wait + AFTER)).await {
             Ok(Ok(taken)) => taken,

@@ -18,7 +18,7 @@ const CALLS: [&str; 10] = [
     "logs:GetLogEvents",
 ];
 
-/// What the API needs where it runs.
+/// What the API needs from its deployment.
 #[must_use]
 pub fn needs() -> Needs {
     Needs { variables: Config::variables(), calls: CALLS.to_vec() }

@@ -7,7 +7,7 @@ use domain::{
 };
 
 use aws::{CallFailed, Connection};
-use runtime::clock;
+use jiff::Timestamp;
 use store::Reports;
 
 use crate::{Logs, Stream};
@@ -26,16 +26,21 @@ impl Outcomes {
         Self { reports: Reports::new(connection, table), logs: Logs::new(connection) }
     }
 
-    /// The outcome of a task that has stopped. `None` if its log is still empty and lines may still arrive, which only [`Patience::Late`]
-    /// waits for.
+    /// The outcome, at `now`, of a task that has stopped. `None` if its log is still empty and lines may still arrive, which only
+    /// [`Patience::Late`] waits for.
     ///
     /// # Errors
     ///
     /// [`CallFailed`] if something could not be read, and reading it again may succeed within this patience.
-    pub async fn of(&self, stopped: &StoppedTask<'_>, patience: Patience) -> Result<Option<Outcome>, CallFailed> {
+    pub async fn of(
+        &self,
+        stopped: &StoppedTask<'_>,
+        patience: Patience,
+        now: Timestamp,
+    ) -> Result<Option<Outcome>, CallFailed> {
         let report = self.reports.of(stopped.execution, stopped.arn).await;
         let read = report.as_ref().map(Option::as_ref).map_err(read_failed);
-        match stopped.after_report(read, patience, clock::now()) {
+        match stopped.after_report(read, patience, now) {
             Step::Decided(outcome) => return Ok(Some(*outcome)),
             Step::Retry => return report.map(|_| None),
             Step::ReadLog => {}
@@ -52,7 +57,7 @@ impl Outcomes {
             None => Ok(Vec::new()),
         };
         let read = lines.as_ref().map(Vec::as_slice).map_err(read_failed);
-        match stopped.after_log(read, patience, clock::now()) {
+        match stopped.after_log(read, patience, now) {
             Step::Decided(outcome) => Ok(Some(*outcome)),
             Step::Retry | Step::ReadLog => lines.map(|_| None),
         }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use domain::{
     Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Owner, Pattern,
-    Request, Run, State, Status, Timeline, Unknown, Waiting, output::ResultSource, task::Task,
+    Request, StartedTask, State, Status, Timeline, Unknown, Waiting, output::ResultSource, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,9 +71,9 @@ pub struct Item {
     #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     log: Option<JobLog>,
     #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
-    run: Option<Run>,
+    run: Option<StartedTask>,
     #[serde(with = "written", default, skip_serializing_if = "Vec::is_empty")]
-    earlier: Vec<Run>,
+    earlier: Vec<StartedTask>,
     #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     stopped: Option<Box<Task>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,7 +171,7 @@ impl Item {
             failed: execution.failed.clone(),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             log: execution.log.clone(),
-            run: execution.state.run().cloned(),
+            run: execution.state.started_task().cloned(),
             earlier: execution.earlier.clone(),
             stopped: execution.stopped.clone(),
             wake,
@@ -204,13 +204,13 @@ impl Item {
             max_attempts: self.max_attempts,
             tags: self.tags,
         };
-        let (run, wake) = (self.run, self.wake);
+        let (started, wake) = (self.run, self.wake);
         let error = self.error.ok_or(damaged("it has no error"));
         let finished_at = self.finished_at.ok_or(damaged("it has no end"));
         let result = self.result.as_deref().map(json).transpose()?;
-        let ended = |kind, run| {
+        let ended = |kind, started| {
             Ok(State::Final {
-                run,
+                started,
                 outcome: Outcome {
                     kind,
                     result,
@@ -222,12 +222,12 @@ impl Item {
         };
         let state = match status {
             Status::Pending => State::Pending,
-            Status::Running => State::Running { run: run.ok_or(damaged("it runs without a task"))?, wake },
-            Status::Cancelling => State::Cancelling { run, wake },
-            Status::Completed => ended(OutcomeKind::Completed, run)?,
-            Status::Failed => ended(OutcomeKind::Failed(error?), run)?,
-            Status::TimedOut => ended(OutcomeKind::TimedOut(error?), run)?,
-            Status::Cancelled => ended(OutcomeKind::Cancelled(error?), run)?,
+            Status::Running => State::Running { started: started.ok_or(damaged("it runs without a task"))?, wake },
+            Status::Cancelling => State::Cancelling { started, wake },
+            Status::Completed => ended(OutcomeKind::Completed, started)?,
+            Status::Failed => ended(OutcomeKind::Failed(error?), started)?,
+            Status::TimedOut => ended(OutcomeKind::TimedOut(error?), started)?,
+            Status::Cancelled => ended(OutcomeKind::Cancelled(error?), started)?,
         };
         Ok(Execution {
             pattern,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ExecutionId, JobError, Json, NotJson, Pattern, Run, Status,
+    ExecutionId, JobError, Json, NotJson, Pattern, StartedTask, Status,
     listing::{Included, Summary},
 };
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub struct Listed {
     created_at: Timestamp,
     max_attempts: u32,
     #[serde(with = "written", default)]
-    run: Option<Run>,
+    run: Option<StartedTask>,
     finished_at: Option<Timestamp>,
     exit_code: Option<i32>,
     deadline: Timestamp,

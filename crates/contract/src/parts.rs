@@ -1,7 +1,7 @@
 //! The written form of what an item consists of, apart from its outcome.
 
 use domain::{
-    Attempt, Denied, Entry, FailedAttempts, JobError, JobLog, Moment, Run, Timeline, Unknown, Waiting,
+    Attempt, Denied, Entry, FailedAttempts, JobError, JobLog, Moment, StartedTask, Timeline, Unknown, Waiting,
     task::{Container, Task},
 };
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::written::{self, Written, in_form};
 
 in_form! {
-    Run => RunForm,
+    StartedTask => StartedTaskForm,
     JobLog => LogForm,
     FailedAttempts => FailedForm,
     Waiting => WaitingForm,
@@ -21,8 +21,8 @@ in_form! {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Run", rename_all = "camelCase")]
-struct RunForm {
+#[serde(remote = "StartedTask", rename_all = "camelCase")]
+struct StartedTaskForm {
     #[serde(with = "written")]
     attempt: Attempt,
     task_arn: String,

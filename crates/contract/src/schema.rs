@@ -1,5 +1,7 @@
 //! The table of executions: its key, its indexes, and the attribute with the time at which items expire.
 
+use serde_json::{Value, json};
+
 /// The table's key, a string.
 pub const KEY: &str = "executionId";
 
@@ -42,3 +44,36 @@ pub const BY_OWNER: Index = Index {
         "rerunOf",
     ],
 };
+
+/// The request of `CreateTable` for a table with this name, as `template.yaml` makes it on AWS.
+#[must_use]
+pub fn create_table(name: &str) -> Value {
+    let attribute = |name: &str, kind: &str| json!({ "AttributeName": name, "AttributeType": kind });
+    let index = |index: Index| {
+        let projection = match index.attributes {
+            [] => json!({ "ProjectionType": "KEYS_ONLY" }),
+            some => json!({ "ProjectionType": "INCLUDE", "NonKeyAttributes": some }),
+        };
+        json!({
+            "IndexName": index.name,
+            "KeySchema": [
+                { "AttributeName": index.hash, "KeyType": "HASH" },
+                { "AttributeName": index.sort, "KeyType": "RANGE" },
+            ],
+            "Projection": projection,
+        })
+    };
+    json!({
+        "TableName": name,
+        "AttributeDefinitions": [
+            attribute(KEY, "S"),
+            attribute(ACTIVE.hash, "S"),
+            attribute(ACTIVE.sort, "N"),
+            attribute(BY_OWNER.hash, "S"),
+            attribute(BY_OWNER.sort, "S"),
+        ],
+        "KeySchema": [{ "AttributeName": KEY, "KeyType": "HASH" }],
+        "GlobalSecondaryIndexes": [index(ACTIVE), index(BY_OWNER)],
+        "BillingMode": "PAY_PER_REQUEST",
+    })
+}

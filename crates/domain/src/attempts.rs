@@ -179,7 +179,7 @@ impl Execution {
 
     /// The attempt that an error ended: the newest one, or the one after it if the error says that its task could not be started.
     fn attempt_that_failed(&self, error: &JobError) -> Option<Attempt> {
-        let newest = self.state.run().map(|run| run.attempt).max(self.failed.last);
+        let newest = self.state.started_task().map(|started| started.attempt).max(self.failed.last);
         if error.kind.is_refused_start() { Some(newest.map_or(Attempt::FIRST, Attempt::next)) } else { newest }
     }
 
@@ -188,7 +188,7 @@ impl Execution {
     pub(crate) fn has_unseen_attempts(&self) -> bool {
         let Some(last) = self.failed.last else { return false };
         let begun = if last.get() < self.attempts() { last.next() } else { last };
-        (1..=begun.get()).filter_map(Attempt::new).any(|attempt| self.run_of(attempt).is_none())
+        (1..=begun.get()).filter_map(Attempt::new).any(|attempt| self.started_task_of(attempt).is_none())
     }
 
     /// How many attempts there may be, including those that are not counted.

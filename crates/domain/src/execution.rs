@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::{
-    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, Run, State,
-    Status, Timeline, Unknown, UnknownName, Waiting, limits, task::Task,
+    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, StartedTask,
+    State, Status, Timeline, Unknown, UnknownName, Waiting, limits, task::Task,
 };
 
 /// How the end of a job is recorded.
@@ -67,7 +67,7 @@ pub struct Execution {
     /// Its state.
     pub state: State,
     /// The tasks of earlier attempts, oldest first, at most [`limits::EARLIER_TASKS`]. Their logs can still be read.
-    pub earlier: Vec<Run>,
+    pub earlier: Vec<StartedTask>,
     /// The task that has ended, as an event of ECS reported it, so that the workflow does not have to ask ECS. Only present while
     /// the execution is not over.
     pub stopped: Option<Box<Task>>,
@@ -173,7 +173,7 @@ impl Execution {
                 if let Some(stopped) = &self.stopped {
                     next.state = next.state.with_start_of(stopped);
                 }
-                next.earlier.extend(self.state.run().cloned());
+                next.earlier.extend(self.state.started_task().cloned());
                 let too_many = next.earlier.len().saturating_sub(limits::EARLIER_TASKS);
                 next.earlier.drain(..too_many);
                 let detail = match self.uncounted_attempts() {
@@ -244,8 +244,9 @@ impl Execution {
     /// The event may arrive before the task's start is recorded, or twice. It may also arrive when the task's attempt is over, and even
     /// when the next attempt's task has already stopped. In a callback execution, no workflow waits for it.
     fn task_stopped(&self, task: &Task) -> Option<Self> {
-        let failed = self.state.run().filter(|run| self.failed.last.is_some_and(|last| run.attempt <= last));
-        let late = self.earlier.iter().chain(failed).any(|run| run.task_arn == task.arn);
+        let failed =
+            self.state.started_task().filter(|started| self.failed.last.is_some_and(|last| started.attempt <= last));
+        let late = self.earlier.iter().chain(failed).any(|started| started.task_arn == task.arn);
         if self.status().is_final() || late || self.reported_end(&task.arn).is_some() {
             return None;
         }
@@ -261,18 +262,18 @@ impl Execution {
     /// The attempt that a task belongs to, if that was recorded and is remembered.
     #[must_use]
     pub fn attempt_of(&self, task_arn: &str) -> Option<Attempt> {
-        self.runs().find(|run| run.task_arn == task_arn).map(|run| run.attempt)
+        self.started_tasks().find(|started| started.task_arn == task_arn).map(|started| started.attempt)
     }
 
     /// The task of an attempt, if one was recorded and is remembered.
     #[must_use]
-    pub fn run_of(&self, attempt: Attempt) -> Option<&Run> {
-        self.runs().find(|run| run.attempt == attempt)
+    pub fn started_task_of(&self, attempt: Attempt) -> Option<&StartedTask> {
+        self.started_tasks().find(|started| started.attempt == attempt)
     }
 
     /// The tasks that are remembered, oldest first.
-    pub(crate) fn runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
-        self.earlier.iter().chain(self.state.run())
+    pub(crate) fn started_tasks(&self) -> impl DoubleEndedIterator<Item = &StartedTask> {
+        self.earlier.iter().chain(self.state.started_task())
     }
 
     /// When it is expected to be deleted: while it is not over, this assumes that it ends at its deadline.
@@ -284,7 +285,7 @@ impl Execution {
     /// The timeline has one entry for each attempt that waits, however often ECS refuses.
     fn no_capacity(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Option<Self> {
         let detail = format!("attempt {attempt}: {why}");
-        if self.status().is_final() || self.run_of(attempt).is_some() {
+        if self.status().is_final() || self.started_task_of(attempt).is_some() {
             return None;
         }
         let waiting = Some(self.waits_for_capacity(attempt, why, until, at));
@@ -300,7 +301,7 @@ impl Execution {
     }
 
     fn start_denied(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Option<Self> {
-        if self.status().is_final() || self.run_of(attempt).is_some() {
+        if self.status().is_final() || self.started_task_of(attempt).is_some() {
             return None;
         }
         let waiting = Some(self.waits_for_permission(attempt, why, until, at));

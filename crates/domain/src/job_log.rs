@@ -1,6 +1,6 @@
 //! Where the tasks of an execution print to.
 
-use crate::{Execution, Run, Unknown};
+use crate::{Execution, StartedTask, Unknown};
 
 /// The log of a job's tasks, and the container that prints into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,8 @@ impl Execution {
     /// Where one of its tasks prints to; `None` if no workflow has recorded it.
     #[must_use]
     pub fn log_of(&self, task_arn: &str) -> Option<&JobLog> {
-        let run = self.runs().find(|run| run.task_arn == task_arn);
-        run.and_then(|run| run.log.as_ref()).or(self.log.as_ref())
+        let started = self.started_tasks().find(|started| started.task_arn == task_arn);
+        started.and_then(|started| started.log.as_ref()).or(self.log.as_ref())
     }
 
     /// Name of the container that runs the job in a task; empty if no workflow has recorded it.
@@ -41,13 +41,13 @@ impl Execution {
     /// New tasks print to `log` from now on; existing tasks keep their log.
     pub(crate) fn print_to(&mut self, log: &JobLog) {
         let before = self.log.replace(log.clone());
-        let keep = |run: &mut Run| {
-            if run.log.is_none() {
-                run.log.clone_from(&before);
+        let keep = |started: &mut StartedTask| {
+            if started.log.is_none() {
+                started.log.clone_from(&before);
             }
         };
         self.earlier.iter_mut().for_each(keep);
-        self.state.run_mut().into_iter().for_each(keep);
+        self.state.started_task_mut().into_iter().for_each(keep);
     }
 }
 

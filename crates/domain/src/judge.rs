@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    ErrorKind, Execution, JobError, Outcome, OutcomeKind, Pattern, Report, Run, State, Told,
+    ErrorKind, Execution, JobError, Outcome, OutcomeKind, Pattern, Report, StartedTask, State, Told,
     output::{Exit, Output, ResultSource, Scanner, StoppedBy, cut_short, judge},
     task::{Container, Line, MAX_EVENT_BYTES, Task},
 };
@@ -59,8 +59,8 @@ pub fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static 
 
 /// Whether a task that ECS does not know is over and forgotten, rather than too new for ECS to know.
 #[must_use]
-pub fn is_forgotten(run: &Run, now: Timestamp) -> bool {
-    now.duration_since(run.started_at) > NOT_FOUND_GRACE
+pub fn is_forgotten(started: &StartedTask, now: Timestamp) -> bool {
+    now.duration_since(started.started_at) > NOT_FOUND_GRACE
 }
 
 /// Whether no more lines can come from an execution's newest task.

@@ -32,7 +32,7 @@ pub use job_log::JobLog;
 pub use json::{Json, NotJson};
 pub use report::{Report, Told, Unusable};
 pub use request::{DEFAULT_JOB, Request, Violation, pointer_to};
-pub use state::{Attempt, Event, JobError, Outcome, OutcomeKind, Refused, Run, State, Status, UnknownName};
+pub use state::{Attempt, Event, JobError, Outcome, OutcomeKind, Refused, StartedTask, State, Status, UnknownName};
 pub use timeline::{Entry, Moment, Timeline};
 pub use unknown::Unknown;
 pub use waiting::{Denied, Waiting, backoff_before};

@@ -55,7 +55,7 @@ impl fmt::Display for Attempt {
 
 /// A task that was started for an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct StartedTask {
     /// The attempt.
     pub attempt: Attempt,
     /// ARN of the ECS task.
@@ -68,7 +68,7 @@ pub struct Run {
     pub unknown: Unknown,
 }
 
-impl Run {
+impl StartedTask {
     fn new(attempt: Attempt, task_arn: &str, started_at: Timestamp) -> Self {
         Self { attempt, task_arn: task_arn.to_owned(), started_at, log: None, unknown: Unknown::default() }
     }
@@ -87,21 +87,21 @@ pub enum State {
     /// A task was started.
     Running {
         /// The newest task.
-        run: Run,
+        started: StartedTask,
         /// Id of the durable callback that wakes a waiting workflow.
         wake: Option<String>,
     },
     /// A cancel was requested; the task, if there is one, is being stopped.
     Cancelling {
         /// The newest task.
-        run: Option<Run>,
+        started: Option<StartedTask>,
         /// Id of the durable callback that wakes a waiting workflow.
         wake: Option<String>,
     },
     /// It is over.
     Final {
         /// The last task, if one was recorded.
-        run: Option<Run>,
+        started: Option<StartedTask>,
         /// How it ended.
         outcome: Outcome,
     },
@@ -392,19 +392,19 @@ impl State {
 
     /// The newest task, if one was recorded.
     #[must_use]
-    pub fn run(&self) -> Option<&Run> {
+    pub fn started_task(&self) -> Option<&StartedTask> {
         match self {
             Self::Pending => None,
-            Self::Running { run, .. } => Some(run),
-            Self::Cancelling { run, .. } | Self::Final { run, .. } => run.as_ref(),
+            Self::Running { started, .. } => Some(started),
+            Self::Cancelling { started, .. } | Self::Final { started, .. } => started.as_ref(),
         }
     }
 
-    pub(crate) fn run_mut(&mut self) -> Option<&mut Run> {
+    pub(crate) fn started_task_mut(&mut self) -> Option<&mut StartedTask> {
         match self {
             Self::Pending => None,
-            Self::Running { run, .. } => Some(run),
-            Self::Cancelling { run, .. } | Self::Final { run, .. } => run.as_mut(),
+            Self::Running { started, .. } => Some(started),
+            Self::Cancelling { started, .. } | Self::Final { started, .. } => started.as_mut(),
         }
     }
 
@@ -423,9 +423,10 @@ impl State {
         if matches!(next, Self::Final { .. }) {
             return next;
         }
-        if let (Some(run), Some(started_at)) = (next.run_mut().filter(|run| run.task_arn == task.arn), task.started_at)
+        if let (Some(started), Some(started_at)) =
+            (next.started_task_mut().filter(|started| started.task_arn == task.arn), task.started_at)
         {
-            run.started_at = started_at;
+            started.started_at = started_at;
         }
         next
     }
@@ -452,38 +453,41 @@ impl State {
             ) => Ok(None),
 
             (Self::Pending, Event::TaskStarted { attempt, task_arn }) => {
-                let run = Run::new(*attempt, task_arn, at);
-                Ok(Some(Self::Running { run, wake: None }))
+                let started = StartedTask::new(*attempt, task_arn, at);
+                Ok(Some(Self::Running { started, wake: None }))
             }
-            (Self::Running { run, wake }, Event::TaskStarted { attempt, task_arn }) => {
-                let Some(run) = next_run(Some(run), *attempt, task_arn, at).map_err(refused)? else { return Ok(None) };
-                Ok(Some(Self::Running { run, wake: wake.clone() }))
-            }
-            (Self::Cancelling { run, wake }, Event::TaskStarted { attempt, task_arn }) => {
-                let Some(run) = next_run(run.as_ref(), *attempt, task_arn, at).map_err(refused)? else {
+            (Self::Running { started, wake }, Event::TaskStarted { attempt, task_arn }) => {
+                let Some(started) = next_started_task(Some(started), *attempt, task_arn, at).map_err(refused)? else {
                     return Ok(None);
                 };
-                Ok(Some(Self::Cancelling { run: Some(run), wake: wake.clone() }))
+                Ok(Some(Self::Running { started, wake: wake.clone() }))
             }
-            (Self::Final { run, .. }, Event::TaskStarted { attempt, task_arn }) => match run {
-                Some(run) if run.attempt == *attempt && run.task_arn == *task_arn => Ok(None),
+            (Self::Cancelling { started, wake }, Event::TaskStarted { attempt, task_arn }) => {
+                let Some(started) = next_started_task(started.as_ref(), *attempt, task_arn, at).map_err(refused)?
+                else {
+                    return Ok(None);
+                };
+                Ok(Some(Self::Cancelling { started: Some(started), wake: wake.clone() }))
+            }
+            (Self::Final { started, .. }, Event::TaskStarted { attempt, task_arn }) => match started {
+                Some(started) if started.attempt == *attempt && started.task_arn == *task_arn => Ok(None),
                 Some(_) | None => Err(refused("it is over")),
             },
 
             (Self::Pending, Event::Watching { .. }) => Err(refused("there is no task to watch")),
-            (Self::Running { run, wake }, Event::Watching { callback_id }) => {
+            (Self::Running { started, wake }, Event::Watching { callback_id }) => {
                 let changed = wake.as_ref() != Some(callback_id);
-                Ok(changed.then(|| Self::Running { run: run.clone(), wake: Some(callback_id.clone()) }))
+                Ok(changed.then(|| Self::Running { started: started.clone(), wake: Some(callback_id.clone()) }))
             }
-            (Self::Cancelling { run, wake }, Event::Watching { callback_id }) => {
+            (Self::Cancelling { started, wake }, Event::Watching { callback_id }) => {
                 let changed = wake.as_ref() != Some(callback_id);
-                Ok(changed.then(|| Self::Cancelling { run: run.clone(), wake: Some(callback_id.clone()) }))
+                Ok(changed.then(|| Self::Cancelling { started: started.clone(), wake: Some(callback_id.clone()) }))
             }
             (Self::Final { .. }, Event::Watching { .. }) => Err(refused("it is over")),
 
-            (Self::Pending, Event::CancelRequested) => Ok(Some(Self::Cancelling { run: None, wake: None })),
-            (Self::Running { run, wake }, Event::CancelRequested) => {
-                Ok(Some(Self::Cancelling { run: Some(run.clone()), wake: wake.clone() }))
+            (Self::Pending, Event::CancelRequested) => Ok(Some(Self::Cancelling { started: None, wake: None })),
+            (Self::Running { started, wake }, Event::CancelRequested) => {
+                Ok(Some(Self::Cancelling { started: Some(started.clone()), wake: wake.clone() }))
             }
             (Self::Cancelling { .. }, Event::CancelRequested) => Ok(None),
             (Self::Final { .. }, Event::CancelRequested) => Err(refused("it is over")),
@@ -491,13 +495,13 @@ impl State {
             (Self::Pending | Self::Running { .. }, Event::Ended(Outcome { kind: OutcomeKind::Cancelled(_), .. })) => {
                 Err(refused("no cancel was requested"))
             }
-            (Self::Pending, Event::Ended(outcome)) => Ok(Some(Self::Final { run: None, outcome: outcome.clone() })),
-            (Self::Running { run, .. }, Event::Ended(outcome)) => {
-                Ok(Some(Self::Final { run: Some(run.ended(outcome.finished_at)), outcome: outcome.clone() }))
+            (Self::Pending, Event::Ended(outcome)) => Ok(Some(Self::Final { started: None, outcome: outcome.clone() })),
+            (Self::Running { started, .. }, Event::Ended(outcome)) => {
+                Ok(Some(Self::Final { started: Some(started.ended(outcome.finished_at)), outcome: outcome.clone() }))
             }
-            (Self::Cancelling { run, .. }, Event::Ended(outcome)) => {
-                let run = run.as_ref().map(|run| run.ended(outcome.finished_at));
-                Ok(Some(Self::Final { run, outcome: outcome.clone() }))
+            (Self::Cancelling { started, .. }, Event::Ended(outcome)) => {
+                let started = started.as_ref().map(|started| started.ended(outcome.finished_at));
+                Ok(Some(Self::Final { started, outcome: outcome.clone() }))
             }
             (Self::Final { outcome, .. }, Event::Ended(again)) if outcome == again => Ok(None),
             (Self::Final { .. }, Event::Ended(_)) => Err(refused("it is over")),
@@ -506,16 +510,18 @@ impl State {
 }
 
 /// The run of a task that was started; `None` if it is already known or a later attempt has begun.
-fn next_run(
-    newest: Option<&Run>,
+fn next_started_task(
+    newest: Option<&StartedTask>,
     attempt: Attempt,
     task_arn: &str,
     at: Timestamp,
-) -> Result<Option<Run>, &'static str> {
+) -> Result<Option<StartedTask>, &'static str> {
     match newest {
-        Some(run) if run.attempt == attempt && run.task_arn != task_arn => Err("this attempt has another task already"),
-        Some(run) if run.attempt >= attempt => Ok(None),
-        Some(_) | None => Ok(Some(Run::new(attempt, task_arn, at))),
+        Some(started) if started.attempt == attempt && started.task_arn != task_arn => {
+            Err("this attempt has another task already")
+        }
+        Some(started) if started.attempt >= attempt => Ok(None),
+        Some(_) | None => Ok(Some(StartedTask::new(attempt, task_arn, at))),
     }
 }
 

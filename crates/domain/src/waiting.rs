@@ -193,7 +193,7 @@ impl Execution {
     /// How it ends at `now` if its workflow cannot continue, and `why`. If ECS has reported the end of its task, the exit code is kept.
     #[must_use]
     pub fn outcome_without_workflow(&self, why: impl Into<String>, now: Timestamp) -> Outcome {
-        let told = self.state.run().and_then(|run| self.reported_end(&run.task_arn));
+        let told = self.state.started_task().and_then(|started| self.reported_end(&started.task_arn));
         let exit_code = told.and_then(|task| judge::exit_code(self, task));
         Outcome { exit_code, ..Outcome::failed(ErrorKind::WorkflowFailed, why, now) }
     }

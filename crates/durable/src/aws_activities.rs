@@ -14,7 +14,7 @@ use domain::{
     judge,
 };
 use jiff::{SignedDuration, Timestamp};
-use runtime::clock;
+use runtime::clock::Clock;
 use store::{Created, Executions};
 
 use crate::{
@@ -29,17 +29,19 @@ pub struct AwsActivities {
     tasks: Tasks,
     outcomes: Outcomes,
     config: Config,
+    clock: Clock,
 }
 
 impl AwsActivities {
-    /// The activities with this configuration.
+    /// The activities with this configuration and clock.
     #[must_use]
-    pub fn new(connection: &Connection, config: Config) -> Self {
+    pub fn new(connection: &Connection, config: Config, clock: Clock) -> Self {
         Self {
             executions: Executions::new(connection, &config.table),
             tasks: Tasks::new(connection, &config.cluster, config.network.clone()),
             outcomes: Outcomes::new(connection, &config.table),
             config,
+            clock,
         }
     }
 
@@ -49,7 +51,7 @@ impl AwsActivities {
     }
 
     async fn advance(&self, id: &ExecutionId, event: &Event) -> Result<Execution, ActivityFailed> {
-        Ok(self.executions.advance(id, event, clock::now()).await?)
+        Ok(self.executions.advance(id, event, self.clock.now()).await?)
     }
 
     /// The execution that a function was invoked for: stored by the API, or created here if the function was invoked directly.
@@ -82,7 +84,7 @@ impl AwsActivities {
         if let Some(wrong) = request.violations().first() {
             return Err(ActivityFailed::permanent(format!("{} {}", wrong.pointer, wrong.detail)));
         }
-        let now = clock::now();
+        let now = self.clock.now();
         let name = name.parse().map_err(ActivityFailed::permanent)?;
         let new = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
         // Its durable execution is noted from the start, so that nothing else starts it under its name.
@@ -133,7 +135,7 @@ impl AwsActivities {
         attempt: Attempt,
         why: CallFailed,
     ) -> Result<Started, ActivityFailed> {
-        let now = clock::now();
+        let now = self.clock.now();
         let patience = SignedDuration::try_from(why.cause.patience(Phase::BeforeTask)).unwrap_or(SignedDuration::MAX);
         if execution.denied_since(attempt).is_some_and(|since| now.duration_since(since) >= patience) {
             return Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, told(&why), now)));
@@ -141,7 +143,7 @@ impl AwsActivities {
         let wait = execution.wait_for_permission(attempt, now);
         let event = Event::StartDenied { attempt, why: told(&why), until: now.checked_add(wait).unwrap_or(now) };
         let execution = self.advance(&execution.id, &event).await?;
-        match execution.outcome_without_task(clock::now()) {
+        match execution.outcome_without_task(self.clock.now()) {
             Some(outcome) => Ok(Started::Not(outcome)),
             None => Err(ActivityFailed::from(why).again_in(wait)),
         }
@@ -155,7 +157,7 @@ impl AwsActivities {
         ask: bool,
     ) -> Result<Checked, ActivityFailed> {
         let execution = self.advance(id, &Event::Watching { callback_id: callback_id.to_owned() }).await?;
-        let now = clock::now();
+        let now = self.clock.now();
         if execution.reported_end(task_arn).is_some() {
             return Ok(Checked::Stopped);
         }
@@ -165,7 +167,7 @@ impl AwsActivities {
         }
         match self.tasks.describe(task_arn).await? {
             Seen::Task(task) if task.stopped => return Ok(Checked::Stopped),
-            Seen::Missing if execution.state.run().is_none_or(|run| judge::is_forgotten(run, now)) => {
+            Seen::Missing if execution.state.started_task().is_none_or(|run| judge::is_forgotten(run, now)) => {
                 return Ok(Checked::Stopped);
             }
             Seen::Task(_) | Seen::Missing => {}
@@ -181,8 +183,8 @@ impl AwsActivities {
     /// The outcome of an execution whose workflow cannot continue.
     async fn outcome_without_workflow(&self, id: &ExecutionId, why: &str) -> Outcome {
         match self.read(id).await {
-            Ok(execution) => execution.outcome_without_workflow(why, clock::now()),
-            Err(_) => Outcome::failed(ErrorKind::WorkflowFailed, why, clock::now()),
+            Ok(execution) => execution.outcome_without_workflow(why, self.clock.now()),
+            Err(_) => Outcome::failed(ErrorKind::WorkflowFailed, why, self.clock.now()),
         }
     }
 }
@@ -196,7 +198,7 @@ impl Activities for AwsActivities {
     ) -> Result<Accepted, ActivityFailed> {
         let (execution, attempt) = self.called_for(input, pattern, durable_execution_arn).await?;
         let event = self.began(&execution, durable_execution_arn);
-        let execution = self.executions.advance_seen(execution, &event, clock::now()).await?;
+        let execution = self.executions.advance_seen(execution, &event, self.clock.now()).await?;
         tracing::info!(
             executionId = %execution.id,
             status = %execution.status(),
@@ -205,7 +207,7 @@ impl Activities for AwsActivities {
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
         }
-        let wait = || execution.until_deadline(domain::backoff_before(attempt), clock::now()).as_secs();
+        let wait = || execution.until_deadline(domain::backoff_before(attempt), self.clock.now()).as_secs();
         let backoff = (attempt != Attempt::FIRST).then(wait);
         Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt, backoff }))
     }
@@ -215,14 +217,14 @@ impl Activities for AwsActivities {
     async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, ActivityFailed> {
         let execution = self.read(id).await?;
         // This step ran before, and the worker in its task recorded the start. ECS may have forgotten the token and the task.
-        if let Some(run) = execution.run_of(attempt) {
+        if let Some(run) = execution.started_task_of(attempt) {
             return Ok(Started::Task(run.task_arn.clone()));
         }
-        if let Some(outcome) = execution.outcome_without_task(clock::now()) {
+        if let Some(outcome) = execution.outcome_without_task(self.clock.now()) {
             // This step may have run before. If it started a task that is running or has ended since, that task's outcome counts.
             return match self.started_before(&execution, attempt).await {
                 Ok(started) => Ok(started.map_or(Started::Not(outcome), Started::Task)),
-                Err(why) if may_be_retried(&why, tried, None, clock::now()) => Err(ActivityFailed::transient(why)),
+                Err(why) if may_be_retried(&why, tried, None, self.clock.now()) => Err(ActivityFailed::transient(why)),
                 Err(why) => {
                     // The task is not needed, so this is not an error. After an outcome without an exit code, the sweep looks for a task
                     // that may still be running.
@@ -236,19 +238,19 @@ impl Activities for AwsActivities {
             };
         }
         // This step ran before, and crashed between recording its wait and waiting.
-        if let Some(wait) = execution.still_waits(attempt, clock::now()) {
+        if let Some(wait) = execution.still_waits(attempt, self.clock.now()) {
             return Err(ActivityFailed::transient("waiting for capacity").again_in(wait));
         }
         let waited_until = execution.waited_for_capacity(attempt);
         // Decided here, so the step's retry strategy must not see it as a denial.
         let again_or_refused = |why: CallFailed| {
-            if may_be_retried(&why, tried, waited_until, clock::now()) {
+            if may_be_retried(&why, tried, waited_until, self.clock.now()) {
                 return Err(ActivityFailed::transient(why));
             }
-            Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, told(&why), clock::now())))
+            Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, told(&why), self.clock.now())))
         };
-        let failed = |kind: ErrorKind, why: String| Ok(Started::Not(Outcome::failed(kind, why, clock::now())));
-        if tried != Try::First && !execution.token_is_alive(attempt, clock::now()) {
+        let failed = |kind: ErrorKind, why: String| Ok(Started::Not(Outcome::failed(kind, why, self.clock.now())));
+        if tried != Try::First && !execution.token_is_alive(attempt, self.clock.now()) {
             match self.running(id, attempt).await {
                 Ok(Some(arn)) => return Ok(Started::Task(arn)),
                 Ok(None) => {}
@@ -278,11 +280,11 @@ impl Activities for AwsActivities {
             Err(RunError::Call(why)) => again_or_refused(why),
             // Retried until the deadline. Each wait is recorded before it begins, so that a cancel does not have to wait for its end.
             Err(RunError::Busy(why)) => {
-                let now = clock::now();
+                let now = self.clock.now();
                 let wait = execution.wait_for_capacity(attempt, now);
                 let until = now.checked_add(wait).unwrap_or(now);
                 let execution = self.advance(id, &Event::NoCapacity { attempt, why: why.clone(), until }).await?;
-                match execution.outcome_without_task(clock::now()) {
+                match execution.outcome_without_task(self.clock.now()) {
                     Some(outcome) => Ok(Started::Not(outcome)),
                     None => Err(ActivityFailed::transient(RunError::Busy(why)).again_in(wait)),
                 }
@@ -298,7 +300,7 @@ impl Activities for AwsActivities {
     ) -> Result<Recorded, ActivityFailed> {
         let event = Event::TaskStarted { attempt, task_arn: task_arn.to_owned() };
         let execution = self.advance(id, &event).await?;
-        Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, clock::now()) })
+        Ok(Recorded { status: execution.status(), seconds_left: seconds_left(&execution, self.clock.now()) })
     }
 
     async fn check_task(
@@ -331,7 +333,7 @@ impl Activities for AwsActivities {
             },
         };
         let stopped = StoppedTask { execution: &execution, arn: task_arn, described: task.as_deref() };
-        match self.outcomes.of(&stopped, patience).await? {
+        match self.outcomes.of(&stopped, patience, self.clock.now()).await? {
             Some(outcome) => Ok(Some(outcome)),
             None => Err(ActivityFailed::transient("the task's log is not there yet")),
         }
@@ -344,9 +346,11 @@ impl Activities for AwsActivities {
         outcome: &Outcome,
     ) -> Result<Again, ActivityFailed> {
         let execution = self.read(id).await?;
-        let Next::Retry(retry) = execution.next(attempt, outcome, clock::now()) else { return Ok(Again::Said(false)) };
-        let execution = self.executions.advance_seen(execution, &retry.failed, clock::now()).await?;
-        Ok(match execution.next(attempt, outcome, clock::now()) {
+        let Next::Retry(retry) = execution.next(attempt, outcome, self.clock.now()) else {
+            return Ok(Again::Said(false));
+        };
+        let execution = self.executions.advance_seen(execution, &retry.failed, self.clock.now()).await?;
+        Ok(match execution.next(attempt, outcome, self.clock.now()) {
             Next::Retry(retry) if retry.wait < domain::backoff_before(retry.attempt) => {
                 Again::In { seconds: retry.wait.as_secs() }
             }
@@ -418,7 +422,7 @@ fn seconds_left(execution: &Execution, now: Timestamp) -> u64 {
 
 fn finished(execution: Execution) -> Finished {
     let status = execution.status();
-    let task_arn = execution.state.run().map(|run| run.task_arn.clone());
+    let task_arn = execution.state.started_task().map(|run| run.task_arn.clone());
     let (result, error) = match execution.state {
         State::Final { outcome, .. } => match outcome.kind {
             OutcomeKind::Completed => (outcome.result, None),

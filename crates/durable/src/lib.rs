@@ -18,7 +18,7 @@ use std::{future::Future, sync::Arc};
 use aws_durable_execution_sdk::{self as durable_sdk, BoxError, DurableContext, Options, lambda_runtime};
 use contract::checkpoint::Finished;
 use domain::{Json, Pattern};
-use runtime::{FromEnvironment, Needs};
+use runtime::{FromEnvironment, Needs, clock::Clock};
 
 /// The AWS calls of both functions: their own, and the two that the durable SDK makes between steps. The sync workflow also reads the log
 /// of a task, for the result.
@@ -53,7 +53,7 @@ pub async fn run(pattern: Pattern) -> Result<(), lambda_runtime::Error> {
     runtime::log_as_json();
     let config = config::Config::from_env()?;
     let connection = aws::Connection::from_env().await;
-    let activities = Arc::new(AwsActivities::new(&connection, config));
+    let activities = Arc::new(AwsActivities::new(&connection, config, Clock::wall()));
     let options = Options::builder().sdk_config(connection.sdk_config().clone()).build()?;
     match pattern {
         Pattern::Sync => serve(activities, options, sync).await,

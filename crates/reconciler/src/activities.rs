@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: pure. Every combination of an execution's state and its task's state is written out.
 
-use domain::{Execution, Pattern, Run, State, judge, task::Task};
+use domain::{Execution, Pattern, StartedTask, State, judge, task::Task};
 use jiff::{SignedDuration, Timestamp};
 
 /// Something to do for an execution. Each is idempotent.
@@ -59,46 +59,46 @@ pub(crate) fn activities(
     now: Timestamp,
     trigger: Trigger,
 ) -> Vec<Activity> {
-    let stop = |run: &Run, reason| Activity::StopTask { arn: run.task_arn.clone(), reason };
+    let stop = |started: &StartedTask, reason| Activity::StopTask { arn: started.task_arn.clone(), reason };
     match (&execution.state, execution.pattern) {
-        (State::Pending | State::Cancelling { run: None, .. }, Pattern::Sync | Pattern::Callback) => {
+        (State::Pending | State::Cancelling { started: None, .. }, Pattern::Sync | Pattern::Callback) => {
             match execution.durable_execution_arn {
                 None => vec![Activity::StartWorkflow],
                 Some(_) => vec![Activity::CheckWorkflow],
             }
         }
-        (State::Running { run, wake } | State::Cancelling { run: Some(run), wake }, Pattern::Sync) => {
+        (State::Running { started, wake } | State::Cancelling { started: Some(started), wake }, Pattern::Sync) => {
             let wake = wake.clone().map(Activity::Wake);
-            match (task_state(run, task, now), judge::reason_to_stop(execution, now)) {
+            match (task_state(started, task, now), judge::reason_to_stop(execution, now)) {
                 (TaskState::Working, None) => {
                     let young = now.duration_since(execution.created_at) < CHECKED_FROM_AGE;
                     if trigger == Trigger::Sweep && young { Vec::new() } else { vec![Activity::CheckWorkflow] }
                 }
-                (TaskState::Working, Some(reason)) => std::iter::once(stop(run, reason)).chain(wake).collect(),
+                (TaskState::Working, Some(reason)) => std::iter::once(stop(started, reason)).chain(wake).collect(),
                 (TaskState::Over, _) => vec![wake.unwrap_or(Activity::CheckWorkflow)],
             }
         }
-        (State::Running { run, .. } | State::Cancelling { run: Some(run), .. }, Pattern::Callback) => {
-            match (task_state(run, task, now), judge::reason_to_stop(execution, now)) {
+        (State::Running { started, .. } | State::Cancelling { started: Some(started), .. }, Pattern::Callback) => {
+            match (task_state(started, task, now), judge::reason_to_stop(execution, now)) {
                 (TaskState::Working, None) => Vec::new(),
-                (TaskState::Working, Some(reason)) => vec![stop(run, reason)],
-                (TaskState::Over, _) => vec![Activity::Collect { arn: run.task_arn.clone() }],
+                (TaskState::Working, Some(reason)) => vec![stop(started, reason)],
+                (TaskState::Over, _) => vec![Activity::Collect { arn: started.task_arn.clone() }],
             }
         }
         (State::Final { .. }, Pattern::Sync | Pattern::Callback) if execution.due.is_some() => {
             vec![Activity::StopLeftovers]
         }
-        (State::Final { run: Some(run), .. }, Pattern::Sync | Pattern::Callback) => match task {
-            Some(task) if !task.stopped && task.arn == run.task_arn => vec![stop(run, judge::OVER)],
+        (State::Final { started: Some(started), .. }, Pattern::Sync | Pattern::Callback) => match task {
+            Some(task) if !task.stopped && task.arn == started.task_arn => vec![stop(started, judge::OVER)],
             Some(_) | None => Vec::new(),
         },
-        (State::Final { run: None, .. }, Pattern::Sync | Pattern::Callback) => Vec::new(),
+        (State::Final { started: None, .. }, Pattern::Sync | Pattern::Callback) => Vec::new(),
     }
 }
 
-fn task_state(run: &Run, task: Option<&Task>, now: Timestamp) -> TaskState {
-    match task.filter(|task| task.arn == run.task_arn) {
-        None if judge::is_forgotten(run, now) => TaskState::Over,
+fn task_state(started: &StartedTask, task: Option<&Task>, now: Timestamp) -> TaskState {
+    match task.filter(|task| task.arn == started.task_arn) {
+        None if judge::is_forgotten(started, now) => TaskState::Over,
         None => TaskState::Working,
         Some(task) if !task.stopped => TaskState::Working,
         Some(_) => TaskState::Over,

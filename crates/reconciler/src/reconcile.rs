@@ -10,7 +10,7 @@ use aws::{Cause, Connection, Phase};
 use compute::{Outcomes, Seen, StartError, Tasks, WorkflowStatus, Workflows};
 use contract::messages::WakeUp;
 use domain::{
-    Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Outcome, OutcomeKind, Run,
+    Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Outcome, OutcomeKind, StartedTask,
     collect::{Patience, StoppedTask},
     judge,
     task::Task,
@@ -70,9 +70,9 @@ impl Reconciler {
         if let Some(told) = &told {
             self.note_end(&mut execution, told).await?;
         }
-        let task = match (execution.state.run(), told) {
-            (Some(run), Some(told)) if told.arn == run.task_arn => Some(told),
-            (Some(run), _) => self.task_of(run).await?,
+        let task = match (execution.state.started_task(), told) {
+            (Some(started), Some(told)) if told.arn == started.task_arn => Some(told),
+            (Some(started), _) => self.task_of(started).await?,
             (None, _) => None,
         };
         match self.carry_out(&mut execution, task.as_ref(), Trigger::Event).await? {
@@ -82,8 +82,8 @@ impl Reconciler {
     }
 
     /// A task as ECS shows it now, if it knows it.
-    pub(crate) async fn task_of(&self, run: &Run) -> Result<Option<Task>, Error> {
-        Ok(match self.tasks.describe(&run.task_arn).await? {
+    pub(crate) async fn task_of(&self, started: &StartedTask) -> Result<Option<Task>, Error> {
+        Ok(match self.tasks.describe(&started.task_arn).await? {
             Seen::Task(task) => Some(*task),
             Seen::Missing => None,
         })
@@ -152,8 +152,8 @@ impl Reconciler {
 
     /// Ends the wait of a workflow. Returns whether it was waiting.
     async fn wake(&self, execution: &Execution, callback_id: &str) -> Result<bool, Error> {
-        let told = |run: &Run| execution.reported_end(&run.task_arn).is_some();
-        let wake_up = WakeUp { stopped: execution.state.run().is_some_and(told) };
+        let told = |started: &StartedTask| execution.reported_end(&started.task_arn).is_some();
+        let wake_up = WakeUp { stopped: execution.state.started_task().is_some_and(told) };
         Ok(self.workflows.wake(callback_id, wake_up).await?)
     }
 
@@ -182,8 +182,8 @@ impl Reconciler {
     /// Records what the workflow did not: the outcome of its task, if that is over, or else why nothing waits for it any more.
     async fn record_for_workflow(&self, execution: &Execution, why: String) -> Result<(), Error> {
         // If the task's start could not be recorded, ECS's event is all that is known about it.
-        let task = match execution.state.run() {
-            Some(run) => execution.reported_end(&run.task_arn),
+        let task = match execution.state.started_task() {
+            Some(started) => execution.reported_end(&started.task_arn),
             None => execution.stopped.as_deref(),
         };
         match task {
@@ -199,7 +199,7 @@ impl Reconciler {
         let just_stopped = stopped_at.is_some_and(|at| clock::now().duration_since(at) < LOG_IS_LATE);
         let waits = if just_stopped { &[1, 2][..] } else { &[] };
         for wait in waits {
-            if let Some(outcome) = self.outcomes.of(&stopped, Patience::Late).await? {
+            if let Some(outcome) = self.outcomes.of(&stopped, Patience::Late, clock::now()).await? {
                 return Ok(outcome);
             }
             tokio::time::sleep(Duration::from_secs(*wait)).await;
@@ -207,7 +207,10 @@ impl Reconciler {
         let waited = clock::now().duration_since(stopped_at.unwrap_or(execution.created_at));
         let most = jiff::SignedDuration::try_from(Cause::Denied.patience(Phase::TaskStarted))?;
         let patience = if waited < most { Patience::Failures } else { Patience::None };
-        self.outcomes.of(&stopped, patience).await?.ok_or_else(|| "the task's log is not there yet".into())
+        self.outcomes
+            .of(&stopped, patience, clock::now())
+            .await?
+            .ok_or_else(|| "the task's log is not there yet".into())
     }
 
     async fn collect(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<(), Error> {
@@ -225,19 +228,19 @@ impl Reconciler {
     /// that and the workflow's start, the next visit finds the recorded failure and starts the workflow. If the workflow crashes
     /// before it records a task, the next visit finds that it is over.
     async fn another_attempt(&self, execution: &Execution, outcome: &Outcome) -> Result<bool, Error> {
-        let Some(run) = execution.state.run() else { return Ok(false) };
-        let Next::Retry(retry) = execution.next(run.attempt, outcome, clock::now()) else { return Ok(false) };
-        let asked_before = execution.failed.last == Some(run.attempt);
+        let Some(started) = execution.state.started_task() else { return Ok(false) };
+        let Next::Retry(retry) = execution.next(started.attempt, outcome, clock::now()) else { return Ok(false) };
+        let asked_before = execution.failed.last == Some(started.attempt);
         let execution = match self.executions.advance_seen(execution.clone(), &retry.failed, clock::now()).await {
             Ok(execution) => execution,
             failed => return settled(failed).map(|()| true),
         };
         // Another visit was faster, and its attempt is running. This visit saw an earlier attempt, which shows nothing about the workflow
         // of the new one.
-        if execution.state.run() != Some(run) {
+        if execution.state.started_task() != Some(started) {
             return Ok(true);
         }
-        match execution.next(run.attempt, outcome, clock::now()) {
+        match execution.next(started.attempt, outcome, clock::now()) {
             Next::Retry(retry) => self.start_attempt(&execution, retry.attempt, asked_before).await,
             // Cancelled in the meantime, or its deadline has passed.
             Next::Cancelled | Next::End => Ok(false),

@@ -152,11 +152,11 @@ impl Reconciler {
         tasks: Option<&HashMap<String, Task>>,
     ) -> Result<Option<WorkflowCheck>, Error> {
         let described;
-        let task = match (execution.state.run(), tasks) {
+        let task = match (execution.state.started_task(), tasks) {
             (None, _) => None,
-            (Some(run), Some(tasks)) => tasks.get(&run.task_arn),
-            (Some(run), None) => {
-                described = self.task_of(run).await?;
+            (Some(started), Some(tasks)) => tasks.get(&started.task_arn),
+            (Some(started), None) => {
+                described = self.task_of(started).await?;
                 described.as_ref()
             }
         };
@@ -166,7 +166,7 @@ impl Reconciler {
     /// The newest tasks of all of these executions, by ARN, in one call. `None` if ECS refuses the call: the reason may be one of the
     /// tasks, so each has to be requested separately.
     async fn tasks_of(&self, executions: &[Execution]) -> Result<Option<HashMap<String, Task>>, Error> {
-        let arns = executions.iter().filter_map(|one| Some(one.state.run()?.task_arn.clone()));
+        let arns = executions.iter().filter_map(|one| Some(one.state.started_task()?.task_arn.clone()));
         match self.tasks.describe_many(arns.collect()).await {
             Ok(tasks) => Ok(Some(tasks.into_iter().map(|task| (task.arn.clone(), task)).collect())),
             Err(why) if why.retryable() && why.cause != aws::Cause::Denied => Err(why.into()),

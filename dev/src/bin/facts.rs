@@ -1,5 +1,6 @@
-//! Prints what Longhaul's programs need where they run, as JSON: the environment variables that they read, the AWS calls that they make,
-//! the table, the limits, what API Gateway has to do, and the events that rules have to send. `deploy/tests` checks `template.yaml` against it.
+//! Prints what Longhaul's programs need from their deployment, as JSON: the environment variables that they read, the AWS calls that
+//! they make, the table, the limits, what API Gateway has to do, and the events that rules have to send. `deploy/tests` checks
+//! `template.yaml` against it.
 
 use api::Gateway;
 use contract::catalog::Job;

@@ -1,4 +1,4 @@
-//! Finds and kills processes that the tasks of a dead emulator left running.
+//! Finds and kills processes that the tasks of an emulator that crashed left running.
 //!
 //! **Invariant**: only processes that certainly belong to a task are killed. Such a process is the recorded one, which was started at
 //! the recorded time, or it has the mark of this emulator in its environment, which nothing else has. The mark finds the children of a

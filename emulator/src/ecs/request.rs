@@ -23,7 +23,7 @@ pub(super) fn invalid(why: impl Into<String>) -> AwsError {
     AwsError::bad_request("InvalidParameterException", why)
 }
 
-/// `RunTask`, as far as it matters here.
+/// `RunTask`, as far as it is emulated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RunTask {

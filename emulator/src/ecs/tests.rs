@@ -1,7 +1,7 @@
 //! The service as its callers see it, with real processes: what the tests have in common.
 
 mod answers;
-mod asking;
+mod api;
 mod ending;
 mod running;
 

@@ -24,8 +24,8 @@ use crate::{
     wire::{self, AwsError, Empty},
 };
 
-/// The most rules of a bus, targets of a rule, and events of one `PutEvents` and their total size
-/// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>).
+/// The maximum number of rules of a bus, of targets of a rule and of events in one `PutEvents`, and the maximum total size of
+/// those events (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>).
 const RULES: usize = 300;
 const TARGETS: usize = 5;
 const ENTRIES: usize = 10;

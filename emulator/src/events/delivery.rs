@@ -39,7 +39,7 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// After how many deliveries a message is dropped. AWS moves it to a dead-letter queue instead.
 const TRIES: u32 = 20;
 
-/// The longest that delivery sleeps.
+/// Longest sleep of the delivery loops.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// How many batches are in flight at a time; Lambda starts with "five concurrent batches"

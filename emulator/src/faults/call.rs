@@ -20,7 +20,7 @@ pub(crate) struct Call {
     pub(super) by: String,
 }
 
-/// What a call is.
+/// An operation of a service, or an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Of {
     /// A call of this service's operation.

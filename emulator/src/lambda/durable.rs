@@ -46,7 +46,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// The longest that the driver sleeps: if the clock is changed, or a wake-up is missed by mistake, the delay is no longer than this.
+/// Longest sleep of the driver. It limits the delay if the clock is changed, or if a wake-up is missed because of a bug.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// The durable executions of this machine. Clones share them.
@@ -209,7 +209,7 @@ fn change(
     }
 }
 
-/// Owes an execution an invocation now. If one is owed earlier, that does not change.
+/// Marks an execution as owed an invocation now, unless one is already owed earlier.
 fn owe(execution: &mut Execution, now: Timestamp) {
     if execution.status == ExecutionStatus::Running {
         execution.owed_at = Some(execution.owed_at.map_or(now, |at| at.min(now)));

@@ -32,7 +32,7 @@ use crate::{
 /// How long after its first and its second failure an invocation is retried.
 const RETRY_AFTER: [SignedDuration; 2] = [SignedDuration::from_secs(60), SignedDuration::from_secs(120)];
 
-/// The longest that the driver sleeps.
+/// Longest sleep of the driver.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// How many invocations are processed at a time. The others wait on disk.

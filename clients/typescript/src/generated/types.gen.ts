@@ -402,8 +402,8 @@ export type Operation = {
      */
     name?: string;
     /**
-     * `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means that no
-     * event came, so the workflow looked at the task by itself.
+     * `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means
+     * that no event came, so the workflow checked the task by itself.
      */
     outcome: Outcome;
     startedAt: string;

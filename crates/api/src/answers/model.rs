@@ -258,7 +258,7 @@ impl Links {
 impl ExecutionView {
     pub(crate) fn of(execution: Execution) -> Self {
         let running = Self::so_far(&execution);
-        let State::Final { run, outcome } = execution.state else { return running };
+        let State::Final { started, outcome } = execution.state else { return running };
         let exit_code = outcome.exit_code;
         let error = match outcome.kind {
             OutcomeKind::Completed => None,
@@ -267,7 +267,7 @@ impl ExecutionView {
             }
         };
         let finished_at = Some(outcome.finished_at.into());
-        let duration_ms = milliseconds(run.map(|run| run.started_at), Some(outcome.finished_at));
+        let duration_ms = milliseconds(started.map(|started| started.started_at), Some(outcome.finished_at));
         // An older version recorded results without their source.
         let recorded = outcome.result.is_none() || outcome.result_source.as_str() != "none";
         let result_source = recorded.then(|| outcome.result_source.as_str());
@@ -276,7 +276,7 @@ impl ExecutionView {
     }
 
     fn so_far(execution: &Execution) -> Self {
-        let run = execution.state.run();
+        let started = execution.state.started_task();
         Self {
             status: StatusView::of(execution.status()),
             execution_id: execution.id.to_string(),
@@ -284,13 +284,13 @@ impl ExecutionView {
             done: execution.status().is_final(),
             job: execution.request.job.clone(),
             input: execution.request.input.clone(),
-            attempt: run.map(|run| run.attempt.get()),
+            attempt: started.map(|started| started.attempt.get()),
             max_attempts: execution.request.max_attempts,
             uncounted_attempts: Some(execution.uncounted_attempts()).filter(|uncounted| *uncounted > 0),
-            task_arn: run.map(|run| run.task_arn.clone()),
+            task_arn: started.map(|started| started.task_arn.clone()),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             created_at: execution.created_at.into(),
-            started_at: run.map(|run| run.started_at.into()),
+            started_at: started.map(|started| started.started_at.into()),
             deadline: execution.deadline.into(),
             expires_at: execution.kept_until().into(),
             tags: execution.request.tags.clone(),

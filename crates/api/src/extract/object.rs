@@ -10,7 +10,7 @@ use serde::{
 
 use crate::{answers::problem::FieldError, extract::hint};
 
-/// The rule that a member with the wrong name or type breaks.
+/// The rule that a member with the wrong name or type violates.
 const RULE: &str = "invalid-value";
 
 /// The members of an object that have not been taken yet, and where the object is.

@@ -87,8 +87,8 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
 fn etag(execution: &Execution) -> String {
     let mut hash = Sha256::new();
     hash.update(execution.status().as_str());
-    if let Some(run) = execution.state.run() {
-        hash.update(run.started_at.as_millisecond().to_be_bytes());
+    if let Some(started) = execution.state.started_task() {
+        hash.update(started.started_at.as_millisecond().to_be_bytes());
     }
     for entry in execution.timeline.entries() {
         hash.update(entry.at.as_millisecond().to_be_bytes());

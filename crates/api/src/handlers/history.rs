@@ -29,7 +29,7 @@ use crate::{
     handlers::listing::QueryRefused,
 };
 
-/// Most events that are read for one page: the most that AWS returns at once
+/// Maximum number of events that are read for one page: as many as AWS returns at once
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecutionHistory.html>).
 const LARGEST_PAGE: i32 = 1_000;
 
@@ -67,8 +67,8 @@ pub(crate) struct OperationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     ended_at: Option<Time>,
-    /// `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means that no
-    /// event came, so the workflow looked at the task by itself.
+    /// `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means
+    /// that no event came, so the workflow checked the task by itself.
     outcome: OutcomeView,
 }
 

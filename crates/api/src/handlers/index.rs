@@ -62,7 +62,7 @@ async fn index(headers: HeaderMap) -> Response {
     ([(header::VARY, "accept")], answer).into_response()
 }
 
-/// Whether a browser asks: browsers accept HTML by name, programs accept anything.
+/// Whether the request comes from a browser: browsers accept HTML by name, programs accept anything.
 fn wants_page(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)

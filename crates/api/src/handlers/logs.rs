@@ -29,7 +29,7 @@ use crate::{
     rate,
 };
 
-/// Most lines of one page. CloudWatch limits a page to 1 MB as well.
+/// Maximum number of lines of one page. CloudWatch limits a page to 1 MB as well.
 const LARGEST_PAGE: i32 = 1_000;
 
 /// What a task printed.
@@ -117,7 +117,7 @@ pub(crate) async fn get_logs(
     Owned(execution): Owned,
 ) -> Result<(HeaderMap, Json<LogLines>), Problem> {
     let now = clock::now();
-    let newest = execution.state.run().map_or(Attempt::FIRST, |run| run.attempt);
+    let newest = execution.state.started_task().map_or(Attempt::FIRST, |started| started.attempt);
     let (attempt, from) = match (token, tail) {
         (Some(token), _) => place(page_token::open(&Logs { logs: execution.id.clone() }, &token)?),
         (None, Some(limit)) => (attempt.unwrap_or(newest), Reading { from: ReadFrom::Tail, limit }),
@@ -151,8 +151,10 @@ async fn read(
     headers: &mut HeaderMap,
 ) -> Result<LogPage, Problem> {
     let Reading { from, mut limit } = from.clone();
-    let run = execution.run_of(attempt);
-    let Some(stream) = run.and_then(|run| Some(Stream::of(execution.log_of(&run.task_arn)?, &run.task_arn))) else {
+    let started = execution.started_task_of(attempt);
+    let Some(stream) =
+        started.and_then(|started| Some(Stream::of(execution.log_of(&started.task_arn)?, &started.task_arn)))
+    else {
         return Ok(LogPage { lines: Vec::new(), next: from, at_end: true });
     };
     if let Some(left) = rate::log_read(app, &execution.owner).await? {
@@ -182,7 +184,7 @@ fn text(lines: &[Line]) -> usize {
     lines.iter().map(|line| line.text.bytes().map(byte).sum::<usize>()).sum()
 }
 
-/// Where a reading continues, as a token contains it.
+/// Where a page begins, as a token contains it.
 fn position(Reading { from, limit }: Reading) -> LogPosition {
     match from {
         ReadFrom::Head => LogPosition::Head,

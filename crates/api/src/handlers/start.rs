@@ -67,7 +67,7 @@ impl IntoResponses for Refused {
     }
 }
 
-/// The two patterns differ in who follows the task, not in how they are started.
+/// The two patterns differ in what waits for the task, not in how they are started.
 macro_rules! start {
     ($(#[$doc:meta])* $name:ident, $path:literal, $id:literal, $pattern:expr) => {
         $(#[$doc])*
@@ -210,7 +210,7 @@ async fn start(
     start_wanted(&app, wanted, now, prefer).await
 }
 
-/// What a request wants to start.
+/// The execution that a request would start.
 struct Wanted {
     execution: Execution,
     /// Whether it has an `Idempotency-Key`.

@@ -47,8 +47,8 @@ impl FromStr for Origin {
     }
 }
 
-/// Whether this is an origin as browsers write it. They compare origins as text, so any other notation would never match, and nobody
-/// would notice why.
+/// Whether this is an origin as browsers write it. They compare origins as text, so any other notation would never match, without
+/// any error.
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };

@@ -270,7 +270,7 @@ fn the_newest_tasks_are_remembered() {
     };
     let ran = (1..=20).fold(execution(), start);
     assert_eq!(ran.earlier.len(), limits::EARLIER_TASKS);
-    assert_eq!([4, 5, 20].map(|number| ran.run_of(attempt(number)).is_some()), [false, true, true]);
+    assert_eq!([4, 5, 20].map(|number| ran.started_task_of(attempt(number)).is_some()), [false, true, true]);
     assert_eq!(["t4", "t5", "t20"].map(|arn| ran.attempt_of(arn)), [None, Some(attempt(5)), Some(attempt(20))]);
 }
 
@@ -411,7 +411,7 @@ fn the_start_time_is_that_of_ecs_and_never_after_the_end() {
     let live = |pattern, events: &[Event]| {
         let new = Execution { pattern, ..execution() };
         let end = events.iter().fold(new, |now, event| now.after(event, at(1_009)).unwrap().unwrap());
-        end.state.run().unwrap().started_at
+        end.state.started_task().unwrap().started_at
     };
     for pattern in [Pattern::Sync, Pattern::Callback] {
         assert_eq!(live(pattern, &[started.clone(), stopped(1_003), ended(1_005)]), at(1_003), "{pattern}");

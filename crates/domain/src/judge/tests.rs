@@ -120,8 +120,8 @@ fn a_task_is_stopped_if_its_execution_is_cancelled_overdue_or_over() {
 #[test]
 fn a_task_that_ecs_does_not_know_is_lost_after_ten_minutes() {
     let execution = execution();
-    let run = execution.state.run().unwrap();
-    assert_eq!([1, 600, 601, 86_400].map(|now| is_forgotten(run, at(now))), [false, false, true, true]);
+    let started = execution.state.started_task().unwrap();
+    assert_eq!([1, 600, 601, 86_400].map(|now| is_forgotten(started, at(now))), [false, false, true, true]);
 }
 
 #[test]

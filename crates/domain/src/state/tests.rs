@@ -10,8 +10,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn run(attempt: u32, task: &str) -> Run {
-    Run::new(Attempt::new(attempt).unwrap(), task, at(0))
+fn started(attempt: u32, task: &str) -> StartedTask {
+    StartedTask::new(Attempt::new(attempt).unwrap(), task, at(0))
 }
 
 fn stopped(task: &str) -> Task {
@@ -44,14 +44,14 @@ fn kinds() -> [OutcomeKind; 4] {
 fn states() -> Vec<State> {
     let mut states = vec![
         State::Pending,
-        State::Running { run: run(2, "t2"), wake: None },
-        State::Running { run: run(2, "t2"), wake: Some("cb".into()) },
-        State::Cancelling { run: None, wake: None },
-        State::Cancelling { run: Some(run(2, "t2")), wake: Some("cb".into()) },
+        State::Running { started: started(2, "t2"), wake: None },
+        State::Running { started: started(2, "t2"), wake: Some("cb".into()) },
+        State::Cancelling { started: None, wake: None },
+        State::Cancelling { started: Some(started(2, "t2")), wake: Some("cb".into()) },
     ];
     for kind in kinds() {
-        states.push(State::Final { run: None, outcome: outcome(kind.clone()) });
-        states.push(State::Final { run: Some(run(2, "t2")), outcome: outcome(kind) });
+        states.push(State::Final { started: None, outcome: outcome(kind.clone()) });
+        states.push(State::Final { started: Some(started(2, "t2")), outcome: outcome(kind) });
     }
     states
 }
@@ -85,7 +85,8 @@ fn events() -> Vec<Event> {
 }
 
 fn name(state: &State) -> String {
-    let task = state.run().map_or(String::new(), |run| format!(" {}/{}", run.attempt, run.task_arn));
+    let task =
+        state.started_task().map_or(String::new(), |started| format!(" {}/{}", started.attempt, started.task_arn));
     let wake = match state {
         State::Running { wake: Some(id), .. } | State::Cancelling { wake: Some(id), .. } => format!(" wake={id}"),
         _ => String::new(),
@@ -98,7 +99,7 @@ fn event_name(event: &Event) -> String {
         Event::TaskStarted { attempt, task_arn } => format!("TaskStarted {attempt}/{task_arn}"),
         Event::Watching { callback_id } => format!("Watching {callback_id}"),
         Event::Ended(outcome) => {
-            format!("Ended {}", State::Final { run: None, outcome: outcome.clone() }.status())
+            format!("Ended {}", State::Final { started: None, outcome: outcome.clone() }.status())
         }
         other => other.name().to_owned(),
     }
@@ -137,9 +138,9 @@ proptest! {
             prop_assert!(!state.status().is_final(), "{state:?} changed by {event:?}");
             prop_assert_eq!(next.on(event, at(6)), Ok(None), "a repeat of {:?}", event);
             asked |= matches!(event, Event::CancelRequested);
-            if let Some(run) = next.run() {
-                let first = tasks.entry(run.attempt).or_insert_with(|| run.task_arn.clone());
-                prop_assert_eq!(&*first, &run.task_arn);
+            if let Some(started) = next.started_task() {
+                let first = tasks.entry(started.attempt).or_insert_with(|| started.task_arn.clone());
+                prop_assert_eq!(&*first, &started.task_arn);
             }
             prop_assert!(next.status() != Status::Cancelled || asked);
             state = next;

@@ -115,18 +115,18 @@ fn starting_a_task_ends_the_wait() {
 
 #[test]
 fn an_attempt_that_fails_while_the_execution_is_cancelled_is_cancelled_if_another_would_have_followed() {
-    let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
+    let running = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
     let failed = |code| {
         let error = JobError::new("exit-code", "exited with code 3: why");
         Event::Ended(Outcome { exit_code: code, ..Outcome::without_job(OutcomeKind::Failed(error), at(2_000)) })
     };
-    let cancelling = step(&run, &Event::CancelRequested, 1_500);
+    let cancelling = step(&running, &Event::CancelRequested, 1_500);
     let ended = step(&cancelling, &failed(Some(3)), 2_000);
     assert_eq!(told(&ended), (Status::Cancelled, "cancelled; attempt 1 of 3 exited with code 3".into(), Some(3)));
     let one_attempt = Request { max_attempts: 1, ..cancelling.request.clone() };
     let last = Execution { request: one_attempt, ..cancelling };
     assert_eq!(step(&last, &failed(Some(3)), 2_000).status(), Status::Failed, "it was the last");
-    assert_eq!(step(&run, &failed(Some(3)), 2_000).status(), Status::Failed, "no cancel was requested");
+    assert_eq!(step(&running, &failed(Some(3)), 2_000).status(), Status::Failed, "no cancel was requested");
 }
 
 #[test]
@@ -185,8 +185,8 @@ fn an_outcome_between_two_attempts_has_the_stop_code_of_the_last_one() {
 /// A workflow that cannot continue has failed, even if a cancel was requested in the meantime.
 #[test]
 fn a_workflow_failure_during_a_cancel_is_a_failure() {
-    let run = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
-    let cancelling = step(&run, &Event::CancelRequested, 1_500);
+    let running = step(&accepted(Pattern::Sync), &started(Attempt::FIRST), 1_000);
+    let cancelling = step(&running, &Event::CancelRequested, 1_500);
     let error = JobError::new(ErrorKind::WorkflowFailed, "AWS refused ecs:StopTask");
     let ended = step(&cancelling, &Event::Ended(Outcome::without_job(OutcomeKind::Failed(error), at(2_000))), 2_000);
     assert_eq!(ended.status(), Status::Failed);

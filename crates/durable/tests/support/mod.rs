@@ -1,367 +1,272 @@
-//! Activities in memory, with which the real workflows run: the domain's own state machine, tasks that end after a
-//! number of checks, and one fault, which is data.
+//! The real workflows and the real activities, with an emulator of AWS: what is in it, and how one execution runs on it.
+
+mod disturbed;
+mod scenario;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use contract::checkpoint::{Accepted, Again, Checked, Finished, Job, Recorded, Started};
-use domain::{
-    Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Json, Next, Outcome, OutcomeKind, Owner, Pattern,
-    Request, State, Status,
-    collect::Patience,
-    output::{Exit, Output, ResultSource, judge},
-};
-use durable::{Activities, ActivityFailed, Try};
+use aws::Connection;
+use aws_durable_execution_sdk::test_util::{LocalRunner, TestResult};
+use compute::Network;
+use contract::{catalog::Catalog, checkpoint::Finished, messages::StoredStart, schema};
+use domain::{Event, Execution, ExecutionId, JobError, Json, Moment, Outcome, Owner, Pattern, Request};
+use durable::{AwsActivities, callback, config::Config, sync};
+use emulator::testing::TestEmulator;
 use jiff::Timestamp;
+use serde_json::{Value, json};
+use store::Executions;
+use tokio::{sync::Semaphore, task::JoinSet};
 
-/// What goes wrong, and at which activity, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    None,
-    /// The activity is not carried out, and the caller gets an error.
-    FailBefore(usize),
-    /// AWS denies it, once.
-    DenyOnce(usize),
-    /// The activity is carried out, but the caller gets an error.
-    LoseReply(usize),
-    /// The activity is carried out twice.
-    Repeat(usize),
-    /// From this activity on, every activity fails permanently, except for the last activity of a workflow.
-    RefuseFrom(usize),
-}
+use self::disturbed::{Disturbed, TestClock};
+pub(crate) use self::{
+    disturbed::Fault,
+    scenario::{Scenario, Script, Wake, long_starts, scenarios},
+};
 
-/// How the tasks behave.
+const TABLE: &str = "executions";
+const CLUSTER: &str = "jobs";
+const LOG_GROUP: &str = "/jobs";
+
+/// The job of every execution that may start tasks: its tasks end when the test says so, with the exit code that it says.
+const JOB: &str = "demo";
+
+/// A job whose task definition does not exist.
+const UNKNOWN_TASK_DEFINITION: &str = "unregistered";
+
+/// How many executions run at a time.
+const CONCURRENT: usize = 8;
+
+/// The attribute of an outcome with the time of its end.
+const FINISHED: &str = "\"finishedAt\":\"";
+
+/// More waits for a callback than any workflow here needs.
+const WAITS: usize = 40;
+
+/// More invocations than any workflow here needs.
+const INVOCATIONS: usize = 200;
+
+/// An emulator with what Longhaul has on AWS: the table, the cluster and the task definitions. Clones share it.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a test may switch on")]
-pub(crate) struct Script {
-    /// How many checks find a task running before it is over.
-    pub(crate) checks: usize,
-    /// Exit code of each attempt's task; the last one for all that follow.
-    pub(crate) exits: Vec<i32>,
-    /// How many starts ECS has no capacity for.
-    pub(crate) busy: usize,
-    /// Whether the deadline passes after those starts.
-    pub(crate) never_room: bool,
-    /// Whether ECS refuses to start a task.
-    pub(crate) refused: bool,
-    /// Whether the execution is cancelled while the first attempt fails.
-    pub(crate) cancel_at_failure: bool,
-    /// The check at which the execution is cancelled.
-    pub(crate) cancel_at_check: Option<usize>,
-    /// The check that shows a stopped task, whatever the task does, because ECS is wrong for a moment.
-    pub(crate) wrong_check: Option<usize>,
-    /// Whether the execution was cancelled before the workflow began.
-    pub(crate) cancelled_before: bool,
-    pub(crate) max_attempts: u32,
-    /// The attempt that the workflow begins with.
-    pub(crate) begin_with: Attempt,
-    /// Whether the execution ends while its task is being started, for example because the reconciler ends it.
-    pub(crate) ends_at_start: bool,
+pub(crate) struct Account(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    emulator: TestEmulator,
+    connection: Connection,
+    executions: Executions,
+    count: AtomicUsize,
+    slots: Semaphore,
 }
 
-impl Default for Script {
-    fn default() -> Self {
-        Self {
-            checks: 2,
-            exits: vec![0],
-            busy: 0,
-            never_room: false,
-            refused: false,
-            cancel_at_failure: false,
-            cancel_at_check: None,
-            wrong_check: None,
-            cancelled_before: false,
-            max_attempts: 1,
-            begin_with: Attempt::FIRST,
-            ends_at_start: false,
-        }
+impl Account {
+    pub(crate) async fn open() -> Self {
+        let script = r#"read -r code < "$TEST_DIRECTORY/$EXECUTION_ID" && echo '{"n":1}' && exit "$code""#;
+        let log = json!({ "logDriver": "awslogs", "options": {
+            "awslogs-group": LOG_GROUP, "awslogs-region": emulator::REGION, "awslogs-stream-prefix": "task",
+        }});
+        let container =
+            json!({ "name": "job", "image": "any", "command": ["sh", "-c", script], "logConfiguration": log });
+        let emulator = TestEmulator::start(json!({
+            "tables": [{ "create": schema::create_table(TABLE), "expiresAt": schema::EXPIRES }],
+            "cluster": CLUSTER,
+            "taskDefinitions": [{ "family": JOB, "containerDefinitions": [container] }],
+        }));
+        let connection = Connection::to_endpoint(emulator.url(), emulator::REGION, "workflow").await;
+        let executions = Executions::new(&connection, TABLE);
+        let slots = Semaphore::new(CONCURRENT);
+        Self(Arc::new(Inner { emulator, connection, executions, count: AtomicUsize::new(0), slots }))
     }
-}
 
-#[derive(Debug, Default)]
-struct Facts {
-    execution: Option<Execution>,
-    /// The tasks that ECS knows, by client token.
-    tasks: BTreeMap<String, Task>,
-    activities_run: usize,
-    checks: usize,
-    busy: usize,
-    final_states: usize,
-    /// The outcome that a workflow knew when it gave up.
-    known_at_the_end: Option<Outcome>,
-}
+    /// Runs all of these, several at a time, and returns what became of them in the same order.
+    pub(crate) async fn run_all(&self, cases: impl IntoIterator<Item = Case>) -> Vec<Ran> {
+        let mut running = JoinSet::new();
+        for (nth, case) in cases.into_iter().enumerate() {
+            let account = self.clone();
+            running.spawn(async move {
+                let _slot = account.0.slots.acquire().await.unwrap();
+                (nth, account.run(case).await)
+            });
+        }
+        let mut all = running.join_all().await;
+        all.sort_by_key(|(nth, _)| *nth);
+        let mut tasks = self.tasks().await;
+        let with_tasks = |ran: Ran| Ran { tasks: tasks.remove(ran.execution.id.as_str()).unwrap_or_default(), ..ran };
+        all.into_iter().map(|(_, ran)| ran).map(with_tasks).collect()
+    }
 
-#[derive(Debug, Clone)]
-struct Task {
-    arn: String,
-    exit: i32,
-    checks_left: usize,
-    stopped: bool,
-}
+    pub(crate) async fn run_one(&self, case: Case) -> Ran {
+        self.run_all([case]).await.remove(0)
+    }
 
-/// Activities that work on facts in memory.
-#[derive(Debug, Clone)]
-pub(crate) struct FakeActivities {
-    facts: Arc<Mutex<Facts>>,
-    script: Script,
-    fault: Fault,
-    pattern: Pattern,
-}
+    /// The tasks that each execution has started.
+    async fn tasks(&self) -> BTreeMap<String, Vec<Value>> {
+        let mut tasks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for task in self.0.emulator.tasks(CLUSTER).await {
+            tasks.entry(task["startedBy"].as_str().unwrap().to_owned()).or_default().push(task);
+        }
+        tasks
+    }
 
-fn now() -> Timestamp {
-    Timestamp::UNIX_EPOCH
-}
+    async fn run(&self, case: Case) -> Ran {
+        let number = self.0.count.fetch_add(1, Ordering::Relaxed);
+        let id: ExecutionId = format!("e{number}").parse().unwrap();
+        let clock = TestClock::started_now();
+        let Case { scenario, fault, runner, what } = case;
+        let arn = self.create(&id, &scenario, &clock).await;
+        let activities = AwsActivities::new(&self.0.connection, config(), clock.reading());
+        let disturbed = Disturbed::new(self.clone(), activities, &id, arn, &scenario.script, fault, clock);
+        let disturbed = Arc::new(disturbed);
+        disturbed.arm().await;
+        let input = serde_json::to_string(&StoredStart::of(id.clone(), scenario.script.begin_with)).unwrap();
+        let (input, with) = (Json::parse(&input).unwrap(), disturbed.clone());
+        let result = match scenario.pattern {
+            Pattern::Sync => runner.run(move |input: Json, ctx| sync(with.clone(), input, ctx), input).await,
+            Pattern::Callback => runner.run(move |input: Json, ctx| callback(with.clone(), input, ctx), input).await,
+        };
+        disturbed.disarm().await;
+        let execution = self.0.executions.get(&id).await.unwrap().unwrap();
+        if scenario.pattern == Pattern::Callback && !execution.status().is_final() {
+            disturbed.let_task_end(0);
+        }
+        let (activities, known) = (disturbed.carried_out(), disturbed.known_at_the_end());
+        Ran { scenario, what, result, execution, activities, known, tasks: Vec::new() }
+    }
 
-pub(crate) fn id() -> ExecutionId {
-    "e1".parse().unwrap()
-}
-
-impl FakeActivities {
-    pub(crate) fn new(pattern: Pattern, script: Script, fault: Fault) -> Self {
+    /// Stores an execution, as the API does before it starts the workflow. Returns the ARN of its workflow.
+    async fn create(&self, id: &ExecutionId, scenario: &Scenario, clock: &TestClock) -> String {
+        let (script, pattern) = (&scenario.script, scenario.pattern);
         let request = Request {
             input: Json::null(),
-            job: "demo".into(),
-            timeout: Duration::from_hours(1),
+            job: if script.refused { UNKNOWN_TASK_DEFINITION } else { JOB }.to_owned(),
+            timeout: script.timeout,
             max_attempts: script.max_attempts,
             tags: BTreeMap::new(),
         };
-        let mut execution = Execution::new(id(), pattern, Owner::new("ada"), request, now());
+        let new = Execution::new(id.clone(), pattern, Owner::new("ada"), request, clock.now());
+        self.0.executions.create(&new, clock.now()).await.unwrap();
+        let arn = |name: &str| {
+            let function = format!("arn:aws:lambda:{}:{}:function:{pattern}:1", emulator::REGION, emulator::ACCOUNT);
+            format!("{function}/durable-execution/{name}/0")
+        };
+        let first = Event::WorkflowStarted { durable_execution_arn: arn(id.as_str()), log: None };
         if script.cancelled_before {
             // Cancelled just after a workflow has accepted it. Before that, the cancel would end it, and the workflow would have
             // nothing to do.
-            let accepted = Event::WorkflowStarted { durable_execution_arn: "arn:earlier".into(), log: None };
-            execution = execution.after(&accepted, now()).unwrap().unwrap();
-            execution = execution.after(&Event::CancelRequested, now()).unwrap().unwrap();
+            self.apply(id, &[first.clone(), Event::CancelRequested], clock.now()).await;
         }
-        let facts = Facts { execution: Some(execution), busy: script.busy, ..Facts::default() };
-        Self { facts: Arc::new(Mutex::new(facts)), script, fault, pattern }
+        if let Some(earlier) = script.begin_with.get().checked_sub(1).and_then(domain::Attempt::new) {
+            let error = JobError::new("exit-code", "exited with code 3");
+            let failed = Event::AttemptFailed { attempt: earlier, error, excused: false, exit_code: Some(3) };
+            let started = Event::TaskStarted { attempt: earlier, task_arn: "arn:earlier".to_owned() };
+            self.apply(id, &[first, started, failed], clock.now()).await;
+        }
+        arn(&StoredStart::of(id.clone(), script.begin_with).name())
     }
 
-    fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap()
+    async fn apply(&self, id: &ExecutionId, events: &[Event], at: Timestamp) {
+        for event in events {
+            // An execution that is over refuses events.
+            let _ = self.0.executions.advance(id, event, at).await;
+        }
+    }
+}
+
+fn config() -> Config {
+    let job = |definition: &str| json!({ "taskDefinition": definition });
+    let catalog = json!({ JOB: job(JOB), UNKNOWN_TASK_DEFINITION: job(UNKNOWN_TASK_DEFINITION) });
+    Config {
+        table: TABLE.to_owned(),
+        cluster: CLUSTER.to_owned(),
+        catalog: serde_json::from_value::<Catalog>(catalog).unwrap(),
+        log_group: LOG_GROUP.to_owned(),
+        network: Network::default(),
+        direct_owner: Owner::new("direct"),
+    }
+}
+
+/// A scenario to run, with a fault.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) scenario: Scenario,
+    pub(crate) fault: Fault,
+    pub(crate) runner: LocalRunner,
+    /// Names the fault in messages.
+    pub(crate) what: String,
+}
+
+impl Case {
+    pub(crate) fn new(scenario: &Scenario, fault: Fault) -> Self {
+        let runner = runner(scenario.wake);
+        Self { scenario: scenario.clone(), fault, runner, what: format!("{fault:?}") }
     }
 
-    pub(crate) fn activities_run(&self) -> usize {
-        self.facts().activities_run
+    /// A case in which this checkpoint does not arrive.
+    pub(crate) fn with_lost_checkpoint(scenario: &Scenario, nth: usize) -> Self {
+        let runner = runner(scenario.wake).fail_checkpoints_after_retryable(nth, 1);
+        Self { runner, what: format!("checkpoint {nth} lost"), ..Self::new(scenario, Fault::None) }
     }
+}
 
-    pub(crate) fn tasks_started(&self) -> usize {
-        self.facts().tasks.len()
-    }
+/// The durable SDK's own runner, which skips all waits.
+fn runner(wake: Wake) -> LocalRunner {
+    (0..WAITS).fold(LocalRunner::new().max_invocations(INVOCATIONS), |runner, _| match wake {
+        Wake::Timeout => runner.callback_timeout(),
+        Wake::Says(result) => runner.callback_success(&serde_json::from_str::<Value>(result).unwrap()),
+    })
+}
 
+/// What became of an execution.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) scenario: Scenario,
+    pub(crate) what: String,
+    /// What its workflow returned.
+    pub(crate) result: TestResult<Finished>,
+    /// Its item.
+    pub(crate) execution: Execution,
+    /// How many activities its workflow ran.
+    pub(crate) activities: usize,
+    /// The outcome that its workflow knew when it gave up.
+    pub(crate) known: Option<Outcome>,
+    /// Its tasks.
+    pub(crate) tasks: Vec<Value>,
+}
+
+impl Ran {
+    /// How many of its tasks nobody has asked to stop, and which have not ended.
     pub(crate) fn tasks_running(&self) -> usize {
-        self.facts().tasks.values().filter(|task| task.checks_left > 0 && !task.stopped).count()
+        self.tasks.iter().filter(|task| task["desiredStatus"] == "RUNNING").count()
     }
 
-    pub(crate) fn final_states(&self) -> usize {
-        self.facts().final_states
+    /// How often an end was recorded.
+    pub(crate) fn ends(&self) -> usize {
+        self.execution.timeline.entries().iter().filter(|entry| entry.what == Moment::Ended).count()
     }
 
-    pub(crate) fn known_at_the_end(&self) -> Option<Outcome> {
-        self.facts().known_at_the_end.clone()
-    }
-
-    pub(crate) fn outcome(&self) -> Option<Outcome> {
-        self.facts().execution.as_ref().unwrap().state.outcome().cloned()
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        self.facts().execution.as_ref().unwrap().status()
-    }
-
-    /// Carries out an activity, with the fault.
-    fn carry_out<T>(&self, activity: impl Fn(&mut Facts) -> Result<T, ActivityFailed>) -> Result<T, ActivityFailed> {
-        let mut facts = self.facts();
-        facts.activities_run += 1;
-        let nth = facts.activities_run;
-        match self.fault {
-            Fault::FailBefore(at) if at == nth => Err(ActivityFailed::transient("nothing happened")),
-            Fault::DenyOnce(at) if at == nth => Err(ActivityFailed::denied("denied")),
-            Fault::RefuseFrom(at) if nth >= at => Err(ActivityFailed::permanent("access denied")),
-            Fault::LoseReply(at) if at == nth => {
-                let _ = activity(&mut facts);
-                Err(ActivityFailed::transient("the reply was lost"))
-            }
-            Fault::Repeat(at) if at == nth => {
-                let _ = activity(&mut facts);
-                activity(&mut facts)
-            }
-            _ => activity(&mut facts),
+    /// A text about it, in which what differs between two runs is replaced: its id, its tasks, and the times of their ends.
+    pub(crate) fn without_names_and_times(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for run in self.execution.earlier.iter().chain(self.execution.state.started_task()) {
+            text = text.replace(&run.task_arn, &format!("TASK {}", run.attempt));
         }
-    }
-}
-
-impl Facts {
-    fn apply(&mut self, event: &Event) -> Execution {
-        let seen = self.execution.clone().unwrap();
-        match seen.after(event, now()) {
-            Ok(Some(next)) => {
-                self.final_states += usize::from(next.status().is_final());
-                self.execution = Some(next.clone());
-                next
+        text = text.replace(&format!("\"{}\"", self.execution.id), "\"ID\"");
+        match text.split_once(FINISHED) {
+            Some((before, after)) => {
+                let (_, rest) = after.split_once('"').unwrap();
+                format!("{before}{FINISHED}TIME\"{rest}")
             }
-            // Already recorded, or refused because it is over: nothing changes.
-            Ok(None) | Err(_) => seen,
+            None => text,
         }
     }
 
-    fn task(&mut self, arn: &str) -> &mut Task {
-        self.tasks.values_mut().find(|task| task.arn == arn).unwrap()
-    }
-}
-
-impl Activities for FakeActivities {
-    async fn accept(&self, _: &Json, pattern: Pattern, arn: &str) -> Result<Accepted, ActivityFailed> {
-        assert_eq!(pattern, self.pattern);
-        self.carry_out(|facts| {
-            let execution = facts.apply(&Event::WorkflowStarted { durable_execution_arn: arn.to_owned(), log: None });
-            Ok(Accepted::Job(Job {
-                id: execution.id,
-                max_attempts: execution.request.max_attempts,
-                attempt: self.script.begin_with,
-                backoff: (self.script.begin_with != Attempt::FIRST).then_some(5),
-            }))
-        })
-    }
-
-    async fn run_task(&self, id: &ExecutionId, attempt: Attempt, _: Try) -> Result<Started, ActivityFailed> {
-        self.carry_out(|facts| {
-            if let State::Cancelling { .. } = facts.execution.as_ref().unwrap().state {
-                let kind = OutcomeKind::Cancelled(JobError::new("cancelled", "before it began"));
-                return Ok(Started::Not(Outcome::without_job(kind, now())));
-            }
-            if facts.busy > 0 {
-                facts.busy -= 1;
-                return Err(ActivityFailed::transient("no capacity").again_in(Duration::from_secs(1)));
-            }
-            if self.script.never_room {
-                let kind = OutcomeKind::TimedOut(JobError::new("no-capacity", "until the deadline"));
-                return Ok(Started::Not(Outcome::without_job(kind, now())));
-            }
-            if self.script.refused {
-                return Ok(Started::Not(Outcome::failed(ErrorKind::TaskRefused, "refused", now())));
-            }
-            let nth = usize::try_from(attempt.get()).unwrap() - 1;
-            let exit = *self.script.exits.get(nth).or(self.script.exits.last()).unwrap();
-            let task =
-                Task { arn: format!("arn:task/{attempt}"), exit, checks_left: self.script.checks, stopped: false };
-            let arn = facts.tasks.entry(id.client_token(attempt)).or_insert(task).arn.clone();
-            if self.script.ends_at_start {
-                let kind = OutcomeKind::Failed(JobError::new("workflow-failed", "given up"));
-                facts.apply(&Event::Ended(Outcome::without_job(kind, now())));
-            }
-            Ok(Started::Task(arn))
-        })
-    }
-
-    async fn record_task(&self, _: &ExecutionId, attempt: Attempt, arn: &str) -> Result<Recorded, ActivityFailed> {
-        self.carry_out(|facts| {
-            let execution = facts.apply(&Event::TaskStarted { attempt, task_arn: arn.to_owned() });
-            Ok(Recorded { status: execution.status(), seconds_left: 3_600 })
-        })
-    }
-
-    async fn check_task(
-        &self,
-        _: &ExecutionId,
-        arn: &str,
-        callback_id: &str,
-        _: bool,
-    ) -> Result<Checked, ActivityFailed> {
-        self.carry_out(|facts| {
-            facts.checks += 1;
-            if self.script.cancel_at_check == Some(facts.checks) {
-                facts.apply(&Event::CancelRequested);
-            }
-            let execution = facts.apply(&Event::Watching { callback_id: callback_id.to_owned() });
-            let cancelling = execution.status() == Status::Cancelling;
-            let wrong = self.script.wrong_check == Some(facts.checks);
-            let task = facts.task(arn);
-            if task.stopped || task.checks_left == 0 || wrong {
-                return Ok(Checked::Stopped);
-            }
-            if cancelling {
-                task.stopped = true;
-                return Ok(Checked::Stopping);
-            }
-            task.checks_left -= 1;
-            Ok(Checked::Running { seconds_left: 3_600 })
-        })
-    }
-
-    async fn collect(&self, _: &ExecutionId, arn: &str, patience: Patience) -> Result<Option<Outcome>, ActivityFailed> {
-        self.carry_out(|facts| {
-            let task = facts.task(arn).clone();
-            if task.stopped {
-                let kind = OutcomeKind::Cancelled(JobError::new("cancelled", "cancelled"));
-                return Ok(Some(Outcome { exit_code: Some(143), ..Outcome::without_job(kind, now()) }));
-            }
-            if task.checks_left > 0 {
-                return if patience == Patience::Late {
-                    Err(ActivityFailed::transient("it has not stopped"))
-                } else {
-                    Ok(None)
-                };
-            }
-            let output = Output::Json(Json::parse(r#"{"n":1}"#).unwrap());
-            Ok(Some(judge(Exit::Code(task.exit), output, ResultSource::Log, "", now())))
-        })
-    }
-
-    async fn fail_attempt(
-        &self,
-        _: &ExecutionId,
-        attempt: Attempt,
-        outcome: &Outcome,
-    ) -> Result<Again, ActivityFailed> {
-        self.carry_out(|facts| {
-            if self.script.cancel_at_failure {
-                facts.apply(&Event::CancelRequested);
-            }
-            let execution = facts.execution.clone().unwrap();
-            let Next::Retry(retry) = execution.next(attempt, outcome, now()) else { return Ok(Again::Said(false)) };
-            facts.apply(&retry.failed);
-            Ok(Again::Said(true))
-        })
-    }
-
-    async fn record(&self, _: &ExecutionId, outcome: &Outcome) -> Result<Finished, ActivityFailed> {
-        self.carry_out(|facts| {
-            let execution = facts.apply(&Event::Ended(outcome.clone()));
-            let outcome = execution.state.outcome().unwrap().clone();
-            let error = match outcome.kind {
-                OutcomeKind::Completed => None,
-                OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
-                    Some(error)
-                }
-            };
-            let task_arn = execution.state.run().map(|run| run.task_arn.clone());
-            let status = execution.status();
-            Ok(Finished { execution_id: execution.id, status, result: outcome.result, error, task_arn })
-        })
-    }
-
-    async fn give_up(&self, id: &ExecutionId, why: &str, known: Option<&Outcome>) -> Result<Finished, ActivityFailed> {
-        let mut facts = self.facts();
-        facts.tasks.values_mut().for_each(|task| task.stopped = true);
-        let kind = OutcomeKind::Failed(JobError::new("workflow-failed", why));
-        facts.known_at_the_end = known.cloned();
-        let outcome = known.cloned().unwrap_or_else(|| Outcome::without_job(kind, now()));
-        let status = facts.apply(&Event::Ended(outcome.clone())).status();
-        let error = match outcome.kind {
-            OutcomeKind::Completed => None,
-            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => Some(error),
-        };
-        Ok(Finished { execution_id: id.clone(), status, result: outcome.result, error, task_arn: None })
-    }
-
-    async fn stop_task(&self, arn: &str) -> Result<(), ActivityFailed> {
-        self.carry_out(|facts| {
-            facts.task(arn).stopped = true;
-            Ok(())
-        })
+    /// What identifies it in a message.
+    pub(crate) fn name(&self) -> String {
+        format!("{}, {}: {:?}", self.scenario.name, self.what, self.result.error_message())
     }
 }

@@ -374,7 +374,8 @@ impl Happened {
 }
 
 impl Event {
-    /// Removes inputs and results, and marks the event as truncated. Errors stay, because they are why people read a short history.
+    /// Removes inputs and results, and marks the event as truncated. Errors stay, since they are what a history without data is usually
+    /// read for.
     pub(super) fn without_data(mut self) -> Self {
         if let Some(data) = self.details.data() {
             data.truncate();

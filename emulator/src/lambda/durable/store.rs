@@ -92,7 +92,7 @@ impl Execution {
     }
 }
 
-/// A chained invoke: whose, and which.
+/// A chained invoke: the durable execution that it belongs to, and its operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Parent {
