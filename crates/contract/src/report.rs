@@ -46,7 +46,7 @@ pub fn key(execution: &Execution, attempt: Attempt) -> Option<String> {
 ///
 /// # Errors
 ///
-/// None that can happen: it is plain data.
+/// Does not fail in practice, since it is plain data.
 pub fn text(report: &Report) -> Result<String, serde_json::Error> {
     serde_json::to_string(&As(report.clone()))
 }

@@ -1,5 +1,5 @@
-//! Gives every request an id, gives error responses their body, and writes the log of requests: one line for each, and one more if
-//! it failed inside.
+//! Gives every request an id, gives error responses their body, and writes the log of requests: one line for each, and one more
+//! if it failed for an internal cause.
 //!
 //! **Invariant**: no line has the path or a header, which may name executions and contain keys, nor the owner's name, since logs are
 //! shared.
@@ -55,7 +55,7 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-/// The one line about what failed inside.
+/// The one line about an internal failure.
 fn log(id: &str, method: &Method, route: &str, code: Code, failure: &Failure) {
     // A line's level is part of its declaration.
     macro_rules! line {

@@ -1,5 +1,5 @@
-//! The real activities, disturbed: one of them fails, and things happen around them, as a script says. Nothing is done here that an
-//! activity does.
+//! The real activities, with disturbances: one of them fails, and a script says what else happens to the execution. This code
+//! reimplements no activity.
 
 use std::{
     collections::BTreeMap,
@@ -26,8 +26,8 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// Three tries of the activity fail, each in another way: it is not carried out, AWS denies it, and it is carried out but its reply is
-    /// lost.
+    /// Three tries of the activity fail, each in a different way: it is not carried out, AWS denies it, and it is carried out but
+    /// its reply is lost.
     ThreeTries(usize),
     /// The activity is carried out, but the workflow gets an error.
     LoseReply(usize),
@@ -43,8 +43,8 @@ impl Fault {
     }
 }
 
-/// The clock of one execution. It moves only by what its workflow waits for, because the durable SDK's runner skips waits. It starts with
-/// the emulator's time.
+/// The clock of one execution. It moves only by the waits of its workflow, because the durable SDK's runner skips waits. It
+/// starts with the emulator's time.
 #[derive(Debug, Clone)]
 pub(crate) struct TestClock(Arc<Mutex<Timestamp>>);
 

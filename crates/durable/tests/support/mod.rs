@@ -83,7 +83,7 @@ impl Account {
         Self(Arc::new(Inner { emulator, connection, executions, count: AtomicUsize::new(0), slots }))
     }
 
-    /// Runs all of these, several at a time, and returns what became of them in the same order.
+    /// Runs all of these, several at a time, and returns their results in the same order.
     pub(crate) async fn run_all(&self, cases: impl IntoIterator<Item = Case>) -> Vec<Ran> {
         let mut running = JoinSet::new();
         for (nth, case) in cases.into_iter().enumerate() {
@@ -221,7 +221,7 @@ fn runner(wake: Wake) -> LocalRunner {
     })
 }
 
-/// What became of an execution.
+/// The result of one case.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) scenario: Scenario,
@@ -239,7 +239,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// How many of its tasks nobody has asked to stop, and which have not ended.
+    /// The number of its tasks that have not ended and were not asked to stop.
     pub(crate) fn tasks_running(&self) -> usize {
         self.tasks.iter().filter(|task| task["desiredStatus"] == "RUNNING").count()
     }
