@@ -13,9 +13,11 @@ pub fn coverage() -> String {
         let _ = writeln!(text, "| {} (`{}`) | {} |", service.title, service.name, operations(service));
     }
     text.push_str("\nKnown differences from AWS:\n");
-    for service in service::ALL {
-        let _ = writeln!(text, "\n**{}**\n", service.title);
-        for difference in service.differences {
+    let common = ("All services", service::DIFFERENCES.as_slice());
+    let of_services = service::ALL.iter().map(|service| (service.title, service.differences));
+    for (title, differences) in std::iter::once(common).chain(of_services) {
+        let _ = writeln!(text, "\n**{title}**\n");
+        for difference in differences {
             let _ = writeln!(text, "- {difference}");
         }
     }

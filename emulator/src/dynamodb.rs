@@ -10,9 +10,18 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse as _,
 };
-use dynoxide::{Database, DynoxideError};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use dynoxide::{
+    Database, DynoxideError,
+    actions::{
+        create_table::CreateTableRequest,
+        describe_table::DescribeTableRequest,
+        list_tables::ListTablesRequest,
+        update_table::{CreateGsiAction, GlobalSecondaryIndexUpdate, UpdateTableRequest},
+        update_time_to_live::{TimeToLiveSpecification, UpdateTimeToLiveRequest},
+    },
+};
+use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinError};
 
 use crate::{
@@ -74,36 +83,39 @@ impl DynamoDb {
 
     /// Creates a table. If it exists already, this adds the indexes that it lacks.
     pub(crate) fn ensure_table(&self, table: &Table) -> Result<(), Error> {
-        let name = table.create.get("TableName").and_then(Value::as_str).ok_or("a table has no TableName")?;
-        if self.database.list_tables(from(json!({}))?)?.table_names.iter().any(|existing| existing == name) {
-            return self.add_indexes(name, &table.create);
+        let create = CreateTableRequest::deserialize(&table.create)?;
+        let name = create.table_name.clone();
+        if self.database.list_tables(ListTablesRequest::default())?.table_names.contains(&name) {
+            return self.add_indexes(create);
         }
-        self.database.create_table(from(table.create.clone())?)?;
+        self.database.create_table(create)?;
         if let Some(attribute) = &table.expires_at {
-            let ttl = json!({
-                "TableName": name,
-                "TimeToLiveSpecification": { "AttributeName": attribute, "Enabled": true },
-            });
-            self.database.update_time_to_live(from(ttl)?)?;
+            let specification = TimeToLiveSpecification { attribute_name: attribute.clone(), enabled: true };
+            let request = UpdateTimeToLiveRequest { table_name: name, time_to_live_specification: specification };
+            self.database.update_time_to_live(request)?;
         }
         Ok(())
     }
 
-    fn add_indexes(&self, table: &str, wanted: &Value) -> Result<(), Error> {
-        let is = self.database.describe_table(from(json!({ "TableName": table }))?)?;
-        let is = serde_json::to_value(is)?;
-        let indexes = |of: Option<&Value>| of.and_then(Value::as_array).cloned().unwrap_or_default();
-        let existing = indexes(is.pointer("/Table/GlobalSecondaryIndexes"));
-        for index in indexes(wanted.get("GlobalSecondaryIndexes")) {
-            if existing.iter().any(|existing| existing.get("IndexName") == index.get("IndexName")) {
+    fn add_indexes(&self, wanted: CreateTableRequest) -> Result<(), Error> {
+        let existing = self.database.describe_table(DescribeTableRequest { table_name: wanted.table_name.clone() })?;
+        let existing = existing.table.global_secondary_indexes.unwrap_or_default();
+        for index in wanted.global_secondary_indexes.unwrap_or_default() {
+            if existing.iter().any(|existing| existing.index_name == index.index_name) {
                 continue;
             }
-            let update = json!({
-                "TableName": table,
-                "AttributeDefinitions": wanted.get("AttributeDefinitions"),
-                "GlobalSecondaryIndexUpdates": [{ "Create": index }],
-            });
-            self.database.update_table(from(update)?)?;
+            let create = CreateGsiAction {
+                index_name: index.index_name,
+                key_schema: index.key_schema,
+                projection: index.projection,
+            };
+            let update = GlobalSecondaryIndexUpdate { create: Some(create), ..GlobalSecondaryIndexUpdate::default() };
+            self.database.update_table(UpdateTableRequest {
+                table_name: wanted.table_name.clone(),
+                attribute_definitions: Some(wanted.attribute_definitions.clone()),
+                global_secondary_index_updates: Some(vec![update]),
+                ..UpdateTableRequest::default()
+            })?;
         }
         Ok(())
     }
@@ -236,8 +248,4 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> dynoxide::Result<T> {
 
 fn written(answer: &impl Serialize) -> dynoxide::Result<Vec<u8>> {
     serde_json::to_vec(answer).map_err(|why| DynoxideError::InternalServerError(why.to_string()))
-}
-
-fn from<T: DeserializeOwned>(request: Value) -> Result<T, Error> {
-    Ok(serde_json::from_value(request)?)
 }

@@ -2,15 +2,18 @@
 //!
 //! Known differences from AWS are listed in `FACTS`.
 
+mod answers;
 mod arn;
 mod container;
 mod definitions;
 mod event;
 mod launch;
 mod leftovers;
+mod metadata;
 mod refused;
 mod request;
 mod running;
+mod shapes;
 mod store;
 mod supervisor;
 mod task;
@@ -24,7 +27,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{extract::Request, http::StatusCode};
 use jiff::Timestamp;
 use rusqlite::Transaction;
-use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -38,9 +40,11 @@ use crate::{
 };
 
 pub(crate) use definitions::families_of_image;
+pub(crate) use metadata::TaskMetadata;
 pub(crate) use refused::Refused;
 pub(crate) use store::SCHEMA;
 
+use answers::{DescribeClustersResponse, Failure};
 use request::DescribeClusters;
 use running::{Order, Running};
 use task::{Event, Status, Task};
@@ -148,7 +152,7 @@ impl Ecs {
     /// # Errors
     ///
     /// What AWS would answer to such a request, or a 500 when the database failed.
-    pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<Value, Refused> {
+    pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<String, Refused> {
         self.dispatch(operation, body)
     }
 
@@ -163,20 +167,19 @@ impl Ecs {
         matches!(found, Some(Ok(Some(task))) if task.status == Status::Stopped)
     }
 
-    /// The task metadata endpoint's `/task`
-    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html>).
+    /// The task metadata endpoint's `/task`.
     ///
     /// # Errors
     ///
     /// A 404 for a task that does not exist, a 500 when the database failed.
-    pub(crate) fn metadata(&self, task_id: &str) -> Result<Value, AwsError> {
+    pub(crate) fn metadata(&self, task_id: &str) -> Result<TaskMetadata, AwsError> {
         let found = self.0.db.transact(|tx| store::task(tx, task_id))?;
         let task = found.ok_or_else(|| AwsError {
             status: StatusCode::NOT_FOUND,
             code: "ResourceNotFoundException",
             message: format!("there is no task {task_id}"),
         })?;
-        Ok(view::metadata(&task, self.cluster()))
+        Ok(metadata::of(&task, self.cluster()))
     }
 
     /// Ends all tasks: `SIGTERM`, then `SIGKILL` after a short grace period. They are recorded as stopped, and no more are started.
@@ -229,17 +232,17 @@ impl Ecs {
         self.0.events.put(tx, "aws.ecs", "ECS Task State Change", &[&resource], &detail)
     }
 
-    fn describe_clusters(&self, request: &DescribeClusters) -> Result<Value, AwsError> {
+    fn describe_clusters(&self, request: &DescribeClusters) -> Result<DescribeClustersResponse, AwsError> {
         let asked = request.clusters.clone().unwrap_or_else(|| vec!["default".to_owned()]);
         let (here, missing): (Vec<_>, Vec<_>) =
             asked.into_iter().partition(|cluster| arn::is_cluster(cluster, self.cluster()));
         let unstopped = self.0.db.transact(store::unstopped)?;
         let view = view::cluster(self.cluster(), &unstopped);
-        let missing = missing.iter().map(|name| view::missing(&arn::cluster(arn::last_part(name))));
-        Ok(json!({
-            "clusters": here.iter().map(|_| view.clone()).collect::<Vec<_>>(),
-            "failures": missing.collect::<Vec<_>>(),
-        }))
+        let missing = missing.iter().map(|name| Failure::missing(arn::cluster(arn::last_part(name))));
+        Ok(DescribeClustersResponse {
+            clusters: here.iter().map(|_| view.clone()).collect(),
+            failures: missing.collect(),
+        })
     }
 
     fn cluster(&self) -> &str {

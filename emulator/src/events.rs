@@ -3,34 +3,36 @@
 //!
 //! Known differences from AWS are listed in `FACTS`.
 
+mod answers;
 mod api;
 mod delivery;
+mod event;
 mod pattern;
+mod request;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::watch;
-use uuid::Uuid;
 
-use crate::{
-    clock::Clock,
-    db::Db,
-    faults::Faults,
-    identity::{ACCOUNT, REGION},
-    service::Facts,
-    wire::AwsError,
-};
+use crate::{clock::Clock, db::Db, faults::Faults, service::Facts, wire::AwsError};
 
 pub(crate) use api::Api;
 pub use delivery::Queue;
 pub use rules::{Rule, RuleState, Target};
 
+use event::Event;
 use rules::Rules;
+
+/// The only bus.
+const BUS: &str = "default";
 
 /// What the gateway and the faults need to know about this service.
 pub(crate) static FACTS: Facts = Facts {
@@ -43,9 +45,8 @@ pub(crate) static FACTS: Facts = Facts {
     content_type: "application/x-amz-json-1.1",
     differences: &[
         "There is one bus, `default`; no archives, connections, API destinations or pipes. Rules have no tags.",
-        "Targets are Lambda functions, which must exist when they become targets, and declared queues, \
-         each of which feeds a function in batches. Permissions are not checked. `Input` and `InputPath` are supported; an `InputTransformer` is \
-         refused. Roles, retry policies and dead-letter queues are kept and shown, but have no effect: an event that is not \
+        "Targets are Lambda functions, which must exist when they become targets, and declared queues, each of which feeds a \
+         function in batches. `Input` and `InputPath` are supported; an `InputTransformer` is refused. Roles, retry policies and dead-letter queues are kept and shown, but have no effect: an event that is not \
          accepted is delivered again every 5 seconds, 20 times in total.",
         "In event patterns, `$or`, and `anything-but` with anything other than values, are refused. Numbers are equal if their \
          values are equal, however they are written.",
@@ -108,27 +109,29 @@ impl Events {
         source: &str,
         detail_type: &str,
         resources: &[&str],
-        detail: &Value,
+        detail: &impl Serialize,
     ) -> rusqlite::Result<()> {
         let now = self.0.clock.now();
-        self.send(tx, &envelope(now, source, detail_type, resources, detail), now)
+        self.send(tx, &Event::new(now, source, detail_type, resources.to_vec(), detail), now)
     }
 
-    fn send(&self, tx: &Transaction<'_>, event: &Value, now: Timestamp) -> rusqlite::Result<()> {
-        let deliveries = self.rules().deliveries(event);
-        self.keep(tx, event, &deliveries, now)
+    fn send<D: Serialize>(&self, tx: &Transaction<'_>, event: &Event<'_, D>, now: Timestamp) -> rusqlite::Result<()> {
+        let value = event.value()?;
+        let deliveries = self.rules().deliveries(&value);
+        self.keep(tx, event.detail_type, &value, &deliveries, now)
     }
 
     /// Stores an event for each target until it has been delivered. Faults may lose, duplicate or delay it.
     fn keep(
         &self,
         tx: &Transaction<'_>,
+        detail_type: &str,
         event: &Value,
         deliveries: &[(String, String)],
         now: Timestamp,
     ) -> rusqlite::Result<()> {
         let sql = "INSERT INTO event_deliveries (target, deliver_at, body) VALUES (?1, ?2, ?3)";
-        for at in self.0.faults.arrivals(event, now) {
+        for at in self.0.faults.arrivals(detail_type, event, now) {
             for (target, body) in deliveries {
                 tx.prepare_cached(sql)?.execute(params![target, at.as_millisecond(), body])?;
             }
@@ -146,20 +149,4 @@ impl Events {
     fn rules(&self) -> RwLockReadGuard<'_, Rules> {
         self.0.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An event as EventBridge delivers it
-/// (<https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>).
-fn envelope(at: Timestamp, source: &str, detail_type: &str, resources: &[&str], detail: &Value) -> Value {
-    json!({
-        "version": "0",
-        "id": Uuid::new_v4(),
-        "detail-type": detail_type,
-        "source": source,
-        "account": ACCOUNT,
-        "time": Timestamp::from_second(at.as_second()).unwrap_or(at),
-        "region": REGION,
-        "resources": resources,
-        "detail": detail,
-    })
 }

@@ -50,6 +50,7 @@ use self::{
 };
 use crate::callers;
 
+pub(crate) use admin::Refused;
 pub(crate) use serve::Endpoints;
 
 /// How many of the most recent calls that a fault matched are kept.
@@ -159,11 +160,11 @@ impl Faults {
     }
 
     /// When an event that is sent now arrives: never, late, once or twice.
-    pub(crate) fn arrivals(&self, event: &Value, now: Timestamp) -> Vec<Timestamp> {
+    pub(crate) fn arrivals(&self, detail_type: &str, event: &Value, now: Timestamp) -> Vec<Timestamp> {
         if self.is_empty() {
             return vec![now];
         }
-        let call = Call::event(event["detail-type"].as_str().unwrap_or_default());
+        let call = Call::event(detail_type);
         let text = event.to_string();
         match self.meet(&call, |execution| names(&text, execution), now).map(|decision| decision.does) {
             Some(Does::CutBefore) => Vec::new(),
@@ -265,7 +266,7 @@ mod tests {
         let faults = armed(&[lost]);
         let arrivals = |id: &str| {
             let event = json!({ "detail-type": "Run", "detail": { "startedBy": id } });
-            faults.arrivals(&event, Timestamp::UNIX_EPOCH).len()
+            faults.arrivals("Run", &event, Timestamp::UNIX_EPOCH).len()
         };
         assert_eq!((arrivals("e1"), arrivals("e1-2"), arrivals("e10"), arrivals("the1")), (0, 0, 1, 1));
     }

@@ -9,11 +9,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use serde_json::Value;
 
 use crate::{
     callers,
-    ecs::Ecs,
+    ecs::{Ecs, TaskMetadata},
     service::{Service, called},
     wire::AwsError,
 };
@@ -48,7 +47,7 @@ async fn pass(State(services): State<Arc<[Box<dyn Service>]>>, request: Request)
     response
 }
 
-async fn task_metadata(State(ecs): State<Ecs>, Path(task): Path<String>) -> Result<Json<Value>, AwsError> {
+async fn task_metadata(State(ecs): State<Ecs>, Path(task): Path<String>) -> Result<Json<TaskMetadata>, AwsError> {
     ecs.metadata(&task).map(Json)
 }
 

@@ -26,9 +26,12 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use serde_json::json;
 
-use crate::wire;
+use crate::{
+    faults,
+    lambda::RuntimeError,
+    wire::{self, ErrorBody},
+};
 
 /// The host names for which a server answers.
 #[derive(Debug, Clone)]
@@ -87,14 +90,14 @@ impl Refused {
     /// The response of the AWS endpoints for this path.
     pub(crate) fn at_aws(&self, path: &str) -> Response {
         if is_local(path) {
-            return (self.status(), Json(json!({ "error": self.to_string() }))).into_response();
+            return faults::Refused(self.status(), self.to_string()).into_response();
         }
-        wire::refusal(self.status(), self.code(), &self.to_string())
+        wire::refusal(self.status(), &ErrorBody::new(self.code(), &self.to_string()))
     }
 
     /// The response of the Runtime API.
     fn at_runtime_api(&self) -> Response {
-        (self.status(), Json(json!({ "errorType": self.code(), "errorMessage": self.to_string() }))).into_response()
+        (self.status(), Json(RuntimeError::new(self.code(), self.to_string()))).into_response()
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) use schema::SCHEMA;
 
 pub(crate) use durable::execution_of_callback;
 pub(crate) use routes::operation;
+pub(crate) use runtime::RuntimeError;
 
 /// What the gateway and the faults need to know about this service.
 pub(crate) static FACTS: Facts = Facts {
@@ -53,7 +54,6 @@ pub(crate) static FACTS: Facts = Facts {
         "At most 16 processes run for one version of a function; further invocations wait, and are never throttled.",
         "An asynchronous invoke has no dead-letter queue, no destination, and no maximum age.",
         "Responses are not streamed, there are no extensions, no `SnapStart` and no tenants; nothing is traced.",
-        "Signatures and permissions are not checked.",
         "No public source documents AWS's error for operation 3,001, for byte 100 MB + 1, or for a member that its model does \
          not allow: here it is an `InvalidParameterValueException`.",
         "No public source documents whether AWS invokes a function again that suspended on a callback although a checkpoint had \

@@ -16,6 +16,8 @@ mod emulator;
 mod events;
 mod faults;
 mod gateway;
+#[cfg(test)]
+mod golden;
 pub mod guard;
 mod identity;
 mod lambda;

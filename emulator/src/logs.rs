@@ -2,6 +2,7 @@
 //!
 //! Known differences from AWS are listed in `FACTS`.
 
+mod answers;
 mod backlog;
 mod describe;
 mod filter;
@@ -17,7 +18,6 @@ mod writer;
 
 use axum::{extract::Request, http::StatusCode};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::{
     clock::Clock,
@@ -84,7 +84,7 @@ impl Logs {
     /// # Errors
     ///
     /// What AWS would answer to such a request, or a 500 when the database failed.
-    pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<Value, AwsError> {
+    pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<String, AwsError> {
         self.dispatch(operation, body)
     }
 }

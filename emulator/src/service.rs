@@ -8,11 +8,10 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde_json::Value;
 
 use crate::{
     dynamodb, ecs, events, lambda, logs,
-    wire::{self, AwsError},
+    wire::{self, AwsError, ErrorBody},
 };
 
 /// Facts about a service that are known without running it.
@@ -35,6 +34,13 @@ pub(crate) struct Facts {
     /// Where it is known to differ from AWS, as Markdown.
     pub(crate) differences: &'static [&'static str],
 }
+
+/// Where all services are known to differ from AWS, as Markdown.
+pub(crate) const DIFFERENCES: [&str; 2] = [
+    "Signatures are not verified: a request must have one, but every key and every secret is accepted. The key names the caller.",
+    "There are no roles and no policies. `permissions` in the resources lists the calls that a caller may make, on any resource: its \
+     other calls are refused with `AccessDeniedException` and status 400. A caller that is not in the list may make every call.",
+];
 
 /// All services, sorted by name.
 pub(crate) static ALL: [&Facts; 5] = [&dynamodb::FACTS, &ecs::FACTS, &events::FACTS, &lambda::FACTS, &logs::FACTS];
@@ -69,9 +75,9 @@ pub(crate) async fn body(request: Request) -> Result<Bytes, Response> {
 }
 
 /// A response in a service's protocol, if it is one of the JSON protocols.
-pub(crate) fn json(facts: &Facts, answer: Result<Value, impl IntoResponse>) -> Response {
+pub(crate) fn json(facts: &Facts, answer: Result<String, impl IntoResponse>) -> Response {
     match answer {
-        Ok(answer) => facts.respond(&answer),
+        Ok(body) => facts.respond(body),
         Err(refused) => refused.into_response(),
     }
 }
@@ -80,8 +86,8 @@ const ARMED: &str = "A fault that was armed at /_local/faults";
 
 impl Facts {
     /// A response with this body.
-    pub(crate) fn respond(&self, body: &Value) -> Response {
-        ([(header::CONTENT_TYPE, self.content_type)], body.to_string()).into_response()
+    pub(crate) fn respond(&self, body: String) -> Response {
+        ([(header::CONTENT_TYPE, self.content_type)], body).into_response()
     }
 
     /// The throttling error.
@@ -92,18 +98,18 @@ impl Facts {
 
     /// The server error.
     pub(crate) fn failed(&self) -> Response {
-        wire::refusal(StatusCode::INTERNAL_SERVER_ERROR, self.failure, ARMED)
+        wire::refusal(StatusCode::INTERNAL_SERVER_ERROR, &ErrorBody::new(self.failure, ARMED))
     }
 }
 
 /// The error for a call that its caller is not allowed to make.
 pub(crate) fn denied(call: &impl std::fmt::Display) -> Response {
-    wire::refusal(StatusCode::BAD_REQUEST, "AccessDeniedException", &format!("the caller has no permission for {call}"))
+    AwsError::bad_request("AccessDeniedException", format!("the caller has no permission for {call}")).into_response()
 }
 
 /// An error with which AWS may refuse a call, although the emulator never does so itself.
 pub(crate) fn refused(code: &str) -> Response {
-    wire::refusal(StatusCode::BAD_REQUEST, code, ARMED)
+    wire::refusal(StatusCode::BAD_REQUEST, &ErrorBody::new(code, ARMED))
 }
 
 #[cfg(test)]

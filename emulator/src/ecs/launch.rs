@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Settings,
-    request::{ContainerDefinition, ContainerOverride},
+    shapes::{ContainerDefinition, ContainerOverride},
 };
 use crate::{
     callers::{self, ACCESS_KEY},
@@ -45,9 +45,9 @@ impl Launch {
         settings: &Settings,
         task_id: &str,
     ) -> Self {
-        let command = overridden.and_then(|by| by.command.as_ref()).unwrap_or(&definition.command);
+        let command = overridden.and_then(|by| by.command.as_ref()).or(definition.command.as_ref());
         let own = definition.environment.iter();
-        let by_task = overridden.into_iter().flat_map(|by| &by.environment);
+        let by_task = overridden.and_then(|by| by.environment.as_ref()).into_iter().flatten();
         let pairs = own.chain(by_task).filter(|pair| ![MARK, CONTAINER_MARK].contains(&&*pair.name));
         let pairs = pairs.map(|pair| (pair.name.clone(), pair.value.clone().unwrap_or_default()));
         let mut environment = settings.base_environment.clone();
@@ -58,7 +58,7 @@ impl Launch {
         environment.push((METADATA_VARIABLE.to_owned(), metadata_address(settings, task_id)));
         Self {
             name: definition.name.clone(),
-            command: definition.entry_point.iter().chain(command).cloned().collect(),
+            command: definition.entry_point.iter().chain(command).flatten().cloned().collect(),
             environment,
             mark,
             stop_timeout: definition.stop_timeout.map_or(DEFAULT_STOP_TIMEOUT, |s| Duration::from_secs(s.into())),

@@ -1,12 +1,8 @@
 //! Why a call is refused, with the additional members of ECS's exceptions.
 
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
-use serde_json::json;
+use axum::response::{IntoResponse, Response};
 
-use crate::wire::AwsError;
+use crate::wire::{self, AwsError, ErrorBody};
 
 /// A call that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +43,6 @@ impl IntoResponse for Refused {
         let arns = if let Self::Conflict(arns) = &self { Some(arns.clone()) } else { None };
         let error = AwsError::from(self);
         let Some(arns) = arns else { return error.into_response() };
-        let body = json!({ "__type": error.code, "message": error.message, "resourceIds": arns });
-        (error.status, [("x-amzn-errortype", error.code)], Json(body)).into_response()
+        wire::refusal(error.status, &ErrorBody::new(error.code, &error.message).about(&arns))
     }
 }

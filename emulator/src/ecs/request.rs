@@ -1,10 +1,9 @@
 //! Requests to the API: their members, and the checks that need no state.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::shapes::{Registration, Tag, TaskOverride};
 use crate::wire::AwsError;
 
 /// Limits of `RunTask` (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
@@ -34,7 +33,8 @@ pub(super) struct RunTask {
     pub(super) group: Option<String>,
     pub(super) started_by: Option<String>,
     pub(super) client_token: Option<String>,
-    pub(super) overrides: Option<Value>,
+    /// Not parsed yet, because its size is limited.
+    overrides: Option<Value>,
     pub(super) tags: Option<Vec<Tag>>,
     pub(super) propagate_tags: Option<String>,
 }
@@ -56,9 +56,9 @@ impl RunTask {
         Ok(count)
     }
 
-    /// The overrides of containers.
-    pub(super) fn overrides(&self) -> Result<Overrides, AwsError> {
-        self.overrides.as_ref().map_or_else(|| Ok(Overrides::default()), read)
+    /// What the tasks have instead of the values in their definition.
+    pub(super) fn overrides(&self) -> Result<TaskOverride, AwsError> {
+        self.overrides.as_ref().map_or_else(|| Ok(TaskOverride::default()), read)
     }
 }
 
@@ -78,79 +78,6 @@ pub(super) fn fingerprint(request: &Value) -> Value {
     members.retain(|_, value| !value.is_null());
     members.entry("count").or_insert_with(|| 1.into());
     Value::Object(members)
-}
-
-/// A tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tag {
-    pub(super) key: String,
-    #[serde(default)]
-    pub(super) value: String,
-}
-
-/// `TaskOverride`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Overrides {
-    pub(super) container_overrides: Vec<ContainerOverride>,
-}
-
-/// `ContainerOverride`.
-#[derive(Debug, Deserialize)]
-pub(super) struct ContainerOverride {
-    #[serde(default)]
-    pub(super) name: String,
-    pub(super) command: Option<Vec<String>>,
-    #[serde(default)]
-    pub(super) environment: Vec<Pair>,
-}
-
-/// A variable.
-#[derive(Debug, Deserialize)]
-pub(super) struct Pair {
-    pub(super) name: String,
-    pub(super) value: Option<String>,
-}
-
-/// `ContainerDefinition`, as far as it is emulated.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ContainerDefinition {
-    #[serde(default)]
-    pub(super) name: String,
-    #[serde(default)]
-    pub(super) image: String,
-    #[serde(default)]
-    pub(super) entry_point: Vec<String>,
-    #[serde(default)]
-    pub(super) command: Vec<String>,
-    #[serde(default)]
-    pub(super) environment: Vec<Pair>,
-    #[serde(default = "essential")]
-    pub(super) essential: bool,
-    pub(super) stop_timeout: Option<u32>,
-    pub(super) log_configuration: Option<LogConfiguration>,
-}
-
-fn essential() -> bool {
-    true
-}
-
-/// `LogConfiguration`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LogConfiguration {
-    pub(super) log_driver: String,
-    #[serde(default)]
-    pub(super) options: BTreeMap<String, String>,
-}
-
-impl LogConfiguration {
-    /// Group and stream prefix of the `awslogs` driver; Fargate requires both.
-    pub(super) fn awslogs(&self) -> Option<(&str, &str)> {
-        let option = |name| self.options.get(name).map(String::as_str);
-        Some((option("awslogs-group")?, option("awslogs-stream-prefix")?)).filter(|_| self.log_driver == "awslogs")
-    }
 }
 
 /// `DescribeTasks`.
@@ -178,7 +105,7 @@ pub(super) struct ListTasks {
 }
 
 /// The desired status of a task.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum DesiredStatus {
     /// It should run.
@@ -205,7 +132,15 @@ pub(super) struct DescribeClusters {
     pub(super) clusters: Option<Vec<String>>,
 }
 
-/// `DescribeTaskDefinition`.
+/// `RegisterTaskDefinition`.
+#[derive(Debug, Deserialize)]
+pub(super) struct RegisterTaskDefinition {
+    pub(super) tags: Option<Vec<Tag>>,
+    #[serde(flatten)]
+    pub(super) registration: Registration,
+}
+
+/// `DescribeTaskDefinition`, and `DeregisterTaskDefinition`, which has no `include`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DescribeTaskDefinition {

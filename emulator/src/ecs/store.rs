@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::Value;
 
-use super::task::Task;
+use super::{shapes::Definition, task::Task};
 use crate::wire::AwsError;
 
 /// The tables. A task is a document, with additional columns that tasks are looked up by.
@@ -48,13 +48,13 @@ const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 pub(super) fn add_definition(
     tx: &Transaction<'_>,
     family: &str,
-    document: impl FnOnce(i64) -> Value,
-) -> Result<Value, AwsError> {
+    document: impl FnOnce(i64) -> Definition,
+) -> Result<Definition, AwsError> {
     let sql = "SELECT coalesce(max(revision), 0) + 1 FROM ecs_definitions WHERE family = ?1";
     let revision: i64 = tx.query_row(sql, [family], |row| row.get(0))?;
     let document = document(revision);
     let sql = "INSERT INTO ecs_definitions (family, revision, document) VALUES (?1, ?2, ?3)";
-    tx.execute(sql, params![family, revision, document.to_string()])?;
+    tx.execute(sql, params![family, revision, encoded(&document)?])?;
     Ok(document)
 }
 
@@ -63,12 +63,12 @@ pub(super) fn definition(
     tx: &Transaction<'_>,
     family: &str,
     revision: Option<i64>,
-) -> Result<Option<(i64, Value)>, AwsError> {
-    let sql = "SELECT revision, document FROM ecs_definitions
+) -> Result<Option<Definition>, AwsError> {
+    let sql = "SELECT document FROM ecs_definitions
                WHERE family = ?1 AND iif(?2 IS NULL, document ->> '$.taskDefinition.status' = 'ACTIVE', revision = ?2)
                ORDER BY revision DESC LIMIT 1";
-    let found = tx.query_row(sql, params![family, revision], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
-    found.optional()?.map(|(revision, document)| Ok((revision, decoded(&document)?))).transpose()
+    let found = tx.query_row(sql, params![family, revision], |row| row.get::<_, String>(0));
+    found.optional()?.map(|document| decoded(&document)).transpose()
 }
 
 /// All revisions in a status: family and number, sorted.
@@ -85,10 +85,10 @@ pub(super) fn replace_definition(
     tx: &Transaction<'_>,
     family: &str,
     revision: i64,
-    document: &Value,
+    document: &Definition,
 ) -> Result<(), AwsError> {
     let sql = "UPDATE ecs_definitions SET document = ?3 WHERE family = ?1 AND revision = ?2";
-    tx.execute(sql, params![family, revision, document.to_string()])?;
+    tx.execute(sql, params![family, revision, encoded(document)?])?;
     Ok(())
 }
 

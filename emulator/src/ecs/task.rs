@@ -5,9 +5,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::request::Tag;
+use super::shapes::{Tag, TaskOverride};
 
 /// A task, as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,7 +16,7 @@ pub(super) struct Task {
     pub(super) revision: i64,
     pub(super) group: String,
     pub(super) started_by: Option<String>,
-    pub(super) overrides: Value,
+    pub(super) overrides: TaskOverride,
     pub(super) tags: Vec<Tag>,
     pub(super) cpu: Option<String>,
     pub(super) memory: Option<String>,
@@ -239,7 +238,7 @@ mod tests {
             revision: 1,
             group: "family:family".into(),
             started_by: None,
-            overrides: Value::Null,
+            overrides: TaskOverride::default(),
             tags: Vec::new(),
             cpu: None,
             memory: None,
@@ -295,7 +294,7 @@ mod tests {
         let task: Task = serde_json::from_str(row).unwrap();
         let process = Process { pid: 7, born: Some("boot/4242".into()) };
         assert_eq!((task.containers[0].process.as_ref(), task.status), (Some(&process), Status::Running));
-        let said = (task.started_by.as_deref(), task.overrides["cpu"].as_str(), task.tags[0].value.as_str());
+        let said = (task.started_by.as_deref(), task.overrides.more["cpu"].as_str(), task.tags[0].value.as_str());
         assert_eq!(said, (Some("me"), Some("256"), "v"));
         let (over, _) = after(task, &[exited("job", 143), Event::Ended]);
         assert_eq!(

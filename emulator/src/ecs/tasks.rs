@@ -1,16 +1,16 @@
 //! Tasks: run, described, listed, stopped.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::{NoContext, Uuid};
 
 use super::{
-    Ecs, Refused, arn,
-    definitions::{check_active, containers},
+    Ecs, Refused,
+    answers::{Failure, ListTasksResponse, StopTaskResponse, TasksResponse},
+    arn,
+    definitions::check_active,
     launch::Launch,
-    request::{
-        self, ContainerDefinition, ContainerOverride, DescribeTasks, DesiredStatus, ListTasks, RunTask, StopTask, Tag,
-        fingerprint, invalid,
-    },
+    request::{self, DescribeTasks, DesiredStatus, ListTasks, RunTask, StopTask, fingerprint, invalid},
+    shapes::{ContainerDefinition, Tag, TaskDefinition, TaskOverride},
     store::{self, Wanted},
     supervisor::Supervisor,
     task::{Container, ContainerStatus, Event, Status, Task},
@@ -24,12 +24,9 @@ const MAX_DESCRIBED: usize = 100;
 /// What a task is created from.
 #[derive(Debug)]
 struct NewTask {
-    family: String,
-    revision: i64,
-    definition: Value,
+    definition: TaskDefinition,
     tags: Vec<Tag>,
-    containers: Vec<ContainerDefinition>,
-    overrides: Vec<ContainerOverride>,
+    overrides: TaskOverride,
 }
 
 /// The result of the transaction of a `RunTask`.
@@ -38,13 +35,13 @@ enum Ran {
     New(Vec<(Task, Vec<Launch>)>),
     Before(Vec<Task>),
     /// There is no capacity for the task definition.
-    Not(Value),
+    Not(Failure),
 }
 
 impl Ecs {
     /// The task is on disk before the response is sent and before a process is started. If the emulator dies in between, the next one finds
     /// a task that never ran.
-    pub(super) fn run_task(&self, body: &Value) -> Result<Value, Refused> {
+    pub(super) fn run_task(&self, body: &Value) -> Result<TasksResponse, Refused> {
         let request: RunTask = request::read(body)?;
         let count = request.check()?;
         self.require_cluster(request.cluster.as_deref())?;
@@ -58,8 +55,8 @@ impl Ecs {
                 return Ok(Ran::Before(before));
             }
             let plan = plan(tx, &request)?;
-            if let Some(why) = self.0.settings.without_capacity.get(&plan.family) {
-                return Ok(Ran::Not(view::no_capacity(&arn::definition(&plan.family, plan.revision), why)));
+            if let Some(why) = self.0.settings.without_capacity.get(&plan.definition.registration.family) {
+                return Ok(Ran::Not(Failure::no_capacity(plan.definition.task_definition_arn, why.clone())));
             }
             let tasks: Vec<_> = (0..count).map(|_| self.new_task(&request, &plan)).collect();
             for (task, _) in &tasks {
@@ -73,13 +70,19 @@ impl Ecs {
         })?;
         let tasks: Vec<_> = match ran {
             Ran::Before(tasks) => tasks.iter().map(|task| view::task(task, self.cluster(), true)).collect(),
-            Ran::Not(failure) => return Ok(json!({ "tasks": [], "failures": [failure] })),
-            Ran::New(tasks) => tasks.into_iter().map(|(task, launches)| self.begin(&task, launches)).collect(),
+            Ran::Not(failure) => return Ok(TasksResponse { tasks: Vec::new(), failures: vec![failure] }),
+            Ran::New(tasks) => {
+                let begin = |(task, launches): (Task, _)| {
+                    self.begin(&task, launches);
+                    view::task(&task, self.cluster(), true)
+                };
+                tasks.into_iter().map(begin).collect()
+            }
         };
-        Ok(json!({ "tasks": tasks, "failures": [] }))
+        Ok(TasksResponse { tasks, failures: Vec::new() })
     }
 
-    pub(super) fn describe_tasks(&self, request: &DescribeTasks) -> Result<Value, AwsError> {
+    pub(super) fn describe_tasks(&self, request: &DescribeTasks) -> Result<TasksResponse, AwsError> {
         self.require_cluster(request.cluster.as_deref())?;
         if !(1..=MAX_DESCRIBED).contains(&request.tasks.len()) {
             return Err(invalid(format!("Tasks must have between 1 and {MAX_DESCRIBED} entries.")));
@@ -93,16 +96,16 @@ impl Ecs {
                 let id = arn::task_id(named, self.cluster());
                 match id.map(|id| store::task(tx, id)).transpose()?.flatten() {
                     Some(task) => tasks.push(view::task(&task, self.cluster(), with_tags)),
-                    None if named.starts_with("arn:") => failures.push(view::missing(named)),
-                    None => failures.push(view::missing(&arn::task(self.cluster(), named))),
+                    None if named.starts_with("arn:") => failures.push(Failure::missing(named.clone())),
+                    None => failures.push(Failure::missing(arn::task(self.cluster(), named))),
                 }
             }
             Ok::<_, AwsError>(())
         })?;
-        Ok(json!({ "tasks": tasks, "failures": failures }))
+        Ok(TasksResponse { tasks, failures })
     }
 
-    pub(super) fn list_tasks(&self, request: &ListTasks) -> Result<Value, AwsError> {
+    pub(super) fn list_tasks(&self, request: &ListTasks) -> Result<ListTasksResponse, AwsError> {
         self.require_cluster(request.cluster.as_deref())?;
         let limit = request.max_results.unwrap_or(MAX_DESCRIBED);
         if !(1..=MAX_DESCRIBED).contains(&limit) {
@@ -121,7 +124,7 @@ impl Ecs {
         let elsewhere = request.container_instance.is_some()
             || request.launch_type.as_deref().is_some_and(|launch_type| launch_type != "FARGATE");
         if elsewhere || desired == DesiredStatus::Pending {
-            return Ok(view::page("taskArns", &[], None));
+            return Ok(ListTasksResponse::default());
         }
         let after = request.next_token.as_deref().map_or(Ok(0), str::parse).map_err(|_| invalid("Invalid token."))?;
         let wanted = Wanted {
@@ -138,13 +141,13 @@ impl Ecs {
         })?;
         let more = listed.len() > limit;
         listed.truncate(limit);
-        let next = listed.last().filter(|_| more).map(|(number, _)| number.to_string());
-        let arns: Vec<_> = listed.iter().map(|(_, id)| arn::task(self.cluster(), id)).collect();
-        Ok(view::page("taskArns", &arns, next))
+        let next_token = listed.last().filter(|_| more).map(|(number, _)| number.to_string());
+        let task_arns = listed.iter().map(|(_, id)| arn::task(self.cluster(), id)).collect();
+        Ok(ListTasksResponse { task_arns, next_token })
     }
 
     /// Returns at once; the task ends when its containers do.
-    pub(super) fn stop_task(&self, request: &StopTask) -> Result<Value, AwsError> {
+    pub(super) fn stop_task(&self, request: &StopTask) -> Result<StopTaskResponse, AwsError> {
         self.require_cluster(request.cluster.as_deref())?;
         let id = arn::task_id(&request.task, self.cluster());
         let found = id.map(|id| self.0.db.transact(|tx| store::task(tx, id))).transpose()?.flatten();
@@ -152,7 +155,7 @@ impl Ecs {
         let reason = request.reason.clone().unwrap_or_else(|| "Task stopped by user".to_owned());
         let task = self.record(&task.id, &Event::StopRequested { reason })?;
         self.0.running.stop(&task.id);
-        Ok(json!({ "task": view::task(&task, self.cluster(), true) }))
+        Ok(StopTaskResponse { task: view::task(&task, self.cluster(), true) })
     }
 
     /// The tasks that this client token has already started with the same request. A token expires when its tasks do.
@@ -175,20 +178,20 @@ impl Ecs {
         let seconds = u64::try_from(now.as_second()).unwrap_or_default();
         let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
         let id = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds)).simple().to_string();
-        let overridden = |name: &str| plan.overrides.iter().find(|by| by.name == name);
+        let TaskDefinition { revision, registration, .. } = &plan.definition;
+        let overridden = |name: &str| plan.overrides.container_overrides.iter().find(|by| by.name == name);
         let launch = |one: &ContainerDefinition| Launch::new(one, overridden(&one.name), &self.0.settings, &id);
-        let launches = plan.containers.iter().map(launch).collect();
-        let size = |name| plan.definition.get(name).and_then(Value::as_str).map(str::to_owned);
+        let launches = registration.container_definitions.iter().map(launch).collect();
         let task = Task {
-            family: plan.family.clone(),
-            revision: plan.revision,
-            group: request.group.clone().unwrap_or_else(|| format!("family:{}", plan.family)),
+            family: registration.family.clone(),
+            revision: *revision,
+            group: request.group.clone().unwrap_or_else(|| format!("family:{}", registration.family)),
             started_by: request.started_by.clone(),
-            overrides: request.overrides.clone().unwrap_or_else(|| json!({})),
+            overrides: plan.overrides.clone(),
             tags: plan.tags.clone(),
-            cpu: size("cpu"),
-            memory: size("memory"),
-            containers: plan.containers.iter().map(container).collect(),
+            cpu: registration.cpu.clone(),
+            memory: registration.memory.clone(),
+            containers: registration.container_definitions.iter().map(container).collect(),
             version: 1,
             status: Status::Provisioning,
             created_at: now,
@@ -202,21 +205,19 @@ impl Ecs {
     }
 
     /// Runs a task that is recorded.
-    fn begin(&self, task: &Task, launches: Vec<Launch>) -> Value {
+    fn begin(&self, task: &Task, launches: Vec<Launch>) {
         tokio::spawn(Supervisor::new(self.clone(), task.id.clone(), launches).run());
-        view::task(task, self.cluster(), true)
     }
 }
 
 fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<NewTask, AwsError> {
     let not_found = || AwsError::bad_request("ClientException", "TaskDefinition not found.");
     let (family, revision) = arn::family_and_revision(&request.task_definition).ok_or_else(not_found)?;
-    let (revision, document) = store::definition(tx, family, revision)?.ok_or_else(not_found)?;
-    let definition = document.get("taskDefinition").cloned().unwrap_or_default();
-    check_active(&definition)?;
-    let containers = containers(&definition)?;
-    let overrides = request.overrides()?.container_overrides;
-    for by in &overrides {
+    let found = store::definition(tx, family, revision)?.ok_or_else(not_found)?;
+    check_active(&found.task_definition)?;
+    let overrides = request.overrides()?;
+    for by in &overrides.container_overrides {
+        let containers = &found.task_definition.registration.container_definitions;
         if containers.iter().all(|container| container.name != by.name) {
             let why = format!("Override for container named {} is not a container in the TaskDefinition.", by.name);
             return Err(invalid(why));
@@ -224,13 +225,11 @@ fn plan(tx: &rusqlite::Transaction<'_>, request: &RunTask) -> Result<NewTask, Aw
     }
     let mut tags = request.tags.clone().unwrap_or_default();
     if request.propagate_tags.as_deref() == Some("TASK_DEFINITION") {
-        let inherited: Vec<Tag> =
-            document.get("tags").cloned().and_then(|tags| serde_json::from_value(tags).ok()).unwrap_or_default();
         let new = |tag: &Tag| tags.iter().all(|own| own.key != tag.key);
-        let inherited: Vec<_> = inherited.into_iter().filter(new).collect();
+        let inherited: Vec<_> = found.tags.into_iter().filter(new).collect();
         tags.extend(inherited);
     }
-    Ok(NewTask { family: family.to_owned(), revision, definition, tags, containers, overrides })
+    Ok(NewTask { definition: found.task_definition, tags, overrides })
 }
 
 fn container(definition: &ContainerDefinition) -> Container {

@@ -1,5 +1,6 @@
 //! The service as its callers see it, with real processes: what the tests have in common.
 
+mod answers;
 mod api;
 mod ending;
 mod running;
@@ -56,7 +57,7 @@ impl Stack {
         if operation != "RegisterTaskDefinition" {
             request["cluster"] = json!(CLUSTER);
         }
-        self.ecs.call(operation, request.to_string().as_bytes())
+        self.ecs.call(operation, request.to_string().as_bytes()).map(|body| serde_json::from_str(&body).unwrap())
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "definitions are written in place")]
@@ -114,6 +115,7 @@ impl Stack {
         let mut lines = Vec::new();
         loop {
             let page = self.logs.call("GetLogEvents", request.to_string().as_bytes()).unwrap();
+            let page: Value = serde_json::from_str(&page).unwrap();
             if page["nextForwardToken"] == request["nextToken"] {
                 return lines;
             }

@@ -4,24 +4,25 @@
 use std::sync::RwLockReadGuard;
 
 use axum::extract::Request;
-use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
-    Events, FACTS, envelope,
+    BUS, Events, FACTS,
+    answers::{
+        DescribeRuleResponse, FailedTarget, ListRulesResponse, ListTargetsByRuleResponse, PutEventsResponse,
+        PutEventsResultEntry, PutRuleResponse, TargetsResponse, TestEventPatternResponse,
+    },
     pattern::Matcher,
-    rules::{self, Rule, RuleState, Rules, Target},
+    request::{
+        Entry, List, Named, PutEvents, PutRule, TestEventPattern, check_bus, check_target, not_found, validation,
+    },
+    rules::{self, Rule, RuleState, Rules},
 };
 use crate::{
-    identity::{ACCOUNT, REGION},
     lambda::Lambda,
     service::{self, Answer, Facts, Service},
-    wire::{self, AwsError},
+    wire::{self, AwsError, Empty},
 };
-
-/// The only bus.
-const BUS: &str = "default";
 
 /// The maximum number of rules of a bus, of targets of a rule and of events in one `PutEvents`, and the maximum total size of
 /// those events (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>).
@@ -29,67 +30,6 @@ const RULES: usize = 300;
 const TARGETS: usize = 5;
 const ENTRIES: usize = 10;
 const ENTRIES_BYTES: usize = 1024 * 1024;
-
-/// The maximum number of rules or targets in one page.
-const PAGE: usize = 100;
-
-/// A rule by its name, and the other members of the request.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Named {
-    #[serde(alias = "Rule")]
-    name: String,
-    event_bus_name: Option<String>,
-    #[serde(default)]
-    targets: Vec<Target>,
-    #[serde(default)]
-    ids: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct PutRule {
-    event_bus_name: Option<String>,
-    #[serde(flatten)]
-    rule: Rule,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct List {
-    event_bus_name: Option<String>,
-    #[serde(default)]
-    name_prefix: String,
-    #[serde(default)]
-    rule: String,
-    limit: Option<usize>,
-    next_token: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct PutEvents {
-    entries: Vec<Entry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Entry {
-    time: Option<f64>,
-    source: Option<String>,
-    detail_type: Option<String>,
-    detail: Option<String>,
-    #[serde(default)]
-    resources: Vec<String>,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TestEventPattern {
-    event_pattern: String,
-    event: String,
-}
 
 /// The API of the bus.
 #[derive(Debug)]
@@ -102,6 +42,13 @@ impl Api {
     /// The API for a bus and the functions that may be its targets.
     pub(crate) fn new(events: Events, lambda: Lambda) -> Self {
         Self { events, lambda }
+    }
+
+    /// Answers a call within this process.
+    #[cfg(test)]
+    pub(super) fn call(&self, operation: &str, request: &Value) -> Result<Value, AwsError> {
+        let response = self.dispatch(operation, request.to_string().as_bytes())?;
+        serde_json::from_str(&response).map_err(|why| AwsError::internal(why.to_string()))
     }
 }
 
@@ -136,7 +83,7 @@ wire::operations! {
 }
 
 impl Api {
-    fn put_rule(&self, request: &PutRule) -> Result<Value, AwsError> {
+    fn put_rule(&self, request: &PutRule) -> Result<PutRuleResponse, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         let rule = Rule { managed_by: None, targets: Vec::new(), ..request.rule.clone() };
         let plain = |c: u8| c.is_ascii_alphanumeric() || b".-_".contains(&c);
@@ -161,50 +108,48 @@ impl Api {
             let targets = before.map(|before| before.targets.clone()).unwrap_or_default();
             Ok(Some(Rule { targets, ..rule }))
         })?;
-        Ok(json!({ "RuleArn": arn }))
+        Ok(PutRuleResponse { rule_arn: arn })
     }
 
-    fn describe_rule(&self, request: &Named) -> Result<Value, AwsError> {
+    fn describe_rule(&self, request: &Named) -> Result<DescribeRuleResponse, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
-        let rules = self.rules();
-        let mut shown = shown(found(&rules, &request.name)?);
-        shown.insert("CreatedBy".into(), json!(ACCOUNT));
-        Ok(Value::Object(shown))
+        Ok(found(&self.rules(), &request.name)?.into())
     }
 
-    fn delete_rule(&self, request: &Named) -> Result<Value, AwsError> {
+    fn delete_rule(&self, request: &Named) -> Result<Empty, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         self.change(&request.name, |rules| match changeable(rules, &request.name)? {
             Some(rule) if !rule.targets.is_empty() => Err(validation("Rule can't be deleted since it has targets.")),
             // Deleting a rule that does not exist is not an error.
             Some(_) | None => Ok(None),
         })?;
-        Ok(json!({}))
+        Ok(Empty {})
     }
 
-    fn enable_rule(&self, request: &Named) -> Result<Value, AwsError> {
+    fn enable_rule(&self, request: &Named) -> Result<Empty, AwsError> {
         self.switch_rule(request, RuleState::Enabled)
     }
 
-    fn disable_rule(&self, request: &Named) -> Result<Value, AwsError> {
+    fn disable_rule(&self, request: &Named) -> Result<Empty, AwsError> {
         self.switch_rule(request, RuleState::Disabled)
     }
 
-    fn switch_rule(&self, request: &Named, state: RuleState) -> Result<Value, AwsError> {
+    fn switch_rule(&self, request: &Named, state: RuleState) -> Result<Empty, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         self.change(&request.name, |rules| Ok(Some(Rule { state, ..found(rules, &request.name)?.clone() })))?;
-        Ok(json!({}))
+        Ok(Empty {})
     }
 
-    fn list_rules(&self, request: &List) -> Result<Value, AwsError> {
+    fn list_rules(&self, request: &List) -> Result<ListRulesResponse, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         let rules = self.rules();
         let all = rules.iter().filter(|rule| rule.name.starts_with(&request.name_prefix));
-        page("Rules", all.map(|rule| Value::Object(shown(rule))).collect(), request)
+        let (rules, next_token) = request.page(all.map(Into::into).collect())?;
+        Ok(ListRulesResponse { rules, next_token })
     }
 
     /// A target that does not exist is refused: its events would be lost without any error.
-    fn put_targets(&self, request: &Named) -> Result<Value, AwsError> {
+    fn put_targets(&self, request: &Named) -> Result<TargetsResponse, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         request.targets.iter().try_for_each(check_target)?;
         for target in &request.targets {
@@ -220,10 +165,10 @@ impl Api {
             }
             Ok(Some(rule))
         })?;
-        Ok(json!({ "FailedEntryCount": 0, "FailedEntries": [] }))
+        Ok(Vec::new().into())
     }
 
-    fn remove_targets(&self, request: &Named) -> Result<Value, AwsError> {
+    fn remove_targets(&self, request: &Named) -> Result<TargetsResponse, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         let mut failed = Vec::new();
         self.change(&request.name, |rules| {
@@ -231,61 +176,54 @@ impl Api {
             let mut rule = found(rules, &request.name)?.clone();
             let unknown = request.ids.iter().filter(|id| rule.targets.iter().all(|target| target.id != **id));
             failed = unknown
-                .map(|id| {
-                    let why = format!("Rule {} does not have a target with the Id {id}.", request.name);
-                    json!({ "TargetId": id, "ErrorCode": "ResourceNotFoundException", "ErrorMessage": why })
+                .map(|id| FailedTarget {
+                    target_id: id.clone(),
+                    error_code: "ResourceNotFoundException",
+                    error_message: format!("Rule {} does not have a target with the Id {id}.", request.name),
                 })
                 .collect();
             rule.targets.retain(|target| !request.ids.contains(&target.id));
             Ok(Some(rule))
         })?;
-        Ok(json!({ "FailedEntryCount": failed.len(), "FailedEntries": failed }))
+        Ok(failed.into())
     }
 
-    fn list_targets(&self, request: &List) -> Result<Value, AwsError> {
+    fn list_targets(&self, request: &List) -> Result<ListTargetsByRuleResponse, AwsError> {
         check_bus(request.event_bus_name.as_deref())?;
         let targets = found(&self.rules(), &request.rule)?.targets.clone();
-        page("Targets", targets.iter().map(|target| json!(target)).collect(), request)
+        let (targets, next_token) = request.page(targets)?;
+        Ok(ListTargetsByRuleResponse { targets, next_token })
     }
 
-    fn put_events(&self, request: &PutEvents) -> Result<Value, AwsError> {
+    fn put_events(&self, request: &PutEvents) -> Result<PutEventsResponse, AwsError> {
         if !(1..=ENTRIES).contains(&request.entries.len()) {
             return Err(validation(format!("Value at 'entries' must have 1 to {ENTRIES} members.")));
         }
-        let size = |entry: &Entry| {
-            [&entry.source, &entry.detail_type, &entry.detail].into_iter().flatten().map(String::len).sum::<usize>()
-        };
-        if request.entries.iter().map(size).sum::<usize>() > ENTRIES_BYTES {
+        if request.entries.iter().map(Entry::bytes).sum::<usize>() > ENTRIES_BYTES {
             return Err(validation("Total size of the entries in the request is over the limit."));
         }
         let now = self.events.0.clock.now();
-        let mut failed = 0;
-        let answers = self.events.0.db.transact(|tx| {
-            let mut answers = Vec::new();
-            for entry in &request.entries {
-                answers.push(match entry.event(now) {
-                    Ok(event) => {
-                        self.events.send(tx, &event, now)?;
-                        json!({ "EventId": event.get("id") })
-                    }
-                    Err((code, why)) => {
-                        failed += 1;
-                        json!({ "ErrorCode": code, "ErrorMessage": why })
-                    }
-                });
-            }
-            Ok::<_, AwsError>(answers)
-        })?;
-        Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
+        self.events.0.db.transact(|tx| {
+            let send = |entry: &Entry| match entry.event(now) {
+                Ok(event) => {
+                    self.events.send(tx, &event, now)?;
+                    Ok(PutEventsResultEntry::sent(event.id))
+                }
+                Err((code, why)) => Ok(PutEventsResultEntry::refused(code, why)),
+            };
+            let entries: Vec<_> = request.entries.iter().map(send).collect::<Result<_, AwsError>>()?;
+            Ok(entries.into())
+        })
     }
 
     #[expect(clippy::unused_self, reason = "an operation like the others")]
-    fn test_event_pattern(&self, request: &TestEventPattern) -> Result<Value, AwsError> {
+    fn test_event_pattern(&self, request: &TestEventPattern) -> Result<TestEventPatternResponse, AwsError> {
         let mut matcher = Matcher::default();
         matcher.add("rule", &request.event_pattern)?;
         let event: Map<String, Value> =
             serde_json::from_str(&request.event).map_err(|_| validation("Parameter Event is not valid."))?;
-        Ok(json!({ "Result": !matcher.rules_for(&Value::Object(event).to_string()).is_empty() }))
+        let matching = matcher.rules_for(&Value::Object(event).to_string());
+        Ok(TestEventPatternResponse { result: !matching.is_empty() })
     }
 
     fn change(&self, name: &str, with: impl FnOnce(&Rules) -> Result<Option<Rule>, AwsError>) -> Result<(), AwsError> {
@@ -315,58 +253,6 @@ impl Events {
     }
 }
 
-impl Entry {
-    /// The event, or what is wrong with it.
-    fn event(&self, now: Timestamp) -> Result<Value, (&'static str, String)> {
-        let missing = |what: &str| {
-            ("InvalidArgument", format!("Parameter {what} is not valid. Reason: {what} is a required argument."))
-        };
-        let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        let source = given(&self.source).ok_or_else(|| missing("Source"))?;
-        let detail_type = given(&self.detail_type).ok_or_else(|| missing("DetailType"))?;
-        let detail = given(&self.detail).ok_or_else(|| missing("Detail"))?;
-        if source.starts_with("aws.") {
-            return Err(("NotAuthorizedForSourceException", "Not authorized for the source.".to_owned()));
-        }
-        check_bus(self.event_bus_name.as_deref()).map_err(|why| (why.code, why.message))?;
-        let detail: Map<String, Value> =
-            serde_json::from_str(&detail).map_err(|_| ("MalformedDetail", "Detail is malformed.".to_owned()))?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float that is too large saturates, and is not a valid time"
-        )]
-        let at = self.time.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
-        let resources: Vec<_> = self.resources.iter().map(String::as_str).collect();
-        Ok(envelope(at.unwrap_or(now), &source, &detail_type, &resources, &Value::Object(detail)))
-    }
-}
-
-/// A rule as the API shows it.
-fn shown(rule: &Rule) -> Map<String, Value> {
-    let mut shown = match json!(rule) {
-        Value::Object(shown) => shown,
-        _ => Map::new(),
-    };
-    shown.remove("Targets");
-    shown.insert("Arn".into(), json!(rule.arn()));
-    shown.insert("EventBusName".into(), json!(BUS));
-    shown
-}
-
-/// One page of a list. Its token is the number of items before it.
-fn page(name: &str, all: Vec<Value>, request: &List) -> Result<Value, AwsError> {
-    let from = request.next_token.as_deref().map_or(Ok(0), str::parse::<usize>);
-    let from = from.map_err(|_| validation("Parameter NextToken is not valid."))?;
-    let most = request.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let rest = all.len().saturating_sub(from);
-    let mut answer = Map::new();
-    answer.insert(name.to_owned(), all.into_iter().skip(from).take(most).collect());
-    if rest > most {
-        answer.insert("NextToken".to_owned(), json!((from + most).to_string()));
-    }
-    Ok(Value::Object(answer))
-}
-
 fn found<'a>(rules: &'a Rules, name: &str) -> Result<&'a Rule, AwsError> {
     rules.get(name).ok_or_else(|| not_found(format!("Rule {name} does not exist on EventBusName {BUS}.")))
 }
@@ -379,44 +265,6 @@ fn changeable<'a>(rules: &'a Rules, name: &str) -> Result<Option<&'a Rule>, AwsE
         return Err(AwsError::bad_request("ManagedRuleException", why));
     }
     Ok(rule)
-}
-
-fn check_bus(named: Option<&str>) -> Result<(), AwsError> {
-    let arn = format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{BUS}");
-    match named {
-        Some(other) if other != BUS && other != arn => Err(not_found(format!("Event bus {other} does not exist."))),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn check_target(target: &Target) -> Result<(), AwsError> {
-    let function = target.arn.strip_prefix(&format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:"));
-    if function.is_none_or(str::is_empty) {
-        let arn = &target.arn;
-        return Err(validation(format!(
-            "Parameter {arn} is not valid. Reason: only Lambda functions can be targets here."
-        )));
-    }
-    if target.more.contains_key("InputTransformer") {
-        return Err(validation("InputTransformer is not supported by the emulator: use Input or InputPath."));
-    }
-    if target.input.is_some() && target.input_path.is_some() {
-        return Err(validation("Only one of Input, InputPath, or InputTransformer must be provided."));
-    }
-    match &target.input {
-        Some(input) if serde_json::from_str::<Value>(input).is_err() => {
-            Err(validation(format!("JSON syntax error in input for target {}", target.id)))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn validation(message: impl Into<String>) -> AwsError {
-    AwsError::bad_request("ValidationException", message)
-}
-
-fn not_found(message: String) -> AwsError {
-    AwsError::bad_request("ResourceNotFoundException", message)
 }
 
 fn too_many(what: &str) -> AwsError {

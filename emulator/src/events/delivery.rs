@@ -10,22 +10,24 @@ use std::{
     time::Duration,
 };
 
-use axum::http::header::AUTHORIZATION;
+use axum::{body::Bytes, http::header::AUTHORIZATION};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Events, envelope};
+use super::{
+    Events,
+    event::{Event, QueueResponse, SqsEvent, SqsMessage},
+};
 use crate::{
     callers,
     identity::REGION,
     retry::{self, Backoff},
-    wire::AwsError,
+    wire::{self, AwsError, Empty},
 };
 
 /// Messages in one batch, as a queue gives a function by default.
@@ -112,9 +114,11 @@ impl Events {
     fn tick(&self, name: &str, now: Timestamp) -> Result<(), AwsError> {
         self.0.db.transact(|tx| {
             let Some(rule) = self.rules().get(name).cloned() else { return Ok(()) };
-            let event = envelope(now, "aws.events", "Scheduled Event", &[&rule.arn()], &json!({}));
-            let sent: Vec<_> = rule.targets.iter().map(|target| (target.arn.clone(), target.input(&event))).collect();
-            Ok(self.keep(tx, &event, &sent, now)?)
+            let arn = rule.arn();
+            let event = Event::new(now, "aws.events", "Scheduled Event", vec![&arn], Empty {});
+            let value = event.value()?;
+            let sent: Vec<_> = rule.targets.iter().map(|target| (target.arn.clone(), target.input(&value))).collect();
+            Ok(self.keep(tx, event.detail_type, &value, &sent, now)?)
         })
     }
 
@@ -274,18 +278,12 @@ impl Delivery {
     }
 
     async fn deliver_batch(&self, queue: &Queue, messages: &[Message]) {
-        let record = |message: &Message| {
-            json!({
-                "messageId": message.id.to_string(),
-                "body": message.body,
-                "eventSource": "aws:sqs",
-                "eventSourceARN": queue.arn,
-                "awsRegion": REGION,
-            })
+        let invoked = match batch(queue, messages) {
+            Ok(batch) => self.invoke(&queue.function, "RequestResponse", batch, BATCH_DEADLINE).await,
+            Err(why) => Err(why.message),
         };
-        let batch = json!({ "Records": messages.iter().map(record).collect::<Vec<_>>() }).to_string();
-        let failed = match self.invoke(&queue.function, "RequestResponse", batch, BATCH_DEADLINE).await {
-            Ok(answer) => failures(&answer),
+        let failed = match invoked.and_then(|response| failures(&response)) {
+            Ok(failed) => failed,
             Err(why) => {
                 tracing::warn!(why, "a target did not accept a batch of events; it will be retried");
                 messages.iter().map(|message| message.id).collect()
@@ -310,7 +308,7 @@ impl Delivery {
     }
 
     /// Invokes the function and returns its response, which is empty for an `Event`.
-    async fn invoke(&self, function: &str, kind: &str, payload: String, deadline: Duration) -> Result<Value, String> {
+    async fn invoke(&self, function: &str, kind: &str, payload: String, deadline: Duration) -> Result<Bytes, String> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.aws_url);
         let request = self.client.post(url).header("x-amz-invocation-type", kind).body(payload).timeout(deadline);
         let request = request.header(AUTHORIZATION, callers::signature(callers::EVENTS));
@@ -320,7 +318,7 @@ impl Delivery {
         if failed {
             return Err(String::from_utf8_lossy(&body).into_owned());
         }
-        if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body).map_err(|why| why.to_string()) }
+        Ok(body)
     }
 }
 
@@ -328,8 +326,60 @@ fn in_words(why: &reqwest::Error) -> String {
     if why.is_timeout() { "it took too long".to_owned() } else { why.to_string() }
 }
 
-/// The ids of the messages that must be delivered again.
-fn failures(answer: &Value) -> Vec<i64> {
-    let failures = answer["batchItemFailures"].as_array().map(Vec::as_slice).unwrap_or_default();
-    failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()?.parse().ok()).collect()
+/// What the function of a queue receives.
+fn batch(queue: &Queue, messages: &[Message]) -> Result<String, AwsError> {
+    let records = messages.iter().map(|message| SqsMessage {
+        message_id: message.id.to_string(),
+        body: &message.body,
+        event_source: "aws:sqs",
+        event_source_arn: &queue.arn,
+        aws_region: REGION,
+    });
+    wire::write(&SqsEvent { records: records.collect() })
+}
+
+/// The ids of the messages that must be delivered again, or why the response cannot be read.
+fn failures(response: &[u8]) -> Result<Vec<i64>, String> {
+    if response.is_empty() {
+        return Ok(Vec::new());
+    }
+    let failures = match serde_json::from_slice(response).map_err(|why| why.to_string())? {
+        QueueResponse::Reports(reports) => reports.batch_item_failures.unwrap_or_default(),
+        QueueResponse::Other(_) => Vec::new(),
+    };
+    Ok(failures.into_iter().filter_map(|failure| failure.item_identifier?.parse().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_batch_has_the_form_of_sqs() {
+        let queue = Queue { arn: "arn:aws:sqs:us-east-1:000000000000:q".into(), function: "f".into() };
+        let message = Message { id: 7, target: queue.arn.clone(), tries: 0, body: "{}".into() };
+        let batch: Value = serde_json::from_str(&batch(&queue, &[message]).unwrap()).unwrap();
+        let record = json!({
+            "messageId": "7", "body": "{}", "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:q", "awsRegion": "us-east-1",
+        });
+        assert_eq!(batch, json!({ "Records": [record] }));
+    }
+
+    #[test]
+    fn messages_that_the_function_reports_are_delivered_again() {
+        for (response, again) in [
+            (r#"{"batchItemFailures":[{"itemIdentifier":"7"},{"itemIdentifier":null},{}]}"#, vec![7]),
+            (r#"{"batchItemFailures":null}"#, vec![]),
+            ("{}", vec![]),
+            ("null", vec![]),
+            ("", vec![]),
+            (r#""done""#, vec![]),
+        ] {
+            assert_eq!(failures(response.as_bytes()), Ok(again), "{response}");
+        }
+        assert!(failures(b"{").is_err());
+    }
 }

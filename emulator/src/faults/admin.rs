@@ -8,11 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Faults,
+    Armed, Faults,
     about::names,
     fault::{FORM, Fault, seconds},
 };
@@ -30,11 +30,18 @@ struct Admin {
 }
 
 /// A request that is refused, with a status and an explanation.
-struct Refused(StatusCode, String);
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) StatusCode, pub(crate) String);
+
+/// The body of a refusal.
+#[derive(Debug, Serialize)]
+struct RefusedBody {
+    error: String,
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
+        (self.0, Json(RefusedBody { error: self.1 })).into_response()
     }
 }
 
@@ -56,8 +63,14 @@ async fn arm(State(admin): State<Admin>, body: Bytes) -> Result<impl IntoRespons
     Ok((StatusCode::CREATED, Json(admin.faults.arm(fault))))
 }
 
+/// All faults.
+#[derive(Debug, Serialize)]
+struct AllFaults {
+    faults: Vec<Armed>,
+}
+
 async fn list(State(admin): State<Admin>) -> impl IntoResponse {
-    Json(json!({ "faults": admin.faults.list() }))
+    Json(AllFaults { faults: admin.faults.list() })
 }
 
 async fn one(State(admin): State<Admin>, Path(id): Path<u64>) -> Result<impl IntoResponse, Refused> {
@@ -88,7 +101,13 @@ struct Kill {
     execution: Option<String>,
 }
 
-async fn kill(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value>, Refused> {
+/// The keys of the callers that were killed.
+#[derive(Debug, Serialize)]
+struct Killed {
+    killed: Vec<String>,
+}
+
+async fn kill(State(admin): State<Admin>, body: Bytes) -> Result<Json<Killed>, Refused> {
     let refused =
         |why| Refused(StatusCode::BAD_REQUEST, format!("{why}. Say \"by\": CALLER, \"execution\": ID, or both."));
     let kill: Kill = serde_json::from_slice(&body).map_err(|why| refused(why.to_string()))?;
@@ -109,7 +128,7 @@ async fn kill(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value>, Re
     for key in &killed {
         admin.callers.kill(key);
     }
-    Ok(Json(json!({ "killed": killed })))
+    Ok(Json(Killed { killed }))
 }
 
 /// How far the clock may be moved forward at once: a hundred years, in seconds.
@@ -122,11 +141,17 @@ struct Forward {
     forward: f64,
 }
 
-async fn time(State(admin): State<Admin>) -> Json<Value> {
-    Json(json!({ "now": admin.clock.now() }))
+/// The emulator's time.
+#[derive(Debug, Serialize)]
+struct Now {
+    now: Timestamp,
 }
 
-async fn forward(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value>, Refused> {
+async fn time(State(admin): State<Admin>) -> Json<Now> {
+    Json(Now { now: admin.clock.now() })
+}
+
+async fn forward(State(admin): State<Admin>, body: Bytes) -> Result<Json<Now>, Refused> {
     let refused = |why| Refused(StatusCode::BAD_REQUEST, format!("{why}. Say {{\"forward\": SECONDS}}."));
     let Forward { forward } = serde_json::from_slice(&body).map_err(|why| refused(why.to_string()))?;
     if !(0.0..=MAX_FORWARD_SECONDS).contains(&forward) {

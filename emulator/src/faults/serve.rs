@@ -16,7 +16,7 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use serde_json::Value;
+use serde::Deserialize;
 use tokio::net::TcpListener;
 
 use super::{
@@ -132,7 +132,7 @@ impl Endpoints {
             Does::Throttle => Ok(service.throttled()),
             Does::Fail => Ok(service.failed()),
             Does::Refuse(code) => Ok(service::refused(&code)),
-            Does::Answer(body) => Ok(service.respond(&body)),
+            Does::Answer(body) => Ok(service.respond(body.to_string())),
             Does::Delay(after) => {
                 tokio::select! {
                     () = tokio::time::sleep(seconds(after)) => {}
@@ -182,15 +182,25 @@ impl Endpoints {
             parts.headers.get("x-amz-durable-execution-name").and_then(|name| Some(name.to_str().ok()?.to_owned())),
         );
         subject.extend(lambda::execution_of_callback(parts.uri.path()));
-        let named = serde_json::from_slice::<Value>(body).map(|body| tasks(&body)).unwrap_or_default();
-        subject.extend(named.iter().filter_map(|task| self.0.ecs.started_by(task)));
+        let named = serde_json::from_slice::<Named>(body).unwrap_or_default();
+        subject.extend(named.tasks().filter_map(|task| self.0.ecs.started_by(task)));
         subject
     }
 }
 
-/// The ids of the tasks that a call of ECS or of the logs names: the last part of an ARN and of a stream's name.
-fn tasks(body: &Value) -> Vec<String> {
-    let many = body["tasks"].as_array().into_iter().flatten();
-    let named = many.chain([&body["task"], &body["logStreamName"]]).filter_map(Value::as_str);
-    named.filter_map(|name| name.rsplit('/').next()).map(str::to_owned).collect()
+/// What a call of ECS or of the logs names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Named {
+    tasks: Option<Vec<String>>,
+    task: Option<String>,
+    log_stream_name: Option<String>,
+}
+
+impl Named {
+    /// The ids of the tasks: the last part of an ARN and of a stream's name.
+    fn tasks(&self) -> impl Iterator<Item = &str> {
+        let many = self.tasks.iter().flatten().chain(&self.task).chain(&self.log_stream_name);
+        many.filter_map(|name| name.rsplit('/').next())
+    }
 }

@@ -8,6 +8,7 @@ mod callbacks;
 pub(crate) mod chained;
 pub(crate) mod checkpoint;
 mod ending;
+mod event;
 pub(crate) mod history;
 mod invocation;
 pub(crate) mod listing;
@@ -18,7 +19,7 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 mod update;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     collections::HashSet,
@@ -28,13 +29,13 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
-use serde_json::Value;
 
 use self::{
     ending::End,
-    history::Event,
+    event::Happened,
     operation::Operation,
     store::{Execution, ExecutionStatus},
+    wire::GetDurableExecutionResponse,
 };
 use super::{arn, changes::Changes, functions::Functions};
 use crate::{
@@ -69,10 +70,10 @@ impl Durable {
     }
 
     /// `GetDurableExecution`.
-    pub(crate) fn get(&self, arn: &str) -> Result<Value, AwsError> {
+    pub(crate) fn get(&self, arn: &str) -> Result<GetDurableExecutionResponse, AwsError> {
         arn::check_execution(arn)?;
         let execution = self.0.db.transact(|tx| load(tx, arn))?;
-        Ok(wire::execution(&execution))
+        Ok(execution.into())
     }
 
     /// Waits until an execution has ended.
@@ -144,10 +145,9 @@ impl Durable {
         Ok((owed, !overdue.is_empty(), sleep))
     }
 
-    /// Sends an execution's status to EventBridge, in the transaction that records it
-    /// (<https://docs.aws.amazon.com/lambda/latest/dg/durable-monitoring.html>).
+    /// Sends an execution's status to EventBridge, in the transaction that records it.
     fn tell(&self, tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<()> {
-        let detail = wire::status_change(execution);
+        let detail = wire::StatusChange::from(execution);
         self.0.events.put(tx, "aws.lambda", "Durable Execution Status Change", &[], &detail)
     }
 
@@ -203,7 +203,7 @@ fn change(
 ) -> rusqlite::Result<()> {
     store::put(tx, execution, operation, !matches!(what, Change::GoesOn))?;
     let input = if let Change::BeginsWith(input) = what { Some(input) } else { None };
-    match Event::of(operation, now, input) {
+    match Happened::of(operation, now, input) {
         Some(event) => history::append(tx, execution, Some(operation), event),
         None => Ok(()),
     }

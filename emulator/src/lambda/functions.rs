@@ -4,7 +4,9 @@ pub(crate) mod alias;
 pub(crate) mod make;
 mod registered;
 mod store;
-mod view;
+#[cfg(test)]
+mod tests;
+pub(crate) mod view;
 
 use std::{
     collections::{BTreeMap, HashMap},

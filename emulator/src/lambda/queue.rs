@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     changes::Changes,
-    durable::{chained, operation::ErrorObject, store::Parent},
+    durable::{chained, store::Parent},
     functions::{Functions, Qualified},
     json,
     runtime::{Outcome, Request},
@@ -219,15 +219,6 @@ impl Queue {
     fn active(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
         self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The response to a failed invocation.
-pub(crate) fn error_body(error: &ErrorObject) -> serde_json::Value {
-    let mut body = serde_json::json!({ "errorMessage": error.error_message, "errorType": error.error_type });
-    if let Some(trace) = &error.stack_trace {
-        json::set(&mut body, "stackTrace", serde_json::json!(trace));
-    }
-    body
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>).
 
 mod api;
+mod error;
 mod instance;
 mod journal;
 mod process;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+pub(crate) use self::error::RuntimeError;
 use self::instance::Instance;
 use super::{durable::operation::ErrorObject, functions::Spec};
 use crate::{callers::Callers, clock::Clock, logs::Logs};

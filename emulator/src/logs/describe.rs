@@ -2,38 +2,47 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::{
     Logs,
+    answers::{DescribeLogGroupsResponse, DescribeLogStreamsResponse, LogGroup, LogStream},
     position::invalid_token,
     request::{DescribeLogGroups, DescribeLogStreams, OrderBy, invalid},
     store::{self, Stream},
 };
 use crate::{
     identity::{ACCOUNT, REGION},
-    wire::AwsError,
+    wire::{self, AwsError},
 };
 
 /// The maximum number of groups or streams in a response.
 const MAX_DESCRIBED: usize = 50;
 
 impl Logs {
-    pub(super) fn describe_log_groups(&self, request: &DescribeLogGroups) -> Result<Value, AwsError> {
+    pub(super) fn describe_log_groups(
+        &self,
+        request: &DescribeLogGroups,
+    ) -> Result<DescribeLogGroupsResponse, AwsError> {
         let prefix = request.log_group_name_prefix.as_deref().unwrap_or_default();
         let groups = self.db.transact(store::groups)?.into_iter();
         let keyed = groups.filter(|(name, _)| name.starts_with(prefix)).map(|group| (Key::name(&group.0), group));
-        let (groups, next) = page(keyed.collect(), request.next_token.as_deref(), request.limit)?;
-        let groups: Vec<_> = groups.iter().map(|(name, created_ms)| {
-            json!({
-                "logGroupName": name, "creationTime": created_ms, "metricFilterCount": 0, "storedBytes": 0,
-                "arn": format!("{}:*", group_arn(name)), "logGroupArn": group_arn(name), "logGroupClass": "STANDARD",
-            })
-        }).collect();
-        Ok(with_token(json!({ "logGroups": groups }), next))
+        let (groups, next_token) = page(keyed.collect(), request.next_token.as_deref(), request.limit)?;
+        let groups = groups.into_iter().map(|(name, created_ms)| LogGroup {
+            creation_time: created_ms,
+            metric_filter_count: 0,
+            stored_bytes: 0,
+            arn: format!("{}:*", group_arn(&name)),
+            log_group_arn: group_arn(&name),
+            log_group_class: "STANDARD",
+            log_group_name: name,
+        });
+        Ok(DescribeLogGroupsResponse { log_groups: groups.collect(), next_token })
     }
 
-    pub(super) fn describe_log_streams(&self, request: &DescribeLogStreams) -> Result<Value, AwsError> {
+    pub(super) fn describe_log_streams(
+        &self,
+        request: &DescribeLogStreams,
+    ) -> Result<DescribeLogStreamsResponse, AwsError> {
         let order = request.order_by.unwrap_or_default();
         let prefix = request.log_stream_name_prefix.as_deref();
         if order == OrderBy::LastEventTime && prefix.is_some() {
@@ -47,9 +56,17 @@ impl Logs {
             .map(|stream| (Key::of(&stream, order, descending), stream))
             .collect();
         keyed.sort_by(|(a, _), (b, _)| a.compare(b));
-        let (streams, next) = page(keyed, request.next_token.as_deref(), request.limit)?;
-        let streams: Vec<_> = streams.iter().map(|stream| stream_view(group, stream)).collect();
-        Ok(with_token(json!({ "logStreams": streams }), next))
+        let (streams, next_token) = page(keyed, request.next_token.as_deref(), request.limit)?;
+        let streams = streams.into_iter().map(|stream| LogStream {
+            creation_time: stream.created_ms,
+            first_event_timestamp: stream.first_ms,
+            last_event_timestamp: stream.last_ms,
+            last_ingestion_time: stream.ingested_ms,
+            stored_bytes: 0,
+            arn: format!("{}:log-stream:{}", group_arn(group), stream.name),
+            log_stream_name: stream.name,
+        });
+        Ok(DescribeLogStreamsResponse { log_streams: streams.collect(), next_token })
     }
 }
 
@@ -100,31 +117,8 @@ fn page<T>(
     let mut left = sorted.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key.compare(after).is_gt()));
     let (keys, items): (Vec<_>, Vec<_>) = left.by_ref().take(limit).unzip();
     let more = left.next().is_some();
-    let last = keys.last().filter(|_| more).map(|key| json!(key).to_string());
+    let last = keys.last().filter(|_| more).map(wire::write).transpose()?;
     Ok((items, last.map(|json| BASE64.encode(json))))
-}
-
-fn stream_view(group: &str, stream: &Stream) -> Value {
-    let mut view = json!({
-        "logStreamName": stream.name, "creationTime": stream.created_ms, "storedBytes": 0,
-        "arn": format!("{}:log-stream:{}", group_arn(group), stream.name),
-    });
-    let times = [
-        ("firstEventTimestamp", stream.first_ms),
-        ("lastEventTimestamp", stream.last_ms),
-        ("lastIngestionTime", stream.ingested_ms),
-    ];
-    if let Some(view) = view.as_object_mut() {
-        view.extend(times.into_iter().filter_map(|(name, at_ms)| Some((name.to_owned(), at_ms?.into()))));
-    }
-    view
-}
-
-fn with_token(mut answer: Value, next: Option<String>) -> Value {
-    if let (Some(next), Some(answer)) = (next, answer.as_object_mut()) {
-        answer.insert("nextToken".into(), next.into());
-    }
-    answer
 }
 
 fn group_arn(name: &str) -> String {

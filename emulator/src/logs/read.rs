@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
 
 use super::{
     Logs,
+    answers::{FilterLogEventsResponse, FilteredLogEvent, GetLogEventsResponse, OutputLogEvent},
     filter::Filter,
     position::{Position, Token, invalid_token},
     request::{FilterLogEvents, GetLogEvents, invalid},
@@ -58,7 +59,17 @@ impl Page {
 }
 
 impl Logs {
-    pub(super) fn get_log_events(&self, request: &GetLogEvents) -> Result<Value, AwsError> {
+    /// The newest lines of a stream from a time on, as many as fit into one response.
+    pub(crate) fn newest_lines(&self, group: &str, stream: &str, from: Timestamp) -> Result<Vec<String>, AwsError> {
+        let (span, mut page) = (times(Some(from.as_millisecond()), None), Page::new(None)?);
+        self.db.transact(|tx| {
+            let stream = store::stream(tx, group, stream)?;
+            store::walk_stream(tx, stream, span, true, |event| page.take(event))
+        })?;
+        Ok(page.events.into_iter().rev().map(|event| event.message).collect())
+    }
+
+    pub(super) fn get_log_events(&self, request: &GetLogEvents) -> Result<GetLogEventsResponse, AwsError> {
         let token = request.next_token.as_deref().map(Token::parse).transpose()?;
         let (span, newest_first) =
             window(request.start_time, request.end_time, token, request.start_from_head.unwrap_or(false));
@@ -71,17 +82,19 @@ impl Logs {
             page.events.reverse();
         }
         let (forward, backward) = around(&page.events, token);
-        let events = page.events.into_iter().map(|event| {
-            json!({ "timestamp": event.position.at_ms, "message": event.message, "ingestionTime": event.ingested_ms })
+        let events = page.events.into_iter().map(|event| OutputLogEvent {
+            timestamp: event.position.at_ms,
+            message: event.message,
+            ingestion_time: event.ingested_ms,
         });
-        Ok(json!({
-            "events": events.collect::<Vec<_>>(),
-            "nextForwardToken": forward.text(),
-            "nextBackwardToken": backward.text(),
-        }))
+        Ok(GetLogEventsResponse {
+            events: events.collect(),
+            next_forward_token: forward.text(),
+            next_backward_token: backward.text(),
+        })
     }
 
-    pub(super) fn filter_log_events(&self, request: &FilterLogEvents) -> Result<Value, AwsError> {
+    pub(super) fn filter_log_events(&self, request: &FilterLogEvents) -> Result<FilterLogEventsResponse, AwsError> {
         let filter = Filter::parse(request.filter_pattern.as_deref().unwrap_or_default())?;
         let mut span = times(request.start_time, request.end_time);
         if let Some(token) = &request.next_token {
@@ -112,20 +125,18 @@ impl Logs {
             }
             Ok::<_, AwsError>(names)
         })?;
-        let events = page.events.into_iter().map(|event| {
-            json!({
-                "logStreamName": names.get(&event.stream),
-                "timestamp": event.position.at_ms,
-                "message": event.message,
-                "ingestionTime": event.ingested_ms,
-                "eventId": event.position.event_id(),
-            })
+        let events = page.events.into_iter().map(|event| FilteredLogEvent {
+            log_stream_name: names.get(&event.stream).cloned().unwrap_or_default(),
+            timestamp: event.position.at_ms,
+            message: event.message,
+            ingestion_time: event.ingested_ms,
+            event_id: event.position.event_id(),
         });
-        let mut answer = json!({ "events": events.collect::<Vec<_>>(), "searchedLogStreams": [] });
-        if let (true, Some(answer)) = (searched.more, answer.as_object_mut()) {
-            answer.insert("nextToken".into(), searched.up_to.event_id().into());
-        }
-        Ok(answer)
+        Ok(FilterLogEventsResponse {
+            events: events.collect(),
+            searched_log_streams: [],
+            next_token: searched.more.then(|| searched.up_to.event_id()),
+        })
     }
 }
 

@@ -19,7 +19,7 @@ impl Service {
 
     #[expect(clippy::needless_pass_by_value, reason = "requests are written in place")]
     fn ask(&self, operation: &str, request: Value) -> Result<Value, AwsError> {
-        self.logs.call(operation, request.to_string().as_bytes())
+        self.logs.call(operation, request.to_string().as_bytes()).map(|body| serde_json::from_str(&body).unwrap())
     }
 
     /// Lines `from..to` of a stream, ten to a millisecond.
@@ -176,6 +176,52 @@ fn groups_and_streams_are_listed() {
     let groups = service.ask("DescribeLogGroups", json!({ "logGroupNamePrefix": "o" })).unwrap();
     assert_eq!(groups["logGroups"].as_array().unwrap().len(), 1);
     assert_eq!(groups["logGroups"][0]["logGroupName"], "other");
+}
+
+#[test]
+fn every_response_has_the_form_of_the_api() {
+    let service = Service::new();
+    let now = Clock::default().now().as_millisecond();
+    let hour = 3_600_000;
+    let stream = json!({ "logGroupName": "g", "logStreamName": "s" });
+    let events = [(now - 24 * 15 * hour, "old"), (now, "good"), (now, "more"), (now + 3 * hour, "new")]
+        .map(|(at, message)| json!({ "timestamp": at, "message": message }));
+    let mut put = stream.clone();
+    put["logEvents"] = json!(events);
+    let mut good = stream.clone();
+    good["logEvents"] = json!([events[1]]);
+    let mut responses = serde_json::Map::new();
+    for (name, operation, request) in [
+        ("CreateLogGroup", "CreateLogGroup", &stream),
+        ("CreateLogGroup, another", "CreateLogGroup", &json!({ "logGroupName": "h" })),
+        ("CreateLogStream", "CreateLogStream", &stream),
+        ("CreateLogStream, another", "CreateLogStream", &json!({ "logGroupName": "g", "logStreamName": "empty" })),
+        ("PutLogEvents, partly", "PutLogEvents", &put),
+        ("PutLogEvents", "PutLogEvents", &good),
+        ("GetLogEvents", "GetLogEvents", &stream),
+        ("FilterLogEvents", "FilterLogEvents", &json!({ "logGroupName": "g" })),
+        ("FilterLogEvents, a page", "FilterLogEvents", &json!({ "logGroupName": "g", "limit": 1 })),
+        ("DescribeLogGroups", "DescribeLogGroups", &json!({})),
+        ("DescribeLogGroups, a page", "DescribeLogGroups", &json!({ "limit": 1 })),
+        ("DescribeLogStreams", "DescribeLogStreams", &json!({ "logGroupName": "g" })),
+    ] {
+        responses.insert(name.to_owned(), crate::golden::fixed(service.ask(operation, request.clone()).unwrap()));
+    }
+    // Tokens and event ids contain times.
+    for (response, member) in [
+        ("GetLogEvents", "nextForwardToken"),
+        ("GetLogEvents", "nextBackwardToken"),
+        ("FilterLogEvents, a page", "nextToken"),
+    ] {
+        responses[response][member] = "<token>".into();
+    }
+    for response in ["FilterLogEvents", "FilterLogEvents, a page"] {
+        for event in responses[response]["events"].as_array_mut().unwrap() {
+            event["eventId"] = json!(event["eventId"].as_str().unwrap().len());
+        }
+    }
+    responses["DescribeLogGroups, a page"]["nextToken"] = "<token>".into();
+    insta::assert_json_snapshot!(responses);
 }
 
 #[tokio::test]

@@ -1,15 +1,15 @@
 //! The operations that create groups and streams and write events.
 
 use jiff::{Timestamp, ToSpan};
-use serde_json::{Value, json};
 
 use super::{
     Logs,
+    answers::{PutLogEventsResponse, RejectedLogEventsInfo},
     read::EVENT_OVERHEAD_BYTES,
     request::{CreateLogGroup, CreateLogStream, InputLogEvent, PutLogEvents, invalid},
     store,
 };
-use crate::wire::AwsError;
+use crate::wire::{AwsError, Empty};
 
 /// Limits of a batch (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html>).
 const MAX_BATCH_EVENTS: usize = 10_000;
@@ -21,7 +21,7 @@ const NEWEST_HOURS: i64 = 2;
 const MAX_NAME_CHARS: usize = 512;
 
 impl Logs {
-    pub(super) fn create_log_group(&self, request: &CreateLogGroup) -> Result<Value, AwsError> {
+    pub(super) fn create_log_group(&self, request: &CreateLogGroup) -> Result<Empty, AwsError> {
         let name = &request.log_group_name;
         let known = |c: char| c.is_ascii_alphanumeric() || "._-/#".contains(c);
         if !(1..=MAX_NAME_CHARS).contains(&name.chars().count()) || !name.chars().all(known) {
@@ -29,10 +29,10 @@ impl Logs {
         }
         let now = self.clock.now();
         let new = self.db.transact(|tx| store::create_group(tx, name, now))?;
-        if new { Ok(json!({})) } else { Err(exists("The specified log group already exists")) }
+        if new { Ok(Empty {}) } else { Err(exists("The specified log group already exists")) }
     }
 
-    pub(super) fn create_log_stream(&self, request: &CreateLogStream) -> Result<Value, AwsError> {
+    pub(super) fn create_log_stream(&self, request: &CreateLogStream) -> Result<Empty, AwsError> {
         let name = &request.log_stream_name;
         if !(1..=MAX_NAME_CHARS).contains(&name.chars().count()) || name.contains([':', '*']) {
             return Err(invalid(format!("Invalid log stream name: {name:?}")));
@@ -42,10 +42,10 @@ impl Logs {
             store::require_group(tx, &request.log_group_name)?;
             store::create_stream(tx, &request.log_group_name, name, now)
         })?;
-        if new { Ok(json!({})) } else { Err(exists("The specified log stream already exists")) }
+        if new { Ok(Empty {}) } else { Err(exists("The specified log stream already exists")) }
     }
 
-    pub(super) fn put_log_events(&self, request: &PutLogEvents) -> Result<Value, AwsError> {
+    pub(super) fn put_log_events(&self, request: &PutLogEvents) -> Result<PutLogEventsResponse, AwsError> {
         check_batch(&request.log_events)?;
         let now = self.clock.now();
         let accepted = Accepted::of(&request.log_events, now)?;
@@ -95,15 +95,13 @@ impl Accepted {
         })
     }
 
-    fn answer(&self, events: usize) -> Value {
-        let mut rejected = serde_json::Map::new();
-        if self.from > 0 {
-            rejected.insert("tooOldLogEventEndIndex".into(), self.from.into());
-        }
-        if self.to < events {
-            rejected.insert("tooNewLogEventStartIndex".into(), self.to.into());
-        }
-        if rejected.is_empty() { json!({}) } else { json!({ "rejectedLogEventsInfo": rejected }) }
+    fn answer(&self, events: usize) -> PutLogEventsResponse {
+        let rejected = RejectedLogEventsInfo {
+            too_old_log_event_end_index: Some(self.from).filter(|from| *from > 0),
+            too_new_log_event_start_index: Some(self.to).filter(|to| *to < events),
+        };
+        let any = self.from > 0 || self.to < events;
+        PutLogEventsResponse { rejected_log_events_info: any.then_some(rejected) }
     }
 }
 

@@ -47,7 +47,7 @@ async fn overrides_take_precedence_and_the_environment_is_not_inherited() {
 
     let unknown = json!({ "taskDefinition": "f", "overrides": { "containerOverrides": [{ "name": "x" }] } });
     assert_eq!(code(stack.ask("RunTask", unknown).unwrap_err()), "InvalidParameterException");
-    let metadata = stack.ecs.metadata(id).unwrap();
+    let metadata = serde_json::to_value(stack.ecs.metadata(id).unwrap()).unwrap();
     assert_eq!((&metadata["KnownStatus"], &metadata["Revision"]), (&json!("STOPPED"), &json!("1")));
 }
 

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use rusqlite::Transaction;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::{
     Change, Durable, change,
@@ -12,7 +11,7 @@ use super::{
     operation::Kind,
     store::{self, Answered, Execution, ExecutionStatus},
     update::{self, Update},
-    wire::{self, CallbackId, CheckpointToken},
+    wire::{CallbackId, CheckpointDurableExecutionResponse, CheckpointToken, Operations},
 };
 use crate::{
     lambda::{
@@ -45,7 +44,11 @@ impl Checkpoint {
 impl Durable {
     /// Applies all updates or none. The response contains the next token and every operation that changed since the function's last
     /// known state. A checkpoint that is sent again gets the same response.
-    pub(crate) fn checkpoint(&self, arn: &str, checkpoint: &Checkpoint) -> Result<Value, AwsError> {
+    pub(crate) fn checkpoint(
+        &self,
+        arn: &str,
+        checkpoint: &Checkpoint,
+    ) -> Result<CheckpointDurableExecutionResponse, AwsError> {
         arn::check_execution(arn)?;
         checkpoint.check()?;
         let now = self.0.clock.now();
@@ -66,10 +69,11 @@ impl Durable {
             let news = store::operations_since(tx, arn, execution.seen)?;
             execution.seen = execution.touched;
             execution.token += 1;
-            let answer = json!({
-                "CheckpointToken": CheckpointToken::of(&execution),
-                "NewExecutionState": { "Operations": news.iter().map(wire::operation).collect::<Vec<_>>() },
-            });
+            let news = Operations { operations: news.iter().map(Into::into).collect(), next_marker: None };
+            let answer = CheckpointDurableExecutionResponse {
+                checkpoint_token: CheckpointToken::of(&execution),
+                new_execution_state: Some(news),
+            };
             execution.last_checkpoint = checkpoint.client_token.clone().map(|client_token| Answered {
                 client_token,
                 checkpoint_token: checkpoint.token.clone(),
@@ -145,7 +149,7 @@ impl Durable {
     }
 }
 
-fn sent_again(execution: &Execution, checkpoint: &Checkpoint) -> Option<Value> {
+fn sent_again(execution: &Execution, checkpoint: &Checkpoint) -> Option<CheckpointDurableExecutionResponse> {
     let last = execution.last_checkpoint.as_ref()?;
     let same =
         checkpoint.client_token.as_ref() == Some(&last.client_token) && checkpoint.token == last.checkpoint_token;

@@ -2,15 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Transaction;
-use serde_json::{Value, json};
 
 use super::{
     Durable, chained,
-    history::{self, Event},
-    load,
+    event::Happened,
+    history, load,
     operation::{ErrorObject, Status},
     store::{self, Execution, ExecutionStatus},
-    wire::seconds,
+    wire::StopDurableExecutionResponse,
 };
 use crate::{lambda::arn, wire::AwsError};
 
@@ -25,7 +24,7 @@ pub(super) enum End {
 
 impl Durable {
     /// `StopDurableExecution`. An execution that has already ended does not change, and the response says when it ended.
-    pub(crate) fn stop(&self, arn: &str, error: Option<ErrorObject>) -> Result<Value, AwsError> {
+    pub(crate) fn stop(&self, arn: &str, error: Option<ErrorObject>) -> Result<StopDurableExecutionResponse, AwsError> {
         arn::check_execution(arn)?;
         let now = self.0.clock.now();
         let error = error.unwrap_or_else(|| ErrorObject::message("Execution stopped by user request"));
@@ -35,7 +34,7 @@ impl Durable {
             Ok::<_, AwsError>(execution.ended_at.unwrap_or(now))
         })?;
         self.0.changes.notify();
-        Ok(json!({ "StopTimestamp": seconds(stopped_at) }))
+        Ok(StopDurableExecutionResponse { stop_timestamp: stopped_at.into() })
     }
 
     /// Ends an execution, unless it has already ended. A chained invoke that waits for it gets its result in the same transaction.
@@ -67,7 +66,7 @@ impl Durable {
         execution.ended_at = Some(now);
         execution.owed_at = None;
         execution.token += 1;
-        if let Some(event) = Event::execution_ended(execution, now) {
+        if let Some(event) = Happened::execution_ended(execution, now) {
             history::append(tx, execution, None, event)?;
         }
         store::forget_timers(tx, &execution.arn)?;

@@ -3,19 +3,18 @@
 use axum::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Transaction;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Durable,
     checkpoint::{too_large_for_parent, too_many_operations},
     ending::End,
-    history::{self, Event},
-    load,
+    event::Happened,
+    history, load,
     operation::{ErrorObject, Operation},
     state::{self, Page},
     store::{self, Execution, ExecutionStatus},
-    wire::{self, CheckpointToken},
+    wire::{CheckpointToken, Milliseconds, Operations},
 };
 use crate::{
     lambda::{
@@ -23,7 +22,7 @@ use crate::{
         runtime::{Outcome, Ran, Request},
     },
     retry,
-    wire::AwsError,
+    wire::{AwsError, write},
 };
 
 /// How many operations are sent with an invocation; the function fetches the others.
@@ -37,6 +36,17 @@ const MOST_FAILURES: u32 = 5;
 
 /// How many times in a row a function may respond that it waits although there is nothing to wait for.
 const MAX_IDLE_RESPONSES: u32 = 3;
+
+/// The input of an invocation of a durable function, as AWS's SDKs read it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input<'a> {
+    durable_execution_arn: &'a str,
+    checkpoint_token: String,
+    /// What has changed since the previous invocation.
+    updated_operation_ids: Vec<String>,
+    initial_execution_state: Operations<Milliseconds>,
+}
 
 /// The response of a durable function.
 #[derive(Debug, Deserialize)]
@@ -111,7 +121,7 @@ impl Durable {
             Outcome::Failed(error) => Some(error),
             Outcome::Answered(_) => None,
         };
-        let event = Event::invocation_completed(ran.started_at, ran.ended_at, &ran.request_id, failure);
+        let event = Happened::invocation_completed(ran.started_at, ran.ended_at, &ran.request_id, failure);
         history::append(tx, &mut execution, None, event)?;
         execution.token += 1;
         if execution.status != ExecutionStatus::Running {
@@ -188,7 +198,7 @@ impl Durable {
 }
 
 /// The input of the next invocation; `None` if none is owed any more.
-fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
+pub(super) fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
     let mut execution = load(tx, arn)?;
     if execution.status != ExecutionStatus::Running || execution.owed_at.is_none() {
         return Ok(None);
@@ -202,14 +212,13 @@ fn begin(tx: &Transaction<'_>, arn: &str) -> Result<Option<Request>, AwsError> {
     execution.token += 1;
     store::save(tx, &execution)?;
     let page = Page::of(&execution, &operations, 0, INLINE_OPERATIONS);
-    let own = wire::in_milliseconds(wire::execution_operation(&execution));
-    let payload = json!({
-        "DurableExecutionArn": execution.arn,
-        "CheckpointToken": CheckpointToken::of(&execution),
-        "UpdatedOperationIds": news,
-        "InitialExecutionState": page.shown(own, |operation| wire::in_milliseconds(wire::operation(operation))),
-    });
-    let request = Request::new(Bytes::from(payload.to_string()));
+    let input = write(&Input {
+        durable_execution_arn: &execution.arn,
+        checkpoint_token: CheckpointToken::of(&execution),
+        updated_operation_ids: news,
+        initial_execution_state: page.shown(),
+    })?;
+    let request = Request::new(Bytes::from(input));
     Ok(Some(Request { trace: execution.trace, execution: Some(execution.name), ..request }))
 }
 

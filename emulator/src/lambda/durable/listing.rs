@@ -3,15 +3,14 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>).
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::{
     Durable,
     store::{self, Execution, ExecutionStatus},
-    wire,
+    wire::ListDurableExecutionsByFunctionResponse,
 };
 use crate::{
-    lambda::{functions::Qualified, json, limits},
+    lambda::{functions::Qualified, limits},
     wire::AwsError,
 };
 
@@ -46,7 +45,11 @@ impl Wanted {
 
 impl Durable {
     /// One page of a function's executions, on one of its versions or on any, in the order of their starts.
-    pub(crate) fn list(&self, of: &Qualified, wanted: &Wanted) -> Result<Value, AwsError> {
+    pub(crate) fn list(
+        &self,
+        of: &Qualified,
+        wanted: &Wanted,
+    ) -> Result<ListDurableExecutionsByFunctionResponse, AwsError> {
         let from = limits::marker(wanted.marker.as_deref())?;
         let page = wanted.max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
         let version = of.explicit.then_some(of.version.as_str());
@@ -60,17 +63,14 @@ impl Durable {
                         more = true;
                         return false;
                     }
-                    shown.push(wire::summary(&execution));
+                    shown.push((&execution).into());
                     last = Some(row);
                 }
                 true
             })
             .map_err(AwsError::from)
         })?;
-        let mut answer = json!({ "DurableExecutions": shown });
-        if let (true, Some(last)) = (more, last) {
-            json::set(&mut answer, "NextMarker", json!(last.to_string()));
-        }
-        Ok(answer)
+        let next_marker = last.filter(|_| more).map(|last| last.to_string());
+        Ok(ListDurableExecutionsByFunctionResponse { durable_executions: shown, next_marker })
     }
 }

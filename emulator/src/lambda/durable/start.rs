@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{
     Durable,
-    history::{self, Event},
+    event::Happened,
+    history,
     store::{self, Execution, ExecutionStatus, Parent},
 };
 use crate::{
@@ -76,7 +77,7 @@ impl Durable {
             parent: start.parent.clone(),
             trace: start.trace.map(str::to_owned),
         };
-        let started = Event::execution_started(&execution);
+        let started = Happened::execution_started(&execution);
         history::append(tx, &mut execution, None, started)?;
         store::save(tx, &execution)?;
         self.tell(tx, &execution)?;

@@ -2,21 +2,21 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use rusqlite::Transaction;
-use serde_json::{Value, json};
 
 use super::{
     Durable, load,
     operation::Operation,
     store::{self, Execution},
-    wire,
+    wire::Operations,
 };
 use crate::{
     lambda::{
-        arn, json,
+        arn,
         limits::{self, invalid},
     },
-    wire::AwsError,
+    wire::{AwsError, Seconds},
 };
 
 /// The default number of operations in one page.
@@ -33,7 +33,7 @@ impl Durable {
         token: &str,
         marker: Option<&str>,
         max_items: Option<usize>,
-    ) -> Result<Value, AwsError> {
+    ) -> Result<Operations<Seconds>, AwsError> {
         arn::check_execution(arn)?;
         let from = limits::marker(marker)?.unwrap_or(0);
         let most = max_items.filter(|items| *items > 0).unwrap_or(PAGE).min(LARGEST_PAGE);
@@ -44,8 +44,7 @@ impl Durable {
             if from > all.len() + 1 {
                 return Err(invalid("Invalid marker."));
             }
-            let page = Page::of(&execution, &all, from, most);
-            Ok(page.shown(wire::execution_operation(&execution), wire::operation))
+            Ok(Page::of(&execution, &all, from, most).shown())
         })
     }
 }
@@ -67,13 +66,13 @@ pub(super) fn replayed(tx: &Transaction<'_>, execution: &Execution) -> rusqlite:
 /// As many operations as fit. Number 0 is the execution itself.
 #[derive(Debug)]
 pub(super) struct Page<'a> {
-    with_execution: bool,
+    execution: Option<&'a Execution>,
     operations: &'a [Operation],
     next: Option<usize>,
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn of(execution: &Execution, all: &'a [Operation], from: usize, most: usize) -> Self {
+    pub(super) fn of(execution: &'a Execution, all: &'a [Operation], from: usize, most: usize) -> Self {
         let with_execution = from == 0;
         let first = from.saturating_sub(1);
         let rest = all.get(first..).unwrap_or_default();
@@ -88,16 +87,19 @@ impl<'a> Page<'a> {
             count += 1;
         }
         let next = (first + count < all.len()).then_some(first + count + 1);
-        Self { with_execution, operations: rest.get(..count).unwrap_or_default(), next }
+        let execution = Some(execution).filter(|_| with_execution);
+        Self { execution, operations: rest.get(..count).unwrap_or_default(), next }
     }
 
-    pub(super) fn shown(&self, execution: Value, operation: fn(&Operation) -> Value) -> Value {
-        let own = self.with_execution.then_some(execution);
-        let all: Vec<_> = own.into_iter().chain(self.operations.iter().map(operation)).collect();
-        let mut shown = json!({ "Operations": all });
-        if let Some(next) = self.next {
-            json::set(&mut shown, "NextMarker", json!(next.to_string()));
+    pub(super) fn shown<T: From<Timestamp>>(&self) -> Operations<T> {
+        Operations {
+            operations: self
+                .execution
+                .map(Into::into)
+                .into_iter()
+                .chain(self.operations.iter().map(Into::into))
+                .collect(),
+            next_marker: self.next.map(|next| next.to_string()),
         }
-        shown
     }
 }

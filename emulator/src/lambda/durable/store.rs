@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::operation::{ErrorObject, Operation};
+use super::{
+    operation::{ErrorObject, Operation},
+    wire::CheckpointDurableExecutionResponse,
+};
 use crate::lambda::json;
 
 /// The status of a durable execution.
@@ -103,7 +106,7 @@ pub(crate) struct Parent {
 pub(crate) struct Answered {
     pub(crate) client_token: String,
     pub(crate) checkpoint_token: String,
-    pub(crate) answer: serde_json::Value,
+    pub(crate) answer: CheckpointDurableExecutionResponse,
 }
 
 /// Writes an execution: a new one, or the next state of one.

@@ -1,18 +1,19 @@
 //! The operations that read functions, publish versions and manage aliases.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
     Functions, conflict, make, not_found,
     registered::{Alias, Registered},
-    view,
+    view::{
+        self, AliasConfiguration, FunctionConfiguration, GetFunctionResponse, ListAliasesResponse,
+        ListFunctionsResponse, ListVersionsByFunctionResponse,
+    },
 };
 use crate::{
     lambda::{
         arn::{self, Target},
-        json,
         limits::{self, invalid, marker},
     },
     wire::AwsError,
@@ -49,22 +50,19 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
-    fn page(&self, named: &str, all: Vec<Value>) -> Result<Value, AwsError> {
+    /// One page of a list, and the marker of the next page.
+    fn page<T>(&self, all: Vec<T>) -> Result<(Vec<T>, Option<String>), AwsError> {
         let from = marker(self.marker.as_deref())?.unwrap_or(0);
         let most = self.max_items.unwrap_or(PAGE).clamp(1, PAGE);
         let more = all.len() > from + most;
-        let shown: Vec<_> = all.into_iter().skip(from).take(most).collect();
-        let mut answer = json!({ named: shown });
-        if more {
-            json::set(&mut answer, "NextMarker", json!((from + most).to_string()));
-        }
-        Ok(answer)
+        let page = all.into_iter().skip(from).take(most).collect();
+        Ok((page, more.then(|| (from + most).to_string())))
     }
 }
 
 impl Functions {
     /// `GetFunction`.
-    pub(crate) fn get(&self, text: &str, qualifier: Option<&str>) -> Result<Value, AwsError> {
+    pub(crate) fn get(&self, text: &str, qualifier: Option<&str>) -> Result<GetFunctionResponse, AwsError> {
         let of = self.qualified(text, qualifier)?;
         self.read(&of.name, |function| {
             let program = function.program(&of.version)?;
@@ -73,35 +71,37 @@ impl Functions {
     }
 
     /// `GetFunctionConfiguration`.
-    pub(crate) fn configuration(&self, text: &str, qualifier: Option<&str>) -> Result<Value, AwsError> {
-        self.get(text, qualifier).map(|mut shown| shown.get_mut("Configuration").map(Value::take).unwrap_or_default())
+    pub(crate) fn configuration(&self, text: &str, qualifier: Option<&str>) -> Result<FunctionConfiguration, AwsError> {
+        self.get(text, qualifier).map(|shown| shown.configuration)
     }
 
     /// `ListFunctions`.
-    pub(crate) fn list(&self, paging: &Paging) -> Result<Value, AwsError> {
+    pub(crate) fn list(&self, paging: &Paging) -> Result<ListFunctionsResponse, AwsError> {
         let all_versions = paging.function_version.as_deref() == Some("ALL");
         let registered = self.registered();
         let shown = registered.values().flat_map(|function| {
             let most = if all_versions { usize::MAX } else { 1 };
-            let one = |mut shown: Value| {
+            let one = |mut shown: FunctionConfiguration| {
                 if !all_versions {
-                    json::set(&mut shown, "FunctionArn", json!(arn::function(&function.name)));
+                    shown.function_arn = arn::function(&function.name);
                 }
                 shown
             };
             view::versions(function).take(most).map(one).collect::<Vec<_>>()
         });
-        paging.page("Functions", shown.collect())
+        let (functions, next_marker) = paging.page(shown.collect())?;
+        Ok(ListFunctionsResponse { functions, next_marker })
     }
 
     /// `ListVersionsByFunction`.
-    pub(crate) fn versions(&self, text: &str, paging: &Paging) -> Result<Value, AwsError> {
+    pub(crate) fn versions(&self, text: &str, paging: &Paging) -> Result<ListVersionsByFunctionResponse, AwsError> {
         let all = self.read(name_of(text), |function| Some(view::versions(function).collect()))?;
-        paging.page("Versions", all)
+        let (versions, next_marker) = paging.page(all)?;
+        Ok(ListVersionsByFunctionResponse { versions, next_marker })
     }
 
     /// `PublishVersion`.
-    pub(crate) fn publish(&self, text: &str, with: PublishVersion) -> Result<Value, AwsError> {
+    pub(crate) fn publish(&self, text: &str, with: PublishVersion) -> Result<FunctionConfiguration, AwsError> {
         self.change(text, |function| {
             if with.revision_id.is_some_and(|revision| revision != function.latest.revision) {
                 return Err(make::stale());
@@ -113,7 +113,7 @@ impl Functions {
     }
 
     /// `CreateAlias`.
-    pub(crate) fn create_alias(&self, text: &str, new: NewAlias) -> Result<Value, AwsError> {
+    pub(crate) fn create_alias(&self, text: &str, new: NewAlias) -> Result<AliasConfiguration, AwsError> {
         let name = new.name.unwrap_or_default();
         limits::ALIAS_NAME.check("name", &name)?;
         if name.bytes().all(|c| c.is_ascii_digit()) {
@@ -135,7 +135,7 @@ impl Functions {
     }
 
     /// `UpdateAlias`.
-    pub(crate) fn update_alias(&self, text: &str, name: &str, new: NewAlias) -> Result<Value, AwsError> {
+    pub(crate) fn update_alias(&self, text: &str, name: &str, new: NewAlias) -> Result<AliasConfiguration, AwsError> {
         self.change(text, |function| {
             let before = function.aliases.get(name).cloned().ok_or_else(|| no_alias(function, name))?;
             if new.revision_id.is_some_and(|revision| revision != before.revision) {
@@ -152,7 +152,7 @@ impl Functions {
     }
 
     /// `GetAlias`.
-    pub(crate) fn alias(&self, text: &str, name: &str) -> Result<Value, AwsError> {
+    pub(crate) fn alias(&self, text: &str, name: &str) -> Result<AliasConfiguration, AwsError> {
         self.read(name_of(text), |function| {
             let alias = function.aliases.get(name).ok_or_else(|| no_alias(function, name));
             Some(alias.map(|alias| view::alias(function, name, alias)))
@@ -160,14 +160,15 @@ impl Functions {
     }
 
     /// `ListAliases`, of all versions or of one version.
-    pub(crate) fn aliases(&self, text: &str, paging: &Paging) -> Result<Value, AwsError> {
+    pub(crate) fn aliases(&self, text: &str, paging: &Paging) -> Result<ListAliasesResponse, AwsError> {
         let of = paging.function_version.as_deref();
         let all = self.read(name_of(text), |function| {
             let fits = |alias: &Alias| of.is_none_or(|version| version == alias.version);
             let shown = function.aliases.iter().filter(|(_, alias)| fits(alias));
             Some(shown.map(|(name, alias)| view::alias(function, name, alias)).collect())
         })?;
-        paging.page("Aliases", all)
+        let (aliases, next_marker) = paging.page(all)?;
+        Ok(ListAliasesResponse { aliases, next_marker })
     }
 
     /// `DeleteAlias`. Deleting an alias that does not exist succeeds.

@@ -8,13 +8,13 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     DurableConfig, Functions, LATEST, conflict, not_found,
     registered::{Program, Registered},
-    store, view,
+    store,
+    view::{self, FunctionConfiguration},
 };
 use crate::{
     lambda::{
@@ -138,7 +138,7 @@ impl Settings {
 
 impl Functions {
     /// `CreateFunction`.
-    pub(crate) fn create(&self, new: CreateFunction) -> Result<Value, AwsError> {
+    pub(crate) fn create(&self, new: CreateFunction) -> Result<FunctionConfiguration, AwsError> {
         let name = Target::read(&new.function_name).map_or(new.function_name.as_str(), |target| target.name).to_owned();
         limits::FUNCTION_NAME.check("functionName", &name)?;
         new.settings.check()?;
@@ -176,7 +176,7 @@ impl Functions {
     }
 
     /// `UpdateFunctionCode`.
-    pub(crate) fn update_code(&self, name: &str, code: &Code) -> Result<Value, AwsError> {
+    pub(crate) fn update_code(&self, name: &str, code: &Code) -> Result<FunctionConfiguration, AwsError> {
         let (uri, command) = code.command()?;
         let now = self.0.clock.now();
         let dry_run = code.dry_run;
@@ -200,7 +200,11 @@ impl Functions {
     }
 
     /// `UpdateFunctionConfiguration`. A function cannot become durable later.
-    pub(crate) fn update_configuration(&self, name: &str, settings: Settings) -> Result<Value, AwsError> {
+    pub(crate) fn update_configuration(
+        &self,
+        name: &str,
+        settings: Settings,
+    ) -> Result<FunctionConfiguration, AwsError> {
         settings.check()?;
         let now = self.0.clock.now();
         self.change(name, |function| {

@@ -8,25 +8,38 @@ use axum::{
     extract::{Path, Query, State},
 };
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, de::IntoDeserializer as _};
 
 use super::body;
 use crate::{
     lambda::{
         Lambda,
-        durable::{checkpoint::Checkpoint, history, listing, operation::ErrorObject, store::ExecutionStatus},
+        durable::{
+            checkpoint::Checkpoint,
+            history::{self, GetDurableExecutionHistoryResponse},
+            listing,
+            operation::ErrorObject,
+            store::ExecutionStatus,
+            wire::{
+                CheckpointDurableExecutionResponse, GetDurableExecutionResponse,
+                ListDurableExecutionsByFunctionResponse, Operations, StopDurableExecutionResponse,
+            },
+        },
         limits::{self, invalid},
     },
-    wire::AwsError,
+    wire::{AwsError, Empty, Seconds},
 };
 
-type Answer = Result<Json<Value>, AwsError>;
+type Answer<T> = Result<Json<T>, AwsError>;
 
 /// A query, in which a name may occur several times.
 type Pairs = Vec<(String, String)>;
 
-pub(super) async fn checkpoint(State(lambda): State<Lambda>, Path(arn): Path<String>, bytes: Bytes) -> Answer {
+pub(super) async fn checkpoint(
+    State(lambda): State<Lambda>,
+    Path(arn): Path<String>,
+    bytes: Bytes,
+) -> Answer<CheckpointDurableExecutionResponse> {
     let checkpoint: Checkpoint = body(&bytes)?;
     lambda.durable.checkpoint(&arn, &checkpoint).map(Json)
 }
@@ -43,11 +56,11 @@ pub(super) async fn state(
     State(lambda): State<Lambda>,
     Path(arn): Path<String>,
     Query(query): Query<StateQuery>,
-) -> Answer {
+) -> Answer<Operations<Seconds>> {
     lambda.durable.state(&arn, &query.checkpoint_token, query.marker.as_deref(), query.max_items).map(Json)
 }
 
-pub(super) async fn get(State(lambda): State<Lambda>, Path(arn): Path<String>) -> Answer {
+pub(super) async fn get(State(lambda): State<Lambda>, Path(arn): Path<String>) -> Answer<GetDurableExecutionResponse> {
     lambda.durable.get(&arn).map(Json)
 }
 
@@ -64,7 +77,7 @@ pub(super) async fn history(
     State(lambda): State<Lambda>,
     Path(arn): Path<String>,
     Query(query): Query<HistoryQuery>,
-) -> Answer {
+) -> Answer<GetDurableExecutionHistoryResponse> {
     let wanted = history::Wanted {
         // The default is true, according to the service model.
         with_data: query.include_execution_data.unwrap_or(true),
@@ -75,7 +88,11 @@ pub(super) async fn history(
     lambda.durable.history(&arn, &wanted).map(Json)
 }
 
-pub(super) async fn list(State(lambda): State<Lambda>, Path(name): Path<String>, Query(query): Query<Pairs>) -> Answer {
+pub(super) async fn list(
+    State(lambda): State<Lambda>,
+    Path(name): Path<String>,
+    Query(query): Query<Pairs>,
+) -> Answer<ListDurableExecutionsByFunctionResponse> {
     let get = |name: &str| query.iter().find(|(of, _)| of == name).map(|(_, value)| value.as_str());
     let function = lambda.functions.qualified(&name, get("Qualifier"))?;
     let statuses = query.iter().filter(|(name, _)| name == "Statuses").map(|(_, status)| one_of(status));
@@ -93,7 +110,8 @@ pub(super) async fn list(State(lambda): State<Lambda>, Path(name): Path<String>,
 }
 
 fn one_of(status: &str) -> Result<ExecutionStatus, AwsError> {
-    serde_json::from_value(json!(status)).map_err(|_| invalid(format!("Unknown status: {status}")))
+    ExecutionStatus::deserialize(status.into_deserializer())
+        .map_err(|_: serde::de::value::Error| invalid(format!("Unknown status: {status}")))
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T, AwsError> {
@@ -129,23 +147,35 @@ impl ErrorBody {
     }
 }
 
-pub(super) async fn stop(State(lambda): State<Lambda>, Path(arn): Path<String>, bytes: Bytes) -> Answer {
+pub(super) async fn stop(
+    State(lambda): State<Lambda>,
+    Path(arn): Path<String>,
+    bytes: Bytes,
+) -> Answer<StopDurableExecutionResponse> {
     let error = if bytes.is_empty() { None } else { Some(ErrorBody::read(&bytes)?) };
     lambda.durable.stop(&arn, error.filter(|error| *error != ErrorObject::default())).map(Json)
 }
 
-pub(super) async fn callback_success(State(lambda): State<Lambda>, Path(id): Path<String>, result: Bytes) -> Answer {
+pub(super) async fn callback_success(
+    State(lambda): State<Lambda>,
+    Path(id): Path<String>,
+    result: Bytes,
+) -> Answer<Empty> {
     let result = String::from_utf8(result.into()).map_err(|_| invalid("The result is not UTF-8."))?;
     lambda.durable.call_back(&id, Ok((!result.is_empty()).then_some(result)))?;
-    Ok(Json(json!({})))
+    Ok(Json(Empty {}))
 }
 
-pub(super) async fn callback_failure(State(lambda): State<Lambda>, Path(id): Path<String>, bytes: Bytes) -> Answer {
+pub(super) async fn callback_failure(
+    State(lambda): State<Lambda>,
+    Path(id): Path<String>,
+    bytes: Bytes,
+) -> Answer<Empty> {
     lambda.durable.call_back(&id, Err(ErrorBody::read(&bytes)?))?;
-    Ok(Json(json!({})))
+    Ok(Json(Empty {}))
 }
 
-pub(super) async fn callback_heartbeat(State(lambda): State<Lambda>, Path(id): Path<String>) -> Answer {
+pub(super) async fn callback_heartbeat(State(lambda): State<Lambda>, Path(id): Path<String>) -> Answer<Empty> {
     lambda.durable.heartbeat(&id)?;
-    Ok(Json(json!({})))
+    Ok(Json(Empty {}))
 }

@@ -7,16 +7,24 @@ use axum::{
     http::StatusCode,
 };
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::body;
 use crate::{
-    lambda::{Lambda, functions::alias::Paging},
+    lambda::{
+        Lambda,
+        functions::{
+            alias::Paging,
+            view::{
+                AliasConfiguration, FunctionConfiguration, GetFunctionResponse, ListAliasesResponse,
+                ListFunctionsResponse, ListVersionsByFunctionResponse,
+            },
+        },
+    },
     wire::AwsError,
 };
 
-type Answer = Result<Json<Value>, AwsError>;
-type Created = Result<(StatusCode, Json<Value>), AwsError>;
+type Answer<T> = Result<Json<T>, AwsError>;
+type Created<T> = Result<(StatusCode, Json<T>), AwsError>;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -28,7 +36,7 @@ pub(super) async fn get(
     State(lambda): State<Lambda>,
     Path(name): Path<String>,
     Query(query): Query<Qualifier>,
-) -> Answer {
+) -> Answer<GetFunctionResponse> {
     lambda.functions.get(&name, query.qualifier.as_deref()).map(Json)
 }
 
@@ -36,19 +44,23 @@ pub(super) async fn configuration(
     State(lambda): State<Lambda>,
     Path(name): Path<String>,
     Query(query): Query<Qualifier>,
-) -> Answer {
+) -> Answer<FunctionConfiguration> {
     lambda.functions.configuration(&name, query.qualifier.as_deref()).map(Json)
 }
 
-pub(super) async fn list(State(lambda): State<Lambda>, Query(paging): Query<Paging>) -> Answer {
+pub(super) async fn list(State(lambda): State<Lambda>, Query(paging): Query<Paging>) -> Answer<ListFunctionsResponse> {
     lambda.functions.list(&paging).map(Json)
 }
 
-pub(super) async fn create(State(lambda): State<Lambda>, bytes: Bytes) -> Created {
+pub(super) async fn create(State(lambda): State<Lambda>, bytes: Bytes) -> Created<FunctionConfiguration> {
     Ok((StatusCode::CREATED, Json(lambda.functions.create(body(&bytes)?)?)))
 }
 
-pub(super) async fn update_code(State(lambda): State<Lambda>, Path(name): Path<String>, bytes: Bytes) -> Answer {
+pub(super) async fn update_code(
+    State(lambda): State<Lambda>,
+    Path(name): Path<String>,
+    bytes: Bytes,
+) -> Answer<FunctionConfiguration> {
     lambda.functions.update_code(&name, &body(&bytes)?).map(Json)
 }
 
@@ -56,7 +68,7 @@ pub(super) async fn update_configuration(
     State(lambda): State<Lambda>,
     Path(name): Path<String>,
     bytes: Bytes,
-) -> Answer {
+) -> Answer<FunctionConfiguration> {
     lambda.functions.update_configuration(&name, body(&bytes)?).map(Json)
 }
 
@@ -73,11 +85,15 @@ pub(super) async fn versions(
     State(lambda): State<Lambda>,
     Path(name): Path<String>,
     Query(paging): Query<Paging>,
-) -> Answer {
+) -> Answer<ListVersionsByFunctionResponse> {
     lambda.functions.versions(&name, &paging).map(Json)
 }
 
-pub(super) async fn publish(State(lambda): State<Lambda>, Path(name): Path<String>, bytes: Bytes) -> Created {
+pub(super) async fn publish(
+    State(lambda): State<Lambda>,
+    Path(name): Path<String>,
+    bytes: Bytes,
+) -> Created<FunctionConfiguration> {
     Ok((StatusCode::CREATED, Json(lambda.functions.publish(&name, body(&bytes)?)?)))
 }
 
@@ -85,15 +101,22 @@ pub(super) async fn aliases(
     State(lambda): State<Lambda>,
     Path(name): Path<String>,
     Query(paging): Query<Paging>,
-) -> Answer {
+) -> Answer<ListAliasesResponse> {
     lambda.functions.aliases(&name, &paging).map(Json)
 }
 
-pub(super) async fn create_alias(State(lambda): State<Lambda>, Path(name): Path<String>, bytes: Bytes) -> Created {
+pub(super) async fn create_alias(
+    State(lambda): State<Lambda>,
+    Path(name): Path<String>,
+    bytes: Bytes,
+) -> Created<AliasConfiguration> {
     Ok((StatusCode::CREATED, Json(lambda.functions.create_alias(&name, body(&bytes)?)?)))
 }
 
-pub(super) async fn alias(State(lambda): State<Lambda>, Path((name, alias)): Path<(String, String)>) -> Answer {
+pub(super) async fn alias(
+    State(lambda): State<Lambda>,
+    Path((name, alias)): Path<(String, String)>,
+) -> Answer<AliasConfiguration> {
     lambda.functions.alias(&name, &alias).map(Json)
 }
 
@@ -101,7 +124,7 @@ pub(super) async fn update_alias(
     State(lambda): State<Lambda>,
     Path((name, alias)): Path<(String, String)>,
     bytes: Bytes,
-) -> Answer {
+) -> Answer<AliasConfiguration> {
     lambda.functions.update_alias(&name, &alias, body(&bytes)?).map(Json)
 }
 

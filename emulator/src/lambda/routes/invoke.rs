@@ -9,20 +9,19 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     lambda::{
         Lambda,
         durable::{
-            operation::ErrorObject,
             start::Start,
             store::{Execution, ExecutionStatus},
         },
         functions::Qualified,
         limits::{self, invalid},
-        queue::{Entry, error_body},
-        runtime::{Outcome, Ran, Request},
+        queue::Entry,
+        runtime::{Outcome, Ran, Request, RuntimeError},
     },
     wire::AwsError,
 };
@@ -129,7 +128,7 @@ async fn invoke_and_wait(lambda: &Lambda, call: &Call<'_>) -> Result<Response, A
     };
     let (response, failed) = match ran.outcome {
         Outcome::Answered(body) => (body.into_response(), false),
-        Outcome::Failed(error) => (Json(error_body(&error)).into_response(), true),
+        Outcome::Failed(error) => (Json(RuntimeError::from(error)).into_response(), true),
     };
     let headers = [
         ("x-amzn-requestid", Some(ran.request_id.as_str())),
@@ -144,8 +143,7 @@ async fn invoke_and_wait(lambda: &Lambda, call: &Call<'_>) -> Result<Response, A
 fn of_execution(execution: Execution) -> Response {
     let failed = execution.status != ExecutionStatus::Succeeded;
     let response = if failed {
-        let error: ErrorObject = execution.error.unwrap_or_default();
-        Json(error_body(&error)).into_response()
+        Json(RuntimeError::from(execution.error.unwrap_or_default())).into_response()
     } else {
         execution.result.filter(|result| !result.is_empty()).unwrap_or_else(|| "null".to_owned()).into_response()
     };
@@ -197,15 +195,9 @@ fn client_context(header: &str) -> Result<String, AwsError> {
 
 /// The last lines that an invocation wrote to its log, as base64.
 fn log_tail(lambda: &Lambda, function: &Qualified, ran: &Ran) -> String {
-    let request = json!({
-        "logGroupName": format!("/aws/lambda/{}", function.name()),
-        "logStreamName": ran.stream,
-        "startTime": ran.started_at.as_millisecond(),
-        "startFromHead": false,
-    });
-    let read = lambda.logs.call("GetLogEvents", request.to_string().as_bytes()).unwrap_or_default();
-    let events = read.get("events").and_then(Value::as_array).into_iter().flatten();
-    let lines: Vec<_> = events.filter_map(|event| event.get("message").and_then(Value::as_str)).collect();
+    let group = format!("/aws/lambda/{}", function.name());
+    let lines = ran.stream.as_ref().and_then(|stream| lambda.logs.newest_lines(&group, stream, ran.started_at).ok());
+    let lines = lines.unwrap_or_default();
     let text = lines.join("\n");
     let bytes = text.as_bytes();
     BASE64_STANDARD.encode(bytes.get(bytes.len().saturating_sub(LOG_TAIL_BYTES)..).unwrap_or_default())

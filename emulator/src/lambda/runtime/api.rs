@@ -14,10 +14,10 @@ use axum::{
     routing::{get, post},
 };
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot};
 
-use super::{Outcome, Request};
+use super::{Outcome, Request, RuntimeError};
 use crate::{
     clock::Clock,
     lambda::{durable::operation::ErrorObject, limits},
@@ -97,15 +97,21 @@ impl RuntimeApi {
             }
             other => {
                 *under_way = other;
-                let body = json!({ "errorType": "InvalidRequestID", "errorMessage": "Invalid request ID" });
+                let body = RuntimeError::new("InvalidRequestID", "Invalid request ID");
                 (StatusCode::BAD_REQUEST, Json(body)).into_response()
             }
         }
     }
 }
 
+/// The response to a report of a process.
+#[derive(Debug, Serialize)]
+struct StatusResponse {
+    status: &'static str,
+}
+
 fn accepted() -> Response {
-    (StatusCode::ACCEPTED, Json(json!({ "status": "OK" }))).into_response()
+    (StatusCode::ACCEPTED, Json(StatusResponse { status: "OK" })).into_response()
 }
 
 async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
@@ -145,8 +151,7 @@ async fn response(State(api): State<Arc<RuntimeApi>>, Path(id): Path<String>, bo
         let message =
             format!("Response payload size ({size} bytes) exceeded maximum allowed payload size (6291556 bytes).");
         api.finish(&id, Outcome::failed("Function.ResponseSizeTooLarge", message));
-        let said =
-            json!({ "errorType": "RequestEntityTooLarge", "errorMessage": "Exceeded maximum allowed payload size." });
+        let said = RuntimeError::new("RequestEntityTooLarge", "Exceeded maximum allowed payload size.");
         return (StatusCode::PAYLOAD_TOO_LARGE, Json(said)).into_response();
     }
     api.finish(&id, Outcome::Answered(body))
@@ -167,21 +172,9 @@ async fn init_error(State(api): State<Arc<RuntimeApi>>, headers: HeaderMap, body
     accepted()
 }
 
-/// `{"errorMessage", "errorType", "stackTrace"}`, in the Runtime API's own spelling.
+/// The error that a process reports. Its type may be in a header.
 fn reported(headers: &HeaderMap, body: &[u8]) -> ErrorObject {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Reported {
-        error_message: Option<String>,
-        error_type: Option<String>,
-        stack_trace: Option<Vec<String>>,
-    }
-    let reported: Reported = serde_json::from_slice(body).unwrap_or_default();
+    let error = ErrorObject::from(serde_json::from_slice::<RuntimeError>(body).unwrap_or_default());
     let header = headers.get("Lambda-Runtime-Function-Error-Type").and_then(|value| value.to_str().ok());
-    ErrorObject {
-        error_type: reported.error_type.or_else(|| header.map(str::to_owned)),
-        error_message: reported.error_message,
-        stack_trace: reported.stack_trace,
-        error_data: None,
-    }
+    ErrorObject { error_type: error.error_type.or_else(|| header.map(str::to_owned)), ..error }
 }
