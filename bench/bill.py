@@ -25,7 +25,7 @@ SYNC, CALLBACK, RECONCILER = "longhaul-sync", "longhaul-callback", "longhaul-rec
 # ECS allows this many DescribeTasks a second in an account (ECS API, request throttling).
 DESCRIBES_A_SECOND = 20
 # A sweep calls GetDurableExecution for workflows from this age on. It does so 15 times a second during 40 s of each minute
-# (crates/reconciler/src/lane.rs), which is 10 a second on average. Lambda allows 30 a second in an account.
+# (crates/reconciler/src/checks.rs), which is 10 a second on average. Lambda allows 30 a second in an account.
 ASKED_FROM = HOUR
 QUESTIONS_A_SECOND = 10
 VARIANTS = {

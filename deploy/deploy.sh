@@ -73,7 +73,7 @@ if there "the stack" "does not exist" aws cloudformation describe-stacks --stack
 fi
 case $status in
     REVIEW_IN_PROGRESS) ;; # it is empty: a first change set was created but not executed, and `sam deploy` creates another
-    *_IN_PROGRESS) die "the stack $STACK is $status: wait until that has ended. Nothing has been changed." ;;
+    *_IN_PROGRESS) die "the stack $STACK is $status: wait until it is done. Nothing has been changed." ;;
     # ROLLBACK_FAILED if the table's protection, which `make destroy` lifts, kept the rollback from deleting the table.
     ROLLBACK_COMPLETE | ROLLBACK_FAILED)
         die "the first deployment of $STACK failed, and what is left of it ($status) cannot be updated: delete it with" \
@@ -332,7 +332,7 @@ push() {
     "$engine" push "$1"
     digest=$(aws ecr describe-images --repository-name "$REPOSITORY" --image-ids "imageTag=${1##*:}" \
         --query "imageDetails[0].imageDigest" --output text)
-    [[ $digest == sha256:* ]] || die "$1 was pushed, but ECR does not tell its digest: $digest"
+    [[ $digest == sha256:* ]] || die "$1 was pushed, but ECR did not return its digest: $digest"
     pushed=$registry/$REPOSITORY@$digest
 }
 push "$image"

@@ -24,7 +24,7 @@ use crate::{
 const ERRORS: &str = include_str!(concat!(env!("OUT_DIR"), "/errors.html"));
 
 /// Our own files: name, content type and text.
-const OWN: [(&str, &str, &str); 6] = [
+const OWN_FILES: [(&str, &str, &str); 6] = [
     ("index.html", "text/html", include_str!("docs/index.html")),
     ("page.js", "text/javascript", include_str!("docs/page.js")),
     ("page.css", "text/css", include_str!("docs/page.css")),
@@ -57,7 +57,7 @@ fn no_such_file() -> Problem {
 }
 
 fn file(name: &str) -> Result<Response, Problem> {
-    if let Some((_, media_type, text)) = OWN.iter().find(|(own, ..)| *own == name) {
+    if let Some((_, media_type, text)) = OWN_FILES.iter().find(|(own, ..)| *own == name) {
         return Ok(([(header::CONTENT_TYPE, *media_type)], *text).into_response());
     }
     let found = utoipa_swagger_ui::serve(name, Arc::clone(&UNUSED)).map_err(|why| Problem::inside(&*why))?;

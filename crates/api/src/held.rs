@@ -20,13 +20,13 @@ use crate::{app::App, random};
 const TRIES: usize = 4;
 
 /// How much longer than the wait a place is leased: the last read of the execution takes up to 2 s.
-const AFTER: Duration = Duration::from_secs(5);
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// Timeout for taking a place, which counts as part of the wait.
-const TAKING: Duration = Duration::from_secs(2);
+const TAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Timeout for giving a place back. The longest wait and its last read take 27 s, and a request is abandoned after 27.5 s.
-const GIVING_BACK: Duration = Duration::from_millis(300);
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A place that was taken.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Held {
     /// `None` also if `DynamoDB` does not answer: the request is then answered at once, so that a service in trouble is not
     /// polled every second.
     pub(crate) async fn take(app: &App, owner: &Owner, wait: Duration) -> Option<Self> {
-        match timeout(TAKING, Self::take_any(app, owner, wait + AFTER)).await {
+        match timeout(TAKE_TIMEOUT, Self::take_any(app, owner, wait + LEASE_MARGIN)).await {
             Ok(Ok(taken)) => taken,
             Ok(Err(why)) => {
                 tracing::warn!(
@@ -70,7 +70,7 @@ impl Held {
 
     /// Gives the place back. If that fails, the lease expires.
     pub(crate) async fn give_back(self, app: &App) {
-        match timeout(GIVING_BACK, app.allowances.give_back(&self.0, clock::now())).await {
+        match timeout(GIVE_BACK_TIMEOUT, app.allowances.give_back(&self.0, clock::now())).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => tracing::warn!(
                 error = aws::with_causes(&why),

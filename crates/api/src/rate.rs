@@ -16,7 +16,7 @@ use crate::{
 };
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LEFT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Name of the limit on reading logs, and its window in seconds.
 const LOGS: &str = "logs";
@@ -27,25 +27,26 @@ const COUNTING: Duration = Duration::from_secs(2);
 
 /// What a caller has left of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Left {
+pub(crate) struct Remaining {
     most: u32,
     requests: u32,
     seconds: u64,
 }
 
-impl Left {
+impl Remaining {
     /// Nothing, for this many seconds.
     pub(crate) fn none(most: u32, seconds: u64) -> Self {
         Self { most, requests: 0, seconds }
     }
 
     /// Adds the headers that report it.
-    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+    pub(crate) fn add_headers(self, headers: &mut HeaderMap) {
         let Self { most, requests, seconds } = self;
         let policy = HeaderValue::try_from(format!("\"{LOGS}\";q={most};w={WINDOW}"));
         let left = HeaderValue::try_from(format!("\"{LOGS}\";r={requests};t={seconds}"));
-        headers
-            .extend([(POLICY, policy), (LEFT, left)].into_iter().filter_map(|(name, value)| Some((name, value.ok()?))));
+        headers.extend(
+            [(POLICY, policy), (RATE_LIMIT, left)].into_iter().filter_map(|(name, value)| Some((name, value.ok()?))),
+        );
     }
 
     /// Seconds until the next window begins.
@@ -61,16 +62,16 @@ impl Left {
 /// # Errors
 ///
 /// 429 if the caller has used up the limit.
-pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Left>, Problem> {
+pub(crate) async fn log_read(app: &App, owner: &Owner) -> Result<Option<Remaining>, Problem> {
     let (until, seconds) = window(clock::now());
     let most = app.log_reads;
     match timeout(COUNTING, app.allowances.count(owner, LOGS, until, most)).await {
-        Ok(Ok(Some(count))) => Ok(Some(Left { most, requests: most.saturating_sub(count), seconds })),
+        Ok(Ok(Some(count))) => Ok(Some(Remaining { most, requests: most.saturating_sub(count), seconds })),
         Ok(Ok(None)) => {
             let detail = format!(
                 "you have read logs {most} times in {WINDOW} seconds, which is the limit; repeat the request in {seconds} s"
             );
-            Err(Problem::new(Code::QuotaExceeded, detail).beyond(LOGS, Left::none(most, seconds)))
+            Err(Problem::new(Code::QuotaExceeded, detail).beyond(LOGS, Remaining::none(most, seconds)))
         }
         Ok(Err(why)) => {
             tracing::warn!(error = aws::with_causes(&why), "cannot count the log read; it is allowed");
@@ -130,7 +131,7 @@ mod tests {
     fn the_rate_limit_headers_have_the_format_of_the_draft() {
         let told = |requests| {
             let mut headers = HeaderMap::new();
-            Left { most: 30, requests, seconds: 7 }.tell(&mut headers);
+            Remaining { most: 30, requests, seconds: 7 }.add_headers(&mut headers);
             let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
             ["ratelimit-policy", "ratelimit"].map(text)
         };

@@ -72,7 +72,8 @@ impl AwsActivities {
             }
             let execution = self.read(id).await?;
             if execution.pattern != pattern {
-                let why = format!("execution {id} is a {} execution, this is {pattern}", execution.pattern);
+                let why =
+                    format!("execution {id} has the pattern {}, but this function runs {pattern}", execution.pattern);
                 return Err(ActivityFailed::permanent(why));
             }
             return Ok((execution, start.attempt()));
@@ -100,7 +101,7 @@ impl AwsActivities {
                 Ok((*seen, Attempt::FIRST))
             }
             Created::Existing(seen) => {
-                Err(ActivityFailed::permanent(format!("another execution is named {} already", seen.id)))
+                Err(ActivityFailed::permanent(format!("an execution named {} already exists", seen.id)))
             }
         }
     }
@@ -335,7 +336,7 @@ impl Activities for AwsActivities {
         let stopped = StoppedTask { execution: &execution, arn: task_arn, described: task.as_deref() };
         match self.outcomes.of(&stopped, patience, self.clock.now()).await? {
             Some(outcome) => Ok(Some(outcome)),
-            None => Err(ActivityFailed::transient("the task's log is not there yet")),
+            None => Err(ActivityFailed::transient("the task's log is not available yet")),
         }
     }
 

@@ -210,7 +210,7 @@ impl Reconciler {
         self.outcomes
             .of(&stopped, patience, clock::now())
             .await?
-            .ok_or_else(|| "the task's log is not there yet".into())
+            .ok_or_else(|| "the task's log is not available yet".into())
     }
 
     async fn collect(&self, execution: &Execution, arn: &str, task: Option<&Task>) -> Result<(), Error> {
@@ -300,7 +300,7 @@ const ERROR_CHARS: usize = 300;
 
 fn over(how: &str) -> String {
     let told: String = how.chars().take(ERROR_CHARS).collect();
-    format!("its durable execution is over and recorded nothing: {told}")
+    format!("its durable execution ended without recording an outcome: {told}")
 }
 
 /// The item may have expired: then there is nothing to record.

@@ -99,7 +99,7 @@ pub(crate) async fn run(
                 pass_on(stderr, tokio::io::stderr(), &output, |bytes| err.see(bytes)),
             )
         });
-        see_off(&mut group, stops, streams, &output, stop_timeout).await
+        wait_for_end(&mut group, stops, streams, &output, stop_timeout).await
     };
     let (output, source) = match file.as_ref().and_then(ResultFile::read) {
         Some(output) => (output, ResultSource::File),
@@ -241,7 +241,7 @@ fn exit(status: WaitStatus) -> Exit {
 /// Waits for the command's end; if the job is being stopped, for the rest of its group; then for what is still in its pipes. If output is
 /// still being written then, the log is slow. The rest of the output may contain the result, so the worker waits for it until the task
 /// has to stop.
-async fn see_off(
+async fn wait_for_end(
     group: &mut Group,
     stops: &mut Stops,
     mut streams: Pin<&mut impl Future>,

@@ -1,4 +1,4 @@
-//! Executions end by the events of their tasks and workflows, also of those that died.
+//! Executions end as soon as an event reports the end of their task or workflow, even if the task or the workflow died.
 
 use std::time::Duration;
 

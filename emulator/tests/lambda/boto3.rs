@@ -27,13 +27,13 @@ async fn boto3_can_make_every_lambda_call() {
     let emulator = Emulator::start(&[]).await;
     let commands = [command("plain"), command("callback")];
     let said = script(&emulator, "every_call.py", &[&commands[0], &commands[1]]).await;
-    assert_eq!(said, "24 APIs called");
+    assert_eq!(said, "24 operations called");
 }
 
 #[tokio::test]
 async fn boto3_can_make_every_call_of_the_other_services() {
     let emulator = Emulator::start(&[]).await;
-    assert_eq!(script(&emulator, "other_services.py", &[]).await, "22 APIs called");
+    assert_eq!(script(&emulator, "other_services.py", &[]).await, "22 operations called");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
-"""A durable function without an SDK, on the standard library alone, so that it starts in no time.
+"""A durable function that uses only the standard library and no SDK, so that it starts fast.
 
-It does four rounds of a step and a wait; the second step fails the first time. Each try of a step appends a line to a file.
+It runs a step and a wait four times. The second step fails at its first attempt. Each attempt of a step appends a line to a file.
 """
 
 import http.client
@@ -12,7 +12,7 @@ from urllib.parse import quote, urlparse
 RUNTIME = os.environ["AWS_LAMBDA_RUNTIME_API"]
 LAMBDA = urlparse(os.environ["AWS_ENDPOINT_URL"]).netloc
 ROUNDS = 4
-# What every client of AWS sends; the emulator does not verify it.
+# Every AWS client sends a signature. The emulator does not verify it.
 HEADERS = {"authorization": "AWS4-HMAC-SHA256 Credential=by-hand/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"}
 
 
@@ -103,4 +103,4 @@ def main(file):
 try:
     main(sys.argv[1])
 except (OSError, http.client.HTTPException):
-    pass  # the emulator is gone
+    pass  # The emulator has ended.

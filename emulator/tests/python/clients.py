@@ -1,5 +1,5 @@
-"""Clients of boto3, unchanged, that hold every answer against AWS's service model, as botocore has it: its members, their
-types, what must be there."""
+"""boto3 clients that check every response against AWS's service model in botocore: its members, their types, and which of them are
+required."""
 
 import json
 import re
@@ -13,20 +13,20 @@ called = set()
 
 
 def client(service, url=None):
-    """A client of an endpoint that anybody may call; of AWS itself, if there is none."""
-    anybody = dict(endpoint_url=url, region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any")
-    made = boto3.client(service, config=Config(retries={"max_attempts": 0}, read_timeout=60), **(anybody if url else {}))
+    """A client of an endpoint that accepts any credentials; without an endpoint, a client of AWS itself."""
+    any_credentials = dict(endpoint_url=url, region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any")
+    made = boto3.client(service, config=Config(retries={"max_attempts": 0}, read_timeout=60), **(any_credentials if url else {}))
     made.meta.events.register(f"after-call.{service}", check)
     return made
 
 
 def refused(code, call, **arguments):
-    """Makes a call that has to be refused with that code; the refusal."""
+    """Makes a call that must be refused with this code, and returns the error response."""
     try:
         call(**arguments)
     except ClientError as error:
         assert error.response["Error"]["Code"] == code, error
-        # The class of the error is the model's.
+        # boto3 names the class of an error as the model does.
         assert type(error).__name__ in (code, "ClientError"), type(error)
         return error.response
     raise AssertionError(f"{call.__name__} was not refused")
@@ -37,7 +37,7 @@ def until(what):
         if found := what():
             return found
         time.sleep(0.1)
-    raise AssertionError("it takes too long")
+    raise AssertionError("timed out")
 
 
 def check(http_response, parsed, model, **_):
@@ -45,16 +45,16 @@ def check(http_response, parsed, model, **_):
     if http_response.status_code >= 300:
         code = parsed["Error"]["Code"]
         known = {shape.error_code for shape in model.error_shapes} | {shape.name for shape in model.error_shapes}
-        # What any call of a service may answer is not in the model of each.
+        # Errors that every call of a service may return are not in the model of each operation.
         common = {"ValidationException", "InvalidParameterValueException", "ClientException", "InvalidRequestContentException"}
-        assert code in known | common, f"{model.name} answered {code}, the model has {sorted(known)}"
+        assert code in known | common, f"{model.name} returned {code}, the model has {sorted(known)}"
         return
     shape = model.output_shape
     if shape is None:
         assert http_response.content in (b"", b"{}"), f"{model.name}: {http_response.content}"
         return
     if shape.serialization.get("payload"):
-        return  # the body is nobody's but the function's
+        return  # The function defines the body.
     body = json.loads(http_response.content or b"{}")
     members = {name: member for name, member in shape.members.items() if not member.serialization.get("location")}
     structure(body, members, set(shape.required_members) & set(members), model.name)
@@ -87,9 +87,9 @@ def fits(value, shape, where):
         assert isinstance(value, str), f"{where} is not a string: {value}"
         assert not shape.metadata.get("enum") or value in shape.metadata["enum"], f"{where} cannot be {value}"
         pattern = shape.metadata.get("pattern")
-        # Python knows no classes of characters by Unicode's names.
+        # Python's regular expressions do not support Unicode character classes.
         if pattern and r"\p{" not in pattern:
-            assert re.fullmatch(pattern, value, re.DOTALL), f"{where} does not fit {pattern}: {value}"
+            assert re.fullmatch(pattern, value, re.DOTALL), f"{where} does not match {pattern}: {value}"
     elif kind == "boolean":
         assert isinstance(value, bool), f"{where} is not a boolean: {value}"
     elif kind in ("integer", "long"):

@@ -21,7 +21,8 @@ from aws_durable_execution_sdk_python.config import (
 from aws_durable_execution_sdk_python.retries import RetryDecision
 from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 
-# A test that compares histories has it last until it puts the clock forward: their order is then fixed.
+# A test that compares histories makes this longer than the test, so that a pause ends only when the test moves the clock forward. The
+# order of events is then always the same.
 PAUSE = Duration.from_seconds(int(os.environ.get("PAUSE_SECONDS", "2")))
 
 
@@ -99,7 +100,7 @@ def parallel(event, context: DurableContext):
 
         return run
 
-    # One at a time: the order of the history is then fixed.
+    # One at a time, so that the order of the history is always the same.
     config = ParallelConfig(max_concurrency=event.get("at_once", 1))
     return context.parallel([branch("a"), branch("b")], name="branches", config=config).get_results()
 
@@ -126,7 +127,7 @@ def fails(event, context: DurableContext):
 
 
 def plain(event, context):
-    # So has a test no answer before it wants one. Under its clock, that of libfaketime, time.sleep fails.
+    # A test creates the file when it wants the response. Under libfaketime, time.sleep fails.
     while (file := os.environ.get("WAIT_FOR_FILE")) and not os.path.exists(file):
         threading.Event().wait(0.02)
     if event == "fail":

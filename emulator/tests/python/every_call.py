@@ -1,4 +1,4 @@
-"""Calls every API of the local Lambda with boto3, unchanged: what it sends is what AWS's model says, and so is what it reads."""
+"""Calls every operation of the emulator's Lambda with boto3, and checks the responses against AWS's model."""
 
 import http.client
 import json
@@ -105,7 +105,8 @@ assert [e["DurableExecutionName"] for e in page["DurableExecutions"]] == ["stopp
 history = call("get_durable_execution_history", DurableExecutionArn=arns["success"], ReverseOrder=True, MaxItems=1)
 assert history["Events"][0]["EventType"] == "ExecutionSucceeded" and history["NextMarker"]
 
-# What only a function calls. Its process only says where its Runtime API is: this script is the runtime.
+# Operations that only a function calls. The function's process only reports the address of its Runtime API, and this script acts as the
+# runtime.
 address = Path(tempfile.mkdtemp()) / "api"
 new("manual", f"sh -c 'echo $AWS_LAMBDA_RUNTIME_API > {address}.new; mv {address}.new {address}; exec sleep 600'",
     DurableConfig=durable_config)
@@ -127,7 +128,7 @@ for number, update in enumerate(updates):
     arguments = dict(DurableExecutionArn=arn, CheckpointToken=token, Updates=update, ClientToken=f"c{number}")
     answer = call("checkpoint_durable_execution", **arguments)
     repeated = call("checkpoint_durable_execution", **arguments)
-    assert repeated["CheckpointToken"] == answer["CheckpointToken"], "a ClientToken makes it safe to repeat"
+    assert repeated["CheckpointToken"] == answer["CheckpointToken"], "a ClientToken makes it idempotent"
     token = answer["CheckpointToken"]
 state = call("get_durable_execution_state", DurableExecutionArn=arn, CheckpointToken=token, MaxItems=2)
 assert len(state["Operations"]) == 2 and state["NextMarker"], state
@@ -136,7 +137,7 @@ assert {"ContextStarted", "StepSucceeded", "StepFailed", "WaitStarted", "Callbac
     event["EventType"] for event in shown}
 call("stop_durable_execution", DurableExecutionArn=arn)
 
-# Refused to anybody else.
+# Without a valid token, they are refused.
 stale = dict(DurableExecutionArn=arns["success"], CheckpointToken="bm8=")
 refused("InvalidParameterValueException", "checkpoint_durable_execution", **stale)
 refused("InvalidParameterValueException", "get_durable_execution_state", **stale)
@@ -145,4 +146,4 @@ call("delete_alias", FunctionName="plain", Name="live")
 call("delete_function", FunctionName="plain", Qualifier="1")
 call("delete_function", FunctionName="plain")
 refused("ResourceNotFoundException", "invoke", FunctionName="plain", Payload="{}")
-print(len(clients.called), "APIs called")
+print(len(clients.called), "operations called")

@@ -1,4 +1,4 @@
-"""Calls every API of the local ECS, CloudWatch Logs and EventBridge with boto3, unchanged, and holds the answers against AWS's
+"""Calls every operation of the emulator's ECS, CloudWatch Logs and EventBridge with boto3, and checks the responses against AWS's
 model."""
 
 import json
@@ -23,7 +23,7 @@ assert definition["taskDefinitionArn"] in ecs.list_task_definitions(familyPrefix
 run = dict(cluster=cluster, taskDefinition="probe", clientToken="t1", startedBy="probe", tags=[{"key": "a", "value": "b"}],
            overrides={"containerOverrides": [{"name": "job", "environment": [{"name": "A", "value": "b"}]}]})
 task = ecs.run_task(**run)["tasks"][0]["taskArn"]
-assert ecs.run_task(**run)["tasks"][0]["taskArn"] == task, "a clientToken makes it safe to repeat"
+assert ecs.run_task(**run)["tasks"][0]["taskArn"] == task, "a clientToken makes it idempotent"
 conflict = refused("ConflictException", ecs.run_task, **{**run, "startedBy": "other"})
 assert conflict["resourceIds"] == [task], conflict
 refused("ClusterNotFoundException", ecs.run_task, cluster="nowhere", taskDefinition="probe")
@@ -40,7 +40,7 @@ stopped = until(described)
 assert (stopped["stopCode"], stopped["tags"]) == ("EssentialContainerExited", [{"key": "a", "value": "b"}]), stopped
 assert {c["name"]: c.get("exitCode") for c in stopped["containers"]}["job"] == 3, stopped
 assert task in ecs.list_tasks(cluster=cluster, family="probe", desiredStatus="STOPPED")["taskArns"]
-assert ecs.list_tasks(cluster=cluster, startedBy="probe")["taskArns"] == [], "it lists what runs"
+assert ecs.list_tasks(cluster=cluster, startedBy="probe")["taskArns"] == [], "it lists only running tasks"
 missing = ecs.describe_tasks(cluster=cluster, tasks=["0" * 32])["failures"]
 assert missing[0]["reason"] == "MISSING", missing
 other = ecs.run_task(cluster=cluster, taskDefinition="demo", count=2)["tasks"]
@@ -48,7 +48,7 @@ assert ecs.stop_task(cluster=cluster, task=other[0]["taskArn"], reason="enough")
 assert ecs.stop_task(cluster=cluster, task=other[1]["taskArn"])["task"]["stopCode"] == "UserInitiated"
 assert ecs.describe_clusters(clusters=[cluster])["clusters"][0]["status"] == "ACTIVE"
 
-# What it printed.
+# The task's output.
 logs, group = clients.client("logs", url), {"logGroupName": "/jobs"}
 stream = f"probe/job/{task.rsplit('/')[-1]}"
 page = logs.describe_log_streams(**group, logStreamNamePrefix="probe/", limit=1)
@@ -86,4 +86,4 @@ bus.disable_rule(Name="shop")
 bus.enable_rule(Name="shop")
 assert bus.remove_targets(Rule="shop", Ids=["one"])["FailedEntryCount"] == 0
 bus.delete_rule(Name="shop")
-print(len(clients.called), "APIs called")
+print(len(clients.called), "operations called")

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tracing::Level;
 use utoipa::ToSchema;
 
-use crate::rate::Left;
+use crate::rate::Remaining;
 
 pub(crate) use self::documented::{Answers, GatewayAnswer, answers, share};
 
@@ -196,7 +196,7 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
-    beyond: Option<(&'static str, Left)>,
+    beyond: Option<(&'static str, Remaining)>,
     failure: Option<Failure>,
 }
 
@@ -225,7 +225,7 @@ impl Problem {
     }
 
     /// The same, for a request that exceeds a limit.
-    pub(crate) fn beyond(self, policy: &'static str, left: Left) -> Self {
+    pub(crate) fn beyond(self, policy: &'static str, left: Remaining) -> Self {
         Self { beyond: Some((policy, left)), ..self }
     }
 
@@ -305,7 +305,7 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some((_, left)) = self.beyond {
-            left.tell(response.headers_mut());
+            left.add_headers(response.headers_mut());
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(left.seconds()));
         }
         match self.code {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a body may take to arrive. Behind API Gateway, it has already arrived.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What could be read of a body, and an error for everything that could not.
 #[derive(Debug)]
@@ -76,9 +76,9 @@ async fn arrived(request: Request, app: &App) -> Result<Bytes, Problem> {
         let detail = format!("the body has Content-Encoding {encoding}; send it without any content encoding");
         return Err(Problem::new(Code::UnsupportedContentEncoding, detail));
     }
-    let arriving = tokio::time::timeout(ARRIVES_WITHIN, Bytes::from_request(request, app)).await;
+    let arriving = tokio::time::timeout(ARRIVAL_TIMEOUT, Bytes::from_request(request, app)).await;
     let arrived = arriving.map_err(|_| {
-        let detail = format!("the body did not arrive within {} s; send the request again", ARRIVES_WITHIN.as_secs());
+        let detail = format!("the body did not arrive within {} s; send the request again", ARRIVAL_TIMEOUT.as_secs());
         Problem::new(Code::RequestTimeout, detail)
     })?;
     arrived.map_err(|why| unreadable(&why))

@@ -36,7 +36,7 @@ impl Callers {
     /// The caller of a request, if it is authenticated.
     pub(crate) fn sender(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Owner> {
         match self {
-            Self::Authorized => proven(gateway(extensions)?),
+            Self::Authorized => verified_owner(gateway(extensions)?),
             Self::Only(owner) => Some(owner.clone()),
             Self::Named(header, other) => match headers.get(header) {
                 None => Some(other.clone()),
@@ -71,7 +71,7 @@ impl FromRequestParts<App> for Caller {
 }
 
 /// The verified owner. JWT subjects and IAM principals have separate namespaces, so that no JWT's subject can pass for an ARN.
-fn proven(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
+fn verified_owner(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
     let authorizer = context.authorizer.as_ref()?;
     let subject = authorizer.jwt.as_ref().and_then(|jwt| jwt.claims.get("sub"));
     if let Some(subject) = subject.filter(|subject| !subject.is_empty()) {

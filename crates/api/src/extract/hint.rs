@@ -14,10 +14,10 @@ const ALIASES: [(&str, &[&str]); 9] = [
 ];
 
 /// How similar two names must be for one to be a misspelling of the other (1 is equal).
-const ALIKE: f64 = 0.7;
+const MIN_SIMILARITY: f64 = 0.7;
 
-/// The known name that was meant: a different spelling of it, an alias of it, or the most similar name.
-pub(crate) fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The known name that was probably meant: a different spelling of it, an alias of it, or the most similar name.
+pub(crate) fn suggestion<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = plain(name);
     let spelt = known.iter().copied().find(|known| self::plain(known) == plain);
     let alias = || {
@@ -28,7 +28,7 @@ pub(crate) fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         let likeness = |known: &&'a str| strsim::normalized_damerau_levenshtein(&self::plain(known), &plain);
         let rated = known.iter().map(|known| (likeness(known), *known));
         rated
-            .filter(|(likeness, _)| *likeness >= ALIKE)
+            .filter(|(likeness, _)| *likeness >= MIN_SIMILARITY)
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
             .map(|(_, known)| known)
     };
@@ -64,7 +64,7 @@ mod tests {
             ("colour", None),
             ("", None),
         ] {
-            assert_eq!(meant(name, &known), expected, "{name}");
+            assert_eq!(suggestion(name, &known), expected, "{name}");
         }
     }
 }

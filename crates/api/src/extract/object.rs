@@ -29,7 +29,7 @@ impl Members {
     /// The members of the object at a pointer. `None` and an error if it is not an object. An error for each member that is given more
     /// than once, of which the first is kept.
     pub(crate) fn of(json: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
-        let Ok(AsTheyCome(all)) = serde_json::from_str(json.text()) else {
+        let Ok(OrderedMembers(all)) = serde_json::from_str(json.text()) else {
             errors.push(error(at.to_owned(), format!("is {}; it must be an object", kind(json))));
             return None;
         };
@@ -79,7 +79,7 @@ impl Members {
     /// An error for each member that was not taken.
     pub(crate) fn finish(self, errors: &mut Vec<FieldError>) {
         for (name, _) in &self.left {
-            let detail = match hint::meant(name, &self.known) {
+            let detail = match hint::suggestion(name, &self.known) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("it has {}", hint::list(&self.known)),
             };
@@ -105,13 +105,13 @@ pub(crate) fn read<T: DeserializeOwned>(
 /// A whole number, also written as `3.0`, since JSON and its schemas make no difference. If it is negative or too large, the nearest
 /// number of this type is returned, which is out of range too, so that the check of limits reports it.
 pub(crate) fn whole(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<u64> {
-    const MUST: &str = "a whole number";
-    let number: serde_json::Number = read(value, at.clone(), MUST, errors)?;
+    const EXPECTED: &str = "a whole number";
+    let number: serde_json::Number = read(value, at.clone(), EXPECTED, errors)?;
     if let Some(number) = number.as_u64() {
         return Some(number);
     }
     let Some(number) = number.as_f64().filter(|number| number.fract() == 0.0) else {
-        errors.push(error(at, format!("is {}; it must be {MUST}", value.text())));
+        errors.push(error(at, format!("is {}; it must be {EXPECTED}", value.text())));
         return None;
     };
     Some(if number > 0.0 { format!("{number:.0}").parse().unwrap_or(u64::MAX) } else { 0 })
@@ -129,13 +129,13 @@ fn kind(json: &Json) -> &'static str {
 }
 
 /// An object's members in their order, also those with the same name.
-struct AsTheyCome(Vec<(String, Json)>);
+struct OrderedMembers(Vec<(String, Json)>);
 
-impl<'de> Deserialize<'de> for AsTheyCome {
+impl<'de> Deserialize<'de> for OrderedMembers {
     fn deserialize<D: Deserializer<'de>>(object: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = AsTheyCome;
+            type Value = OrderedMembers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -146,7 +146,7 @@ impl<'de> Deserialize<'de> for AsTheyCome {
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(AsTheyCome(members))
+                Ok(OrderedMembers(members))
             }
         }
         object.deserialize_map(Object)

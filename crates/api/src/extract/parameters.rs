@@ -87,7 +87,8 @@ impl Parameters {
         let read = |text: &str| all.iter().find(|(value, _)| *value == text).map(|(_, value)| *value);
         self.take_or(name, read, |text| {
             let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
-            let meant = hint::meant(text, &names).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            let meant =
+                hint::suggestion(text, &names).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
             format!("`{name}` is {}, which is not one of {}{meant}", quoted(text), names.join(", "))
         })
     }
@@ -98,7 +99,8 @@ impl Parameters {
         let read = |text: &str| text.split(',').map(known).collect::<Option<Vec<_>>>();
         let taken = self.take_or(name, read, |text| {
             let unknown = text.split(',').find(|text| known(text).is_none()).unwrap_or_default();
-            let meant = hint::meant(unknown, all).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            let meant =
+                hint::suggestion(unknown, all).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
             format!("`{name}` has {}, which is not one of {}{meant}", quoted(unknown), all.join(", "))
         });
         Ok(taken?.unwrap_or_default())
@@ -142,7 +144,7 @@ impl Parameters {
     /// Refuses parameters that were not taken.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         let Some(unknown) = self.given.into_keys().next() else { return Ok(()) };
-        let instead = match (hint::meant(&unknown, &self.known), self.known.as_slice()) {
+        let instead = match (hint::suggestion(&unknown, &self.known), self.known.as_slice()) {
             (Some(meant), _) => format!("did you mean `{meant}`?"),
             (None, []) => "this operation has none".to_owned(),
             (None, known) => format!("this operation has {}", hint::list(known)),

@@ -31,7 +31,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Timeout of a read: if one hangs, the response must not be held for longer than API Gateway waits.
-const LOOK: Duration = Duration::from_secs(2);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest wait, in seconds, that takes no place: an ordinary request may take just as long.
 const SHORT: u64 = 1;
@@ -57,7 +57,7 @@ impl Prefer {
     /// Other processes change it, so reading is the only way to notice. If a read fails, another one follows, since there is already
     /// a response to send.
     ///
-    /// If too many of the caller's requests are already held, this one is not, and [`Prefer::tell`] says so.
+    /// If too many of the caller's requests are already held, this one is not, and [`Prefer::add_headers`] says so.
     pub(crate) async fn hold(
         &mut self,
         app: &App,
@@ -79,7 +79,7 @@ impl Prefer {
         while !enough(&seen) && Instant::now() < until {
             sleep_until(until.min(Instant::now() + pause)).await;
             pause = LONGEST_PAUSE.min(pause * 3 / 2);
-            match timeout(LOOK, app.executions.glance(&seen.id)).await {
+            match timeout(READ_TIMEOUT, app.executions.glance(&seen.id)).await {
                 // An eventually consistent read may be older than what was read before.
                 Ok(Ok(Some(now))) if now.version > seen.version => seen = now,
                 Ok(Ok(_)) | Err(_) => {}
@@ -97,7 +97,7 @@ impl Prefer {
     }
 
     /// Adds the header that says which wait was granted, if one was requested.
-    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+    pub(crate) fn add_headers(self, headers: &mut HeaderMap) {
         if let Some(Ok(applied)) = self.wait.map(|wait| HeaderValue::try_from(format!("wait={wait}"))) {
             headers.insert(APPLIED, applied);
         }

@@ -62,7 +62,7 @@ pub(crate) async fn get_execution(
     let enough = |seen: &Execution| seen.status().is_final() || (asks_for_news && !is_known(seen));
     let execution = prefer.hold(&app, execution, enough).await;
     let mut telling = following(&execution, clock::now());
-    prefer.tell(&mut telling);
+    prefer.add_headers(&mut telling);
     if asks_for_news && is_known(&execution) {
         return (StatusCode::NOT_MODIFIED, telling).into_response();
     }

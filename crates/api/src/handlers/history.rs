@@ -167,7 +167,10 @@ pub(crate) async fn get_history(
     let mut history = History { execution_id: execution.id.to_string(), operations: Vec::new(), next_page_token: None };
     let Some(arn) = workflow(&app, &execution, attempt).await? else { return Ok(Json(history)) };
     let page = app.histories.events(&arn, marker.as_deref(), size).await.map_err(|why| match why {
-        HistoryError::Forgotten => Problem::new(Code::HistoryExpired, "AWS has forgotten the workflow; see `timeline`"),
+        HistoryError::Forgotten => Problem::new(
+            Code::HistoryExpired,
+            "AWS no longer has the workflow's history; see the execution's `timeline`",
+        ),
         HistoryError::Marker => page_token::invalid(),
         HistoryError::Call(failed) => failed.into(),
     })?;

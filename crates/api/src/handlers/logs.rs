@@ -158,7 +158,7 @@ async fn read(
         return Ok(LogPage { lines: Vec::new(), next: from, at_end: true });
     };
     if let Some(left) = rate::log_read(app, &execution.owner).await? {
-        left.tell(headers);
+        left.add_headers(headers);
     }
     loop {
         let page = app.logs.page(&stream, from.clone(), limit).await;

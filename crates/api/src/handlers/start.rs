@@ -191,9 +191,9 @@ async fn validate(
     new: NewExecution,
 ) -> Result<axum::Json<Validated>, Problem> {
     let now = clock::now();
-    let wanted = Wanted::of(&app, pattern, owner, key.as_ref(), new, now)?;
-    startable(&app, &wanted, now).await?;
-    Validated::of(&app, wanted, now).await.map(axum::Json)
+    let start = Start::of(&app, pattern, owner, key.as_ref(), new, now)?;
+    startable(&app, &start, now).await?;
+    Validated::of(&app, start, now).await.map(axum::Json)
 }
 
 async fn start(
@@ -205,13 +205,13 @@ async fn start(
     new: NewExecution,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let wanted = Wanted::of(&app, pattern, owner, key.as_ref(), new, now)?;
-    startable(&app, &wanted, now).await?;
-    start_wanted(&app, wanted, now, prefer).await
+    let start = Start::of(&app, pattern, owner, key.as_ref(), new, now)?;
+    startable(&app, &start, now).await?;
+    start_and_wait(&app, start, now, prefer).await
 }
 
 /// The execution that a request would start.
-struct Wanted {
+struct Start {
     execution: Execution,
     /// Whether it has an `Idempotency-Key`.
     keyed: bool,
@@ -219,7 +219,7 @@ struct Wanted {
     says_timeout: bool,
 }
 
-impl Wanted {
+impl Start {
     fn of(
         app: &App,
         pattern: Pattern,
@@ -246,42 +246,42 @@ fn new_id(key: Option<&IdempotencyKey>, owner: &Owner, now: Timestamp) -> Result
 /// If the function crashes before the item is written, nothing has been accepted. If it crashes between the item and the workflow, the same
 /// request again finds the PENDING item and starts its workflow, and so does the reconciler. If it crashes after that, a second start
 /// changes nothing.
-async fn start_wanted(app: &App, wanted: Wanted, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
-    let created = app.executions.create(&wanted.execution, now).await.map_err(|why| {
+async fn start_and_wait(app: &App, start: Start, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
+    let created = app.executions.create(&start.execution, now).await.map_err(|why| {
         let problem = Problem::from(why);
-        if wanted.keyed { problem } else { problem.not_safe_to_repeat() }
+        if start.keyed { problem } else { problem.not_safe_to_repeat() }
     })?;
     let (execution, replayed) = match created {
         Created::New(made) => (*made, false),
-        Created::Existing(seen) => (repeated(*seen, &wanted)?, true),
+        Created::Existing(seen) => (repeated(*seen, &start)?, true),
     };
     if execution.durable_execution_arn.is_none() && !execution.status().is_final() {
         begin(app, &execution).await?;
     }
     let execution = prefer.hold(app, execution, |seen| seen.status().is_final()).await;
     let mut answer = accepted(execution, replayed);
-    prefer.tell(answer.headers_mut());
+    prefer.add_headers(answer.headers_mut());
     Ok(answer)
 }
 
 /// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
 /// refused because its job can no longer be run.
-async fn startable(app: &App, wanted: &Wanted, now: Timestamp) -> Result<(), Problem> {
-    let errors = wrong(&wanted.execution.request, &app.catalog);
-    if errors.is_empty() || (wanted.keyed && was_accepted(app, wanted, now).await?) {
+async fn startable(app: &App, start: &Start, now: Timestamp) -> Result<(), Problem> {
+    let errors = wrong(&start.execution.request, &app.catalog);
+    if errors.is_empty() || (start.keyed && was_accepted(app, start, now).await?) {
         return Ok(());
     }
     Err(Problem::invalid_body(errors))
 }
 
-async fn was_accepted(app: &App, wanted: &Wanted, now: Timestamp) -> Result<bool, Problem> {
-    let seen = app.executions.get(&wanted.execution.id).await?.filter(|seen| seen.expires_at > now);
-    Ok(seen.is_some_and(|seen| repeated(seen, wanted).is_ok()))
+async fn was_accepted(app: &App, start: &Start, now: Timestamp) -> Result<bool, Problem> {
+    let seen = app.executions.get(&start.execution.id).await?.filter(|seen| seen.expires_at > now);
+    Ok(seen.is_some_and(|seen| repeated(seen, start).is_ok()))
 }
 
 /// The execution that already has this id, if its request is the same.
-fn repeated(seen: Execution, wanted: &Wanted) -> Result<Execution, Problem> {
-    let Wanted { execution, says_timeout, .. } = wanted;
+fn repeated(seen: Execution, start: &Start) -> Result<Execution, Problem> {
+    let Start { execution, says_timeout, .. } = start;
     if seen.owner != execution.owner {
         // Another caller chose this id by starting a durable function directly. What that caller runs must not be revealed.
         return Err(Problem::new(
@@ -303,13 +303,13 @@ fn repeated(seen: Execution, wanted: &Wanted) -> Result<Execution, Problem> {
 
 /// What differs between two requests with the same key. A rerun differs from the start that it repeats, and from a rerun of another
 /// execution.
-fn differences(seen: &Execution, wanted: &Execution, says_timeout: bool) -> Vec<&'static str> {
-    let mut different = seen.request.differences(&wanted.request);
+fn differences(seen: &Execution, requested: &Execution, says_timeout: bool) -> Vec<&'static str> {
+    let mut different = seen.request.differences(&requested.request);
     different.retain(|name| says_timeout || *name != "timeoutSeconds");
-    if seen.pattern != wanted.pattern {
+    if seen.pattern != requested.pattern {
         different.insert(0, "pattern");
     }
-    if seen.rerun_of != wanted.rerun_of {
+    if seen.rerun_of != requested.rerun_of {
         different.insert(0, "rerunOf");
     }
     different
@@ -358,9 +358,9 @@ pub(crate) async fn rerun(
     let now = clock::now();
     let new = Execution::new(new_id(key.as_ref(), &old.owner, now)?, old.pattern, old.owner, old.request, now);
     let execution = Execution { rerun_of: Some(old.id), ..new };
-    let wanted = Wanted { execution, keyed: key.is_some(), says_timeout: true };
-    startable(&app, &wanted, now).await?;
-    start_wanted(&app, wanted, now, prefer).await
+    let start = Start { execution, keyed: key.is_some(), says_timeout: true };
+    startable(&app, &start, now).await?;
+    start_and_wait(&app, start, now, prefer).await
 }
 
 async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {

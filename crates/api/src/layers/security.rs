@@ -11,7 +11,7 @@ use crate::extract::caller::gateway;
 
 /// The default policy of our responses allows nothing. Programs read them; if a browser is made to show one, it loads nothing, runs
 /// nothing, and does not show it in a frame.
-const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const ALLOW_NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The policy of the documentation page. All of its files come from here; Swagger UI sets styles of single elements, and its icons are
 /// `data:` URLs.
@@ -20,7 +20,7 @@ pub(crate) const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 
                                frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 6] = [
-    (header::CONTENT_SECURITY_POLICY, NOTHING),
+    (header::CONTENT_SECURITY_POLICY, ALLOW_NOTHING),
     // Browsers must not guess another type than the Content-Type.
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     // A path names an execution, which no other site may learn.

@@ -136,8 +136,8 @@ pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
     let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
     let known = offered(catalog);
     if !known.contains(&request.job.as_str()) {
-        let meant =
-            hint::meant(&request.job, &known).map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
+        let meant = hint::suggestion(&request.job, &known)
+            .map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
         let detail = format!("is not one of: {}{meant}", known.join(", "));
         errors.push(FieldError { pointer: "/job".into(), detail, rule: "unknown-job" });
     }

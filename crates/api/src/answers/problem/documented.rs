@@ -68,7 +68,7 @@ fn example(code: Code) -> Problem {
         }]),
         Code::QuotaExceeded => {
             let detail = "you have read logs 30 times in 10 seconds, which is the limit; repeat the request in 7 s";
-            Problem::new(code, detail).beyond("logs", rate::Left::none(30, 7))
+            Problem::new(code, detail).beyond("logs", rate::Remaining::none(30, 7))
         }
         other => Problem::new(other, other.title()),
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Wanted, repeated};
+use super::{Start, repeated};
 use crate::{
     answers::{
         model::{PatternView, Retry},
@@ -43,18 +43,18 @@ pub(crate) struct Validated {
 
 impl Validated {
     /// What would be started. A key that was used for a different request is refused here too.
-    pub(super) async fn of(app: &App, wanted: Wanted, now: Timestamp) -> Result<Self, Problem> {
-        let seen = if wanted.keyed { app.executions.get(&wanted.execution.id).await? } else { None };
-        let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| repeated(seen, &wanted)).transpose()?;
-        let Wanted { execution: wanted, keyed, .. } = wanted;
+    pub(super) async fn of(app: &App, start: Start, now: Timestamp) -> Result<Self, Problem> {
+        let seen = if start.keyed { app.executions.get(&start.execution.id).await? } else { None };
+        let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| repeated(seen, &start)).transpose()?;
+        let Start { execution: start, keyed, .. } = start;
         Ok(Self {
-            pattern: PatternView::of(wanted.pattern),
-            job: wanted.request.job,
-            input: wanted.request.input,
-            timeout_seconds: wanted.request.timeout.as_secs(),
-            retry: Retry { max_attempts: wanted.request.max_attempts },
-            tags: wanted.request.tags,
-            execution_id: keyed.then(|| wanted.id.to_string()),
+            pattern: PatternView::of(start.pattern),
+            job: start.request.job,
+            input: start.request.input,
+            timeout_seconds: start.request.timeout.as_secs(),
+            retry: Retry { max_attempts: start.request.max_attempts },
+            tags: start.request.tags,
+            execution_id: keyed.then(|| start.id.to_string()),
             replay: seen.is_some(),
         })
     }
