@@ -38,7 +38,7 @@ mod pipe;
 mod wait;
 
 pub use self::{
-    client::{Client, signing},
+    client::{Client, KEY, signing},
     emulator::TestEmulator,
     pipe::Pipe,
     wait::{PATIENCE, eventually, first_line},

@@ -8,23 +8,14 @@
     reason = "a test stops at the first failure"
 )]
 
-use std::{
-    path::Path,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Stdio};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::{config::Credentials, types::AttributeValue};
+use emulator::testing::{Client, PATIENCE, eventually, first_line};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-};
-
-/// The timeout of everything that tests wait for. It is much longer than needed, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+use tokio::process::{Child, Command};
 
 /// A running emulator, and how to reach it.
 struct Program {
@@ -46,9 +37,7 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let url = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
-        let url = url.expect("the emulator ended before it was ready");
+        let url = first_line(&mut process).await;
         let aws = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&url)
             .region(Region::new("us-east-1"))
@@ -117,17 +106,11 @@ async fn a_task_runs_and_its_output_is_in_the_log() {
     let ecs = aws_sdk_ecs::Client::new(&program.aws);
     let started = ecs.run_task().cluster("jobs").task_definition("greet").send().await.unwrap();
     let arn = started.tasks()[0].task_arn().unwrap().to_owned();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let stopped = eventually("the task to stop", async || {
         let described = ecs.describe_tasks().cluster("jobs").tasks(&arn).send().await.unwrap();
-        let task = &described.tasks()[0];
-        if task.last_status() == Some("STOPPED") {
-            assert_eq!(task.containers()[0].exit_code(), Some(0));
-            break;
-        }
-        assert!(Instant::now() < deadline, "{task:?}");
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
+        described.tasks.unwrap().pop().filter(|task| task.last_status() == Some("STOPPED"))
+    });
+    assert_eq!(stopped.await.containers()[0].exit_code(), Some(0));
     let stream = format!("task/main/{}", arn.rsplit('/').next().unwrap());
     let logs = aws_sdk_cloudwatchlogs::Client::new(&program.aws);
     let log = logs.get_log_events().log_group_name("/jobs").log_stream_name(stream).send().await.unwrap();
@@ -140,14 +123,13 @@ async fn a_task_runs_and_its_output_is_in_the_log() {
 async fn a_fault_hits_the_calls_that_it_selects() {
     let directory = tempfile::tempdir().unwrap();
     let program = Program::start(directory.path(), &resources()).await;
-    let faults = format!("{}/_local/faults", program.url);
-    let client = reqwest::Client::new();
+    let client = Client::new(&program.url);
     let fault = json!({ "on": "dynamodb:PutItem", "by": "test", "does": "throttle" });
-    client.post(&faults).json(&fault).send().await.unwrap().error_for_status().unwrap();
+    let id = client.arm(&fault).await;
     let dynamodb = aws_sdk_dynamodb::Client::new(&program.aws);
     let put = dynamodb.put_item().table_name("notes").item("id", AttributeValue::S("second".to_owned()));
     put.send().await.unwrap();
-    let armed: serde_json::Value = client.get(&faults).send().await.unwrap().json().await.unwrap();
-    assert_eq!((&armed["faults"][0]["seen"], &armed["faults"][0]["hit"]), (&json!(2), &json!(1)));
+    let armed = client.fault(id).await;
+    assert_eq!((&armed["seen"], &armed["hit"]), (&json!(2), &json!(1)));
     program.stop().await;
 }

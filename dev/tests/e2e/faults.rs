@@ -47,7 +47,8 @@ async fn each_kind_of_fault_affects_a_call_as_documented() {
         (json!("killBefore"), None, 0),
         (json!("killAfter"), None, 1),
     ] {
-        let fault = stack.arm(&json!({ "on": "dynamodb:UpdateItem", "does": does, "by": "x" })).await;
+        let fault =
+            stack.arm(&json!({ "on": "dynamodb:UpdateItem", "does": does, "by": emulator::testing::KEY })).await;
         let began = Instant::now();
         let patience = if does == "hang" { Duration::from_secs(5) } else { PATIENCE };
         let response = add_one(&stack).timeout(patience).send().await;

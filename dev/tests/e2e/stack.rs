@@ -2,21 +2,19 @@
 
 use std::{
     collections::HashMap,
+    ops::Deref,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use reqwest::{
-    Client, ClientBuilder, RequestBuilder, Response, StatusCode,
-    header::{AUTHORIZATION, HeaderValue},
-};
+use emulator::testing::first_line;
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-};
+use tokio::process::{Child, Command};
+
+pub(crate) use emulator::testing::{PATIENCE, eventually, signing};
 
 /// The program under test.
 pub(crate) const LONGHAUL: &str = env!("CARGO_BIN_EXE_longhaul");
@@ -24,31 +22,8 @@ pub(crate) const LONGHAUL: &str = env!("CARGO_BIN_EXE_longhaul");
 /// The table of executions.
 pub(crate) const TABLE: &str = "longhaul-executions";
 
-/// The timeout of everything that tests wait for. It is much longer than needed, even on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-
-/// The pause between two polls.
+/// The pause between two reads of an execution.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Polls until there is a value, and returns it. After the timeout, the test fails with a message that says `what` it waited for.
-pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = poll().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "timed out after {PATIENCE:?}, waiting for {what}");
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// A client that sends a signature, as every AWS client does. The local stack does not verify it.
-pub(crate) fn signing() -> ClientBuilder {
-    let signature = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request, \
-                     SignedHeaders=host, Signature=0";
-    let headers = [(AUTHORIZATION, HeaderValue::from_static(signature))];
-    Client::builder().default_headers(headers.into_iter().collect())
-}
 
 /// A running stack. Dropping it kills it, as a crash would.
 pub(crate) struct Stack {
@@ -57,6 +32,7 @@ pub(crate) struct Stack {
     pub(crate) process: Child,
     pub(crate) data: PathBuf,
     client: Client,
+    emulator: emulator::testing::Client,
     _directory: Option<TempDir>,
 }
 
@@ -120,15 +96,14 @@ impl Stack {
     /// Starts a stack with a command, which must use this data directory.
     pub(crate) async fn run_as(mut command: Command, data: &Path) -> Self {
         let mut process = command.spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
-        let ready: Value = serde_json::from_str(&line.expect("the stack ended before it was ready")).unwrap();
+        let ready: Value = serde_json::from_str(&first_line(&mut process).await).unwrap();
         assert_eq!(ready["ready"], true);
         let url = |name: &str| ready[name].as_str().unwrap().to_owned();
         let data = data.to_owned();
         // The API closes connections that are idle for 30 s. A request that is sent at that moment would get no response.
         let client = signing().pool_idle_timeout(Duration::from_secs(10)).build().unwrap();
-        Self { api: url("api"), aws: url("aws"), process, data, client, _directory: None }
+        let emulator = emulator::testing::Client::new(url("aws"));
+        Self { api: url("api"), aws: url("aws"), process, data, client, emulator, _directory: None }
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -137,11 +112,6 @@ impl Stack {
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.api))
-    }
-
-    /// A request to the AWS endpoints.
-    pub(crate) fn post_to_aws(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.aws))
     }
 
     /// Starts an execution, which must be accepted.
@@ -227,30 +197,9 @@ impl Stack {
         id
     }
 
-    /// All tasks, running or not. A task that stops between the two calls is in both lists, but is returned once.
+    /// All tasks, running or not.
     pub(crate) async fn tasks(&self) -> Vec<Value> {
-        const ECS: &str = "AmazonEC2ContainerServiceV20141113";
-        let mut tasks = Vec::new();
-        for desired in ["RUNNING", "STOPPED"] {
-            let mut token = Value::Null;
-            loop {
-                let list = json!({ "cluster": "longhaul", "desiredStatus": desired, "nextToken": token });
-                let page = self.call(&format!("{ECS}.ListTasks"), list).await;
-                if page["taskArns"].as_array().is_some_and(|arns| !arns.is_empty()) {
-                    let describe = json!({ "cluster": "longhaul", "tasks": page["taskArns"] });
-                    let described = self.call(&format!("{ECS}.DescribeTasks"), describe).await;
-                    for task in described["tasks"].as_array().unwrap() {
-                        tasks.retain(|before: &Value| before["taskArn"] != task["taskArn"]);
-                        tasks.push(task.clone());
-                    }
-                }
-                token = page["nextToken"].clone();
-                if token.is_null() {
-                    break;
-                }
-            }
-        }
-        tasks
+        self.emulator.tasks("longhaul").await
     }
 
     /// The item of an execution.
@@ -310,46 +259,6 @@ impl Stack {
         domain::ExecutionId::for_key(&domain::Owner::new("local"), key).to_string()
     }
 
-    /// Arms a fault, and returns its id.
-    pub(crate) async fn arm(&self, fault: &Value) -> u64 {
-        self.admin("faults", fault).await.unwrap()["id"].as_u64().unwrap()
-    }
-
-    /// Disarms a fault.
-    pub(crate) async fn disarm(&self, id: u64) {
-        self.delete(&format!("faults/{id}")).await;
-    }
-
-    /// Waits until a fault has been hit.
-    pub(crate) async fn wait_for_hit(&self, id: u64) {
-        eventually("a call to hit the fault", async || (self.fault(id).await["hit"] != 0).then_some(())).await;
-    }
-
-    /// A fault, and the calls that it has seen so far.
-    pub(crate) async fn fault(&self, id: u64) -> Value {
-        self.local(&format!("faults/{id}")).await
-    }
-
-    /// Reads a path of `/_local`.
-    pub(crate) async fn local(&self, path: &str) -> Value {
-        let response = self.client.get(format!("{}/_local/{path}", self.aws)).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{path}");
-        response.json().await.unwrap()
-    }
-
-    /// Posts to a path of `/_local`. An error has the status and the message.
-    pub(crate) async fn admin(&self, path: &str, body: &Value) -> Result<Value, (StatusCode, String)> {
-        let response = self.post_to_aws(&format!("/_local/{path}")).json(body).send().await.unwrap();
-        let status = response.status();
-        let answer: Value = response.json().await.unwrap();
-        if status.is_success() { Ok(answer) } else { Err((status, answer["error"].as_str().unwrap().to_owned())) }
-    }
-
-    /// Moves the clock forward.
-    pub(crate) async fn forward(&self, by: Duration) {
-        self.admin("clock", &json!({ "forward": by.as_secs() })).await.unwrap();
-    }
-
     /// Denies all tasks to write to the table. Workers of sync executions then cannot report, and results are read from the log.
     pub(crate) async fn deny_reports(&self) -> u64 {
         let refuse = json!({ "refuse": "AccessDeniedException" });
@@ -365,25 +274,14 @@ impl Stack {
         })
         .await
     }
+}
 
-    /// Deletes a path of `/_local`, such as `faults`.
-    pub(crate) async fn delete(&self, path: &str) {
-        let response = self.client.delete(format!("{}/_local/{path}", self.aws)).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::NO_CONTENT, "{path}");
-    }
+/// The calls of its emulator.
+impl Deref for Stack {
+    type Target = emulator::testing::Client;
 
-    /// Makes a call in one of AWS's JSON protocols, which must succeed.
-    pub(crate) async fn call(&self, target: &str, body: Value) -> Value {
-        let response = self.request(target, &body).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{target}");
-        response.json().await.unwrap()
-    }
-
-    /// The request of [`Stack::call`].
-    pub(crate) fn request(&self, target: &str, body: &Value) -> RequestBuilder {
-        let request = self.post_to_aws("/").header("x-amz-target", target).body(body.to_string());
-        let request = request.header("content-type", "application/x-amz-json-1.0");
-        request.header("x-amz-date", "20260101T000000Z")
+    fn deref(&self) -> &Self::Target {
+        &self.emulator
     }
 }
 

@@ -14,8 +14,8 @@ use crate::callers;
 /// The prefix of ECS's operations in `x-amz-target`.
 const ECS: &str = "AmazonEC2ContainerServiceV20141113";
 
-/// The access key of this client's calls.
-const KEY: &str = "test";
+/// The access key of a [`Client`]'s calls, by which faults select them.
+pub const KEY: &str = "test";
 
 /// An HTTP client that sends a signature, as every AWS client does. The emulator does not verify it.
 pub fn signing() -> ClientBuilder {

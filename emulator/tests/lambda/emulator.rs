@@ -1,47 +1,17 @@
 //! An emulator for one test: the program, on a free port and with a separate directory.
 
 use std::{
+    ops::Deref,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, Instant},
 };
 
-use reqwest::{
-    Client, ClientBuilder, RequestBuilder, StatusCode,
-    header::{AUTHORIZATION, HeaderValue},
-};
+use ::emulator::testing::{Client, first_line};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-};
+use tokio::process::{Child, Command};
 
-/// The timeout of everything that tests wait for. It is much longer than needed, even on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-
-/// The pause between two polls.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Polls until there is a result, and returns it. After the timeout, the test fails with a message that says `what` it waited for.
-pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = poll().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// A client that signs, as every AWS client does. The emulator does not verify signatures.
-pub(crate) fn signing() -> ClientBuilder {
-    let signature = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request, \
-                     SignedHeaders=host, Signature=0";
-    let headers = [(AUTHORIZATION, HeaderValue::from_static(signature))];
-    Client::builder().default_headers(headers.into_iter().collect())
-}
+pub(crate) use ::emulator::testing::{PATIENCE, eventually, signing};
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -95,30 +65,17 @@ impl Emulator {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let url = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
-        let aws = url.expect("the emulator ended before it was ready");
-        Self { aws, process, client: signing().build().unwrap(), _directory: None }
+        let aws = first_line(&mut process).await;
+        Self { client: Client::new(&aws), aws, process, _directory: None }
     }
+}
 
-    /// Moves the clock forward.
-    pub(crate) async fn forward(&self, by: Duration) {
-        let request = self.client.post(format!("{}/_local/clock", self.aws));
-        let response = request.json(&json!({ "forward": by.as_secs() })).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{by:?}");
-    }
+/// Its calls.
+impl Deref for Emulator {
+    type Target = Client;
 
-    /// Makes a call in one of AWS's JSON protocols, which must succeed.
-    pub(crate) async fn call(&self, target: &str, body: Value) -> Value {
-        let response = self.request(target, &body).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{target}");
-        response.json().await.unwrap()
-    }
-
-    /// The request of [`Emulator::call`].
-    pub(crate) fn request(&self, target: &str, body: &Value) -> RequestBuilder {
-        let request = self.client.post(&self.aws).header("x-amz-target", target).body(body.to_string());
-        request.header("content-type", "application/x-amz-json-1.0")
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
