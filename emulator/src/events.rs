@@ -5,6 +5,7 @@
 
 mod answers;
 mod api;
+mod batch;
 mod delivery;
 mod event;
 mod pattern;

@@ -1,7 +1,7 @@
 //! The items that enforce the limits of a caller: leases on places for held requests, and counts of requests. They are in the table of
 //! executions.
 //!
-//! **Invariant**: no key of theirs is a valid execution id, because it contains a `/`.
+//! **Invariant**: no key of such an item is a valid execution id, because it contains a `/`.
 
 use domain::Owner;
 

@@ -19,15 +19,11 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{
-    Events,
-    event::{Event, QueueResponse, SqsEvent, SqsMessage},
-};
+use super::{Events, batch, event::Event};
 use crate::{
     callers,
-    identity::REGION,
     retry::{self, Backoff},
-    wire::{self, AwsError, Empty},
+    wire::{AwsError, Empty},
 };
 
 /// Messages in one batch, as a queue gives a function by default.
@@ -73,11 +69,11 @@ pub struct Queue {
 
 /// An event that waits to be delivered.
 #[derive(Clone)]
-struct Message {
-    id: i64,
-    target: String,
-    tries: u32,
-    body: String,
+pub(super) struct Message {
+    pub(super) id: i64,
+    pub(super) target: String,
+    pub(super) tries: u32,
+    pub(super) body: String,
 }
 
 impl Events {
@@ -278,11 +274,11 @@ impl Delivery {
     }
 
     async fn deliver_batch(&self, queue: &Queue, messages: &[Message]) {
-        let invoked = match batch(queue, messages) {
+        let invoked = match batch::write(queue, messages) {
             Ok(batch) => self.invoke(&queue.function, "RequestResponse", batch, BATCH_DEADLINE).await,
             Err(why) => Err(why.message),
         };
-        let failed = match invoked.and_then(|response| failures(&response)) {
+        let failed = match invoked.and_then(|response| batch::failures(&response)) {
             Ok(failed) => failed,
             Err(why) => {
                 tracing::warn!(why, "a target did not accept a batch of events; it will be retried");
@@ -324,62 +320,4 @@ impl Delivery {
 
 fn in_words(why: &reqwest::Error) -> String {
     if why.is_timeout() { "it took too long".to_owned() } else { why.to_string() }
-}
-
-/// What the function of a queue receives.
-fn batch(queue: &Queue, messages: &[Message]) -> Result<String, AwsError> {
-    let records = messages.iter().map(|message| SqsMessage {
-        message_id: message.id.to_string(),
-        body: &message.body,
-        event_source: "aws:sqs",
-        event_source_arn: &queue.arn,
-        aws_region: REGION,
-    });
-    wire::write(&SqsEvent { records: records.collect() })
-}
-
-/// The ids of the messages that must be delivered again, or why the response cannot be read.
-fn failures(response: &[u8]) -> Result<Vec<i64>, String> {
-    if response.is_empty() {
-        return Ok(Vec::new());
-    }
-    let failures = match serde_json::from_slice(response).map_err(|why| why.to_string())? {
-        QueueResponse::Reports(reports) => reports.batch_item_failures.unwrap_or_default(),
-        QueueResponse::Other(_) => Vec::new(),
-    };
-    Ok(failures.into_iter().filter_map(|failure| failure.item_identifier?.parse().ok()).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    #[test]
-    fn a_batch_has_the_form_of_sqs() {
-        let queue = Queue { arn: "arn:aws:sqs:us-east-1:000000000000:q".into(), function: "f".into() };
-        let message = Message { id: 7, target: queue.arn.clone(), tries: 0, body: "{}".into() };
-        let batch: Value = serde_json::from_str(&batch(&queue, &[message]).unwrap()).unwrap();
-        let record = json!({
-            "messageId": "7", "body": "{}", "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:q", "awsRegion": "us-east-1",
-        });
-        assert_eq!(batch, json!({ "Records": [record] }));
-    }
-
-    #[test]
-    fn messages_that_the_function_reports_are_delivered_again() {
-        for (response, again) in [
-            (r#"{"batchItemFailures":[{"itemIdentifier":"7"},{"itemIdentifier":null},{}]}"#, vec![7]),
-            (r#"{"batchItemFailures":null}"#, vec![]),
-            ("{}", vec![]),
-            ("null", vec![]),
-            ("", vec![]),
-            (r#""done""#, vec![]),
-        ] {
-            assert_eq!(failures(response.as_bytes()), Ok(again), "{response}");
-        }
-        assert!(failures(b"{").is_err());
-    }
 }

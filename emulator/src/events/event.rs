@@ -1,7 +1,7 @@
-//! The form of events, and of the batches in which a queue's function receives them.
+//! The form of events.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -53,46 +53,4 @@ impl<'a, D: Serialize> Event<'a, D> {
     pub(super) fn value(&self) -> rusqlite::Result<Value> {
         serde_json::to_value(self).map_err(|why| rusqlite::Error::ToSqlConversionFailure(Box::new(why)))
     }
-}
-
-/// What the function of a queue receives (<https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>).
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct SqsEvent<'a> {
-    pub(super) records: Vec<SqsMessage<'a>>,
-}
-
-/// A message of a queue.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SqsMessage<'a> {
-    pub(super) message_id: String,
-    pub(super) body: &'a str,
-    pub(super) event_source: &'static str,
-    #[serde(rename = "eventSourceARN")]
-    pub(super) event_source_arn: &'a str,
-    pub(super) aws_region: &'static str,
-}
-
-/// The response of a queue's function. One that reports no failures may have any form
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum QueueResponse {
-    Reports(SqsBatchResponse),
-    Other(IgnoredAny),
-}
-
-/// A response that reports failures.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct SqsBatchResponse {
-    pub(super) batch_item_failures: Option<Vec<BatchItemFailure>>,
-}
-
-/// A message that the function did not process.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct BatchItemFailure {
-    pub(super) item_identifier: Option<String>,
 }
