@@ -1,8 +1,11 @@
-//! Renders the page of errors, so that the API can serve it without a Markdown library.
+//! Prepares the documentation that the API serves: renders the page of errors, so that no Markdown library is needed at run time, and takes
+//! from Swagger UI the files that its page uses, which are less than half of it.
 
-use std::{error::Error, fs, path::Path};
+use std::{error::Error, fs, io::Cursor, path::Path};
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+use zip::ZipArchive;
 
 /// The text, which is also a page of the book.
 const TEXT: &str = "../../docs/errors.md";
@@ -10,15 +13,37 @@ const TEXT: &str = "../../docs/errors.md";
 /// What is around it.
 const FRAME: &str = "src/docs/errors.html";
 
-#[expect(clippy::disallowed_methods, reason = "Cargo says in a variable where the page goes")]
+/// The files of Swagger UI that its page uses.
+const SWAGGER_UI: [&str; 2] = ["swagger-ui.css", "swagger-ui-bundle.js"];
+
+#[expect(clippy::disallowed_methods, reason = "Cargo says in a variable where the files go")]
 fn main() -> Result<(), Box<dyn Error>> {
+    let out = std::env::var("OUT_DIR")?;
+    errors(Path::new(&out))?;
+    swagger_ui(Path::new(&out))
+}
+
+fn swagger_ui(out: &Path) -> Result<(), Box<dyn Error>> {
+    let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
+    for name in SWAGGER_UI {
+        // The archive has one directory, with the version in its name.
+        let end = format!("/dist/{name}");
+        let paths: Vec<_> = archive.file_names().filter_map(|path| Some(path.ok()?.into_owned())).collect();
+        let path = paths.iter().find(|path| path.ends_with(&end));
+        let path = path.ok_or_else(|| format!("Swagger UI has no {name}"))?;
+        std::io::copy(&mut archive.by_name(path)?, &mut fs::File::create(out.join(name))?)?;
+    }
+    Ok(())
+}
+
+fn errors(out: &Path) -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={TEXT}");
     println!("cargo::rerun-if-changed={FRAME}");
     let text = fs::read_to_string(TEXT)?;
     let mut page = String::new();
     html::push_html(&mut page, anchored(Parser::new_ext(&text, Options::ENABLE_TABLES))?.into_iter());
     let page = fs::read_to_string(FRAME)?.replace("{errors}", &page);
-    fs::write(Path::new(&std::env::var("OUT_DIR")?).join("errors.html"), page)?;
+    fs::write(out.join("errors.html"), page)?;
     Ok(())
 }
 

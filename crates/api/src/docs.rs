@@ -1,8 +1,7 @@
-//! The documentation: Swagger UI with what `docs/` adds to it, and the page of errors, which `build.rs` makes of `docs/errors.md`.
+//! The documentation: Swagger UI with what `docs/` adds to it, and the page of errors. `build.rs` makes the latter of `docs/errors.md`, and
+//! provides the files of Swagger UI.
 //!
 //! **Invariant**: no link here begins with `/`. API Gateway may put a stage in front of every path, and only the browser knows it.
-
-use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
@@ -11,7 +10,6 @@ use axum::{
     routing::get,
 };
 use tower_http::set_header::SetResponseHeaderLayer;
-use utoipa_swagger_ui::Config;
 
 use crate::{
     answers::problem::{Code, Problem},
@@ -23,31 +21,30 @@ use crate::{
 /// The page that problems link to.
 const ERRORS: &str = include_str!(concat!(env!("OUT_DIR"), "/errors.html"));
 
-/// Our own files: name, content type and text.
-const OWN_FILES: [(&str, &str, &str); 6] = [
+/// The files: name, content type and text.
+const FILES: [(&str, &str, &str); 8] = [
     ("index.html", "text/html", include_str!("docs/index.html")),
     ("page.js", "text/javascript", include_str!("docs/page.js")),
     ("page.css", "text/css", include_str!("docs/page.css")),
     ("errors", "text/html", ERRORS),
     ("errors.css", "text/css", include_str!("docs/errors.css")),
     ("icon.svg", "image/svg+xml", include_str!("docs/icon.svg")),
+    ("swagger-ui.css", "text/css", include_str!(concat!(env!("OUT_DIR"), "/swagger-ui.css"))),
+    ("swagger-ui-bundle.js", "text/javascript", include_str!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js"))),
 ];
-
-/// `page.js` configures Swagger UI; the crate only serves its files.
-static UNUSED: LazyLock<Arc<Config<'static>>> = LazyLock::new(Arc::default);
 
 const SHORT: &str = "/docs";
 const PAGE: &str = "/docs/";
-const FILES: &str = "/docs/{*file}";
+const FILE: &str = "/docs/{*file}";
 
 /// The paths of the documentation.
-pub(crate) const PATHS: [&str; 3] = [SHORT, PAGE, FILES];
+pub(crate) const PATHS: [&str; 3] = [SHORT, PAGE, FILE];
 
 pub(crate) fn routes() -> Router<App> {
     let may = HeaderValue::from_static(security::PAGE);
     Router::new()
         .route(PAGE, get(|| async { file("index.html") }))
-        .route(FILES, get(|name: Result<Path, Problem>| async move { file(&name.map_err(|_| no_such_file())?.0) }))
+        .route(FILE, get(|name: Result<Path, Problem>| async move { file(&name.map_err(|_| no_such_file())?.0) }))
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, may))
         .route(SHORT, get(|| async { (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]) }))
 }
@@ -57,13 +54,9 @@ fn no_such_file() -> Problem {
 }
 
 fn file(name: &str) -> Result<Response, Problem> {
-    if let Some((_, media_type, text)) = OWN_FILES.iter().find(|(own, ..)| *own == name) {
-        return Ok(([(header::CONTENT_TYPE, *media_type)], *text).into_response());
-    }
-    let found = utoipa_swagger_ui::serve(name, Arc::clone(&UNUSED)).map_err(|why| Problem::inside(&*why))?;
-    let file = found.ok_or_else(no_such_file)?;
-    let encoding = file.gzpipped.then_some([(header::CONTENT_ENCODING, "gzip")]);
-    Ok(([(header::CONTENT_TYPE, file.content_type)], encoding, file.bytes).into_response())
+    let found = FILES.iter().find(|(own, ..)| *own == name);
+    let (_, media_type, text) = found.ok_or_else(no_such_file)?;
+    Ok(([(header::CONTENT_TYPE, *media_type)], *text).into_response())
 }
 
 #[cfg(test)]
