@@ -201,7 +201,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 	cargo build --quiet --workspace --bins
 	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts test_orders test_emulator
 
-# Slow: both prerequisites compile everything for release. What `make test` explores is not explored again.
+# Slow: `sam-build` and `image-test` compile everything for release. The random and exhaustive tests are skipped: `make test` runs them.
 .PHONY: ship-test
 ship-test: sam-build image-test $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq ## Build what is deployed, and run it
 	cargo build --workspace --bins
@@ -272,7 +272,7 @@ explore: $(FUZZ)/.made ## Run the soak, the model test and the fuzzer with a new
 nightly: mutants refusals crashes explore ## Run the mutants, every fault and fresh seeds, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
 	$(MAKE) sam-build worker ARCHITECTURE=arm64
 
-# As the first stage of crates/worker/Dockerfile builds it.
+# The first stage of crates/worker/Dockerfile builds it in the same way.
 .PHONY: worker
 worker: $(if $(filter arm64,$(ARCHITECTURE)),/usr/bin/aarch64-linux-gnu-gcc) ## Build the worker as it is deployed (ARCHITECTURE=x86_64 or arm64)
 	deploy/static-worker.sh $(ARCHITECTURE:x86_64=amd64) target/image/$(ARCHITECTURE)/worker

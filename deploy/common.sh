@@ -1,6 +1,6 @@
-# What deploy.sh and destroy.sh share. Sourced, not run.
+# What deploy.sh and destroy.sh share. They source it.
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # what is set here is used there
+# shellcheck disable=SC2034 # those scripts use the variables that are set here
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,7 +30,8 @@ there() {
     return 1
 }
 
-# The function, its role and its image's repository, which deploy.sh creates to probe Lambda. Deletes those that exist.
+# The name of the function, the role and the image repository that deploy.sh creates to probe Lambda. forget_probe deletes those that
+# exist.
 PROBE=$STACK-probe
 forget_probe() {
     if there "$PROBE" ResourceNotFoundException aws lambda get-function --function-name "$PROBE"; then

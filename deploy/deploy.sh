@@ -9,7 +9,7 @@
 #                 the tokens that the API accepts; without them, callers sign with IAM
 #   PARAMETERS    more parameters of template.yaml, for example "InternetEgress=true LogRetentionDays=90"
 #
-# Parameters that are not given keep their values in the stack. If `make destroy` was interrupted, this restores what it has removed.
+# Parameters that are not given keep their values in the stack. If `make destroy` was interrupted, this script restores the stack.
 # Invariant: before anything permanent is changed in the account, the script has checked everything that could be missing, and has
 # built everything that could fail to build.
 # shellcheck source=deploy/common.sh
@@ -119,8 +119,8 @@ if [ -n "$status" ] && [ "$status" != REVIEW_IN_PROGRESS ]; then
 fi
 PACKAGE=${PACKAGE:-${packaged:-zip}}
 [ "${packaged:-$PACKAGE}" = "$PACKAGE" ] ||
-    die "PACKAGE is $PACKAGE, but the functions of $STACK are packaged as $packaged, which Lambda does not change. Deploy another" \
-        "stack, with another STACK, or take this one off with \`STACK=$STACK CONFIRM=$STACK make destroy\`, which deletes its" \
+    die "PACKAGE is $PACKAGE, but the functions of $STACK are packaged as $packaged, which cannot be changed. Deploy another" \
+        "stack, with another STACK, or delete this one with \`STACK=$STACK CONFIRM=$STACK make destroy\`, which deletes its" \
         "executions, and deploy it again. Nothing has been changed."
 if [ "$PACKAGE" = image ]; then
     python3 -c "import yaml" 2>/dev/null ||
@@ -245,8 +245,8 @@ probe() {
                 --architectures "$ARCHITECTURE" --role "arn:$partition:iam::$ACCOUNT:role/$PROBE" \
                 --durable-config ExecutionTimeout=60,RetentionPeriodInDays=1 2>&1); then
                 made=""
-                # "Any invocations or other API actions that operate on the function" fail while it is pending
-                # (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html), and it is to be deleted.
+                # Wait until it can be deleted: while it is pending, "any invocations or other API actions that operate on the
+                # function" fail (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html).
                 aws lambda wait function-active-v2 --function-name "$PROBE" || true
                 break
             fi
@@ -338,7 +338,8 @@ push() {
 push "$image"
 chosen+=("WorkerImage=$pushed")
 if [ "$PACKAGE" = image ]; then
-    # Lambda lets itself read the repository, if who deploys may use ecr:GetRepositoryPolicy and ecr:SetRepositoryPolicy
+    # Lambda gives itself read access to the repository if this script's credentials allow ecr:GetRepositoryPolicy and
+    # ecr:SetRepositoryPolicy
     # (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions).
     push "$functions"
     chosen+=("FunctionImage=$pushed")
@@ -364,7 +365,7 @@ parameters+=("Deployment=$changed")
 # With its own prefix in the bucket that SAM shares between stacks, so that `sam delete` finds all of its files.
 sam deploy "${deployed[@]}" --stack-name "$STACK" --region "$REGION" --s3-prefix "$STACK" --parameter-overrides "${parameters[@]}"
 
-# An interrupted `make destroy` has changed settings of the template without CloudFormation knowing.
+# An interrupted `make destroy` has changed settings that CloudFormation manages. CloudFormation does not notice, so restore them here.
 lift() {
     local function=$1 reserved=$2 now
     now=$(aws lambda get-function-concurrency --function-name "$STACK-$function" --query ReservedConcurrentExecutions --output text)

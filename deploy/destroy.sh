@@ -19,14 +19,14 @@ aws lambda stop-durable-execution --generate-cli-skeleton >/dev/null 2>&1 ||
 log_in
 
 # Stops a function's durable executions that have not ended: Lambda deletes the function only when none is left, and one
-# that waits for its task waits for half a day (https://github.com/aws-controllers-k8s/lambda-controller/pull/208).
+# that waits for its task may wait for half a day (https://github.com/aws-controllers-k8s/lambda-controller/pull/208).
 # `stop_executions FUNCTION [--qualifier VERSION]`
 stop_executions() {
     local list running paused arn answer status
     list=(aws lambda list-durable-executions-by-function --function-name "$@"
         --query "DurableExecutions[].DurableExecutionArn" --output text)
     running=$("${list[@]}" --statuses RUNNING)
-    # Longhaul pauses none, but people can. If Lambda does not know these statuses, it refuses the call.
+    # Longhaul never pauses an execution, but people can. If Lambda does not know these statuses, it refuses the call.
     # https://docs.aws.amazon.com/lambda/latest/dg/durable-pause-resume.html
     paused=$("${list[@]}" --statuses PAUSING PAUSED 2>/dev/null) || paused=""
     for arn in $running $paused; do
@@ -57,8 +57,8 @@ if there "the stack" "does not exist" aws cloudformation describe-stacks --stack
     for function in "$STACK-sync" "$STACK-callback"; do
         if there "$function" ResourceNotFoundException aws lambda get-function --function-name "$function"; then
             stop_executions "$function"
-            # Without a version, all should have been listed, but AWS's documentation used to say that only those of $LATEST are:
-            # see the qualifier in https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html
+            # The call without a qualifier should list all executions, but AWS's documentation used to say that it lists only those of
+            # $LATEST: see Qualifier in https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html
             versions=$(aws lambda list-versions-by-function --function-name "$function" \
                 --query "Versions[].Version" --output text)
             for version in $versions; do

@@ -1,4 +1,4 @@
-"""What the programs say that they need: variables, AWS calls, the table, limits, routes, CORS and events. See the program `facts`."""
+"""What the programs declare that they need: variables, AWS calls, the table, limits, routes, CORS and events. See the program `facts`."""
 
 import functools
 import json

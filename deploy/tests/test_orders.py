@@ -53,7 +53,7 @@ class Orders(Scripts):
         return self.account.stack["parameters"]
 
     def killed_at_every_change(self, script, start, **environment):
-        """Runs the script on copies of that account, and kills it before and after each change that it makes."""
+        """Runs the script on copies of the account `start`, and kills it before and after each change that it makes."""
         number = 0
         while True:
             for after in (False, True):

@@ -2,7 +2,7 @@
 """A batch: converts prices, one after the other, with progress on stdout and the result in a file.
 
 Input: {"prices": ["9.99 EUR", …], "rates": {"EUR": 1.08, …}}. A price that cannot be converted does not stop the batch: the result
-lists it, and the exit code is 0. Only an input that makes no sense fails the job.
+lists it, and the exit code is 0. Only an invalid input fails the job.
 """
 
 import json
@@ -15,7 +15,7 @@ stopping = False
 
 
 def stop(*_):
-    # On a cancel, at the deadline and when the platform stops the task. There are 30 seconds until SIGKILL.
+    # SIGTERM comes on a cancel, at the deadline and when the platform stops the task. SIGKILL follows after 30 seconds.
     global stopping
     stopping = True
 

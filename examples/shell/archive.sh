@@ -8,7 +8,7 @@ directory=$(jq --exit-status --raw-output '.directory | strings') || {
 }
 [ -d "$directory" ] || { echo "$directory is not a directory" >&2; exit 3; }
 
-# A job may run more than once. Under another name until it is complete, a half-written archive is never taken for a whole one.
+# A job may run more than once. The archive has another name until it is complete, so a half-written one is never taken for a whole one.
 archive=$directory.tar.gz
 trap 'rm -f "$archive.part"' EXIT
 trap 'exit 143' TERM

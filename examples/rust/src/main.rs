@@ -15,9 +15,9 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Longer than the API holds a response.
 const TIMEOUT: Duration = Duration::from_secs(35);
-/// How often a request that had no response, a 429 or a 5xx is repeated. Each is safe to repeat.
+/// How often a request is repeated after no response, a 408, a 429 or a 5xx. Every request here is idempotent.
 const RETRIES: u32 = 5;
-/// The pause before a request, if the last response does not say.
+/// The pause before the next request, if the last response had no `Retry-After`.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What this program reads of an execution.
@@ -87,7 +87,7 @@ async fn ended(client: &Client, url: &str) -> Outcome<Execution> {
             }
             println!("{}", execution.status);
         }
-        // The first request could not be held, because nothing was known yet. The next one is.
+        // The first request was not held, because no `ETag` was known yet. The next one is, so it needs no pause before it.
         let at_once = held || (first && etag.is_some());
         if !at_once {
             tokio::time::sleep(pause).await;
