@@ -22,7 +22,7 @@ const RESERVED: [&str; 9] = [
     "FAKETIME_",
 ];
 
-/// The only one of those that may be set.
+/// The only reserved variable that may be set.
 const ALLOWED: &str = "EXECUTION_STOP_TIMEOUT";
 
 /// `NAME=VALUE`, or `NAME` for the value that the variable has in this program's environment.

@@ -100,7 +100,7 @@ async fn a_long_poll_ends_with_the_first_change() {
     assert!(took < Duration::from_secs(25), "a final state will not change, so it returns at once: {took:?}");
 }
 
-/// For example, a waiting workflow records which callback wakes it. Here the test changes that attribute.
+/// Responses do not show, for example, which callback wakes a waiting workflow. The test changes that attribute.
 #[tokio::test]
 async fn a_long_poll_does_not_end_with_a_change_that_is_not_shown() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
