@@ -9,7 +9,8 @@ use std::{
 
 use runtime::Environment;
 
-/// Variables that say how a worker reaches this stack, and what it works on. With other values, it could not report.
+/// Prefixes of the variables that the stack sets: how a worker reaches the stack, what it works on, and its clock. With other values, a
+/// worker could not report.
 const RESERVED: [&str; 9] = [
     "AWS_",
     "EXECUTION_",

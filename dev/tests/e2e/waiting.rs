@@ -227,8 +227,8 @@ async fn the_held_requests_of_each_caller_are_limited() {
     assert_eq!(applied(&response), Some("wait=2"));
 }
 
-/// The place of a function that died stays occupied until the end of its wait. If the places cannot be read, requests are answered at
-/// once.
+/// The place of a function that died stays occupied until the end of its wait. If DynamoDB fails and no place can be taken,
+/// requests are answered at once.
 #[tokio::test]
 async fn an_occupied_place_is_free_after_its_time() {
     let stack = Stack::start(&["--job", "long=sleep 300", "--job", "quick=echo '[1]'"]).await;
