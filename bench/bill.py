@@ -2,9 +2,9 @@
 of 10 seconds to a year, with Longhaul and with the alternatives.
 
 The clock is moved forward to each time that the execution waits for, so a year takes minutes. The functions run without
-libfaketime, because with it Python's threads spin and an invocation takes sixteen times as long. Their own clock is therefore not
-moved, but they wait through Lambda, whose clock is. An execution that uses up its operations ends early. Nothing is extrapolated
-beyond that."""
+libfaketime, because with it Python's threads spin and an invocation takes sixteen times as long. Their own clock is therefore
+not moved. This does not matter, because they wait through Lambda, whose clock is moved. An execution that uses up its
+operations ends early. Nothing is extrapolated beyond that."""
 
 import contextlib
 import datetime
@@ -132,8 +132,8 @@ def swept(seconds, since=0):
 
 
 def at_once(bill, ours):
-    """How many such executions at once use up a quota: that of `DescribeTasks`, called by the executions themselves and by the sweep
-    for up to 100 tasks at once, or that of `GetDurableExecution`, called by the sweep. None if they make no such calls."""
+    """How many such executions at once use up a quota. There are two: `DescribeTasks` is called by the executions themselves and by the
+    sweep, for up to 100 tasks at once. `GetDurableExecution` is called by the sweep. None if no such calls are made."""
     lived, describes = bill["lived_s"], bill["calls"].get("ecs:DescribeTasks", 0)
     asked = [(DESCRIBES_A_SECOND, describes + (swept(lived) / 100 if ours else 0)), (QUESTIONS_A_SECOND, swept(lived, ASKED_FROM) if ours else 0)]
     return min((rate * lived / calls for rate, calls in asked if calls and lived), default=None)

@@ -1,5 +1,5 @@
 //! The lower limit of the API's cost: handlers that make the same AWS calls and do nothing else. They check no request,
-//! enforce no rule, and return only how much AWS returned. The difference to the API is the API's own cost.
+//! enforce no rule, and return only a number or an id. The difference from the API is the API's own cost.
 //!
 //! `limit ADDRESS` serves on that address and prints its URL. Without an argument it runs on Lambda's Runtime API through
 //! `lambda_http`, as the API does. `limit nothing` is a function that returns at once. It replaces the durable functions

@@ -114,7 +114,8 @@ async fn ask(
     }
 }
 
-/// Reads one complete response and returns its status. The buffer has nothing of the next one, which is not requested yet.
+/// Reads one complete response and returns its status. The buffer then contains nothing of the next response, because its
+/// request has not been sent yet.
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16, Failed> {
     buffer.clear();
     let head = loop {

@@ -4,9 +4,9 @@ export default defineConfig({
   input: "../../openapi.yaml",
   output: { path: "src/generated", importFileExtension: ".js" },
   plugins: [
-    // The document's server is "wherever this document is": a client has to say where.
+    // The document names the local stack as its server. There is no default URL, so that a client must be given one.
     { name: "@hey-api/client-fetch", baseUrl: false },
-    // SigV4 signs a whole request, so `Authorize` does it, and bearer tokens with it.
+    // `Authorize` authenticates requests instead, because SigV4 signs a whole request.
     { name: "@hey-api/sdk", auth: false },
     "@hey-api/typescript",
   ],

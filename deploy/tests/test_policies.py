@@ -112,7 +112,7 @@ class Policies(unittest.TestCase):
             self.assertEqual(job["TaskRoleArn"], "<TaskRole.Arn>")
         (report,) = statements(self.template, "TaskRole")
         self.assertEqual((report["Action"], report["Resource"]), ("dynamodb:PutItem", "<Table.Arn>"))
-        # An execution's id has no `/`: see `Execution::report_key`.
+        # Only reports have such keys, because an execution's id has no `/`: see `contract::report::key`.
         keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "report/*"}, "Null": {"dynamodb:LeadingKeys": "false"}}
         self.assertEqual(report["Condition"], keys)
 

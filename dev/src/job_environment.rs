@@ -9,7 +9,8 @@ use std::{
 
 use runtime::Environment;
 
-/// Variables that say how a worker reaches this stack, and what it works on. With other values, it could not report.
+/// Prefixes of the variables that the stack sets: how a worker reaches the stack, what it works on, and its clock. With other values, a
+/// worker could not report.
 const RESERVED: [&str; 9] = [
     "AWS_",
     "EXECUTION_",
@@ -22,7 +23,7 @@ const RESERVED: [&str; 9] = [
     "FAKETIME_",
 ];
 
-/// The only one of those that may be set.
+/// The only reserved variable that may be set.
 const ALLOWED: &str = "EXECUTION_STOP_TIMEOUT";
 
 /// `NAME=VALUE`, or `NAME` for the value that the variable has in this program's environment.

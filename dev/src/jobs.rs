@@ -1,4 +1,4 @@
-//! The jobs of the local stack: what the command line configures, and what an earlier start did.
+//! The jobs of the local stack: those that the command line configures, and those that were configured at an earlier start.
 //!
 //! A job that was configured before and is not now is *disabled*: it accepts no new executions, and the outcomes of existing ones are
 //! still recorded, since its task definition and its catalog entry remain. It may have been left out by mistake, so its executions

@@ -50,7 +50,7 @@ pub struct Options {
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = clap::builder::StringValueParser::new().map(Variable::from))]
     pub env: Vec<Variable>,
 
-    /// A file of such variables, one per line. May be given several times; --env takes precedence.
+    /// A file of environment variables for jobs, one per line. May be given several times; --env takes precedence.
     #[arg(long = "env-file", value_name = "PATH")]
     pub env_files: Vec<PathBuf>,
 

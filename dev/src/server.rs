@@ -24,7 +24,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// How long to wait when there are no files left for a new connection.
+/// How long to wait when too many files are open to accept another connection.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
 /// The maximum number of connections: half of the files that may be open. The other half is for the stack itself. More connections wait

@@ -40,9 +40,9 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
     inherited.filter_map(|name| Some((name.to_owned(), machine.optional(name)?))).collect()
 }
 
-/// What every task gets in addition: `PYTHONUNBUFFERED` and the variables of the command line, which take precedence. Without it, Python
-/// buffers up to 8 KB of what it prints to a pipe, and a job's log stays empty for that long. A job that wants the buffer can set the
-/// variable to an empty value.
+/// What every task gets in addition: `PYTHONUNBUFFERED` and the variables of the command line, which take precedence. By default, Python
+/// buffers up to 8 KB of what it prints to a pipe, so that a job's log stays empty for a while. A job that wants the buffer can set
+/// `PYTHONUNBUFFERED` to an empty value.
 pub(crate) fn task_environment(given: Vec<(String, String)>) -> BTreeMap<String, String> {
     [("PYTHONUNBUFFERED".to_owned(), "1".to_owned())].into_iter().chain(given).collect()
 }
@@ -170,7 +170,8 @@ pub(crate) fn rules() -> Vec<Rule> {
 /// The longest that a durable execution may take. An execution's own deadline is earlier.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
-/// Short enough for a synchronous invoke, so that both ways of starting one can be tried.
+/// The execution timeout of durable functions of the command line. It is short enough for a synchronous invoke, so that they can be
+/// invoked both synchronously and asynchronously.
 const SYNCHRONOUS: Duration = Duration::from_mins(15);
 
 fn durable_for(execution_timeout: Duration) -> DurableConfig {

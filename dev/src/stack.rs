@@ -131,7 +131,7 @@ impl Stack {
 
     /// Stops everything. Executions that are not over resume after the next start.
     pub async fn shut_down(self) {
-        // The API first: nothing new begins.
+        // Stop the API first, so that nothing new begins.
         self.serving.abort();
         self.emulator.shut_down().await;
     }

@@ -1,7 +1,7 @@
-//! Identifies callers: each process that the emulator starts has its own access key, which the signature of its calls contains.
+//! Identifies callers: each process that the emulator starts has its own access key and signs its calls with that key.
 //!
 //! On AWS, each function and each task has its own credentials too. Here, a key is `NAME.ID`: the function's name and its instance, or
-//! `task` and the task's id. The key of event deliveries is `events`. Other clients choose their own keys, which grant and deny nothing.
+//! `task` and the task's id. The key of event deliveries is `events`. Other clients may use any key, because keys grant no permissions.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ pub(crate) const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 /// The key of the calls that deliver events to their targets.
 pub(crate) const EVENTS: &str = "events";
 
-/// The processes that may call. Clones share them.
+/// The running processes that can make calls. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Callers(Arc<Mutex<BTreeMap<String, Caller>>>);
 
@@ -43,7 +43,7 @@ pub(crate) fn key_of_task(id: &str) -> String {
     format!("task.{id}")
 }
 
-/// Whether `name` selects the caller with this key: it is the whole key, or the part before the dot.
+/// Whether `name` selects the caller with this key: `name` must be the whole key, or its part before the dot.
 pub(crate) fn is_called(key: &str, name: &str) -> bool {
     key == name || name_of(key) == name
 }

@@ -30,14 +30,14 @@ struct Inner {
     variables: BTreeMap<&'static str, String>,
 }
 
-/// libfaketime's own names, and the one of the dynamic linker (ld.so(8)).
+/// Environment variables of libfaketime and of the dynamic linker (ld.so(8)).
 const SHIFT_FILE: &str = "FAKETIME_TIMESTAMP_FILE";
 const PRELOAD: &str = "LD_PRELOAD";
 
 /// The name of the file, in the data directory.
 const FILE: &str = "clock";
 
-/// Where Debian and other distributions install the library; `{arch}` is the machine's.
+/// Where Debian and other distributions install the library; `{arch}` stands for the machine's architecture.
 const LIBRARIES: [&str; 3] = [
     "/usr/lib/{arch}-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib64/faketime/libfaketimeMT.so.1",
@@ -83,7 +83,7 @@ impl Clock {
     pub fn forward(&self, by: Duration) -> Result<(), ClockError> {
         let file = Path::new(self.0.variables.get(SHIFT_FILE).ok_or(ClockError::NotAsked)?);
         let mut moved = Ok(());
-        // One move at a time.
+        // `send_modify` holds a lock, so that two moves cannot overlap.
         self.0.moves.send_modify(|()| moved = shift(file, by));
         Ok(moved?)
     }
@@ -105,7 +105,8 @@ impl Clock {
     }
 }
 
-/// Executes this program again with a movable clock, whose file is in the directory `data`. Returns if the process already has one.
+/// Executes this program again with a movable clock, whose file is in the directory `data`. Returns if the process already has a
+/// movable clock.
 ///
 /// # Errors
 ///

@@ -227,7 +227,7 @@ operations! {
     "UpdateTimeToLive" => update_time_to_live,
 }
 
-/// A request. A member that is missing or unknown is not valid; one of another type cannot be read
+/// Parses a request. A missing or unknown member is a `ValidationException`; a member of the wrong type is a `SerializationException`
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>).
 fn read<T: DeserializeOwned>(body: &[u8]) -> dynoxide::Result<T> {
     serde_json::from_slice(body).map_err(|why| {

@@ -77,11 +77,11 @@ pub(crate) static FACTS: Facts = Facts {
     ],
 };
 
-/// How long tasks may take to end when the emulator stops, before they are killed; and how long until their output is written as well.
+/// When the emulator stops: how long tasks may take to end before they are killed, and the limit for ending them and writing their output.
 const SHUT_DOWN_GRACE: Duration = Duration::from_secs(3);
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(12);
 
-/// The cluster's name, and what its tasks get.
+/// The settings of the cluster and of its tasks.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Name of the one cluster.

@@ -1,5 +1,5 @@
-//! EventBridge: events are matched against rules. What goes to a target is stored in the transaction of the change that the event
-//! reports, and kept on disk until the target has accepted it.
+//! EventBridge: events are matched against rules. An event for a target is stored in the transaction of the change that the event
+//! reports, and stays on disk until the target has accepted it or all retries have failed.
 //!
 //! Known differences from AWS are listed in `FACTS`.
 

@@ -79,7 +79,7 @@ struct Armed {
     calls: VecDeque<Seen>,
     #[serde(skip)]
     random: Rng,
-    /// Whether it was cleared, for the calls that it holds.
+    /// Notifies the calls that this fault holds when it is cleared.
     #[serde(skip)]
     cleared: watch::Sender<bool>,
 }
@@ -94,7 +94,7 @@ pub(crate) struct Decision {
 impl Decision {
     /// Waits until the fault is cleared.
     pub(crate) async fn cleared(&mut self) {
-        // A fault that is gone is cleared.
+        // An error means that the fault was dropped, which also clears it.
         let _ = self.cleared.wait_for(|cleared| *cleared).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What the snapshots of responses have in common: values that differ between runs are replaced by what they are.
+//! Shared by the snapshots of responses: replaces values that differ between runs with placeholders such as `<seconds>`.
 
 use serde_json::Value;
 

@@ -128,7 +128,7 @@ impl Lambda {
         tokio::join!(self.durable.drive(), self.queue.drive());
     }
 
-    /// Accepts no more work and ends the processes that have none. Invocations in flight are repeated after the next start.
+    /// Accepts no more work and ends the idle processes. Invocations in flight are repeated after the next start.
     pub(crate) async fn shut_down(&self) {
         self.functions.shut_down().await;
     }

@@ -1,10 +1,10 @@
 //! An emulator of AWS on one machine: the protocols of Lambda with durable functions, ECS, DynamoDB, `EventBridge` and `CloudWatch` Logs, on
-//! one port. Functions and containers are processes. Programs use it unchanged, through `AWS_ENDPOINT_URL`.
+//! one port. Functions and containers are processes. Programs need no change: they reach the emulator through `AWS_ENDPOINT_URL`.
 //!
 //! [`Prepared::open`] opens the data directory and the port; [`Prepared::start`] creates the [`Resources`] and starts everything. Tests
-//! start one inside their process with [`testing::TestEmulator`].
+//! start an emulator inside their process with [`testing::TestEmulator`].
 //!
-//! **Invariant**: nothing here knows what the emulator is used for. It imports none of the product's crates.
+//! **Invariant**: nothing here depends on what the emulator is used for. This crate imports none of the product's crates.
 
 mod callers;
 mod clock;

@@ -90,7 +90,7 @@ async fn serve(cli: Cli, resources: Resources) -> Result<(), Box<dyn Error>> {
     }
     let place =
         Place { data: cli.data, listen: cli.listen, allowed_hosts: cli.allowed_hosts, clock: Clock::of_process() };
-    // Before anything is started: from the first moment, a signal stops it in order.
+    // Registered before anything is started, so that a signal always stops the emulator in order.
     let mut terminate = signal(SignalKind::terminate())?;
     let emulator = Prepared::open(place).await?.start(resources)?;
     println!("{}", emulator.url());

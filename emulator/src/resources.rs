@@ -43,11 +43,11 @@ pub struct Resources {
     pub put_items: Option<mpsc::Sender<Bytes>>,
 }
 
-/// What functions and containers get of this process's environment, unless the resources say otherwise.
+/// The variables of this process's environment that functions and containers get, unless the resources set them.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
 
 impl Resources {
-    /// The same, with those variables of this process's environment that programs are found with, unless they are set already.
+    /// The same resources, with `PATH`, `HOME`, `LANG` and `TMPDIR` of this process's environment where they are not set.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the emulator's programs and tests read their environment only here")]
     pub fn with_inherited(mut self) -> Self {

@@ -1,5 +1,6 @@
-"""Checks the documents: every relative link in a *.md file of the repository and in the built book leads somewhere, to the heading
-too; every path that a document names exists; and every document in docs/ is a chapter of the book."""
+"""Checks the documents: every relative link in a *.md file of the repository and in the built book leads to an existing
+file, and to an existing heading if it names one; every path that a document names exists; and every document in docs/ is a chapter of
+the book."""
 
 import re
 import subprocess
@@ -12,15 +13,15 @@ ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "target/book"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```\s*?$", re.DOTALL | re.MULTILINE)
-# A path of the repository in backticks; braces and asterisks stand for several.
+# A path of the repository in backticks. With braces or asterisks, it stands for several paths.
 PATH = re.compile(r"`((?:bench|clients|contract|crates|deploy|dev|docs|emulator|examples|tests)/[\w./{},*-]*)`")
-# The changelog names what there was.
+# The changelog may name paths that no longer exist.
 HISTORY = ["CHANGELOG.md", "docs/changelog.md"]
 CODE = re.compile(r"`[^`\n]*`")
 
 
 def headings(text):
-    """The anchors that a page of GitHub has, and a page of the book too."""
+    """The anchors of a document's headings, which are the same on GitHub and in the book."""
     seen, found = {}, set()
     for heading in re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE):
         bare = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
@@ -68,7 +69,7 @@ def broken_in_documents():
 
 
 def text_of(document):
-    """A document, with what it includes."""
+    """The text of a document, including the files that it includes."""
     include = r"\{\{#include ([^}]+)\}\}"
     return re.sub(include, lambda match: (document.parent / match[1]).read_text(), document.read_text())
 

@@ -1,7 +1,7 @@
 """A preprocessor of mdBook. It lets documents be read both in the repository and in the book.
 
-A chapter that includes a file of the repository's root has links that are relative to the root: they become relative to docs/.
-A link to something outside the book, such as a source file, becomes its path: the book does not contain it.
+A chapter that includes a file of the repository's root has links that are relative to the root. They become relative to the
+chapter. The book does not contain other files, such as source files, so a link to one becomes its text and path.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
-# Code blocks are left alone.
+# Links in code blocks are not changed.
 FENCE = re.compile(r"(^```.*?^```\s*?$)", re.DOTALL | re.MULTILINE)
 # Files of the root that are chapters of the book.
 CHAPTERS = {"ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md",

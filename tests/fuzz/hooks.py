@@ -1,4 +1,4 @@
-"""Schemathesis hooks that apply rules for requests which the OpenAPI document cannot express."""
+"""Schemathesis hooks. They apply rules for requests that the OpenAPI document cannot express."""
 
 import hashlib
 import json

@@ -1,8 +1,8 @@
 /** Authenticates requests. */
 
 /**
- * Adds authentication to a request. It is called for every attempt, so that it can use a fresh token. If it throws, the call ends,
- * unless its own connection failed: then it is retried too.
+ * Adds authentication to a request. It is called for every attempt, so that it can use a fresh token. If it throws, the call fails
+ * without a retry. If it throws because a connection of its own failed, for example to fetch a token, the call is retried.
  */
 export type Authorize = (request: Request) => void | Promise<void>;
 

@@ -16,8 +16,8 @@ export interface LonghaulOptions extends Settings {
   /** Sends requests. The default is the platform's `fetch`. */
   fetch?: typeof globalThis.fetch;
   /**
-   * Parses the JSON of every successful response. `JSON.parse` if absent, which silently rounds integers beyond 2^53: give a parser
-   * that does not if your jobs' results have such integers.
+   * Parses the JSON of every successful response. The default is `JSON.parse`, which silently rounds integers beyond 2^53. If the
+   * results of your jobs contain such integers, pass a parser that preserves them.
    */
   parseJson?: (text: string) => unknown;
 }
@@ -36,7 +36,7 @@ export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
     this.client = createClient(
       createConfig({
         baseUrl: baseUrl.replace(/\/+$/, ""),
-        // The generated one silently turns BigInts into strings.
+        // The generated client's default serializer silently turns BigInts into strings.
         bodySerializer: JSON.stringify,
         fetch: sending(fetch, authorize),
       }),
@@ -56,7 +56,7 @@ function parseWith(client: Client, parseJson: (text: string) => unknown): void {
   });
 }
 
-/** A caller's parser that throws is not a response that broke off, so the request is not repeated. */
+/** Wraps an error of the caller's parser, so that it is not taken for an incomplete response, which would be requested again. */
 function parsedBy(parseJson: (text: string) => unknown, text: string): unknown {
   try {
     return parseJson(text);

@@ -1,4 +1,4 @@
-/** Sends requests, and repeats them while that may help: connections break, servers restart, and AWS throttles. */
+/** Sends requests, and retries them after transient failures: broken connections, server restarts, and throttling by AWS. */
 
 import type { Authorize } from "./auth.js";
 import { ApiError, ConnectionError, errorOf, requestIdOf } from "./errors.js";
@@ -78,13 +78,13 @@ export function sending(send: typeof globalThis.fetch | undefined, authorize: Au
   };
 }
 
-/** Transient failures. An error before a request is sent is the caller's mistake, and is not retried. */
+/** Errors of failed connections and incomplete responses. They are retried, unlike a TypeError that is the caller's mistake. */
 const transient = new WeakSet<Error>();
 
-/** The messages with which Node, Chrome, Firefox and Safari report a failed connection. `Authorize` may make one too. */
+/** The messages with which Node, Chrome, Firefox and Safari report a failed connection, including one of `Authorize`. */
 const NO_CONNECTION = /^(fetch failed|terminated|failed to fetch|network ?error|load failed)/i;
 
-/** Reads the whole response: one that breaks off fails here, like one that never came. */
+/** Sends a request and reads the whole response, so that an incomplete response fails here, like a failed connection. */
 async function sent(request: Request, send: typeof fetch): Promise<Response> {
   try {
     const response = await send(request);
@@ -97,7 +97,7 @@ async function sent(request: Request, send: typeof fetch): Promise<Response> {
   }
 }
 
-/** An operation itself throws a SyntaxError only if the JSON of its response broke off. */
+/** An operation itself throws a SyntaxError only if the JSON of its response is incomplete. */
 function unread(error: unknown): never {
   if (error instanceof SyntaxError) transient.add(error);
   throw error;

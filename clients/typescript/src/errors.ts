@@ -10,7 +10,7 @@ export interface Origin {
   cause?: unknown;
 }
 
-/** Everything that this client throws by itself. */
+/** The base class of `ConnectionError`, `ExecutionFailed`, `ApiError` and `ProblemError`. */
 export class LonghaulError extends Error {
   override readonly name: string = "LonghaulError";
   /** The execution that the call was about; absent if there is none yet, as when a start is refused. */
@@ -43,7 +43,7 @@ export class ExecutionFailed extends LonghaulError {
   }
 }
 
-/** The response is not what was asked for. `body` is the response's body, parsed if it is JSON. */
+/** An error response, or one with an unexpected body, such as the HTML page of a proxy. `body` is that body, parsed if it is JSON. */
 export class ApiError extends LonghaulError {
   override readonly name: string = "ApiError";
   readonly status: number;

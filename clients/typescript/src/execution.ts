@@ -15,7 +15,7 @@ interface Unfinished<S extends Status> extends Common {
 interface Unsuccessful<S extends Status> extends Common, Ended {
   status: S;
   done: true;
-  /** What the job printed nevertheless, of any type; `null` if nothing. */
+  /** The result that the job left although the execution did not complete, of any type; `null` if there is none. */
   result: unknown;
   error: NonNullable<Flat["error"]>;
 }
@@ -35,7 +35,7 @@ export interface CompletedExecution<Result = unknown> extends Common, Ended {
   result: Result;
 }
 
-/** Its job failed, or the platform under it. */
+/** Its job failed, or the platform that runs the job. */
 export type FailedExecution = Unsuccessful<"FAILED">;
 /** Its deadline passed before its job ended. */
 export type TimedOutExecution = Unsuccessful<"TIMED_OUT">;

@@ -32,7 +32,7 @@ export interface RerunOptions extends CallOptions {
   idempotencyKey?: string;
 }
 
-/** How a job is started. Everything of a request but its job and its input may be set. */
+/** How a job is started. Every field of a request may be set, except its job and its input. */
 export interface StartOptions extends RerunOptions, Omit<NewExecution, "input" | "job"> {
   /** `sync` (the default): the workflow records the outcome. `callback`: the worker in the task's image does. */
   pattern?: Pattern;

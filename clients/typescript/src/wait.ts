@@ -18,7 +18,7 @@ export interface WaitOptions extends CallOptions {
 const HOLD_MS = 20_000;
 /** How much longer than the hold a request may take. */
 const SPARE_MS = 5_000;
-/** The interval for a response without `Retry-After`: a browser hides it from other origins unless it is exposed. */
+/** The interval for a response without `Retry-After`. Browsers hide this header from pages of other origins unless CORS exposes it. */
 const POLL_MS = 2_000;
 
 /** The execution once it is final, and the id of the request that saw it. */

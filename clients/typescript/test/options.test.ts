@@ -9,7 +9,7 @@ const baseUrl = "http://longhaul.test";
 const id = "an-id";
 const unavailable = async () => new Response("", { status: 503, headers: { "apigw-requestid": "request-1" } });
 
-// Node does not stay for the timers of `AbortSignal.timeout`.
+// Keeps Node running: the timers of `AbortSignal.timeout` alone do not.
 let alive: NodeJS.Timeout;
 before(() => void (alive = setInterval(() => undefined, 1_000)));
 after(() => clearInterval(alive));

@@ -183,7 +183,7 @@ async fn invalid_requests_are_answered_with_4xx() {
     assert_eq!(stack.items().await, 0, "no execution was created");
 }
 
-/// For every path with an id, with the byte encoded and not encoded.
+/// The byte is tried encoded, in several paths, and not encoded.
 #[tokio::test]
 async fn an_id_with_any_byte_is_answered_with_400_or_404() {
     let mut stack = Stack::start(&[]).await;

@@ -106,7 +106,7 @@ async fn lines_of(stack: &Stack, request_id: &str) -> (String, Vec<String>) {
     .await
 }
 
-/// Whoever reads the log of a failed request finds the cause once, where the request's id is.
+/// The log contains the cause of a failed request exactly once, in a line with the request's id.
 #[tokio::test]
 async fn a_request_that_fails_inside_logs_its_cause_once_with_its_id() {
     let ada = json!({ "jwt": { "claims": { "sub": "ada" }, "scopes": null } });

@@ -14,7 +14,8 @@ fn id(execution: &Value) -> &str {
     execution["executionId"].as_str().unwrap()
 }
 
-/// If a request takes less than this, the SDK has repeated no call: it waits 2 s for a connection, and 5 s for a response.
+/// If a request takes less than this, the SDK has not repeated any call: it does so after 2 s without a connection, or 3 s without a
+/// response.
 const NO_RETRY: Duration = Duration::from_secs(2);
 
 #[tokio::test]

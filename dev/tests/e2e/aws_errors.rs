@@ -31,7 +31,7 @@ async fn an_execution_whose_workflow_cannot_start_is_accepted_and_times_out() {
         let body = json!({ "job": "quick", "input": null, "timeoutSeconds": 2 });
         let id = started(&stack, pattern, body).await;
         let execution = eventually("the execution to time out", async || {
-            // The invocation fails as long as the workflow could still be started, so that it is retried.
+            // Until the deadline, a visit that cannot start the workflow fails, so that it is retried.
             stack.reconcile(json!({ "visit": id })).await;
             let execution = stack.execution(&id).await;
             (execution["status"] != "PENDING").then_some(execution)

@@ -20,7 +20,7 @@ pub(crate) enum Answer {
     Refuses(u16, &'static str, &'static str),
     /// With this response, without making the call.
     Says(fn() -> Value),
-    /// With this response for the first page. Calls for other pages are made.
+    /// With this response for the first page. Calls for other pages are forwarded.
     Begins(fn() -> Value),
     /// By making the call and changing its response. The function returns the status.
     Did(fn(&mut Value) -> u16),

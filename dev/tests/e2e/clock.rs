@@ -13,7 +13,7 @@ use crate::{
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
-/// Whether a time that a program reported lies between the moved clock's time and the time that has passed since `read`.
+/// Whether a time that a program reported is not before `day`, and not later than `day` plus the time that has passed since `read`.
 fn agrees(at: &Value, day: Timestamp, read: Instant) -> bool {
     let at: Timestamp = at.as_str().unwrap().parse().unwrap();
     let passed = SignedDuration::try_from(read.elapsed()).unwrap() + SignedDuration::from_secs(1);

@@ -41,7 +41,7 @@ async fn assert_failed_with_its_workflow(stack: &Stack, id: &str) -> Value {
     done
 }
 
-/// The item does not have its ARN. Starting its name again returns the stopped workflow.
+/// The item does not contain the workflow's ARN. The reconciler starts the workflow again by its name, and gets the ARN of the stopped one.
 #[tokio::test]
 async fn a_workflow_that_died_before_it_recorded_anything_fails_its_execution() {
     // These functions never poll for invocations.
@@ -138,7 +138,7 @@ async fn a_throttled_sweep_stops_calling_lambda_but_visits_every_execution() {
     assert_eq!(sweep("watch").await, COUNT);
 }
 
-/// Turns off the sweep and the events of workflows, so that the reconciler runs only when a test invokes it.
+/// Turns off the sweep and the events of workflows, so that only the test and the events of tasks invoke the reconciler.
 pub(crate) async fn without_events_and_sweeps(stack: &Stack) {
     for rule in ["longhaul-workflow-ended", "longhaul-sweep"] {
         stack.call("AWSEvents.DisableRule", json!({ "Name": rule })).await;

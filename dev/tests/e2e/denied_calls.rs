@@ -136,7 +136,7 @@ async fn what_is_wrong(stack: &Stack, case: &Case, execution: &Value) -> Option<
     };
     let explained = match execution["status"].as_str().unwrap() {
         "COMPLETED" => case.exit_code == 0 && execution["result"] == json!([1]),
-        // The job's own failure comes first. The SDK formats the error of its own call.
+        // The job's own failure takes precedence over the denial. The SDK makes checkpoint calls itself, and words their errors.
         "FAILED" if ran && case.exit_code != 0 => error["type"] == "exit-code",
         "FAILED" if case.call == "lambda:CheckpointDurableExecution" => says("checkpoint") && says("AccessDenied"),
         "FAILED" => says(&case.call),

@@ -245,7 +245,7 @@ async fn a_result_is_found_in_the_log_despite_errors_and_empty_pages() {
     }
 }
 
-/// Without events, sweeps and reports. The workflow is woken without information, so it has to call `DescribeTasks`.
+/// There are no events, sweeps or reports. The workflow is woken without information, so it has to call `DescribeTasks`.
 #[tokio::test]
 async fn every_description_of_a_stopped_task_leads_to_the_right_outcome() {
     let cases = descriptions();
@@ -264,7 +264,7 @@ async fn every_description_of_a_stopped_task_leads_to_the_right_outcome() {
             if execution["done"] == true {
                 check(&stack, case, pattern, &execution).await;
             } else {
-                // This has no effect while it waits for its next attempt instead.
+                // This has no effect on a workflow that is waiting for its next attempt.
                 stack.wake(&id, "").await;
                 waiting.push((case, pattern, id));
             }

@@ -190,7 +190,7 @@ async fn the_table_of_an_earlier_version_is_given_the_index() {
     assert_eq!(whole(&stack, "").await, expected);
 }
 
-/// Only finished executions have them.
+/// Only finished executions have a result or an error.
 #[tokio::test]
 async fn a_list_includes_results_and_errors_on_request() {
     let jobs = ["--job", "quick=echo '[1]'", "--job", "bad=echo gone; exit 3", "--job", "long=sleep 300"];

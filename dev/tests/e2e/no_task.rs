@@ -90,7 +90,7 @@ async fn a_denied_task_start_is_retried_until_a_cancel_or_the_deadline() {
             eventually("a denial", async || (stack.fault(denied).await["hit"].as_u64()? >= least).then_some(())).await;
         };
         denials(1).await;
-        // Each wait is as long as the start has been denied so far.
+        // Each wait between retries is as long as the start has been denied so far.
         stack.forward(Duration::from_mins(2)).await;
         denials(2).await;
         let over = cancelled(&stack, id).await;
@@ -111,7 +111,7 @@ async fn a_denied_task_start_is_retried_until_a_cancel_or_the_deadline() {
     }
 }
 
-/// On AWS, names of durable executions may be unique by version, so that AWS refuses a repeated start after a deployment.
+/// After a deployment, AWS may refuse a repeated start, because an execution of an earlier version has the same name.
 #[tokio::test]
 async fn a_repeated_start_whose_name_is_refused_is_recognized_as_the_same() {
     let stack = Stack::start(&["--job", "works=sleep 1"]).await;

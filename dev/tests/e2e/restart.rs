@@ -181,7 +181,7 @@ async fn the_logs_of_a_removed_job_can_be_read() {
     }
 }
 
-/// The attempt is shown as not counted in all places.
+/// The execution and its timeline both show that the attempt is not counted.
 #[tokio::test]
 async fn an_attempt_that_ended_with_the_stack_does_not_count() {
     let directory = tempfile::tempdir().unwrap();

@@ -57,7 +57,7 @@ pub(crate) fn command(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The binary that is deployed as that function, if `LONGHAUL_BOOTSTRAPS` names the output directory of `sam build`.
+/// The binary that is deployed as this function, if `LONGHAUL_BOOTSTRAPS` names the output directory of `sam build`.
 #[expect(clippy::disallowed_methods, reason = "an option of the tests, not of the program")]
 pub(crate) fn shipped(function: &str) -> Option<PathBuf> {
     let built = std::env::var("LONGHAUL_BOOTSTRAPS").ok()?;

@@ -190,7 +190,7 @@ async fn a_refused_describe_tasks_does_not_keep_the_sweep_from_other_executions(
         stack.call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item })).await;
     };
     put(&item).await;
-    // In the same shard of the index.
+    // A second execution, in the same shard of the index.
     for attribute in ["run", "durableExecutionArn"] {
         item.as_object_mut().unwrap().remove(attribute);
     }

@@ -100,7 +100,7 @@ async fn a_long_poll_ends_with_the_first_change() {
     assert!(took < Duration::from_secs(25), "a final state will not change, so it returns at once: {took:?}");
 }
 
-/// For example, a waiting workflow records which callback wakes it. Here the test changes that attribute.
+/// Responses do not show, for example, which callback wakes a waiting workflow. The test changes that attribute.
 #[tokio::test]
 async fn a_long_poll_does_not_end_with_a_change_that_is_not_shown() {
     let stack = Stack::start(&["--job", "long=sleep 300"]).await;
@@ -227,8 +227,8 @@ async fn the_held_requests_of_each_caller_are_limited() {
     assert_eq!(applied(&response), Some("wait=2"));
 }
 
-/// The place of a function that died stays occupied until the end of its wait. If the places cannot be read, requests are answered at
-/// once.
+/// The place of a function that died stays occupied until the end of its wait. If DynamoDB fails and no place can be taken,
+/// requests are answered at once.
 #[tokio::test]
 async fn an_occupied_place_is_free_after_its_time() {
     let stack = Stack::start(&["--job", "long=sleep 300", "--job", "quick=echo '[1]'"]).await;

@@ -79,7 +79,7 @@ pub(super) struct Container {
     pub(super) network_interfaces: Nothing,
 }
 
-/// Something that was requested and is not in a response.
+/// Why a requested item is missing from a response.
 #[derive(Debug, Serialize)]
 pub(super) struct Failure {
     arn: String,
@@ -89,7 +89,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// It does not exist.
+    /// The requested item does not exist.
     pub(super) fn missing(arn: String) -> Self {
         Self { arn, reason: "MISSING", detail: None }
     }

@@ -17,8 +17,8 @@ use tokio::{
 use super::{SHUT_DOWN_GRACE, launch::Launch, leftovers, running::Order, task::Process};
 use crate::logs::{LogWriter, Logs};
 
-/// How long output is read after the end of a container's processes. Their pipes close when they end; only a process that left the
-/// group can keep one open.
+/// How long output is read after the end of a container's processes. Their pipes close when they end. Only a process that was not killed,
+/// because it left the group and cleared its environment, can keep a pipe open.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A container whose process was started.
@@ -75,7 +75,7 @@ impl Started {
         Process { pid, born: leftovers::birth(pid) }
     }
 
-    /// Runs it to its end, following orders, and until its output is written. Returns the exit code, if it is known.
+    /// Follows orders until the container has ended and its output is written. Returns the exit code, if it is known.
     pub(super) async fn run(mut self, orders: watch::Receiver<Order>) -> Option<i32> {
         let (ended, has_ended) = watch::channel(false);
         let cutoff = || {

@@ -1,10 +1,10 @@
 //! Finds and kills processes that the tasks of an emulator that crashed left running.
 //!
 //! **Invariant**: only processes that certainly belong to a task are killed. Such a process is the recorded one, which was started at
-//! the recorded time, or it has the mark of this emulator in its environment, which nothing else has. The mark finds the children of a
-//! container that has ended, and a container that was started just before it could be recorded.
+//! the recorded time, or it has the mark of this emulator in its environment, which nothing else has. The mark also identifies the children
+//! of a container that has ended, and a container that was started but not recorded before the crash.
 //!
-//! It reads Linux's `/proc`; without that, it finds nothing.
+//! The search reads Linux's `/proc`; without that, it finds nothing.
 
 use std::fs;
 

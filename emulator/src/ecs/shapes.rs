@@ -1,4 +1,4 @@
-//! The shapes that requests and responses of the API share, and that are stored, named and formed as in its model
+//! The shapes that requests and responses of the API share. They are also stored. They are named and formed as in its model
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Types.html>). Members that have no effect here are kept in `more`, and
 //! shown as they were sent.
 

@@ -158,7 +158,8 @@ impl Ecs {
         Ok(StopTaskResponse { task: view::task(&task, self.cluster(), true) })
     }
 
-    /// The tasks that this client token has already started with the same request. A token expires when its tasks do.
+    /// The tasks that this client token has already started with the same request. A token expires as soon as one of its tasks
+    /// has been deleted.
     fn ran_before(
         &self,
         tx: &rusqlite::Transaction<'_>,

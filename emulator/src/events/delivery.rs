@@ -1,5 +1,5 @@
-//! Delivers events to their targets: to functions one by one, like any caller of Lambda; to the function of a queue in batches, until it
-//! has accepted them.
+//! Delivers events to their targets: to functions one by one, like any caller of Lambda; to the function of a queue in batches. An event
+//! that its target does not accept is retried, up to a limit.
 //!
 //! **Invariant**: an invocation that hangs delays neither other events nor the schedules. It has a deadline, after which its events are
 //! delivered again.
@@ -42,7 +42,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>).
 const BATCHES: usize = 5;
 
-/// How long the next batch waits for the previous one, so that events that come in the meantime go into one batch.
+/// The longest time that the next batch waits for the previous one to end. Events that arrive meanwhile go into one batch.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many functions that are direct targets are invoked at a time.

@@ -49,7 +49,7 @@ impl<'a, D: Serialize> Event<'a, D> {
     ///
     /// # Errors
     ///
-    /// If its detail cannot be written, in the type of the transactions in which events are sent.
+    /// The detail cannot be written as JSON. The error has the type of a transaction's errors, because events are sent in transactions.
     pub(super) fn value(&self) -> rusqlite::Result<Value> {
         serde_json::to_value(self).map_err(|why| rusqlite::Error::ToSqlConversionFailure(Box::new(why)))
     }

@@ -23,7 +23,7 @@ pub enum RuleState {
     Disabled,
 }
 
-/// A rule, as the API shows it and as it is stored; both begin with the members of `PutRule`.
+/// A rule, as the API shows it and as it is stored. The first members are those of `PutRule`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Rule {

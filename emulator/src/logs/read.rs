@@ -148,7 +148,7 @@ struct Searched {
     more: bool,
 }
 
-/// `startTime` is included, `endTime` is excluded; no event has the number 0.
+/// `startTime` is included and `endTime` is excluded. A [`Span`] excludes both of its ends, but no event has the number 0.
 fn times(start_ms: Option<i64>, end_ms: Option<i64>) -> Span {
     let edge = |at_ms| Position { at_ms, id: 0 };
     Span { from: start_ms.map_or_else(Position::default, edge), to: end_ms.map_or(Position::END, edge) }
@@ -164,8 +164,8 @@ fn window(start_ms: Option<i64>, end_ms: Option<i64>, token: Option<Token>, from
     }
 }
 
-/// The tokens that lead on from a page. At an end of the stream, the token that led there is returned again, and the other one leads
-/// back over the event that it was created for.
+/// The tokens of the pages after and before this one. At an end of the stream, the page is empty. The token of the request is then
+/// returned again, and the token for the opposite direction begins with the event that the request's token was created for.
 fn around(events: &[Event], token: Option<Token>) -> (Token, Token) {
     match (events, token) {
         ([first, .., last], _) => (Token::Forward(last.position), Token::Backward(first.position)),

@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::position::Position;
 use crate::wire::AwsError;
 
-/// The tables. An event's number is its place among those of the same millisecond. Two orders are walked: one stream's,
-/// and all streams' together.
+/// The tables. Events of the same millisecond are ordered by their number, which is their `id`. Events are read in two orders, each with an
+/// index: those of one stream, and those of all streams together.
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS log_groups (name TEXT PRIMARY KEY, created_ms INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log_streams (

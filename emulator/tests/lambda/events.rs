@@ -119,7 +119,7 @@ async fn rules_and_undelivered_events_survive_a_restart() {
     events(&emulator, "PutEvents", json!({ "Entries": [entry] })).await;
     emulator.process.kill().await.unwrap();
     for process in std::fs::read_dir(addresses.path()).unwrap().flatten() {
-        // A function that outlives its emulator for a moment may rename the file at this point.
+        // A function may live a moment longer than its emulator, and rename the file at this point.
         let removed = std::fs::remove_file(process.path());
         assert!(removed.is_ok() || !process.path().exists(), "{removed:?}");
     }

@@ -5,8 +5,8 @@
 //! | Defect | Test |
 //! |---|---|
 //! | the name of an execution is ignored | `every_call.py`: the same name and payload, and another payload |
-//! | an Event start is never resumed after a wait | `python::steps_waits_and_retries` |
-//! | attempts are not counted | `python::steps_waits_and_retries`, by its function's result |
+//! | an Event start is never resumed after a wait | `python::a_python_function_completes_through_steps_waits_and_retries` |
+//! | attempts are not counted | `python::a_python_function_completes_through_steps_waits_and_retries`, by its function's result |
 //! | a crashed handler is left running | `runtime::a_process_left_by_a_killed_emulator_is_killed_at_the_next_start` |
 //! | a callback without a heartbeat times out at once | `checkpoints::callbacks_can_be_answered_once_and_heartbeats_extend_them` |
 //! | a second SUCCEED is accepted | `checkpoints::invalid_updates_are_refused_without_effect` |

@@ -58,7 +58,7 @@ impl ManualRuntime {
         Self::over(emulator, directory)
     }
 
-    /// A runtime over an emulator whose addresses write their addresses into a directory.
+    /// A runtime for an emulator whose functions write the addresses of their Runtime APIs into a directory.
     pub(crate) fn over(emulator: Emulator, directory: TempDir) -> Self {
         let lambda = Lambda::of(&emulator);
         let (to, invocations) = mpsc::channel(16);

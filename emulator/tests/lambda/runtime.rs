@@ -137,7 +137,7 @@ fn state(pid: &str) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Otherwise the old handler would keep running in parallel with its replacement.
+/// If it were not killed, the old handler would keep running in parallel with its replacement.
 #[tokio::test]
 async fn a_process_left_by_a_killed_emulator_is_killed_at_the_next_start() {
     let data = tempfile::tempdir().unwrap();

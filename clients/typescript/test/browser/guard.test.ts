@@ -168,7 +168,7 @@ async function everyWay(page: Page, attempts: Attempt[]): Promise<string[]> {
       form.action = url;
       const frame = document.createElement("iframe");
       frame.name = form.target = `f${Math.random()}`;
-      // `{"a": "=": …}` is JSON only with the equals sign within a string.
+      // A text/plain form sends `name=value`. That is JSON only if the equals sign is within a string.
       const [name, value] = [body?.replace(/}$/, ',"x":"') ?? "", '"}'];
       const input = document.createElement("input");
       Object.assign(input, { name, value });
@@ -234,7 +234,7 @@ async function onPage(url: string, use: (page: Page) => Promise<void>): Promise<
 }
 
 const port = (url: string) => new URL(url).port;
-/** The page under an attacker's name, which is another site, and under this machine's address, which is another origin only. */
+/** Pages of an attacker: under another host name, which is another site, and on another port of this machine, which is another origin. */
 const pages: [string, () => string][] = [
   ["another site", () => `http://${EVIL}:${port(other.url)}`],
   ["another port of this machine", () => other.url],

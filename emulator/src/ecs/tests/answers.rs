@@ -67,7 +67,7 @@ async fn every_response_has_the_form_of_the_api() {
     let refused = stack.ask("DescribeTaskDefinition", named("nothing")).unwrap_err().into_response();
     keep("a refusal", &body(refused).await);
 
-    // How far its tasks are varies.
+    // How many tasks have started by then varies.
     for count in ["runningTasksCount", "pendingTasksCount"] {
         responses["DescribeClusters"]["clusters"][0][count] = "<count>".into();
     }

@@ -13,7 +13,7 @@ async fn a_client_token_starts_its_tasks_once() {
     };
     let first = arns(&stack.ask("RunTask", request("me")).unwrap());
     assert_eq!(first.len(), 2);
-    // The newest revision has changed by now. Only the request counts.
+    // A new revision of the definition makes no difference: only the request is compared.
     stack.script("false");
     assert_eq!(arns(&stack.ask("RunTask", request("me")).unwrap()), first);
     let conflict = stack.ask("RunTask", request("you")).unwrap_err();

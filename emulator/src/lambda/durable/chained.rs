@@ -1,7 +1,7 @@
 //! Chained invokes: one durable execution waits for another, or for a function that is not durable.
 //!
-//! The invoked execution begins in the transaction that records the operation, and the response is recorded in the one that ends it, so
-//! that a crash in between leaves nothing waiting.
+//! The invoked execution begins in the transaction that records the operation, and its response is recorded in the transaction that ends
+//! it. A crash in between therefore leaves no operation waiting forever.
 
 use jiff::Timestamp;
 use rusqlite::Transaction;

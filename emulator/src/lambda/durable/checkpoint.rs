@@ -82,7 +82,7 @@ impl Durable {
             store::save(tx, &execution)?;
             Ok::<_, AwsError>(answer)
         })?;
-        // A timer may have been set that is due before everything else, or a function chained.
+        // The updates may have set a timer that is due before all others, or begun a chained invoke.
         if !checkpoint.updates.iter().all(Update::is_quiet) {
             self.0.changes.notify();
         }

@@ -31,10 +31,11 @@ pub(crate) struct Event {
     details: Details,
 }
 
-/// Declares what events say. The name of a variant is the type of its event; with `Details`, it is that of the member.
+/// Declares the details of events. The name of a variant is the type of its event. The member with the details has the same name with the
+/// suffix `Details`.
 macro_rules! details {
     ($($name:ident($details:ty) as $member:literal,)+) => {
-        /// What an event says.
+        /// The details of an event.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub(crate) enum Details {
             $(#[serde(rename = $member)] $name($details),)+
@@ -197,7 +198,7 @@ pub(crate) struct InvocationCompleted {
 }
 
 impl Details {
-    /// What the end of an execution says; `None` if it has not ended.
+    /// The details of the event about an execution's end; `None` if it has not ended.
     fn of_end(execution: &Execution) -> Option<Self> {
         let failed = || Failed { error: Data::of(execution.error.clone()) };
         Some(match execution.status {
@@ -211,7 +212,7 @@ impl Details {
         })
     }
 
-    /// What the state says that an operation reached `at` this time; `None` if no event belongs to it.
+    /// The details of the event about the state that an operation reached `at` this time; `None` if that state has no event.
     fn of_operation(operation: &Operation, at: Timestamp, input: Option<&str>) -> Option<Self> {
         let result = || Data::of(operation.result.clone());
         let error = || Data::of(operation.error.clone());
@@ -226,7 +227,7 @@ impl Details {
             (Kind::Step, Status::Started) => Self::StepStarted(Nothing {}),
             (Kind::Step, Status::Succeeded) => Self::StepSucceeded(step_succeeded()),
             (Kind::Step, Status::Failed) => Self::StepFailed(step_failed()),
-            // An attempt that is followed by another one: with an error, it failed; without one, it was a poll without a result.
+            // Another attempt follows. If there is an error, this attempt failed; otherwise it was a poll without a result.
             (Kind::Step, Status::Pending) if operation.error.is_some() => Self::StepFailed(step_failed()),
             (Kind::Step, Status::Pending) => Self::StepSucceeded(step_succeeded()),
             (Kind::Wait, Status::Started) => Self::WaitStarted(Wait::of(operation, true)),

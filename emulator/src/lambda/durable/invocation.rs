@@ -91,7 +91,7 @@ impl Durable {
             }
         };
         let Some(slot) = slot else { return Ok(()) };
-        // Not before there is a process: the state must be current, and a token is valid for one invocation.
+        // Begin only when an invocation may run: its input must have the current state, and each invocation gets a new token.
         let Some(request) = self.once_possible(arn, begin).await? else { return Ok(()) };
         let ran = slot.run(request).await;
         let (durable, now) = (self.clone(), self.0.clock.now());

@@ -104,7 +104,7 @@ pub(crate) struct Invoked {
     pub(crate) execution: Option<String>,
 }
 
-/// An operation, as it is stored. Members of one kind are absent in the others.
+/// An operation, as it is stored. Members that only one kind has are absent in operations of other kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Operation {

@@ -44,7 +44,7 @@ pub(crate) struct Execution {
     pub(crate) token: u64,
     /// Counts the changes of its operations.
     pub(crate) touched: u64,
-    /// The changes that its function has seen.
+    /// The number of the newest change that its function has seen.
     pub(crate) seen: u64,
     /// Whether something happened to it from outside since its newest invocation began. The function may have suspended although the
     /// response to a checkpoint showed it: AWS's SDK for Rust waits for a callback that it has just created until the next invocation,
@@ -256,7 +256,7 @@ pub(crate) fn forget_timers(tx: &Transaction<'_>, arn: &str) -> rusqlite::Result
     Ok(())
 }
 
-/// Keeps an execution that has ended until then.
+/// Records until when an execution that has ended is kept.
 pub(crate) fn keep_until(tx: &Transaction<'_>, arn: &str, until: Timestamp) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO durable_retention (arn, until) VALUES (?1, ?2)";
     tx.prepare_cached(sql)?.execute(params![arn, until.as_millisecond()])?;

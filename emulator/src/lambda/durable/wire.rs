@@ -61,7 +61,7 @@ struct ExecutionDetails {
     input_payload: String,
 }
 
-/// How an operation ended; also `ChainedInvokeDetails`.
+/// How an operation ended. This is also the form of `ChainedInvokeDetails`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Outcome {
@@ -312,7 +312,7 @@ impl CallbackId {
     }
 }
 
-/// Both are `[A-Za-z0-9+/]+={0,2}` in the service's model.
+/// Encodes a token or an id. In the service's model, these must match `[A-Za-z0-9+/]+={0,2}`.
 fn encode(value: &impl Serialize) -> String {
     BASE64_STANDARD.encode(serde_json::to_vec(value).unwrap_or_default())
 }

@@ -65,7 +65,7 @@ impl Call<'_> {
         Ok(Request { client_context: context, trace: self.trace().map(str::to_owned), ..Request::new(payload) })
     }
 
-    /// Checks what holds for every function and invocation type.
+    /// Checks the rules that apply to every invocation type.
     fn check(&self) -> Result<(), AwsError> {
         match (self.function.durable(), self.name()) {
             (Some(_), _) if !self.function.explicit => {

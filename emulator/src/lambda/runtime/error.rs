@@ -1,4 +1,4 @@
-//! Errors in the spelling of the Runtime API, which is also that of the response to a failed invocation.
+//! Errors in the format of the Runtime API. The response to a failed invocation has the same format.
 
 use serde::{Deserialize, Serialize};
 

@@ -58,7 +58,7 @@ fn beginnings() -> Value {
     ])
 }
 
-/// What becomes of some of them.
+/// Updates that retry, cancel or end some of the operations of `beginnings`.
 fn ends() -> Value {
     let error = json!({ "ErrorType": "T", "ErrorMessage": "m", "ErrorData": "d", "StackTrace": ["s"] });
     let later = json!({ "NextAttemptDelaySeconds": 7 });
