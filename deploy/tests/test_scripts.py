@@ -355,7 +355,7 @@ class Deploy(Scripts):
                 self.setUp()
                 done = self.run_script("deploy.sh", {step: (1, "it broke")})
                 self.assertNotEqual(done.returncode, 0)
-                self.assertNotIn("A first execution", done.stdout)
+                self.assertNotIn("a first execution", done.stdout)
                 self.assertFalse([call for call in self.calls if call.startswith(after)], "the script continued")
                 if step.endswith("build"):
                     self.assertEqual(self.changes, [])

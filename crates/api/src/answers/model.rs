@@ -88,7 +88,8 @@ pub(crate) struct ExecutionView {
     duration_ms: Option<u64>,
     /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
     /// where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
-    /// `noResult` and the reason. Absent until the job has ended, and if it was not recorded.
+    /// `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
+    /// result without its source.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, example = "stdout", nullable = false)]
     result_source: Option<&'static str>,

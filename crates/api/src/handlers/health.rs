@@ -19,7 +19,7 @@ pub(crate) struct Health {
 /// This makes no AWS calls: use it to check whether the process is alive.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "getHealth", tag = "service", security(()),
-    responses((status = 200, description = "It does", body = Health), GatewayAnswer),
+    responses((status = 200, description = "The API is running", body = Health), GatewayAnswer),
 )]
 pub(crate) async fn get_health() -> Json<Health> {
     Json(Health { status: "ok" })

@@ -145,7 +145,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
         ("attempt" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
             description = "For a callback execution, the attempt whose workflow to read (default: the first)"),
         ("pageSize" = Option<u32>, Query, nullable = false, minimum = 1, maximum = 1000,
-            description = "The maximum number of events of the workflow to read (default 1000). An operation has at least two"),
+            description = "The maximum number of events of the workflow to read (default 1000). Each operation has at least two events"),
         ("pageToken" = Option<String>, Query, nullable = false, description = "`nextPageToken` of the previous page"),
     ),
     responses(

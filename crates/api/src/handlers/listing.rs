@@ -105,7 +105,8 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     result: Option<Json>,
-    /// With `include=error`: why it did not complete. Absent if it completed, and whenever `result` would be absent.
+    /// With `include=error`: why it did not complete. Absent if the execution completed, is not over, or
+    /// expired during the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<ErrorView>,
@@ -157,7 +158,7 @@ impl IntoResponses for QueryRefused {
 
 /// List your executions, newest first.
 ///
-/// For one page, filters are applied to 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
+/// For one page, filters are applied to at most 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
 /// continues. The same is true with `include`, since a response holds about 5 MB. An execution that was just accepted may be
 /// missing for a moment.
 #[utoipa::path(

@@ -31,7 +31,7 @@ pub(crate) struct NewExecution {
     /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
     #[schema(example = "demo")]
     job: Option<String>,
-    /// How long it may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
+    /// How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
     /// How many attempts a failing job has (default: one).

@@ -28,7 +28,7 @@ pub(crate) struct Validated {
     /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
-    /// How long it may take, in seconds.
+    /// How long the job may take, in seconds.
     #[schema(example = 3600)]
     timeout_seconds: u64,
     retry: Retry,
