@@ -21,9 +21,8 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 /**
  * Start a job whose workflow waits for it and records the result.
  *
- * For inputs of up to 4 KB, the image does not need the worker: they are in `EXECUTION_INPUT`. For larger inputs, it does.
- * Without the worker, the result is the last JSON object or array among the last 10,000 lines of the task's log, on stdout or
- * stderr.
+ * The image needs the worker only for inputs over 4 KB; a smaller one is in `EXECUTION_INPUT`. Without the worker, the result is
+ * the last JSON object or array among the last 10,000 lines of the task's log, on stdout or stderr.
  */
 export const startSyncExecution = <ThrowOnError extends boolean = false>(options: Options<StartSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<StartSyncExecutionResponses, StartSyncExecutionErrors, ThrowOnError>({
     url: '/executions/sync',
@@ -60,7 +59,7 @@ export const getExecution = <ThrowOnError extends boolean = false>(options: Opti
 /**
  * List your executions, newest first.
  *
- * For one page, filters are applied to 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
+ * For one page, filters are applied to at most 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
  * continues. The same is true with `include`, since a response holds about 5 MB. An execution that was just accepted may be
  * missing for a moment.
  */

@@ -83,7 +83,8 @@ export type Execution = {
     /**
      * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
      * where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
-     * `noResult` and the reason. Absent until the job has ended, and if it was not recorded.
+     * `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
+     * result without its source.
      */
     resultSource?: string;
     /**
@@ -178,7 +179,8 @@ export type ExecutionSummary = {
      */
     durationMs?: number;
     /**
-     * With `include=error`: why it did not complete. Absent if it completed, and whenever `result` would be absent.
+     * With `include=error`: why it did not complete. Absent if the execution completed, is not over, or
+     * expired during the request.
      */
     error?: ExecutionError;
     executionId: string;
@@ -376,7 +378,7 @@ export type NewExecution = {
         [key: string]: string;
     } | null;
     /**
-     * How long it may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
+     * How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
      */
     timeoutSeconds?: number | null;
 };
@@ -513,7 +515,7 @@ export type ValidatedRequest = {
         [key: string]: string;
     };
     /**
-     * How long it may take, in seconds.
+     * How long the job may take, in seconds.
      */
     timeoutSeconds: number;
 };
@@ -1093,7 +1095,7 @@ export type GetExecutionHistoryData = {
          */
         attempt?: number;
         /**
-         * The maximum number of events of the workflow to read (default 1000). An operation has at least two
+         * The maximum number of events of the workflow to read (default 1000). Each operation has at least two events
          */
         pageSize?: number;
         /**
@@ -1365,7 +1367,7 @@ export type GetHealthError = GetHealthErrors[keyof GetHealthErrors];
 
 export type GetHealthResponses = {
     /**
-     * It does
+     * The API is running
      */
     200: Health;
 };
