@@ -56,8 +56,8 @@ pub enum ReadFrom {
     Tail,
     /// Where the page with this token ended.
     Token(String),
-    /// Its newest lines, if none of them has been found so far. They are before `older`. Lines that are printed from now on come
-    /// after `newer`.
+    /// Its newest lines, if none of them has been found so far. `older` leads to them. Lines that are printed from now on come after
+    /// `newer`.
     Before {
         /// Leads to older lines.
         older: String,
@@ -95,8 +95,8 @@ impl Logs {
         Self { client: Client::new(connection.sdk_config()) }
     }
 
-    /// The newest lines of a stream, oldest first: at most `limit`, and only as many pages as are `enough`. Empty if the stream does not
-    /// exist (yet).
+    /// The newest lines of a stream, oldest first: at most `limit`. Stops reading pages once the lines are `enough`. Empty if the stream
+    /// does not exist (yet).
     ///
     /// # Errors
     ///
@@ -198,7 +198,7 @@ impl Logs {
 
     /// One call. `None` if the stream does not exist (yet).
     ///
-    /// A page may be partly full or empty although there are more lines. On the last one, the returned token is the one that was sent
+    /// A page may be partly full or empty although there are more lines. On the last page, the returned token is the one that was sent
     /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
     async fn ask(
         &self,

@@ -66,7 +66,7 @@ pub enum RunError {
     /// No capacity now, or too many calls: the start can be retried.
     #[error("ECS cannot start a task now: {0}")]
     Busy(String),
-    /// The `clientToken` was used with other parameters, and started this task, if ECS says so.
+    /// The `clientToken` was already used, with other parameters. This is the task that it started, if ECS says which.
     #[error("a task was already started with this client token")]
     Taken(Option<String>),
     /// ECS refuses to start it.
