@@ -7,7 +7,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
 /// The text, which is also a page of the book.
 const TEXT: &str = "../../docs/errors.md";
 
-/// What is around it.
+/// The page around that text.
 const FRAME: &str = "src/docs/errors.html";
 
 #[expect(clippy::disallowed_methods, reason = "Cargo says in a variable where the page goes")]
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The same with an anchor at each heading: `### invalid-json` is `#invalid-json`, as in the book.
+/// The same events, with an anchor at each heading: `### invalid-json` is `#invalid-json`, as in the book.
 fn anchored<'a>(mut events: impl Iterator<Item = Event<'a>>) -> Result<Vec<Event<'a>>, String> {
     let mut anchored = Vec::new();
     while let Some(event) = events.next() {

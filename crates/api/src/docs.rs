@@ -1,4 +1,4 @@
-//! The documentation: Swagger UI with what `docs/` adds to it, and the page of errors, which `build.rs` makes of `docs/errors.md`.
+//! The documentation: Swagger UI with what `docs/` adds to it, and the page of errors, which `build.rs` renders from `docs/errors.md`.
 //!
 //! **Invariant**: no link here begins with `/`. API Gateway may put a stage in front of every path, and only the browser knows it.
 

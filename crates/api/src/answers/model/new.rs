@@ -42,8 +42,8 @@ pub(crate) struct NewExecution {
     tags: BTreeMap<String, String>,
 }
 
-/// The schema of labels, with the limits that a derived schema cannot express. The characters that they may have are described in
-/// words, because validators that do not know Unicode's categories would misread a pattern with them.
+/// The schema of tags, with the limits that a derived schema cannot express. The characters that they may have are described in words,
+/// because validators that do not know Unicode's categories would misread a pattern with them.
 fn tags() -> Object {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let key = text().min_length(Some(1)).max_length(Some(limits::TAG_KEY_CHARS));
