@@ -14,9 +14,8 @@ const TAIL_PAGES: usize = 10;
 /// How many empty pages, between those with lines, are followed to find the end of a log.
 const EMPTY_PAGES: usize = 40;
 
-/// How many calls one page of lines may take, and the time after which no further call is made. A caller waits for it, and CloudWatch
-/// answers ten calls a second for a whole account
-/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
+/// How many calls one page of lines may take, and the time after which no further call is made. A caller waits for the page, and CloudWatch
+/// answers ten calls a second for a whole account (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
 const PAGE_CALLS: usize = 10;
 const PAGE_TIME: Duration = Duration::from_secs(5);
 

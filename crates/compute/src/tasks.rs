@@ -80,7 +80,8 @@ pub enum RunError {
 /// What ECS says about a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// ECS does not know it yet (it is eventually consistent), or no longer knows it (an hour after its end).
+    /// ECS does not know the task yet, because it is eventually consistent, or has forgotten it, which it does an hour after the task's
+    /// end.
     Missing,
     /// ECS knows it.
     Task(Box<Task>),

@@ -21,7 +21,7 @@ pub struct Workflows {
 /// Why a workflow could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A durable execution of this name has another payload: a caller started one directly with our id.
+    /// A durable execution of this name has another payload: a caller started one directly, with the id of this execution as its name.
     #[error("a durable execution named {0} already exists with another payload")]
     NameTaken(ExecutionId),
     /// Lambda did not answer, or refused the call.

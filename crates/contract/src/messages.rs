@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(of(&longest), ["x".repeat(60)]);
     }
 
-    /// A newer version's API may ask an older version's reconciler, and the reverse.
+    /// A newer version's API may request a visit from an older version's reconciler, and the reverse.
     #[test]
     fn a_request_to_visit_never_changes() {
         let visit = Visit { visit: "e1".parse().unwrap() };

@@ -25,8 +25,8 @@ const LAST_SIGNAL: i32 = 64;
 
 /// How a job's process ended.
 ///
-/// If only a code is known, it is interpreted as in a shell: ECS reports 137 for a container that SIGKILL ended, and the worker
-/// exits in the same way as its command.
+/// If only a code is known, it is interpreted as in a shell: ECS reports 137 for a container that SIGKILL ended, and the worker exits with
+/// the code that a shell would report for its command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
     /// It exited with this code.

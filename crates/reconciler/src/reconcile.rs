@@ -81,7 +81,7 @@ impl Reconciler {
         }
     }
 
-    /// A task as ECS shows it now, if it knows it.
+    /// A task as ECS shows it now; `None` if ECS does not know it.
     pub(crate) async fn task_of(&self, started: &StartedTask) -> Result<Option<Task>, Error> {
         Ok(match self.tasks.describe(&started.task_arn).await? {
             Seen::Task(task) => Some(*task),

@@ -57,8 +57,8 @@ const REAP_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often to check whether any process of a stopped job is still running.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long to wait for the pipes to close after the command's end, and again for as long as the log accepts output slowly. Everything that
-/// the command itself printed is in the pipes by then. If they do not close, a grandchild holds them open.
+/// How long to wait for the pipes to close after the command's end. While output is still being written to a slow log, this wait is
+/// repeated. Everything that the command itself printed is in the pipes by then. If they do not close, a grandchild holds them open.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// How much is read at once: the capacity of a pipe on Linux, which is also the most that a command can have left in it when it ended.
@@ -217,7 +217,7 @@ impl Group {
         self.signal(signal);
     }
 
-    /// How the job ended. If a shell died of the signal that stopped the job, the program that it was waiting for decides.
+    /// How the job ended. If a shell died of the signal that stopped the job, the exit of the program that it was waiting for counts.
     fn exit(&self, of_leader: Exit) -> Exit {
         match (&self.stopping, self.ended) {
             (Some((signal, foreground)), Some(ended)) => exit(foreground.ended(ended, signal.as_raw())),

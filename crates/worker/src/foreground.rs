@@ -1,7 +1,7 @@
 //! The program that a shell waits for.
 //!
 //! A shell dies of a SIGTERM that its program handles, so the shell's exit code says nothing about the program. When a process group is
-//! told to stop, this finds the program behind its shells, so that its exit code can be reported instead.
+//! told to stop, this module finds the program behind its shells, so that its exit code can be reported instead.
 
 use rustix::process::{Pid, WaitStatus};
 
