@@ -10,7 +10,7 @@ use zip::ZipArchive;
 /// The text, which is also a page of the book.
 const TEXT: &str = "../../docs/errors.md";
 
-/// What is around it.
+/// The page around that text.
 const FRAME: &str = "src/docs/errors.html";
 
 /// The files of Swagger UI that its page uses.
@@ -47,7 +47,7 @@ fn errors(out: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The same with an anchor at each heading: `### invalid-json` is `#invalid-json`, as in the book.
+/// The same events, with an anchor at each heading: `### invalid-json` is `#invalid-json`, as in the book.
 fn anchored<'a>(mut events: impl Iterator<Item = Event<'a>>) -> Result<Vec<Event<'a>>, String> {
     let mut anchored = Vec::new();
     while let Some(event) = events.next() {

@@ -30,9 +30,9 @@ pub struct Config {
 /// Default of [`Config::held_requests`]. `make deploy` reserves 400 simultaneous requests for the API.
 pub const HELD_REQUESTS: u32 = 20;
 
-/// Default of [`Config::log_reads`]: CloudWatch answers 10 `GetLogEvents` a second for a whole account, more in some Regions, and does
-/// not raise that (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>). The reconciler and the
-/// workflows read the logs of jobs whose worker could not report.
+/// Default of [`Config::log_reads`]: CloudWatch answers 10 `GetLogEvents` a second for a whole account, more in some Regions, and does not
+/// raise that (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>). The reconciler and the workflows
+/// need a share of this quota: they read the logs of jobs whose worker could not report.
 pub const LOG_READS: u32 = 30;
 
 impl FromEnvironment for Config {

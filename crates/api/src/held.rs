@@ -16,7 +16,8 @@ use tokio::time::timeout;
 
 use crate::{app::App, random};
 
-/// Places that are tried. With half of them taken, one request in sixteen finds none; with three quarters, one in three.
+/// How many of a caller's places are tried. If half of all its places are taken, one request in sixteen finds none free; if three quarters
+/// are taken, one in three.
 const TRIES: usize = 4;
 
 /// How much longer than the wait a place is leased: the last read of the execution takes up to 2 s.

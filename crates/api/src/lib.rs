@@ -1,6 +1,7 @@
 //! The HTTP API: one router, served by the local stack directly and by Lambda through `lambda_http`.
 //!
-//! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, except for the document itself.
+//! **Invariant**: a route that is not in the `OpenAPI` document cannot be served, except for the document itself, the documentation page
+//! and the index.
 
 mod answers;
 mod app;

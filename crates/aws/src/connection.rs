@@ -32,7 +32,8 @@ impl Connection {
         Self(self.0.into_builder().timeout_config(timeouts).build())
     }
 
-    /// The configuration for the durable execution SDK, which creates its own Lambda client and would otherwise load it again.
+    /// The configuration for the durable execution SDK, which creates its own Lambda client and would otherwise load the configuration
+    /// again.
     #[must_use]
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.0

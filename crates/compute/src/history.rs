@@ -78,9 +78,9 @@ impl Histories {
     /// attempt.
     ///
     /// A durable execution that was started before a deployment belongs to a different version from the one that the alias points to now.
-    /// AWS's documentation says that a call without a version lists those of every version, but it used to say that such a call lists
-    /// those of `$LATEST` (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>). So this asks for
-    /// the alias's version first, and then without a version.
+    /// AWS's documentation says that a call without a version lists the durable executions of every version, but it used to say: those of
+    /// `$LATEST` (<https://docs.aws.amazon.com/lambda/latest/api/API_ListDurableExecutionsByFunction.html>). So this function asks first
+    /// for the alias's version, and then without a version.
     ///
     /// # Errors
     ///

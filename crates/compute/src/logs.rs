@@ -14,9 +14,8 @@ const TAIL_PAGES: usize = 10;
 /// How many empty pages, between those with lines, are followed to find the end of a log.
 const EMPTY_PAGES: usize = 40;
 
-/// How many calls one page of lines may take, and the time after which no further call is made. A caller waits for it, and CloudWatch
-/// answers ten calls a second for a whole account
-/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
+/// How many calls one page of lines may take, and the time after which no further call is made. A caller waits for the page, and CloudWatch
+/// answers ten calls a second for a whole account (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
 const PAGE_CALLS: usize = 10;
 const PAGE_TIME: Duration = Duration::from_secs(5);
 
@@ -56,8 +55,8 @@ pub enum ReadFrom {
     Tail,
     /// Where the page with this token ended.
     Token(String),
-    /// Its newest lines, if none of them has been found so far. They are before `older`. Lines that are printed from now on come
-    /// after `newer`.
+    /// Its newest lines, if none of them has been found so far. `older` leads to them. Lines that are printed from now on come after
+    /// `newer`.
     Before {
         /// Leads to older lines.
         older: String,
@@ -95,8 +94,8 @@ impl Logs {
         Self { client: Client::new(connection.sdk_config()) }
     }
 
-    /// The newest lines of a stream, oldest first: at most `limit`, and only as many pages as are `enough`. Empty if the stream does not
-    /// exist (yet).
+    /// The newest lines of a stream, oldest first: at most `limit`. Stops reading pages once the lines are `enough`. Empty if the stream
+    /// does not exist (yet).
     ///
     /// # Errors
     ///
@@ -198,7 +197,7 @@ impl Logs {
 
     /// One call. `None` if the stream does not exist (yet).
     ///
-    /// A page may be partly full or empty although there are more lines. On the last one, the returned token is the one that was sent
+    /// A page may be partly full or empty although there are more lines. On the last page, the returned token is the one that was sent
     /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html>).
     async fn ask(
         &self,

@@ -66,7 +66,7 @@ pub enum RunError {
     /// No capacity now, or too many calls: the start can be retried.
     #[error("ECS cannot start a task now: {0}")]
     Busy(String),
-    /// The `clientToken` was used with other parameters, and started this task, if ECS says so.
+    /// The `clientToken` was already used, with other parameters. This is the task that it started, if ECS says which.
     #[error("a task was already started with this client token")]
     Taken(Option<String>),
     /// ECS refuses to start it.
@@ -80,7 +80,8 @@ pub enum RunError {
 /// What ECS says about a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// ECS does not know it yet (it is eventually consistent), or no longer knows it (an hour after its end).
+    /// ECS does not know the task yet, because it is eventually consistent, or has forgotten it, which it does an hour after the task's
+    /// end.
     Missing,
     /// ECS knows it.
     Task(Box<Task>),

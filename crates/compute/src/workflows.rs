@@ -21,7 +21,7 @@ pub struct Workflows {
 /// Why a workflow could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A durable execution of this name has another payload: a caller started one directly with our id.
+    /// A durable execution of this name has another payload: a caller started one directly, with the id of this execution as its name.
     #[error("a durable execution named {0} already exists with another payload")]
     NameTaken(ExecutionId),
     /// Lambda did not answer, or refused the call.
@@ -134,8 +134,8 @@ pub enum WorkflowStatus {
 
 impl Workflows {
     /// Ends the wait of a workflow, and returns whether it was waiting. Idempotent, and safe at any time: a callback that was completed or
-    /// has timed out is not changed, and a workflow that waited for it then checks its task by itself, unless it is over. AWS's model has three
-    /// errors for such a callback, and does not say which one is used
+    /// has timed out is not changed. If the workflow is not over, it then checks its task by itself. AWS's model has three errors for such
+    /// a callback, and does not say which one is used
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_SendDurableExecutionCallbackSuccess.html>).
     ///
     /// # Errors

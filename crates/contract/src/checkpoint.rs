@@ -20,7 +20,7 @@ pub struct Job {
     /// The first attempt of this workflow.
     #[serde(with = "written", default = "first", skip_serializing_if = "is_first")]
     pub attempt: Attempt,
-    /// Seconds to wait before it. Absent in records of older versions, which began at once.
+    /// Seconds to wait before that attempt. Absent for the first attempt, and in records of older versions, which did not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<u64>,
 }
@@ -58,7 +58,7 @@ pub enum Started {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recorded {
-    /// The execution's status after it.
+    /// The execution's status after the task was recorded.
     #[serde(with = "written")]
     pub status: Status,
     /// Seconds until its deadline.
@@ -94,7 +94,7 @@ pub enum Checked {
     Stopped,
 }
 
-/// An execution that is over: what the durable execution returns.
+/// What the durable execution returns. The execution is over, unless the worker in its task still has to record the outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finished {

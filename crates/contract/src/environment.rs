@@ -1,5 +1,5 @@
-//! The names of environment variables. A task runs for up to a year with the variables that the version which started it set, and an
-//! operator's settings stay where they are, so none may be renamed.
+//! The names of environment variables. A task runs for up to a year with the variables that were set by the version that started it, and
+//! operators keep their settings across deployments, so no variable may be renamed.
 
 /// The name of the table; for the worker, where it records the outcome.
 pub const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
@@ -36,7 +36,7 @@ pub const EXECUTION_ID: &str = "EXECUTION_ID";
 pub const EXECUTION_ATTEMPT: &str = "EXECUTION_ATTEMPT";
 /// When the job must have ended, in RFC 3339.
 pub const EXECUTION_DEADLINE: &str = "EXECUTION_DEADLINE";
-/// How many seconds the task has once it is stopped.
+/// How many seconds a task has to end after it was told to stop.
 pub const EXECUTION_STOP_TIMEOUT: &str = "EXECUTION_STOP_TIMEOUT";
 /// The input, for the worker and its command.
 pub const EXECUTION_INPUT: &str = "EXECUTION_INPUT";

@@ -254,7 +254,7 @@ impl Item {
     }
 }
 
-/// When an item expires. Older versions stored an expiry even while it was not over, which is ignored.
+/// When an item expires. Older versions stored an expiry even if the execution was not over; such an expiry is ignored.
 #[must_use]
 pub fn expires_at(status: Status, second: i64) -> Option<Timestamp> {
     if status.is_final() { Timestamp::from_second(second).ok() } else { Some(NEVER) }

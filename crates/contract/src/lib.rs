@@ -1,7 +1,7 @@
 //! Data that outlives a deployment: the items of the table, the messages between functions, the catalog of jobs, the names of the
 //! environment variables, and page tokens.
 //!
-//! **Invariant**: what one version writes, older and newer versions read. Each has a golden test that compares values.
+//! **Invariant**: what one version writes, older and newer versions read. Each format has a golden test that compares values.
 
 pub mod allowances;
 pub mod catalog;

@@ -70,7 +70,7 @@ pub const RESULT: &str = "result";
 /// See [`RESULT`].
 pub const ERROR: &str = "error";
 
-/// The outcome in an item, and whose it is.
+/// The outcome in an item, and the execution that it belongs to.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredOutcome {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::written;
 
 /// The payload with which a durable function is invoked for a stored execution. It only identifies the execution: a repeated start must
-/// have the same bytes, or AWS treats it as a different one.
+/// have the same bytes, or AWS treats it as a different start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredStart {
@@ -23,7 +23,7 @@ struct Stored {
 }
 
 impl StoredStart {
-    /// The payload for an attempt of an execution. It does not mention the first attempt.
+    /// The payload for an attempt of an execution. For the first attempt, it contains no number.
     #[must_use]
     pub fn of(execution_id: ExecutionId, attempt: Attempt) -> Self {
         let attempt = (attempt != Attempt::FIRST).then_some(attempt);
@@ -44,7 +44,7 @@ impl StoredStart {
         [Some(name), later.map(|(id, _)| id)].into_iter().flatten().filter_map(|id| id.parse().ok()).collect()
     }
 
-    /// The attempt that it begins with.
+    /// The attempt that the workflow begins with.
     #[must_use]
     pub fn attempt(&self) -> Attempt {
         self.longhaul.attempt.unwrap_or(Attempt::FIRST)
@@ -63,7 +63,7 @@ impl StoredStart {
 /// The payload that wakes a workflow: the result of the callback that it waits for. Older versions sent nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WakeUp {
-    /// Whether its task has stopped and the execution's item says how, so that the workflow does not have to check it.
+    /// Whether the workflow's task has stopped and the execution's item says how, so that the workflow does not have to check the task.
     #[serde(default)]
     pub stopped: bool,
 }
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(of(&longest), ["x".repeat(60)]);
     }
 
-    /// A newer version's API may ask an older version's reconciler, and the reverse.
+    /// A newer version's API may request a visit from an older version's reconciler, and the reverse.
     #[test]
     fn a_request_to_visit_never_changes() {
         let visit = Visit { visit: "e1".parse().unwrap() };

@@ -87,7 +87,7 @@ pub struct LogPlace {
     /// The attempt whose log it is.
     #[serde(with = "written")]
     pub attempt: Attempt,
-    /// Where in it.
+    /// Where in that log.
     pub from: LogPosition,
 }
 
@@ -101,7 +101,7 @@ pub enum LogPosition {
     Tail,
     /// Where the page with this token of CloudWatch ended.
     Token(String),
-    /// Its newest lines, if none of them has been found so far: they are between these tokens of CloudWatch.
+    /// Its newest lines, if none of them has been found so far. CloudWatch's token `older` leads to them.
     Before {
         /// Leads to older lines.
         older: String,

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use crate::written::As;
 
-    /// Items of older versions have neither.
+    /// Items of older versions have neither of these two members.
     #[test]
     fn failed_attempts_without_retirements_and_error_are_read_and_written_unchanged() {
         let written = r#"{"last":2,"excused":1}"#;

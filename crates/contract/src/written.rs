@@ -42,7 +42,7 @@ pub fn deserialize<'de, T: Written, D: Deserializer<'de>>(deserializer: D) -> Re
     T::read(deserializer)
 }
 
-/// A value in its written form, where a value that serde can write is needed.
+/// Wraps a value, so that serde writes and reads it in its written form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct As<T>(pub T);
 

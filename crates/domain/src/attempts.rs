@@ -28,11 +28,11 @@ pub struct Retry {
     pub failed: Event,
     /// Which attempt follows.
     pub attempt: Attempt,
-    /// How long to wait before that attempt starts: [`backoff_before`], but not past the deadline.
+    /// How long to wait before that attempt starts: [`backoff_before`], but no longer than until just past the deadline.
     pub wait: Duration,
 }
 
-/// Whether another attempt may follow one with this outcome, if the job may have `max_attempts`. It depends on nothing else, so a
+/// Whether another attempt may follow one with this outcome, if the job may have `max_attempts`. The answer depends only on these two, so a
 /// replayed workflow decides as it did before.
 #[must_use]
 pub fn may_retry(max_attempts: u32, outcome: &Outcome) -> bool {
@@ -154,8 +154,8 @@ impl Execution {
         Some(next)
     }
 
-    /// The end of an execution whose attempt failed while it was being cancelled, if another attempt would have followed: the
-    /// cancel ended it.
+    /// The outcome of an execution that was being cancelled when its attempt failed, if another attempt would have followed otherwise:
+    /// CANCELLED, because the cancel prevented that attempt.
     pub(crate) fn cancelled_instead(&self, outcome: &Outcome, at: Timestamp) -> Option<Outcome> {
         let OutcomeKind::Failed(error) = &outcome.kind else { return None };
         let newest = self.attempt_that_failed(error)?;
@@ -177,7 +177,8 @@ impl Execution {
         (several && failed_by_itself && !self.failed.has(attempt)).then_some(attempt)
     }
 
-    /// The attempt that an error ended: the newest one, or the one after it if the error says that its task could not be started.
+    /// The attempt that an error ended: the newest one that has a task or is recorded as failed, or, if the error says that no task could
+    /// be started, the one after that.
     fn attempt_that_failed(&self, error: &JobError) -> Option<Attempt> {
         let newest = self.state.started_task().map(|started| started.attempt).max(self.failed.last);
         if error.kind.is_refused_start() { Some(newest.map_or(Attempt::FIRST, Attempt::next)) } else { newest }

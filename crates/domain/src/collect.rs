@@ -24,9 +24,9 @@ pub struct StoppedTask<'a> {
 /// What to retry if AWS does not show how a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// Retry a log that is still empty, because CloudWatch may be a moment behind, and transient failures.
+    /// Retry transient failures, and a log that is still empty, because CloudWatch may be a moment behind.
     Late,
-    /// Retry only transient failures, which include permission errors. A log that is still empty stays empty.
+    /// Retry only transient failures, which include permission errors. A log that is still empty is taken as complete.
     Failures,
     /// Retry nothing: this is the last try, and what cannot be read now stays unknown.
     None,

@@ -17,23 +17,23 @@ pub enum ErrorKind {
     ResultTooDeep,
     /// The job exited with 0, but its result file is not valid JSON.
     ResultNotJson,
-    /// The job exited with 0, but AWS denied access to its log, which has its result.
+    /// The job exited with 0, but its result could not be read: AWS denied access to the log, or failed for a day.
     ResultUnreadable,
     /// AWS retired the platform of the task.
     TaskRetired,
     /// It is not known how the job ended.
     TaskLost,
-    /// The task was stopped for a reason other than a cancel.
+    /// The task was stopped, but neither by a cancel, nor at its deadline, nor to retire its platform.
     Stopped,
     /// The execution was cancelled.
     Cancelled,
-    /// The job was still running at its deadline.
+    /// The deadline passed before the job ended.
     TimedOut,
     /// This installation no longer has a job of that name.
     UnknownJob,
     /// ECS had no capacity for the task until the deadline.
     NoCapacity,
-    /// ECS refused to start the task.
+    /// ECS refused to start the task, or AWS kept denying the start.
     TaskRefused,
     /// The workflow could not continue: AWS refused its calls, or failed for a day.
     WorkflowFailed,
@@ -90,8 +90,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether this kind means that no task was started for an attempt. Transient failures were retried before, for as long as that does
-    /// no harm, so this is permanent.
+    /// Whether this kind means that no task was started for an attempt. Transient failures have already been retried for as long as that
+    /// does no harm, so the failure is permanent.
     #[must_use]
     pub fn is_refused_start(&self) -> bool {
         match self {

@@ -214,8 +214,8 @@ impl Execution {
         Ok(Some(next))
     }
 
-    /// After a visit of the sweep: the next one follows after a tenth of the execution's age, or at its deadline if that is
-    /// earlier. An execution that is over needs no other visit.
+    /// After a visit of the sweep: the next one follows after a tenth of the execution's age, or at its deadline if that is earlier. An
+    /// execution that is over needs no further visit.
     fn visited(&self, at: Timestamp) -> Option<Self> {
         let due = self.due?;
         if self.status().is_final() {
@@ -242,7 +242,8 @@ impl Execution {
     }
 
     /// The event may arrive before the task's start is recorded, or twice. It may also arrive when the task's attempt is over, and even
-    /// when the next attempt's task has already stopped. In a callback execution, no workflow waits for it.
+    /// when the next attempt's task has already stopped. In a callback execution, no workflow waits for the event, so only the time of the
+    /// start is taken from it.
     fn task_stopped(&self, task: &Task) -> Option<Self> {
         let failed =
             self.state.started_task().filter(|started| self.failed.last.is_some_and(|last| started.attempt <= last));
@@ -357,8 +358,8 @@ fn visit(now: Timestamp, by: SignedDuration) -> Timestamp {
     rounded_up_to_seconds(later(now, by))
 }
 
-/// Rounds up to a whole second. The table keeps the times that it sorts and expires by in whole seconds, and a writer compares them with
-/// what it reads to recognize its own write. It rounds up so that an execution is not visited before it is due.
+/// Rounds up to a whole second. The table stores the times by which it sorts and expires items in whole seconds, and a writer recognizes
+/// its own write by comparing them with what it reads. They are rounded up, so that an execution is not visited before it is due.
 fn rounded_up_to_seconds(time: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     time.round(up).unwrap_or(time)

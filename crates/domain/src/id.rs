@@ -14,8 +14,8 @@ const KEYED: Uuid = Uuid::from_u128(0x6c6f_6e67_6861_756c_8000_6964_656d_706f);
 
 /// Name of an execution: its item's key, its durable execution's name, its task's `startedBy`.
 ///
-/// Up to [`limits::ID_CHARS`] of `A-Z a-z 0-9 - _`, which each of these services accepts. Ours are UUIDs; a caller that starts
-/// a durable function directly may choose another name.
+/// Up to [`limits::ID_CHARS`] of `A-Z a-z 0-9 - _`, which each of these services accepts. The API uses UUIDs; a caller that starts a
+/// durable function directly may choose another name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExecutionId(String);
 

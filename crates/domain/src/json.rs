@@ -56,8 +56,8 @@ impl Json {
         deepest
     }
 
-    /// Whether both have the same value: the order of an object's keys, white space, escapes in strings and the notation of a
-    /// number (`1`, `1.0`, `10e-1`) do not matter. A document that is nested deeper than inputs may be is compared as text.
+    /// Whether both have the same value: the order of an object's keys, white space, escapes in strings and the notation of a number (`1`,
+    /// `1.0`, `10e-1`) do not matter. Documents that are nested deeper than [`limits::INPUT_DEPTH`] are compared as text.
     #[must_use]
     pub fn same_value(&self, other: &Self) -> bool {
         self == other

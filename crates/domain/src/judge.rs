@@ -25,8 +25,8 @@ pub const LINES: usize = 10_000;
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
 const NOT_FOUND_GRACE: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long lines may still arrive after an execution's end, if the end was recorded before its task stopped. The worker of a
-/// callback execution records it before it exits, and the log driver sends output every 5 s (`defaultForceFlushInterval` in
+/// How long lines may still arrive after an execution's end, if the end was recorded before its task stopped. The worker of a callback
+/// execution records the end before it exits, and the log driver sends output every 5 s (`defaultForceFlushInterval` in
 /// <https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go>).
 const LAST_LINES: SignedDuration = SignedDuration::from_secs(10);
 
@@ -35,8 +35,8 @@ const LAST_LINES: SignedDuration = SignedDuration::from_secs(10);
 const STOPPED: [&str; 5] =
     ["UserInitiated", "SpotInterruption", "InfrastructureHealth", "TerminationNotice", "ServiceSchedulerInitiated"];
 
-/// The codes with which ECS stops a task to retire its platform. The first is documented for tasks of a service, whose scheduler
-/// stops them, and our tasks do not belong to a service.
+/// The codes with which ECS stops a task to retire its platform. The first is documented for tasks of a service, whose scheduler stops
+/// them. Longhaul's tasks do not belong to a service, so no scheduler can have stopped them for another reason.
 const RETIRED: [&str; 2] = ["ServiceSchedulerInitiated", "TerminationNotice"];
 
 /// The reason that ECS gives for a task that it stops to retire its Fargate platform revision or its host, whatever the stop code
@@ -85,8 +85,8 @@ pub fn outcome(execution: &Execution, task: Option<&Task>, lines: &[Line], now: 
     judged(execution, task, by, outcome)
 }
 
-/// The outcome of an execution's task, from its worker's report. ECS says why the task was stopped, if it still knows it. The time of
-/// the end is limited to the execution's lifetime, whatever the worker's clock says.
+/// The outcome of an execution's task, from its worker's report. `task` says why ECS stopped the task; it is absent if ECS has forgotten
+/// it. The time of the end is limited to the execution's lifetime, whatever the worker's clock says.
 #[must_use]
 pub fn reported(execution: &Execution, task: Option<&Task>, report: &Report, now: Timestamp) -> Outcome {
     let finished_at = report.outcome.finished_at.min(now).max(execution.created_at);
@@ -114,8 +114,8 @@ fn judged(execution: &Execution, task: Option<&Task>, by: Option<StoppedBy>, out
     outcome
 }
 
-/// The outcome of an execution's task if AWS denied access to its log: the exit code decides, but there is no result. `why` names
-/// the permission.
+/// The outcome of an execution's task if its log could not be read: the exit code decides, but there is no result. `why` is the error; if
+/// access was denied, it names the permission.
 #[must_use]
 pub fn outcome_without_log(execution: &Execution, task: Option<&Task>, why: &str, now: Timestamp) -> Outcome {
     let mut outcome = outcome(execution, task, &[], now);
@@ -137,8 +137,8 @@ pub fn exit_code(execution: &Execution, task: &Task) -> Option<i32> {
     exit(execution, Some(task)).code()
 }
 
-/// Whether another attempt may succeed. A job that exited with 0 is not run again to get a result. A refused start is not repeated:
-/// see [`ErrorKind::is_refused_start`].
+/// Whether another attempt may succeed. If a job exited with 0 and only its result could not be read, it is not run again. A refused start
+/// is not repeated: see [`ErrorKind::is_refused_start`].
 #[must_use]
 pub fn may_be_retried(outcome: &Outcome) -> bool {
     match &outcome.kind {
@@ -201,8 +201,8 @@ fn working<'a>(execution: &Execution, task: &'a Task) -> Option<&'a Container> {
     task.containers.iter().find(|seen| seen.name == name)
 }
 
-/// The result at the end of a log. `lines` are the whole log if there are fewer than were requested, unless reading stopped early because
-/// it found a result.
+/// The result at the end of a log. If there are fewer `lines` than [`LINES`], they are the whole log, unless reading stopped early at a
+/// result.
 fn output(lines: &[Line]) -> Output {
     match scan(lines, true) {
         found @ (Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_)) => found,

@@ -1,8 +1,7 @@
 //! What an execution is: its identity, its request, its states and what may change them.
 //!
-//! **Invariant**: pure. No async, no AWS, no HTTP, no clock and no randomness: the time of an event is a value that is
-//! passed in, so the same calls always return the same results. Nor does it know how its types are stored or recorded:
-//! `crates/contract` does.
+//! **Invariant**: pure. No async, no AWS, no HTTP, no clock and no randomness: the time of an event is a value that is passed in, so the
+//! same calls always return the same results. This crate does not know how its types are stored or recorded: `crates/contract` does.
 
 mod attempts;
 pub mod collect;

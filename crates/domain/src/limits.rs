@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// Largest request body, in bytes. The input is stored in a `DynamoDB` item, which holds 400 KB in all
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>), in addition to a result of up to
-/// [`RESULT_BYTES`]. Both at their largest would not fit: see [`INPUT_BYTES`].
+/// Largest request body, in bytes. Its input is limited further, by [`INPUT_BYTES`]: it is stored in a `DynamoDB` item together with a
+/// result of up to [`RESULT_BYTES`], and an item has at most 400 KB
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 pub const BODY_BYTES: usize = 256 * 1024;
 
-/// Largest input, in bytes of its JSON text and of all tags. With the largest result and everything else, they stay below an
-/// item's 400 KB.
+/// Largest input together with all tags, in bytes of the input's JSON text and of the tags' keys and values. With the largest result and
+/// all other attributes, the item stays below 400 KB.
 pub const INPUT_BYTES: usize = 180 * 1024;
 
 /// Largest result, in bytes of its JSON text. A larger one makes the execution FAILED with `result-too-large`; the log

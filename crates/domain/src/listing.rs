@@ -13,7 +13,7 @@ use crate::{Attempt, ExecutionId, JobError, Json, Pattern, Status, execution::ke
 pub struct Summary {
     /// Its id.
     pub id: ExecutionId,
-    /// How it learns that its job has ended.
+    /// How the end of its job is recorded.
     pub pattern: Pattern,
     /// Its state.
     pub status: Status,
@@ -139,8 +139,8 @@ impl Page {
     /// Merges a page of at most `size` executions from what was read of each part. Leaves out executions that have expired by `now`.
     #[must_use]
     pub fn merge(parts: Vec<Part>, size: usize, filter: &Filter, now: Timestamp) -> Self {
-        // The unread executions of a part are older than its `up_to`. The page ends at the newest of these places, so that it
-        // skips none of them.
+        // The unread executions of a part are older than its `up_to`. The page ends at the newest of these places, so that it skips no
+        // unread execution.
         let all_read = parts.iter().filter_map(|part| part.up_to.clone()).max();
         let read = parts.into_iter().flat_map(|part| part.read);
         let told = |summary: &Summary| all_read.as_ref().is_none_or(|up_to| summary.place() >= *up_to);

@@ -25,8 +25,8 @@ const LAST_SIGNAL: i32 = 64;
 
 /// How a job's process ended.
 ///
-/// If only a code is known, it is interpreted as in a shell: ECS reports 137 for a container that SIGKILL ended, and the worker
-/// exits in the same way as its command.
+/// If only a code is known, it is interpreted as in a shell: ECS reports 137 for a container that SIGKILL ended, and the worker exits with
+/// the code that a shell would report for its command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
     /// It exited with this code.
@@ -45,7 +45,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Its exit code, as in a shell; `None` if it never ran or its end is unknown.
+    /// Its exit code, as in a shell; `None` if it is not known how it ended.
     #[must_use]
     pub fn code(&self) -> Option<i32> {
         match self {
@@ -115,7 +115,8 @@ pub enum ResultSource {
     Stdout,
     /// The task's log, where stdout and stderr are one stream.
     Log,
-    /// There is none: the job printed nothing, or never ran. Older versions did not record a source, so their data has this too.
+    /// There is none: the job printed nothing or never ran, or its result cannot be kept. Older versions did not record a source, so their
+    /// data has this too, even with a result.
     #[default]
     None,
     /// There is none: the job printed something, but no JSON object or array.
@@ -235,7 +236,7 @@ fn duration_text(time: Duration) -> String {
     }
 }
 
-/// A signal with its usual name. For other signals, the numbers differ between platforms.
+/// A signal's number, with its name if that number means the same signal on every platform.
 fn named(signal: i32) -> String {
     let name = match signal {
         2 => "SIGINT",

@@ -55,7 +55,7 @@ impl Report {
         Self { outcome, told, unknown: Unknown::default() }
     }
 
-    /// Whether the text of a report has a size that a worker's can have.
+    /// Checks that the text of a report is not larger than a worker's report can be.
     ///
     /// # Errors
     ///

@@ -10,7 +10,7 @@ use crate::{Json, Pattern, limits};
 /// The job of a request without a `job`: the demonstration job, which every installation has.
 pub const DEFAULT_JOB: &str = "demo";
 
-/// A job, as its caller described it.
+/// What a caller requested: a job, its input, and how it is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The job's input.
@@ -161,9 +161,9 @@ pub fn pointer_to(member: &str) -> String {
     format!("/{}", member.replace('~', "~0").replace('/', "~1"))
 }
 
-/// What ECS allows in a tag's key or value: `[\p{L}\p{Z}\p{N}_.:/=+\-@]`, but not the prefix `aws:` in any case
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html>). `RunTask` refuses anything else, so the job could
-/// never start.
+/// Whether ECS allows a character in a tag's key or value: `[\p{L}\p{Z}\p{N}_.:/=+\-@]`. The prefix `aws:`, in upper or lower case, is not
+/// allowed either (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html>). `RunTask` refuses anything else, so the job
+/// could never start.
 fn may_be_in_a_tag(character: char) -> bool {
     use GeneralCategoryGroup::{Letter, Number, Separator};
     "_.:/=+-@".contains(character) || matches!(character.general_category_group(), Letter | Number | Separator)

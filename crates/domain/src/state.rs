@@ -62,7 +62,7 @@ pub struct StartedTask {
     pub task_arn: String,
     /// When it started: until it has stopped, the time when its start was recorded; after that, the time that ECS reports.
     pub started_at: Timestamp,
-    /// Where it prints to, if not to the same log as the execution's newest task.
+    /// Where it prints to, if not to the execution's current log, [`crate::Execution::log`].
     pub log: Option<JobLog>,
     /// Attributes that a newer version of this code stored.
     pub unknown: Unknown,
@@ -73,7 +73,7 @@ impl StartedTask {
         Self { attempt, task_arn: task_arn.to_owned(), started_at, log: None, unknown: Unknown::default() }
     }
 
-    /// The same task, for a job that ended at `at`: if its start was recorded after its end, it starts at `at`.
+    /// The same task, for a job that ended at `at`: if its start was recorded with a later time than that, its start time becomes `at`.
     fn ended(&self, at: Timestamp) -> Self {
         Self { started_at: self.started_at.min(at), ..self.clone() }
     }
@@ -180,7 +180,7 @@ impl Outcome {
         Self { kind, result: None, result_source: ResultSource::None, exit_code: None, finished_at }
     }
 
-    /// The end of an execution that the platform failed, not its job.
+    /// The outcome of an execution that failed because of the platform, not because of its job.
     #[must_use]
     pub fn failed(kind: ErrorKind, why: impl Into<String>, finished_at: Timestamp) -> Self {
         Self::without_job(OutcomeKind::Failed(JobError::new(kind, why)), finished_at)
@@ -263,7 +263,7 @@ pub enum Event {
     CancelRequested,
     /// The sweep visited it and found that it is making progress.
     Visited,
-    /// The sweep visited it but could not do what it should have done.
+    /// The sweep visited it, but the visit failed, so the next one is postponed.
     VisitPostponed,
     /// It is over.
     Ended(Outcome),
@@ -509,7 +509,7 @@ impl State {
     }
 }
 
-/// The run of a task that was started; `None` if it is already known or a later attempt has begun.
+/// The newest task after a task was started; `None` if that task is already recorded, or a later attempt has begun.
 fn next_started_task(
     newest: Option<&StartedTask>,
     attempt: Attempt,

@@ -13,7 +13,7 @@ pub struct Task {
     pub arn: String,
     /// Whether it is over: `lastStatus` is `STOPPED`.
     pub stopped: bool,
-    /// When its containers were running.
+    /// When all of its containers had started.
     pub started_at: Option<Timestamp>,
     /// Why it stopped, as ECS's code.
     pub stop_code: Option<String>,

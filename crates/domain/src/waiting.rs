@@ -58,8 +58,8 @@ pub fn backoff_before(attempt: Attempt) -> Duration {
 const LONGEST_FOR_CAPACITY: SignedDuration = SignedDuration::from_hours(12);
 
 impl Execution {
-    /// How long to wait for capacity before the start of `attempt` is retried: as long as it has waited so far, from 1 s to 5 min,
-    /// but at least a hundredth of the execution's age. Not past the deadline.
+    /// How long to wait for capacity before the start of `attempt` is retried: as long as it has waited so far, from 1 s to 5 min, but at
+    /// least a hundredth of the execution's age. It ends just past the deadline at the latest.
     #[must_use]
     pub fn wait_for_capacity(&self, attempt: Attempt, now: Timestamp) -> Duration {
         let waited = now.duration_since(self.no_capacity_since(attempt).unwrap_or(now));
@@ -80,8 +80,8 @@ impl Execution {
         Waiting { since, why: Some(shortened(why)), ..Waiting::until(attempt, until.min(self.deadline)) }
     }
 
-    /// How long to wait before the start of `attempt`, which AWS denies, is retried: as long as it has been denied so far, from 1 s
-    /// to 5 min. Not past the deadline.
+    /// How long to wait before the start of `attempt`, which AWS denies, is retried: as long as it has been denied so far, from 1 s to 5
+    /// min. It ends just past the deadline at the latest.
     #[must_use]
     pub fn wait_for_permission(&self, attempt: Attempt, now: Timestamp) -> Duration {
         let (second, most) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
@@ -104,15 +104,15 @@ impl Execution {
         Waiting { since, denied: Some(denied), ..Waiting::until(attempt, until.min(self.deadline)) }
     }
 
-    /// How much longer `attempt` has to wait. Starting its task earlier could start one for an execution that was cancelled because
-    /// it was waiting.
+    /// How much longer `attempt` has to wait. If its task were started earlier, the execution might already be CANCELLED: during the wait,
+    /// a cancel takes effect at once.
     #[must_use]
     pub fn still_waits(&self, attempt: Attempt, now: Timestamp) -> Option<Duration> {
         let waiting = self.waiting.as_ref().filter(|waiting| waiting.attempt == attempt)?;
         (now < waiting.until - SKEW).then(|| waiting.until.duration_since(now).unsigned_abs())
     }
 
-    /// A wait that does not extend beyond the deadline: in whole seconds, at least one.
+    /// The wait, shortened so that it ends just past the deadline at the latest, and at least a second.
     #[must_use]
     pub fn until_deadline(&self, wait: Duration, now: Timestamp) -> Duration {
         let left = u64::try_from(self.deadline.duration_since(now).as_secs()).unwrap_or_default();
@@ -138,9 +138,9 @@ impl Execution {
 
     /// Whether none of its tasks is running, and none is being started at `at`.
     ///
-    /// Before a workflow has accepted it, nothing can have been started. If an acceptance and an end compete, the second to be
-    /// recorded sees the first. While its workflow waits, nothing calls ECS, because the wait is recorded before it begins. When the
-    /// wait is about to end, a task may be started.
+    /// Before a workflow has accepted it, nothing can have been started. If a workflow accepts the execution while a cancel ends it, the
+    /// later write sees the earlier one. While its workflow waits, nothing calls ECS, because the wait is recorded before it begins. When
+    /// the wait is about to end, a task may be started.
     #[must_use]
     pub fn is_idle(&self, at: Timestamp) -> bool {
         let waits = self.waiting.as_ref().is_some_and(|waiting| at < waiting.until - SKEW);
@@ -151,7 +151,8 @@ impl Execution {
         }
     }
 
-    /// How it ends at `now` if none of its tasks is running: cancelled, or at its deadline. Includes the outcome of the last attempt.
+    /// Its outcome at `now` if none of its tasks is running: the recorded one, cancelled, or timed out at its deadline. The error also says
+    /// how the last attempt failed. `None` if none of these applies.
     #[must_use]
     pub fn outcome_without_task(&self, now: Timestamp) -> Option<Outcome> {
         let waiting = self.waiting.as_ref();
@@ -190,7 +191,8 @@ impl Execution {
         Some(Outcome { exit_code: self.failed.exit_code, ..Outcome::without_job(kind, now) })
     }
 
-    /// How it ends at `now` if its workflow cannot continue, and `why`. If ECS has reported the end of its task, the exit code is kept.
+    /// Its outcome if its workflow cannot continue at `now`. `why` is the reason. If ECS has reported the end of its task, the exit code is
+    /// kept.
     #[must_use]
     pub fn outcome_without_workflow(&self, why: impl Into<String>, now: Timestamp) -> Outcome {
         let told = self.state.started_task().and_then(|started| self.reported_end(&started.task_arn));

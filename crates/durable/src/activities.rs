@@ -31,9 +31,9 @@ pub trait Activities: Send + Sync + 'static {
         task_arn: &str,
     ) -> impl Future<Output = Result<Recorded, ActivityFailed>> + Send;
 
-    /// Notes the callback that wakes the workflow, then checks whether the task has ended. The order matters: if the end is reported
-    /// after the check, the reconciler finds the callback. Asks ECS only if no end is noted and `ask` is set. Stops a task that is no
-    /// longer needed.
+    /// Notes the callback that wakes the workflow, then checks whether the task has ended. The order matters: if the end is reported after
+    /// the check, the reconciler finds the callback. If no end is noted, asks ECS if `ask` is set or the task is no longer needed. Stops a
+    /// task that is no longer needed.
     fn check_task(
         &self,
         id: &ExecutionId,
@@ -66,11 +66,11 @@ pub trait Activities: Send + Sync + 'static {
         outcome: &Outcome,
     ) -> impl Future<Output = Result<Finished, ActivityFailed>> + Send;
 
-    /// Asks for a task to be stopped.
+    /// Asks ECS to stop a task.
     fn stop_task(&self, task_arn: &str) -> impl Future<Output = Result<(), ActivityFailed>> + Send;
 
-    /// Stops what was started, and records the outcome that could not be recorded before, or else that the workflow failed and why.
-    /// The workflow's last activity.
+    /// Records `known`, the outcome that could not be recorded before, or else that the workflow failed and `why`. Then stops the tasks
+    /// that are still running. This is the last activity of a workflow that cannot continue.
     fn give_up(
         &self,
         id: &ExecutionId,
@@ -86,9 +86,10 @@ pub enum Try {
     First,
     /// A later one: a task may be running whose start was not recorded.
     Again,
-    /// A later one, and the last if AWS denies it, because a missing permission is reported within minutes.
+    /// A later one. If AWS denies it, it is the last, because a missing permission is reported within minutes.
     LastDenial,
-    /// The last one: if it fails, the attempt ends with this error.
+    /// The last one: if it fails, the attempt ends with this error. While ECS has no capacity, and after that, the number of tries is not
+    /// limited.
     Last,
 }
 

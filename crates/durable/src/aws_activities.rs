@@ -88,7 +88,7 @@ impl AwsActivities {
         let now = self.clock.now();
         let name = name.parse().map_err(ActivityFailed::permanent)?;
         let new = Execution::new(name, pattern, self.config.direct_owner.clone(), request, now);
-        // Its durable execution is noted from the start, so that nothing else starts it under its name.
+        // The new item names its durable execution from the start, so that the reconciler does not start another one.
         let wanted =
             new.after(&self.began(&new, durable_execution_arn), now).map_err(ActivityFailed::permanent)?.unwrap_or(new);
         match self.executions.create(&wanted, now).await? {
@@ -106,8 +106,8 @@ impl AwsActivities {
         }
     }
 
-    /// The event that a durable execution has begun to drive an execution. Its tasks print to the log that its own version of the
-    /// catalog names.
+    /// The event that a durable execution has begun to drive an execution. The tasks that it starts print to the log that the catalog of
+    /// its own version names.
     fn began(&self, execution: &Execution, durable_execution_arn: &str) -> Event {
         let job = self.config.catalog.get(&execution.request.job);
         let log = job.map(|job| job.log(&self.config.log_group));
@@ -213,8 +213,8 @@ impl Activities for AwsActivities {
         Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt, backoff }))
     }
 
-    /// If the function crashes before `RunTask`, the step runs again. If it crashes after it, or the reply is lost, the same client
-    /// token returns the same task. If it is retried much later, `ListTasks` finds the task.
+    /// If the function crashes before `RunTask`, the step runs again. If the function crashes after `RunTask`, or the reply is lost, the
+    /// same client token returns the same task. If the step is retried much later, `ListTasks` finds the task.
     async fn run_task(&self, id: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, ActivityFailed> {
         let execution = self.read(id).await?;
         // This step ran before, and the worker in its task recorded the start. ECS may have forgotten the token and the task.
@@ -243,7 +243,8 @@ impl Activities for AwsActivities {
             return Err(ActivityFailed::transient("waiting for capacity").again_in(wait));
         }
         let waited_until = execution.waited_for_capacity(attempt);
-        // Decided here, so the step's retry strategy must not see it as a denial.
+        // This decides whether a denial is retried. The step's retry strategy must not decide it again, so it gets a transient failure
+        // instead of a denial.
         let again_or_refused = |why: CallFailed| {
             if may_be_retried(&why, tried, waited_until, self.clock.now()) {
                 return Err(ActivityFailed::transient(why));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws::{Cause, Phase};
 
-/// The first wait for a running task. An event of ECS reports its end. If the event is lost, the reconciler's sweep sees the end,
+/// The first wait for a running task. An event of ECS reports the task's end. If the event is lost, the reconciler's sweep sees the end,
 /// with one call for a hundred tasks. The workflow's own checks are only needed if both fail.
 pub(crate) const FIRST_WAIT: Duration = Duration::from_mins(5);
 
@@ -16,8 +16,8 @@ pub(crate) const FIRST_WAIT_WHEN_STOPPING: Duration = Duration::from_secs(5);
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const LONGEST: Duration = Duration::from_hours(12);
 
-/// The waits for the end of one task: twice as long each time, at most 12 h, and not past the deadline, in whole seconds and at
-/// least one. An event ends a wait at once.
+/// The waits for the end of one task: twice as long each time, at most 12 h, and until just past the deadline at the latest, in whole
+/// seconds. An event ends a wait at once.
 #[derive(Debug)]
 pub(crate) struct Waits {
     first: Duration,
@@ -92,8 +92,8 @@ pub(crate) fn tries(patience: Duration) -> u32 {
     tries
 }
 
-/// Whether a denied start of a task is abandoned after this attempt of its step: not before [`Cause::patience`] has passed, and later
-/// only at every such interval, so that one denial after hours of waiting for capacity does not end the execution.
+/// Whether a denied start of a task is abandoned after this try of its step: only at the try with which [`Cause::patience`] has passed, and
+/// at each multiple of that number of tries. So one denial after hours of waiting for capacity does not have to end the execution.
 pub(crate) fn is_last_denial(tried: u32) -> bool {
     tried.is_multiple_of(tries(Cause::Denied.patience(Phase::BeforeTask)))
 }

@@ -1,7 +1,7 @@
 //! The two durable functions, which drive an execution from checkpoint to checkpoint.
 //!
-//! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with executions in
-//! flight. `tests/` has them as snapshots. After a change there, old executions must stay on the previous version of the function.
+//! **Invariant**: the names and the order of a workflow's operations, and what each records, are a contract with executions in flight.
+//! `tests/` has them as snapshots. If a snapshot changes, executions in flight must stay on the previous version of the function.
 
 mod activities;
 mod aws_activities;

@@ -5,7 +5,8 @@
 //! callback  create-record → [backoff] → run-task → record-task → [stop-task]
 //! ```
 //!
-//! If an activity fails permanently, both run `give-up`: it stops what was started and records why.
+//! If any activity after the first fails permanently, both run `give-up`: it records the outcome or the failure, and stops what was
+//! started.
 //!
 //! **Invariant**: one branch at a time, and no race between a callback and a timer. With this version of the SDK, an invocation can
 //! end while a branch of a `race` or a `parallel` still has to be driven, and then nothing wakes the execution. A callback with a
@@ -375,7 +376,7 @@ fn retry_start(error: &StepError, attempt: u32) -> RetryDecision {
 /// Retries a step before the start of a task.
 fn retry_accept(error: &StepError, attempt: u32) -> RetryDecision {
     let patience = match cause(error) {
-        // As long as after the start: nothing can be recorded before this step.
+        // Retried for as long as after the start, because nothing can be recorded before this step has succeeded.
         Cause::Throttled | Cause::Unavailable => Cause::Unavailable.patience(Phase::TaskStarted),
         cause @ (Cause::Denied | Cause::Rejected) => cause.patience(Phase::BeforeTask),
     };

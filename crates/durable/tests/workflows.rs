@@ -65,7 +65,7 @@ async fn the_loss_of_any_checkpoint_leaves_the_outcome_unchanged() {
     account.run_all(cases).await.iter().for_each(check);
 }
 
-/// A fault at a late try of a start, after the number of tries that any other failure gets, changes nothing.
+/// A fault at a late try of a start changes nothing, even after more tries than any other activity gets.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_is_retried_for_as_long_as_waiting_helps() {
     let account = Account::open().await;

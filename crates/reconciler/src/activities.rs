@@ -39,10 +39,10 @@ pub(crate) enum Trigger {
     Sweep,
 }
 
-/// From this age of an execution on, a sweep checks the workflow of a running task. Lambda sends an event when a workflow ends, and
-/// if that is lost, the end of the workflow is found when its task ends. Lambda answers 30 such calls a second for a whole account
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). Ten thousand young executions would use them up if a
-/// sweep checked each of them every few minutes.
+/// From this age of an execution on, a sweep checks the workflow of a running task. Lambda sends an event when a workflow ends, and if that
+/// is lost, the end of the workflow is found when its task ends. Such a check is a call of `GetDurableExecution`, of which Lambda answers
+/// 30 a second for a whole account (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). Ten thousand young
+/// executions would use up this quota if a sweep checked each of them every few minutes.
 const CHECKED_FROM_AGE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The state of an execution's task.

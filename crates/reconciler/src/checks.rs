@@ -23,7 +23,7 @@ use tokio::{
 /// Calls per second. A sweep has 40 s of each minute, so this is 10 a second on average, a third of what Lambda answers.
 const CALLS_PER_SECOND: u32 = 15;
 
-/// How many calls are queued, by rank: as many as a sweep can make.
+/// Maximum number of queued calls: as many as a sweep can make. Beyond that, the call that would come last is dropped.
 const MAX_WAITING: usize = 600;
 
 /// A call to be made: whether a durable execution is still running.
@@ -33,7 +33,7 @@ pub(crate) struct WorkflowCheck {
     pub(crate) arn: String,
     /// Whether the ARN comes from a repeated start, which may have found a durable execution that is over.
     pub(crate) restarted: bool,
-    /// Whether only this call can show that it is over, because it has no running task.
+    /// Whether only this call can show that the durable execution is over, because its execution has no running task.
     pub(crate) urgent: bool,
 }
 

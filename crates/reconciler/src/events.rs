@@ -15,10 +15,10 @@ const TASK_CHANGED: (&str, &str) = ("aws.ecs", "ECS Task State Change");
 /// The same for a durable execution.
 const WORKFLOW_CHANGED: (&str, &str) = ("aws.lambda", "Durable Execution Status Change");
 
-/// The last status of a task.
+/// The `lastStatus` of a task that has stopped.
 const STOPPED: &str = "STOPPED";
 
-/// How a workflow ends that has not recorded its execution's end.
+/// The final statuses of a workflow that may not have recorded its execution's outcome.
 const FAILURES: [&str; 3] = ["FAILED", "STOPPED", "TIMED_OUT"];
 
 /// The event patterns of the rules that send events to the reconciler, for every cluster and every function.
@@ -27,7 +27,7 @@ const FAILURES: [&str; 3] = ["FAILED", "STOPPED", "TIMED_OUT"];
 pub struct EventPatterns {
     /// A task has stopped.
     pub task_stopped: Value,
-    /// A durable execution has ended.
+    /// A durable execution has ended without success.
     pub workflow_ended: Value,
 }
 
@@ -73,7 +73,8 @@ impl Event {
                 let executions = StoredStart::executions_of(detail["durableExecutionName"].as_str()?);
                 (over && !executions.is_empty()).then_some(Self::Visit(executions))
             }
-            // EventBridge's rules send the first, its scheduler sends what it is configured to send.
+            // A rule of EventBridge sends `aws.events`. EventBridge Scheduler sends `aws.scheduler`, unless it is configured to send
+            // something else.
             ("aws.events" | "aws.scheduler", _) => Some(Self::Sweep),
             _ => None,
         }

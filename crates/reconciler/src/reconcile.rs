@@ -29,8 +29,8 @@ use crate::{
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_DurableConfig.html>).
 const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
-/// How long after a task's end its log may still be empty because CloudWatch is behind. Most tasks that a sweep finds stopped
-/// earlier, so it does not wait for their logs: there may be thousands of them.
+/// How long after a task's end its log may still be empty because CloudWatch is behind. Most of the stopped tasks that a sweep finds have
+/// been over for longer. It does not wait for their logs, since there may be thousands of them.
 const LOG_IS_LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
 /// Repairs executions.
@@ -81,7 +81,7 @@ impl Reconciler {
         }
     }
 
-    /// A task as ECS shows it now, if it knows it.
+    /// A task as ECS shows it now; `None` if ECS does not know it.
     pub(crate) async fn task_of(&self, started: &StartedTask) -> Result<Option<Task>, Error> {
         Ok(match self.tasks.describe(&started.task_arn).await? {
             Seen::Task(task) => Some(*task),
@@ -157,8 +157,8 @@ impl Reconciler {
         Ok(self.workflows.wake(callback_id, wake_up).await?)
     }
 
-    /// Asks whether a workflow is running. If it has ended without recording an outcome, it never will, so this records one, also for
-    /// a task whose end the workflow did not see.
+    /// Asks whether a workflow is running. If it has ended without recording an outcome, it never will, so the reconciler records one, even
+    /// if the workflow did not see the end of its task.
     ///
     /// Starting a workflow by its name finds the one that was started before, and only that response has its ARN. If that workflow is
     /// over and nothing has changed, it recorded nothing, and never will.
@@ -167,11 +167,11 @@ impl Reconciler {
         let execution = &execution;
         match self.workflows.status(&arn).await? {
             WorkflowStatus::Running => Ok(()),
-            // Lambda does not know it yet: it returned this ARN a moment ago.
+            // Lambda returned this ARN a moment ago, and does not know it yet.
             WorkflowStatus::Forgotten if restarted => Ok(()),
             WorkflowStatus::Over(how) if restarted => self.give_up(execution, over(&how)).await,
             WorkflowStatus::Over(how) => self.record_for_workflow(execution, over(&how)).await,
-            // It existed when it noted its ARN, and Lambda keeps it for longer than this, so Lambda is behind.
+            // The durable execution existed when it recorded its ARN, and Lambda keeps it for longer than this. So Lambda is behind.
             WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => Ok(()),
             WorkflowStatus::Forgotten => {
                 self.record_for_workflow(execution, "its durable execution no longer exists".to_owned()).await
@@ -179,7 +179,7 @@ impl Reconciler {
         }
     }
 
-    /// Records what the workflow did not: the outcome of its task, if that is over, or else why nothing waits for it any more.
+    /// Records what the workflow did not: the outcome of its task, if the task is over, or else that the workflow failed, and `why`.
     async fn record_for_workflow(&self, execution: &Execution, why: String) -> Result<(), Error> {
         // If the task's start could not be recorded, ECS's event is all that is known about it.
         let task = match execution.state.started_task() {
@@ -267,7 +267,7 @@ impl Reconciler {
     /// Records an outcome that was inferred from the execution as `seen`, and stops what it left running. If it has changed since
     /// then, nothing is recorded, and the next visit decides.
     ///
-    /// If the function crashes between the two, or cannot stop the task, the sweep visits the execution once more.
+    /// If the function crashes between recording and stopping, or cannot stop the task, the sweep visits the execution once more.
     async fn end(&self, seen: &Execution, outcome: Outcome) -> Result<(), Error> {
         match self.executions.advance_from(seen, &Event::Ended(outcome), clock::now()).await {
             Ok(Some(_)) => self.stop_leftovers(&seen.id).await,

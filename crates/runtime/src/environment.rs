@@ -1,4 +1,4 @@
-//! Reads the environment, which is read only here.
+//! Reads the environment. No other code of Longhaul reads it.
 
 use std::{cell::RefCell, collections::BTreeMap, ffi::OsString, fmt, str::FromStr};
 

@@ -112,7 +112,7 @@ impl Allowances {
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call. It may have been counted anyway.
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call. The request may have been counted anyway.
     pub async fn count(
         &self,
         owner: &Owner,

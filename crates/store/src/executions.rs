@@ -136,7 +136,7 @@ impl Executions {
         let named = Execution { creation: Some(Uuid::new_v4().to_string()), ..execution.clone() };
         let put = self
             .put(&named)?
-            // One that is not over is never replaced. Items of older versions have an expiry even if they are not over.
+            // An execution that is not over is never replaced. Items of older versions have an expiry even if their execution is not over.
             .condition_expression("attribute_not_exists(#key) OR (#expires <= :now AND attribute_exists(#finished))")
             .expression_attribute_names("#key", KEY)
             .expression_attribute_names("#finished", FINISHED)
@@ -162,7 +162,8 @@ impl Executions {
         self.advance_seen(seen, event, at).await
     }
 
-    /// Like [`Executions::advance`], for an execution that was just read: it is only read again if it has changed since.
+    /// Like [`Executions::advance`], for an execution that was just read. If it has changed since, the failed write returns its new state,
+    /// so it is never read again.
     ///
     /// # Errors
     ///

@@ -3,8 +3,9 @@
 //! Signals go to the whole group, so that they reach the program behind a shell, a pipe or a fork. Only the worker reaps processes,
 //! including orphaned ones, which it inherits as the first process of a container.
 //!
-//! **Invariant**: the worker waits for its command and nothing else. It does not wait for processes that the command leaves running,
-//! unless the job is being stopped: then the whole group has time until shortly before the task is killed, and is killed after that.
+//! **Invariant**: the worker waits for its command and nothing else. It does not wait for processes that the command leaves running, unless
+//! the job is being stopped: then the whole group has time until shortly before ECS would kill the task. What is still running then is
+//! killed.
 
 use std::{
     cell::Cell,
@@ -56,14 +57,14 @@ const REAP_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often to check whether any process of a stopped job is still running.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the pipes may be silent after the command's end. Everything that the command itself printed is in them by then, and the
-/// worker waits for it as long as the log is slow. Otherwise, only a grandchild that holds the pipes open makes this wait long.
+/// How long to wait for the pipes to close after the command's end. While output is still being written to a slow log, this wait is
+/// repeated. Everything that the command itself printed is in the pipes by then. If they do not close, a grandchild holds them open.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// How much is read at once: the capacity of a pipe on Linux, and so everything that a command that has ended can have left in it.
+/// How much is read at once: the capacity of a pipe on Linux, which is also the most that a command can have left in it when it ended.
 const CHUNK: usize = 64 * 1024;
 
-/// Runs a command to its end, and passes on its output. If it is stopped, it has `stop_timeout`.
+/// Runs a command to its end, and passes on its output. If it is stopped, it has `stop_timeout` to end.
 pub(crate) async fn run(
     command: &[OsString],
     input: &Json,
@@ -216,7 +217,7 @@ impl Group {
         self.signal(signal);
     }
 
-    /// How the job ended. If a shell died of the signal that stopped the job, the program that it was waiting for decides.
+    /// How the job ended. If a shell died of the signal that stopped the job, the exit of the program that it was waiting for counts.
     fn exit(&self, of_leader: Exit) -> Exit {
         match (&self.stopping, self.ended) {
             (Some((signal, foreground)), Some(ended)) => exit(foreground.ended(ended, signal.as_raw())),

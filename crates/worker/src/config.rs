@@ -1,4 +1,4 @@
-//! What the worker reads from its environment. The workflow that started the task set it.
+//! What the worker reads from its environment. The workflow that started the task set most of it; the task definition or ECS set the rest.
 
 use contract::environment;
 use std::time::Duration;
@@ -29,8 +29,8 @@ pub struct Config {
     pub(crate) attempt: Attempt,
     /// `EXECUTION_DEADLINE`: when the job must have ended, in RFC 3339.
     pub(crate) deadline: Option<Timestamp>,
-    /// `EXECUTION_STOP_TIMEOUT`: how many seconds the task has once it is stopped, the same as its `stopTimeout`; 30 if absent, as
-    /// in ECS (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>).
+    /// `EXECUTION_STOP_TIMEOUT`: how many seconds the task has to end after it was told to stop, the same as its `stopTimeout`; 30 if
+    /// absent, as in ECS (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>).
     pub(crate) stop_timeout: Duration,
     /// `EXECUTION_INPUT` or `INPUT_TABLE`: where the input is.
     pub(crate) input: Source,

@@ -87,9 +87,9 @@ impl Finished {
         }
     }
 
-    /// The worker's own exit code, which is the job's. If the outcome is not recorded or reported (`is_known`), only the exit code says
-    /// how the job ended, and a job that was told to stop must not look completed: ECS also sends a signal when another container of the
-    /// task has ended, and its description of the task does not mention that.
+    /// The worker's own exit code, which is the job's. `is_known` says whether the outcome is recorded or reported. If it is not, only the
+    /// exit code says how the job ended, so a job that was told to stop must not look completed: ECS also sends a signal when another
+    /// container of the task has ended, and its description of the task does not mention that.
     pub(crate) fn exit_code(&self, is_known: bool) -> u8 {
         let code = match (self.exit.code(), self.stop) {
             (Some(code), _) if is_known => Some(code),

@@ -1,11 +1,11 @@
 //! The program that a shell waits for.
 //!
 //! A shell dies of a SIGTERM that its program handles, so the shell's exit code says nothing about the program. When a process group is
-//! told to stop, this finds the program behind its shells, so that its exit code can be reported instead.
+//! told to stop, this module finds the program behind its shells, so that its exit code can be reported instead.
 
 use rustix::process::{Pid, WaitStatus};
 
-/// The names of shells. If a signal kills any other program, that program was killed, whatever its children do.
+/// The names of shells. If a signal kills a program that is not a shell, that is how the job ended, whatever its children do.
 const SHELLS: [&str; 7] = ["sh", "dash", "bash", "ash", "busybox", "ksh", "zsh"];
 
 /// The processes behind a shell when its group was told to stop. Each is the newest child of the shell before it, which is the one that
@@ -39,7 +39,7 @@ impl Foreground {
         }
     }
 
-    /// How the command ended, given how its leader did. The status of a process that `signal` killed says nothing, so the process behind
+    /// How the command ended, given how its leader ended. The status of a process that `signal` killed says nothing, so the process behind
     /// it decides. A process whose end is unknown was reaped by its shell before the signal killed the shell too; it is skipped.
     pub(crate) fn ended(&self, leader: WaitStatus, signal: i32) -> WaitStatus {
         let mut told = leader;

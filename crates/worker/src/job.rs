@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{finished::Finished, stops::Stops};
 
-/// How long a job that never awaits may take to notice that it has to end.
+/// How long to wait for a job that has to end. One that never awaits does not notice that.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Exit code for an error that the job returned.

@@ -71,8 +71,8 @@ pub async fn run_command(config: Config, command: Vec<OsString>) -> ExitCode {
         .await
 }
 
-/// Runs a job in a Rust program to its end, in the same way. The value that it returns is the result; if it returns an error, the job has
-/// failed. At the deadline, and when the task is stopped, the future is dropped.
+/// Runs a job in a Rust program to its end, like [`run_command`]. The value that the job returns is the result; if it returns an error, the
+/// job has failed. At the deadline, and when the task is stopped, the future is dropped.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;

@@ -7,7 +7,8 @@ use crate::config::Config;
 /// The AWS calls that the worker makes, if its task uses the table of executions.
 const CALLS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:PutItem"];
 
-/// What the worker needs from its deployment. The workflow that starts its task sets the variables.
+/// What the worker needs from its deployment. The workflow that starts its task sets most of the variables; the task definition or ECS sets
+/// the rest.
 #[must_use]
 pub fn needs() -> Needs {
     Needs { variables: Config::variables(), calls: CALLS.to_vec() }

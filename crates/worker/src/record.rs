@@ -41,7 +41,7 @@ pub(crate) enum JobState {
 pub(crate) enum Ended {
     /// It is recorded, or another one already was.
     Recorded,
-    /// The worker must not record it: only ECS knows why the task was stopped, and another attempt may follow.
+    /// The worker must not record it: only ECS knows why the task was stopped, or another attempt follows.
     Left,
     /// It could not be recorded for a day.
     Failed,

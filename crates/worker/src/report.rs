@@ -8,7 +8,8 @@ use store::Reports;
 
 use crate::{command::MARGIN, config::ReportPlace, finished::Finished, retry::Backoff};
 
-/// How long storing a report is retried. Without a report, ECS and the log show almost as much, so it must not delay the end.
+/// How long storing a report is retried. Without a report, ECS and the log show almost as much, so storing one must not delay the task's
+/// end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stores the report, and returns whether that succeeded.

@@ -10,7 +10,7 @@ use std::{
 use domain::{limits, output::Output};
 use tempfile::TempDir;
 
-/// A place for a result, in its own directory, which is deleted with it.
+/// A place for a result, in its own directory. Dropping this value deletes the directory.
 #[derive(Debug)]
 pub(crate) struct ResultFile(TempDir);
 

@@ -455,7 +455,7 @@ fn the_worker_does_not_wait_for_a_grandchild_that_keeps_printing() {
     assert!(text(&done.stdout).lines().any(|line| line == "1"));
 }
 
-/// Whether a process is still running. One that has ended but has not been reaped is not.
+/// Whether a process is still running. A zombie does not count.
 fn lives(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))

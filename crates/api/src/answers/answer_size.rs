@@ -1,8 +1,8 @@
 //! How large a response may be: Lambda accepts 6 MB, in which the body is a JSON string
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 
-/// Maximum size in bytes of a response's body, as a string in Lambda's response. The rest is for headers and for what surrounds a
-/// list.
+/// Maximum size in bytes of a response's body, as a string in Lambda's response. The rest of the 6 MB is for headers and for what surrounds
+/// a list.
 pub(crate) const LARGEST_BODY: usize = 5_000_000;
 
 /// Size of JSON as a string within JSON, in which quotes, backslashes and control characters are escaped.

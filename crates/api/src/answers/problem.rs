@@ -2,7 +2,8 @@
 //!
 //! One type is both the response and its documentation, so the two cannot drift apart.
 //!
-//! **Invariant**: nothing is logged here. A problem carries its cause, which `layers::request_id` logs once, and nobody sends.
+//! **Invariant**: nothing is logged here. A problem carries its cause, which `layers::request_id` logs once and which is never sent to the
+//! caller.
 
 mod documented;
 
@@ -214,12 +215,12 @@ impl Problem {
         Self { code, detail: detail.into(), errors: Vec::new(), beyond: None, failure: None }
     }
 
-    /// The same, because this failed inside.
+    /// The same, with the internal failure that caused it, for the log.
     pub(crate) fn because(self, level: Level, error: impl Into<String>) -> Self {
         Self { failure: Some(Failure { level, error: error.into() }), ..self }
     }
 
-    /// Its code, and what failed inside, if that is why.
+    /// Its code and the internal failure that caused it, if there is one.
     pub(crate) fn failure(&self) -> Option<(Code, &Failure)> {
         Some((self.code, self.failure.as_ref()?))
     }
@@ -229,7 +230,7 @@ impl Problem {
         Self { beyond: Some((policy, left)), ..self }
     }
 
-    /// A body that is not valid, with at least one place that says where.
+    /// A body that is not valid. There must be at least one error, which says what is wrong and where.
     pub(crate) fn invalid_body(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map_or_else(String::new, |first| match first.pointer.as_str() {
             "" => format!("the body {}", first.detail),
@@ -251,7 +252,7 @@ impl Problem {
         self
     }
 
-    /// An internal error. The caller only learns that it was ours.
+    /// An internal error. The caller only learns that the API failed.
     pub(crate) fn inside(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::internal(aws::with_causes(error))
     }

@@ -23,7 +23,7 @@ impl Serialize for Time {
 const FRACTION_DIGITS: usize = 9;
 
 /// Reads an RFC 3339 time. Digits beyond a nanosecond are dropped. A time that is too late to be represented, such as
-/// `9999-12-31T23:59:59Z`, which means "for ever", becomes the latest that can be.
+/// `9999-12-31T23:59:59Z`, which means "for ever", becomes the latest possible time.
 pub(crate) fn read(text: &str) -> Option<Timestamp> {
     let text = without_finer_digits(text);
     if let Ok(time) = text.parse() {

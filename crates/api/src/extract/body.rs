@@ -1,4 +1,4 @@
-//! Reads a JSON body, with errors that say where they are, or requires that there is none.
+//! Reads a JSON body, with errors that say where they are, or checks that a request has no body.
 
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ impl FromRequest<App> for Body {
     }
 }
 
-/// What else an operation that takes no body reads of a request, once it is known to have none. A caller who sends a body expects it to
-/// have an effect, so it is refused, not ignored.
+/// The extractor of an operation that takes no body: checks that the request has none, and then extracts a `T`. A caller who sends a body
+/// expects it to have an effect, so it is refused, not ignored.
 pub(crate) struct NoBody<T>(pub(crate) T);
 
 impl<T: FromRequestParts<App, Rejection = Problem>> FromRequest<App> for NoBody<T> {

@@ -82,10 +82,10 @@ fn verified_owner(context: &ApiGatewayV2httpRequestContext) -> Option<Owner> {
 }
 
 /// Removes the session's name from an ARN. A role is one caller, regardless of who has assumed it. Callers choose the session's name
-/// themselves when they assume a role, and most tools choose a new one each time. So the name proves nothing, and would hide a caller's
-/// own executions from it (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center, it
-/// is the person's name, which cannot be chosen
-/// (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>).
+/// themselves when they assume a role, and most tools choose a new one each time. So the name proves nothing, and if it were part of the
+/// owner, a caller would not find its own executions in its next session
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>). In a role of Identity Center, the session's name is the
+/// person's name, which cannot be chosen (<https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>).
 fn without_session(user_arn: &str) -> &str {
     match user_arn.rsplit_once('/') {
         Some((role, _)) if role.contains(":assumed-role/") && !role.contains(":assumed-role/AWSReservedSSO_") => role,

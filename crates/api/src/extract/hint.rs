@@ -1,6 +1,6 @@
 //! Guesses which known name a caller meant.
 
-/// Names that other APIs use for what ours names differently.
+/// This API's names, each with the names that other APIs use for the same thing.
 const ALIASES: [(&str, &[&str]); 9] = [
     ("input", &["payload", "body", "data", "args", "arguments", "parameters"]),
     ("job", &["job", "name", "jobname", "taskname"]),

@@ -26,8 +26,8 @@ pub(crate) fn error(pointer: String, detail: impl Into<String>) -> FieldError {
 }
 
 impl Members {
-    /// The members of the object at a pointer. `None` and an error if it is not an object. An error for each member that is given more
-    /// than once, of which the first is kept.
+    /// The members of the object at a pointer. `None` and an error if it is not an object. If a member is given more than once, adds an
+    /// error and keeps the first.
     pub(crate) fn of(json: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let Ok(OrderedMembers(all)) = serde_json::from_str(json.text()) else {
             errors.push(error(at.to_owned(), format!("is {}; it must be an object", kind(json))));
@@ -102,8 +102,8 @@ pub(crate) fn read<T: DeserializeOwned>(
     read
 }
 
-/// A whole number, also written as `3.0`, since JSON and its schemas make no difference. If it is negative or too large, the nearest
-/// number of this type is returned, which is out of range too, so that the check of limits reports it.
+/// Reads a whole number. `3.0` is one too, as in JSON Schema. If the number is negative or too large, returns the nearest number of this
+/// type. That is out of range too, so the check of the limits reports it.
 pub(crate) fn whole(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<u64> {
     const EXPECTED: &str = "a whole number";
     let number: serde_json::Number = read(value, at.clone(), EXPECTED, errors)?;

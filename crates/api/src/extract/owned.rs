@@ -17,9 +17,9 @@ use crate::{
     extract::{caller::Caller, path::Path},
 };
 
-/// The caller's own execution, of a path's `{executionId}`. That of another caller is treated as if it did not exist.
+/// The execution with the path's `{executionId}`. If it belongs to another caller, it is treated as if it did not exist.
 ///
-/// This reads from the table. A handler takes it last, so that a request that is refused anyway costs no AWS call.
+/// This extractor reads from the table. A handler takes it last, so that a request that is refused anyway costs no AWS call.
 pub(crate) struct Owned(pub(crate) Execution);
 
 impl FromRequestParts<App> for Owned {

@@ -4,7 +4,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 
 use crate::answers::problem::{Code, Problem};
 
-/// Its text. If it is not valid UTF-8, it cannot name anything, so nothing is found.
+/// Its text. If it is not valid UTF-8, it cannot name anything, so the response is a 404.
 pub(crate) struct Path(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Path {

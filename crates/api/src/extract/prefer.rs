@@ -52,12 +52,12 @@ impl<S: Sync> FromRequestParts<S> for Prefer {
 }
 
 impl Prefer {
-    /// Reads an execution repeatedly, until it is `enough` or the time is up, and returns the last state that was read.
+    /// Reads an execution repeatedly, until its state is `enough` or the time is up, and returns the last state that was read.
     ///
     /// Other processes change it, so reading is the only way to notice. If a read fails, another one follows, since there is already
     /// a response to send.
     ///
-    /// If too many of the caller's requests are already held, this one is not, and [`Prefer::add_headers`] says so.
+    /// If too many of the caller's requests are already held, this one is answered at once, and [`Prefer::add_headers`] says so.
     pub(crate) async fn hold(
         &mut self,
         app: &App,

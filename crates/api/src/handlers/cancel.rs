@@ -43,7 +43,7 @@ impl IntoResponses for Refused {
     }
 }
 
-/// The 503s of every operation, and the one that only this operation has.
+/// The problems of every operation. In this one, a 503 may also mean that there were too many concurrent updates.
 struct Unavailable;
 
 impl IntoResponses for Unavailable {

@@ -82,8 +82,9 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
     headers
 }
 
-/// A strong `ETag`: a hash of the timeline, since a full timeline drops entries, and of the start's time. Everything else that changes in
-/// a representation adds an entry to the timeline, and what is not shown (a visit of the sweep) does not.
+/// A strong `ETag`: a hash of the status, of the start's time and of the whole timeline. The number of entries would not be enough, since a
+/// full timeline drops entries. Everything else that changes in a representation adds an entry to the timeline. What is not shown, such as
+/// a visit of the sweep, does not.
 fn etag(execution: &Execution) -> String {
     let mut hash = Sha256::new();
     hash.update(execution.status().as_str());

@@ -67,7 +67,7 @@ pub(crate) struct OperationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     ended_at: Option<Time>,
-    /// `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means
+    /// `STARTED` if it has not ended: it is still running, or the workflow ended before it did. `TIMED_OUT` for a callback means
     /// that no event came, so the workflow checked the task by itself.
     outcome: OutcomeView,
 }

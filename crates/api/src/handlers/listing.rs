@@ -33,8 +33,8 @@ use crate::{
 const LARGEST_PAGE: usize = 100;
 const PAGE: usize = 50;
 
-/// How many executions' outcomes are read at once. Their items have at most 400 KB each, so 4 MB in total, which one call can read in
-/// its time. Once a response is full, no more are read.
+/// How many executions' outcomes are read at once. Their items have at most 400 KB each, so 4 MB in total, which one call can read before
+/// it times out. Once a response is full, no more are read.
 const READ_AT_ONCE: usize = 10;
 
 /// A page of executions.
@@ -258,7 +258,7 @@ async fn with_outcomes(app: &App, page: &mut Page, include: Include) -> Result<V
     Ok(views)
 }
 
-/// The same request for the next page. It has no path, because API Gateway may have put a stage before the API's path.
+/// A link that repeats the request for the next page. It has no path, because API Gateway may have put a stage before the API's path.
 fn link(uri: &Uri, token: &str) -> String {
     let same = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let same = same.filter(|pair| !pair.starts_with("pageToken="));

@@ -242,9 +242,9 @@ fn new_id(key: Option<&IdempotencyKey>, owner: &Owner, now: Timestamp) -> Result
     }
 }
 
-/// If the function crashes before the item is written, nothing has been accepted. If it crashes between the item and the workflow, the same
-/// request again finds the PENDING item and starts its workflow, and so does the reconciler. If it crashes after that, a second start
-/// changes nothing.
+/// If the function crashes before the item is written, nothing has been accepted. If it crashes between the item and the workflow, a repeat
+/// of the request finds the PENDING item and starts its workflow. If no repeat comes, the reconciler starts it. If the function crashes
+/// after that, a second start changes nothing.
 async fn start_and_wait(app: &App, start: Start, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
     let created = app.executions.create(&start.execution, now).await.map_err(|why| {
         let problem = Problem::from(why);

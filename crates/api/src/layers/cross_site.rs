@@ -1,9 +1,8 @@
 //! Refuses changes requested by a page of another origin, which must not act with the rights of the person who visits it.
 //!
-//! A start has a JSON body, which a browser sends to another origin only after a CORS preflight. A cancel and a rerun need no body, so
-//! any page could send them. The rule is that of Go's `net/http.CrossOriginProtection`
-//! (<https://pkg.go.dev/net/http#CrossOriginProtection>). It needs no token and does not have to know our own name, so it also works
-//! behind API Gateway and other proxies.
+//! A start has a JSON body, which a browser sends to another origin only after a CORS preflight. A cancel and a rerun need no body, so any
+//! page could send them. The rule is that of Go's `net/http.CrossOriginProtection` (<https://pkg.go.dev/net/http#CrossOriginProtection>).
+//! It needs no token and does not have to know the API's own host name, so it also works behind API Gateway and other proxies.
 
 use axum::{
     extract::{Request, State},

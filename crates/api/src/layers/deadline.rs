@@ -19,8 +19,8 @@ use crate::{
 /// The timeout: more than the longest `Prefer: wait` and its last read.
 const LONGEST: Duration = Duration::from_millis(27_500);
 
-/// Answers 503 if AWS takes too long. The request may be abandoned within or between two AWS calls. Repeating it completes what it
-/// began, and so does the next sweep.
+/// Answers 503 if AWS takes too long. The request may be abandoned within or between two AWS calls. What it has begun is completed by a
+/// repeat of the request, or else by the next sweep.
 pub(crate) async fn layer(request: Request, next: Next) -> Response {
     answer_within(LONGEST, request, next).await
 }

@@ -238,7 +238,7 @@ fn the_largest_execution_fits_into_an_item() {
     let owner = Owner::new(format!("iam:arn:aws:sts::123456789012:assumed-role/{}", "x".repeat(64 + 64)));
     let mut execution = Execution::new(id, Pattern::Sync, owner, request, at(1_000, 999));
     let mut step = |event| execution = execution.after(&event, at(1_001, 999)).unwrap().unwrap();
-    // Names begin with the stack's, which has 53 characters at most: a function's name has 64.
+    // Names begin with the stack's name. It has at most 53 characters, because a function's name has at most 64.
     let arn = |what: &str, chars| format!("arn:aws-us-gov:{what}:ap-southeast-1:123456789012:{}", "x".repeat(chars));
     let began = |container: &str| Event::WorkflowStarted {
         durable_execution_arn: arn("lambda", 200),

@@ -93,7 +93,7 @@ fn each_read_leads_to_the_step_in_the_table() {
     insta::assert_snapshot!(table);
 }
 
-/// The exit code and the result can come from ECS and the log instead.
+/// Without the report, the exit code can come from ECS and the result from the log.
 #[test]
 fn the_log_is_read_if_the_report_can_never_be_read() {
     let (execution, task) = (execution(Some(log())), exited(0));

@@ -203,7 +203,7 @@ fn platform_failures_do_not_count_as_attempts() {
     assert!(!may_follow(&seen, next), "further platform failures count");
 }
 
-/// A job that runs for weeks is retired many times.
+/// The platform of a job that runs for weeks is retired many times.
 #[test]
 fn retirements_count_neither_as_attempts_nor_as_other_platform_failures() {
     let failed = |number, kind: &str| Event::AttemptFailed {

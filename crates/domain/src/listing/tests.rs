@@ -27,7 +27,7 @@ fn summary(ms: i64, id: &str, status: Status) -> Summary {
     }
 }
 
-/// Reads at most `most` of a part that are older than a place, as the index does.
+/// Reads the executions of a part that are older than a place, at most `most`, as the index does.
 fn read(part: &[Summary], after: Option<&Place>, most: usize) -> Part {
     let mut ahead: Vec<_> = part.iter().filter(|it| after.is_none_or(|after| it.place() < *after)).cloned().collect();
     ahead.sort_by_key(|it| std::cmp::Reverse(it.place()));

@@ -69,7 +69,7 @@ enum Mode {
 #[derive(Debug)]
 struct Broken {
     depth: usize,
-    /// It is the beginning of a log that was cut, so it is not known how many brackets are open.
+    /// Nothing was read before it, because the beginning of the log is missing. So it is not known how many brackets are open.
     unknown: bool,
     quote: Option<u8>,
     escaped: bool,
@@ -101,8 +101,8 @@ impl Default for Scanner {
 }
 
 impl Scanner {
-    /// For the lines of a log, in which invalid UTF-8 is U+FFFD. `cut` if it does not begin with the job's first line, so that it may
-    /// begin inside a document.
+    /// A scanner for the lines of a log, in which invalid UTF-8 is U+FFFD. `cut` says that they do not begin with the job's first line, so
+    /// that they may begin inside a document.
     #[must_use]
     pub fn for_log(cut: bool) -> Self {
         let inside = Broken { depth: usize::MAX, unknown: true, quote: None, escaped: false, closer: None, last: 0 };
@@ -309,8 +309,8 @@ fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// Whether a line that begins with this byte cannot be inside a document, whether it is JSON, Python or JavaScript: inner lines of
-/// documents are indented, or begin with a bracket, a quote, a number or a constant.
+/// Whether a line that begins with this byte is certainly not inside a document of JSON, Python or JavaScript: inner lines of documents are
+/// indented, or begin with a bracket, a quote, a number or a constant.
 fn begins_text(byte: u8) -> bool {
     byte.is_ascii_alphabetic() && !b"tfnuNITF".contains(&byte)
 }
@@ -327,7 +327,7 @@ struct Document {
     expect: Expect,
     opener: u8,
     on_first_line: bool,
-    /// It is more than a bracket followed by a word or a number, with which plain text may begin.
+    /// It is more than a bracket followed by a word or a number. Plain text may begin in that way, too.
     looks_like_json: bool,
     tainted: bool,
     word: Vec<u8>,

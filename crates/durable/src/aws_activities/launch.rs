@@ -7,8 +7,8 @@ use domain::{Attempt, Execution, Pattern, task::Task};
 /// The environment variable that has the task's attempt.
 const ATTEMPT: &str = environment::EXECUTION_ATTEMPT;
 
-/// Longest input that is passed to `RunTask`, in characters of a JSON string: it takes 8,192 characters of overrides in total. The
-/// worker reads a longer one from the item.
+/// Longest input that is passed to `RunTask`, in characters of its JSON string. All overrides of a call together may have 8,192 characters.
+/// The worker reads a longer input from the item.
 const INLINE_INPUT: usize = 4_096;
 
 /// The task for an attempt. The same execution and attempt always give the same parameters, because ECS compares them when a start is
@@ -19,7 +19,8 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
         (ATTEMPT.to_owned(), attempt.to_string()),
         (environment::EXECUTION_DEADLINE.to_owned(), execution.deadline.to_string()),
     ];
-    // The table's name is in a task's environment if, and only if, the task has a role for the table.
+    // A task that reads or writes the execution's item gets the table's name in its environment, and the job's role for the table if it has
+    // one.
     let mut uses_table = false;
     let input = execution.request.input.text();
     if serde_json::to_string(input).is_ok_and(|quoted| quoted.len() <= INLINE_INPUT) {
@@ -112,7 +113,7 @@ mod tests {
     fn a_small_input_is_passed_inline_and_a_large_one_is_read_from_the_item() {
         let small = environment(r#"{"a":1}"#, Pattern::Sync);
         assert!(small.contains(&("EXECUTION_INPUT".into(), r#"{"a":1}"#.into())));
-        // 2,100 quotes are 4,200 characters once they are quoted.
+        // The JSON string of 2,100 quotes has more than 4,200 characters.
         let large = environment(&format!("\"{}\"", "\\\"".repeat(2_100)), Pattern::Sync);
         assert!(large.contains(&("INPUT_TABLE".into(), "table".into())));
         assert!(!large.iter().any(|(name, _)| name == "EXECUTION_INPUT"));

@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     LoseReply(usize),
     /// The activity is carried out twice.
     Repeat(usize),
-    /// From this activity on, every activity fails permanently, except for the last activity of a workflow.
+    /// From this activity on, every activity fails permanently, except for `give-up`.
     RefuseFrom(usize),
 }
 

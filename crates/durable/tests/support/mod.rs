@@ -249,7 +249,7 @@ impl Ran {
         self.execution.timeline.entries().iter().filter(|entry| entry.what == Moment::Ended).count()
     }
 
-    /// A text about it, in which what differs between two runs is replaced: its id, its tasks, and the times of their ends.
+    /// `text`, with everything replaced that differs between two runs: its id, its tasks, and the times of their ends.
     pub(crate) fn without_names_and_times(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for run in self.execution.earlier.iter().chain(self.execution.state.started_task()) {

@@ -33,8 +33,9 @@ const ENTRIES_EXAMINED: usize = 500;
 /// Maximum number of times that all parts are read for one page.
 const MAX_READS: usize = 4;
 
-/// How many entries are read of each part beyond its share of a page. Executions are spread at random: of the largest page, 100, a
-/// part has 25 on average, and 41 or more so rarely (binomial distribution) that one page in a thousand takes a second read.
+/// How many entries are read of each part beyond its share of a page. Executions are spread over the parts at random: of the 100 executions
+/// of the largest page, a part has 25 on average. It has 41 or more so rarely (binomial distribution) that only one page in a thousand
+/// takes a second read.
 const SPARE_ENTRIES: usize = 15;
 
 /// The range of keys in which a list is read, both ends included.
@@ -104,7 +105,7 @@ impl Executions {
         Ok(Page::merge(parts, size, filter, now))
     }
 
-    /// The newest `most` entries of a part in a range, and one more, since the first may be the one after which the list continues.
+    /// The newest `most` entries of a part in a range, and one more, since the first may be the entry after which the list continues.
     async fn part(&self, shard: String, (low, high): (&str, &str), most: usize) -> Result<Part, CallFailed> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let query = self.client.query().table_name(&self.table).index_name(BY_OWNER.name).scan_index_forward(false);

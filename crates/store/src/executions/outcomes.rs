@@ -17,14 +17,14 @@ const CALL: &str = "dynamodb:BatchGetItem";
 /// Maximum number of keys in one call (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
 const KEYS: usize = 100;
 
-/// How often keys that `DynamoDB` left out are requested, and the first pause before that. It leaves keys out if a call would read more
-/// than 16 MB, or if it has no capacity at the moment. Each pause is twice as long as the previous one.
+/// Maximum number of times that a key is requested, and the pause after the first time. `DynamoDB` leaves keys out of a response if a call
+/// would read more than 16 MB, or if it has no capacity at the moment. Each pause is twice as long as the previous one.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Executions {
-    /// The outcomes of these executions. One that no longer exists is left out. The read is consistent, so an execution that a list
-    /// shows as over has its outcome here.
+    /// The outcomes of these executions. An execution that no longer exists is left out. The read is consistent, so an execution that a
+    /// list shows as over has its outcome here.
     ///
     /// # Errors
     ///

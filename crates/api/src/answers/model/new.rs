@@ -24,8 +24,9 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
-    /// The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. `EXECUTION_INPUT` has inputs of up to
-    /// 4 KB; with the worker up to 128 KB, and the job gets the whole input on stdin.
+    /// The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+    /// `EXECUTION_INPUT` contains inputs of up to 4 KB. If the image has the worker, it contains inputs of up to 128 KB, and every
+    /// input is also on the job's stdin.
     #[schema(value_type = Value)]
     pub(crate) input: Json,
     /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
@@ -42,8 +43,8 @@ pub(crate) struct NewExecution {
     tags: BTreeMap<String, String>,
 }
 
-/// The schema of labels, with the limits that a derived schema cannot express. The characters that they may have are described in
-/// words, because validators that do not know Unicode's categories would misread a pattern with them.
+/// The schema of tags, with the limits that a derived schema cannot express. The characters that they may have are described in words,
+/// because validators that do not know Unicode's categories would misread a pattern with them.
 fn tags() -> Object {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let key = text().min_length(Some(1)).max_length(Some(limits::TAG_KEY_CHARS));

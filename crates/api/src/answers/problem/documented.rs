@@ -74,7 +74,7 @@ fn example(code: Code) -> Problem {
     }
 }
 
-/// The problems of every operation. An operation lists its additional ones itself.
+/// The problems of every operation. An operation lists its additional problems itself.
 impl IntoResponses for Problem {
     fn responses() -> Answers {
         let mut answers = answers(&[Code::Unauthenticated, Code::Internal, Code::AwsUnavailable]);

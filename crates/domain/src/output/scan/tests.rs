@@ -286,7 +286,7 @@ proptest! {
         prop_assert_eq!(found_in(all.as_bytes(), chunk), json(&text));
     }
 
-    /// A document that is cut off at any point is not taken, and no part of it is.
+    /// Neither a document that is cut off at any point nor a part of it is taken.
     #[test]
     fn a_truncated_document_is_not_a_result(value in document(), style in 0..5_usize, cut in any::<prop::sample::Index>()) {
         let text = printed(&value, style);
