@@ -1,7 +1,7 @@
 //! How values of the domain are written.
 //!
 //! The domain's types do not define formats. Here, each has a form: a struct that names every member as it is stored
-//! ([`crate::outcome`], [`crate::parts`]), or its text.
+//! (in `outcome` and `parts`), or its text.
 
 use std::fmt::Display;
 
