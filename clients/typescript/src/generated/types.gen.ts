@@ -133,11 +133,11 @@ export type ExecutionError = {
     stopCode?: string;
     /**
      * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-     * `result-too-deep`, `result-not-json`: it exited with 0, but its result has more than 200 KB or 64 levels, or its result
-     * file is not valid JSON. `result-unreadable`: it exited with 0, but its result could not be read. `stopped`, `cancelled`,
-     * `timed-out`: it was stopped by ECS or an operator, by a caller, or at its deadline. `task-retired`: AWS retired its
-     * platform. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt.
-     * `task-lost`, `workflow-failed`: how it ended is unknown. Later versions may add others.
+     * `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 200 KB or 64 levels, or its result
+     * file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `stopped`: ECS or an
+     * operator stopped the task. `cancelled`: a caller cancelled the execution. `timed-out`: the deadline passed. `task-retired`:
+     * AWS retired the platform of the task. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started
+     * for the last attempt. `task-lost`, `workflow-failed`: how the job ended is unknown. Later versions may add others.
      */
     type: string;
 };
@@ -362,8 +362,9 @@ export type LogLines = {
  */
 export type NewExecution = {
     /**
-     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. `EXECUTION_INPUT` has inputs of up to
-     * 4 KB; with the worker up to 128 KB, and the job gets the whole input on stdin.
+     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+     * `EXECUTION_INPUT` contains inputs of up to 4 KB. If the image has the worker, it contains inputs of up to 128 KB, and every
+     * input is also on the job's stdin.
      */
     input: unknown;
     /**
@@ -404,7 +405,7 @@ export type Operation = {
      */
     name?: string;
     /**
-     * `STARTED` if it has not ended: it is still running, or the workflow ended without it. `TIMED_OUT` for a callback means
+     * `STARTED` if it has not ended: it is still running, or the workflow ended before it did. `TIMED_OUT` for a callback means
      * that no event came, so the workflow checked the task by itself.
      */
     outcome: Outcome;
