@@ -1,6 +1,6 @@
 """Measures every API endpoint with 1, 32 and 256 connections. Compares it with handlers that only make the same AWS calls (the
-limit) and with FastAPI and boto3. All of them use the same local stack. Its AWS calls take the same time for all of them, which
-moves each ratio towards 1.
+limit) and with FastAPI and boto3. All of them call the same local stack. The time that the stack takes for these calls is the same for
+all of them, which moves each ratio towards 1.
 
 In the part `local`, each is a separate server. The API is also measured inside the stack, where it shares threads with the AWS
 emulation. In the part `lambda`, the API and the limit run behind `lambda_http`, and are invoked through the stack's Invoke and Runtime

@@ -4,7 +4,7 @@ of 10 seconds to a year, with Longhaul and with the alternatives.
 The clock is moved forward to each time that the execution waits for, so a year takes minutes. The functions run without
 libfaketime, because with it Python's threads spin and an invocation takes sixteen times as long. Their own clock is therefore
 not moved. This does not matter, because they wait through Lambda, whose clock is moved. An execution that uses up its
-operations ends early. Nothing is extrapolated beyond that."""
+operations ends early. Its costs are not extrapolated beyond its end."""
 
 import contextlib
 import datetime

@@ -29,7 +29,7 @@ type Answer = Result<String, (StatusCode, String)>;
 const TABLE: &str = "longhaul-executions";
 const LOG_GROUP: &str = "/ecs/longhaul";
 
-/// One more than the API's default page size, as the API queries in each shard.
+/// The API's default page size plus one: the number of items that the API requests from each shard.
 const PAGE: i32 = 51;
 
 struct Aws {

@@ -254,7 +254,7 @@ class Account:
             raise Refused("RepositoryNotFoundException")
 
     def assert_image(self, name):
-        """There is an image with this tag or digest."""
+        """Fails unless there is an image with this tag or digest."""
         repository, tag = name.split("/")[1].replace("@sha256:", ":sha256-").split(":")
         found = {one for it, one in self.images if it == repository}
         assert tag in found or (found and tag == DIGEST.replace(":", "-")), f"no image {name} in {self.images}"

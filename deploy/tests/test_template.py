@@ -170,7 +170,7 @@ class Alarms(unittest.TestCase):
 
 class Reconciler(unittest.TestCase):
     def test_a_late_sweep_is_dropped(self):
-        """The next sweep starts after a minute anyway."""
+        """A late sweep is not needed, because the next one starts within a minute."""
         template = Template()
         late = {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
         self.assertEqual(template.properties("ReconcilerFunction")["EventInvokeConfig"], late)

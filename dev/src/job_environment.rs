@@ -9,8 +9,8 @@ use std::{
 
 use runtime::Environment;
 
-/// Prefixes of the variables that the stack sets: how a worker reaches the stack, what it works on, and its clock. With other values, a
-/// worker could not report.
+/// Prefixes of the variables that the stack sets: how a worker reaches the stack, which execution it works on, and its clock. With other
+/// values, a worker could not report.
 const RESERVED: [&str; 9] = [
     "AWS_",
     "EXECUTION_",

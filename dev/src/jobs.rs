@@ -1,8 +1,8 @@
 //! The jobs of the local stack: those that the command line configures, and those that were configured at an earlier start.
 //!
-//! A job that was configured before and is not now is *disabled*: it accepts no new executions, and the outcomes of existing ones are
-//! still recorded, since its task definition and its catalog entry remain. It may have been left out by mistake, so its executions
-//! wait: ECS has no capacity for it.
+//! A job that was configured before and is not now is *disabled*. It accepts no new executions. The outcomes of existing ones are still
+//! recorded, because its task definition and its catalog entry remain. The job may have been left out by mistake, so the executions that
+//! need a new task wait instead of failing: ECS reports that it has no capacity for the job.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

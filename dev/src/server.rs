@@ -17,7 +17,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// How long a client may take to send a request's head, or to begin the next request: as long as API Gateway may take to answer one.
+/// How long a client may take to send a request's head, or to begin the next request. It is as long as API Gateway's limit for a response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The maximum size of a request's head in bytes; API Gateway accepts 10,240

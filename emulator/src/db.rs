@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// How many prepared statements are kept: more than the code has, since all of them are reused.
+/// The capacity of the cache of prepared statements: more than the code has, so that no statement is prepared twice.
 const STATEMENTS: usize = 256;
 
 /// How many pages of 4 KB the write-ahead log may have before they are written into the file. With `SQLite`'s default of 1,000, pages that
@@ -40,8 +40,8 @@ impl Db {
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Runs `work` in a transaction, which is committed if it returns `Ok` and rolled back if not. It must be short, because everything
-    /// else waits for it.
+    /// Runs `work` in a transaction, which is committed if `work` returns `Ok`, and rolled back otherwise. `work` must be short, because
+    /// all other uses of the database wait for it.
     ///
     /// # Errors
     ///

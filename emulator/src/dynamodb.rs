@@ -1,4 +1,4 @@
-//! DynamoDB: `dynoxide`, embedded. Its own server is not used, because it would answer every web page (it allows every origin).
+//! DynamoDB: `dynoxide`, embedded. Its own server is not used, because that server allows every origin, so any web page could call it.
 //!
 //! Known differences from AWS are listed in `FACTS`.
 

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! - `on` selects operations: `service:Operation`, `service:*` or `*`. The services are `dynamodb`, `ecs`, `eventbridge`, `lambda` and
-//!   `logs`. An operation that this machine does not have is refused. `events:Detail Type`, as in `events:ECS Task State Change`, and
-//!   `events:*` select events on their way to their targets, which are not calls: `*` does not match them.
+//!   `logs`. A fault for an operation that the emulator does not support is refused. `events:Detail Type`, as in
+//!   `events:ECS Task State Change`, and `events:*` select events on their way to their targets, which are not calls: `*` does not match
+//!   them.
 //! - `does` says what happens to them: `throttle`, `fail` (500), `{"refuse": CODE}` (400), `{"answer": BODY}` (200, whatever
 //!   the service would have done), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the connection is closed before
 //!   or after the call takes effect, so that the reply is lost), `repeat` (the call takes effect twice), `killBefore` and `killAfter`
@@ -79,7 +80,7 @@ struct Armed {
     calls: VecDeque<Seen>,
     #[serde(skip)]
     random: Rng,
-    /// Notifies the calls that this fault holds when it is cleared.
+    /// Tells the calls that this fault holds that the fault was cleared.
     #[serde(skip)]
     cleared: watch::Sender<bool>,
 }

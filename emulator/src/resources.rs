@@ -12,7 +12,7 @@ use crate::{
     lambda::Function,
 };
 
-/// What exists from the start. What clients create later is kept in the data directory, next to it.
+/// What exists from the start. Resources that clients create later are not part of it: they are kept in the data directory.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Resources {

@@ -5,8 +5,8 @@ use std::{io, net::SocketAddr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
-/// The maximum number of files that this process and each process that it starts may have open, if the machine allows it. Programs that
-/// visit every possible file number when they start become slow with more.
+/// The maximum number of files that this process and each process that it starts may have open, if the machine allows it. With a higher
+/// limit, programs that close every possible file descriptor when they start would become slow.
 const FILES: u64 = 65_536;
 
 /// The maximum number of connections that wait to be accepted.

@@ -1,8 +1,8 @@
 /** Authenticates requests. */
 
 /**
- * Adds authentication to a request. It is called for every attempt, so that it can use a fresh token. If it throws, the call fails
- * without a retry. If it throws because a connection of its own failed, for example to fetch a token, the call is retried.
+ * Adds authentication to a request. It is called for every attempt, so that it can use a fresh token. If it throws because its own
+ * connection failed, for example while it fetched a token, the call is retried. Any other error fails the call without a retry.
  */
 export type Authorize = (request: Request) => void | Promise<void>;
 

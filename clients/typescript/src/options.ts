@@ -6,8 +6,8 @@ import { type Logger, silent } from "./logger.js";
 /** What an instance sets for all its calls. */
 export interface Settings {
   /**
-   * How long one request may take, in milliseconds; 35,000 if absent. API Gateway answers within 30 s or never. The retries of a call
-   * each have the whole time: use `signal` to limit the call.
+   * How long one request may take, in milliseconds; 35,000 if absent. API Gateway answers within 30 s or never. Each retry of a call may
+   * take this long again: use `signal` to limit the whole call.
    */
   timeout?: number;
   /**
@@ -32,7 +32,7 @@ const DEFAULTS = { timeout: 35_000, maxRetries: 7, logger: silent };
 /** A timer of more than this fires at once. */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** Fills in the defaults. Throws a `RangeError` if a number makes no sense. */
+/** Fills in the defaults. Throws a `RangeError` if a number is not valid. */
 export function settled(settings: Settings, defaults: Required<Settings> = DEFAULTS): Required<Settings> {
   const { timeout = defaults.timeout, maxRetries = defaults.maxRetries, logger = defaults.logger } = settings;
   if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT_MS)) {

@@ -139,8 +139,8 @@ async fn reconcile_while_the_workflow_ends(stack: &Stack, id: &str, workflow: &s
     tokio::join!(stack.reconcile(json!({ "visit": id })), ends);
 }
 
-/// The reconciler has read PENDING. While it calls Lambda about the workflow, the workflow starts its task and succeeds, as that of a
-/// callback execution does.
+/// The reconciler has read PENDING. While it calls Lambda about the workflow, the workflow starts its task and succeeds: the workflow of a
+/// callback execution ends once its task is started.
 #[tokio::test]
 async fn a_workflow_that_ends_while_the_reconciler_visits_it_has_not_failed() {
     let blocked = BlockedJobs::new();

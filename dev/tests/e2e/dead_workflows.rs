@@ -86,7 +86,7 @@ async fn a_workflow_that_died_while_its_task_runs_fails_its_execution() {
     assert_eq!(stack.fault(lost).await["hit"], 1);
 }
 
-/// A task of the execution might still be running.
+/// The second visit is needed because a task of the execution might still be running.
 #[tokio::test]
 async fn an_execution_that_a_sweep_finished_is_visited_once_more() {
     let stack = Stack::start(&["--movable-clock", "--durable-function", "longhaul-sync=sleep 900"]).await;
@@ -175,7 +175,7 @@ async fn damaged_items_do_not_keep_the_sweep_from_other_executions() {
     assert_eq!(done["status"], "COMPLETED", "{done:#}");
 }
 
-/// The worker only sees a SIGTERM. The attempt does not count as one of the job's.
+/// The worker sees only a SIGTERM, and does not know its cause. The interrupted attempt does not count toward `maxAttempts`.
 #[tokio::test]
 async fn a_callback_execution_is_retried_after_a_spot_interruption() {
     let stack = Stack::start(&["--job", "polite=trap 'exit 0' TERM; for i in $(seq 3000); do sleep 0.1; done"]).await;

@@ -366,7 +366,7 @@ async fn wrong_at_the_end(stack: &Stack, ended: &BTreeMap<String, Value>) -> Vec
         let mut attempts = tasks.remove(id).unwrap_or_default();
         attempts.sort();
         let expected: Vec<_> = (1..=attempts.len()).map(|attempt| format!("\"{attempt}\"")).collect();
-        // If it timed out or was cancelled before its task started, it may have no task, or one that did nothing.
+        // An execution that timed out or was cancelled before its task started may have no task, or one that did nothing.
         let ran = !now["run"].is_null();
         if attempts != expected || (ran && attempts.is_empty()) {
             wrong.push(format!("{id} has tasks for the attempts {attempts:?}: {now:#}"));

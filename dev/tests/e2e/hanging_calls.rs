@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::stack::{Stack, eventually};
 
-/// Much less than the timeout of the hanging call, and than the time until the next sweep.
+/// Much less than the 75 s after which an invocation of the reconciler times out, and than the time until the next sweep.
 const NO_DELAY: Duration = Duration::from_secs(30);
 
 /// Starts two jobs, each of which ends when its file exists.
@@ -44,7 +44,7 @@ async fn a_hanging_invocation_of_the_reconciler_does_not_delay_other_events() {
     completes_within(&stack, &first, NO_DELAY).await;
 }
 
-/// The sweep, too, is started by a rule with a function as its target.
+/// The sweep is such an event too: the target of its rule is a function.
 #[tokio::test]
 async fn a_hanging_invocation_of_a_target_does_not_delay_other_events() {
     // It is enough that the invocation is accepted. The function never runs.
@@ -86,7 +86,7 @@ async fn clearing_a_fault_releases_the_calls_that_it_holds() {
     }
 }
 
-/// Otherwise Lambda would end the function after 29 s, and API Gateway would return a bare error after 30 s.
+/// If the API took longer, Lambda would end its function after 29 s, and API Gateway would return an error without a problem.
 #[tokio::test]
 async fn a_hanging_aws_call_is_answered_with_a_problem_within_29_seconds() {
     let stack = Stack::start(&[]).await;

@@ -30,8 +30,8 @@ async fn every_execution_survives_sigkill_of_the_stack() {
     for id in ids {
         let mut polls = 0;
         let execution = eventually(&format!("the end of {id}"), async || {
-            // An event that the reconciler was processing when it was killed is delivered again after a minute. Lost events are found
-            // by a sweep, a minute after the last change, and more than once. So move the clock by a minute every few seconds.
+            // The next stack delivers the events again that were in flight. What no event reports is found by a sweep, which visits an
+            // execution a minute after its last change, and may need several visits. So move the clock by a minute every few seconds.
             if polls % 100 == 0 {
                 stack.forward(Duration::from_mins(1)).await;
             }

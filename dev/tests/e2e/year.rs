@@ -17,8 +17,9 @@ use crate::{
     stack::{PATIENCE, Stack},
 };
 
-/// AWS's limit on the operations of a durable execution, and the lower one that this test sets.
+/// AWS's limit on the operations of a durable execution.
 const MOST_OPERATIONS: usize = 3_000;
+/// The limit that this test sets for a year.
 const FEW_OPERATIONS: usize = 1_600;
 
 const DAY: Duration = Duration::from_hours(24);

@@ -142,7 +142,7 @@ impl Started {
         }
     }
 
-    /// How long it may take to end after an order; `None` if it does not have to end.
+    /// How long the container may take to end after an order; `None` if the order does not require it to end.
     fn patience(&self, order: Order) -> Option<Duration> {
         match order {
             Order::Run => None,

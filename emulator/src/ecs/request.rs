@@ -56,7 +56,7 @@ impl RunTask {
         Ok(count)
     }
 
-    /// What the tasks have instead of the values in their definition.
+    /// The values that replace those of the task definition.
     pub(super) fn overrides(&self) -> Result<TaskOverride, AwsError> {
         self.overrides.as_ref().map_or_else(|| Ok(TaskOverride::default()), read)
     }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-/// What the containers of a task have to do. A stricter order is never withdrawn.
+/// What the containers of a task have to do. An order is only ever replaced by a stricter one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
     /// Continue.

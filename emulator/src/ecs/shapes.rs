@@ -27,7 +27,7 @@ pub(super) struct KeyValuePair {
     pub(super) value: Option<String>,
 }
 
-/// What a task has instead of the values in its definition.
+/// The values that replace those of a task's definition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct TaskOverride {
@@ -37,7 +37,7 @@ pub(super) struct TaskOverride {
     pub(super) more: Map<String, Value>,
 }
 
-/// What a container has instead of the values in its definition.
+/// The values that replace those of a container's definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct ContainerOverride {
     #[serde(default)]
@@ -50,7 +50,7 @@ pub(super) struct ContainerOverride {
     more: Map<String, Value>,
 }
 
-/// A container of a task definition. What is missing in a request has ECS's default value.
+/// A container of a task definition. A member that a request omits has ECS's default value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ContainerDefinition {

@@ -128,7 +128,7 @@ pub(super) struct Wanted<'a> {
     pub(super) to_end: bool,
     pub(super) family: Option<&'a str>,
     pub(super) started_by: Option<&'a str>,
-    /// Number of the last one that was listed.
+    /// The number of the last task on the previous page.
     pub(super) after: i64,
     pub(super) limit: usize,
 }

@@ -1,8 +1,8 @@
 //! Runs one task: starts its containers, ends them together, and records each step.
 //!
 //! **Invariant**: the events of a task are recorded in the order in which they happened, and none is left out. While the database cannot
-//! be written, because the disk is full or another process holds its lock, the supervisor retries until it can. The processes do not
-//! wait for it.
+//! be written, because the disk is full or another process holds its lock, the supervisor retries the write. The task's processes keep
+//! running in the meantime.
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -98,8 +98,8 @@ impl Supervisor {
         }
     }
 
-    /// Records an event with the time at which it happened, once that is possible. If the emulator ends before that, the next start records
-    /// the task's end.
+    /// Records an event with the time at which it happened, and retries until the database can be written. If the emulator ends before
+    /// that, its next start records that the task has stopped.
     async fn note(&self, event: Event) -> Task {
         let (ecs, id, now) = (self.ecs.clone(), self.id.clone(), self.ecs.0.clock.now());
         retry::until_done("cannot record the state of a task; retrying", move || ecs.record_at(&id, &event, now)).await

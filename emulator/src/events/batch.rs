@@ -1,4 +1,4 @@
-//! The batches in which the function of a queue receives events, and what it answers: the format of SQS.
+//! The batches in which the function of a queue receives events, and the function's response. Both have the format of SQS.
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
@@ -27,7 +27,7 @@ struct SqsMessage<'a> {
     aws_region: &'static str,
 }
 
-/// The response of a queue's function. One that reports no failures may have any form
+/// The response of a queue's function. A response that reports no failures may have any form
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]

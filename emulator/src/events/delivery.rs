@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How many functions that are direct targets are invoked at a time.
 const INVOCATIONS: usize = 10;
 
-/// How long the invocation of the queue's function may take: its own timeout, and the start of a process.
+/// How long the invocation of the queue's function may take: the function's own timeout, plus the time to start a process.
 const BATCH_DEADLINE: Duration = Duration::from_secs(75);
 
 /// How long it may take until an asynchronous invocation is accepted.

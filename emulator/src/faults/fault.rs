@@ -48,7 +48,7 @@ pub(crate) enum Does {
     Fail,
     /// It is refused with this code, for example `AccessDeniedException`, and has no effect.
     Refuse(String),
-    /// It is answered with this body and a 200, and has no effect: for responses that AWS may send and this machine never does.
+    /// It is answered with this body and a 200, and has no effect: for responses that AWS may send but the emulator never does.
     Answer(serde_json::Value),
     /// It takes effect this many seconds later, or when the fault is cleared.
     Delay(f64),
@@ -84,7 +84,7 @@ pub(crate) enum Times {
     All,
 }
 
-/// What is wrong with a fault, and what is allowed.
+/// Describes a valid fault. It is part of the response when a fault is refused.
 pub(crate) const FORM: &str = "A fault is {\"on\": \"service:Operation\", \"service:*\" or \"*\", \"does\": \"watch\", \
     \"throttle\", \"fail\", {\"refuse\": CODE}, {\"answer\": BODY}, {\"delay\": SECONDS}, \"hang\", \"cutBefore\", \"cutAfter\", \"repeat\", \
     \"killBefore\" or \"killAfter\"}, with \"by\": CALLER, \"execution\": ID, \"skip\": NUMBER, \"times\": NUMBER or \"all\", \"chance\": 0 to \

@@ -91,7 +91,7 @@ impl Durable {
         }
     }
 
-    /// Makes the invocations that are owed, when they are owed, as long as it is polled.
+    /// Makes each owed invocation when it is due, as long as it is polled.
     pub(crate) async fn drive(&self) {
         let mut backoff = Backoff::default();
         loop {
@@ -151,7 +151,7 @@ impl Durable {
         self.0.events.put(tx, "aws.lambda", "Durable Execution Status Change", &[], &detail)
     }
 
-    /// One invocation at a time: if one is in flight, the execution is examined again when it has ended.
+    /// Starts an invocation, unless the execution has one in flight. When that one ends, the driver examines the execution again.
     fn invoke_in_background(&self, arn: String) {
         if !self.active().insert(arn.clone()) {
             return;

@@ -229,7 +229,7 @@ impl Functions {
     /// Changes a function of the API, on disk first, and ends its previous processes.
     fn change<T>(&self, text: &str, with: impl FnOnce(&mut Registered) -> Result<T, AwsError>) -> Result<T, AwsError> {
         let name = Target::read(text).map_or(text, |target| target.name);
-        // The database first, here and everywhere: a checkpoint that chains an invoke asks for functions in a transaction.
+        // Always lock the database before the functions: a checkpoint with a chained invoke looks up functions inside a transaction.
         self.0.db.transact(|tx| {
             let mut registered = self.registered();
             let mut next = registered.get(name).cloned().ok_or_else(|| not_found(name, None))?;

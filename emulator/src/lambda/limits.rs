@@ -10,7 +10,7 @@ use crate::wire::AwsError;
 /// Largest payload of a synchronous invocation, and of its response, in bytes.
 pub(crate) const SYNC_BYTES: usize = 6 * 1024 * 1024;
 
-/// Largest payload of an asynchronous invocation. Also the limit of a chained invocation, in both directions.
+/// Largest payload of an asynchronous invocation. It also limits the payload and the response of a chained invocation.
 pub(crate) const EVENT_BYTES: usize = 1024 * 1024;
 
 /// Largest payload of one operation.

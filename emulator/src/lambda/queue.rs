@@ -1,4 +1,4 @@
-//! Asynchronous invocations of functions that are not durable. They are on disk from the response to the caller until they are done.
+//! Asynchronous invocations of functions that are not durable. Each is on disk before its caller gets a response, and until it is done.
 //!
 //! An `Event` invoke that fails is retried twice, after one minute and after two, as in Lambda
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>). A chained invoke is not retried: its durable
@@ -177,7 +177,7 @@ impl Queue {
         });
     }
 
-    /// Runs an invocation; `None` if the emulator is stopping, and the invocation is run after the next start.
+    /// Runs an invocation. `None` if the emulator is stopping: the invocation stays in the queue and runs after the next start.
     async fn run(&self, entry: &Entry) -> Option<Outcome> {
         let function = match self.0.functions.qualified(&entry.function, Some(&entry.version)) {
             Ok(function) => function,

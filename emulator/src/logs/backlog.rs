@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-/// How many bytes of lines may wait. If a job prints more in the meantime, the oldest lines are lost, because its result comes last.
+/// How many bytes of lines may wait. Beyond that, the oldest lines are dropped, because a job prints its result last.
 const MOST_BYTES: usize = 1024 * 1024;
 
 /// A line, and when it was printed.

@@ -164,8 +164,8 @@ fn window(start_ms: Option<i64>, end_ms: Option<i64>, token: Option<Token>, from
     }
 }
 
-/// The tokens of the pages after and before this one. At an end of the stream, the page is empty. The token of the request is then
-/// returned again, and the token for the opposite direction begins with the event that the request's token was created for.
+/// The tokens of the pages after and before this one. If the page is empty, the request has reached an end of the stream. It then gets its
+/// own token again, and a token for the opposite direction, whose page begins with the event that the request's token names.
 fn around(events: &[Event], token: Option<Token>) -> (Token, Token) {
     match (events, token) {
         ([first, .., last], _) => (Token::Forward(last.position), Token::Backward(first.position)),

@@ -49,7 +49,7 @@ impl LogWriter {
         loop {
             let read = tokio::select! {
                 biased;
-                // Reads once more what is in the pipe, but not more: the process may print forever.
+                // Read what is left in the pipe once, and then stop: the process may print forever.
                 () = &mut cutoff, if !cut => {
                     cut = true;
                     continue;

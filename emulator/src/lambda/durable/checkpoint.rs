@@ -177,7 +177,7 @@ pub(super) fn too_many_operations() -> String {
     format!("The durable execution exceeds the maximum of {} operations.", limits::OPERATIONS)
 }
 
-/// Applies what has come due in the meantime, so that a function that is still running does not have to be invoked for it.
+/// Applies the timers that have come due in the meantime, so that the running function sees them and need not be invoked again for them.
 fn tell_what_is_due(tx: &Transaction<'_>, execution: &mut Execution, now: Timestamp) -> Result<(), AwsError> {
     if execution.status != ExecutionStatus::Running {
         return Ok(());

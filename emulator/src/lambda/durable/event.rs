@@ -375,8 +375,7 @@ impl Happened {
 }
 
 impl Event {
-    /// Removes inputs and results, and marks the event as truncated. Errors stay, since they are what a history without data is usually
-    /// read for.
+    /// Removes the input or result, and marks it as truncated. Errors stay, because a history without data is usually read to find them.
     pub(super) fn without_data(mut self) -> Self {
         if let Some(data) = self.details.data() {
             data.truncate();

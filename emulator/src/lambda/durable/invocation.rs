@@ -69,8 +69,8 @@ impl Durable {
     /// Invokes the function once and processes its response. While the database cannot be written, the invocation does not begin, and a
     /// response that has arrived waits.
     ///
-    /// If the emulator crashes before the invocation, during it, or before its response is recorded, the execution is still owed one, and
-    /// the next one replays.
+    /// If the emulator crashes before the invocation, during it, or before its response is recorded, the execution is still owed an
+    /// invocation. The function then replays in the next one.
     pub(super) async fn invoke(&self, arn: &str) {
         if let Err(why) = self.try_invoke(arn).await {
             tracing::error!(arn, why = why.message, "cannot record an invocation of a durable function");

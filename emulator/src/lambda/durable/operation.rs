@@ -208,7 +208,7 @@ impl Operation {
         Some(Self { status, result, error, ended_at: Some(now), ..self.clone() })
     }
 
-    /// Whether it can wake the execution, so that a function may wait for it when it returns PENDING.
+    /// Whether the operation can wake the execution. A function may return PENDING only if it has such an operation.
     pub(crate) fn wakes(&self) -> bool {
         matches!(
             (self.kind, self.status),

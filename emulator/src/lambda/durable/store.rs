@@ -46,9 +46,9 @@ pub(crate) struct Execution {
     pub(crate) touched: u64,
     /// The number of the newest change that its function has seen.
     pub(crate) seen: u64,
-    /// Whether something happened to it from outside since its newest invocation began. The function may have suspended although the
-    /// response to a checkpoint showed it: AWS's SDK for Rust waits for a callback that it has just created until the next invocation,
-    /// whatever it has received in the meantime.
+    /// Whether anything other than its function changed it since its newest invocation began. The function may have suspended although the
+    /// response to a checkpoint contained that change: once AWS's SDK for Rust has created a callback, it looks for the result only in the
+    /// next invocation.
     #[serde(default)]
     pub(crate) stirred: bool,
     /// Failed invocations since the last successful one.
@@ -109,7 +109,7 @@ pub(crate) struct Answered {
     pub(crate) answer: CheckpointDurableExecutionResponse,
 }
 
-/// Writes an execution: a new one, or the next state of one.
+/// Writes a new execution, or the next state of an existing one.
 pub(crate) fn save(tx: &Transaction<'_>, execution: &Execution) -> rusqlite::Result<()> {
     let mut write = tx.prepare_cached(
         "INSERT INTO durable_executions (arn, function, name, input, running, owed_at, times_out_at, body)
@@ -146,7 +146,7 @@ fn execution(row: &rusqlite::Row<'_>) -> rusqlite::Result<Execution> {
     Ok(Execution { input: row.get(0)?, ..execution })
 }
 
-/// Writes an operation that is new, or the next state of one, and counts it as a change that the function has not seen.
+/// Writes a new operation, or the next state of an existing one, and counts it as a change that the function has not seen.
 pub(crate) fn put(
     tx: &Transaction<'_>,
     execution: &mut Execution,
@@ -305,7 +305,7 @@ pub(crate) fn walk(
     Ok(())
 }
 
-/// Writes an operation of which only the timers changed, which the function does not have to know.
+/// Writes an operation of which only the timers changed. It does not count as a change, because the function does not need to see it.
 pub(crate) fn postpone(tx: &Transaction<'_>, arn: &str, operation: &Operation) -> rusqlite::Result<()> {
     let sql = "UPDATE durable_operations SET due = ?3, body = ?4 WHERE arn = ?1 AND id = ?2";
     let due = operation.due.map(Timestamp::as_millisecond);

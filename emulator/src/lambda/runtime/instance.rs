@@ -51,7 +51,7 @@ pub(super) struct Instance {
     callers: Callers,
     /// The access key of its calls.
     key: String,
-    /// When it was started, until it takes its first invocation.
+    /// When the process was started; `None` once it was given its first invocation.
     starting: Option<Instant>,
     fit: bool,
 }

@@ -13,7 +13,7 @@ fn shown(response: impl Serialize) -> Value {
     fixed(serde_json::to_value(response).unwrap())
 }
 
-/// One execution in whose name checkpoints are sent.
+/// The execution for which checkpoints are sent.
 struct Invocation {
     db: Db,
     durable: Durable,
