@@ -1,5 +1,5 @@
-//! The documentation: Swagger UI with what `docs/` adds to it, and the page of errors. `build.rs` renders that page from `docs/errors.md`,
-//! and extracts the files of Swagger UI.
+//! The documentation: Swagger UI with what `src/docs/` adds to it, and the page of errors. `build.rs` renders that page from
+//! `docs/errors.md`, and extracts the files of Swagger UI.
 //!
 //! **Invariant**: no link here begins with `/`. API Gateway may put a stage in front of every path, and only the browser knows it.
 

@@ -72,7 +72,8 @@ fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answe
     answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
 }
 
-/// Every response of the API names its request. Responses of API Gateway itself do not.
+/// Adds the header with the request's id to the responses, except for the statuses that API Gateway also sends by itself: its own responses
+/// do not have this header.
 pub(crate) fn name_requests(document: &mut Document) {
     let text = ObjectBuilder::new().schema_type(Type::String);
     let header =

@@ -1,7 +1,7 @@
 //! The one HTTP client for all of AWS, created when the process starts and shared by the clients of all services.
 //!
-//! By default, the client of each service creates its own HTTP client. It parses the machine's root certificates when it is created,
-//! discards them, and parses them again for its first call (`aws-smithy-http-client`, `validate_base_client_config`).
+//! By default, the client of each service creates its own HTTP client. Each HTTP client parses the machine's root certificates when it is
+//! created, discards them, and parses them again for its first call (`aws-smithy-http-client`, `validate_base_client_config`).
 
 use std::time::Duration;
 

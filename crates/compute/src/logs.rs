@@ -55,8 +55,8 @@ pub enum ReadFrom {
     Tail,
     /// Where the page with this token ended.
     Token(String),
-    /// Its newest lines, if none of them has been found so far. `older` leads to them. Lines that are printed from now on come after
-    /// `newer`.
+    /// Its newest lines, if the search for them has not found any yet. The search continues at `older`. Lines that are printed from now on
+    /// come after `newer`.
     Before {
         /// Leads to older lines.
         older: String,

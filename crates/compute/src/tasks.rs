@@ -159,7 +159,8 @@ impl Tasks {
         if arns.is_empty() { Ok(Vec::new()) } else { self.describe_all(arns).await }
     }
 
-    /// The tasks that were started with this `startedBy` and that should be running. ECS cannot list stopped tasks by it.
+    /// The tasks that were started with this `startedBy` and whose desired status is `RUNNING`. ECS cannot list stopped tasks by
+    /// `startedBy`.
     ///
     /// # Errors
     ///

@@ -93,8 +93,8 @@ impl Workflows {
 }
 
 impl Workflows {
-    /// The ARN of the durable execution that was started with this name and payload on any version of a function. One with another
-    /// payload was started by another caller.
+    /// The ARN of the durable execution that was started with this name and payload on any version of a function. A durable execution with
+    /// the same name and another payload was started by another caller.
     async fn started(&self, function: &str, start: &StoredStart) -> Result<Option<String>, CallFailed> {
         let list = self.client.list_durable_executions_by_function().function_name(unqualified(function));
         let found = list.durable_execution_name(start.name()).send().await;
@@ -134,8 +134,8 @@ pub enum WorkflowStatus {
 
 impl Workflows {
     /// Ends the wait of a workflow, and returns whether it was waiting. Idempotent, and safe at any time: a callback that was completed or
-    /// has timed out is not changed. If the workflow is not over, it then checks its task by itself. AWS's model has three errors for such
-    /// a callback, and does not say which one is used
+    /// has timed out is not changed. In that case, a workflow that is not over checks its task by itself. AWS's model has three errors for
+    /// such a callback, and does not say which of them Lambda returns
     /// (<https://docs.aws.amazon.com/lambda/latest/api/API_SendDurableExecutionCallbackSuccess.html>).
     ///
     /// # Errors
@@ -184,8 +184,9 @@ impl Workflows {
     }
 }
 
-/// Whether a status means that a durable execution is over. Other statuses mean that it is running or paused, or are newer than this code
-/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>). None of these means that it has ended.
+/// Whether a status means that a durable execution is over. The others mean that it is running or paused
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetDurableExecution.html>). A status that this version does not know does not count
+/// as the end.
 fn is_over(status: &str) -> bool {
     ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"].contains(&status)
 }

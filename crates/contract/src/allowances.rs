@@ -18,7 +18,7 @@ pub fn place_key(owner: &Owner, number: u32) -> String {
     format!("place/{number}/{owner}")
 }
 
-/// The key of the count of an owner's requests, of one kind, in the window that ends at a second.
+/// The key of the item that counts an owner's requests of the kind `what` in the window that ends at `second`.
 #[must_use]
 pub fn count_key(owner: &Owner, what: &str, second: i64) -> String {
     format!("count/{what}/{second}/{owner}")

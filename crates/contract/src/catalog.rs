@@ -1,4 +1,4 @@
-//! The catalog: the jobs that may be run, as the variable `JOBS` has them.
+//! The catalog: the jobs that may be run, as the environment variable `JOBS` lists them.
 
 use std::{collections::BTreeMap, time::Duration};
 

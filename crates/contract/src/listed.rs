@@ -65,7 +65,7 @@ impl TryFrom<Listed> for Summary {
     }
 }
 
-/// The attributes of an item that have its outcome.
+/// The attributes of an item that contain its outcome.
 pub const RESULT: &str = "result";
 /// See [`RESULT`].
 pub const ERROR: &str = "error";

@@ -101,7 +101,7 @@ pub enum LogPosition {
     Tail,
     /// Where the page with this token of CloudWatch ended.
     Token(String),
-    /// Its newest lines, if none of them has been found so far. CloudWatch's token `older` leads to them.
+    /// Its newest lines, if the search for them has not found any yet. The search continues at CloudWatch's token `older`.
     Before {
         /// Leads to older lines.
         older: String,

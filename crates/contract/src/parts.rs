@@ -104,7 +104,7 @@ struct EntryForm {
     unknown: Unknown,
 }
 
-/// The list of its entries.
+/// Written as the list of its entries.
 impl Written for Timeline {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.entries().iter().map(written::AsRef))

@@ -42,7 +42,7 @@ impl Written for Attempt {
     }
 }
 
-/// The attributes themselves: a form contains them with `flatten`.
+/// Written as its attributes, which a form includes with `flatten`.
 impl Written for Unknown {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.attributes().serialize(serializer)

@@ -20,7 +20,7 @@ pub trait Written: Sized {
     ///
     /// # Errors
     ///
-    /// Those of the deserializer, or that what was written is not valid.
+    /// Those of the deserializer, and an error if the written value is not valid.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn from_text<'de, D: Deserializer<'de>, T, E: Display>(
     parse(String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// Types that are written in the form of a struct or enum for serde's `remote`.
+/// Types whose written form is a struct or an enum that is declared with serde's `remote`.
 macro_rules! in_form {
     ($($value:ty => $form:ty),+ $(,)?) => { $(
         impl $crate::written::Written for $value {

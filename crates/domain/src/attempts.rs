@@ -184,8 +184,8 @@ impl Execution {
         if error.kind.is_refused_start() { Some(newest.map_or(Attempt::FIRST, Attempt::next)) } else { newest }
     }
 
-    /// Whether a failed attempt, or the one that was to follow, has no recorded task. It may have a task anyway, if the reply to its
-    /// start was lost, or its workflow crashed before it could record the task.
+    /// Whether a failed attempt, or the one that was to follow, has no recorded task. Such an attempt may still have a task, if the reply
+    /// to its start was lost, or its workflow crashed before it could record the task.
     pub(crate) fn has_unseen_attempts(&self) -> bool {
         let Some(last) = self.failed.last else { return false };
         let begun = if last.get() < self.attempts() { last.next() } else { last };

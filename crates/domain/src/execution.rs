@@ -62,7 +62,8 @@ pub struct Execution {
     pub expires_at: Timestamp,
     /// ARN of the durable execution that drives it, once that has begun.
     pub durable_execution_arn: Option<String>,
-    /// Where its tasks print to, once a workflow that knows its job has begun. The job may have left the catalog since.
+    /// Where its tasks print to. Recorded when a workflow that finds the job in the catalog begins, since the job may be removed from the
+    /// catalog later.
     pub log: Option<JobLog>,
     /// Its state.
     pub state: State,
@@ -283,7 +284,7 @@ impl Execution {
         kept_until(self.expires_at, self.deadline)
     }
 
-    /// The timeline has one entry for each attempt that waits, however often ECS refuses.
+    /// The timeline has one entry for each attempt that waits for capacity, however often its start is retried.
     fn no_capacity(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Option<Self> {
         let detail = format!("attempt {attempt}: {why}");
         if self.status().is_final() || self.started_task_of(attempt).is_some() {
@@ -358,8 +359,9 @@ fn visit(now: Timestamp, by: SignedDuration) -> Timestamp {
     rounded_up_to_seconds(later(now, by))
 }
 
-/// Rounds up to a whole second. The table stores the times by which it sorts and expires items in whole seconds, and a writer recognizes
-/// its own write by comparing them with what it reads. They are rounded up, so that an execution is not visited before it is due.
+/// Rounds up to a whole second. The table stores `due` and `expiresAt` in whole seconds. A writer recognizes its own write by comparing
+/// what it wrote with what it reads, so both must be rounded before the write. They are rounded up, so that an execution is not visited
+/// before it is due.
 fn rounded_up_to_seconds(time: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     time.round(up).unwrap_or(time)

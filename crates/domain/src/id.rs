@@ -1,4 +1,4 @@
-//! The id of an execution, which AWS's services use as its name too, and its owner.
+//! The id of an execution, and its owner. AWS's services know an execution by the same id.
 
 use std::{fmt, str::FromStr};
 
@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::{Attempt, limits};
 
-/// Namespace of the ids that are derived from an idempotency key. Never change it: a repeated POST finds its execution through
-/// it.
+/// Namespace of the ids that are derived from an idempotency key. Never change it: a repeated POST would derive another id and start a
+/// second execution.
 const KEYED: Uuid = Uuid::from_u128(0x6c6f_6e67_6861_756c_8000_6964_656d_706f);
 
 /// Name of an execution: its item's key, its durable execution's name, its task's `startedBy`.
@@ -88,7 +88,7 @@ pub struct InvalidId;
 pub struct Owner(String);
 
 impl Owner {
-    /// An owner with the name that an authorizer verified.
+    /// An owner with this name: what an authorizer verified, or a configured name.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())

@@ -35,8 +35,8 @@ const LAST_LINES: SignedDuration = SignedDuration::from_secs(10);
 const STOPPED: [&str; 5] =
     ["UserInitiated", "SpotInterruption", "InfrastructureHealth", "TerminationNotice", "ServiceSchedulerInitiated"];
 
-/// The codes with which ECS stops a task to retire its platform. The first is documented for tasks of a service, whose scheduler stops
-/// them. Longhaul's tasks do not belong to a service, so no scheduler can have stopped them for another reason.
+/// The codes with which ECS stops a task to retire its platform. AWS documents the first as the code of a service's scheduler, which stops
+/// tasks for several reasons. Longhaul's tasks do not belong to a service, so for them it means a retirement.
 const RETIRED: [&str; 2] = ["ServiceSchedulerInitiated", "TerminationNotice"];
 
 /// The reason that ECS gives for a task that it stops to retire its Fargate platform revision or its host, whatever the stop code

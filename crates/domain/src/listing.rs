@@ -37,7 +37,7 @@ pub struct Summary {
     pub expires_at: Timestamp,
     /// The caller's own labels.
     pub tags: BTreeMap<String, String>,
-    /// The execution that it repeats.
+    /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
 }
 
@@ -76,7 +76,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether it filters by anything other than times. Times determine where a list begins and ends; the rest is filtered out of it.
+    /// Whether it filters by anything other than times. Times determine where reading begins and ends. Any other filter has to examine each
+    /// execution in between.
     #[must_use]
     pub fn needs_search(&self) -> bool {
         self.status.is_some() || self.pattern.is_some() || self.job.is_some() || self.tag.is_some()

@@ -158,8 +158,8 @@ impl ResultSource {
     }
 }
 
-/// The outcome of a job that ended by itself. `found` says where its output was searched. `tail` is the end of its output, which an error
-/// contains.
+/// The outcome of a job that ended by itself. `found` says where its result was searched for. `tail` is the end of its output, which an
+/// error contains.
 #[must_use]
 pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finished_at: Timestamp) -> Outcome {
     let exit = exit.interpret_shell_code();

@@ -104,8 +104,8 @@ impl Execution {
         Waiting { since, denied: Some(denied), ..Waiting::until(attempt, until.min(self.deadline)) }
     }
 
-    /// How much longer `attempt` has to wait. If its task were started earlier, the execution might already be CANCELLED: during the wait,
-    /// a cancel takes effect at once.
+    /// How much longer `attempt` has to wait. Its task must not be started before that: during the wait, a cancel ends the execution at
+    /// once, without looking for a task to stop.
     #[must_use]
     pub fn still_waits(&self, attempt: Attempt, now: Timestamp) -> Option<Duration> {
         let waiting = self.waiting.as_ref().filter(|waiting| waiting.attempt == attempt)?;

@@ -7,7 +7,7 @@ use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, collect::Patience};
 
 /// A workflow's effects on the outside world. Each activity is idempotent: it may run again whether or not its result was recorded.
 pub trait Activities: Send + Sync + 'static {
-    /// Reads the execution that a durable execution was started for, or creates it if it was started directly.
+    /// Reads the execution that a durable execution was started for, or creates it if the durable function was invoked directly.
     fn accept(
         &self,
         input: &Json,
@@ -88,15 +88,15 @@ pub enum Try {
     Again,
     /// A later one. If AWS denies it, it is the last, because a missing permission is reported within minutes.
     LastDenial,
-    /// The last one: if it fails, the attempt ends with this error. While ECS has no capacity, and after that, the number of tries is not
-    /// limited.
+    /// The last one: if it fails, the attempt ends with this error. The number of tries is not limited while ECS has no capacity, nor for
+    /// transient failures after the attempt has waited for capacity.
     Last,
 }
 
 /// An activity that failed.
 #[derive(Debug)]
 pub struct ActivityFailed {
-    /// The kind of failure, which decides about retries.
+    /// The kind of failure, which determines for how long the activity is retried.
     pub cause: aws::Cause,
     /// When to retry, if not after the usual backoff. Such retries have no limit.
     pub again_in: Option<Duration>,

@@ -106,8 +106,8 @@ impl AwsActivities {
         }
     }
 
-    /// The event that a durable execution has begun to drive an execution. The tasks that it starts print to the log that the catalog of
-    /// its own version names.
+    /// The event that a durable execution has begun to drive an execution. The event also names the log that the tasks print to, from the
+    /// catalog of this version of the function.
     fn began(&self, execution: &Execution, durable_execution_arn: &str) -> Event {
         let job = self.config.catalog.get(&execution.request.job);
         let log = job.map(|job| job.log(&self.config.log_group));

@@ -92,8 +92,9 @@ pub(crate) fn tries(patience: Duration) -> u32 {
     tries
 }
 
-/// Whether a denied start of a task is abandoned after this try of its step: only at the try with which [`Cause::patience`] has passed, and
-/// at each multiple of that number of tries. So one denial after hours of waiting for capacity does not have to end the execution.
+/// Whether a denied start of a task is abandoned after this try of its step: after as many tries as [`Cause::patience`] allows, and after
+/// each multiple of that number. Waits for capacity count as tries too, so with a plain maximum, a single denial after hours of waiting for
+/// capacity would end the execution.
 pub(crate) fn is_last_denial(tried: u32) -> bool {
     tried.is_multiple_of(tries(Cause::Denied.patience(Phase::BeforeTask)))
 }

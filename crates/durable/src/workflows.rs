@@ -366,7 +366,7 @@ fn retry_start(error: &StepError, attempt: u32) -> RetryDecision {
     }
     let again = match cause(error) {
         Cause::Throttled | Cause::Unavailable => true,
-        // One denial after hours of waiting for capacity does not end the execution.
+        // A multiple and not a maximum: a single denial after hours of waiting for capacity must not end the execution.
         cause @ Cause::Denied => !attempt.is_multiple_of(cadence::tries(cause.patience(Phase::TaskStarted))),
         Cause::Rejected => false,
     };

@@ -124,8 +124,8 @@ async fn a_task_of_an_execution_that_ended_during_the_start_is_stopped() {
     }
 }
 
-/// A wake-up that does not say that the task has ended ends the wait, and the next check sees why: a cancel, for example, or an
-/// older version that woke it.
+/// A wake-up may end a wait without saying that the task has stopped, for example because of a cancel, or because an older version sent it.
+/// Then the next check shows what happened.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wake_up_ends_a_wait() {
     let account = Account::open().await;

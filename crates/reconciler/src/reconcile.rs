@@ -160,8 +160,8 @@ impl Reconciler {
     /// Asks whether a workflow is running. If it has ended without recording an outcome, it never will, so the reconciler records one, even
     /// if the workflow did not see the end of its task.
     ///
-    /// Starting a workflow by its name finds the one that was started before, and only that response has its ARN. If that workflow is
-    /// over and nothing has changed, it recorded nothing, and never will.
+    /// If the ARN comes from a repeated start (`restarted`), the workflow itself has not recorded it. If that workflow is over and the
+    /// execution has not changed, the workflow has recorded nothing, and never will.
     pub(crate) async fn check_workflow(&self, execution: Execution, check: WorkflowCheck) -> Result<(), Error> {
         let WorkflowCheck { arn, restarted, urgent: _ } = check;
         let execution = &execution;

@@ -99,7 +99,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Reads an execution that is due, if it still is: the index is a moment behind.
+    /// Reads an execution that is due. `None` if it needs no visit any more: the index is a moment behind.
     async fn read_due(&self, id: ExecutionId) -> Option<Execution> {
         match self.executions.get(&id).await {
             Ok(execution) => execution.filter(|execution| execution.due.is_some()),
@@ -127,7 +127,8 @@ impl Reconciler {
                 (Event::VisitPostponed, None)
             }
         };
-        // If the execution has changed in the meantime, it stays due as that change left it, since the visit did not see the change.
+        // If the execution has changed in the meantime, the time that this change set for the next visit is kept, since this visit did not
+        // see the change.
         match self.executions.advance_from(&execution, &event, clock::now()).await {
             // An outcome that is inferred from the check is recorded only if the execution does not change from here on.
             Ok(Some(visited)) => {

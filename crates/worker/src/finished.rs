@@ -46,7 +46,7 @@ impl Finished {
         Self { stop: Some(stop), ..Self::of(exit, at) }
     }
 
-    /// The report of how the job ended. A signal means that the task was stopped, but not why: only the execution's state says whether it
+    /// The report of how the job ended. A signal shows that the task was stopped, but not why: only the execution's state says whether it
     /// was cancelled.
     pub(crate) fn report(&self) -> Report {
         let outcome = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);

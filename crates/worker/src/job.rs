@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{finished::Finished, stops::Stops};
 
-/// How long to wait for a job that has to end. One that never awaits does not notice that.
+/// How long to wait for a job that has to end. A job that never awaits does not notice that it was cancelled.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Exit code for an error that the job returned.

@@ -187,7 +187,7 @@ async fn attempt(
             stored = report::store(place, &finished) => stored,
             () = time_is_up(&mut stops) => false,
         },
-        // A report goes into the same table as the record that failed.
+        // If the outcome could not be recorded, no report is tried: it would go into the same table.
         (Ended::Left, None) | (Ended::Failed, _) => false,
     };
     if ended == Ended::Failed {
@@ -205,8 +205,8 @@ async fn attempt(
 /// timeout, 30 s by default, and would replace the exit code.
 const LAST_TRIES: Duration = Duration::from_secs(10);
 
-/// Returns when the time to record or report the outcome is up. At the deadline, it returns at once, since a task that is stopped then
-/// counts as timed out even if its job completed in time.
+/// Returns when the time to record or report the outcome is up. At the deadline, it returns at once: a task that is still running then is
+/// stopped and counts as timed out, even if its job completed in time.
 async fn time_is_up(stops: &mut Stops) {
     if let Stop::Signal(_) = stops.next().await {
         tokio::time::sleep(LAST_TRIES).await;

@@ -43,7 +43,7 @@ pub(crate) enum Ended {
     Recorded,
     /// The worker must not record it: only ECS knows why the task was stopped, or another attempt follows.
     Left,
-    /// It could not be recorded for a day.
+    /// It could not be recorded, although the worker retried for a day or until the task had to end.
     Failed,
 }
 
@@ -186,8 +186,8 @@ fn state(status: Status) -> JobState {
     }
 }
 
-/// Whether retrying may still succeed. Until the start is recorded, only the deadline ends the wait for AWS, but a missing permission
-/// is reported within minutes.
+/// Whether retrying may still succeed. While AWS is unavailable, the worker keeps trying to record the start until the job is stopped. A
+/// missing permission is reported within minutes.
 fn may_pass(error: &AdvanceError, since: Timestamp) -> bool {
     match error.cause() {
         cause @ Cause::Denied => !lasts(since, cause.patience(Phase::BeforeTask)),

@@ -244,7 +244,8 @@ fn the_deadline_sends_sigterm() {
     assert_eq!((code, &*said), (Some(124), "late\n"), "0 would look like success");
 }
 
-/// SIGKILL would replace the exit code, and after the deadline a job that completed in time counts as timed out.
+/// A worker that kept trying would be killed, and SIGKILL would replace the exit code. After the deadline, a job that completed in time
+/// would count as timed out.
 #[test]
 fn a_report_that_cannot_be_stored_is_abandoned_in_time() {
     // This endpoint accepts connections and never answers.
@@ -278,8 +279,8 @@ fn after_the_stop_timeout_the_deadline_sends_sigkill() {
     assert!(started.elapsed() > STOP_TIMEOUT, "{:?} of grace", started.elapsed());
 }
 
-/// A program that takes some seconds to end after SIGTERM, and writes to a file how it ended. A program that reads its output from a
-/// pipe would get the signal too.
+/// A program that takes some seconds to end after SIGTERM, and writes to a file how it ended. It does not write to a pipe, because the
+/// program that reads the pipe would get the signal too.
 const SLOW_TO_END: &str = "import signal, sys, time\n\
     def say(what):\n    with open(sys.argv[1], 'a') as file: file.write(what)\n\
     def stop(*_):\n    time.sleep(2.5); say('stopped'); sys.exit(0)\n\
@@ -473,7 +474,8 @@ fn the_worker_does_not_wait_for_a_grandchild_that_holds_the_output_open() {
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    // The worker has killed it. Otherwise it would keep running where the worker is not a container's first process.
+    // The worker kills the grandchild before it exits. Otherwise, the grandchild would keep running if the worker is not the container's
+    // first process.
     while lives(grandchild) {
         assert!(started.elapsed() < PATIENCE, "the grandchild is still running");
         std::thread::sleep(Duration::from_millis(20));

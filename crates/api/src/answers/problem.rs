@@ -299,7 +299,7 @@ impl From<aws::CallFailed> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Without its body, which contains the request's id, which only `layers::request_id` knows.
+    /// The response has no body yet. The body contains the request's id, so `layers::request_id` adds it.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         if let Some(seconds) = self.code.retry_after() {

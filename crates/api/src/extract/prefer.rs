@@ -54,8 +54,8 @@ impl<S: Sync> FromRequestParts<S> for Prefer {
 impl Prefer {
     /// Reads an execution repeatedly, until its state is `enough` or the time is up, and returns the last state that was read.
     ///
-    /// Other processes change it, so reading is the only way to notice. If a read fails, another one follows, since there is already
-    /// a response to send.
+    /// Other processes change it, so reading is the only way to notice. A read that fails does not end the wait, since the state that was
+    /// read before can be returned in any case.
     ///
     /// If too many of the caller's requests are already held, this one is answered at once, and [`Prefer::add_headers`] says so.
     pub(crate) async fn hold(

@@ -83,8 +83,8 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
 }
 
 /// A strong `ETag`: a hash of the status, of the start's time and of the whole timeline. The number of entries would not be enough, since a
-/// full timeline drops entries. Everything else that changes in a representation adds an entry to the timeline. What is not shown, such as
-/// a visit of the sweep, does not.
+/// full timeline drops entries. Every other change of the representation adds an entry to the timeline. A change that it does not show,
+/// such as a visit of the sweep, adds none.
 fn etag(execution: &Execution) -> String {
     let mut hash = Sha256::new();
     hash.update(execution.status().as_str());

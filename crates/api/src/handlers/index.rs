@@ -1,4 +1,4 @@
-//! The index at `/`: links to the rest, as a page for browsers and as JSON for other clients.
+//! The index at `/`: links to the rest of the API, as a page for browsers and as JSON for other clients.
 
 use axum::{
     Json, Router,

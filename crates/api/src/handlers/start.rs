@@ -300,8 +300,8 @@ fn repeated(seen: Execution, start: &Start) -> Result<Execution, Problem> {
     Err(Problem::new(Code::IdempotencyKeyReused, detail))
 }
 
-/// What differs between two requests with the same key. A rerun differs from the start that it repeats, and from a rerun of another
-/// execution.
+/// What differs between two requests with the same key. A rerun differs from the start of the execution that it reruns, and from a rerun of
+/// another execution.
 fn differences(seen: &Execution, requested: &Execution, says_timeout: bool) -> Vec<&'static str> {
     let mut different = seen.request.differences(&requested.request);
     different.retain(|name| says_timeout || *name != "timeoutSeconds");

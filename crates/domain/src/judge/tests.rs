@@ -213,7 +213,7 @@ fn a_line_that_the_log_driver_split_is_too_large_for_a_result() {
     let (outcome, told) = judged(&execution(), &task(Some(0), EXITED), &["[1]", &full, "rest\"]"]);
     assert!(told.starts_with("failed: result-too-large"), "{told}");
     assert_eq!(outcome.result, None);
-    // The log driver splits between characters, so a little earlier.
+    // The log driver splits only between characters, so it may split a line a little before the maximum.
     let wide = format!("[ \"{}", "€".repeat((MAX_EVENT_BYTES - 3) / 3));
     assert!(wide.len() < MAX_EVENT_BYTES);
     let told = judged(&execution(), &task(Some(0), EXITED), &[&wide, "€\"]"]).1;

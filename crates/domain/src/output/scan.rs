@@ -1,8 +1,8 @@
 //! Finds the result in what a job prints: the last JSON object or array on lines of its own.
 //!
-//! A document begins with `{` or `[` as the first character of a line, may span lines, and nothing follows it on its last
-//! line. Something that looks like broken JSON hides the documents before it, since it may be the result that the job meant to
-//! print. Plain text, `[INFO] text` and bare scalars are ignored.
+//! A document begins with a `{` or `[` that has only white space before it on its line. It may span lines, and nothing follows it on its
+//! last line. Something that looks like broken JSON hides the documents before it, since it may be the result that the job meant to print.
+//! Plain text, `[INFO] text` and bare scalars are ignored.
 //!
 //! **Invariant**: the result is a whole document or nothing. After broken JSON, brackets are counted until they balance, so
 //! that a part of a larger document is never mistaken for a document. Memory is bounded, and each byte is examined once.
@@ -327,7 +327,7 @@ struct Document {
     expect: Expect,
     opener: u8,
     on_first_line: bool,
-    /// It is more than a bracket followed by a word or a number. Plain text may begin in that way, too.
+    /// It is more than a bracket followed by a word or a number, which may also be the beginning of plain text.
     looks_like_json: bool,
     tainted: bool,
     word: Vec<u8>,

@@ -76,7 +76,7 @@ fn a_cancel_takes_effect_at_once_if_no_task_is_running_or_starting() {
             assert_eq!(cancelled.waiting, None);
             // A start may not have been recorded, so the sweep looks for its task once more.
             assert!(cancelled.due.is_some());
-            // A workflow that begins late starts and changes nothing.
+            // A workflow that begins after the cancel starts no task and changes nothing.
             let outcome = cancelled.outcome_without_task(at(30_000)).unwrap();
             assert_eq!(cancelled.after(&Event::Ended(outcome), at(30_000)), Ok(None));
             assert!(cancelled.after(&started(Attempt::new(3).unwrap()), at(30_000)).is_err());

@@ -19,8 +19,8 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
         (ATTEMPT.to_owned(), attempt.to_string()),
         (environment::EXECUTION_DEADLINE.to_owned(), execution.deadline.to_string()),
     ];
-    // A task that reads or writes the execution's item gets the table's name in its environment, and the job's role for the table if it has
-    // one.
+    // A task that reads or writes the execution's item gets the table's name in its environment, and the job's role for the table if the
+    // job has one.
     let mut uses_table = false;
     let input = execution.request.input.text();
     if serde_json::to_string(input).is_ok_and(|quoted| quoted.len() <= INLINE_INPUT) {

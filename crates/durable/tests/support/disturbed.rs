@@ -238,7 +238,7 @@ impl Disturbed {
 }
 
 impl Activities for Disturbed {
-    /// The runner's own ARN names no durable execution, so the activity gets another.
+    /// The runner's own ARN names no durable execution, so the activity gets another ARN.
     async fn accept(&self, input: &Json, pattern: Pattern, _: &str) -> Result<Accepted, ActivityFailed> {
         let accepted = self.carry_out(|| self.real.accept(input, pattern, &self.durable_execution_arn)).await?;
         if let Accepted::Job(job) = &accepted {

@@ -121,8 +121,8 @@ impl Executions {
         let up_to = answer.last_evaluated_key.as_ref().and_then(|key| read_place(key.get(BY_OWNER.sort)?.as_s().ok()?));
         let entry = |attributes: HashMap<String, AttributeValue>| serde_dynamo::from_item::<_, Listed>(attributes);
         let read: Result<Vec<_>, _> = answer.items.unwrap_or_default().into_iter().map(entry).collect();
-        // A list leaves out executions that only a newer version can read, so that one of them does not hide all others.
         let read = read.map_err(|why| CallFailed::rejected(CALL, why))?;
+        // A list leaves out executions that only a newer version can read, so that one of them does not hide all others.
         Ok(Part { read: read.into_iter().filter_map(|entry| Summary::try_from(entry).ok()).collect(), up_to })
     }
 }
