@@ -41,7 +41,7 @@ class Environment(unittest.TestCase):
                 # The owner of executions that are started without the API has a default.
                 self.assertEqual(set(read) - given, {"DIRECT_OWNER"} & set(read))
 
-    def test_tasks_name_the_definitions_that_are_there(self):
+    def test_every_job_has_its_task_definition(self):
         template = Template()
         definitions = {it["Family"]: it for it in map(template.properties, template.of_type("AWS::ECS::TaskDefinition"))}
         variables = [template.properties(name)["Environment"]["Variables"] for name in FUNCTIONS]

@@ -77,7 +77,7 @@ pub enum Refused {
     },
     /// The stack sets it itself.
     #[error(
-        "{place}: `{name}` is set by the local stack; to give a job another one, set it in the command of its --job"
+        "{place}: `{name}` is set by the local stack; to give a job another value, set it in the command of its --job"
     )]
     Reserved {
         /// The option or the line that contains it.

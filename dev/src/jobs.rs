@@ -59,12 +59,12 @@ impl Jobs {
     pub(crate) fn warnings(&self, unfinished: &BTreeMap<String, usize>) -> Vec<String> {
         let waits = |name: &String| {
             let (executions, they) = match unfinished.get(name)? {
-                1 => ("1 execution waits".to_owned(), "it is"),
-                many => (format!("{many} executions wait"), "they are"),
+                1 => ("1 execution waits".to_owned(), "it waits"),
+                many => (format!("{many} executions wait"), "they wait"),
             };
             Some(format!(
                 "job `{name}` is not configured, and {executions} for it. Start the stack with --job {name}='COMMAND' to \
-                 go on; without it, nothing of the job runs until {they} cancelled or past the deadline"
+                 go on; without it, {they} until a cancel or the deadline"
             ))
         };
         self.disabled.iter().filter_map(waits).collect()

@@ -97,7 +97,7 @@ async fn serve(options: Options) -> ExitCode {
     if !options.json {
         eprintln!(
             "Stopping the stack and the running jobs. After the next start with the same --data, each of them runs again from its \
-             beginning. The attempt that was stopped does not count, up to three times for an execution."
+             beginning. A stopped attempt is not counted, at most three times for an execution."
         );
     }
     stack.shut_down().await;

@@ -146,7 +146,7 @@ fn warn_if_public(listeners: &[(&str, SocketAddr)]) {
     for (option, address) in listeners.iter().filter(|(_, address)| !address.ip().is_loopback()) {
         tracing::warn!(
             "{option} {address} is reachable from other machines, and nobody is authenticated there: \
-             anyone who can connect can run commands as you. Use a loopback address unless the network is yours alone"
+             anyone who can connect can run commands as you. Use a loopback address unless you trust everyone on the network"
         );
     }
 }

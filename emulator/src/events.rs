@@ -52,7 +52,8 @@ pub(crate) static FACTS: Facts = Facts {
         "In event patterns, `$or`, and `anything-but` with anything other than values, are refused. Numbers are equal if their \
          values are equal, however they are written.",
         "Schedules with `cron` are refused. An event that came due while the emulator was not running is missed.",
-        "Events come in the order in which they happened, and a batch does not wait for more events.",
+        "Events are sent in the order in which they happened, but invocations run concurrently and are retried, so they may arrive in \
+         another order. A batch does not wait for more events.",
         "The services that send events are ECS (tasks) and Lambda (durable executions).",
     ],
 };

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_about_another_execution_with_a_longer_id_arrives() {
+    fn an_event_about_an_execution_whose_id_only_begins_alike_arrives() {
         let lost = json!({ "on": "events:Run", "does": "cutBefore", "times": "all", "execution": "e1" });
         let faults = armed(&[lost]);
         let arrivals = |id: &str| {

@@ -50,9 +50,7 @@ pub enum Refused {
     )]
     Host(String),
     /// A web page sent it.
-    #[error(
-        "the `{0}` header says that a web page sent this request; only programs may use AWS here. Web pages can use the API"
-    )]
+    #[error("the `{0}` header says that a web page sent this request; only programs may use AWS here")]
     Page(&'static str),
     /// It is not signed.
     #[error(

@@ -54,10 +54,10 @@ pub(crate) static FACTS: Facts = Facts {
         "At most 16 processes run for one version of a function; further invocations wait, and are never throttled.",
         "An asynchronous invoke has no dead-letter queue, no destination, and no maximum age.",
         "Responses are not streamed, there are no extensions, no `SnapStart` and no tenants; nothing is traced.",
-        "No public source documents AWS's error for operation 3,001, for byte 100 MB + 1, or for a member that its model does \
+        "No public source documents AWS's error for more than 3,000 operations or 100 MB, or for a member that its model does \
          not allow: here it is an `InvalidParameterValueException`.",
-        "No public source documents whether AWS invokes a function again that suspended on a callback although a checkpoint had \
-         returned the callback's result: here it is invoked again, since AWS's SDK for Rust does suspend in this case.",
+        "A function may suspend on a callback although a checkpoint had returned the callback's result; AWS's SDK for Rust does. \
+         Here it is invoked again. No public source documents what AWS does.",
         "An execution whose start was recorded by an older version of this emulator has no events from before, and is kept \
          forever.",
         "Page markers are positions; they do not expire.",

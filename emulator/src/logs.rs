@@ -41,7 +41,7 @@ pub(crate) static FACTS: Facts = Facts {
     failure: "ServiceUnavailableException",
     content_type: "application/x-amz-json-1.1",
     differences: &[
-        "Filter patterns are plain terms, all of which must occur; other patterns are refused, not misread \
+        "Filter patterns are plain terms, all of which must occur; other patterns are refused \
          (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>).",
         "Events can be read as soon as they are written, in the order of their times; nothing expires, and sizes are not \
          counted (`storedBytes` is 0).",

@@ -84,7 +84,7 @@ async fn serve(cli: Cli, resources: Resources) -> Result<(), Box<dyn Error>> {
     if !cli.listen.ip().is_loopback() {
         tracing::warn!(
             "--listen {} is reachable from other machines, and nobody is authenticated there: anyone who can connect can run commands \
-             as you. Use a loopback address unless the network is yours alone",
+             as you. Use a loopback address unless you trust everyone on the network",
             cli.listen
         );
     }

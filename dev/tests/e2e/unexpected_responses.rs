@@ -94,7 +94,7 @@ async fn an_unreadable_log_does_not_delay_the_outcome() {
 /// The worker was killed before it could record or report anything, and the read of its report is refused permanently. The result is in the
 /// log.
 #[tokio::test]
-async fn a_report_that_cannot_be_read_does_not_cost_the_result_in_the_log() {
+async fn an_unreadable_report_does_not_lose_the_result_in_the_log() {
     let blocked = BlockedJobs::new();
     let job = "echo '[1]'; until test -e $RELEASED; do sleep 0.05; done; kill -9 $PPID; sleep 300";
     let job = blocked.job_with_file("killed", job);

@@ -230,7 +230,7 @@ async fn the_held_requests_of_each_caller_are_limited() {
 /// The place of a function that died stays occupied until the end of its wait. If DynamoDB fails and no place can be taken,
 /// requests are answered at once.
 #[tokio::test]
-async fn an_occupied_place_is_free_after_its_time() {
+async fn the_place_of_a_dead_request_is_free_after_its_wait() {
     let stack = Stack::start(&["--job", "long=sleep 300", "--job", "quick=echo '[1]'"]).await;
     let id = stack.start_running("callback", "long").await;
     let get = || timed(stack.get(&format!("/executions/{id}")).header("prefer", "wait=2"));

@@ -187,7 +187,7 @@ impl UnderWay {
         let id = match self.deliveries.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
             Some(Err(why)) => {
-                tracing::error!(%why, "the delivery of events crashed; it is repeated");
+                tracing::error!(%why, "delivering events crashed; they are delivered again");
                 why.id()
             }
             None => return std::future::pending().await,
@@ -319,5 +319,5 @@ impl Delivery {
 }
 
 fn in_words(why: &reqwest::Error) -> String {
-    if why.is_timeout() { "it took too long".to_owned() } else { why.to_string() }
+    if why.is_timeout() { "the invocation timed out".to_owned() } else { why.to_string() }
 }

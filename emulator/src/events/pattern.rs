@@ -52,7 +52,7 @@ fn check(fields: &Map<String, Value>) -> Result<(), AwsError> {
     }
     fields.iter().try_for_each(|(name, value)| match value {
         Value::Object(fields) => check(fields),
-        Value::Array(_) if name.starts_with('$') => Err(invalid(format!("{name} is not known here"))),
+        Value::Array(_) if name.starts_with('$') => Err(invalid(format!("the emulator does not support {name}"))),
         Value::Array(values) if values.is_empty() => Err(invalid("Empty arrays are not allowed")),
         Value::Array(values) => values.iter().try_for_each(check_value),
         _ => Err(invalid(format!("\"{name}\" must be an object or an array"))),
@@ -140,7 +140,7 @@ mod tests {
             (r#"{"source":[{"regexp":"a"}]}"#, "Unrecognized match type regexp"),
             (r#"{"source":[{"shellstyle":"a"}]}"#, "Unrecognized match type shellstyle"),
             (r#"{"source":[{"prefix":"a","suffix":"b"}]}"#, "Only one key allowed in match expression"),
-            (r#"{"$or":[{"source":["a"]}]}"#, "$or is not known here"),
+            (r#"{"$or":[{"source":["a"]}]}"#, "the emulator does not support $or"),
         ] {
             let refused = refusal(pattern);
             let message = format!("Event pattern is not valid. Reason: {reason}");

@@ -114,7 +114,7 @@ impl Fault {
         }
         let for_events = matches!(self.does, Does::Watch | Does::Delay(_) | Does::CutBefore | Does::Repeat);
         if matches!(self.on, On::Events(_)) && !for_events {
-            return Err("events are not calls; this fault is only for calls, such as those of eventbridge".to_owned());
+            return Err("this fault is only for calls; events can be watched, delayed, lost (`cutBefore`) or duplicated (`repeat`)".to_owned());
         }
         Ok(())
     }

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_has_many_names() {
+    fn a_function_is_named_by_its_name_or_a_whole_or_partial_arn() {
         let arn = "arn:aws:lambda:us-east-1:000000000000:function:job";
         for (text, name, qualifier) in [
             ("job", "job", None),

@@ -81,7 +81,7 @@ pub(super) struct Batch {
 }
 
 fn missing(lines: u64) -> String {
-    format!("emulator: {lines} lines are missing here: the emulator could not write the log for too long")
+    format!("emulator: {lines} lines are missing here: the emulator could not write the log in time")
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ async fn a_process_left_by_a_killed_emulator_is_killed_at_the_next_start() {
     }
     let pid = std::fs::read_to_string(&file).unwrap();
     emulator.process.kill().await.unwrap();
-    assert!(matches!(state(&pid), Some('S' | 'R' | 'D')), "the emulator is gone, it is not");
+    assert!(matches!(state(&pid), Some('S' | 'R' | 'D')), "the function's process must outlive the killed emulator");
     let _emulator = Emulator::start_over(data.path(), &[]).await;
     while !matches!(state(&pid), None | Some('Z')) {
         assert!(Instant::now() < deadline, "it is left running");

@@ -167,7 +167,8 @@ pub(crate) struct FieldError {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem, title = "Problem")]
 pub(crate) struct ProblemBody {
-    /// A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address.
+    /// A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address, unless the
+    /// code is registered with IANA.
     #[schema(format = "uri-reference", example = "/docs/errors#execution-not-found")]
     r#type: String,
     /// The code in words; the same for every occurrence.

@@ -136,7 +136,8 @@ impl<S: Sync> FromRequestParts<S> for Query {
 
 /// Read what an execution's workflow did, operation by operation.
 ///
-/// This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
+/// The history comes from AWS, which answers only a few such requests a second for a whole account, and forgets a workflow two weeks
+/// after its end.
 /// The execution's own `timeline` is always available. A later attempt of a callback execution has its own workflow.
 #[utoipa::path(
     get, path = "/executions/{executionId}/history", operation_id = "getExecutionHistory", tag = "executions",

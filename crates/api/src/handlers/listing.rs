@@ -49,8 +49,8 @@ pub(crate) struct ExecutionPage {
     next_page_token: Option<String>,
 }
 
-/// What a list shows of an execution. `links.self` has its input and timeline, and its result and error unless `include` asks for
-/// them here.
+/// What a list shows of an execution. `links.self` has everything, including input, timeline, result and error; `include` adds the
+/// result and the error here.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionSummary)]

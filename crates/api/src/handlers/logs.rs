@@ -42,9 +42,9 @@ pub(crate) struct LogLines {
     attempt: u32,
     /// Oldest first. Empty if the task has printed nothing yet.
     lines: Vec<LogLine>,
-    /// Token of the next page. While the attempt runs, there is always one: if it is the same as before and the page has no lines,
-    /// there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
-    /// at the end of the log, which may come 10 s after the execution's end, because the last lines arrive late.
+    /// Token of the next page. While the attempt runs, there is always a token. The same token and no lines: nothing new has been
+    /// printed yet. Another token and no lines: continue with it. Absent at the end of the log; this may take up to 10 s after the
+    /// execution's end, because the last lines arrive late.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_token: Option<String>,

@@ -126,7 +126,7 @@ macro_rules! start {
 start!(
     /// Start a job whose workflow waits for it and records the result.
     ///
-    /// The image needs the worker only for inputs over 4 KB; a smaller one is in `EXECUTION_INPUT`. Without the worker, the result is
+    /// The image needs the worker only for inputs over 4 KB: smaller inputs are in `EXECUTION_INPUT`. Without the worker, the result is
     /// the last JSON object or array among the last 10,000 lines of the task's log, on stdout or stderr.
     start_sync, "/executions/sync", "startSyncExecution", Pattern::Sync
 );

@@ -117,7 +117,7 @@ impl Functions {
         let name = new.name.unwrap_or_default();
         limits::ALIAS_NAME.check("name", &name)?;
         if name.bytes().all(|c| c.is_ascii_digit()) {
-            return Err(invalid("An alias cannot be a number: it would be a version."));
+            return Err(invalid("An alias must not be a number, because numbers name versions."));
         }
         self.change(text, |function| {
             if function.aliases.contains_key(&name) {

@@ -256,7 +256,10 @@ impl Functions {
 /// A declared function cannot be changed.
 fn may_change(function: &Registered, revision: Option<Uuid>) -> Result<(), AwsError> {
     if function.declared {
-        return Err(conflict(format!("{} is declared at the start, and cannot be changed.", function.name)));
+        return Err(conflict(format!(
+            "{} is declared in the emulator's resources, and cannot be changed.",
+            function.name
+        )));
     }
     if revision.is_some_and(|revision| revision != function.latest.revision) {
         return Err(stale());

@@ -71,7 +71,7 @@ impl Call<'_> {
             (Some(_), _) if !self.function.explicit => {
                 Err(invalid("You cannot invoke a durable function using an unqualified ARN."))
             }
-            (None, Some(_)) => Err(invalid("DurableExecutionName is for durable functions.")),
+            (None, Some(_)) => Err(invalid("DurableExecutionName is allowed only for durable functions.")),
             _ => Ok(()),
         }
     }

@@ -25,8 +25,8 @@ use crate::{
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
     /// The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
-    /// `EXECUTION_INPUT` contains inputs of up to 4 KB. If the image has the worker, it contains inputs of up to 128 KB, and every
-    /// input is also on the job's stdin.
+    /// `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
+    /// is also on the job's stdin, whatever its size.
     #[schema(value_type = Value)]
     pub(crate) input: Json,
     /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
