@@ -21,7 +21,7 @@ export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends 
 /**
  * Start a job whose workflow waits for it and records the result.
  *
- * The image needs the worker only for inputs over 4 KB; a smaller one is in `EXECUTION_INPUT`. Without the worker, the result is
+ * The image needs the worker only for inputs over 4 KB: smaller inputs are in `EXECUTION_INPUT`. Without the worker, the result is
  * the last JSON object or array among the last 10,000 lines of the task's log, on stdout or stderr.
  */
 export const startSyncExecution = <ThrowOnError extends boolean = false>(options: Options<StartSyncExecutionData, ThrowOnError>) => (options.client ?? client).post<StartSyncExecutionResponses, StartSyncExecutionErrors, ThrowOnError>({
@@ -93,7 +93,8 @@ export const getExecutionLogs = <ThrowOnError extends boolean = false>(options: 
 /**
  * Read what an execution's workflow did, operation by operation.
  *
- * This comes from AWS, which answers few such requests a second for a whole account and forgets a workflow two weeks after its end.
+ * The history comes from AWS, which answers only a few such requests a second for a whole account, and forgets a workflow two weeks
+ * after its end.
  * The execution's own `timeline` is always available. A later attempt of a callback execution has its own workflow.
  */
 export const getExecutionHistory = <ThrowOnError extends boolean = false>(options: Options<GetExecutionHistoryData, ThrowOnError>) => (options.client ?? client).get<GetExecutionHistoryResponses, GetExecutionHistoryErrors, ThrowOnError>({ url: '/executions/{executionId}/history', ...options });

@@ -157,8 +157,8 @@ export type ExecutionPage = {
 };
 
 /**
- * What a list shows of an execution. `links.self` has its input and timeline, and its result and error unless `include` asks for
- * them here.
+ * What a list shows of an execution. `links.self` has everything, including input, timeline, result and error; `include` adds the
+ * result and the error here.
  */
 export type ExecutionSummary = {
     /**
@@ -350,9 +350,9 @@ export type LogLines = {
      */
     lines: Array<LogLine>;
     /**
-     * Token of the next page. While the attempt runs, there is always one: if it is the same as before and the page has no lines,
-     * there are no new lines yet. A page without lines but with another token is not the end: continue with that token. Absent
-     * at the end of the log, which may come 10 s after the execution's end, because the last lines arrive late.
+     * Token of the next page. While the attempt runs, there is always a token. The same token and no lines: nothing new has been
+     * printed yet. Another token and no lines: continue with it. Absent at the end of the log; this may take up to 10 s after the
+     * execution's end, because the last lines arrive late.
      */
     nextToken?: string;
 };
@@ -363,8 +363,8 @@ export type LogLines = {
 export type NewExecution = {
     /**
      * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
-     * `EXECUTION_INPUT` contains inputs of up to 4 KB. If the image has the worker, it contains inputs of up to 128 KB, and every
-     * input is also on the job's stdin.
+     * `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
+     * is also on the job's stdin, whatever its size.
      */
     input: unknown;
     /**
@@ -453,7 +453,8 @@ export type Problem = {
      */
     title: string;
     /**
-     * A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address.
+     * A URI that identifies the code and leads to its explanation. Like `Location`, it is relative to the API's address, unless the
+     * code is registered with IANA.
      */
     type: string;
     /**
