@@ -4,7 +4,8 @@
 #   STACK         name of the stack, longhaul if not given; images, functions and logs are named after it
 #   AWS_REGION    the Region; without it, the one that `aws configure` set
 #   ARCHITECTURE  arm64 or x86_64; if not given, that of the existing stack, or arm64 for a new one
-#   PACKAGE       zip or image: how the functions are packaged; if not given, that of the existing stack, or zip for a new one. A stack keeps it
+#   PACKAGE       zip or image: how the functions are packaged; if not given, that of the existing stack, or zip for a new one. It
+#                 cannot be changed for an existing stack
 #   JWT_ISSUER, JWT_AUDIENCE
 #                 the tokens that the API accepts; without them, callers sign with IAM
 #   PARAMETERS    more parameters of template.yaml, for example "InternetEgress=true LogRetentionDays=90"
@@ -190,11 +191,11 @@ done
 registry=$ACCOUNT.dkr.ecr.$REGION.amazonaws.com
 [[ $REGION != cn-* ]] || registry=$registry.cn
 
-# build_image ARGUMENTS…. Without the attestations that Docker adds by default: with them an image is an index of several, which
-# Lambda refuses (https://github.com/docker/buildx/issues/1533).
+# build_image ARGUMENTS…: builds an image without the attestations that Docker adds by default. With them, Docker makes an index of
+# several manifests instead of a single image, and Lambda refuses that (https://github.com/docker/buildx/issues/1533).
 build_image() { BUILDX_NO_DEFAULT_ATTESTATIONS=1 "$engine" build --platform "$platform" "$@"; }
 
-# build_functions TAG FOLDER: their image, of the programs in FOLDER.
+# build_functions TAG FOLDER: builds the functions' image from the programs in FOLDER.
 build_functions() { build_image --file deploy/functions.Dockerfile --tag "$1" "$2"; }
 
 # make_repository NAME
@@ -209,9 +210,9 @@ log_in_to_registry() {
 }
 
 # AWS's list of runtimes for durable functions has container images, and does not have `provided.al2023`
-# (https://docs.aws.amazon.com/lambda/latest/dg/durable-supported-runtimes.html), although the SDK for Rust is deployed on it. So
-# this creates a function that nobody invokes, packaged as the stack's functions will be, before anything is built, to see whether
-# Lambda accepts it. If the stack exists, that has been checked already.
+# (https://docs.aws.amazon.com/lambda/latest/dg/durable-supported-runtimes.html), although programs with the SDK for Rust are deployed
+# on it. So before anything is built, this creates a durable function, packaged as the stack's functions will be, to see whether Lambda
+# accepts it. Nothing invokes that function. If the stack exists, Lambda has already accepted its functions.
 probe() {
     local advice asked code folder made="" name trust
     trust='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
@@ -285,7 +286,7 @@ if [ "$PACKAGE" = image ]; then
     functions=$registry/$REPOSITORY:functions-$tag
     build_functions "$functions" .aws-sam/build
     python3 deploy/image_template.py >.aws-sam/image.json
-    # SAM wants a repository for what it would push. It pushes nothing: the image is a parameter.
+    # SAM requires a repository for the images that it pushes. Here it pushes none, because the image is a parameter.
     deployed=(--template-file .aws-sam/image.json --image-repository "$registry/$REPOSITORY")
 fi
 
@@ -301,9 +302,9 @@ prefix_list() {
 s3=$(prefix_list s3)
 dynamodb=$(prefix_list dynamodb)
 
-# ECS uses a service-linked role of the account. An account's first cluster creates it, but cannot assume it yet: "Unable to
-# assume the service linked role" (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/818). A role
-# needs some seconds to spread through IAM, so it is created before the push.
+# ECS uses a service-linked role of the account. Creating an account's first cluster also creates the role, but ECS cannot assume it
+# yet: "Unable to assume the service linked role" (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/818).
+# A role needs some seconds to spread through IAM, so it is created before the push.
 if ! seen=$(aws iam get-role --role-name AWSServiceRoleForECS 2>&1); then
     make_role="aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com"
     if made=$($make_role 2>&1); then

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the worker as a static program: static-worker.sh amd64|arm64 OUT
 #
-# It is linked statically with glibc, a target that every Rust installation has. Since version 2.34, glibc resolves names from the
-# hosts file and from DNS without loading libraries, which is all that a task needs. deploy/tests/test_image.py tests it.
+# The worker is linked statically with glibc, for the target that Rust installs by default on Linux. Since version 2.34, glibc resolves
+# names from the hosts file and from DNS without loading libraries. A task needs no more than that. deploy/tests/test_image.py tests it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

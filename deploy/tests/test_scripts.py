@@ -198,7 +198,7 @@ class Deploy(Scripts):
         self.assert_stopped(self.run_script("deploy.sh", PARAMETERS=f"FunctionImage={REPOSITORY}@{DIGEST}"), "PACKAGE=image")
 
     def test_a_functions_image_that_cannot_be_built_stops_the_deployment(self):
-        """For example because its base image cannot be pulled. The probe builds it first, before everything else."""
+        """The build can fail because the base image cannot be pulled. The probe builds this image before anything else."""
         failing = {STATUS: (0, "REVIEW_IN_PROGRESS\tNone"), "docker build": (1, "it broke")}
         done = self.run_script("deploy.sh", failing, PACKAGE="image")
         self.assertNotEqual(done.returncode, 0)

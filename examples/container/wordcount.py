@@ -4,7 +4,8 @@
     worker -- python3 wordcount.py
 
 A job is any program. It gets its input as JSON on stdin, prints whatever it likes, and its result is the last JSON
-object or array. Exit code 0 means that it completed; with any other, the end of what it printed is the error's logTail.
+object or array. Exit code 0 means that it completed. With any other, the execution fails, and the end of the output is the
+error's logTail.
 """
 
 import collections

@@ -37,7 +37,7 @@ struct ExecutionError {
     message: String,
 }
 
-/// What it reads of an error of the API.
+/// What this program reads of a problem, which is an error of the API.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Problem {
@@ -95,7 +95,7 @@ async fn ended(client: &Client, url: &str) -> Outcome<Execution> {
     }
 }
 
-/// Sends a request, again if need be, and turns a problem into an error.
+/// Sends a request, retries transient failures, and turns a problem into an error.
 async fn sent(request: RequestBuilder) -> Outcome<Response> {
     let mut retries = 0;
     loop {
