@@ -35,7 +35,7 @@ use crate::{
     servers((url = ".", description = "This installation")),
     security(("jwt" = []), ("sigV4" = [])),
     tags(
-        (name = "executions", description = "Jobs: start them, follow them."),
+        (name = "executions", description = "Executions: start a job, follow it, stop it, read its logs."),
         (name = "jobs", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
     ),

@@ -60,16 +60,17 @@ export const getExecution = <ThrowOnError extends boolean = false>(options: Opti
  * List your executions, newest first.
  *
  * For one page, filters are applied to at most 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
- * continues. The same is true with `include`, since a response holds about 5 MB. An execution that was just accepted may be
- * missing for a moment.
+ * continues. With `include`, a page may also be short because a response holds at most about 5 MB. An execution that was just
+ * accepted may be missing for a moment.
  */
 export const listExecutions = <ThrowOnError extends boolean = false>(options?: Options<ListExecutionsData, ThrowOnError>) => (options?.client ?? client).get<ListExecutionsResponses, ListExecutionsErrors, ThrowOnError>({ url: '/executions', ...options });
 
 /**
  * Stop an execution.
  *
- * Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If the job
- * completes before it can be stopped, the execution is `COMPLETED`. Safe to repeat.
+ * Its task is stopped, and the execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If no task is
+ * running or being started, the execution is `CANCELLED` at once. If the job completes before it can be stopped, the execution is
+ * `COMPLETED`. Safe to repeat.
  */
 export const cancelExecution = <ThrowOnError extends boolean = false>(options: Options<CancelExecutionData, ThrowOnError>) => (options.client ?? client).post<CancelExecutionResponses, CancelExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/cancel', ...options });
 

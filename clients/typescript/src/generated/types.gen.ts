@@ -5,7 +5,7 @@ export type ClientOptions = {
 };
 
 /**
- * What went wrong, for programs. Part of the API: never rename one.
+ * What went wrong, for programs. Codes are part of the API and do not change.
  */
 export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
@@ -552,7 +552,7 @@ export type StartSyncExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -576,7 +576,7 @@ export type StartSyncExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -634,7 +634,7 @@ export type StartCallbackExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -658,7 +658,7 @@ export type StartCallbackExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -718,7 +718,7 @@ export type GetExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -730,7 +730,7 @@ export type GetExecutionErrors = {
      */
     410: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -808,11 +808,11 @@ export type ListExecutionsErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -864,7 +864,7 @@ export type CancelExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -892,7 +892,7 @@ export type CancelExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -909,7 +909,7 @@ export type CancelExecutionError = CancelExecutionErrors[keyof CancelExecutionEr
 
 export type CancelExecutionResponses = {
     /**
-     * The execution is over, and does not change any more
+     * The execution is over, and no longer changes
      */
     200: Execution;
     /**
@@ -952,7 +952,7 @@ export type RerunExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -984,7 +984,7 @@ export type RerunExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1047,7 +1047,7 @@ export type GetExecutionLogsErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -1059,7 +1059,7 @@ export type GetExecutionLogsErrors = {
      */
     410: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1076,7 +1076,7 @@ export type GetExecutionLogsError = GetExecutionLogsErrors[keyof GetExecutionLog
 
 export type GetExecutionLogsResponses = {
     /**
-     * Lines that it printed
+     * Lines that the task printed
      */
     200: LogLines;
 };
@@ -1118,7 +1118,7 @@ export type GetExecutionHistoryErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -1130,7 +1130,7 @@ export type GetExecutionHistoryErrors = {
      */
     410: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1180,7 +1180,7 @@ export type ValidateSyncExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -1204,7 +1204,7 @@ export type ValidateSyncExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1254,7 +1254,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
@@ -1278,7 +1278,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     422: Problem;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1319,11 +1319,11 @@ export type ListJobsErrors = {
      */
     401: Problem;
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
     /**
@@ -1356,11 +1356,11 @@ export type GetHealthData = {
 
 export type GetHealthErrors = {
     /**
-     * API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
      */
     403: GatewayAnswer;
     /**
-     * API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
      */
     429: GatewayAnswer;
 };

@@ -23,7 +23,7 @@ pub(crate) use self::documented::{Answers, GatewayAnswer, answers, share};
 /// The page that explains every code, under an anchor with its name.
 const EXPLAINED: &str = "/docs/errors";
 
-/// What went wrong, for programs. Part of the API: never rename one.
+/// What went wrong, for programs. Codes are part of the API and do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Code {

@@ -56,8 +56,9 @@ impl IntoResponses for Unavailable {
 
 /// Stop an execution.
 ///
-/// Its task is stopped. The execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If the job
-/// completes before it can be stopped, the execution is `COMPLETED`. Safe to repeat.
+/// Its task is stopped, and the execution is `CANCELLING` until ECS says that the task has stopped, and then `CANCELLED`. If no task is
+/// running or being started, the execution is `CANCELLED` at once. If the job completes before it can be stopped, the execution is
+/// `COMPLETED`. Safe to repeat.
 #[utoipa::path(
     post, path = "/executions/{executionId}/cancel", operation_id = "cancelExecution", tag = "executions",
     params(Owned, Prefer),
@@ -67,7 +68,7 @@ impl IntoResponses for Unavailable {
             ("Retry-After" = u64, description = "Seconds until the next poll"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),
-        (status = 200, description = "The execution is over, and does not change any more", body = ExecutionView, headers(
+        (status = 200, description = "The execution is over, and no longer changes", body = ExecutionView, headers(
             ("ETag" = String, description = "Identifies this version of the execution"),
             ("Preference-Applied" = String, description = "The wait that was granted, if one was requested"),
         )),

@@ -159,8 +159,8 @@ impl IntoResponses for QueryRefused {
 /// List your executions, newest first.
 ///
 /// For one page, filters are applied to at most 2,000 executions: the page may be short or empty while `nextPageToken` says that the list
-/// continues. The same is true with `include`, since a response holds about 5 MB. An execution that was just accepted may be
-/// missing for a moment.
+/// continues. With `include`, a page may also be short because a response holds at most about 5 MB. An execution that was just
+/// accepted may be missing for a moment.
 #[utoipa::path(
     get, path = "/executions", operation_id = "listExecutions", tag = "executions",
     params(

@@ -100,7 +100,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
             description = "`nextToken` of the previous page; not allowed together with `attempt` or `tail`"),
     ),
     responses(
-        (status = 200, description = "Lines that it printed", body = LogLines, headers(
+        (status = 200, description = "Lines that the task printed", body = LogLines, headers(
             ("RateLimit-Policy" = String, description = "The limit: how many requests (`q`) in a window of how many seconds (`w`); \
                 absent if the request was not counted"),
             ("RateLimit" = String, description = "How many requests are left (`r`) in this window, and in how many seconds it ends (`t`)"),

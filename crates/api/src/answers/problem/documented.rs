@@ -159,12 +159,12 @@ impl IntoResponses for GatewayAnswer {
         let answers = [
             (
                 forbidden,
-                "API Gateway's authorizer refuses the caller, or a web page of another origin requests a change: `cross-site-request`",
+                "`cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller",
                 "Forbidden",
             ),
             (
                 too_many,
-                "API Gateway throttles requests, or the caller has reached the limit on reading logs: `quota-exceeded`",
+                "`quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests",
                 "Too Many Requests",
             ),
         ];
