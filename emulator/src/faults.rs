@@ -80,7 +80,7 @@ struct Armed {
     calls: VecDeque<Seen>,
     #[serde(skip)]
     random: Rng,
-    /// Tells the calls that this fault holds that the fault was cleared.
+    /// Becomes `true` when the fault is cleared, which releases the calls that it holds.
     #[serde(skip)]
     cleared: watch::Sender<bool>,
 }

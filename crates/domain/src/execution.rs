@@ -359,8 +359,8 @@ fn visit(now: Timestamp, by: SignedDuration) -> Timestamp {
     rounded_up_to_seconds(later(now, by))
 }
 
-/// Rounds up to a whole second. The table stores `due` and `expiresAt` in whole seconds. A writer recognizes its own write by comparing
-/// what it wrote with what it reads, so both must be rounded before the write. They are rounded up, so that an execution is not visited
+/// Rounds up to a whole second. The table stores `due` and `expiresAt` in whole seconds. They must be rounded before the write, because a
+/// writer recognizes its own write by comparing what it wrote with what it reads. They are rounded up, so that an execution is not visited
 /// before it is due.
 fn rounded_up_to_seconds(time: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);

@@ -127,8 +127,8 @@ impl Reconciler {
                 (Event::VisitPostponed, None)
             }
         };
-        // If the execution has changed in the meantime, the time that this change set for the next visit is kept, since this visit did not
-        // see the change.
+        // If the execution has changed in the meantime, the visit is not recorded and the stored `due` is kept, since the visit did not see
+        // that change.
         match self.executions.advance_from(&execution, &event, clock::now()).await {
             // An outcome that is inferred from the check is recorded only if the execution does not change from here on.
             Ok(Some(visited)) => {

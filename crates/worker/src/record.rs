@@ -186,8 +186,8 @@ fn state(status: Status) -> JobState {
     }
 }
 
-/// Whether retrying may still succeed. While AWS is unavailable, the worker keeps trying to record the start until the job is stopped. A
-/// missing permission is reported within minutes.
+/// Whether retrying may still succeed. While AWS is unavailable, the worker keeps trying to record the start until the deadline, or until
+/// the task is stopped. A missing permission is reported within minutes.
 fn may_pass(error: &AdvanceError, since: Timestamp) -> bool {
     match error.cause() {
         cause @ Cause::Denied => !lasts(since, cause.patience(Phase::BeforeTask)),

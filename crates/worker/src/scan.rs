@@ -27,7 +27,7 @@ impl Tail {
 
     fn cut(&mut self) {
         let over = self.0.len().saturating_sub(TAIL_BYTES);
-        // The end must not begin in the middle of a character, whose bytes would be replaced.
+        // The tail must not begin in the middle of a character, whose bytes would be replaced.
         let middle =
             self.0.iter().skip(over).take_while(|byte| over > 0 && **byte & 0b1100_0000 == 0b1000_0000).count();
         self.0.drain(..over + middle);

@@ -44,7 +44,7 @@ async fn a_hanging_invocation_of_the_reconciler_does_not_delay_other_events() {
     completes_within(&stack, &first, NO_DELAY).await;
 }
 
-/// The sweep is such an event too: the target of its rule is a function.
+/// This also protects the sweeps: the rule that starts them has a function as its target.
 #[tokio::test]
 async fn a_hanging_invocation_of_a_target_does_not_delay_other_events() {
     // It is enough that the invocation is accepted. The function never runs.
@@ -68,7 +68,7 @@ async fn a_hanging_invocation_of_a_target_does_not_delay_other_events() {
         (stack.fault(arrives).await["seen"].as_u64().unwrap() >= 2).then_some(())
     })
     .await;
-    // The invocation that hangs is given up after 30 s.
+    // After 30 s, the hanging invocation times out, and would no longer delay the second event.
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 

@@ -30,8 +30,9 @@ async fn every_execution_survives_sigkill_of_the_stack() {
     for id in ids {
         let mut polls = 0;
         let execution = eventually(&format!("the end of {id}"), async || {
-            // The next stack delivers the events again that were in flight. What no event reports is found by a sweep, which visits an
-            // execution a minute after its last change, and may need several visits. So move the clock by a minute every few seconds.
+            // Events that were in flight when a stack was killed are delivered again by the next one. What no event reports is found by a
+            // sweep, which visits an execution a minute after its last change, and may need several visits. So move the clock by a minute
+            // every few seconds.
             if polls % 100 == 0 {
                 stack.forward(Duration::from_mins(1)).await;
             }
