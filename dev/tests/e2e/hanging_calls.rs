@@ -68,7 +68,7 @@ async fn a_hanging_invocation_of_a_target_does_not_delay_other_events() {
         (stack.fault(arrives).await["seen"].as_u64().unwrap() >= 2).then_some(())
     })
     .await;
-    // After 30 s, the hanging invocation times out, and would no longer delay the second event.
+    // The hanging invocation times out after 30 s. If the second event had to wait for it, it would arrive only then.
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
