@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
-use domain::limits;
+use domain::{TaskSize, limits};
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{Job, Jobs, Mistake, Mistakes, STOP_TIMEOUT, Size, fargate};
+use crate::{Job, Jobs, Mistake, Mistakes, STOP_TIMEOUT};
 
 /// What Fargate allows (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>, `stopTimeout`).
 const LONGEST_STOP_TIMEOUT: Duration = Duration::from_mins(2);
@@ -157,18 +157,18 @@ impl Reader<'_> {
     }
 
     /// The size of a job's task. A mistake is told where the job's or else the file's value is.
-    fn size(&mut self, place: &Range<usize>, entry: &Entry, defaults: &Defaults) -> Size {
+    fn size(&mut self, place: &Range<usize>, entry: &Entry, defaults: &Defaults) -> TaskSize {
         let cpu = entry.cpu.as_ref().or(defaults.cpu.as_ref());
         let memory = entry.memory.as_ref().or(defaults.memory.as_ref());
-        let size = Size {
-            cpu: cpu.map_or(Size::SMALLEST.cpu, |cpu| *cpu.get_ref()),
-            memory: memory.map_or(Size::SMALLEST.memory, |memory| *memory.get_ref()),
+        let size = TaskSize {
+            cpu: cpu.map_or(TaskSize::SMALLEST.cpu, |cpu| *cpu.get_ref()),
+            memory: memory.map_or(TaskSize::SMALLEST.memory, |memory| *memory.get_ref()),
         };
         let at = |value: Option<&Spanned<u32>>| value.map_or(place.clone(), Spanned::span);
-        if let Some(why) = fargate::wrong_cpu(size.cpu) {
+        if let Some(why) = size.wrong_cpu() {
             self.mistake(&at(cpu), why);
         }
-        if let Some(why) = fargate::wrong_memory(size.cpu, size.memory) {
+        if let Some(why) = size.wrong_memory() {
             self.mistake(&at(memory.or(cpu)), why);
         }
         size

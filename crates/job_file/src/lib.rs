@@ -3,14 +3,13 @@
 //! **Invariant**: every mistake in the file is found when it is read, and told with its line and column. A file with a mistake has no
 //! effect.
 
-mod fargate;
 mod file;
 mod mistake;
 mod schema;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use domain::limits;
+use domain::{TaskSize, limits};
 
 pub use file::read;
 pub use mistake::{Mistake, Mistakes};
@@ -32,7 +31,7 @@ pub struct Job {
     /// Its environment variables.
     pub environment: BTreeMap<String, String>,
     /// How much of a processor it has.
-    pub size: Size,
+    pub size: TaskSize,
     /// How long an execution may take if its request does not say.
     pub timeout: Duration,
     /// How long its task has to end after SIGTERM.
@@ -47,7 +46,7 @@ impl Job {
             description: None,
             command,
             environment: BTreeMap::new(),
-            size: Size::SMALLEST,
+            size: TaskSize::SMALLEST,
             timeout: limits::DEFAULT_TIMEOUT,
             stop_timeout: STOP_TIMEOUT,
         }
@@ -57,17 +56,3 @@ impl Job {
 /// How long a task has to end after SIGTERM if its job does not say, ECS's own default
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>, `stopTimeout`).
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-
-impl Size {
-    /// The smallest task of Fargate, which a job has that says nothing else.
-    const SMALLEST: Self = Self { cpu: 256, memory: 512 };
-}
-
-/// The size of a task on Fargate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// In units of 1/1024 of a virtual processor.
-    pub cpu: u32,
-    /// In MiB.
-    pub memory: u32,
-}

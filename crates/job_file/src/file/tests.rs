@@ -35,7 +35,7 @@ timeout = "1h 30m"
         description: Some("Counts words".into()),
         command: vec!["python3".into(), "words.py".into()],
         environment: variables(&[("LANG", "C"), ("REGION", "us")]),
-        size: Size { cpu: 512, memory: 1024 },
+        size: TaskSize { cpu: 512, memory: 1024 },
         timeout: Duration::from_hours(2),
         stop_timeout: Duration::from_mins(1),
     };
@@ -43,7 +43,7 @@ timeout = "1h 30m"
         description: None,
         command: vec!["true".into()],
         environment: variables(&[("LANG", "C"), ("REGION", "eu")]),
-        size: Size::SMALLEST,
+        size: TaskSize::SMALLEST,
         timeout: Duration::from_mins(90),
         stop_timeout: STOP_TIMEOUT,
     };
