@@ -59,7 +59,7 @@ deny: ## Check licences and sources of dependencies
 	cargo deny --log-level error check bans licenses sources
 
 .PHONY: rust
-rust: $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq ## Run the Rust tests, including end to end
+rust: $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq /usr/bin/go ## Run the Rust tests, including end to end
 	cargo build --workspace --bins
 	$(CARGO_TEST) --workspace
 	cargo test --quiet --workspace --doc
@@ -168,6 +168,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends jq
 
+# Builds examples/jobs/go.
+/usr/bin/go:
+	$(SUDO) apt-get update --quiet --quiet
+	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends golang-go
+
 /usr/bin/chromium:
 	$(SUDO) apt-get update --quiet --quiet
 	$(SUDO) apt-get install --yes --quiet --quiet --no-install-recommends chromium
@@ -203,7 +208,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 
 # Slow: `sam-build` and `image-test` compile everything for release. The random and exhaustive tests are skipped: `make test` runs them.
 .PHONY: ship-test
-ship-test: sam-build image-test $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq ## Build what is deployed, and run it
+ship-test: sam-build image-test $(VENV)/.made client-built /usr/share/doc/libfaketime /usr/bin/valgrind /usr/bin/jq /usr/bin/go ## Build what is deployed, and run it
 	cargo build --workspace --bins
 	LONGHAUL_BOOTSTRAPS=.aws-sam/build $(CARGO_TEST) --workspace --test e2e -- --skip soak:: --skip every_call:: --skip year::
 

@@ -8,8 +8,9 @@ use tokio::process::Command;
 use crate::stack::{LONGHAUL, PATIENCE, Stack, root};
 
 /// The test file that runs each example. It must mention the example's directory.
-const RUN_BY: [(&str, &str); 6] = [
+const RUN_BY: [(&str, &str); 7] = [
     ("container", "deploy/tests/test_image.py"),
+    ("jobs", "dev/tests/e2e/job_languages.rs"),
     ("node", "dev/tests/e2e/examples.rs"),
     ("python-batch", "dev/tests/e2e/examples.rs"),
     ("rust", "dev/tests/e2e/examples.rs"),

@@ -31,6 +31,7 @@ mod faults;
 mod hanging_calls;
 mod headers;
 mod job_file;
+mod job_languages;
 mod jobs;
 mod listing;
 mod logs_and_history;
