@@ -62,9 +62,7 @@ pub(crate) fn file(options: &Options) -> Option<PathBuf> {
 ///
 /// If it cannot be read or has mistakes.
 pub fn read_file(path: &Path) -> Result<job_file::Jobs, StartError> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|why| StartError::Jobs(format!("cannot read the job file {}: {why}", path.display())))?;
-    job_file::read(&path.to_string_lossy(), &text).map_err(|why| StartError::Jobs(why.to_string()))
+    job_file::read(path).jobs.map_err(|why| StartError::Jobs(why.to_string()))
 }
 
 /// All jobs.
