@@ -19,7 +19,7 @@ use crate::{
 pub struct Source {
     /// Its jobs, with its defaults applied.
     pub jobs: Result<Jobs, ReadError>,
-    /// The files and folders that decide what `jobs` is, some of which may not exist. If one of them changes, read the file again.
+    /// The files that decide what `jobs` is, some of which may not exist. If one of them changes, read the file again.
     pub files: BTreeSet<PathBuf>,
 }
 

@@ -26,12 +26,11 @@ fn build(folder: &str, checker: &mut Checker<'_>) -> Result<(), String> {
             "image is \"{BUILD}{folder}\"; name a folder relative to this file, for example \"{BUILD}jobs/wordcount\""
         ));
     }
-    let folder_exists = checker.path(folder).is_dir();
-    let dockerfile_exists = checker.path(&format!("{folder}/Dockerfile")).is_file();
-    let why = match (folder_exists, dockerfile_exists) {
-        (true, true) => return Ok(()),
-        (true, false) => "has no file named Dockerfile",
-        (false, _) => "does not exist; it is relative to this file",
+    let dockerfile = checker.path(&format!("{folder}/Dockerfile"));
+    let why = match dockerfile.parent() {
+        _ if dockerfile.is_file() => return Ok(()),
+        Some(folder) if folder.is_dir() => "has no file named Dockerfile",
+        _ => "does not exist; it is relative to this file",
     };
     Err(format!("image is built from the folder `{folder}`, which {why}"))
 }
