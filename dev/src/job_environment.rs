@@ -3,6 +3,7 @@
 //! **Invariant**: a value is never printed, logged or kept on disk. It is only in the environment of tasks.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs, io,
     path::{Path, PathBuf},
 };
@@ -107,12 +108,29 @@ pub(crate) fn read(files: &[PathBuf], given: &[Variable]) -> Result<Vec<(String,
     Ok(all)
 }
 
-/// One variable per line, as in Docker's files: the value extends to the end of the line, and quotes are part of it. Empty lines and
-/// those that begin with `#` are ignored.
+/// The values that a file gives to variables, by name. If a name occurs twice, the last one counts.
+pub(crate) fn values(text: &str) -> BTreeMap<String, String> {
+    let all = lines(Path::new(""), text).into_iter();
+    all.filter_map(|(_, variable)| Some((variable.name, variable.value?)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+/// One variable per line: the value extends to the end of the line. As shells do, `export` before the name is ignored, and so are quotes
+/// around the whole value. Empty lines and those that begin with `#` are ignored.
 fn lines(path: &Path, text: &str) -> Vec<(String, Variable)> {
     let numbered = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim_start()));
     let variables = numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    variables.map(|(number, line)| (format!("{}:{number}", path.display()), line.to_owned().into())).collect()
+    variables.map(|(number, line)| (format!("{}:{number}", path.display()), in_file(line))).collect()
+}
+
+fn in_file(line: &str) -> Variable {
+    let line = line.strip_prefix("export ").map_or(line, str::trim_start).trim_end();
+    let Variable { name, value } = line.to_owned().into();
+    let quoted = |value: &String| {
+        ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote)).map(str::to_owned)
+    };
+    Variable { name, value: value.map(|value| quoted(&value).unwrap_or(value)) }
 }
 
 fn resolved(variable: Variable, place: String, shell: &Environment) -> Result<(String, String), Refused> {
@@ -168,15 +186,17 @@ mod tests {
 
     #[test]
     fn a_file_has_one_variable_on_each_line() {
-        let text = "# comment\n\nA=1\n  B=\"x y\"  \nTOKEN\n";
+        let text = "# comment\n\nA=1\n  export B=\"x y\"  \nTOKEN\nC='\nD=it's 'so'\n";
         let found: Vec<_> = lines(Path::new("f.env"), text);
         let variable = |text: &str| Variable::from(text.to_owned());
         assert_eq!(
             found,
             [
                 ("f.env:3".to_owned(), variable("A=1")),
-                ("f.env:4".to_owned(), variable("B=\"x y\"  ")),
+                ("f.env:4".to_owned(), variable("B=x y")),
                 ("f.env:5".to_owned(), variable("TOKEN")),
+                ("f.env:6".to_owned(), variable("C='")),
+                ("f.env:7".to_owned(), variable("D=it's 'so'")),
             ]
         );
     }

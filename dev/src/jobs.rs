@@ -7,6 +7,7 @@
 
 mod configured;
 mod difference;
+mod secrets;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -110,6 +111,8 @@ fn definition(name: &str, job: &job_file::Job, this: &str) -> Value {
         .then(|| (environment::EXECUTION_STOP_TIMEOUT.to_owned(), stop_timeout.to_string()));
     let variables = job.environment.clone().into_iter().chain(own);
     let variables: Vec<_> = variables.map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    let secret = |name: &String| json!({ "name": name, "valueFrom": secrets::arn(name) });
+    let secrets: Vec<_> = job.secrets.keys().map(secret).collect();
     json!({
         "family": family(name),
         "containerDefinitions": [{
@@ -118,6 +121,7 @@ fn definition(name: &str, job: &job_file::Job, this: &str) -> Value {
             "entryPoint": [this, "worker"],
             "command": command,
             "environment": variables,
+            "secrets": secrets,
             "stopTimeout": stop_timeout,
             "logConfiguration": {
                 "logDriver": "awslogs",

@@ -10,7 +10,7 @@ use api::App;
 use aws::Connection;
 use axum::{Router, middleware};
 use contract::catalog::Catalog;
-use emulator::{Change, Clock, Emulator, Place, Prepared, Resources, Secrets, guard::Hosts, sockets};
+use emulator::{Change, Clock, Emulator, Place, Prepared, Resources, guard::Hosts, sockets};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -101,7 +101,8 @@ impl Stack {
         if let Some(name) = options.job_twice() {
             return Err(StartError::Twice { option: "--job", name: name.to_owned() });
         }
-        let configured = Configured::read(options)?;
+        let (configured, files) = Configured::read(options);
+        let configured = configured?;
         let variables = job_environment::read(&options.env_files, &options.env)?;
         let clock = Clock::of_process();
         let prepared = Prepared::open(Place {
@@ -150,7 +151,7 @@ impl Stack {
             emulator,
             current,
             serving,
-            files: Files::new(configured.files()),
+            files: Files::new(files),
             configured,
         };
         stack.warn(&jobs).await?;
@@ -171,20 +172,24 @@ impl Stack {
     /// If the file cannot be used. Nothing has changed then.
     pub async fn jobs_changed(&mut self) -> Result<Difference, StartError> {
         self.files.changed().await;
-        let configured = self.configured.read_again(&self.options)?;
+        let (configured, files) = self.configured.read_again(&self.options);
+        self.files.also(files);
+        let configured = configured?;
         let jobs = Jobs::new(&self.emulator.task_families(jobs::IMAGE)?, &configured.jobs);
         let catalog = jobs.catalog(&configured.jobs).map_err(other)?;
         self.emulator.change(change(&self.options, &self.this, &configured, &jobs, &catalog))?;
         self.current.replace(router(&self.options, &self.connection, &self.hosts, catalog));
         let difference = Difference::between(&self.configured.jobs, &configured.jobs);
-        self.files.also(configured.files());
         self.configured = configured;
         self.warn(&jobs).await?;
         Ok(difference)
     }
 
-    /// Warns about executions that wait for a job that is not configured.
+    /// Warns about what keeps jobs from running: secrets without a value, and jobs that executions wait for and that are not configured.
     async fn warn(&self, jobs: &Jobs) -> Result<(), StartError> {
+        for warning in self.configured.warnings() {
+            tracing::warn!("{warning}");
+        }
         if !jobs.none_disabled() {
             let unfinished = table::unfinished(&self.emulator).await.map_err(other)?;
             for warning in jobs.warnings(&unfinished) {
@@ -208,7 +213,7 @@ fn change(options: &Options, this: &Path, configured: &Configured, jobs: &Jobs, 
         functions: setup::functions(this, catalog, &options.functions),
         task_definitions: jobs::definitions(this, &configured.jobs),
         without_capacity: jobs.without_capacity(),
-        secrets: Secrets::default(),
+        secrets: configured.secrets(),
     }
 }
 

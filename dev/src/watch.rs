@@ -3,7 +3,12 @@
 //! It reads them twice a second, which works on every file system, and for editors that replace a file as well as for those that write into
 //! it. The files are small and few.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// How often the files are read.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -15,20 +20,24 @@ pub(crate) struct Files {
     contents: Contents,
 }
 
-type Contents = Vec<Option<Vec<u8>>>;
+/// A hash of each file, because one of them may contain secrets.
+type Contents = Vec<Option<u64>>;
 
 impl Files {
     /// These files, with what they contain now.
-    pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
+    pub(crate) fn new(paths: BTreeSet<PathBuf>) -> Self {
+        let paths = Vec::from_iter(paths);
         let contents = read(&paths);
         Self { paths, contents }
     }
 
     /// Watches these files too, from what they contain now.
-    pub(crate) fn also(&mut self, paths: Vec<PathBuf>) {
-        for path in paths.into_iter().filter(|path| !self.paths.contains(path)).collect::<Vec<_>>() {
-            self.contents.push(std::fs::read(&path).ok());
-            self.paths.push(path);
+    pub(crate) fn also(&mut self, paths: BTreeSet<PathBuf>) {
+        for path in paths {
+            if !self.paths.contains(&path) {
+                self.contents.push(hash(&path));
+                self.paths.push(path);
+            }
         }
     }
 
@@ -49,8 +58,14 @@ impl Files {
 }
 
 fn read(paths: &[PathBuf]) -> Contents {
-    let read = |path: &PathBuf| std::fs::read(path).ok();
-    paths.iter().map(read).collect()
+    paths.iter().map(|path| hash(path)).collect()
+}
+
+fn hash(path: &Path) -> Option<u64> {
+    let content = std::fs::read(path).ok()?;
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 #[cfg(test)]
@@ -61,7 +76,7 @@ mod tests {
     async fn a_file_that_appears_changes_or_goes_away_has_changed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("jobs");
-        let mut files = Files::new(vec![path.clone()]);
+        let mut files = Files::new(BTreeSet::from([path.clone()]));
         for content in [Some("one"), Some("two"), None] {
             match content {
                 Some(text) => std::fs::write(&path, text).unwrap(),

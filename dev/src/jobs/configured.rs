@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use job_file::{Job, Jobs};
+use emulator::Secrets;
+use job_file::{Job, Jobs, Source};
+use runtime::Environment;
 
+use super::secrets;
 use crate::{
     options::{Named, Options},
     stack::StartError,
@@ -14,54 +17,68 @@ use crate::{
 pub(crate) struct Configured {
     /// The jobs, by name.
     pub(crate) jobs: Jobs,
+    /// Their secrets.
+    secrets: secrets::Found,
     /// The job file, if there is one.
     file: Option<PathBuf>,
-    /// The job file, and the files that it names.
-    files: BTreeSet<PathBuf>,
 }
 
+/// What was read, and the files that decide what it is. They need not exist.
+pub(crate) type Reading = (Result<Configured, StartError>, BTreeSet<PathBuf>);
+
 impl Configured {
-    /// The jobs of the file that the options name, or else of `longhaul.toml` if it exists, and those of the command line.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read or has mistakes, or a name is given twice.
-    pub(crate) fn read(options: &Options) -> Result<Self, StartError> {
+    /// The jobs of the file that the options name, or else of `longhaul.toml` if it exists, and those of the command line. It fails if the
+    /// file cannot be read or has mistakes, or a name is given twice.
+    pub(crate) fn read(options: &Options) -> Reading {
         let usual = || Some(PathBuf::from(job_file::FILE)).filter(|file| file.exists());
         Self::read_from(options.jobs_file.clone().or_else(usual), options)
     }
 
     /// The same again, after a file may have changed. A file that was read must still exist.
-    ///
-    /// # Errors
-    ///
-    /// As [`Configured::read`].
-    pub(crate) fn read_again(&self, options: &Options) -> Result<Self, StartError> {
+    pub(crate) fn read_again(&self, options: &Options) -> Reading {
         match &self.file {
             Some(file) => Self::read_from(Some(file.clone()), options),
             None => Self::read(options),
         }
     }
 
-    fn read_from(file: Option<PathBuf>, options: &Options) -> Result<Self, StartError> {
-        let (mut jobs, files) = match &file {
-            Some(file) => {
-                let source = job_file::read(file);
-                (source.jobs.map_err(|why| StartError::Jobs(why.to_string()))?, source.files)
-            }
-            None => (Jobs::new(), BTreeSet::from([job_file::FILE.into()])),
+    fn read_from(file: Option<PathBuf>, options: &Options) -> Reading {
+        let Some(path) = &file else {
+            let files = BTreeSet::from([job_file::FILE.into()]);
+            return (Self::with_jobs_of(options, Jobs::new(), file, ""), files);
         };
+        let Source { jobs, mut files } = job_file::read(path);
+        let values = secrets::file(path);
+        let text = std::fs::read_to_string(&values).unwrap_or_default();
+        files.insert(values);
+        let jobs = jobs.map_err(|why| StartError::Jobs(why.to_string()));
+        (jobs.and_then(|jobs| Self::with_jobs_of(options, jobs, file, &text)), files)
+    }
+
+    /// Adds the jobs of the command line. `values` is the text of the file with the values of secrets.
+    fn with_jobs_of(
+        options: &Options,
+        mut jobs: Jobs,
+        file: Option<PathBuf>,
+        values: &str,
+    ) -> Result<Self, StartError> {
         for Named { name, command } in &options.jobs {
             let command = ["sh", "-c", command].map(str::to_owned);
             if jobs.insert(name.clone(), Job::of_command(command.into())).is_some() {
                 return Err(StartError::Twice { option: "--job", name: name.clone() });
             }
         }
-        Ok(Self { jobs, file, files })
+        let secrets = secrets::Found::of(&jobs, &Environment::of_process(), values);
+        Ok(Self { jobs, secrets, file })
     }
 
-    /// The files that decide what is configured. They need not exist.
-    pub(crate) fn files(&self) -> Vec<PathBuf> {
-        self.files.iter().cloned().collect()
+    /// The values of the jobs' secrets.
+    pub(crate) fn secrets(&self) -> Secrets {
+        self.secrets.values.clone()
+    }
+
+    /// What keeps jobs from running.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.secrets.warnings()
     }
 }

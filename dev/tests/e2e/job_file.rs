@@ -171,3 +171,56 @@ async fn a_file_that_appears_later_is_used() {
     stack.process.start_kill().unwrap();
     stack.process.wait().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_secret_comes_from_the_environment_or_from_a_file_and_is_shown_nowhere() {
+    const VALUES: [&str; 2] = ["value-of-the-file", "value-of-the-shell"];
+    let folder = Folder::with(
+        r#"
+[jobs.hash]
+command = ["sh", "-c", "printf '[\"%s\", \"%s\"]' $(printf %s \"$FROM_FILE\" | md5sum | cut -c -6) $(printf %s \"$FROM_SHELL\" | md5sum | cut -c -6)"]
+secrets = { FROM_FILE = "ssm:/app/key", FROM_SHELL = "secretsmanager:app#key" }
+
+[jobs.without]
+command = ["true"]
+secrets = { NOWHERE = "ssm:/app/none" }
+"#,
+    );
+    folder.write(".env", &format!("FROM_FILE='{}'\nOTHER=x\n", VALUES[0]));
+    let mut start = command(&folder.data(), &[]);
+    let stderr = std::fs::File::create(folder.path().join("stderr")).unwrap();
+    start.current_dir(folder.path()).env("FROM_SHELL", VALUES[1]).stderr(stderr);
+    let stack = Stack::run_as(start, &folder.data()).await;
+    assert!(folder.stderr().contains("the secret NOWHERE has no value"), "{}", folder.stderr());
+    for pattern in PATTERNS {
+        let done = stack.run(pattern, json!({ "job": "hash", "input": null })).await;
+        assert_eq!(done["result"], json!(["a13613", "0f2d42"]), "{pattern}: {done:#}");
+        let failed = stack.run(pattern, json!({ "job": "without", "input": null })).await;
+        assert_eq!(failed["status"], "FAILED", "{pattern}: {failed:#}");
+        assert!(
+            failed["error"]["message"].as_str().unwrap().contains("parameter/NOWHERE does not exist"),
+            "{failed:#}"
+        );
+    }
+    let definition = json!({ "taskDefinition": "longhaul-hash" });
+    let definition = stack.call("AmazonEC2ContainerServiceV20141113.DescribeTaskDefinition", definition).await;
+    assert!(definition.to_string().contains("parameter/FROM_FILE"), "{definition:#}");
+    let mut shown = definition.to_string() + &folder.stderr();
+    for entry in std::fs::read_dir(folder.data()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            shown += &String::from_utf8_lossy(&std::fs::read(path).unwrap());
+        }
+    }
+    for value in VALUES {
+        assert!(!shown.contains(value), "{value} is shown");
+    }
+
+    // A value that is added takes effect as well.
+    folder.write(".env", "FROM_FILE=x\nNOWHERE=now\n");
+    eventually("the new value", async || {
+        let done = stack.run("sync", json!({ "job": "without", "input": null })).await;
+        (done["status"] == "COMPLETED").then_some(())
+    })
+    .await;
+}
