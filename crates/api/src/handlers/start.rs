@@ -266,7 +266,12 @@ async fn start_and_wait(app: &App, start: Start, now: Timestamp, mut prefer: Pre
 /// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
 /// refused because its job can no longer be run.
 async fn startable(app: &App, start: &Start, now: Timestamp) -> Result<(), Problem> {
-    let errors = wrong(&start.execution.request, &app.catalog);
+    let request = &start.execution.request;
+    let mut errors = wrong(request, &app.catalog);
+    // An input that exceeds a limit is not checked further.
+    if !errors.iter().any(|error| ["/job", "/input"].contains(&&*error.pointer)) {
+        errors.extend(app.schemas.violations(&request.job, &request.input)?);
+    }
     if errors.is_empty() || (start.keyed && was_accepted(app, start, now).await?) {
         return Ok(());
     }

@@ -252,7 +252,7 @@ fn texts(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<Strin
     members.rest().into_iter().filter_map(text).collect()
 }
 
-/// Everything that is wrong with a request; nothing if it may be started.
+/// Everything that is wrong with a request, except for what the schema of its job's input says.
 pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
     let field = |violation: domain::Violation| FieldError {
         pointer: violation.pointer,
