@@ -5,9 +5,12 @@
 //! recorded, because its task definition and its catalog entry remain. The job may have been left out by mistake, so the executions that
 //! need a new task wait instead of failing: ECS reports that it has no capacity for the job.
 
+mod configured;
+mod difference;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use contract::{
@@ -15,57 +18,18 @@ use contract::{
     environment,
 };
 use domain::DEFAULT_JOB;
-use emulator::{Prepared, REGION};
+use emulator::REGION;
 use serde_json::{Value, json};
 
-use crate::{
-    options::{Named, Options},
-    setup::LOG_GROUP,
-    stack::StartError,
-};
+pub(crate) use self::configured::Configured;
+pub use self::{configured::read_file, difference::Difference};
+use crate::setup::LOG_GROUP;
 
 /// The prefix of the name of every job's task definition, before the job's own name.
 const PREFIX: &str = "longhaul-";
 
 /// The image of every job's task definition, which distinguishes it from definitions that callers registered.
-const IMAGE: &str = "longhaul/worker";
-
-/// The jobs of the job file and of the command line.
-///
-/// # Errors
-///
-/// If the file cannot be read or has mistakes, or a name is given twice.
-pub(crate) fn configured(options: &Options) -> Result<job_file::Jobs, StartError> {
-    let twice = |name: &str| StartError::Twice { option: "--job", name: name.to_owned() };
-    let mut all = match file(options) {
-        Some(path) => read_file(&path)?,
-        None => job_file::Jobs::new(),
-    };
-    for Named { name, command } in &options.jobs {
-        let command = ["sh", "-c", command].map(str::to_owned);
-        if all.insert(name.clone(), job_file::Job::of_command(command.into())).is_some() {
-            return Err(twice(name));
-        }
-    }
-    Ok(all)
-}
-
-/// The job file that a start uses.
-pub(crate) fn file(options: &Options) -> Option<PathBuf> {
-    let usual = || Some(PathBuf::from(job_file::FILE)).filter(|file| file.exists());
-    options.jobs_file.clone().or_else(usual)
-}
-
-/// The jobs of a job file.
-///
-/// # Errors
-///
-/// If it cannot be read or has mistakes.
-pub fn read_file(path: &Path) -> Result<job_file::Jobs, StartError> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|why| StartError::Jobs(format!("cannot read the job file {}: {why}", path.display())))?;
-    job_file::read(&path.to_string_lossy(), &text).map_err(|why| StartError::Jobs(why.to_string()))
-}
+pub(crate) const IMAGE: &str = "longhaul/worker";
 
 /// All jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,13 +39,12 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// The demonstration, those that are configured, and those of the task definitions that were registered before.
-    pub(crate) fn new(emulator: &Prepared, jobs: &job_file::Jobs) -> Result<Self, emulator::StartError> {
+    /// The demonstration, those that are configured, and those of the task definitions that were registered before, by their families.
+    pub(crate) fn new(families: &[String], jobs: &job_file::Jobs) -> Self {
         let offered: BTreeSet<_> = jobs.keys().cloned().chain([DEFAULT_JOB.to_owned()]).collect();
-        let registered = emulator.task_families(IMAGE)?;
-        let registered = registered.iter().filter_map(|family| Some(family.strip_prefix(PREFIX)?.to_owned()));
+        let registered = families.iter().filter_map(|family| Some(family.strip_prefix(PREFIX)?.to_owned()));
         let disabled = registered.filter(|name| !offered.contains(name)).collect();
-        Ok(Self { offered, disabled })
+        Self { offered, disabled }
     }
 
     /// The catalog of the API and of the functions.
@@ -99,7 +62,7 @@ impl Jobs {
 
     /// The task definitions that ECS has no capacity for, and why.
     pub(crate) fn without_capacity(&self) -> BTreeMap<String, String> {
-        let why = |name| format!("the local stack was started without --job {name}");
+        let why = |name| format!("job {name} is neither in the job file nor given with --job");
         self.disabled.iter().map(|name| (family(name), why(name))).collect()
     }
 
@@ -111,8 +74,8 @@ impl Jobs {
                 many => (format!("{many} executions wait"), "they wait"),
             };
             Some(format!(
-                "job `{name}` is not configured, and {executions} for it. Start the stack with --job {name}='COMMAND' to \
-                 go on; without it, {they} until a cancel or the deadline"
+                "job `{name}` is not configured, and {executions} for it. Add it to the job file, or start the stack with --job \
+                 {name}='COMMAND', to go on; without it, {they} until a cancel or the deadline"
             ))
         };
         self.disabled.iter().filter_map(waits).collect()

@@ -9,6 +9,8 @@ mod server;
 mod setup;
 mod stack;
 mod table;
+mod watch;
 
 pub use job_environment::{Refused as RefusedVariable, Variable};
+pub use jobs::Difference;
 pub use stack::{Stack, StartError};

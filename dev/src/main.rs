@@ -1,6 +1,6 @@
 //! `cargo run`: Longhaul on one machine. Each function and each task is a separate process of this same program.
 
-use std::{future::Future, path::PathBuf, process::ExitCode};
+use std::{future::Future, path::PathBuf, pin::pin, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dev::{Stack, options::Options};
@@ -103,12 +103,23 @@ async fn serve(options: Options) -> ExitCode {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(runtime::log_filter(DEFAULT_LOG_FILTER)).with(lines).init();
     emulator::sockets::raise_open_files();
-    let stack = match Stack::start(&options).await {
+    let mut stack = match Stack::start(&options).await {
         Ok(stack) => stack,
         Err(why) => return failed(&why),
     };
     announce(&stack, &options);
-    if let Err(why) = asked_to_stop().await {
+    let mut asked = pin!(asked_to_stop());
+    let asked = loop {
+        tokio::select! {
+            asked = &mut asked => break asked,
+            changed = stack.jobs_changed() => match changed {
+                Ok(difference) if options.json => tracing::info!("the job file has changed: {difference}"),
+                Ok(difference) => println!("The job file has changed: {difference}."),
+                Err(why) => eprintln!("{why}\nThe jobs stay as they were before this change."),
+            },
+        }
+    };
+    if let Err(why) = asked {
         return failed(&why);
     }
     if !options.json {
@@ -180,7 +191,7 @@ fn listed(jobs: &job_file::Jobs) -> String {
 
 /// The jobs that may be run. A configured job replaces the demonstration if it has its name.
 fn offered(stack: &Stack) -> String {
-    let named: Vec<_> = stack.jobs.iter().map(String::as_str).collect();
+    let named: Vec<_> = stack.jobs().keys().map(String::as_str).collect();
     let demo = if named.contains(&DEFAULT_JOB) {
         format!("{DEFAULT_JOB} (replaces the demonstration)")
     } else {

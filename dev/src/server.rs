@@ -3,11 +3,18 @@
 //! On AWS, API Gateway does this. The AWS endpoints are for SDKs on this machine, which keep connections open for a long time, and are
 //! served without limits.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::Router;
 use emulator::sockets;
-use hyper::server::conn::http1;
+use hyper::{
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -33,13 +40,31 @@ fn most_connections() -> usize {
     usize::try_from(sockets::open_files() / 2).unwrap_or(1)
 }
 
-pub(crate) async fn serve(listener: TcpListener, router: Router) {
+/// The API that is served. It can be replaced at any time, also between two requests of one connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Current(Arc<RwLock<Router>>);
+
+impl Current {
+    pub(crate) fn new(router: Router) -> Self {
+        Self(Arc::new(RwLock::new(router)))
+    }
+
+    pub(crate) fn replace(&self, router: Router) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    fn router(&self) -> Router {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+pub(crate) async fn serve(listener: TcpListener, current: Current) {
     let slots = Arc::new(Semaphore::new(most_connections()));
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let stream = accept(&listener).await;
-        let router = router.clone();
+        let current = current.clone();
         tokio::spawn(async move {
-            if let Err(why) = converse(stream, router).await {
+            if let Err(why) = converse(stream, current).await {
                 tracing::debug!(%why, "a client's connection failed");
             }
             drop(slot);
@@ -68,13 +93,14 @@ fn gone(why: &io::Error) -> bool {
     )
 }
 
-async fn converse(stream: TcpStream, router: Router) -> Result<(), hyper::Error> {
+async fn converse(stream: TcpStream, current: Current) -> Result<(), hyper::Error> {
+    let service = service_fn(|request| TowerToHyperService::new(current.router()).call(request));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
         // A client that has closed its sending side still wants its response, for example `nc -N`.
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .await
 }

@@ -1,18 +1,26 @@
 //! The whole stack: the emulator with Longhaul's functions and jobs on it, and the API.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use api::App;
 use aws::Connection;
-use axum::middleware;
-use emulator::{Clock, Emulator, Place, Prepared, Resources, guard::Hosts, sockets};
+use axum::{Router, middleware};
+use contract::catalog::Catalog;
+use emulator::{Change, Clock, Emulator, Place, Prepared, Resources, Secrets, guard::Hosts, sockets};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     host, job_environment,
-    jobs::{self, Jobs},
+    jobs::{self, Configured, Difference, Jobs},
     options::Options,
-    progress, server, setup, table,
+    progress,
+    server::{self, Current},
+    setup, table,
+    watch::Files,
 };
 
 /// A running stack.
@@ -22,10 +30,15 @@ pub struct Stack {
     pub api: SocketAddr,
     /// Where the AWS endpoints listen.
     pub aws: SocketAddr,
-    /// The names of the jobs that are configured.
-    pub jobs: Vec<String>,
+    options: Options,
+    this: PathBuf,
+    hosts: Hosts,
+    connection: Connection,
     emulator: Emulator,
+    current: Current,
     serving: JoinHandle<()>,
+    configured: Configured,
+    files: Files,
 }
 
 /// Why a stack could not be started.
@@ -88,7 +101,7 @@ impl Stack {
         if let Some(name) = options.job_twice() {
             return Err(StartError::Twice { option: "--job", name: name.to_owned() });
         }
-        let configured = jobs::configured(options)?;
+        let configured = Configured::read(options)?;
         let variables = job_environment::read(&options.env_files, &options.env)?;
         let clock = Clock::of_process();
         let prepared = Prepared::open(Place {
@@ -103,37 +116,82 @@ impl Stack {
         warn_if_public(&[("--listen", api), ("--aws-listen", prepared.address())]);
 
         let this = std::env::current_exe().map_err(other)?;
-        let names = configured.keys().cloned().collect();
-        let jobs = Jobs::new(&prepared, &configured)?;
-        let catalog = jobs.catalog(&configured).map_err(other)?;
+        let jobs = Jobs::new(&prepared.task_families(jobs::IMAGE)?, &configured.jobs);
+        let catalog = jobs.catalog(&configured.jobs).map_err(other)?;
+        let Change { functions, task_definitions, without_capacity, secrets } =
+            change(options, &this, &configured, &jobs, &catalog);
         let resources = Resources {
             environment: setup::environment(),
             tables: vec![table::table()],
             rules: setup::rules(),
             queues: vec![setup::event_queue()],
-            functions: setup::functions(&this, &catalog, &options.functions),
+            functions,
             cluster: setup::CLUSTER.to_owned(),
             task_environment: setup::task_environment(variables),
-            task_definitions: jobs::definitions(&this, &configured),
-            without_capacity: jobs.without_capacity(),
+            task_definitions,
+            without_capacity,
+            secrets,
             permissions: setup::permissions(&options.functions),
             put_items: (!options.json).then(|| progress::print(clock.now())),
         };
         let emulator = prepared.start(resources)?;
+        let connection =
+            Connection::to_endpoint(&emulator.url(), emulator::REGION, setup::API_KEY).await.for_requests();
+        let hosts = Hosts::new(api.ip(), &options.allowed_hosts);
+        let current = Current::new(router(options, &connection, &hosts, catalog));
+        let serving = tokio::spawn(server::serve(listener, current.clone()));
+        let stack = Self {
+            api,
+            aws: emulator.address(),
+            options: options.clone(),
+            this,
+            hosts,
+            connection,
+            emulator,
+            current,
+            serving,
+            files: Files::new(configured.files()),
+            configured,
+        };
+        stack.warn(&jobs).await?;
+        Ok(stack)
+    }
+
+    /// The jobs of the job file and the command line.
+    #[must_use]
+    pub fn jobs(&self) -> &job_file::Jobs {
+        &self.configured.jobs
+    }
+
+    /// Waits until the job file, or a file that it uses, has changed. Then deploys its jobs, and returns what is different. Work that has
+    /// begun continues as it began. If this is cancelled, call it again.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be used. Nothing has changed then.
+    pub async fn jobs_changed(&mut self) -> Result<Difference, StartError> {
+        self.files.changed().await;
+        let configured = self.configured.read_again(&self.options)?;
+        let jobs = Jobs::new(&self.emulator.task_families(jobs::IMAGE)?, &configured.jobs);
+        let catalog = jobs.catalog(&configured.jobs).map_err(other)?;
+        self.emulator.change(change(&self.options, &self.this, &configured, &jobs, &catalog))?;
+        self.current.replace(router(&self.options, &self.connection, &self.hosts, catalog));
+        let difference = Difference::between(&self.configured.jobs, &configured.jobs);
+        self.files.also(configured.files());
+        self.configured = configured;
+        self.warn(&jobs).await?;
+        Ok(difference)
+    }
+
+    /// Warns about executions that wait for a job that is not configured.
+    async fn warn(&self, jobs: &Jobs) -> Result<(), StartError> {
         if !jobs.none_disabled() {
-            let unfinished = table::unfinished(&emulator).await.map_err(other)?;
+            let unfinished = table::unfinished(&self.emulator).await.map_err(other)?;
             for warning in jobs.warnings(&unfinished) {
                 tracing::warn!("{warning}");
             }
         }
-        let connection =
-            Connection::to_endpoint(&emulator.url(), emulator::REGION, setup::API_KEY).await.for_requests();
-        let config = setup::api_config(catalog, options);
-        let app = App::new(&connection, config, setup::callers(options.owner_header.clone()));
-        let hosts = Hosts::new(api.ip(), &options.allowed_hosts);
-        let router = api::router(app).layer(middleware::from_fn_with_state(hosts, host::check));
-        let serving = tokio::spawn(server::serve(listener, router));
-        Ok(Self { api, aws: emulator.address(), jobs: names, emulator, serving })
+        Ok(())
     }
 
     /// Stops everything. Executions that are not over resume after the next start.
@@ -142,6 +200,23 @@ impl Stack {
         self.serving.abort();
         self.emulator.shut_down().await;
     }
+}
+
+/// What the emulator needs to know about the jobs.
+fn change(options: &Options, this: &Path, configured: &Configured, jobs: &Jobs, catalog: &Catalog) -> Change {
+    Change {
+        functions: setup::functions(this, catalog, &options.functions),
+        task_definitions: jobs::definitions(this, &configured.jobs),
+        without_capacity: jobs.without_capacity(),
+        secrets: Secrets::default(),
+    }
+}
+
+/// The API with this catalog.
+fn router(options: &Options, connection: &Connection, hosts: &Hosts, catalog: Catalog) -> Router {
+    let config = setup::api_config(catalog, options);
+    let app = App::new(connection, config, setup::callers(options.owner_header.clone()));
+    api::router(app).layer(middleware::from_fn_with_state(hosts.clone(), host::check))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

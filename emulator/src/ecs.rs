@@ -22,7 +22,11 @@ mod tasks;
 mod tests;
 mod view;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
+};
 
 use axum::{extract::Request, http::StatusCode};
 use jiff::Timestamp;
@@ -35,6 +39,7 @@ use crate::{
     db::Db,
     events::Events,
     logs::Logs,
+    resources::Secrets,
     service::{self, Answer, Facts, Service},
     wire::{self, AwsError},
 };
@@ -64,10 +69,12 @@ pub(crate) static FACTS: Facts = Facts {
         "A container has no process namespace. When its first process has ended, the rest of its group is killed, and every \
          process with its variable `_EMULATOR_CONTAINER`. Only a process that left the group and emptied its environment \
          survives; its output is read for a few more seconds. Without `/proc`, only the group is found.",
-        "All containers of a task start at once: `dependsOn`, `healthCheck`, `secrets`, `environmentFiles`, `volumes`, \
+        "All containers of a task start at once: `dependsOn`, `healthCheck`, `environmentFiles`, `volumes`, \
          `restartPolicy`, CPU and memory limits and networking are kept and shown, but have no effect. Capacity is unlimited: \
          `failures` of `RunTask` is empty unless a fault says otherwise, or the resources of the emulator say that there is no \
          capacity for the task definition.",
+        "The values of `secrets` come from the resources of the emulator, not from Parameter Store or Secrets Manager. A task whose secret \
+         is not among them does not start, as on AWS.",
         "The states `ACTIVATING`, `DEACTIVATING` and `STOPPING` are skipped. Every change is visible at once, while ECS is \
          eventually consistent.",
         "`stopTimeout` may be shorter than Fargate's 2 seconds, and longer than its 120.",
@@ -90,8 +97,15 @@ pub(crate) struct Settings {
     pub base_environment: Vec<(String, String)>,
     /// Where the gateway serves [`Ecs::metadata`] under `/v4/{task_id}`, for example `http://127.0.0.1:4566/_ecs`.
     pub metadata_base: String,
+}
+
+/// What may change while the cluster exists.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Changeable {
     /// The families of task definitions for which there is no capacity, each with a reason.
     pub without_capacity: BTreeMap<String, String>,
+    /// The values of secrets.
+    pub secrets: Secrets,
 }
 
 /// The service. Clones share it.
@@ -104,6 +118,7 @@ struct Inner {
     clock: Clock,
     logs: Logs,
     settings: Settings,
+    changeable: RwLock<Changeable>,
     events: Events,
     callers: Callers,
     running: Running,
@@ -128,7 +143,25 @@ impl Ecs {
     /// A cluster in a database that has [`SCHEMA`].
     #[must_use]
     pub(crate) fn new(db: Db, clock: Clock, logs: Logs, events: Events, callers: Callers, settings: Settings) -> Self {
-        Self(Arc::new(Inner { db, clock, logs, settings, events, callers, running: Running::default() }))
+        Self(Arc::new(Inner {
+            db,
+            clock,
+            logs,
+            settings,
+            changeable: RwLock::default(),
+            events,
+            callers,
+            running: Running::default(),
+        }))
+    }
+
+    /// Changes what applies to the tasks that are started from now on.
+    pub(crate) fn change(&self, to: Changeable) {
+        *self.0.changeable.write().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
+    fn changeable(&self) -> RwLockReadGuard<'_, Changeable> {
+        self.0.changeable.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Cleans up after an emulator that died: kills its tasks' processes and records the tasks as stopped. Call it at the start, before the

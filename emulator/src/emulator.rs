@@ -26,7 +26,7 @@ use crate::{
     lambda::{self, Lambda},
     leftovers,
     logs::{self, Logs},
-    resources::Resources,
+    resources::{Change, Resources},
     service::Service,
     sockets,
     wire::AwsError,
@@ -133,6 +133,7 @@ impl Prepared {
         let url = format!("http://{address}");
         let environment = base_environment(&resources, &place, &url);
         let clock = place.clock;
+        let kept = db.clone();
         for table in &resources.tables {
             dynamodb.ensure_table(table).map_err(other)?;
         }
@@ -144,10 +145,10 @@ impl Prepared {
             cluster: named.unwrap_or_else(|| "default".to_owned()),
             base_environment: environment.iter().cloned().chain(resources.task_environment).collect(),
             metadata_base: format!("{url}/_ecs"),
-            without_capacity: resources.without_capacity,
         };
         let ecs = Ecs::new(db.clone(), clock.clone(), logs.clone(), events.clone(), callers.clone(), settings);
         ecs.recover()?;
+        ecs.change(ecs::Changeable { without_capacity: resources.without_capacity, secrets: resources.secrets });
         for definition in &resources.task_definitions {
             ecs.ensure_definition(definition)?;
         }
@@ -175,7 +176,7 @@ impl Prepared {
             running.push(tokio::spawn(clock::warn_of_python()));
         }
         let serving = tokio::spawn(front.serve(listener));
-        Ok(Emulator { address, dynamodb, ecs, lambda, serving, running, _lock: lock })
+        Ok(Emulator { address, db: kept, dynamodb, ecs, lambda, serving, running, _lock: lock })
     }
 }
 
@@ -183,6 +184,7 @@ impl Prepared {
 #[derive(Debug)]
 pub struct Emulator {
     address: SocketAddr,
+    db: Db,
     dynamodb: DynamoDb,
     ecs: Ecs,
     lambda: Lambda,
@@ -203,6 +205,30 @@ impl Emulator {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The families of active task definitions whose newest revision has a container of this image.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn task_families(&self, image: &str) -> Result<Vec<String>, StartError> {
+        Ok(ecs::families_of_image(&self.db, image)?)
+    }
+
+    /// Changes what is deployed. Tasks and invocations that have begun are not affected. First the task definitions are registered, then the
+    /// functions replaced, so that a function never names a definition that does not exist.
+    ///
+    /// # Errors
+    ///
+    /// A task definition is not valid, or cannot be written. Those before it are registered, and nothing else is changed.
+    pub fn change(&self, change: Change) -> Result<(), StartError> {
+        for definition in &change.task_definitions {
+            self.ecs.ensure_definition(definition)?;
+        }
+        self.ecs.change(ecs::Changeable { without_capacity: change.without_capacity, secrets: change.secrets });
+        self.lambda.replace(change.functions);
+        Ok(())
     }
 
     /// Its ECS, for tests in this process.

@@ -118,6 +118,11 @@ impl Lambda {
         Ok(Self { functions, durable, queue, logs: logs.clone() })
     }
 
+    /// Replaces declared functions: see [`Functions::replace`].
+    pub(crate) fn replace(&self, functions: Vec<Function>) {
+        self.functions.replace(functions);
+    }
+
     /// Refuses the name or ARN of a function that does not exist.
     pub(crate) fn require(&self, function: &str) -> Result<(), AwsError> {
         self.functions.qualified(function, None).map(drop)

@@ -36,4 +36,4 @@ pub use emulator::{Emulator, Place, Prepared, StartError};
 pub use events::{Queue, Rule, RuleState, Target};
 pub use identity::{ACCOUNT, REGION};
 pub use lambda::{DurableConfig, Function, RETENTION_DAYS};
-pub use resources::{Resources, Table};
+pub use resources::{Change, Resources, Secrets, Table};

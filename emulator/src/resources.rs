@@ -1,6 +1,9 @@
 //! What exists in an emulator from its start, as data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use axum::body::Bytes;
 use serde::Deserialize;
@@ -35,6 +38,8 @@ pub struct Resources {
     pub task_definitions: Vec<Value>,
     /// The families of task definitions that ECS has no capacity for, each with a reason.
     pub without_capacity: BTreeMap<String, String>,
+    /// The values of secrets, by the name or ARN that `valueFrom` of a container's `secrets` has. They are never kept on disk.
+    pub secrets: Secrets,
     /// The calls that a caller may make, as `service:Operation`, by the caller's name: a function's, or an access key. All its other calls
     /// are denied. A caller without an entry may make every call.
     pub permissions: BTreeMap<String, BTreeSet<String>>,
@@ -58,6 +63,44 @@ impl Resources {
         }
         self
     }
+}
+
+/// The values of secrets.
+#[derive(Clone, Default, Deserialize)]
+pub struct Secrets(BTreeMap<String, String>);
+
+impl Secrets {
+    /// A secret's value.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl FromIterator<(String, String)> for Secrets {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(values: T) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+/// Shows the names only.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What may be changed while an emulator runs: see [`crate::Emulator::change`]. The members have the meaning that they have in [`Resources`].
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The functions to replace. Other functions stay as they are.
+    pub functions: Vec<Function>,
+    /// The task definitions to register. Others stay as they are.
+    pub task_definitions: Vec<Value>,
+    /// All families that have no capacity.
+    pub without_capacity: BTreeMap<String, String>,
+    /// All secrets.
+    pub secrets: Secrets,
 }
 
 /// A table.

@@ -30,6 +30,7 @@ mod examples;
 mod faults;
 mod hanging_calls;
 mod headers;
+mod job_file;
 mod jobs;
 mod listing;
 mod logs_and_history;

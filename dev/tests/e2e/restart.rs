@@ -131,7 +131,10 @@ async fn executions_of_a_removed_job_wait_until_it_is_configured_again() {
         let waits = |execution: &Value| execution["timeline"].to_string().contains("waitingForCapacity");
         let execution = second.wait_for(id, waits).await;
         assert_eq!(execution["done"], false, "{execution:#}");
-        assert!(execution.to_string().contains("started without --job words"), "{execution:#}");
+        assert!(
+            execution.to_string().contains("job words is neither in the job file nor given with --job"),
+            "{execution:#}"
+        );
         let logs = second.get(&format!("/executions/{id}/logs?attempt=1")).send().await.unwrap();
         let logs: Value = logs.json().await.unwrap();
         assert_eq!(logs["lines"][0]["text"], "began", "its log is still readable: {logs:#}");

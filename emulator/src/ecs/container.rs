@@ -37,6 +37,13 @@ pub(super) enum CannotStart {
     /// Its program cannot be executed, as with a wrong entry point on AWS.
     #[error("CannotStartContainerError: exec: {program:?}: {why}")]
     Spawn { program: String, why: io::Error },
+    /// A secret does not exist. The wording is that of AWS's page
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initialization-error.html>).
+    #[error(
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable to \
+         retrieve secret from asm or ssm: {value_from} does not exist"
+    )]
+    MissingSecret { value_from: String },
     /// There is nothing to run: an image's own entry point is not known here.
     #[error("CannotStartContainerError: no command specified")]
     NoCommand,
@@ -45,6 +52,9 @@ pub(super) enum CannotStart {
 impl Started {
     /// Starts a container, and creates its log stream unless the database cannot be written at the moment.
     pub(super) fn new(launch: Launch, logs: &Logs) -> Result<Self, CannotStart> {
+        if let Some(value_from) = launch.missing_secret {
+            return Err(CannotStart::MissingSecret { value_from });
+        }
         let (program, arguments) = launch.command.split_first().ok_or(CannotStart::NoCommand)?;
         let writer = launch.log.map(|log| LogWriter::open(logs.clone(), log.group, log.stream));
         let output = || if writer.is_some() { Stdio::piped() } else { Stdio::null() };

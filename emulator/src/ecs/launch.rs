@@ -9,6 +9,7 @@ use super::{
 use crate::{
     callers::{self, ACCESS_KEY},
     leftovers::{CONTAINER_MARK, MARK},
+    resources::Secrets,
 };
 
 /// ECS's own default
@@ -26,6 +27,8 @@ pub(super) struct Launch {
     /// A variable that all of the container's processes have, and no other processes.
     pub(super) mark: (String, String),
     pub(super) stop_timeout: Duration,
+    /// A secret that it needs and that does not exist.
+    pub(super) missing_secret: Option<String>,
     /// Where its output goes, if anywhere.
     pub(super) log: Option<LogStream>,
 }
@@ -43,6 +46,7 @@ impl Launch {
         definition: &ContainerDefinition,
         overridden: Option<&ContainerOverride>,
         settings: &Settings,
+        secrets: &Secrets,
         task_id: &str,
     ) -> Self {
         let command = overridden.and_then(|by| by.command.as_ref()).or(definition.command.as_ref());
@@ -54,6 +58,13 @@ impl Launch {
         let mark = (CONTAINER_MARK.to_owned(), format!("{task_id}/{}", definition.name));
         environment.push(mark.clone());
         environment.push((ACCESS_KEY.to_owned(), callers::key_of_task(task_id)));
+        let mut missing_secret = None;
+        for secret in &definition.secrets {
+            match secrets.get(&secret.value_from) {
+                Some(value) => environment.push((secret.name.clone(), value.to_owned())),
+                None => missing_secret = Some(secret.value_from.clone()),
+            }
+        }
         environment.extend(pairs);
         environment.push((METADATA_VARIABLE.to_owned(), metadata_address(settings, task_id)));
         Self {
@@ -62,6 +73,7 @@ impl Launch {
             environment,
             mark,
             stop_timeout: definition.stop_timeout.map_or(DEFAULT_STOP_TIMEOUT, |s| Duration::from_secs(s.into())),
+            missing_secret,
             log: log_stream(definition, task_id),
         }
     }

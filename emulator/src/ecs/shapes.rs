@@ -68,6 +68,8 @@ pub(super) struct ContainerDefinition {
     pub(super) command: Option<Vec<String>>,
     #[serde(default)]
     pub(super) environment: Vec<KeyValuePair>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) secrets: Vec<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stop_timeout: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +82,15 @@ pub(super) struct ContainerDefinition {
     volumes_from: Vec<Value>,
     #[serde(flatten)]
     more: Map<String, Value>,
+}
+
+/// A variable of a container whose value is kept elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Secret {
+    pub(super) name: String,
+    /// The name or ARN of a parameter, or the ARN of a secret.
+    pub(super) value_from: String,
 }
 
 fn yes() -> bool {

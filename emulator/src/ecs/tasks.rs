@@ -55,7 +55,7 @@ impl Ecs {
                 return Ok(Ran::Before(before));
             }
             let plan = plan(tx, &request)?;
-            if let Some(why) = self.0.settings.without_capacity.get(&plan.definition.registration.family) {
+            if let Some(why) = self.changeable().without_capacity.get(&plan.definition.registration.family) {
                 return Ok(Ran::Not(Failure::no_capacity(plan.definition.task_definition_arn, why.clone())));
             }
             let tasks: Vec<_> = (0..count).map(|_| self.new_task(&request, &plan)).collect();
@@ -181,8 +181,12 @@ impl Ecs {
         let id = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds)).simple().to_string();
         let TaskDefinition { revision, registration, .. } = &plan.definition;
         let overridden = |name: &str| plan.overrides.container_overrides.iter().find(|by| by.name == name);
-        let launch = |one: &ContainerDefinition| Launch::new(one, overridden(&one.name), &self.0.settings, &id);
+        let changeable = self.changeable();
+        let launch = |one: &ContainerDefinition| {
+            Launch::new(one, overridden(&one.name), &self.0.settings, &changeable.secrets, &id)
+        };
         let launches = registration.container_definitions.iter().map(launch).collect();
+        drop(changeable);
         let task = Task {
             family: registration.family.clone(),
             revision: *revision,

@@ -38,7 +38,6 @@ impl Stack {
                 crate::leftovers::mark(directory),
             ],
             metadata_base: "http://127.0.0.1:4566/_ecs".into(),
-            without_capacity: BTreeMap::new(),
         };
         let events = Events::new(db.clone(), Clock::default(), Faults::default(), vec![]).unwrap();
         Self {

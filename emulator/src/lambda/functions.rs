@@ -15,6 +15,7 @@ use std::{
 };
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::registered::{Program, Registered};
@@ -159,15 +160,11 @@ impl Functions {
         logs: &Logs,
         callers: Callers,
     ) -> Result<Self, AwsError> {
-        let now = clock.now();
         let mut registered = db.transact(store::all)?;
         let mut earlier: BTreeMap<_, _> = registered.extract_if(.., |_, function| function.declared).collect();
         for function in declared {
-            let mut function = Registered::declared(function, now);
-            if let Some(earlier) = earlier.remove(&function.name) {
-                function.keep_aliases_of(earlier);
-            }
-            registered.insert(function.name.clone(), function);
+            let earlier = earlier.remove(&function.name);
+            declare(&mut registered, function, earlier, clock.now());
         }
         Ok(Self(Arc::new(Inner {
             db,
@@ -178,6 +175,17 @@ impl Functions {
             registered: Mutex::new(registered),
             pools: Mutex::default(),
         })))
+    }
+
+    /// Replaces declared functions while they are in use. An invocation that has begun ends with the program that it began with.
+    pub(crate) fn replace(&self, declared: Vec<Function>) {
+        for function in declared {
+            let name = function.name.clone();
+            let mut registered = self.registered();
+            let earlier = registered.remove(&name);
+            declare(&mut registered, function, earlier, self.0.clock.now());
+            self.retire(&name, None);
+        }
     }
 
     /// A function by its name in the API (`name`, `name:qualifier`, or an ARN with or without a qualifier) and a separate qualifier.
@@ -260,6 +268,20 @@ impl Functions {
     fn pools(&self) -> MutexGuard<'_, HashMap<(String, String), Pool>> {
         self.0.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Registers a declared function, and keeps the aliases that it had before.
+fn declare(
+    registered: &mut BTreeMap<String, Registered>,
+    function: Function,
+    earlier: Option<Registered>,
+    now: Timestamp,
+) {
+    let mut function = Registered::declared(function, now);
+    if let Some(earlier) = earlier {
+        function.keep_aliases_of(earlier);
+    }
+    registered.insert(function.name.clone(), function);
 }
 
 impl Program {

@@ -52,6 +52,28 @@ async fn overrides_take_precedence_and_the_environment_is_not_inherited() {
 }
 
 #[tokio::test]
+async fn a_secret_has_its_value_or_the_task_does_not_start() {
+    let (stack, _directory) = Stack::fresh();
+    let secrets = |values: &[(&str, &str)]| {
+        let secrets = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        stack.ecs.change(crate::ecs::Changeable { secrets, ..Default::default() });
+    };
+    let mut container = shell("job", "echo $A $B");
+    container["secrets"] = json!([{ "name": "A", "valueFrom": "/a" }, { "name": "B", "valueFrom": "/b" }]);
+    stack.register(json!([container]));
+    secrets(&[("/a", "1")]);
+    let task = stack.stopped(&stack.run(json!({ "taskDefinition": "f" }))).await;
+    assert_eq!(task["stopCode"], "TaskFailedToStart", "{task:#}");
+    let reason = task["containers"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("ResourceInitializationError") && reason.contains("/b does not exist"), "{reason}");
+    secrets(&[("/a", "1"), ("/b", "a secret")]);
+    let task = stack.stopped(&stack.run(json!({ "taskDefinition": "f" }))).await;
+    assert_eq!(stack.lines(&task, "job"), ["1 a secret"]);
+    assert!(!task.to_string().contains("a secret"), "{task:#}");
+    assert!(!format!("{:?}", stack.ecs).contains("a secret"), "it is not in debugging output");
+}
+
+#[tokio::test]
 async fn a_missing_command_fails_to_start() {
     let (stack, _directory) = Stack::fresh();
     let mut missing = shell("job", "");
