@@ -11,7 +11,10 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::{
     ToSchema,
-    openapi::{Object, ObjectBuilder, Type, schema::SchemaType},
+    openapi::{
+        Array, Object, ObjectBuilder, Type,
+        schema::{ArrayBuilder, SchemaType},
+    },
 };
 
 use crate::{
@@ -81,9 +84,27 @@ fn environment() -> Object {
             "Environment variables of the job, in addition to its own or instead of them. Only those that the job allows, at \
              most 20, and 1,536 bytes of JSON. An execution shows only their names.",
         ))
+        .property_names(Some(text().pattern(Some("^[A-Za-z_][A-Za-z0-9_]*$"))))
         .additional_properties(Some(text()))
         .max_properties(Some(limits::VARIABLES))
         .examples([json!({"DEBUG": "1"})])
+        .build()
+}
+
+/// The schema of exit codes, with the limits that a derived schema cannot express.
+fn exit_codes() -> Array {
+    let code =
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(limits::HIGHEST_EXIT_CODE));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(code)
+        .description(Some(
+            "The exit codes after which the job is retried. If absent, those of the job, or else all. Attempts that did not end with \
+             an exit code of the job are retried in any case, for example if AWS lost the host.",
+        ))
+        .min_items(Some(1))
+        .max_items(Some(limits::EXIT_CODES))
+        .examples([json!([75])])
         .build()
 }
 
@@ -99,7 +120,7 @@ pub(crate) struct Retry {
     pub(crate) max_attempts: Option<u32>,
     /// The exit codes after which the job is retried, from 1 to 255, at most 50. If absent, those of the job, or else all. Attempts that
     /// did not end with an exit code of the job are retried in any case, for example if AWS lost the host.
-    #[schema(example = json!([75]))]
+    #[schema(schema_with = exit_codes)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_exit_codes: Option<BTreeSet<i32>>,
 }
