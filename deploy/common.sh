@@ -64,3 +64,20 @@ check_stack_name() {
     [[ $STACK =~ ^[a-z][a-z0-9-]{0,31}$ ]] ||
         die "STACK is \"$STACK\", but must be 1 to 32 lowercase letters, digits and hyphens, beginning with a letter. Nothing has been changed."
 }
+
+# resolve_jobs OUT: writes the jobs to OUT as JSON, and sets `job_options`, which template.py gets. Without a file with jobs, there are
+# none. A mistake in the file stops the script, after the mistake was printed with its line and column.
+resolve_jobs() {
+    JOBS=${JOBS:-}
+    [ -n "$JOBS" ] || [ ! -e longhaul.toml ] || JOBS=longhaul.toml
+    if [ -z "$JOBS" ]; then
+        echo '{"jobs": {}}' >"$1"
+    else
+        [ -r "$JOBS" ] || die "JOBS is \"$JOBS\", which cannot be read. Nothing has been changed."
+        cargo run --quiet --package job_file -- resolved "$JOBS" >"$1" || die "$JOBS cannot be used: see above. Nothing has been changed."
+    fi
+    job_options=()
+    [ -z "${ARCHITECTURE:-}" ] || job_options+=(--architecture "$ARCHITECTURE")
+    [ -z "${REGION:-${AWS_REGION:-}}" ] || job_options+=(--region "${REGION:-$AWS_REGION}")
+    [[ " ${PARAMETERS:-} " != *" InternetEgress=true "* ]] || job_options+=(--internet-egress)
+}
