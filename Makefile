@@ -176,13 +176,18 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 SCAN := target/venv-scan
 # Deploying and checking use the same pinned tools. The checks need no account.
-sam-build template-test image-test deploy destroy: export PATH := $(CURDIR)/$(DEPLOY)/bin:$(PATH)
+sam-build template template-test image-test deploy destroy: export PATH := $(CURDIR)/$(DEPLOY)/bin:$(PATH)
 sam-build template-test: export AWS_DEFAULT_REGION ?= us-east-1
 sam-build template-test deploy destroy: export SAM_CLI_TELEMETRY := 0
 
 .PHONY: deploy
-deploy: $(DEPLOY)/.made ## Build everything and deploy it to AWS
+deploy: $(DEPLOY)/.made ## Build everything and deploy it to AWS, with the jobs of a file (JOBS=longhaul.toml)
 	deploy/deploy.sh
+
+# The same as what is deployed, except for the images, which are named by their tags here, and jobs that are being removed.
+.PHONY: template
+template: $(DEPLOY)/.made ## Print the template that would be deployed (JOBS=longhaul.toml, PACKAGE, ARCHITECTURE)
+	@deploy/template.sh
 
 .PHONY: destroy
 destroy: $(DEPLOY)/.made ## Delete everything from AWS
@@ -197,9 +202,15 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 	cfn-lint template.yaml target/image-template.json
 	$(SCAN)/bin/checkov --skip-download --compact --file template.yaml --output json > target/checkov.json \
 		|| { $(SCAN)/bin/checkov --skip-download --compact --quiet --file template.yaml; exit 1; }
+	# The templates of one job and of fifty. `sam validate --lint` runs cfn-lint.
+	for jobs in 1 50; do \
+		python deploy/tests/jobs_file.py $$jobs > target/jobs-$$jobs.json; \
+		sam validate --lint --template target/jobs-$$jobs.json; \
+		$(SCAN)/bin/checkov --skip-download --compact --soft-fail --file target/jobs-$$jobs.json --output json > target/checkov-$$jobs.json; \
+	done
 	shellcheck --external-sources deploy/*.sh
 	cargo build --quiet --workspace --bins
-	cd deploy/tests && python -m unittest --verbose test_template test_policies test_scripts test_orders test_emulator
+	cd deploy/tests && python -m unittest --verbose test_template test_jobs test_policies test_scripts test_orders test_job_orders test_emulator
 
 # Slow: `sam-build` and `image-test` compile everything for release. The random and exhaustive tests are skipped: `make test` runs them.
 .PHONY: ship-test

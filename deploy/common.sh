@@ -64,3 +64,22 @@ check_stack_name() {
     [[ $STACK =~ ^[a-z][a-z0-9-]{0,31}$ ]] ||
         die "STACK is \"$STACK\", but must be 1 to 32 lowercase letters, digits and hyphens, beginning with a letter. Nothing has been changed."
 }
+
+# resolve_jobs FOLDER: writes the jobs as JSON to FOLDER/jobs.json, and sets `job_options`, which template.py gets. Without a file with
+# jobs, it writes nothing. A mistake in the file stops the script, after it was printed with its line and column.
+resolve_jobs() {
+    JOBS=${JOBS:-}
+    [ -n "$JOBS" ] || [ ! -e longhaul.toml ] || JOBS=longhaul.toml
+    job_options=(--package "${PACKAGE:-zip}")
+    if [ -n "$JOBS" ]; then
+        [ -r "$JOBS" ] || die "JOBS is \"$JOBS\", but there is no such file. Nothing has been changed."
+        cargo run --quiet --package job_file -- resolved "$JOBS" >"$1/jobs.json" ||
+            die "$JOBS cannot be used: see above. Nothing has been changed."
+        job_options+=(--jobs "$1/jobs.json")
+    fi
+    [ -z "${ARCHITECTURE:-}" ] || job_options+=(--architecture "$ARCHITECTURE")
+    [ -z "${REGION:-${AWS_REGION:-}}" ] || job_options+=(--region "${REGION:-$AWS_REGION}")
+}
+
+# given NAME: whether PARAMETERS has it.
+given() { [[ " ${PARAMETERS:-} " == *" $1="* ]]; }

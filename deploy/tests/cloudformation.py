@@ -1,5 +1,6 @@
-"""Evaluates template.yaml as CloudFormation does, as far as the tests need it."""
+"""Evaluates template.yaml, or one generated from it, as CloudFormation does, as far as the tests need it."""
 
+import functools
 import pathlib
 import re
 import sys
@@ -30,10 +31,10 @@ GIVEN = {
 
 
 class Template:
-    """The template with the given parameters, or their default values."""
+    """The template with the given parameters, or their default values. `raw` is another template than template.yaml."""
 
-    def __init__(self, **parameters):
-        self.raw = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+    def __init__(self, raw=None, **parameters):
+        self.raw = raw or yaml.load((ROOT / "template.yaml").read_text(), Loader)
         defaults = {name: str(spec["Default"]) for name, spec in self.raw["Parameters"].items() if "Default" in spec}
         self.parameters = defaults | GIVEN | parameters
         self.conditions = self.raw["Conditions"]
@@ -47,6 +48,7 @@ class Template:
     def of_type(self, kind):
         return {name: it for name, it in self.resources.items() if it["Type"] == kind}
 
+    @functools.cache  # noqa: B019
     def properties(self, name):
         return self.value(self.resources[name].get("Properties", {}))
 
@@ -102,6 +104,9 @@ class Template:
     def fn_getatt(self, argument):
         name, attribute = argument
         assert name in self.resources, f"{name}.{attribute} is used, but there is no resource {name}"
+        properties = self.resources[name].get("Properties", {})
+        if attribute == "Arn" and "RoleName" in properties:
+            return f"arn:aws:iam::111122223333:role{self.value(properties['Path'])}{self.value(properties['RoleName'])}"
         return f"<{name}.{attribute}>"
 
     def fn_sub(self, argument):
@@ -114,7 +119,7 @@ class Template:
                 return more[name]
             return self.fn_getatt(name.split(".", 1)) if "." in name else str(self.ref(name))
 
-        return re.sub(r"\$\{([^}!]+)\}", replacement, text)
+        return re.sub(r"\$\{([^}!]+)\}", replacement, text).replace("${!", "${")
 
     def fn_if(self, argument):
         condition, then, otherwise = argument

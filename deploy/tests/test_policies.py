@@ -1,11 +1,13 @@
 """Each role has exactly the permissions that its program needs, and only for the resources of this stack."""
 
+import fnmatch
 import json
 import re
 import unittest
 
-from cloudformation import ROOT, Template
 from facts import calls_of
+from jobs.catalog import filled
+from jobs_file import generated, jobs, template_of
 
 # Lambda, ECS and VPC flow logs write logs with these permissions.
 WRITE_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -54,20 +56,56 @@ def statements(template, role):
         yield from policy["PolicyDocument"]["Statement"]
 
 
+def expected_of(role):
+    """The permissions that a role needs for Longhaul. A job's own roles need what the roles need that other jobs share."""
+    return EXPECTED.get(role) or EXPECTED[next(it for it in ("TableTaskRole", "TaskExecutionRole", "TaskRole") if role.endswith(KINDS[it]))]
+
+
+# How the names of a job's own roles end.
+KINDS = {"TaskRole": "TaskRole", "TableTaskRole": "TableRole", "TaskExecutionRole": "ExecutionRole"}
+
+
+def of_file(statement):
+    """Whether a statement is there because the file says so."""
+    return re.fullmatch(r"Job\d+|Parameters|Secrets", statement.get("Sid", ""))
+
+
 class Policies(unittest.TestCase):
+    JOBS = {} # those of the file
+
     def setUp(self):
-        self.template = Template()
+        self.template = template_of(len(self.JOBS))
         self.roles = self.template.of_type("AWS::IAM::Role")
 
     def test_every_role_has_expected_permissions(self):
-        self.assertEqual(set(self.roles), set(EXPECTED))
+        own = {it for it in self.roles if it.startswith("Job")}
+        shared = {"SharedTableRole"} if self.JOBS else set()
+        self.assertEqual(set(self.roles) - own, set(EXPECTED) | shared)
+        self.assertEqual(len(own), 3 * len(self.JOBS))
 
     def test_each_role_has_exactly_the_permissions_that_it_needs(self):
         for role in self.roles:
-            allowed = [action for it in statements(self.template, role) for action in listed(it["Action"])]
+            allowed = [action for it in statements(self.template, role) if not of_file(it) for action in listed(it["Action"])]
             with self.subTest(role):
-                self.assertEqual(set(allowed), EXPECTED[role]())
+                self.assertEqual(set(allowed), expected_of(role)())
                 self.assertEqual(len(allowed), len(set(allowed)), "allowed twice")
+
+    def test_a_jobs_own_roles_have_exactly_what_the_file_says_in_addition(self):
+        arn = "arn:aws:{}:us-east-1:111122223333:{}".format
+        expected = []
+        for job in self.JOBS.values():
+            said = [[it["actions"], it["resources"]] for it in job["permissions"]]
+            secrets = [it.split("#")[0].split(":", 1) for it in job["secrets"].values()]
+            parameters = [arn("ssm", f"parameter{name}") for service, name in secrets if service == "ssm"]
+            others = sorted(arn("secretsmanager", f"secret:{name}-??????") for service, name in secrets if service != "ssm")
+            expected += [said, said, [["secretsmanager:GetSecretValue", others], ["ssm:GetParameters", parameters]]]
+        found = [
+            sorted([it["Action"], it["Resource"]] for it in statements(self.template, role) if of_file(it))
+            if role.endswith("ExecutionRole")
+            else [[it["Action"], it["Resource"]] for it in statements(self.template, role) if of_file(it)]
+            for role in self.roles
+        ]
+        self.assertCountEqual([it for it in found if it], expected)
 
     def test_policies_are_inline_and_only_allow(self):
         for role, resource in self.roles.items():
@@ -81,6 +119,8 @@ class Policies(unittest.TestCase):
         jobs = set().union(*self.of_jobs().values())
         for role in self.roles:
             for statement in statements(self.template, role):
+                if of_file(statement):
+                    continue
                 for action in listed(statement["Action"]):
                     self.assertNotIn("*", action)
                 for resource in listed(statement["Resource"]):
@@ -92,56 +132,85 @@ class Policies(unittest.TestCase):
                             self.assertRegex(resource, r"STACK|^<\w+\.Arn>(/index/\w+)?$")
                             self.assertNotRegex(resource.split(":", 5)[-1], r"^\*|^[a-z-]+[/:]\*")
 
-    def test_only_the_roles_of_tasks_are_passed_and_only_to_ecs(self):
-        jobs = map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition"))
-        roles = {job[role] for job in jobs for role in ("TaskRoleArn", "ExecutionRoleArn")} | self.table_roles()
+    def test_roles_are_passed_only_to_ecs(self):
         passed = [it for role in self.roles for it in statements(self.template, role) if "iam:PassRole" in listed(it["Action"])]
         self.assertEqual(len(passed), 2)
         for statement in passed:
-            self.assertEqual(set(statement["Resource"]), roles)
             self.assertEqual(statement["Condition"], {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}})
+
+    def catalog(self):
+        variable = self.template.properties("SyncFunction")["Environment"]["Variables"]["JOBS"]
+        if variable == "@jobs.json":
+            file = generated(self.JOBS).catalog
+            variable = filled(file, StackName="STACK", Region="us-east-1", AccountId="111122223333", Partition="aws")
+        return json.loads(variable)
 
     def table_roles(self):
         """The roles that the catalog of jobs names for tasks that use the table."""
-        catalog = json.loads(self.template.properties("SyncFunction")["Environment"]["Variables"]["JOBS"])
-        return {job["tableRole"] for job in catalog.values() if "tableRole" in job}
+        return {job["tableRole"] for job in self.catalog().values()}
 
     def test_a_task_that_does_not_use_the_table_may_only_write_reports(self):
-        self.assertEqual(self.table_roles(), {"<TableTaskRole.Arn>"})
+        by_arn = {self.template.value({"Fn::GetAtt": [it, "Arn"]}): it for it in self.roles}
+        for role in self.table_roles():
+            self.assertRegex(by_arn[role], "Table(Task)?Role$")
         for job in map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition")):
-            self.assertEqual(job["TaskRoleArn"], "<TaskRole.Arn>")
-        (report,) = statements(self.template, "TaskRole")
-        self.assertEqual((report["Action"], report["Resource"]), ("dynamodb:PutItem", "<Table.Arn>"))
-        # Only reports have such keys, because an execution's id has no `/`: see `contract::report::key`.
-        keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "report/*"}, "Null": {"dynamodb:LeadingKeys": "false"}}
-        self.assertEqual(report["Condition"], keys)
+            (report,) = [it for it in statements(self.template, by_arn[job["TaskRoleArn"]]) if not of_file(it)]
+            self.assertEqual((report["Action"], report["Resource"]), ("dynamodb:PutItem", "<Table.Arn>"))
+            # Only reports have such keys, because an execution's id has no `/`: see `contract::report::key`.
+            keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "report/*"}, "Null": {"dynamodb:LeadingKeys": "false"}}
+            self.assertEqual(report["Condition"], keys)
 
     def of_jobs(self):
-        """The resources that each policy about jobs has to name, by its Sid."""
-        named = {"Run": set(), "Pull": set(), "Output": set(), "Pass": self.table_roles()}
-        arn = "arn:aws:{}:us-east-1:111122223333:{}".format
+        """The resources that each policy about jobs has to allow, by its Sid."""
+        # Executions of the demonstration that started when the catalog was not a file use TableTaskRole.
+        named = {"Run": set(), "Pull": set(), "Output": set(), "Pass": self.table_roles() | {"<TableTaskRole.Arn>"}}
+        arn = "arn:aws:{}:us-east-1:{}:{}".format
         for job in map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition")):
-            named["Run"].add(arn("ecs", f"task-definition/{job['Family']}:*"))
+            named["Run"].add(arn("ecs", "111122223333", f"task-definition/{job['Family']}:*"))
             named["Pass"] |= {job["TaskRoleArn"], job["ExecutionRoleArn"]}
             for container in job["ContainerDefinitions"]:
-                repository = re.search(r"/([^@:]+)", container["Image"])[1]
-                named["Pull"].add(arn("ecr", f"repository/{repository}"))
-                log = container["LogConfiguration"]["Options"]
-                stream = f"log-stream:{log['awslogs-stream-prefix']}/{container['Name']}/*"
-                named["Output"].add(arn("logs", f"log-group:{log['awslogs-group']}:{stream}"))
+                account, repository = re.match(r"(\d+)[^/]+/([^@:]+)", container["Image"]).groups()
+                named["Pull"].add(arn("ecr", account, f"repository/{repository}"))
+            log = next(it for it in job["ContainerDefinitions"] if it["Name"] == "job")["LogConfiguration"]["Options"]
+            stream = f"log-stream:{log['awslogs-stream-prefix']}/job/*"
+            named["Output"].add(arn("logs", "111122223333", f"log-group:{log['awslogs-group']}:{stream}"))
         return named
 
-    def test_each_policy_about_jobs_names_every_job(self):
-        for sid, resources in self.of_jobs().items():
+    def test_each_policy_about_jobs_allows_every_job_and_nothing_else(self):
+        for sid, needed in self.of_jobs().items():
             found = [it for role in self.roles for it in statements(self.template, role) if it["Sid"] == sid]
             self.assertTrue(found)
-            for statement in found:
+            # Each job's own execution role pulls only that job's images.
+            allowed = [[it for one in found for it in listed(one["Resource"])]] if sid == "Pull" else [listed(it["Resource"]) for it in found]
+            for resources in allowed:
                 with self.subTest(sid):
-                    self.assertEqual(set(listed(statement["Resource"])), resources)
+                    for one in needed:
+                        self.assertTrue([it for it in resources if fnmatch.fnmatchcase(one, it)], f"{one} is not allowed")
+                    for pattern in resources:
+                        self.assertTrue(fnmatch.filter(needed, pattern), f"{pattern} is allowed for nothing")
 
-    def test_the_comment_about_adding_a_job_lists_every_place(self):
-        comment = re.search(r"((?:  #.*\n)+)  DemoTask:", (ROOT / "template.yaml").read_text())[1]
-        self.assertEqual(re.findall(r"^  #   (\w+) ", comment, re.M), ["JOBS", *self.of_jobs()])
+    def test_no_pattern_matches_a_resource_of_another_stack(self):
+        """A stack's name has only letters, digits and hyphens, so it cannot continue this stack's name with `_` or `/`."""
+        for role in self.roles:
+            for statement in statements(self.template, role):
+                if statement["Sid"] in ("Run", "Pull", "Output", "Pass"):
+                    for resource in listed(statement["Resource"]):
+                        # Of any revision, and of any task.
+                        name = re.sub(r":\*$|:log-stream:task/job/\*$", "", resource)
+                        if "*" in name:
+                            self.assertRegex(name, r"^[^*]+(/STACK_|:/ecs/STACK/|:role/STACK/us-east-1/)\*$")
+
+    def test_an_execution_role_pulls_only_the_images_of_its_tasks(self):
+        definitions = map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition"))
+        by_arn = {self.template.value({"Fn::GetAtt": [it, "Arn"]}): it for it in self.roles}
+        needed = {}
+        for job in definitions:
+            images = [re.match(r"(\d+)[^/]+/([^@:]+)", it["Image"]).groups() for it in job["ContainerDefinitions"]]
+            arns = {f"arn:aws:ecr:us-east-1:{account}:repository/{repository}" for account, repository in images}
+            needed.setdefault(by_arn[job["ExecutionRoleArn"]], set()).update(arns)
+        for role, arns in needed.items():
+            (pull,) = [it for it in statements(self.template, role) if it["Sid"] == "Pull"]
+            self.assertEqual(set(listed(pull["Resource"])), arns)
 
     def test_functions_are_invoked_by_their_alias(self):
         for who in ("Api", "Reconciler"):
@@ -152,20 +221,30 @@ class Policies(unittest.TestCase):
                 self.assertRegex(arn, r":function:STACK-(sync|callback|reconciler):live$")
 
     def test_vpc_endpoints_allow_what_tasks_may_do(self):
-        allowed = {
-            action
-            for role in ("TaskRole", "TableTaskRole", "TaskExecutionRole")
-            for it in statements(self.template, role)
-            for action in listed(it["Action"])
-        }
-        by_endpoints = {
-            action
+        tasks = [it for it in self.roles if it.startswith("Job") or it in ("TaskRole", "TableTaskRole", "TaskExecutionRole")]
+        allowed = {action for role in tasks for it in statements(self.template, role) for action in listed(it["Action"])}
+        by_endpoints = [
+            statement
             for name in self.template.of_type("AWS::EC2::VPCEndpoint")
-            for it in self.template.properties(name)["PolicyDocument"]["Statement"]
-            for action in listed(it["Action"])
-        }
+            for statement in self.template.properties(name)["PolicyDocument"]["Statement"]
+        ]
         # ECR's download URLs lead to S3.
-        self.assertEqual(by_endpoints, allowed | {"s3:GetObject"})
+        self.assertEqual({action for it in by_endpoints for action in listed(it["Action"])}, allowed | {"s3:GetObject"})
+        # What the file says is reachable, with the same resources.
+        through = {(action, resource) for it in by_endpoints for action in listed(it["Action"]) for resource in listed(it["Resource"])}
+        for role in tasks:
+            for statement in filter(of_file, statements(self.template, role)):
+                for action in listed(statement["Action"]):
+                    for resource in statement["Resource"]:
+                        self.assertIn((action, resource), through)
+
+
+class PoliciesOfOneJob(Policies):
+    JOBS = jobs(1)
+
+
+class PoliciesOfFiftyJobs(Policies):
+    JOBS = jobs(50)
 
 
 if __name__ == "__main__":

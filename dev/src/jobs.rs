@@ -22,7 +22,7 @@ use emulator::REGION;
 use serde_json::{Value, json};
 
 pub(crate) use self::configured::Configured;
-pub use self::{configured::read_file, difference::Difference};
+pub use self::difference::Difference;
 use crate::setup::LOG_GROUP;
 
 /// The prefix of the name of every job's task definition, before the job's own name.

@@ -1,10 +1,11 @@
 //! `cargo run`: Longhaul on one machine. Each function and each task is a separate process of this same program.
 
-use std::{future::Future, path::PathBuf, pin::pin, process::ExitCode};
+use std::{future::Future, pin::pin, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dev::{Stack, options::Options};
 use domain::{DEFAULT_JOB, Pattern};
+use job_file::JobsCommand;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longhaul on one machine: the API, and the AWS services that it needs, without an account and without Docker.
@@ -20,7 +21,7 @@ struct Cli {
 /// What this program can do apart from starting the stack.
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// Checks the job file, or prints its JSON Schema.
+    /// Checks the job file, or prints what it says or its JSON Schema.
     Jobs {
         #[command(subcommand)]
         what: JobsCommand,
@@ -31,18 +32,6 @@ enum Part {
     /// Runs the worker of a task.
     #[command(hide = true)]
     Worker(worker::Args),
-}
-
-#[derive(Debug, Subcommand)]
-enum JobsCommand {
-    /// Checks a job file and lists its jobs. Each mistake is printed with its line and column.
-    Check {
-        /// The file.
-        #[arg(default_value = job_file::FILE)]
-        file: PathBuf,
-    },
-    /// Prints the JSON Schema of the job file, for editors.
-    Schema,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -64,7 +53,7 @@ fn main() -> ExitCode {
             }
             on(tokio::runtime::Builder::new_multi_thread(), serve(cli.options))
         }
-        Some(Part::Jobs { what }) => jobs(&what),
+        Some(Part::Jobs { what }) => what.run(),
         Some(Part::Function { name }) => on(tokio::runtime::Builder::new_current_thread(), function(name)),
         Some(Part::Worker(args)) => on(tokio::runtime::Builder::new_current_thread(), worker(args)),
     }
@@ -157,36 +146,6 @@ Ctrl-C stops it.",
         data = options.data.display(),
         jobs = offered(stack),
     );
-}
-
-/// `longhaul jobs …`.
-fn jobs(what: &JobsCommand) -> ExitCode {
-    let text = match what {
-        JobsCommand::Schema => serde_json::to_string_pretty(&job_file::schema()).map_err(|why| why.to_string()),
-        JobsCommand::Check { file } => {
-            dev::jobs::read_file(file).map(|jobs| listed(&jobs)).map_err(|why| why.to_string())
-        }
-    };
-    match text {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// A line for each job of a file.
-fn listed(jobs: &job_file::Jobs) -> String {
-    let line = |(name, job): (&String, &job_file::Job)| {
-        let description = job.description.as_ref().map_or_else(String::new, |text| format!("  {text}"));
-        format!("{name}  {} CPU units, {} MiB{description}", job.size.cpu, job.size.memory)
-    };
-    let lines: Vec<_> = jobs.iter().map(line).collect();
-    if lines.is_empty() { "no jobs".to_owned() } else { lines.join("\n") }
 }
 
 /// The jobs that may be run. A configured job replaces the demonstration if it has its name.

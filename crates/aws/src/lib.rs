@@ -9,3 +9,4 @@ mod http;
 
 pub use connection::Connection;
 pub use error::{CallFailed, Cause, Phase, with_causes};
+pub use http::CERTIFICATES;

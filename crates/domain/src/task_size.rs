@@ -22,6 +22,9 @@ const SIZES: [(u32, u32, u32, u32); 7] = [
 ];
 
 impl TaskSize {
+    /// The CPU units that a task can have.
+    pub const CPUS: [u32; 7] = [256, 512, 1_024, 2_048, 4_096, 8_192, 16_384];
+
     /// The smallest task.
     pub const SMALLEST: Self = Self { cpu: 256, memory: 512 };
 
@@ -55,6 +58,7 @@ mod tests {
 
     #[test]
     fn only_sizes_that_fargate_has_are_accepted() {
+        assert_eq!(SIZES.map(|(cpu, ..)| cpu), TaskSize::CPUS);
         let size = |cpu, memory| TaskSize { cpu, memory };
         for (cpu, memory) in [(256, 512), (256, 2_048), (512, 4_096), (4_096, 30_720), (16_384, 122_880)] {
             let size = size(cpu, memory);

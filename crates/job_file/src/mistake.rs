@@ -1,10 +1,12 @@
-//! Mistakes in the file, and where they are.
+//! Mistakes in the files, and where they are.
 
 use std::{fmt, ops::Range};
 
 /// A mistake.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mistake {
+    /// The file, as a path that can be opened from where the job file's path can.
+    pub file: String,
     /// The line, from 1.
     pub line: usize,
     /// The column, in characters, from 1.
@@ -13,32 +15,30 @@ pub struct Mistake {
     pub what: String,
 }
 
-/// All mistakes that were found, in the order of the file.
+/// All mistakes that were found, in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Mistakes {
-    /// The file, as it was named.
-    pub file: String,
+pub struct Mistakes(
     /// At least one.
-    pub all: Vec<Mistake>,
-}
+    pub Vec<Mistake>,
+);
 
 /// One line for each, as compilers write them, so that an editor or a terminal can jump to the place.
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, Mistake { line, column, what }) in self.all.iter().enumerate() {
-            let end = if place + 1 < self.all.len() { "\n" } else { "" };
-            write!(f, "{}:{line}:{column}: {what}{end}", self.file)?;
+        for (place, Mistake { file, line, column, what }) in self.0.iter().enumerate() {
+            let end = if place + 1 < self.0.len() { "\n" } else { "" };
+            write!(f, "{file}:{line}:{column}: {what}{end}")?;
         }
         Ok(())
     }
 }
 
 impl Mistake {
-    /// A mistake at this place of a text, in bytes.
-    pub(crate) fn at(text: &str, place: &Range<usize>, what: impl Into<String>) -> Self {
+    /// A mistake at this place of a file's text, in bytes.
+    pub(crate) fn at(file: &str, text: &str, place: &Range<usize>, what: impl Into<String>) -> Self {
         let before = text.get(..place.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        Self { line: before.matches('\n').count() + 1, column, what: what.into() }
+        Self { file: file.to_owned(), line: before.matches('\n').count() + 1, column, what: what.into() }
     }
 }

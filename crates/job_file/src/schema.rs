@@ -1,23 +1,65 @@
-//! The JSON Schema of the file, for editors.
+//! The JSON Schema of the file, for editors: they complete fields and values, show what they mean, and mark mistakes.
+//!
+//! The schema says less than [`crate::read`] checks. What depends on two fields, on other files or on IAM is checked only there.
 
-use serde_json::Value;
+mod own;
+mod shared;
 
-/// The schema. It says what the file may contain; sizes, names and durations are checked by [`crate::read`].
+use domain::limits;
+use serde_json::{Map, Value, json};
+
+/// The schema.
 #[must_use]
 pub fn schema() -> Value {
-    schemars::schema_for!(crate::file::File).to_value()
+    let mut job = own::all();
+    job.extend(shared::all());
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "longhaul.toml",
+        "description": "The jobs of a Longhaul installation.",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "defaults": {
+                "description": "What every job has that does not say otherwise. Variables and secrets are merged by name.",
+                "type": "object",
+                "additionalProperties": false,
+                "properties": shared::all(),
+            },
+            "jobs": {
+                "description": "The jobs, by name. A name has 1 to 64 letters, digits, `-` and `_`.",
+                "type": "object",
+                "additionalProperties": false,
+                "patternProperties": {
+                    format!("^[A-Za-z0-9_-]{{1,{}}}$", limits::JOB_NAME_CHARS): {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "required": ["command"],
+                        "properties": job,
+                    },
+                },
+            },
+        },
+    })
+}
+
+/// Fields, by name.
+type Fields = Map<String, Value>;
+
+/// Fields of these names, with their schemas.
+fn fields<const N: usize>(all: [(&str, Value); N]) -> Fields {
+    all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// A table of environment variables, whose values have this schema.
+fn variables(description: &str, value: &Value) -> Value {
+    json!({
+        "description": description,
+        "type": "object",
+        "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+        "additionalProperties": value,
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    /// Editors read the schema from the repository.
-    #[test]
-    fn the_committed_schema_is_the_one_of_the_code() {
-        let committed: serde_json::Value = serde_json::from_str(include_str!("../longhaul.schema.json")).unwrap();
-        assert_eq!(
-            committed,
-            super::schema(),
-            "write it with: longhaul jobs schema > crates/job_file/longhaul.schema.json"
-        );
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ mod demo;
 mod finished;
 mod foreground;
 mod input;
+mod install;
 mod job;
 mod metadata;
 mod needs;
@@ -31,6 +32,7 @@ use tracing::{Instrument as _, level_filters::LevelFilter};
 
 pub use config::Config;
 pub use demo::demo;
+pub use install::install;
 pub use needs::needs;
 
 use finished::{Finished, OWN_FAILURE};

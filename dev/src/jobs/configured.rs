@@ -1,6 +1,6 @@
 //! What the job file and the command line say about jobs.
 
-use std::path::{Path, PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use job_file::{Job, Jobs};
 
@@ -16,6 +16,8 @@ pub(crate) struct Configured {
     pub(crate) jobs: Jobs,
     /// The job file, if there is one.
     file: Option<PathBuf>,
+    /// The job file, and the files that it names.
+    files: BTreeSet<PathBuf>,
 }
 
 impl Configured {
@@ -42,29 +44,24 @@ impl Configured {
     }
 
     fn read_from(file: Option<PathBuf>, options: &Options) -> Result<Self, StartError> {
-        let mut jobs = file.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let (mut jobs, files) = match &file {
+            Some(file) => {
+                let source = job_file::read(file);
+                (source.jobs.map_err(|why| StartError::Jobs(why.to_string()))?, source.files)
+            }
+            None => (Jobs::new(), BTreeSet::from([job_file::FILE.into()])),
+        };
         for Named { name, command } in &options.jobs {
             let command = ["sh", "-c", command].map(str::to_owned);
             if jobs.insert(name.clone(), Job::of_command(command.into())).is_some() {
                 return Err(StartError::Twice { option: "--job", name: name.clone() });
             }
         }
-        Ok(Self { jobs, file })
+        Ok(Self { jobs, file, files })
     }
 
     /// The files that decide what is configured. They need not exist.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        vec![self.file.clone().unwrap_or_else(|| job_file::FILE.into())]
+        self.files.iter().cloned().collect()
     }
-}
-
-/// The jobs of a job file.
-///
-/// # Errors
-///
-/// If it cannot be read or has mistakes.
-pub fn read_file(path: &Path) -> Result<Jobs, StartError> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|why| StartError::Jobs(format!("cannot read the job file {}: {why}", path.display())))?;
-    job_file::read(&path.to_string_lossy(), &text).map_err(|why| StartError::Jobs(why.to_string()))
 }
