@@ -1,6 +1,10 @@
 //! `docs/job-file.md` says what the reader and the schema say.
 
-#![allow(missing_docs)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "also the helpers of tests may stop at the first thing that is wrong"
+)]
 
 use std::{fs, path::Path};
 
