@@ -6,12 +6,17 @@ const RESERVED: [&str; 6] = ["AWS_", "ECS_", "EXECUTION_", "EXECUTIONS_TABLE", "
 /// Why a job or a request must not set a variable of this name; `None` if it may.
 #[must_use]
 pub fn wrong(name: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Some("the name of a variable has letters, digits and `_`, and does not begin with a digit".to_owned());
-    }
     let reserved = RESERVED.iter().any(|prefix| name.starts_with(prefix));
-    reserved.then(|| format!("`{name}` is set by Longhaul or by AWS; choose another name"))
+    let reserved = reserved.then(|| format!("`{name}` is set by Longhaul or by AWS; choose another name"));
+    wrong_form(name).or(reserved)
+}
+
+/// Why no variable can have this name; `None` if one can.
+#[must_use]
+pub fn wrong_form(name: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let wrong = name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit());
+    wrong.then(|| "the name of a variable has letters, digits and `_`, and does not begin with a digit".to_owned())
 }
 
 #[cfg(test)]
