@@ -9,6 +9,7 @@ mod answers;
 mod buckets;
 mod checksum;
 mod chunked;
+mod complete;
 mod conditions;
 mod copy;
 mod delete;
@@ -17,11 +18,13 @@ mod files;
 mod get;
 mod list;
 mod metadata;
+mod multipart;
 mod payload;
 mod put;
 mod request;
 mod store;
 mod target;
+mod uploads;
 mod xml;
 
 use std::{path::Path, sync::Arc};
@@ -66,6 +69,8 @@ pub(crate) static FACTS: Facts = Facts {
          headers that choose an access control list, a key or a storage class are ignored.",
         "All writes are visible at once. Reads and writes are not throttled.",
         "`GET` with `partNumber` or several ranges returns the whole object.",
+        "There is no `UploadPartCopy`: `aws s3 cp` from one key to another fails for objects from 8 MB on. Completing an upload twice is a \
+         `NoSuchUpload`, as documented.",
         "Tags are set by `x-amz-tagging` and counted in responses; there are no tagging calls.",
         "An upload that does not give a length is refused, also if it is `aws-chunked`; signatures of chunks are not verified.",
     ],
@@ -122,6 +127,12 @@ impl S3 {
         let (parts, body) = request.into_parts();
         let asked = Asked { target, headers: parts.headers, body };
         match operation {
+            Operation::AbortMultipartUpload => self.abort_multipart_upload(asked).await,
+            Operation::CompleteMultipartUpload => self.complete_multipart_upload(asked).await,
+            Operation::CreateMultipartUpload => self.create_multipart_upload(asked).await,
+            Operation::ListMultipartUploads => self.list_multipart_uploads(asked).await,
+            Operation::ListParts => self.list_parts(asked).await,
+            Operation::UploadPart => self.upload_part(asked).await,
             Operation::CopyObject => self.copy_object(asked).await,
             Operation::DeleteObject => self.delete_object(asked).await,
             Operation::DeleteObjects => self.delete_objects(asked).await,
