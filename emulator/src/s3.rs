@@ -20,6 +20,7 @@ mod list;
 mod metadata;
 mod multipart;
 mod payload;
+mod presigned;
 mod put;
 mod request;
 mod store;
@@ -32,7 +33,7 @@ use std::{path::Path, sync::Arc};
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
 use jiff::Timestamp;
@@ -46,6 +47,7 @@ use crate::{
 
 pub use buckets::Bucket;
 pub(crate) use errors::refusal;
+pub(crate) use presigned::is_presigned;
 pub(crate) use store::SCHEMA;
 pub(crate) use target::{is_called, operation};
 
@@ -67,6 +69,9 @@ pub(crate) static FACTS: Facts = Facts {
         "Buckets are declared in the resources; there is no call that creates or deletes one. There are no versions, access control \
          lists, policies, keys, locks, replication, notifications or storage classes. Calls for them are refused with `NotImplemented`; \
          headers that choose an access control list, a key or a storage class are ignored.",
+        "Presigned URLs have a signature of version 4. Version 1 of the `aws` client writes version 2, unless `s3.signature_version` is \
+         `s3v4` in its configuration. Browsers may open them from the address bar only; pages cannot, since there is no CORS.",
+        "Nothing expires: there are no lifecycle rules.",
         "All writes are visible at once. Reads and writes are not throttled.",
         "`GET` with `partNumber` or several ranges returns the whole object.",
         "There is no `UploadPartCopy`: `aws s3 cp` from one key to another fails for objects from 8 MB on. Completing an upload twice is a \
@@ -180,6 +185,16 @@ impl Service for S3 {
             response
         })
     }
+}
+
+/// Verifies the signature of a presigned request.
+///
+/// # Errors
+///
+/// The response to a request whose signature is not valid.
+pub(crate) fn check_presigned(request: &Parts, now: Timestamp) -> Result<(), Box<Response>> {
+    let refused = |why: S3Error| Box::new(why.respond(Some(request.uri.path().to_owned()), &request_id()));
+    presigned::verify(request, now).map_err(refused)
 }
 
 /// A new id for a response.

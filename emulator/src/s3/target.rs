@@ -87,6 +87,11 @@ impl Query {
         self.0.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str())
     }
 
+    /// All parameters.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
