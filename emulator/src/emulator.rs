@@ -22,7 +22,7 @@ use crate::{
     faults::{Endpoints, Faults},
     gateway,
     guard::Hosts,
-    identity::REGION,
+    identity::{REGION, SECRET},
     lambda::{self, Lambda},
     leftovers,
     logs::{self, Logs},
@@ -268,7 +268,7 @@ fn base_environment(resources: &Resources, place: &Place, url: &str) -> Vec<(Str
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
         (ACCESS_KEY, "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
     let aws = aws.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -9,6 +9,7 @@ mod answers;
 mod buckets;
 mod checksum;
 mod chunked;
+mod complete;
 mod conditions;
 mod copy;
 mod delete;
@@ -17,11 +18,14 @@ mod files;
 mod get;
 mod list;
 mod metadata;
+mod multipart;
 mod payload;
+mod presigned;
 mod put;
 mod request;
 mod store;
 mod target;
+mod uploads;
 mod xml;
 
 use std::{path::Path, sync::Arc};
@@ -29,7 +33,7 @@ use std::{path::Path, sync::Arc};
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
 use jiff::Timestamp;
@@ -43,6 +47,7 @@ use crate::{
 
 pub use buckets::Bucket;
 pub(crate) use errors::refusal;
+pub(crate) use presigned::is_presigned;
 pub(crate) use store::SCHEMA;
 pub(crate) use target::{is_called, operation};
 
@@ -64,8 +69,13 @@ pub(crate) static FACTS: Facts = Facts {
         "Buckets are declared in the resources; there is no call that creates or deletes one. There are no versions, access control \
          lists, policies, keys, locks, replication, notifications or storage classes. Calls for them are refused with `NotImplemented`; \
          headers that choose an access control list, a key or a storage class are ignored.",
+        "Presigned URLs have a signature of version 4. Version 1 of the `aws` client writes version 2, unless `s3.signature_version` is \
+         `s3v4` in its configuration. Browsers may open them from the address bar only; pages cannot, since there is no CORS.",
+        "Nothing expires: there are no lifecycle rules.",
         "All writes are visible at once. Reads and writes are not throttled.",
         "`GET` with `partNumber` or several ranges returns the whole object.",
+        "There is no `UploadPartCopy`: `aws s3 cp` from one key to another fails for objects from 8 MB on. Completing an upload twice is a \
+         `NoSuchUpload`, as documented.",
         "Tags are set by `x-amz-tagging` and counted in responses; there are no tagging calls.",
         "An upload that does not give a length is refused, also if it is `aws-chunked`; signatures of chunks are not verified.",
     ],
@@ -122,6 +132,12 @@ impl S3 {
         let (parts, body) = request.into_parts();
         let asked = Asked { target, headers: parts.headers, body };
         match operation {
+            Operation::AbortMultipartUpload => self.abort_multipart_upload(asked).await,
+            Operation::CompleteMultipartUpload => self.complete_multipart_upload(asked).await,
+            Operation::CreateMultipartUpload => self.create_multipart_upload(asked).await,
+            Operation::ListMultipartUploads => self.list_multipart_uploads(asked).await,
+            Operation::ListParts => self.list_parts(asked).await,
+            Operation::UploadPart => self.upload_part(asked).await,
             Operation::CopyObject => self.copy_object(asked).await,
             Operation::DeleteObject => self.delete_object(asked).await,
             Operation::DeleteObjects => self.delete_objects(asked).await,
@@ -169,6 +185,16 @@ impl Service for S3 {
             response
         })
     }
+}
+
+/// Verifies the signature of a presigned request.
+///
+/// # Errors
+///
+/// The response to a request whose signature is not valid.
+pub(crate) fn check_presigned(request: &Parts, now: Timestamp) -> Result<(), Box<Response>> {
+    let refused = |why: S3Error| Box::new(why.respond(Some(request.uri.path().to_owned()), &request_id()));
+    presigned::verify(request, now).map_err(refused)
 }
 
 /// A new id for a response.

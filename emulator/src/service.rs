@@ -48,7 +48,8 @@ pub(crate) enum Protocol {
 
 /// Where all services are known to differ from AWS, as Markdown.
 pub(crate) const DIFFERENCES: [&str; 2] = [
-    "Signatures are not verified: a request must have one, but every key and every secret is accepted. The key names the caller.",
+    "Signatures are not verified, except those of presigned URLs: a request must have one, but every key and every secret is accepted. \
+     The key names the caller. Presigned URLs must be signed with the secret key `local`, which functions and containers have.",
     "There are no roles and no policies. `permissions` in the resources lists the calls that a caller may make, on any resource: its \
      other calls are refused with `AccessDeniedException` and status 400, by S3 with `AccessDenied` and 403. A caller that is not in the list may make every call.",
 ];

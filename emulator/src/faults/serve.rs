@@ -31,7 +31,7 @@ use crate::{
     clock::Clock,
     ecs::Ecs,
     guard::{self, Hosts},
-    lambda,
+    lambda, s3,
     service::Protocol,
 };
 
@@ -109,6 +109,11 @@ impl Endpoints {
         let (parts, body) = request.into_parts();
         if let Err(refused) = guard::check_aws(&self.0.hosts, &parts) {
             return Ok(refused.at_aws(parts.uri.path()));
+        }
+        if s3::is_presigned(&parts)
+            && let Err(refused) = s3::check_presigned(&parts, self.0.clock.now())
+        {
+            return Ok(*refused);
         }
         let Some((call, service)) = Call::of(&parts) else {
             return self.pass(Request::from_parts(parts, Body::new(body))).await;

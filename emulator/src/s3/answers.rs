@@ -179,3 +179,100 @@ impl ChecksumMembers {
         members
     }
 }
+
+/// `CreateMultipartUpload`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct InitiateMultipartUploadResult {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: Namespace,
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) upload_id: String,
+}
+
+/// `CompleteMultipartUpload`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CompleteMultipartUploadResult {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: Namespace,
+    pub(super) location: String,
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) e_tag: String,
+    #[serde(flatten)]
+    pub(super) checksum: ChecksumMembers,
+    pub(super) checksum_type: Type,
+}
+
+/// `ListParts`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListPartsResult {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: Namespace,
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) upload_id: String,
+    pub(super) part_number_marker: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_part_number_marker: Option<u32>,
+    pub(super) max_parts: usize,
+    pub(super) is_truncated: bool,
+    #[serde(rename = "Part")]
+    pub(super) parts: Vec<ListedPart>,
+    pub(super) initiator: Owner,
+    pub(super) owner: Owner,
+    pub(super) storage_class: &'static str,
+    pub(super) checksum_algorithm: Algorithm,
+    pub(super) checksum_type: Type,
+}
+
+/// A part in a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListedPart {
+    pub(super) part_number: u32,
+    pub(super) last_modified: Time,
+    pub(super) e_tag: String,
+    pub(super) size: u64,
+    #[serde(flatten)]
+    pub(super) checksum: ChecksumMembers,
+}
+
+/// `ListMultipartUploads`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListMultipartUploadsResult {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: Namespace,
+    pub(super) bucket: String,
+    pub(super) key_marker: String,
+    pub(super) upload_id_marker: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_key_marker: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_upload_id_marker: Option<String>,
+    pub(super) prefix: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) encoding_type: Option<&'static str>,
+    pub(super) max_uploads: usize,
+    pub(super) is_truncated: bool,
+    #[serde(rename = "Upload")]
+    pub(super) uploads: Vec<ListedUpload>,
+}
+
+/// An upload in a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListedUpload {
+    pub(super) upload_id: String,
+    pub(super) key: String,
+    pub(super) initiated: Time,
+    pub(super) storage_class: &'static str,
+    pub(super) owner: Owner,
+    pub(super) initiator: Owner,
+    pub(super) checksum_algorithm: Algorithm,
+    pub(super) checksum_type: Type,
+}

@@ -73,6 +73,16 @@ impl Algorithm {
         }
     }
 
+    /// The algorithm with this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// Whether the checksum of a whole can be computed from those of its parts.
+    pub(super) fn combines(self) -> bool {
+        self.crc().is_some()
+    }
+
     /// The algorithm with this header.
     pub(super) fn of_header(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.header().eq_ignore_ascii_case(name))
@@ -153,7 +163,57 @@ impl Hasher {
     }
 }
 
+/// The checksum of an object from those of its parts, each with its size. Only for an algorithm that [combines](Algorithm::combines).
+pub(super) fn of_whole(algorithm: Algorithm, parts: &[(Vec<u8>, u64)]) -> String {
+    let Some(crc) = algorithm.crc() else { return String::new() };
+    let numbers =
+        parts.iter().map(|(value, size)| (value.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)), *size));
+    let whole = numbers
+        .reduce(|(before, size), (value, more)| (crc_fast::checksum_combine(crc, before, value, more), size + more));
+    BASE64.encode(big_endian(whole.map_or(0, |(value, _)| value), algorithm.bytes()))
+}
+
+/// The checksum of the checksums of an object's parts.
+pub(super) fn of_checksums(algorithm: Algorithm, parts: &[(Vec<u8>, u64)]) -> String {
+    let mut hasher = Hasher::new(algorithm);
+    for (value, _) in parts {
+        hasher.update(value);
+    }
+    hasher.value()
+}
+
 fn big_endian(value: u64, bytes: usize) -> Vec<u8> {
     let all = value.to_be_bytes();
     all.get(all.len() - bytes..).unwrap_or_default().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(algorithm: Algorithm, bytes: &[u8]) -> String {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.value()
+    }
+
+    /// The CRCs are the check values of <https://reveng.sourceforge.io/crc-catalogue/>; the digests are those of `sha1sum` and `sha256sum`.
+    #[test]
+    fn values_are_those_of_the_algorithms() {
+        let of = |algorithm| value(algorithm, b"123456789");
+        assert_eq!(of(Algorithm::Crc32), BASE64.encode(0xcbf4_3926_u32.to_be_bytes()));
+        assert_eq!(of(Algorithm::Crc32c), BASE64.encode(0xe306_9283_u32.to_be_bytes()));
+        assert_eq!(of(Algorithm::Crc64Nvme), BASE64.encode(0xae8b_1486_0a79_9888_u64.to_be_bytes()));
+        assert_eq!(of(Algorithm::Sha1), "98O8HYCOBHMq1eZZczDKfzJ8p9s=");
+        assert_eq!(of(Algorithm::Sha256), "FeKw08M4keuw8e9gnsQZQgw4yDAlMZfvwrzEkSsdgiU=");
+    }
+
+    #[test]
+    fn the_checksum_of_a_whole_follows_from_its_parts() {
+        for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.combines()) {
+            let parts = [&b"1234"[..], b"567", b"89"];
+            let parts = parts.map(|part| (BASE64.decode(value(algorithm, part)).unwrap(), part.len() as u64));
+            assert_eq!(of_whole(algorithm, &parts), value(algorithm, b"123456789"), "{}", algorithm.name());
+        }
+    }
 }

@@ -36,7 +36,8 @@ macro_rules! codes {
                 }
             }
 
-            fn message(self) -> &'static str {
+            /// Its usual message.
+            pub(super) fn message(self) -> &'static str {
                 match self {
                     $(Self::$code => $message),+
                 }

@@ -110,6 +110,15 @@ impl Draft {
         self.file.write_all(bytes)
     }
 
+    /// Appends a stored file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or written.
+    pub(super) fn append(&mut self, name: &str) -> io::Result<u64> {
+        io::copy(&mut self.files.read(name)?, &mut self.file)
+    }
+
     /// Makes the file permanent. Returns its name.
     ///
     /// # Errors

@@ -47,7 +47,10 @@ macro_rules! operations {
 }
 
 operations! {
+    AbortMultipartUpload,
+    CompleteMultipartUpload,
     CopyObject,
+    CreateMultipartUpload,
     DeleteObject,
     DeleteObjects,
     GetBucketLocation,
@@ -55,8 +58,11 @@ operations! {
     HeadBucket,
     HeadObject,
     ListBuckets,
+    ListMultipartUploads,
     ListObjectsV2,
+    ListParts,
     PutObject,
+    UploadPart,
 }
 
 /// The parameters of a query, decoded.
@@ -79,6 +85,11 @@ impl Query {
     /// The value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All parameters.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -140,9 +151,16 @@ impl Target {
             Method::GET if !bucket => Some(Operation::ListBuckets),
             Method::HEAD if bucket && !key => Some(Operation::HeadBucket),
             Method::GET if !key && query.has("location") => Some(Operation::GetBucketLocation),
+            Method::GET if !key && query.has("uploads") => Some(Operation::ListMultipartUploads),
             Method::GET if !key && query.get("list-type") == Some("2") => Some(Operation::ListObjectsV2),
             Method::POST if bucket && !key && query.has("delete") => Some(Operation::DeleteObjects),
             _ if !key || query.names_another(&["uploads"]) => None,
+            Method::POST if query.has("uploads") => Some(Operation::CreateMultipartUpload),
+            Method::POST if query.has("uploadId") => Some(Operation::CompleteMultipartUpload),
+            Method::GET if query.has("uploadId") => Some(Operation::ListParts),
+            Method::DELETE if query.has("uploadId") => Some(Operation::AbortMultipartUpload),
+            // The part of a copy is not supported.
+            Method::PUT if query.has("uploadId") => (!copies).then_some(Operation::UploadPart),
             Method::GET => Some(Operation::GetObject),
             Method::HEAD => Some(Operation::HeadObject),
             Method::PUT if copies => Some(Operation::CopyObject),
