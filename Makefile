@@ -186,7 +186,7 @@ sam-build template-test: export AWS_DEFAULT_REGION ?= us-east-1
 sam-build template-test deploy destroy: export SAM_CLI_TELEMETRY := 0
 
 .PHONY: deploy
-deploy: $(DEPLOY)/.made ## Build everything and deploy it to AWS
+deploy: $(DEPLOY)/.made ## Build everything and deploy it to AWS, with the jobs of a file (JOBS=longhaul.toml)
 	deploy/deploy.sh
 
 # The same as what is deployed, except for the images, which are named by their tags here, and jobs that are being removed.
@@ -215,7 +215,7 @@ template-test: $(DEPLOY)/.made $(SCAN)/.made ## Check template.yaml, its policie
 	done
 	shellcheck --external-sources deploy/*.sh
 	cargo build --quiet --workspace --bins
-	cd deploy/tests && python -m unittest --verbose test_template test_jobs test_policies test_scripts test_orders test_emulator
+	cd deploy/tests && python -m unittest --verbose test_template test_jobs test_policies test_scripts test_orders test_job_orders test_emulator
 
 # Slow: `sam-build` and `image-test` compile everything for release. The random and exhaustive tests are skipped: `make test` runs them.
 .PHONY: ship-test

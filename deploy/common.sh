@@ -65,19 +65,21 @@ check_stack_name() {
         die "STACK is \"$STACK\", but must be 1 to 32 lowercase letters, digits and hyphens, beginning with a letter. Nothing has been changed."
 }
 
-# resolve_jobs OUT: writes the jobs to OUT as JSON, and sets `job_options`, which template.py gets. Without a file with jobs, there are
-# none. A mistake in the file stops the script, after the mistake was printed with its line and column.
+# resolve_jobs FOLDER: writes the jobs as JSON to FOLDER/jobs.json, and sets `job_options`, which template.py gets. Without a file with
+# jobs, it writes nothing. A mistake in the file stops the script, after it was printed with its line and column.
 resolve_jobs() {
     JOBS=${JOBS:-}
     [ -n "$JOBS" ] || [ ! -e longhaul.toml ] || JOBS=longhaul.toml
-    if [ -z "$JOBS" ]; then
-        echo '{"jobs": {}}' >"$1"
-    else
-        [ -r "$JOBS" ] || die "JOBS is \"$JOBS\", which cannot be read. Nothing has been changed."
-        cargo run --quiet --package job_file -- resolved "$JOBS" >"$1" || die "$JOBS cannot be used: see above. Nothing has been changed."
+    job_options=(--package "${PACKAGE:-zip}")
+    if [ -n "$JOBS" ]; then
+        [ -r "$JOBS" ] || die "JOBS is \"$JOBS\", but there is no such file. Nothing has been changed."
+        cargo run --quiet --package job_file -- resolved "$JOBS" >"$1/jobs.json" ||
+            die "$JOBS cannot be used: see above. Nothing has been changed."
+        job_options+=(--jobs "$1/jobs.json")
     fi
-    job_options=()
     [ -z "${ARCHITECTURE:-}" ] || job_options+=(--architecture "$ARCHITECTURE")
     [ -z "${REGION:-${AWS_REGION:-}}" ] || job_options+=(--region "${REGION:-$AWS_REGION}")
-    [[ " ${PARAMETERS:-} " != *" InternetEgress=true "* ]] || job_options+=(--internet-egress)
 }
+
+# given NAME: whether PARAMETERS has it.
+given() { [[ " ${PARAMETERS:-} " == *" $1="* ]]; }

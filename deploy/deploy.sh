@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make deploy`: builds Longhaul and deploys it to AWS. If the stack exists, it is updated.
 #
+#   JOBS          the file with the jobs; if not given, longhaul.toml, if there is one. `make template` prints what they become
 #   STACK         name of the stack, longhaul if not given; images, functions and logs are named after it
 #   AWS_REGION    the Region; without it, the one that `aws configure` set
 #   ARCHITECTURE  arm64 or x86_64; if not given, that of the existing stack, or arm64 for a new one
@@ -45,6 +46,8 @@ need git "see https://git-scm.com"
 need aws "see https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 need sam "\`make deploy\` installs it; or see deploy/requirements.txt"
 need python3 "see https://www.python.org"
+python3 -c "import yaml" 2>/dev/null ||
+    die "python3 does not have PyYAML: \`make deploy\` installs it; or see deploy/requirements.txt. Nothing has been changed."
 need cargo "see https://rustup.rs"
 need cargo-lambda "\`make deploy\` installs it; or see deploy/requirements.txt"
 
@@ -99,9 +102,6 @@ parameter() {
     [ "$value" = None ] || printf '%s' "$value"
 }
 
-# given NAME: whether PARAMETERS has it.
-given() { [[ " ${PARAMETERS:-} " == *" $1="* ]]; }
-
 had=$(parameter Architecture)
 ARCHITECTURE=${ARCHITECTURE:-${had:-arm64}}
 case $ARCHITECTURE in
@@ -123,12 +123,70 @@ PACKAGE=${PACKAGE:-${packaged:-zip}}
     die "PACKAGE is $PACKAGE, but the functions of $STACK are packaged as $packaged, which cannot be changed. Deploy another" \
         "stack, with another STACK, or delete this one with \`STACK=$STACK CONFIRM=$STACK make destroy\`, which deletes its" \
         "executions, and deploy it again. Nothing has been changed."
-if [ "$PACKAGE" = image ]; then
-    python3 -c "import yaml" 2>/dev/null ||
-        die "python3 does not have PyYAML: \`make deploy\` installs it; or see deploy/requirements.txt. Nothing has been changed."
+case $REGION in
+    cn-*) PARTITION=aws-cn ;;
+    us-gov-*) PARTITION=aws-us-gov ;;
+    *) PARTITION=aws ;;
+esac
+
+# --------------------------------------------------------------------------------------------------------------- Jobs
+
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+
+# The jobs of the file, those that the stack has, and the names of those that have executions in flight.
+resolve_jobs "$work"
+if [ -n "$packaged" ]; then
+    aws cloudformation get-template --stack-name "$STACK" --template-stage Original --query TemplateBody --output json \
+        >"$work/deployed.json" || die "cannot read the template of $STACK. Nothing has been changed."
+    job_options+=(--deployed "$work/deployed.json")
+    if grep -q LonghaulJobs "$work/deployed.json"; then
+        python3 deploy/in_flight.py "$STACK-executions" >"$work/in-flight" ||
+            die "cannot see which jobs have executions in flight. Nothing has been changed."
+        job_options+=(--in-flight "$work/in-flight")
+    fi
 fi
+egress=$(parameter InternetEgress)
+for more in ${PARAMETERS:-}; do [[ $more != InternetEgress=* ]] || egress=${more#*=}; done
+[ "$egress" != true ] || job_options+=(--internet-egress)
+: >"$work/built"
+
+# template [OPTION…]: prints the template. The plan that it writes says which images and which endpoints the jobs need.
+template() { python3 deploy/template.py "${job_options[@]}" --built "$work/built" "$@"; }
+template --plan "$work/plan" >/dev/null || die "these jobs cannot be deployed: see above. Nothing has been changed."
+
+builds=() # jobs whose images are built, each with its folder
+services=(ecr.api ecr.dkr logs)
+more_services=()
+while read -r verb name rest; do
+    case $verb in
+        service) more_services+=("$name") ;;
+        build) builds+=("$name $rest") ;;
+        look-up)
+            # An image in ECR runs by its digest, so that tasks run exactly what was deployed.
+            read -r image account region repository label <<<"$rest"
+            if digest=$(aws ecr describe-images --registry-id "$account" --region "$region" --repository-name "$repository" \
+                --image-ids "imageTag=$label" --query "imageDetails[0].imageDigest" --output text 2>&1); then
+                echo "$name ${image%:"$label"}@$digest" >>"$work/built"
+            elif [[ $digest == *NotFoundException* ]]; then
+                die "jobs.$name has the image $image, which does not exist: push it first. Nothing has been changed. AWS says: $digest"
+            else
+                say "Cannot look up $image of jobs.$name: its tasks run whatever has that tag when they start. AWS says: $digest"
+            fi
+            ;;
+    esac
+done <"$work/plan"
+services+=("${more_services[@]}")
 
 chosen=() # parameters that this script chooses
+
+# offers SERVICE: the zones in which a service has interface endpoints.
+offers() {
+    local zones
+    zones=$(aws ec2 describe-vpc-endpoint-services --service-names "com.amazonaws.$REGION.$1" --output text \
+        --query "ServiceDetails[0].AvailabilityZones")
+    printf ' %s ' "$(tr '\t\n' '  ' <<<"$zones")"
+}
 
 # Two Availability Zones that have everything. A subnet cannot move, so an existing stack keeps its zones.
 zone_of() {
@@ -145,13 +203,8 @@ else
     zone_a=$(zone_of SubnetA)
     zone_b=$(zone_of SubnetB)
     if [ -z "$zone_a" ] || [ -z "$zone_b" ]; then
-        services=(ecr.api ecr.dkr logs)
         offered=()
-        for service in "${services[@]}"; do
-            zones=$(aws ec2 describe-vpc-endpoint-services --service-names "com.amazonaws.$REGION.$service" --output text \
-                --query "ServiceDetails[0].AvailabilityZones")
-            offered+=(" $(tr '\t\n' '  ' <<<"$zones") ")
-        done
+        for service in "${services[@]}"; do offered+=("$(offers "$service")"); done
         zones=$(aws ec2 describe-availability-zones --output text --filters Name=zone-type,Values=availability-zone \
             Name=state,Values=available --query "AvailabilityZones[].[ZoneName,ZoneId]")
         fit=()
@@ -167,6 +220,16 @@ else
             "Nothing has been changed."
         zone_a=${fit[0]}
         zone_b=${fit[1]}
+    elif [ "$egress" != true ]; then
+        # The jobs of an existing stack may need another endpoint.
+        for service in "${more_services[@]}"; do
+            zones=$(offers "$service")
+            for name in "$zone_a" "$zone_b"; do
+                [[ $zones == *" $name "* ]] || die "the jobs' secrets need an interface endpoint of $service, which $name, a zone of" \
+                    "$STACK, does not have. Keep the secrets in another service, or set PARAMETERS=\"InternetEgress=true\"." \
+                    "Nothing has been changed."
+            done
+        done
     fi
     chosen+=("ZoneA=$zone_a" "ZoneB=$zone_b")
 fi
@@ -225,6 +288,7 @@ probe() {
             mkdir "$folder/${name}Function"
             printf '#!/bin/sh\n' >"$folder/${name}Function/bootstrap"
         done
+        echo '{}' >"$folder/jobs.json"
         build_functions "$registry/$PROBE:probe" "$folder" ||
             die "cannot build the functions' image: see above. Nothing has been changed."
     else
@@ -243,7 +307,7 @@ probe() {
         # It takes some seconds until Lambda can assume a new role.
         for _ in {1..12}; do
             if made=$(aws lambda create-function --function-name "$PROBE" "${code[@]}" \
-                --architectures "$ARCHITECTURE" --role "arn:$partition:iam::$ACCOUNT:role/$PROBE" \
+                --architectures "$ARCHITECTURE" --role "arn:$PARTITION:iam::$ACCOUNT:role/$PROBE" \
                 --durable-config ExecutionTimeout=60,RetentionPeriodInDays=1 2>&1); then
                 made=""
                 # Wait until it can be deleted: while it is pending, "any invocations or other API actions that operate on the
@@ -261,11 +325,6 @@ probe() {
         "changed. AWS says: $made"
 }
 push_probe() { make_repository "$PROBE" && log_in_to_registry && "$engine" push "$registry/$PROBE:probe"; }
-case $REGION in
-    cn-*) partition=aws-cn ;;
-    us-gov-*) partition=aws-us-gov ;;
-    *) partition=aws ;;
-esac
 if [ -z "$status" ] || [ "$status" = REVIEW_IN_PROGRESS ]; then probe; fi
 
 # -------------------------------------------------------------------------------------------------------------- Build
@@ -279,15 +338,28 @@ build=(build_image --file crates/worker/Dockerfile --tag "$image")
 [ "$engine" = docker ] || build+=(--ignorefile crates/worker/Dockerfile.dockerignore)
 "${build[@]}" .
 
+# job_image NAME: where a job's built image is pushed to.
+job_image() { printf '%s' "$registry/$REPOSITORY:job-$1-$tag"; }
+for build in "${builds[@]}"; do
+    say "Building the image of jobs.${build%% *}"
+    build_image --tag "$(job_image "${build%% *}")" "$(dirname "$JOBS")/${build#* }"
+done
+
 say "Building the functions for $ARCHITECTURE"
 sam build --parameter-overrides "Architecture=$ARCHITECTURE"
-deployed=() # which template, if it is not the one that `sam build` left
+# A catalog that is too large for the functions' environment is a file beside their programs.
+job_options+=(--base .aws-sam/build/template.yaml)
+export STACK REGION ACCOUNT PARTITION
+template --catalog .aws-sam/build/jobs.json >"$work/template.json"
+if grep -q '"@jobs.json"' "$work/template.json"; then
+    for function in Api Sync Callback; do cp .aws-sam/build/jobs.json ".aws-sam/build/${function}Function/"; done
+fi
+deployed=(--template-file .aws-sam/build/template.json)
 if [ "$PACKAGE" = image ]; then
     functions=$registry/$REPOSITORY:functions-$tag
     build_functions "$functions" .aws-sam/build
-    python3 deploy/image_template.py >.aws-sam/image.json
     # SAM requires a repository for the images that it pushes. Here it pushes none, because the image is a parameter.
-    deployed=(--template-file .aws-sam/image.json --image-repository "$registry/$REPOSITORY")
+    deployed+=(--image-repository "$registry/$REPOSITORY")
 fi
 
 # ------------------------------------------------------------------------------------------------------------- Deploy
@@ -345,6 +417,11 @@ if [ "$PACKAGE" = image ]; then
     push "$functions"
     chosen+=("FunctionImage=$pushed")
 fi
+for build in "${builds[@]}"; do
+    push "$(job_image "${build%% *}")"
+    echo "${build%% *} $pushed" >>"$work/built"
+done
+template >.aws-sam/build/template.json
 
 say "Deploying the stack $STACK in $REGION"
 parameters=(
@@ -361,7 +438,8 @@ for more in ${PARAMETERS:-}; do parameters+=("$more"); done
 # version for this Lambda function exists". Including the time of that update makes the new version different.
 everything=("${parameters[@]}")
 [ "$status" != UPDATE_ROLLBACK_COMPLETE ] || everything+=("$updated")
-changed=$( (printf '%s\n' "${everything[@]}" && cat template.yaml .aws-sam/build/*/bootstrap) | git hash-object --stdin)
+changed=$( (printf '%s\n' "${everything[@]}" &&
+    cat .aws-sam/build/template.json .aws-sam/build/jobs.json .aws-sam/build/*/bootstrap) | git hash-object --stdin)
 parameters+=("Deployment=$changed")
 # With its own prefix in the bucket that SAM shares between stacks, so that `sam delete` finds all of its files.
 sam deploy "${deployed[@]}" --stack-name "$STACK" --region "$REGION" --s3-prefix "$STACK" --parameter-overrides "${parameters[@]}"

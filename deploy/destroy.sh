@@ -101,10 +101,17 @@ for group in "/ecs/$STACK" "/aws/lambda/$STACK-api" "/aws/lambda/$STACK-sync" "/
         --query "logGroups[?logGroupName=='$group'].logGroupName")
     [ -z "$found" ] || aws logs delete-log-group --log-group-name "$group"
 done
+for group in $(aws logs describe-log-groups --log-group-name-prefix "/ecs/$STACK/" --output text --query "logGroups[].logGroupName"); do
+    [ "$group" = None ] || aws logs delete-log-group --log-group-name "$group"
+done
 # ECS keeps deregistered task definitions.
-for revision in $(aws ecs list-task-definitions --family-prefix "$STACK-demo" --status INACTIVE \
-    --query "taskDefinitionArns[]" --output text); do
-    [ "$revision" = None ] || aws ecs delete-task-definitions --task-definitions "$revision" >/dev/null
+for family in "$STACK-demo" $(aws ecs list-task-definition-families --family-prefix "${STACK}_" --status INACTIVE \
+    --query "families[]" --output text); do
+    [ "$family" != None ] || continue
+    for revision in $(aws ecs list-task-definitions --family-prefix "$family" --status INACTIVE \
+        --query "taskDefinitionArns[]" --output text); do
+        [ "$revision" = None ] || aws ecs delete-task-definitions --task-definitions "$revision" >/dev/null
+    done
 done
 
 say "Nothing of $STACK is left, except the key of its logs, which AWS deletes in 7 days"

@@ -8,3 +8,5 @@ COPY ApiFunction/bootstrap /var/task/api
 COPY SyncFunction/bootstrap /var/task/sync
 COPY CallbackFunction/bootstrap /var/task/callback
 COPY ReconcilerFunction/bootstrap /var/task/reconciler
+# The catalog of jobs, which the functions read if it is too large for their environment.
+COPY jobs.json /var/task/jobs.json

@@ -13,7 +13,7 @@ import yaml
 TEMPLATE = pathlib.Path(__file__).resolve().parents[1] / "template.yaml"
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Reads CloudFormation's short forms, such as !Ref, as the long ones."""
 
 

@@ -12,5 +12,6 @@ source "$(dirname "$0")/common.sh"
 need cargo "see https://rustup.rs"
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
-resolve_jobs "$folder/jobs.json"
-python3 deploy/template.py --jobs "$folder/jobs.json" --package "${PACKAGE:-zip}" "${job_options[@]}"
+resolve_jobs "$folder"
+[[ " ${PARAMETERS:-} " != *" InternetEgress=true "* ]] || job_options+=(--internet-egress)
+python3 deploy/template.py "${job_options[@]}"

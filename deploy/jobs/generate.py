@@ -20,23 +20,25 @@ class Generated:
     catalog: str | None = None # the file with the catalog, if JOBS does not have it
     warnings: list = field(default_factory=list)
     services: list = field(default_factory=list) # whose interface endpoints were added
+    notices: list = field(default_factory=list) # what happens to jobs that are gone from the file
 
 
-def generate(template, jobs, built=None, deployed=None, kept=(), architecture=None, region=None):
+def generate(template, jobs, built=None, deployed=None, in_flight=(), architecture=None, region=None):
     """The template with the jobs.
 
-    `jobs` are those of the file, `built` their images by name, `deployed` the jobs that the stack has (`deployed_jobs`). `kept` are the
-    names of those that are gone from the file and stay in the stack without accepting executions.
+    `jobs` are those of the file, `built` their images by name, `deployed` the jobs that the stack has (`deployed_jobs`), and `in_flight`
+    the names of those that have unfinished executions.
     """
     template = json.loads(json.dumps(template)) # YAML's anchors share objects, which are changed here
     built, deployed = built or {}, deployed or {}
     refuse(jobs, architecture)
-    records = {name: {"job": job, "own": _own(job, deployed.get(name))} for name, job in jobs.items()}
-    records |= {name: deployed[name] | {"disabled": True} for name in kept}
+    records = {name: _record(job, deployed.get(name), name in in_flight) for name, job in jobs.items()}
+    gone, notices = removal(jobs, deployed, in_flight)
+    records |= gone
     if not records and not deployed:
         return Generated(template)
     all_jobs = {name: it["job"] for name, it in records.items()}
-    built = {name: it["image"] for name, it in deployed.items() if name in kept and it["image"]} | built
+    built = {name: it["image"] for name, it in gone.items() if it["image"]} | built
     own = {name: set(it["own"]) for name, it in records.items()}
 
     resources = template["Resources"]
@@ -50,17 +52,17 @@ def generate(template, jobs, built=None, deployed=None, kept=(), architecture=No
         entries[name] = catalog.entry(name, job, own[name], records[name].get("disabled", False))
         records[name]["image"] = built.get(name)
     # Before the API accepts executions of a job, ECS knows its task definition.
-    resources["ApiFunction"]["DependsOn"] = definitions
-    passed = sorted({job["taskRole"] for job in all_jobs.values() if job["taskRole"]})
+    if definitions:
+        resources["ApiFunction"]["DependsOn"] = definitions
+    passed = sorted({role for it in records.values() for role in it["passed"]})
     roles.allow_jobs(template, all_jobs, built, own, passed)
     network.extend_endpoints(template, all_jobs)
     file = catalog.add_catalog(template, entries)
-    recorded = {name: it | {"own": sorted(it["own"])} for name, it in records.items()}
     # As text, because CloudFormation allows no null.
-    template.setdefault("Metadata", {})[METADATA] = {name: json.dumps(it, separators=(",", ":")) for name, it in recorded.items()}
+    template.setdefault("Metadata", {})[METADATA] = {name: json.dumps(it, separators=(",", ":")) for name, it in records.items()}
     if found := limits.exceeded(template):
         raise Refused(*found)
-    return Generated(template, file, network.warnings(all_jobs, built, region), network.services(all_jobs))
+    return Generated(template, file, network.warnings(jobs, built, region), network.services(all_jobs), notices)
 
 
 def refuse(jobs, architecture):
@@ -78,7 +80,7 @@ def refuse(jobs, architecture):
         # In every string of a template, CloudFormation replaces this by a value from Systems Manager or Secrets Manager
         # (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html).
         if "{{resolve:" in json.dumps(job):
-            found.append(f"jobs.{name} contains {{{{resolve:, which CloudFormation would replace by a secret that everybody can then read. Use secrets")
+            found.append(f"jobs.{name} contains {{{{resolve:, which CloudFormation would replace by the value itself, in plain text. Use secrets")
     if found:
         raise Refused(*found)
 
@@ -88,9 +90,39 @@ def deployed_jobs(template):
     return {name: json.loads(it) for name, it in template.get("Metadata", {}).get(METADATA, {}).items()}
 
 
-def _own(job, before):
-    """Which roles a job has for itself. It keeps those that it had, because its running tasks use them."""
-    return roles.own_roles(job) | set(before["own"] if before else ())
+def removal(jobs, deployed, in_flight):
+    """The jobs that are gone from the file and stay, and what happens to all that are gone.
+
+    A job that is gone first stays, without accepting executions: those in flight may retry, and need its task definition, its roles and
+    its log. A later deployment removes it, if none of them is left.
+    """
+    stay, notices = {}, []
+    for name, before in deployed.items():
+        if name in jobs or name == DEMO: # without a job of that name, there is the demonstration
+            continue
+        if not before.get("disabled"):
+            notices.append(
+                f"jobs.{name} is gone from the file. It accepts no new executions, and those in flight continue. A later deployment removes it and its log"
+            )
+        elif name in in_flight:
+            notices.append(f"jobs.{name} is gone from the file, but stays because executions of it are in flight. A later deployment removes it and its log")
+        else:
+            notices.append(f"jobs.{name} is removed, with its log")
+            continue
+        stay[name] = before | {"disabled": True}
+    return stay, notices
+
+
+def _record(job, before, in_flight):
+    """What the deployed template says about a job.
+
+    Tasks and workflows that have started keep their roles: `own` are the kinds of roles that it has for itself or once had, and `passed`
+    the roles of `taskRole` that its workflows may use.
+    """
+    before = before or {"own": [], "passed": []}
+    last = before["passed"] if in_flight else before["passed"][:1]
+    passed = roles.unique([*filter(None, [job["taskRole"]]), *last])
+    return {"job": job, "own": sorted(roles.own_roles(job) | set(before["own"])), "passed": passed}
 
 
 __all__ = ["DEMO", "Generated", "Refused", "deployed_jobs", "generate"]

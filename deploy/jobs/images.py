@@ -2,7 +2,7 @@
 
 import re
 
-from .names import DEMO, STACK, arn, sub
+from .names import STACK, arn, sub
 
 ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)")
 
@@ -38,4 +38,15 @@ def outside(image, region):
 
 
 def without_image(jobs):
-    return [name for name, job in jobs.items() if job["image"] is None and name != DEMO]
+    return [name for name, job in jobs.items() if job["image"] is None]
+
+
+def plan(jobs):
+    """What deploy.sh has to do for the jobs' images: lines of a verb, a job, and a folder to build or an ECR image to look up."""
+    for name, job in jobs.items():
+        image = job["image"]
+        if "build" in image:
+            yield f"build {name} {image['build']}"
+        elif (found := ECR.match(image["reference"])) and "@" not in image["reference"]:
+            rest = image["reference"][found.end() :]
+            yield f"look-up {name} {image['reference']} {found['account']} {found['region']} {found['repository']} {rest[1:] or 'latest'}"

@@ -13,9 +13,7 @@ import threading
 import botocore
 import botocore.session
 import jmespath
-import yaml
 from botocore.validate import ParamValidator
-from cloudformation import ROOT, Loader
 
 SESSION = botocore.session.get_session()
 ACCOUNT = "111122223333"
@@ -44,7 +42,8 @@ class Account:
         self.stack, self.functions, self.table, self.roles = None, {}, None, set()
         self.repositories, self.images, self.tasks, self.executions, self.backups, self.objects = set(), set(), [], [], [], set()
         self.zones = {"eu-west-1a": "euw1-az1", "eu-west-1b": "euw1-az2", "eu-west-1c": "euw1-az3"}
-        self.offered = {service: list(self.zones) for service in ("ecr.api", "ecr.dkr", "logs")}
+        self.offered = {service: list(self.zones) for service in ("ecr.api", "ecr.dkr", "logs", "ssm", "secretsmanager")}
+        self.in_flight = {} # unfinished executions, and their jobs
         self.refuses_durable = {} # Lambda's error message for a durable function, by package type
         self.assumable_after = None # how many attempts to use a new role fail
         self.tree = None # the directory in which the scripts run
@@ -99,7 +98,7 @@ class Account:
         members = operation.input_shape.members if operation.input_shape else {}
         by_option = {botocore.xform_name(it, "-"): it for it in members}
         for option, values in options.items():
-            if option in ("query", "output"):
+            if option in ("query", "output", "region"):
                 continue
             if option == "zip-file": # an option of the `aws` command, not of the API
                 given["Code"] = {"ZipFile": pathlib.Path(values[0].removeprefix("fileb://")).read_bytes()}
@@ -114,9 +113,11 @@ class Account:
         if operation.output_shape:
             report = ParamValidator().validate(answer, operation.output_shape)
             assert not report.has_errors(), f"{command}: {report.generate_report()}"
-        if "query" not in options:
+        if "query" in options:
+            answer = jmespath.search(options["query"][0], answer)
+        if "query" not in options or options.get("output") == ["json"]:
             return json.dumps(answer, default=str)
-        return self.text(jmespath.search(options["query"][0], answer))
+        return self.text(answer)
 
     @staticmethod
     def options(words):
@@ -133,6 +134,8 @@ class Account:
         if shape.type_name == "list":
             return [self.value(shape.member, [value]) for value in values]
         (value,) = values
+        if shape.type_name == "map":
+            return json.loads(value)
         if shape.type_name == "structure":
             parts, found = re.findall(r"(\w+)=(.*?)(?=,\w+=|$)", value), {}
             for name, text in parts:
@@ -167,6 +170,20 @@ class Account:
         outputs = [{"OutputKey": "ApiUrl", "OutputValue": "https://api.example"}, {"OutputKey": "Authorization", "OutputValue": "AWS_IAM"}]
         stack = {"StackName": StackName, "StackStatus": self.stack["status"], "CreationTime": 0}
         return {"Stacks": [{**stack, "Parameters": parameters, "Outputs": outputs}]}
+
+    def get_template(self, StackName, TemplateStage):
+        return {"TemplateBody": self.stack["template"]}
+
+    def scan(self, TableName, IndexName, ProjectionExpression):
+        return {"Items": [{"executionId": {"S": name}} for name in self.in_flight]}
+
+    def batch_get_item(self, RequestItems):
+        """It processes one key a call."""
+        ((table, wanted),) = RequestItems.items()
+        (first, *rest) = wanted["Keys"]
+        left = {table: {**wanted, "Keys": rest}} if rest else {}
+        job = self.in_flight.get(first["executionId"]["S"])
+        return {"Responses": {table: [{"job": {"S": job}}] if job else []}, "UnprocessedKeys": left}
 
     def describe_managed_prefix_lists(self, Filters):
         return {"PrefixLists": [{"PrefixListId": "pl-5" + ("3" if Filters[0]["Values"][0].endswith("s3") else "d")}]}
@@ -272,7 +289,9 @@ class Account:
 
         self.changing(delete)
 
-    def describe_images(self, repositoryName, imageIds):
+    def describe_images(self, repositoryName, imageIds, registryId=ACCOUNT):
+        if registryId != ACCOUNT:
+            raise Refused("AccessDeniedException")
         if (repositoryName, imageIds[0]["imageTag"]) not in self.images:
             raise Refused("ImageNotFoundException")
         return {"imageDetails": [{"imageDigest": DIGEST}]}
@@ -284,6 +303,9 @@ class Account:
 
     def stop_task(self, task, **_):
         self.changing(lambda: self.tasks.remove(task))
+
+    def list_task_definition_families(self, **_):
+        return {"families": []}
 
     def list_task_definitions(self, **_):
         return {"taskDefinitionArns": []}
@@ -319,8 +341,8 @@ class Account:
     def deploy(self, options):
         """Parameters that are not given keep their values, as with SAM (samcli/commands/deploy/deploy_context.py)."""
         given = dict(it.split("=", 1) for it in options["parameter-overrides"])
-        file = self.tree / options["template-file"][0] if "template-file" in options else ROOT / "template.yaml"
-        whole = yaml.load(file.read_text(), Loader)
+        file = self.tree / options["template-file"][0]
+        whole = json.loads(file.read_text())
         (package,) = {
             it["Properties"].get("PackageType", "Zip") for it in whole["Resources"].values() if it["Type"] == "AWS::Serverless::Function"
         }
@@ -335,7 +357,7 @@ class Account:
         parameters = {name: given.get(name, before.get(name, str(it.get("Default", "")))) for name, it in template.items()}
         for name, spec in template.items():
             assert parameters[name] or spec.get("Default") == "", f"{name} has no value"
-        self.stack = {"status": "UPDATE_COMPLETE", "parameters": parameters}
+        self.stack = {"status": "UPDATE_COMPLETE", "parameters": parameters, "template": file.read_text()}
         self.objects = {f"{options['s3-prefix'][0]}/code"}
         self.table = self.table or {"protected": parameters["DeletionProtection"] == "true", "recovery": True}
         for function in ("api", "sync", "callback", "reconciler"):

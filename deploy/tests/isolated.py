@@ -3,6 +3,9 @@
 The image's file system is read-only and the user is not root. Names resolve through this program's DNS server. DynamoDB's
 name resolves to a server of this program. That server's certificate is trusted only through the certificate file in the
 image, so a request that arrives shows that the worker resolved the name and verified the certificate.
+
+Then the image installs its worker in a volume, and the worker runs from there in a root that has neither a worker nor certificates, as in
+the task of a job with its own image.
 """
 
 import functools
@@ -68,6 +71,18 @@ def certificates(root):
     return folder / "server.pem", folder / "server.key"
 
 
+def as_a_container(root, volume):
+    """What a container runtime adds to an image: a read-only root, a volume, and files for the network."""
+    for folder in ("proc", "etc", "longhaul"):
+        (root / folder).mkdir(exist_ok=True)
+    (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+    subprocess.run(["mount", "--bind", root, root], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+    subprocess.run(["mount", "--bind", volume, root / "longhaul"], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
+
+
 def main():
     root = pathlib.Path(sys.argv[1])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -79,18 +94,15 @@ def main():
     https.socket = context.wrap_socket(https.socket, server_side=True)
     serve(https)
 
-    # What a container runtime adds to an image.
-    for folder in ("proc", "etc"):
-        (root / folder).mkdir(exist_ok=True)
-    (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
-    (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
-    subprocess.run(["mount", "--bind", root, root], check=True)
-    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
+    job, volume = root.parent / "job", root.parent / "volume"
+    for folder in (job, volume):
+        folder.mkdir()
+    for image in (root, job):
+        as_a_container(image, volume)
 
-    def worker(**environment):
+    def worker(*program, root=root, user="65532:65532", **environment):
         credentials = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}
-        command = ["chroot", "--userspec=65532:65532", root, "/worker"]
+        command = ["chroot", f"--userspec={user}", root, *(program or ["/worker"])]
         # The worker retries without end if it cannot connect.
         command = ["timeout", "20", *command]
         env = os.environ | credentials | environment
@@ -99,7 +111,11 @@ def main():
 
     demo = worker(EXECUTION_INPUT='{"message": "Hello", "processingTime": 1}')
     from_table = worker(EXECUTION_ID="e1", INPUT_TABLE="table")
-    print(json.dumps({"demo": demo, "fromTable": from_table, "seen": DynamoDb.seen}))
+    seen = list(DynamoDb.seen)
+    install = worker("/worker", "install", "/longhaul", user="0:0")
+    subprocess.run(["mount", "-o", "remount,bind,ro", job / "longhaul"], check=True)
+    installed = worker("/longhaul/worker", root=job, EXECUTION_ID="e2", INPUT_TABLE="table")
+    print(json.dumps({"demo": demo, "fromTable": from_table, "seen": seen, "install": install, "installed": installed}))
 
 
 if __name__ == "__main__":

@@ -107,8 +107,12 @@ class Images(unittest.TestCase):
         self.assertEqual(report["seen"], [["dynamodb.eu-west-1.amazonaws.com", "DynamoDB_20120810.GetItem"]], report["fromTable"])
         self.assertEqual(report["fromTable"]["code"], 125)
         self.assertIn("there is no execution e1", report["fromTable"]["err"])
+        # The same from the volume, in an image without certificates.
+        self.assertEqual((report["install"]["code"], report["install"]["err"]), (0, ""))
+        self.assertEqual(report["installed"]["code"], 125)
+        self.assertIn("there is no execution e2", report["installed"]["err"])
 
-    def test_the_example_wraps_a_python_job(self):
+    def test_the_worker_runs_the_example_from_a_volume(self):
         base = self.folder / "python"
         packages = self.folder / "packages"
         packages.mkdir()
@@ -122,13 +126,24 @@ class Images(unittest.TestCase):
             "example",
             ROOT / "examples/container/Dockerfile",
             ROOT / "examples/container",
-            "--build-arg=WORKER=localhost/worker",
             "--build-context=docker.io/library/python:3.13-slim=container-image://localhost/python-replacement",
         )
-        done = self.run_image("example", EXECUTION_INPUT='{"text": "to be or not to be"}')
+        # As deploy/jobs/tasks.py says: the worker's container installs it, and the job's container runs it.
+        volume = self.folder / "longhaul"
+        volume.mkdir()
+        container = self.buildah("from", "localhost/worker").stdout.strip()
+        self.buildah("run", "--user=0:0", f"--volume={volume}:/longhaul", container, "--", "/worker", "install", "/longhaul")
+
+        def job(text):
+            container = self.buildah("from", "localhost/example").stdout.strip()
+            command = ["/longhaul/worker", "--", "python3", "/job/wordcount.py"]
+            given = [f"--volume={volume}:/longhaul:ro", f"--env=EXECUTION_INPUT={text}"]
+            return self.buildah("run", *given, container, "--", *command, check=False, stdin=subprocess.DEVNULL)
+
+        done = job('{"text": "to be or not to be"}')
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(json.loads(done.stdout.splitlines()[-1])["words"], 6)
-        wrong = self.run_image("example", EXECUTION_INPUT="[]")
+        wrong = job("[]")
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("the input has to be an object", wrong.stderr)
 
@@ -148,6 +163,7 @@ class Images(unittest.TestCase):
             (built / name).mkdir(parents=True)
             (built / name / "bootstrap").write_text(name)
             (built / name / "bootstrap").chmod(0o755)
+        (built / "jobs.json").write_text("{}")
         self.build(
             "functions",
             ROOT / "deploy/functions.Dockerfile",
@@ -158,7 +174,7 @@ class Images(unittest.TestCase):
         for name, program in functions.items():
             self.assertEqual((root / program[1:]).read_text(), name)
             self.assertEqual((root / program[1:]).stat().st_mode & 0o777, 0o755, "Lambda's user must be able to run it")
-        self.assertEqual(len(list((root / "var/task").iterdir())), len(functions))
+        self.assertEqual({it.name for it in (root / "var/task").iterdir()}, {pathlib.Path(it).name for it in functions.values()} | {"jobs.json"})
 
 
 if __name__ == "__main__":

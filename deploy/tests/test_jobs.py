@@ -1,6 +1,7 @@
 """What is generated for the jobs of longhaul.toml."""
 
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from cloudformation import ROOT, Loader, Template
 from jobs import limits
 from jobs.catalog import filled
 from jobs.generate import Refused, deployed_jobs
-from jobs_file import everything, generated, jobs, plain, template_of
+from jobs_file import PLAIN, everything, generated, jobs, plain, template_of
 
 VALUES = {"StackName": "STACK", "Region": "us-east-1", "AccountId": "111122223333", "Partition": "aws"}
 
@@ -209,6 +210,58 @@ class Refusals(unittest.TestCase):
         many = [{"actions": ["s3:GetObject"], "resources": [f"arn:aws:s3:::bucket-{number}/*" for number in range(400)]}]
         self.refused({"a": plain(permissions=many)}, "JobATaskRole", "10240")
         self.refused({"a": plain(environment={"BIG": "x" * 70_000})}, "JobATask", "65536")
+
+
+class JobFile(unittest.TestCase):
+    """`make template-test` builds the program that reads the file."""
+
+    SAYS_EVERYTHING = """
+        description = "Counts words"
+        image = "build:image"
+        cpu = 512
+        memory = 1024
+        ephemeralStorage = 50
+        capacity = "spot"
+        architecture = "arm64"
+        user = "65532:65532"
+        readonlyRootFilesystem = true
+        environment = { A = "1" }
+        secrets = { KEY = "ssm:/orders/key", PASSWORD = "secretsmanager:orders#password" }
+        permissions = ["s3:GetObject arn:aws:s3:::orders/*"]
+        sidecars = [{ name = "proxy", image = "proxy:1", command = ["--quiet"], environment = { PORT = "8080" } }]
+        timeout = "2h"
+        stopTimeout = "60s"
+        retry = { maxAttempts = 3, onExitCodes = [75], backoff = "5s..5m" }
+        input = "order.json"
+        allow = ["environment.DEBUG", "cpu", "memory"]
+    """
+
+    def resolved(self, says):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "longhaul.toml"
+            (file.parent / "image").mkdir()
+            (file.parent / "image/Dockerfile").write_text("FROM scratch")
+            (file.parent / "order.json").write_text('{"type": "object"}')
+            file.write_text(f'[jobs.wordcount]\ncommand = ["python3", "wordcount.py"]\n{says}')
+            command = [ROOT / "target/debug/job_file", "resolved", file]
+            done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)["jobs"]["wordcount"]
+
+    def test_the_jobs_of_these_tests_are_like_those_of_the_program(self):
+        plainest = self.resolved("")
+        self.assertEqual(plainest, plain(image=None, retry=plainest["retry"]))
+        self.assertFalse(any((plainest["retry"] or {}).values()))
+
+    def test_a_file_that_says_everything_becomes_a_template(self):
+        job = self.resolved(self.SAYS_EVERYTHING)
+        said_nothing = {name for name, value in job.items() if value == PLAIN[name]}
+        self.assertLessEqual(said_nothing, {"command", "taskRole", "logRetentionDays"})
+        template = Template(generated({"wordcount": job}).template)
+        found = containers(template, "JobWordcountTask")
+        self.assertEqual(set(found), {"job", "longhaul-worker", "proxy"})
+        self.assertEqual(found["proxy"]["Command"], ["--quiet"])
+        self.assertEqual([it["Name"] for it in found["job"]["Secrets"]], ["KEY", "PASSWORD"])
 
 
 class Command(unittest.TestCase):

@@ -11,7 +11,9 @@ from account import CLIENT, DIGEST, Account, serve
 from test_scripts import Scripts
 
 
-class Orders(Scripts):
+class Simulated(Scripts):
+    """Runs the scripts against a simulated account."""
+
     def setUp(self):
         super().setUp()
         self.use(Account())
@@ -76,12 +78,21 @@ class Orders(Scripts):
         start.executions, start.tasks = ["arn:e1"], ["arn:t1"]
         return start
 
+    def assert_refused(self, *words, **environment):
+        """The script stops before it builds anything, and says that nothing has been changed."""
+        done = self.run_once("deploy.sh", **environment)
+        self.assertNotEqual(done.returncode, 0)
+        for word in (*words, "Nothing has been changed"):
+            self.assertIn(word, done.stderr)
+        self.assertFalse([call for call in self.account.calls if call.startswith("sam build") or "crates/worker/Dockerfile" in call])
+        return done
+
     def assert_nothing_is_left(self):
         self.assertEqual(self.account.snapshot(), [None, {}, None, [], []])
         self.assertEqual((self.account.backups, self.account.objects), ([], set()))
 
-    # ------------------------------------------------------------------------------------------------------- orders
 
+class Orders(Simulated):
     def test_a_second_deployment_changes_nothing(self):
         self.deploy()
         first = self.account.snapshot()
@@ -171,15 +182,6 @@ class Orders(Scripts):
         )
         self.assertNotIn("longhaul-probe", self.account.functions)
 
-    def assert_refused(self, *words, **environment):
-        """The script stops before it builds anything, and says that nothing has been changed."""
-        done = self.run_once("deploy.sh", **environment)
-        self.assertNotEqual(done.returncode, 0)
-        for word in (*words, "Nothing has been changed"):
-            self.assertIn(word, done.stderr)
-        self.assertFalse([call for call in self.account.calls if call.startswith("sam build") or "crates/worker/Dockerfile" in call])
-        return done
-
     def test_a_refused_archive_stops_the_deployment_and_suggests_an_image(self):
         self.account.refuses_durable = {"Zip": "InvalidParameterValueException: DurableConfig is not supported for provided.al2023"}
         self.assert_refused("is not supported", "PACKAGE=image", "AWS_REGION")
@@ -214,7 +216,7 @@ class Orders(Scripts):
             f"docker build --platform linux/arm64 --file deploy/functions.Dockerfile --tag {registry}/longhaul-worker:functions-2",
             f"docker push {registry}/longhaul-worker:2",
             f"docker push {registry}/longhaul-worker:functions-2",
-            f"sam deploy --template-file .aws-sam/image.json --image-repository {registry}/longhaul-worker",
+            f"sam deploy --template-file .aws-sam/build/template.json --image-repository {registry}/longhaul-worker",
         )
         self.assertEqual(self.parameters()["FunctionImage"], f"{registry}/longhaul-worker@{DIGEST}")
         self.assertEqual({it["package"] for it in self.account.functions.values()}, {"Image"})

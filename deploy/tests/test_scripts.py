@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SESSION = botocore.session.get_session()
 
 # The system's programs that the scripts use.
-SYSTEM = ("bash", "cat", "date", "dirname", "env", "git", "grep", "mkdir", "mktemp", "printf", "rm", "sed", "sleep", "tr")
+SYSTEM = ("bash", "cat", "cp", "date", "dirname", "env", "git", "grep", "mkdir", "mktemp", "printf", "rm", "sed", "sleep", "tr")
 
 # Each stub records its arguments. It then prints the first answer whose beginning matches them, and exits with its exit code.
 STUB = """#!/usr/bin/env bash
@@ -61,6 +61,7 @@ ANSWERS = {
         0,
         "AWS_IAM",
     ),
+    "aws cloudformation get-template": (0, '{"Resources": {}}'),
     "aws lambda list-versions-by-function --function-name longhaul-sync": (0, "$LATEST\t7"),
     executions("sync"): (0, "arn:e1\tarn:e2"),
     executions("sync", "--qualifier 7 "): (0, "arn:e3"),
@@ -102,13 +103,12 @@ class Scripts(unittest.TestCase):
             self.install(tool)
         # The parts of the source tree that the scripts read, with a built program.
         self.tree = self.stubs / "tree"
-        (self.tree / ".aws-sam/build/ApiFunction").mkdir(parents=True)
-        (self.tree / ".aws-sam/build/ApiFunction/bootstrap").write_text("program")
-        shutil.copy(ROOT / "template.yaml", self.tree)
-        (self.tree / "deploy").mkdir()
-        for path in (ROOT / "deploy").iterdir():
-            if path.is_file():
-                shutil.copy(path, self.tree / "deploy")
+        for function in ("Api", "Sync", "Callback", "Reconciler"):
+            (self.tree / f".aws-sam/build/{function}Function").mkdir(parents=True)
+            (self.tree / f".aws-sam/build/{function}Function/bootstrap").write_text("program")
+        for place in (self.tree, self.tree / ".aws-sam/build"):
+            shutil.copy(ROOT / "template.yaml", place)
+        shutil.copytree(ROOT / "deploy", self.tree / "deploy", ignore=shutil.ignore_patterns("tests", "__pycache__"))
 
     def write(self, tool, text):
         path = self.stubs / "bin" / tool
@@ -205,10 +205,17 @@ class Deploy(Scripts):
         self.assertRegex(done.stderr, "cannot build the functions' image.*Nothing has been changed")
         self.assertEqual(self.changes, [])
 
-    def test_deploying_images_requires_python_with_pyyaml(self):
+    def test_deploying_requires_python_with_pyyaml(self):
         self.write("python3", "#!/usr/bin/env bash\nexit 1\n")
-        answers = {STATUS: (0, "REVIEW_IN_PROGRESS\tNone")}
-        self.assert_stopped(self.run_script("deploy.sh", answers, PACKAGE="image"), "PyYAML")
+        self.assert_stopped(self.run_script("deploy.sh"), "PyYAML")
+
+    def test_a_mistake_in_the_job_file_stops_the_deployment(self):
+        (self.tree / "longhaul.toml").write_text("jobs")
+        wrong = {"cargo run --quiet --package job_file -- resolved longhaul.toml": (1, "")}
+        self.assert_stopped(self.run_script("deploy.sh", wrong), "longhaul.toml cannot be used")
+
+    def test_a_job_file_that_does_not_exist_stops_the_deployment(self):
+        self.assert_stopped(self.run_script("deploy.sh", JOBS="other.toml"), "other.toml")
 
     def test_a_stack_that_cannot_be_updated_stops_the_deployment(self):
         for status, word in {
@@ -308,7 +315,7 @@ class Deploy(Scripts):
             "docker login --username AWS --password-stdin 111122223333.dkr.ecr.eu-west-1.amazonaws.com",
             f"docker push {REPOSITORY}:",
             "aws ecr describe-images",
-            "sam deploy --stack-name longhaul --region eu-west-1",
+            "sam deploy --template-file .aws-sam/build/template.json --stack-name longhaul --region eu-west-1",
         )
         (deploy,) = [call for call in self.calls if call.startswith("sam deploy")]
         for parameter in ("Architecture=arm64", f"WorkerImage={REPOSITORY}@{DIGEST}", "S3PrefixList=pl-53", "DynamoDBPrefixList=pl-db"):

@@ -258,7 +258,7 @@ class Packaging(unittest.TestCase):
     def test_the_functions_image_contains_each_functions_program(self):
         lines = (ROOT / "deploy/functions.Dockerfile").read_text().splitlines()
         copied = {line for line in lines if line.startswith("COPY")}
-        wanted = set()
+        wanted = {"COPY jobs.json /var/task/jobs.json"} # the catalog, if the environment does not have it
         for name, resource in image_template()["Resources"].items():
             if resource["Type"] == "AWS::Serverless::Function":
                 (program,) = resource["Properties"]["ImageConfig"]["EntryPoint"]

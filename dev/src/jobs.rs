@@ -51,11 +51,11 @@ impl Jobs {
     /// The catalog of the API and of the functions.
     pub(crate) fn catalog(&self, configured: &job_file::Jobs) -> Result<Catalog, serde_json::Error> {
         let job = |name: &String, disabled| {
-            let timeout = configured.get(name).map(|job| job.timeout.as_secs());
-            let job: Job = serde_json::from_value(
-                json!({ "taskDefinition": family(name), "timeoutSeconds": timeout, "disabled": disabled }),
-            )?;
-            Ok((name.clone(), job))
+            let mut entry = json!({ "taskDefinition": family(name), "disabled": disabled });
+            if let (Some(job), Some(members)) = (configured.get(name), entry.as_object_mut()) {
+                members.append(&mut said(job));
+            }
+            Ok((name.clone(), serde_json::from_value::<Job>(entry)?))
         };
         let offered = self.offered.iter().map(|name| job(name, false));
         offered.chain(self.disabled.iter().map(|name| job(name, true))).collect()
@@ -86,6 +86,28 @@ impl Jobs {
     pub(crate) fn none_disabled(&self) -> bool {
         self.disabled.is_empty()
     }
+}
+
+/// What the catalog says about a configured job, in addition to its task definition.
+fn said(job: &job_file::Job) -> serde_json::Map<String, Value> {
+    let job_file::Retry { max_attempts, on_exit_codes, backoff } = &job.retry;
+    let backoff = backoff.map(|wait| json!({ "first": wait.first.as_secs(), "longest": wait.longest.as_secs() }));
+    let job_file::Allow { environment, cpu, memory } = &job.allow;
+    let capacity_provider = job.capacity.map(|capacity| match capacity {
+        job_file::Capacity::Spot => "FARGATE_SPOT",
+        job_file::Capacity::OnDemand => "FARGATE",
+    });
+    let members = [
+        ("description", json!(job.description)),
+        ("cpu", json!(job.size.cpu)),
+        ("memory", json!(job.size.memory)),
+        ("capacityProvider", json!(capacity_provider)),
+        ("timeoutSeconds", json!(job.timeout.as_secs())),
+        ("retry", json!({ "maxAttempts": max_attempts, "onExitCodes": on_exit_codes, "backoffSeconds": backoff })),
+        ("input", json!(job.input)),
+        ("allow", json!({ "environment": environment, "cpu": cpu, "memory": memory })),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn family(job: &str) -> String {

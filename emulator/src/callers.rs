@@ -4,11 +4,13 @@
 //! `task` and the task's id. The key of event deliveries is `events`. Other clients may use any key, because keys grant no permissions.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{header::AUTHORIZATION, request::Parts};
+use percent_encoding::percent_decode_str;
 use rustix::process::{Pid, Signal, kill_process_group};
 use uuid::Uuid;
 
@@ -53,12 +55,28 @@ pub(crate) fn name_of(key: &str) -> &str {
     key.split_once('.').map_or(key, |(name, _)| name)
 }
 
-/// The key that signed a request, if one did
+/// The parameter of a presigned URL with the credential.
+const CREDENTIAL: &str = "X-Amz-Credential=";
+
+/// The key that signed a request, if one did.
+pub(crate) fn key_of_request(request: &Parts) -> Option<String> {
+    credential(request)?.split_once('/').map(|(key, _)| key.to_owned())
+}
+
+/// The scope of the signature of a request, if it has one: `DATE/REGION/SERVICE/aws4_request`.
+pub(crate) fn scope_of_request(request: &Parts) -> Option<String> {
+    credential(request)?.split_once('/').map(|(_, scope)| scope.to_owned())
+}
+
+/// The credential in the header of a signed request, or in the query of a presigned one
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
-pub(crate) fn key_of_request(headers: &HeaderMap) -> Option<&str> {
-    let signature = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (_, credential) = signature.split_once("Credential=")?;
-    credential.split_once('/').map(|(key, _)| key)
+fn credential(request: &Parts) -> Option<Cow<'_, str>> {
+    if let Some(signature) = request.headers.get(AUTHORIZATION) {
+        let (_, credential) = signature.to_str().ok()?.split_once("Credential=")?;
+        return credential.split(',').next().map(Cow::Borrowed);
+    }
+    let credential = request.uri.query()?.split('&').find_map(|pair| pair.strip_prefix(CREDENTIAL))?;
+    percent_decode_str(credential).decode_utf8().ok()
 }
 
 /// The `Authorization` header of the emulator's own calls. It has no signature, since nothing here checks signatures.
@@ -116,13 +134,19 @@ mod tests {
 
     #[test]
     fn the_caller_is_read_from_the_signature() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(key_of_request(&headers), None);
+        let request = |uri: &str| axum::http::Request::builder().uri(uri);
+        let parts = |request: axum::http::request::Builder| request.body(()).unwrap().into_parts().0;
+        assert_eq!(key_of_request(&parts(request("/"))), None);
         let signature =
             "AWS4-HMAC-SHA256 Credential=longhaul-sync.0a1b/20260101/us-east-1/ecs/aws4_request, Signature=0";
-        headers.insert(AUTHORIZATION, signature.parse().unwrap());
-        let key = key_of_request(&headers).unwrap();
+        let signed = parts(request("/?X-Amz-Credential=other%2Fx").header(AUTHORIZATION, signature));
+        let key = &*key_of_request(&signed).unwrap();
         assert_eq!(key, "longhaul-sync.0a1b");
+        assert_eq!(scope_of_request(&signed).unwrap(), "20260101/us-east-1/ecs/aws4_request");
         assert!(is_called(key, key) && is_called(key, "longhaul-sync") && !is_called(key, "longhaul"));
+        let presigned =
+            parts(request("/a?X-Amz-Credential=me.1%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=1"));
+        assert_eq!(key_of_request(&presigned).unwrap(), "me.1");
+        assert_eq!(scope_of_request(&presigned).unwrap(), "20260101/us-east-1/s3/aws4_request");
     }
 }

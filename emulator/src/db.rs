@@ -1,4 +1,5 @@
-//! The emulator's own state, on disk: one `SQLite` file for Lambda, ECS and logs.
+//! The emulator's own state, on disk: one `SQLite` file for Lambda, ECS, logs and what S3 knows about its
+//! objects, whose bytes are in files.
 //!
 //! **Invariant**: a response is sent only after the changes that it confirms are committed. A killed process loses nothing. A machine that
 //! loses power may lose the most recent changes (`synchronous = NORMAL`), which is acceptable on a development machine.

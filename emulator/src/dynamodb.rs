@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     db,
     resources::Table,
-    service::{self, Answer, Facts, Service},
+    service::{self, Answer, Facts, Protocol, Service},
     wire::AwsError,
 };
 
@@ -41,6 +41,7 @@ pub(crate) static FACTS: Facts = Facts {
     throttling: (StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
     failure: "InternalServerError",
     content_type: "application/x-amz-json-1.0",
+    protocol: Protocol::Json,
     differences: &[
         "The differences of the crate `dynoxide-rs`, which stores the tables.",
         "The wording of errors for requests that cannot be parsed.",

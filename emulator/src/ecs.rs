@@ -40,7 +40,7 @@ use crate::{
     events::Events,
     logs::Logs,
     resources::Secrets,
-    service::{self, Answer, Facts, Service},
+    service::{self, Answer, Facts, Protocol, Service},
     wire::{self, AwsError},
 };
 
@@ -63,6 +63,7 @@ pub(crate) static FACTS: Facts = Facts {
     throttling: (StatusCode::BAD_REQUEST, "ThrottlingException"),
     failure: "ServerException",
     content_type: "application/x-amz-json-1.1",
+    protocol: Protocol::Json,
     differences: &[
         "`image` is ignored: a container is its `entryPoint` and `command`, run here, in the emulator's own working directory and \
          network, as the emulator's own user. What an image would add (its entry point, files, variables) is missing.",

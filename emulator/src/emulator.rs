@@ -22,11 +22,12 @@ use crate::{
     faults::{Endpoints, Faults},
     gateway,
     guard::Hosts,
-    identity::REGION,
+    identity::{REGION, SECRET},
     lambda::{self, Lambda},
     leftovers,
     logs::{self, Logs},
     resources::{Change, Resources},
+    s3::{self, S3},
     service::Service,
     sockets,
     wire::AwsError,
@@ -101,7 +102,7 @@ impl Prepared {
         let address = listener.local_addr().map_err(unusable)?;
         let lock = lock(&place).await?;
         let data = |why: String| StartError::Data { dir: place.data.clone(), why };
-        let schemas = [logs::SCHEMA, events::SCHEMA, ecs::SCHEMA, lambda::SCHEMA];
+        let schemas = [logs::SCHEMA, events::SCHEMA, ecs::SCHEMA, lambda::SCHEMA, s3::SCHEMA];
         let db = Db::open(&place.data.join("aws.db"), &schemas).map_err(|why| data(why.to_string()))?;
         let dynamodb = DynamoDb::open(&place.data.join("dynamodb.db")).map_err(|why| data(why.to_string()))?;
         Ok(Self { place, listener, address, db, dynamodb, lock })
@@ -152,6 +153,7 @@ impl Prepared {
         for definition in &resources.task_definitions {
             ecs.ensure_definition(definition)?;
         }
+        let s3 = S3::open(db.clone(), &place.data.join("s3"), clock.clone(), resources.buckets).map_err(other)?;
         let functions = resources.functions;
         let lambda = Lambda::new(db, clock.clone(), &logs, &events, callers.clone(), environment, functions)?;
         let services: Vec<Box<dyn Service>> = vec![
@@ -160,6 +162,7 @@ impl Prepared {
             Box::new(events::Api::new(events.clone(), lambda.clone())),
             Box::new(lambda::Api::new(lambda.clone())),
             Box::new(logs),
+            Box::new(s3),
         ];
         let endpoints = gateway::router(services, ecs.clone()).merge(faults.router(callers.clone(), clock.clone()));
         let hosts = Hosts::new(address.ip(), &place.allowed_hosts);
@@ -265,7 +268,7 @@ fn base_environment(resources: &Resources, place: &Place, url: &str) -> Vec<(Str
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
         (ACCESS_KEY, "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
         ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
     let aws = aws.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -23,7 +23,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::{clock::Clock, db::Db, faults::Faults, service::Facts, wire::AwsError};
+use crate::{
+    clock::Clock,
+    db::Db,
+    faults::Faults,
+    service::{Facts, Protocol},
+    wire::AwsError,
+};
 
 pub(crate) use api::Api;
 pub use delivery::Queue;
@@ -44,6 +50,7 @@ pub(crate) static FACTS: Facts = Facts {
     throttling: (StatusCode::BAD_REQUEST, "ThrottlingException"),
     failure: "InternalException",
     content_type: "application/x-amz-json-1.1",
+    protocol: Protocol::Json,
     differences: &[
         "There is one bus, `default`; no archives, connections, API destinations or pipes. Rules have no tags.",
         "Targets are Lambda functions, which must exist when they become targets, and declared queues, each of which feeds a \

@@ -4,17 +4,18 @@
 //! {"on": "dynamodb:PutItem", "does": "cutAfter", "by": "longhaul-sync", "execution": "ID", "skip": 1, "times": 2}
 //! ```
 //!
-//! - `on` selects operations: `service:Operation`, `service:*` or `*`. The services are `dynamodb`, `ecs`, `eventbridge`, `lambda` and
-//!   `logs`. A fault for an operation that the emulator does not support is refused. `events:Detail Type`, as in
+//! - `on` selects operations: `service:Operation`, `service:*` or `*`. The services are `dynamodb`, `ecs`, `eventbridge`, `lambda`,
+//!   `logs` and `s3`. A fault for an operation that the emulator does not support is refused. `events:Detail Type`, as in
 //!   `events:ECS Task State Change`, and `events:*` select events on their way to their targets, which are not calls: `*` does not match
 //!   them.
-//! - `does` says what happens to them: `throttle`, `fail` (500), `{"refuse": CODE}` (400), `{"answer": BODY}` (200, whatever
+//! - `does` says what happens to them: `throttle`, `fail` (500), `{"refuse": CODE}` (400; S3 has its own
+//!   statuses), `{"answer": BODY}` (200; for S3, the body is a string; whatever
 //!   the service would have done), `{"delay": SECONDS}`, `hang`, `cutBefore` and `cutAfter` (the connection is closed before
 //!   or after the call takes effect, so that the reply is lost), `repeat` (the call takes effect twice), `killBefore` and `killAfter`
 //!   (its caller is killed), `watch` (nothing). `cutBefore` loses an event, `repeat` duplicates it.
 //! - `by` selects callers: a function's name, `task`, `api`, or one access key of [`crate::callers`].
 //! - `execution` selects an execution: calls of its durable function or its task, and calls that name it or its task. Its id has to occur
-//!   as a whole: a fault for `e1` hits calls about `e1` and `e1-2`, but not about `e10`.
+//!   as a whole: a fault for `e1` hits calls about `e1` and `e1-2`, but not about `e10`. Of a call of S3, only the URL is read.
 //! - The first `skip` matching calls pass. The next `times` (1, or `"all"`) are hit, each with the probability `chance`, determined by
 //!   `seed`: the same seed makes the same choices.
 //!

@@ -17,7 +17,7 @@ use crate::{
     wire::AwsError,
 };
 
-/// The maximum size of a request in bytes: DynamoDB's, which is the largest of all services
+/// The maximum size of a request that is read as a whole: DynamoDB's, which is the largest of all services
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
 const BODY_BYTES: usize = 16 * 1024 * 1024;
 
@@ -41,7 +41,7 @@ async fn pass(State(services): State<Arc<[Box<dyn Service>]>>, request: Request)
     let Some((service, name, operation)) = service else {
         return unknown("no service here has this x-amz-target, or this method and path").into_response();
     };
-    let by = callers::key_of_request(&parts.headers).unwrap_or_default().to_owned();
+    let by = callers::key_of_request(&parts).unwrap_or_default();
     let response = service.answer(&operation, Request::from_parts(parts, body)).await;
     tracing::debug!(service = name, operation, by, status = response.status().as_u16(), "answered a call");
     response

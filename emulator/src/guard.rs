@@ -9,8 +9,9 @@
 //! - **`Origin` and `Sec-Fetch-Site`** (<https://www.w3.org/TR/fetch-metadata/>). No AWS client sends either. Requests with them are
 //!   refused, except those that a person has typed into the address bar.
 //! - **The signature**. Every AWS client signs, and a page cannot add `Authorization` without a CORS preflight, which is refused.
-//!   Signatures are not verified: every key is accepted. A presigned query does not count as a signature, since a page can write one,
-//!   and no client presigns calls of these services.
+//!   Signatures are not verified: every key is accepted. A presigned query counts as a signature only for S3, where clients presign
+//!   calls, and there it is verified. The secret key is public, so a page can write a valid one. It gains nothing by that: browsers
+//!   name the page in `Origin` or `Sec-Fetch-Site`, as in all other requests.
 //!
 //! Requests to the Runtime API (each process has its own) and to the task metadata endpoint are not signed on AWS, so they need no
 //! signature here. `/_local` accepts only JSON, whose content type needs a preflight as well.
@@ -30,6 +31,7 @@ use axum::{
 use crate::{
     faults,
     lambda::RuntimeError,
+    s3,
     wire::{self, ErrorBody},
 };
 
@@ -143,6 +145,8 @@ pub(crate) fn check_aws(hosts: &Hosts, request: &Parts) -> Result<(), Refused> {
     match request.uri.path() {
         path if is_local(path) => json(request),
         path if path.starts_with("/_ecs/") => Ok(()),
+        // Its signature is verified next.
+        _ if s3::is_presigned(request) => Ok(()),
         _ => signed(&request.headers),
     }
 }
@@ -277,6 +281,15 @@ mod tests {
         }
         assert_eq!(aws("POST", "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0", &[]), Err(Refused::Unsigned));
         assert_eq!(aws("GET", "/_ecs/v4/a/task", &[]), Ok(()), "nor is it on AWS");
+        let presigned =
+            |service: &str| format!("/a/b?X-Amz-Credential=a%2F1%2Fr%2F{service}%2Faws4_request&X-Amz-Signature=0");
+        assert_eq!(aws("GET", &presigned("s3"), &[]), Ok(()), "S3 verifies it");
+        assert_eq!(aws("GET", &presigned("lambda"), &[]), Err(Refused::Unsigned));
+        assert_eq!(aws("GET", &presigned("s3"), &[("x-amz-target", "a.b")]), Err(Refused::Unsigned));
+        let of_page = [("sec-fetch-site", "cross-site")];
+        assert_eq!(aws("GET", &presigned("s3"), &of_page), Err(Refused::Page("Sec-Fetch-Site")));
+        let of_script = [("origin", "https://evil.example")];
+        assert_eq!(aws("PUT", &presigned("s3"), &of_script), Err(Refused::Page("Origin")));
     }
 
     #[test]

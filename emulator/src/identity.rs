@@ -5,3 +5,6 @@ pub const ACCOUNT: &str = "000000000000";
 
 /// The only Region.
 pub const REGION: &str = "us-east-1";
+
+/// The secret key of everything that runs here. Only presigned URLs are verified with it.
+pub(crate) const SECRET: &str = "local";

@@ -26,7 +26,7 @@ use crate::{
     db::Db,
     events::Events,
     logs::Logs,
-    service::{Answer, Facts, Service},
+    service::{Answer, Facts, Protocol, Service},
     wire::AwsError,
 };
 
@@ -46,6 +46,7 @@ pub(crate) static FACTS: Facts = Facts {
     throttling: (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
     failure: "ServiceException",
     content_type: "application/json",
+    protocol: Protocol::Json,
     differences: &[
         "There is no isolation, no memory limit and no freezing: a warm process keeps running between invocations.",
         "A declared function has one version, `1`, in addition to `$LATEST`, and both are the same program. The code \

@@ -1,5 +1,5 @@
-//! An emulator of AWS on one machine: the protocols of Lambda with durable functions, ECS, DynamoDB, `EventBridge` and `CloudWatch` Logs, on
-//! one port. Functions and containers are processes. Programs need no change: they reach the emulator through `AWS_ENDPOINT_URL`.
+//! An emulator of AWS on one machine: the protocols of Lambda with durable functions, ECS, DynamoDB, `EventBridge`, `CloudWatch` Logs
+//! and S3, on one port. Functions and containers are processes. Programs need no change: they reach the emulator through `AWS_ENDPOINT_URL`.
 //!
 //! [`Prepared::open`] opens the data directory and the port; [`Prepared::start`] creates the [`Resources`] and starts everything. Tests
 //! start an emulator inside their process with [`testing::TestEmulator`].
@@ -25,6 +25,7 @@ mod leftovers;
 mod logs;
 mod resources;
 mod retry;
+mod s3;
 mod service;
 pub mod sockets;
 pub mod testing;
@@ -37,3 +38,4 @@ pub use events::{Queue, Rule, RuleState, Target};
 pub use identity::{ACCOUNT, REGION};
 pub use lambda::{DurableConfig, Function, RETENTION_DAYS};
 pub use resources::{Change, Resources, Secrets, Table};
+pub use s3::Bucket;

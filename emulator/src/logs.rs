@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use crate::{
     clock::Clock,
     db::Db,
-    service::{self, Answer, Facts, Service},
+    service::{self, Answer, Facts, Protocol, Service},
     wire::{self, AwsError},
 };
 
@@ -40,6 +40,7 @@ pub(crate) static FACTS: Facts = Facts {
     throttling: (StatusCode::BAD_REQUEST, "ThrottlingException"),
     failure: "ServiceUnavailableException",
     content_type: "application/x-amz-json-1.1",
+    protocol: Protocol::Json,
     differences: &[
         "Filter patterns are plain terms, all of which must occur; other patterns are refused \
          (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>).",

@@ -7,8 +7,8 @@ use emulator::{Clock, Place, Prepared, Resources};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Emulates Lambda with durable functions, ECS, DynamoDB, EventBridge and CloudWatch Logs on this machine. Prints its URL when it is ready;
-/// programs use it as `AWS_ENDPOINT_URL`. SIGINT and SIGTERM stop it.
+/// Emulates Lambda with durable functions, ECS, DynamoDB, EventBridge, CloudWatch Logs and S3 on this machine. Prints its URL when it is
+/// ready; programs use it as `AWS_ENDPOINT_URL`. SIGINT and SIGTERM stop it.
 #[derive(Debug, Parser)]
 #[command(name = "emulator", version)]
 struct Cli {
@@ -25,7 +25,7 @@ struct Cli {
     #[arg(long, default_value = ".emulator", value_name = "DIR")]
     data: PathBuf,
 
-    /// A JSON file of what exists from the start: tables, rules, queues, functions and task definitions.
+    /// A JSON file of what exists from the start: tables, buckets, rules, queues, functions and task definitions.
     #[arg(long, value_name = "FILE")]
     resources: Option<PathBuf>,
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     events::{Queue, Rule},
     lambda::Function,
+    s3::Bucket,
 };
 
 /// What exists from the start. Resources that clients create later are not part of it: they are kept in the data directory.
@@ -30,6 +31,8 @@ pub struct Resources {
     pub queues: Vec<Queue>,
     /// The functions. If two have the same name, the last one counts.
     pub functions: Vec<Function>,
+    /// The buckets of S3.
+    pub buckets: Vec<Bucket>,
     /// The name of ECS's only cluster; `default` if it is empty.
     pub cluster: String,
     /// Environment variables of every container, in addition to [`Resources::environment`].

@@ -10,7 +10,7 @@ use axum::{
 };
 
 use crate::{
-    dynamodb, ecs, events, lambda, logs,
+    dynamodb, ecs, events, lambda, logs, s3,
     wire::{self, AwsError, ErrorBody},
 };
 
@@ -31,19 +31,32 @@ pub(crate) struct Facts {
     pub(crate) failure: &'static str,
     /// The content type of its responses.
     pub(crate) content_type: &'static str,
+    /// The protocol of its errors.
+    pub(crate) protocol: Protocol,
     /// Where it is known to differ from AWS, as Markdown.
     pub(crate) differences: &'static [&'static str],
 }
 
+/// The form of requests and errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// One of the JSON protocols. Bodies are small.
+    Json,
+    /// That of S3: XML, and bodies of any size, which are streamed.
+    Xml,
+}
+
 /// Where all services are known to differ from AWS, as Markdown.
 pub(crate) const DIFFERENCES: [&str; 2] = [
-    "Signatures are not verified: a request must have one, but every key and every secret is accepted. The key names the caller.",
+    "Signatures are not verified, except those of presigned URLs: a request must have one, but every key and every secret is accepted. \
+     The key names the caller. Presigned URLs must be signed with the secret key `local`, which functions and containers have.",
     "There are no roles and no policies. `permissions` in the resources lists the calls that a caller may make, on any resource: its \
-     other calls are refused with `AccessDeniedException` and status 400. A caller that is not in the list may make every call.",
+     other calls are refused with `AccessDeniedException` and status 400, by S3 with `AccessDenied` and 403. A caller that is not in the list may make every call.",
 ];
 
 /// All services, sorted by name.
-pub(crate) static ALL: [&Facts; 5] = [&dynamodb::FACTS, &ecs::FACTS, &events::FACTS, &lambda::FACTS, &logs::FACTS];
+pub(crate) static ALL: [&Facts; 6] =
+    [&dynamodb::FACTS, &ecs::FACTS, &events::FACTS, &lambda::FACTS, &logs::FACTS, &s3::FACTS];
 
 /// A future that completes with the response to a call.
 pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
@@ -65,6 +78,7 @@ pub(crate) fn called(request: &Parts) -> Option<(&'static Facts, String)> {
             let facts = ALL.into_iter().find(|facts| facts.targets.contains(&service))?;
             Some((facts, operation.to_owned()))
         }
+        None if s3::is_called(request) => Some((&s3::FACTS, s3::operation(request).to_owned())),
         None => Some((&lambda::FACTS, lambda::operation(&request.method, request.uri.path())?.to_owned())),
     }
 }
@@ -93,23 +107,36 @@ impl Facts {
     /// The throttling error.
     pub(crate) fn throttled(&self) -> Response {
         let (status, code) = self.throttling;
-        AwsError { status, code, message: "Rate exceeded".to_owned() }.into_response()
+        match self.protocol {
+            Protocol::Json => AwsError { status, code, message: "Rate exceeded".to_owned() }.into_response(),
+            Protocol::Xml => s3::refusal(code, None),
+        }
     }
 
     /// The server error.
     pub(crate) fn failed(&self) -> Response {
-        wire::refusal(StatusCode::INTERNAL_SERVER_ERROR, &ErrorBody::new(self.failure, ARMED))
+        match self.protocol {
+            Protocol::Json => wire::refusal(StatusCode::INTERNAL_SERVER_ERROR, &ErrorBody::new(self.failure, ARMED)),
+            Protocol::Xml => s3::refusal(self.failure, None),
+        }
     }
-}
 
-/// The error for a call that its caller is not allowed to make.
-pub(crate) fn denied(call: &impl std::fmt::Display) -> Response {
-    AwsError::bad_request("AccessDeniedException", format!("the caller has no permission for {call}")).into_response()
-}
+    /// The error for a call that its caller is not allowed to make.
+    pub(crate) fn denied(&self, call: &impl fmt::Display) -> Response {
+        let why = format!("the caller has no permission for {call}");
+        match self.protocol {
+            Protocol::Json => AwsError::bad_request("AccessDeniedException", why).into_response(),
+            Protocol::Xml => s3::refusal("AccessDenied", Some(&why)),
+        }
+    }
 
-/// An error with which AWS may refuse a call, although the emulator never does so itself.
-pub(crate) fn refused(code: &str) -> Response {
-    wire::refusal(StatusCode::BAD_REQUEST, &ErrorBody::new(code, ARMED))
+    /// An error with which AWS may refuse a call, although the emulator never does so itself.
+    pub(crate) fn refused(&self, code: &str) -> Response {
+        match self.protocol {
+            Protocol::Json => wire::refusal(StatusCode::BAD_REQUEST, &ErrorBody::new(code, ARMED)),
+            Protocol::Xml => s3::refusal(code, None),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -141,6 +168,16 @@ mod tests {
         let checkpoint = "/2025-12-01/durable-executions/arn%3Aaws%2Fdurable-execution%2Fn%2Fi/checkpoint";
         assert_eq!(lambda("POST", checkpoint).unwrap(), "lambda:CheckpointDurableExecution");
         assert_eq!(lambda("GET", "/_local/faults"), None);
+        let s3 = |method: &str, uri: &str| {
+            let signature = "AWS4-HMAC-SHA256 Credential=a.b/20260101/us-east-1/s3/aws4_request, Signature=0";
+            let request = Request::builder().method(method).uri(uri).header("authorization", signature);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            called(&parts).map(|(service, operation)| format!("{}:{operation}", service.name)).unwrap()
+        };
+        assert_eq!(s3("PUT", "/bucket/a/b"), "s3:PutObject");
+        assert_eq!(s3("GET", "/2015-03-31/functions/"), "s3:GetObject", "the signature decides, not the path");
+        assert_eq!(s3("GET", "/bucket?list-type=2&prefix="), "s3:ListObjectsV2");
+        assert_eq!(s3("GET", "/bucket/key?acl"), "s3:Unsupported");
         assert_eq!(call("POST", "/", Some("SomebodyElse.Thing")), None);
     }
 

@@ -7,7 +7,7 @@ use compute::{Histories, Logs, Reconciler, Workflows};
 use contract::catalog::Catalog;
 use store::{Allowances, Executions};
 
-use crate::{config::Config, extract::caller::Callers, layers::cors::Origin};
+use crate::{config::Config, extract::caller::Callers, layers::cors::Origin, schemas::Schemas};
 
 /// What all handlers share. It is cloned several times for each request.
 #[derive(Debug, Clone)]
@@ -20,6 +20,7 @@ pub struct Services {
     pub(crate) reconciler: Reconciler,
     pub(crate) histories: Histories,
     pub(crate) logs: Logs,
+    pub(crate) schemas: Schemas,
     pub(crate) catalog: Catalog,
     pub(crate) callers: Callers,
     pub(crate) cors_origins: Vec<Origin>,
@@ -39,6 +40,7 @@ impl App {
             logs: Logs::new(connection),
             workflows: Workflows::new(connection, config.sync_function, config.callback_function),
             reconciler: Reconciler::new(connection, config.reconciler_function),
+            schemas: Schemas::of(&config.catalog),
             catalog: config.catalog,
             callers,
             cors_origins: config.cors_origins,

@@ -1,7 +1,9 @@
 //! What the API reads from its environment.
 
-use contract::catalog::Catalog;
-use contract::environment;
+use contract::{
+    catalog::{self, Catalog},
+    environment,
+};
 use runtime::{Environment, FromEnvironment};
 
 use crate::layers::cors::Origin;
@@ -17,7 +19,8 @@ pub struct Config {
     pub callback_function: String,
     /// `RECONCILER_FUNCTION`: name of the reconciler's function.
     pub reconciler_function: String,
-    /// `JOBS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
+    /// `JOBS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`; or `@` and the name of a file that
+    /// contains the JSON.
     pub catalog: Catalog,
     /// `CORS_ORIGINS`: web origins whose pages may use the API, comma-separated; none if absent.
     pub cors_origins: Vec<Origin>,
@@ -42,7 +45,7 @@ impl FromEnvironment for Config {
             sync_function: env.required(environment::SYNC_FUNCTION),
             callback_function: env.required(environment::CALLBACK_FUNCTION),
             reconciler_function: env.required(environment::RECONCILER_FUNCTION),
-            catalog: env.json(environment::JOBS),
+            catalog: env.parsed_or_file(environment::JOBS, catalog::read),
             cors_origins: env.parsed_list(environment::CORS_ORIGINS),
             held_requests: env.parsed_or(environment::HELD_REQUESTS, HELD_REQUESTS),
             log_reads: env.parsed_or(environment::LOG_READS, LOG_READS),

@@ -18,6 +18,7 @@ mod needs;
 mod random;
 mod rate;
 mod router;
+mod schemas;
 
 pub use app::App;
 pub use document::document;

@@ -6,8 +6,8 @@ use aws_sdk_ecs::{
     Client,
     operation::run_task::RunTaskError,
     types::{
-        AssignPublicIp, AwsVpcConfiguration, ContainerOverride, DesiredStatus, KeyValuePair, NetworkConfiguration,
-        PropagateTags, Tag, TaskOverride,
+        AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, DesiredStatus,
+        KeyValuePair, NetworkConfiguration, PropagateTags, Tag, TaskOverride,
     },
 };
 use domain::task::{Container, Task};
@@ -54,6 +54,10 @@ pub struct NewTask<'a> {
     /// Variables for the job's container. All overrides together may have 8,192 characters
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html>).
     pub environment: Vec<(String, String)>,
+    /// CPU units, if not the task definition's own.
+    pub cpu: Option<u32>,
+    /// Memory in MiB, if not the task definition's own.
+    pub memory: Option<u32>,
     /// ARN of the task role, if not the task definition's own.
     pub role: Option<String>,
     /// Tags, at most 50.
@@ -106,6 +110,18 @@ impl Tasks {
             new.environment.iter().map(|(name, value)| KeyValuePair::builder().name(name).value(value).build());
         let container =
             ContainerOverride::builder().name(&new.job.container).set_environment(Some(environment.collect())).build();
+        let overrides = TaskOverride::builder()
+            .container_overrides(container)
+            .set_cpu(new.cpu.map(|units| units.to_string()))
+            .set_memory(new.memory.map(|mebibytes| mebibytes.to_string()))
+            .set_task_role_arn(new.role.clone())
+            .build();
+        // Without one, the cluster's default applies. A launch type must not be given together with a strategy
+        // (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>, `capacityProviderStrategy`).
+        let strategy = new.job.capacity_provider.as_ref();
+        let strategy =
+            strategy.map(|name| CapacityProviderStrategyItem::builder().capacity_provider(name).weight(1).build());
+        let strategy = strategy.transpose().map_err(|why| CallFailed::rejected("ecs:RunTask", why))?;
         let tags = new.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let sent = self
             .client
@@ -115,9 +131,8 @@ impl Tasks {
             .count(1)
             .started_by(&new.owner.started_by)
             .client_token(&new.owner.client_token)
-            .overrides(
-                TaskOverride::builder().container_overrides(container).set_task_role_arn(new.role.clone()).build(),
-            )
+            .overrides(overrides)
+            .set_capacity_provider_strategy(strategy.map(|item| vec![item]))
             .set_network_configuration(self.network_configuration()?)
             .set_tags(Some(tags.collect()))
             .propagate_tags(PropagateTags::TaskDefinition)

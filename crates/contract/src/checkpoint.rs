@@ -69,11 +69,12 @@ pub struct Recorded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Again {
-    /// Whether another attempt follows after the usual backoff.
+    /// Whether another attempt follows after the usual backoff, that of `RetryRule::default()`.
     Said(bool),
-    /// Another attempt follows after this shorter wait, because the deadline comes before the end of the backoff.
+    /// Another attempt follows after this wait, because the execution has its own backoff, or its deadline comes before the end of the
+    /// backoff.
     In {
-        /// Seconds until just past the deadline.
+        /// Seconds to wait.
         seconds: u64,
     },
 }

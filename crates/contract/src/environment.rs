@@ -5,7 +5,7 @@
 pub const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
 /// The name or ARN of the cluster.
 pub const ECS_CLUSTER: &str = "ECS_CLUSTER";
-/// The catalog, as JSON: see [`crate::catalog`].
+/// The catalog, as JSON, or `@` and the name of a file in the function's package that contains it: see [`crate::catalog`].
 pub const JOBS: &str = "JOBS";
 /// The log group that tasks print into.
 pub const LOG_GROUP: &str = "LOG_GROUP";

@@ -5,11 +5,15 @@
 //! version wrote survives a write by this one: see [`Unknown`]. An item with a status or pattern that this version does not know is
 //! neither changed nor treated as damaged.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use domain::{
-    Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Owner, Pattern,
-    Request, StartedTask, State, Status, Timeline, Unknown, Waiting, output::ResultSource, task::Task,
+    Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Overrides, Owner,
+    Pattern, Request, RetryRule, StartedTask, State, Status, Timeline, Unknown, Waiting, output::ResultSource,
+    task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,7 +33,7 @@ pub const FINISHED: &str = "finishedAt";
 ///
 /// `input` and `result` are JSON text, so they come out unchanged. `expiresAt` is the table's TTL attribute, in seconds since 1970, as
 /// `DynamoDB` requires.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
     #[serde(with = "written")]
@@ -52,6 +56,21 @@ pub struct Item {
     fingerprint: String,
     timeout_seconds: u64,
     max_attempts: u32,
+    /// The exit codes after which the job is retried. Absent in items of older versions, and if all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_exit_codes: Option<BTreeSet<i32>>,
+    /// The first and the longest wait between two attempts, in seconds. Absent in items of older versions, and for the usual wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_backoff: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    longest_backoff: Option<u64>,
+    /// What the request overrides. Absent in items of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "memoryMiB")]
+    memory: Option<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    environment: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
     created_at: Timestamp,
@@ -148,6 +167,9 @@ impl Item {
             State::Running { wake, .. } | State::Cancelling { wake, .. } => wake.clone(),
             State::Pending | State::Final { .. } => None,
         };
+        let Request { retry, overrides, .. } = &execution.request;
+        let seconds = |own: Duration, usual: Duration| (own != usual).then_some(own.as_secs());
+        let usual = RetryRule::default();
         Self {
             execution_id: execution.id.clone(),
             owner_shard: Some(keys::owner_shard(&execution.owner, shard(&execution.id, OWNER_SHARDS))),
@@ -161,6 +183,12 @@ impl Item {
             fingerprint: execution.request.fingerprint(execution.pattern),
             timeout_seconds: execution.request.timeout.as_secs(),
             max_attempts: execution.request.max_attempts,
+            on_exit_codes: retry.on_exit_codes.clone(),
+            first_backoff: seconds(retry.first, usual.first),
+            longest_backoff: seconds(retry.longest, usual.longest),
+            cpu: overrides.cpu,
+            memory: overrides.memory,
+            environment: overrides.environment.clone(),
             tags: execution.request.tags.clone(),
             created_at: execution.created_at,
             deadline: execution.deadline,
@@ -197,11 +225,18 @@ impl Item {
         let damaged = |what| Unreadable::Damaged { id: id.clone(), what };
         let (pattern, status) = (self.pattern.known()?, self.status.known()?);
         let json = |text: &str| Json::parse(text).map_err(|_| damaged("its JSON text is not JSON"));
+        let usual = RetryRule::default();
         let request = Request {
             input: json(&self.input)?,
             job: self.job,
             timeout: Duration::from_secs(self.timeout_seconds),
             max_attempts: self.max_attempts,
+            retry: RetryRule {
+                on_exit_codes: self.on_exit_codes,
+                first: self.first_backoff.map_or(usual.first, Duration::from_secs),
+                longest: self.longest_backoff.map_or(usual.longest, Duration::from_secs),
+            },
+            overrides: Overrides { cpu: self.cpu, memory: self.memory, environment: self.environment },
             tags: self.tags,
         };
         let (started, wake) = (self.run, self.wake);

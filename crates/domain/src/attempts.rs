@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     Attempt, ErrorKind, Event, Execution, JobError, Moment, Outcome, OutcomeKind, State, Unknown, Waiting, judge,
-    limits, waiting::backoff_before,
+    limits,
 };
 
 /// What follows the end of an attempt.
@@ -28,12 +28,14 @@ pub struct Retry {
     pub failed: Event,
     /// Which attempt follows.
     pub attempt: Attempt,
-    /// How long to wait before that attempt starts: [`backoff_before`], but no longer than until just past the deadline.
+    /// How long to wait before that attempt starts: as its [`RetryRule`](crate::RetryRule) says, but no longer than until just past the
+    /// deadline.
     pub wait: Duration,
 }
 
 /// Whether another attempt may follow one with this outcome, if the job may have `max_attempts`. The answer depends only on these two, so a
-/// replayed workflow decides as it did before.
+/// replayed workflow decides as it did before. The execution's [`RetryRule`](crate::RetryRule) may still say that none follows: see
+/// [`Execution::next`].
 #[must_use]
 pub fn may_retry(max_attempts: u32, outcome: &Outcome) -> bool {
     judge::may_be_retried(outcome) && (max_attempts > 1 || judge::excused(outcome))
@@ -96,7 +98,7 @@ impl Execution {
     #[must_use]
     pub fn next(&self, attempt: Attempt, outcome: &Outcome, now: Timestamp) -> Next {
         let OutcomeKind::Failed(error) = &outcome.kind else { return Next::End };
-        if !judge::may_be_retried(outcome) {
+        if !judge::may_be_retried(outcome) || !self.request.retry.allows(outcome) {
             return Next::End;
         }
         let (excused, exit_code) = (judge::excused(outcome), outcome.exit_code);
@@ -112,7 +114,7 @@ impl Execution {
             Follows::Yes => Next::Retry(Retry {
                 failed: Event::AttemptFailed { attempt, error: error.clone(), excused, exit_code },
                 attempt: attempt.next(),
-                wait: self.until_deadline(backoff_before(attempt.next()), now),
+                wait: self.until_deadline(self.request.retry.backoff_before(attempt.next()), now),
             }),
         }
     }
@@ -143,7 +145,8 @@ impl Execution {
         let failed = self.failed.and(attempt, error, excused, exit_code);
         let uncounted = failed.uncounted();
         let waiting = (self.follows(attempt, uncounted, at) == Follows::Yes).then(|| {
-            let backoff = SignedDuration::try_from(backoff_before(attempt.next())).unwrap_or(SignedDuration::MAX);
+            let backoff = self.request.retry.backoff_before(attempt.next());
+            let backoff = SignedDuration::try_from(backoff).unwrap_or(SignedDuration::MAX);
             let until = at.checked_add(backoff).unwrap_or(self.deadline).min(self.deadline);
             Waiting::until(attempt.next(), until)
         });

@@ -52,6 +52,25 @@ pub const TIMEOUT: Duration = Duration::from_hours(365 * 24);
 /// Maximum number of attempts of one execution.
 pub const ATTEMPTS: u32 = 10;
 
+/// Maximum number of exit codes of a rule for retries.
+pub const EXIT_CODES: usize = 50;
+
+/// Highest exit code of a process on Linux.
+pub const HIGHEST_EXIT_CODE: i32 = 255;
+
+/// Longest wait between two attempts: see [`RetryRule`](crate::RetryRule).
+pub const BACKOFF: Duration = Duration::from_hours(24);
+
+/// Maximum number of environment variables of a request. With [`VARIABLES_BYTES`], they fit into `RunTask`'s overrides together with an
+/// input of 4 KB: see `crates/durable/src/aws_activities/launch.rs`.
+pub const VARIABLES: usize = 20;
+
+/// Largest environment of a request, in bytes of its JSON text.
+pub const VARIABLES_BYTES: usize = 1_536;
+
+/// Longest description of a job, in characters.
+pub const DESCRIPTION_CHARS: usize = 500;
+
 /// Maximum number of attempts that are not counted among a job's own because the platform failed: a Spot interruption, a lost host, a
 /// task that could not be started. More failures than this are unlikely to be a coincidence.
 pub const EXCUSED: u32 = 3;

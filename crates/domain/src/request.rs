@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use sha2::{Digest as _, Sha256};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
-use crate::{Json, Pattern, limits};
+use crate::{Json, Overrides, Pattern, RetryRule, limits};
 
 /// The job of a request without a `job`: the demonstration job, which every installation has.
 pub const DEFAULT_JOB: &str = "demo";
@@ -21,6 +21,10 @@ pub struct Request {
     pub timeout: Duration,
     /// How many attempts it may have in total.
     pub max_attempts: u32,
+    /// Which failures are retried, and after how long.
+    pub retry: RetryRule,
+    /// The values that replace those of the job.
+    pub overrides: Overrides,
     /// The caller's own labels.
     pub tags: BTreeMap<String, String>,
 }
@@ -41,7 +45,15 @@ impl Request {
     #[must_use]
     pub fn of(input: Json) -> Self {
         let (timeout, job) = (limits::DEFAULT_TIMEOUT, DEFAULT_JOB.to_owned());
-        Self { input, job, timeout, max_attempts: 1, tags: BTreeMap::new() }
+        Self {
+            input,
+            job,
+            timeout,
+            max_attempts: 1,
+            retry: RetryRule::default(),
+            overrides: Overrides::default(),
+            tags: BTreeMap::new(),
+        }
     }
 
     /// Everything that is wrong with it; empty if it may be started.
@@ -89,6 +101,8 @@ impl Request {
             );
         }
         found.extend(self.tags.iter().flat_map(|(key, value)| tag_violations(key, value)));
+        found.extend(self.retry.violations());
+        found.extend(self.overrides.violations());
         found
     }
 
@@ -97,12 +111,16 @@ impl Request {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         // Every field is named, so a new one cannot be left out.
-        let Self { input, job, timeout, max_attempts, tags } = self;
+        let Self { input, job, timeout, max_attempts, retry, overrides, tags } = self;
+        let Overrides { cpu, memory, environment } = overrides;
+        let resources = (*cpu, *memory) == (other.overrides.cpu, other.overrides.memory);
         let compared = [
             ("input", input.same_value(&other.input)),
             ("job", *job == other.job),
             ("timeoutSeconds", timeout.as_secs() == other.timeout.as_secs()),
-            ("retry", *max_attempts == other.max_attempts),
+            ("retry", *max_attempts == other.max_attempts && *retry == other.retry),
+            ("resources", resources),
+            ("environment", *environment == other.overrides.environment),
             ("tags", *tags == other.tags),
         ];
         compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
@@ -110,7 +128,8 @@ impl Request {
 
     /// A SHA-256 of the request as it was written, in hex. It is stored with each execution, for people who search the table for
     /// repeats. Whether two requests are the same is decided by [`Request::differences`], which compares with the stored request.
-    /// Never change what goes into it.
+    /// Never change what goes into it: members that were added later go into it only if the request has them. The backoff does not go
+    /// into it, because no request has it.
     #[must_use]
     pub fn fingerprint(&self, pattern: Pattern) -> String {
         let mut hash = Sha256::new();
@@ -125,6 +144,24 @@ impl Request {
         field(&self.max_attempts.to_be_bytes());
         for (key, value) in &self.tags {
             field(key.as_bytes());
+            field(value.as_bytes());
+        }
+        let Overrides { cpu, memory, environment } = &self.overrides;
+        if let Some(codes) = &self.retry.on_exit_codes {
+            field(b"retry.onExitCodes");
+            for code in codes {
+                field(&code.to_be_bytes());
+            }
+        }
+        for (name, given) in [("resources.cpu", cpu), ("resources.memoryMiB", memory)] {
+            if let Some(given) = given {
+                field(name.as_bytes());
+                field(&given.to_be_bytes());
+            }
+        }
+        for (name, value) in environment {
+            field(b"environment");
+            field(name.as_bytes());
             field(value.as_bytes());
         }
         format!("{:x}", hash.finalize())
@@ -177,11 +214,28 @@ mod tests {
         Request { timeout: Duration::from_mins(1), ..Request::of(Json::parse(r#"{"n":1}"#).unwrap()) }
     }
 
+    fn with(overrides: Overrides) -> Request {
+        Request { overrides, ..request() }
+    }
+
+    fn debug() -> BTreeMap<String, String> {
+        BTreeMap::from([("DEBUG".into(), "1".into())])
+    }
+
+    fn on_exit_code(code: i32) -> RetryRule {
+        RetryRule { on_exit_codes: Some([code].into()), ..RetryRule::default() }
+    }
+
     #[test]
     fn the_fingerprint_never_changes() {
         assert_eq!(
             request().fingerprint(Pattern::Sync),
             "0463914067011153824bd115c33d701f0bcdf241dde63d1c59fd59613a892658"
+        );
+        let overrides = Overrides { cpu: Some(512), memory: Some(1_024), environment: debug() };
+        assert_eq!(
+            Request { retry: on_exit_code(75), ..with(overrides) }.fingerprint(Pattern::Sync),
+            "9bba1668bd2f1e5e5eb404117e97bb4a93cee5f9a7bd877c585eab8f81f0d04e"
         );
     }
 
@@ -196,6 +250,10 @@ mod tests {
             ("job", Request { job: "other".into(), ..base.clone() }),
             ("timeoutSeconds", Request { timeout: Duration::from_secs(61), ..base.clone() }),
             ("retry", Request { max_attempts: 2, ..base.clone() }),
+            ("retry", Request { retry: on_exit_code(75), ..base.clone() }),
+            ("resources", with(Overrides { cpu: Some(512), ..Overrides::default() })),
+            ("resources", with(Overrides { memory: Some(512), ..Overrides::default() })),
+            ("environment", with(Overrides { environment: debug(), ..Overrides::default() })),
             ("tags", Request { tags: BTreeMap::from([("a".into(), "b".into())]), ..base.clone() }),
         ];
         for (name, other) in &changed {
@@ -213,6 +271,10 @@ mod tests {
             Request { job: "other".into(), ..base.clone() },
             Request { timeout: Duration::from_secs(61), ..base.clone() },
             Request { max_attempts: 2, ..base.clone() },
+            Request { retry: on_exit_code(75), ..base.clone() },
+            with(Overrides { cpu: Some(512), ..Overrides::default() }),
+            with(Overrides { memory: Some(512), ..Overrides::default() }),
+            with(Overrides { environment: debug(), ..Overrides::default() }),
             Request { tags: BTreeMap::from([("a".into(), "b".into())]), ..base.clone() },
         ];
         for other in &changed {

@@ -44,12 +44,6 @@ impl Waiting {
 /// How much the clocks of two functions may differ.
 const SKEW: SignedDuration = SignedDuration::from_secs(1);
 
-/// The wait before `attempt`, the second or a later one: 5 s, 10 s, 20 s … 5 min.
-#[must_use]
-pub fn backoff_before(attempt: Attempt) -> Duration {
-    Duration::from_secs(5 << attempt.get().saturating_sub(2).min(6)).min(Duration::from_mins(5))
-}
-
 /// The longest wait for capacity.
 ///
 /// Each try is an operation, of the 3,000 that a durable execution may have. A wait is at least a hundredth of the execution's age,

@@ -9,7 +9,8 @@ use contract::{
     messages::StoredStart,
 };
 use domain::{
-    Attempt, ErrorKind, Event, Execution, ExecutionId, Json, Next, Outcome, OutcomeKind, Pattern, Request, State,
+    Attempt, ErrorKind, Event, Execution, ExecutionId, Json, Next, Outcome, OutcomeKind, Pattern, Request, RetryRule,
+    State,
     collect::{Patience, StoppedTask},
     judge,
 };
@@ -81,6 +82,8 @@ impl AwsActivities {
         let mut request = Request::of(input.clone());
         if let Some(job) = self.config.catalog.get(&request.job) {
             request.timeout = job.timeout();
+            request.max_attempts = job.max_attempts();
+            request.retry = job.retry_rule();
         }
         if let Some(wrong) = request.violations().first() {
             return Err(ActivityFailed::permanent(format!("{} {}", wrong.pointer, wrong.detail)));
@@ -93,10 +96,9 @@ impl AwsActivities {
             new.after(&self.began(&new, durable_execution_arn), now).map_err(ActivityFailed::permanent)?.unwrap_or(new);
         match self.executions.create(&wanted, now).await? {
             Created::New(made) => Ok((*made, Attempt::FIRST)),
-            // This step ran before. If it ran with another version of the catalog, the timeout may differ.
+            // This step ran before. If it ran with another version of the catalog, the defaults may differ.
             Created::Existing(seen)
-                if seen.pattern == pattern
-                    && seen.request.differences(&wanted.request).into_iter().all(|name| name == "timeoutSeconds") =>
+                if seen.pattern == pattern && differs_by_defaults(&seen.request, &wanted.request) =>
             {
                 Ok((*seen, Attempt::FIRST))
             }
@@ -208,7 +210,8 @@ impl Activities for AwsActivities {
         if execution.status().is_final() {
             return Ok(Accepted::Over(finished(execution)));
         }
-        let wait = || execution.until_deadline(domain::backoff_before(attempt), self.clock.now()).as_secs();
+        let usual = execution.request.retry.backoff_before(attempt);
+        let wait = || execution.until_deadline(usual, self.clock.now()).as_secs();
         let backoff = (attempt != Attempt::FIRST).then(wait);
         Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt, backoff }))
     }
@@ -353,7 +356,7 @@ impl Activities for AwsActivities {
         };
         let execution = self.executions.advance_seen(execution, &retry.failed, self.clock.now()).await?;
         Ok(match execution.next(attempt, outcome, self.clock.now()) {
-            Next::Retry(retry) if retry.wait < domain::backoff_before(retry.attempt) => {
+            Next::Retry(retry) if retry.wait != RetryRule::default().backoff_before(retry.attempt) => {
                 Again::In { seconds: retry.wait.as_secs() }
             }
             Next::Retry(_) => Again::Said(true),
@@ -385,6 +388,11 @@ impl Activities for AwsActivities {
         }
         recorded
     }
+}
+
+/// Whether two requests without any rules of their own differ at most by the defaults of their job.
+fn differs_by_defaults(seen: &Request, wanted: &Request) -> bool {
+    seen.differences(wanted).into_iter().all(|name| ["timeoutSeconds", "retry"].contains(&name))
 }
 
 /// The name of a durable execution: the execution's id, followed by the attempt if it is a later one. It is NAME in

@@ -1,8 +1,10 @@
 //! What the durable functions read from their environment.
 
 use compute::Network;
-use contract::catalog::Catalog;
-use contract::environment;
+use contract::{
+    catalog::{self, Catalog},
+    environment,
+};
 use domain::Owner;
 use runtime::{Environment, FromEnvironment};
 
@@ -13,7 +15,8 @@ pub struct Config {
     pub table: String,
     /// `ECS_CLUSTER`: name or ARN of the cluster.
     pub cluster: String,
-    /// `JOBS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`.
+    /// `JOBS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`; or `@` and the name of a file that
+    /// contains the JSON.
     pub catalog: Catalog,
     /// `LOG_GROUP`: the log group that tasks print into.
     pub log_group: String,
@@ -28,7 +31,7 @@ impl FromEnvironment for Config {
         Self {
             table: env.required(environment::EXECUTIONS_TABLE),
             cluster: env.required(environment::ECS_CLUSTER),
-            catalog: env.json(environment::JOBS),
+            catalog: env.parsed_or_file(environment::JOBS, catalog::read),
             log_group: env.required(environment::LOG_GROUP),
             network: Network {
                 subnets: env.list(environment::SUBNETS),

@@ -24,7 +24,7 @@ use contract::{
     messages::WakeUp,
     written::As,
 };
-use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, Status, collect::Patience};
+use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, RetryRule, Status, collect::Patience};
 
 use crate::{
     activities::{Activities, ActivityFailed, Try},
@@ -133,7 +133,7 @@ async fn every_attempt<A: Activities>(
         };
         let wait = match again {
             Again::Said(false) => return record_known(activities, &job.id, outcome, ctx).await,
-            Again::Said(true) => domain::backoff_before(attempt.next()),
+            Again::Said(true) => RetryRule::default().backoff_before(attempt.next()),
             Again::In { seconds } => Duration::from_secs(seconds),
         };
         attempt = attempt.next();

@@ -18,7 +18,7 @@ pub(crate) use choices::{EPHEMERAL_STORAGE, LOG_RETENTION_DAYS};
 pub(crate) use job::{DESCRIPTION_CHARS, job};
 pub(crate) use retry::EXIT_CODES;
 pub(crate) use shared::Shared;
-pub(crate) use sidecars::MOST as SIDECARS;
+pub(crate) use sidecars::{MOST as SIDECARS, RESERVED as CONTAINERS};
 pub(crate) use unknown::{Owner, unknown};
 
 /// How messages write a list of things of which one is expected.

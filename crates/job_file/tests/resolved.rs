@@ -1,7 +1,5 @@
 //! What a file with everything says, as JSON and as Rust types.
 
-#![allow(missing_docs)]
-
 use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;

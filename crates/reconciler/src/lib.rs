@@ -86,10 +86,11 @@ async fn handle(reconciler: &Reconciler, event: Value, until: Timestamp) -> Resu
 
 async fn process(reconciler: &Reconciler, event: &Value, until: Timestamp) -> Result<(), Error> {
     match Event::of(event) {
-        Some(Event::TaskStopped { execution, task }) => reconciler.visit(&execution, Some(*task)).await,
+        // Boxed, because a visit holds several versions of an execution.
+        Some(Event::TaskStopped { execution, task }) => Box::pin(reconciler.visit(&execution, Some(*task))).await,
         Some(Event::Visit(executions)) => {
             for id in &executions {
-                reconciler.visit(id, None).await?;
+                Box::pin(reconciler.visit(id, None)).await?;
             }
             Ok(())
         }

@@ -1,8 +1,6 @@
 //! Reads the environment. No other code of Longhaul reads it.
 
-use std::{cell::RefCell, collections::BTreeMap, ffi::OsString, fmt, str::FromStr};
-
-use serde::de::DeserializeOwned;
+use std::{cell::RefCell, collections::BTreeMap, ffi::OsString, fmt, path::Path, str::FromStr};
 
 /// The environment. It collects everything that is wrong with it, so that all of it is reported at once.
 #[derive(Debug, Default)]
@@ -60,6 +58,21 @@ impl Environment {
         })
     }
 
+    /// The same for a variable that may instead name a file that contains the text, as `@FILE`: Lambda allows 4 KB for all variables
+    /// together (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>). A relative path begins at the function's
+    /// package, or else at the working directory.
+    pub fn parsed_or_file<T: Default>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        // Lambda sets this one, so it is not part of a deployment's configuration.
+        let package = self.values.get("LAMBDA_TASK_ROOT").cloned().unwrap_or_default();
+        self.parsed(name, |text| {
+            let Some(file) = text.strip_prefix('@') else { return parse(text) };
+            let path = Path::new(&package).join(file);
+            let read = std::fs::read_to_string(&path);
+            let text = read.map_err(|why| format!("the file {} cannot be read: {why}", path.display()))?;
+            parse(&text).map_err(|why| format!("in the file {}: {why}", path.display()))
+        })
+    }
+
     /// A variable parsed as a `T`, or this value if it is absent.
     pub fn parsed_or<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, absent: T) -> T {
         match self.optional(name).map(|text| text.parse()) {
@@ -70,11 +83,6 @@ impl Environment {
                 absent
             }
         }
-    }
-
-    /// A required variable that contains a `T` as JSON.
-    pub fn json<T: Default + DeserializeOwned>(&mut self, name: &str) -> T {
-        self.parsed(name, |text| serde_json::from_str(text).map_err(|why| why.to_string()))
     }
 
     /// Comma-separated values; none if the variable is absent.
@@ -160,6 +168,27 @@ impl std::error::Error for Misconfigured {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_may_be_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_str().unwrap();
+        std::fs::write(folder.path().join("number.txt"), "7").unwrap();
+        let read = |value: &str, root: &str| {
+            let variables = [("N", value), ("LAMBDA_TASK_ROOT", root)];
+            let mut env = Environment::of(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            let number = env.parsed_or_file("N", |text| text.parse::<u32>().map_err(|why| why.to_string()));
+            env.finish(number).map_err(|why| why.to_string())
+        };
+        assert_eq!(read("6", root), Ok(6));
+        assert_eq!(read("@number.txt", root), Ok(7));
+        assert_eq!(read(&format!("@{root}/number.txt"), ""), Ok(7));
+        let told = read("@none.txt", root).unwrap_err();
+        assert!(told.contains("N cannot be read: the file ") && told.contains("none.txt cannot be read:"), "{told}");
+        let mut facts = Environment::default();
+        facts.parsed_or_file("N", |text| Ok(text.to_owned()));
+        assert_eq!(facts.variables(), BTreeMap::from([("N".to_owned(), true)]), "only N is to be configured");
+    }
 
     #[test]
     fn all_missing_variables_are_reported_at_once() {

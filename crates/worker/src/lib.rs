@@ -60,7 +60,7 @@ pub async fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
     }
     init_logs();
     match Config::from_env() {
-        Ok(config) => run_command(config, if args.command.is_empty() { demo } else { args.command }).await,
+        Ok(config) => Box::pin(run_command(config, if args.command.is_empty() { demo } else { args.command })).await,
         Err(why) => misconfigured(&why),
     }
 }

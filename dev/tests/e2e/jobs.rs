@@ -170,7 +170,17 @@ async fn a_job_that_ignores_sigterm_is_killed_after_its_deadline() {
 #[tokio::test]
 async fn the_list_of_jobs_has_every_job_and_the_default() {
     let stack = Stack::start(&["--job", "quick=echo '[1]'"]).await;
-    let expected = json!({ "jobs": [{ "name": "demo", "default": true }, { "name": "quick", "default": false }] });
     let list: Value = stack.get("/jobs").send().await.unwrap().json().await.unwrap();
-    assert_eq!(list, expected);
+    let job = |name: &str, default| {
+        json!({
+            "name": name,
+            "default": default,
+            "timeoutSeconds": 86_400,
+            "retry": { "maxAttempts": 1, "backoffSeconds": { "first": 5, "longest": 300 } },
+            "allow": { "environment": [], "cpu": false, "memory": false },
+        })
+    };
+    let mut quick = job("quick", false);
+    quick["resources"] = json!({ "cpu": 256, "memoryMiB": 512 });
+    assert_eq!(list, json!({ "jobs": [job("demo", true), quick] }));
 }

@@ -38,6 +38,7 @@ mod logs_and_history;
 mod model;
 mod no_events;
 mod no_task;
+mod overrides;
 mod post_and_poll;
 mod problems;
 mod raw_http;

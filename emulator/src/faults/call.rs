@@ -41,7 +41,7 @@ impl fmt::Display for Call {
 impl Call {
     /// The call that a request makes, and its service; `None` if it is not an AWS call.
     pub(super) fn of(request: &Parts) -> Option<(Self, &'static Facts)> {
-        let by = callers::key_of_request(&request.headers).unwrap_or_default().to_owned();
+        let by = callers::key_of_request(request).unwrap_or_default();
         let (service, operation) = service::called(request)?;
         Some((Self { of: Of::Operation(service, operation), by }, service))
     }

@@ -88,7 +88,7 @@ pub(crate) enum Times {
 pub(crate) const FORM: &str = "A fault is {\"on\": \"service:Operation\", \"service:*\" or \"*\", \"does\": \"watch\", \
     \"throttle\", \"fail\", {\"refuse\": CODE}, {\"answer\": BODY}, {\"delay\": SECONDS}, \"hang\", \"cutBefore\", \"cutAfter\", \"repeat\", \
     \"killBefore\" or \"killAfter\"}, with \"by\": CALLER, \"execution\": ID, \"skip\": NUMBER, \"times\": NUMBER or \"all\", \"chance\": 0 to \
-    1 and \"seed\": NUMBER as options. Services are dynamodb, ecs, eventbridge, lambda and logs. An event is named \
+    1 and \"seed\": NUMBER as options. Services are dynamodb, ecs, eventbridge, lambda, logs and s3. An event is named \
     \"events:Detail Type\" or \"events:*\", and may be watched, delayed, lost (cutBefore) or duplicated (repeat).";
 
 impl Fault {
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn an_invalid_fault_is_refused_with_an_explanation() {
         let refusals = [
-            (r#"{"on": "s3:GetObject", "does": "fail"}"#, "dynamodb, ecs, eventbridge, lambda, logs, events"),
+            (r#"{"on": "sqs:SendMessage", "does": "fail"}"#, "dynamodb, ecs, eventbridge, lambda, logs, s3, events"),
             (r#"{"on": "ecs", "does": "fail"}"#, "service:Operation"),
             (r#"{"on": "ecs:run-task", "does": "fail"}"#, "service:Operation"),
             (r#"{"on": "ecs:RunTsk", "does": "fail"}"#, "no operation ecs:RunTsk here; the nearest are ecs:RunTask,"),

@@ -17,6 +17,7 @@ use axum::{
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::{
@@ -30,7 +31,8 @@ use crate::{
     clock::Clock,
     ecs::Ecs,
     guard::{self, Hosts},
-    lambda, service,
+    lambda, s3,
+    service::Protocol,
 };
 
 /// The calls that each caller may make: see [`crate::Resources::permissions`].
@@ -108,51 +110,67 @@ impl Endpoints {
         if let Err(refused) = guard::check_aws(&self.0.hosts, &parts) {
             return Ok(refused.at_aws(parts.uri.path()));
         }
+        if s3::is_presigned(&parts)
+            && let Err(refused) = s3::check_presigned(&parts, self.0.clock.now())
+        {
+            return Ok(*refused);
+        }
         let Some((call, service)) = Call::of(&parts) else {
             return self.pass(Request::from_parts(parts, Body::new(body))).await;
         };
         if self.is_denied(&call) {
-            return Ok(service::denied(&call));
+            return Ok(service.denied(&call));
         }
         if self.0.faults.is_empty() {
             return self.pass(Request::from_parts(parts, Body::new(body))).await;
         }
-        let body = Body::new(body);
-        let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return Err(Cut) };
-        let subject = self.subject(&call, &parts, &body);
+        // A fault can select a call by what its body says, except where bodies may be larger than the memory.
+        let (body, text) = match service.protocol {
+            Protocol::Xml => (Body::new(body), Bytes::new()),
+            Protocol::Json => {
+                let text = whole(Body::new(body)).await?;
+                (Body::from(text.clone()), text)
+            }
+        };
+        let subject = self.subject(&call, &parts, &text);
         let decision = self.0.faults.meet(
             &call,
             |execution| subject.iter().any(|text| names(text, execution)),
             self.0.clock.now(),
         );
-        let whole = || Request::from_parts(parts.clone(), Body::from(body.clone()));
-        let Some(mut decision) = decision else { return self.pass(whole()).await };
+        let request = Request::from_parts(parts, body);
+        let Some(mut decision) = decision else { return self.pass(request).await };
         match decision.does.clone() {
-            Does::Watch => self.pass(whole()).await,
+            Does::Watch => self.pass(request).await,
             Does::Throttle => Ok(service.throttled()),
             Does::Fail => Ok(service.failed()),
-            Does::Refuse(code) => Ok(service::refused(&code)),
-            Does::Answer(body) => Ok(service.respond(body.to_string())),
+            Does::Refuse(code) => Ok(service.refused(&code)),
+            Does::Answer(body) => Ok(service.respond(match (service.protocol, body) {
+                (Protocol::Xml, Value::String(document)) => document,
+                (_, body) => body.to_string(),
+            })),
             Does::Delay(after) => {
                 tokio::select! {
                     () = tokio::time::sleep(seconds(after)) => {}
                     () = decision.cleared() => {}
                 }
-                self.pass(whole()).await
+                self.pass(request).await
             }
             Does::Hang => {
                 decision.cleared().await;
                 Err(Cut)
             }
             Does::CutBefore => Err(Cut),
-            Does::CutAfter => self.pass(whole()).await.and(Err(Cut)),
+            Does::CutAfter => self.pass(request).await.and(Err(Cut)),
             Does::Repeat => {
-                self.pass(whole()).await?;
-                self.pass(whole()).await
+                let (parts, body) = request.into_parts();
+                let body = whole(body).await?;
+                self.pass(Request::from_parts(parts.clone(), Body::from(body.clone()))).await?;
+                self.pass(Request::from_parts(parts, Body::from(body))).await
             }
             Does::KillBefore => self.kill(&call),
             Does::KillAfter => {
-                self.pass(whole()).await?;
+                self.pass(request).await?;
                 self.kill(&call)
             }
         }
@@ -186,6 +204,11 @@ impl Endpoints {
         subject.extend(named.tasks().filter_map(|task| self.0.ecs.started_by(task)));
         subject
     }
+}
+
+/// The whole body of a request.
+async fn whole(body: Body) -> Result<Bytes, Cut> {
+    axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Cut)
 }
 
 /// What a call of ECS or of the logs names.

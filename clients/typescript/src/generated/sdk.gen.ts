@@ -133,7 +133,7 @@ export const validateCallbackExecution = <ThrowOnError extends boolean = false>(
 /**
  * List the jobs that may be run.
  *
- * The operator of the installation configures them.
+ * The operator of the installation configures them. Each has its defaults, what a request may override, and the schema of its input.
  */
 export const listJobs = <ThrowOnError extends boolean = false>(options?: Options<ListJobsData, ThrowOnError>) => (options?.client ?? client).get<ListJobsResponses, ListJobsErrors, ThrowOnError>({ url: '/jobs', ...options });
 

@@ -68,6 +68,10 @@ export type Execution = {
      */
     maxAttempts: number;
     /**
+     * What the request overrides; absent if nothing.
+     */
+    overrides?: Overrides;
+    /**
      * How the end of its job is recorded.
      */
     pattern: Pattern;
@@ -87,6 +91,10 @@ export type Execution = {
      * result without its source.
      */
     resultSource?: string;
+    /**
+     * The exit codes after which the job is retried; absent if all are.
+     */
+    retryOnExitCodes?: Array<number>;
     /**
      * When its newest task was started.
      */
@@ -238,7 +246,8 @@ export type FieldError = {
      */
     pointer: string;
     /**
-     * The rule that it violates, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
+     * The rule that it violates, for programs: `invalid-value`, `unknown-job`, `override-not-allowed`, `task-size`, `invalid-variable`,
+     * `input-schema`, or the limit that it exceeds.
      */
     rule: string;
 };
@@ -279,17 +288,67 @@ export type History = {
 };
 
 /**
- * A job that may be run.
+ * A job that may be run, and how it is run if a request does not say otherwise.
  */
 export type Job = {
+    allow: JobAllow;
     /**
      * Whether a request without a `job` runs it.
      */
     default: boolean;
     /**
+     * What it does.
+     */
+    description?: string;
+    /**
+     * The JSON Schema of its input; absent if it accepts any input.
+     */
+    inputSchema?: unknown;
+    /**
      * Its name, as in a request's `job`.
      */
     name: string;
+    /**
+     * CPU and memory of its task; absent if the operator has not configured them.
+     */
+    resources?: Resources;
+    retry: JobRetry;
+    /**
+     * How long an execution may take, in seconds.
+     */
+    timeoutSeconds: number;
+};
+
+/**
+ * What a request may override.
+ */
+export type JobAllow = {
+    /**
+     * Whether `resources.cpu`.
+     */
+    cpu: boolean;
+    /**
+     * The names of environment variables.
+     */
+    environment: Array<string>;
+    /**
+     * Whether `resources.memoryMiB`.
+     */
+    memory: boolean;
+};
+
+/**
+ * The waits between attempts, in seconds.
+ */
+export type JobBackoff = {
+    /**
+     * Before the second attempt. It doubles from attempt to attempt.
+     */
+    first: number;
+    /**
+     * The longest.
+     */
+    longest: number;
 };
 
 /**
@@ -300,6 +359,21 @@ export type JobList = {
      * Sorted by name.
      */
     jobs: Array<Job>;
+};
+
+/**
+ * How a job is retried.
+ */
+export type JobRetry = {
+    backoffSeconds: JobBackoff;
+    /**
+     * Attempts in total.
+     */
+    maxAttempts: number;
+    /**
+     * The exit codes after which it is retried; absent if all are.
+     */
+    onExitCodes?: Array<number>;
 };
 
 /**
@@ -362,6 +436,12 @@ export type LogLines = {
  */
 export type NewExecution = {
     /**
+     * Environment variables of the job, in addition to its own or instead of them. Only those that the job allows, at most 20, and 1,536 bytes of JSON. An execution shows only their names.
+     */
+    environment?: {
+        [key: string]: string;
+    } | null;
+    /**
      * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
      * `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
      * is also on the job's stdin, whatever its size.
@@ -371,6 +451,7 @@ export type NewExecution = {
      * Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
      */
     job?: string | null;
+    resources?: Resources | null;
     retry?: Retry | null;
     /**
      * Your own labels, at most 20; the task gets them too. Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.
@@ -416,6 +497,17 @@ export type Operation = {
  * How an operation ended.
  */
 export type Outcome = 'STARTED' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPED' | 'CANCELLED';
+
+/**
+ * What a request overrides in its job.
+ */
+export type Overrides = {
+    /**
+     * The names of environment variables. Their values are not shown, because they may be secrets.
+     */
+    environment?: Array<string>;
+    resources?: Resources;
+};
 
 /**
  * How the end of the job is recorded.
@@ -464,13 +556,32 @@ export type Problem = {
 };
 
 /**
- * How many attempts a failing job has.
+ * CPU and memory of a task. At least one member is required. Together with the job's own, they must be a size that Fargate has.
+ */
+export type Resources = {
+    /**
+     * CPU units; 1024 are one virtual processor.
+     */
+    cpu?: number | null;
+    /**
+     * Memory in MiB.
+     */
+    memoryMiB?: number | null;
+};
+
+/**
+ * How a failing job is retried. At least one member is required.
  */
 export type Retry = {
     /**
-     * Attempts in total. The wait before the next attempt is 5 s, 10 s, 20 s and so on, at most 5 minutes.
+     * Attempts in total. If absent, as many as the job says, or else one. The wait before the next attempt is 5 s, 10 s, 20 s and so
+     * on, at most 5 minutes, unless the job says otherwise.
      */
-    maxAttempts: number;
+    maxAttempts?: number | null;
+    /**
+     * The exit codes after which the job is retried. If absent, those of the job, or else all. Attempts that did not end with an exit code of the job are retried in any case, for example if AWS lost the host.
+     */
+    onExitCodes?: Array<number> | null;
 };
 
 /**
@@ -507,6 +618,10 @@ export type ValidatedRequest = {
      * Name of the job.
      */
     job: string;
+    /**
+     * What the request overrides; absent if nothing.
+     */
+    overrides?: Overrides;
     pattern: Pattern;
     /**
      * Whether the request would only repeat one that was already accepted with its `Idempotency-Key`.

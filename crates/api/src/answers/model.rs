@@ -3,14 +3,14 @@
 pub(crate) mod example;
 mod new;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Entry, Execution, ExecutionId, JobError, Json, OutcomeKind, Pattern, State, Status, Timeline};
+use domain::{Entry, Execution, ExecutionId, JobError, Json, OutcomeKind, Overrides, Pattern, State, Status, Timeline};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub(crate) use self::new::{NewExecution, Retry, wrong};
+pub(crate) use self::new::{NewExecution, Resources, Retry, Said, wrong};
 use crate::answers::time::Time;
 
 /// A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
@@ -39,6 +39,14 @@ pub(crate) struct ExecutionView {
     attempt: Option<u32>,
     /// How many attempts the job may have, not counting `uncountedAttempts`.
     max_attempts: u32,
+    /// The exit codes after which the job is retried; absent if all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = json!([75]))]
+    retry_on_exit_codes: Option<BTreeSet<i32>>,
+    /// What the request overrides; absent if nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    overrides: Option<OverridesView>,
     /// Attempts that the platform ended, not the job: AWS lost or reclaimed the host, could not start the task or retired its
     /// platform, or the local stack was stopped. They do not count against `maxAttempts`: up to 53 for retirements and up to
     /// three for the other reasons. Absent if there are none.
@@ -102,6 +110,29 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     error: Option<ErrorView>,
+}
+
+/// What a request overrides in its job.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Overrides)]
+pub(crate) struct OverridesView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    resources: Option<Resources>,
+    /// The names of environment variables. Their values are not shown, because they may be secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["DEBUG"]))]
+    environment: Vec<String>,
+}
+
+impl OverridesView {
+    pub(crate) fn of(overrides: &Overrides) -> Option<Self> {
+        let Overrides { cpu, memory, environment } = overrides;
+        let given = cpu.is_some() || memory.is_some();
+        let resources = given.then_some(Resources { cpu: *cpu, memory: *memory });
+        (!overrides.is_empty()).then(|| Self { resources, environment: environment.keys().cloned().collect() })
+    }
 }
 
 /// An execution's state.
@@ -287,6 +318,8 @@ impl ExecutionView {
             input: execution.request.input.clone(),
             attempt: started.map(|started| started.attempt.get()),
             max_attempts: execution.request.max_attempts,
+            retry_on_exit_codes: execution.request.retry.on_exit_codes.clone(),
+            overrides: OverridesView::of(&execution.request.overrides),
             uncounted_attempts: Some(execution.uncounted_attempts()).filter(|uncounted| *uncounted > 0),
             task_arn: started.map(|started| started.task_arn.clone()),
             durable_execution_arn: execution.durable_execution_arn.clone(),

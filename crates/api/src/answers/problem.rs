@@ -157,7 +157,8 @@ pub(crate) struct FieldError {
     /// What is wrong there, and what is allowed.
     #[schema(example = "must be between 1 and 31536000")]
     pub(crate) detail: String,
-    /// The rule that it violates, for programs: `invalid-value`, `unknown-job`, or the limit that it exceeds.
+    /// The rule that it violates, for programs: `invalid-value`, `unknown-job`, `override-not-allowed`, `task-size`, `invalid-variable`,
+    /// `input-schema`, or the limit that it exceeds.
     #[schema(value_type = String, example = "timeout-out-of-range")]
     pub(crate) rule: &'static str,
 }

@@ -153,7 +153,11 @@ mod tests {
         assert_eq!(format!("{unsaid:?}"), format!("{null:?}"));
         assert_eq!(problem("{}").1, [(String::new(), "has no `input`; it is required, and may be null".to_owned())]);
         let retry = problem(r#"{"input": 1, "retry": {"maxAttempts": null}}"#).1;
-        assert_eq!(retry, [("/retry".to_owned(), "has no `maxAttempts`; it is required".to_owned())]);
+        let detail = "has no `maxAttempts` and no `onExitCodes`; one of them is required";
+        assert_eq!(retry, [("/retry".to_owned(), detail.to_owned())]);
+        let resources = problem(r#"{"input": 1, "resources": {}}"#).1;
+        let detail = "has no `cpu` and no `memoryMiB`; one of them is required";
+        assert_eq!(resources, [("/resources".to_owned(), detail.to_owned())]);
     }
 
     #[test]
@@ -167,9 +171,9 @@ mod tests {
             [
                 ("", "has no `input`; it is required, and may be null"),
                 ("/timeoutSeconds", "is a string; it must be a whole number"),
-                ("/retry", "has no `maxAttempts`; it is required"),
+                ("/retry", "has no `maxAttempts` and no `onExitCodes`; one of them is required"),
                 ("/retry/maxAttempt", "is not a member of this object; did you mean `maxAttempts`?"),
-                ("/retry/x", "is not a member of this object; it has `maxAttempts`"),
+                ("/retry/x", "is not a member of this object; it has `maxAttempts`, `onExitCodes`"),
                 ("/tags/c", "is given more than once"),
                 ("/tags/a~1b", "is a number; it must be a string"),
                 ("/tags/e", "is null; it must be a string"),
@@ -185,6 +189,10 @@ mod tests {
         for (body, code, pointer) in [
             (r#"{"input":1,"timeoutSeconds":1.5}"#, Code::InvalidBody, "/timeoutSeconds"),
             (r#"{"input":1,"retry":[3]}"#, Code::InvalidBody, "/retry"),
+            (r#"{"input":1,"retry":{"onExitCodes":75}}"#, Code::InvalidBody, "/retry/onExitCodes"),
+            (r#"{"input":1,"retry":{"onExitCodes":[1.5]}}"#, Code::InvalidBody, "/retry/onExitCodes"),
+            (r#"{"input":1,"resources":{"memory":512,"cpu":256}}"#, Code::InvalidBody, "/resources/memory"),
+            (r#"{"input":1,"environment":{"DEBUG":1}}"#, Code::InvalidBody, "/environment/DEBUG"),
             (r#"[1,"demo",60,null,{}]"#, Code::InvalidBody, ""),
             (r#"{"input":1,"tags":{"a/b":1}}"#, Code::InvalidBody, "/tags/a~1b"),
             (r#"{"input":1,"inptu":1}"#, Code::InvalidBody, "/inptu"),

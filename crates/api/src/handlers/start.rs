@@ -17,7 +17,7 @@ use utoipa::IntoResponses;
 use self::validation::Validated;
 use crate::{
     answers::{
-        model::{ExecutionView, NewExecution, example, wrong},
+        model::{ExecutionView, NewExecution, Said, example, wrong},
         problem::{Answers, Code, Problem, answers},
     },
     app::App,
@@ -214,8 +214,8 @@ struct Start {
     execution: Execution,
     /// Whether it has an `Idempotency-Key`.
     keyed: bool,
-    /// Whether it says how long the job may take. If not, a repeat is the same request even if the default has changed.
-    says_timeout: bool,
+    /// Which values it gives itself, and does not leave to the job.
+    said: Said,
 }
 
 impl Start {
@@ -227,10 +227,10 @@ impl Start {
         new: NewExecution,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        let says_timeout = new.says_timeout();
+        let said = new.said();
         let request = new.into_request(&app.catalog);
         let execution = Execution::new(new_id(key, &owner, now)?, pattern, owner, request, now);
-        Ok(Self { execution, keyed: key.is_some(), says_timeout })
+        Ok(Self { execution, keyed: key.is_some(), said })
     }
 }
 
@@ -266,7 +266,12 @@ async fn start_and_wait(app: &App, start: Start, now: Timestamp, mut prefer: Pre
 /// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
 /// refused because its job can no longer be run.
 async fn startable(app: &App, start: &Start, now: Timestamp) -> Result<(), Problem> {
-    let errors = wrong(&start.execution.request, &app.catalog);
+    let request = &start.execution.request;
+    let mut errors = wrong(request, &app.catalog);
+    // An input that exceeds a limit is not checked further.
+    if !errors.iter().any(|error| ["/job", "/input"].contains(&&*error.pointer)) {
+        errors.extend(app.schemas.violations(&request.job, &request.input)?);
+    }
     if errors.is_empty() || (start.keyed && was_accepted(app, start, now).await?) {
         return Ok(());
     }
@@ -280,7 +285,7 @@ async fn was_accepted(app: &App, start: &Start, now: Timestamp) -> Result<bool, 
 
 /// The execution that already has this id, if its request is the same.
 fn repeated(seen: Execution, start: &Start) -> Result<Execution, Problem> {
-    let Start { execution, says_timeout, .. } = start;
+    let Start { execution, said, .. } = start;
     if seen.owner != execution.owner {
         // Another caller chose this id by starting a durable function directly. What that caller runs must not be revealed.
         return Err(Problem::new(
@@ -288,7 +293,7 @@ fn repeated(seen: Execution, start: &Start) -> Result<Execution, Problem> {
             "the id of this key is already in use; use another Idempotency-Key",
         ));
     }
-    let different = differences(&seen, execution, *says_timeout);
+    let different = differences(&seen, execution, *said);
     if different.is_empty() {
         return Ok(seen);
     }
@@ -302,9 +307,8 @@ fn repeated(seen: Execution, start: &Start) -> Result<Execution, Problem> {
 
 /// What differs between two requests with the same key. A rerun differs from the start of the execution that it reruns, and from a rerun of
 /// another execution.
-fn differences(seen: &Execution, requested: &Execution, says_timeout: bool) -> Vec<&'static str> {
-    let mut different = seen.request.differences(&requested.request);
-    different.retain(|name| says_timeout || *name != "timeoutSeconds");
+fn differences(seen: &Execution, requested: &Execution, said: Said) -> Vec<&'static str> {
+    let mut different = seen.request.differences(&said.or(&requested.request, &seen.request));
     if seen.pattern != requested.pattern {
         different.insert(0, "pattern");
     }
@@ -357,7 +361,7 @@ pub(crate) async fn rerun(
     let now = clock::now();
     let new = Execution::new(new_id(key.as_ref(), &old.owner, now)?, old.pattern, old.owner, old.request, now);
     let execution = Execution { rerun_of: Some(old.id), ..new };
-    let start = Start { execution, keyed: key.is_some(), says_timeout: true };
+    let start = Start { execution, keyed: key.is_some(), said: Said::ALL };
     startable(&app, &start, now).await?;
     start_and_wait(&app, start, now, prefer).await
 }

@@ -30,8 +30,22 @@ fn pending(fraction: Fraction) -> Execution {
         timeout: Duration::from_mins(1),
         max_attempts: 2,
         tags: BTreeMap::from([("team".into(), "blue".into())]),
+        ..Request::of(Json::null())
     };
     Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(1_000, fraction))
+}
+
+/// An execution whose request has everything that the first version did not know.
+fn with_rules(fraction: Fraction) -> Execution {
+    let retry = RetryRule {
+        on_exit_codes: Some(BTreeSet::from([1, 75])),
+        first: Duration::from_secs(1),
+        longest: Duration::from_mins(1),
+    };
+    let environment = BTreeMap::from([("DEBUG".into(), "1".into()), ("EMPTY".into(), String::new())]);
+    let overrides = Overrides { cpu: Some(512), memory: Some(1_024), environment };
+    let pending = pending(fraction);
+    Execution { request: Request { retry, overrides, ..pending.request.clone() }, ..pending }
 }
 
 /// An execution in every state. Each is derived from an earlier one by an event.
@@ -77,6 +91,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
         watched,
         cancelling,
         over,
+        with_rules(fraction),
     ]
 }
 
@@ -218,6 +233,14 @@ fn size(value: &AttributeValue) -> usize {
     }
 }
 
+/// As many and as large variables as a request may have.
+fn largest_environment() -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<_, _> = (0..limits::VARIABLES).map(|n| (format!("V{n:02}"), String::new())).collect();
+    let bytes = serde_json::to_string(&variables).unwrap().len();
+    variables.insert("V00".into(), "x".repeat(limits::VARIABLES_BYTES - bytes));
+    variables
+}
+
 /// Even with every field at its limit, the outcome must fit into the item.
 #[test]
 fn the_largest_execution_fits_into_an_item() {
@@ -231,6 +254,12 @@ fn the_largest_execution_fits_into_an_item() {
         job: "x".repeat(limits::JOB_NAME_CHARS),
         timeout: limits::TIMEOUT,
         max_attempts: limits::ATTEMPTS,
+        retry: RetryRule {
+            on_exit_codes: Some((206..=limits::HIGHEST_EXIT_CODE).collect()),
+            first: Duration::from_hours(23),
+            longest: limits::BACKOFF,
+        },
+        overrides: Overrides { cpu: Some(16_384), memory: Some(122_880), environment: largest_environment() },
         tags: tags.into_iter().collect(),
     };
     assert_eq!(request.violations(), []);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::*;
-use crate::{Json, Owner, Pattern, Request, output::ResultSource};
+use crate::{Json, Owner, Pattern, Request, RetryRule, output::ResultSource};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -134,6 +134,34 @@ fn the_wait_before_the_next_attempt_ends_at_the_deadline() {
         next => panic!("{next:?}"),
     };
     assert_eq!([wait(1), wait(55), wait(58)], [5, 5, 3]);
+}
+
+#[test]
+fn the_rule_of_the_execution_decides_which_exit_codes_are_retried_and_when() {
+    let rule = RetryRule {
+        on_exit_codes: Some(BTreeSet::from([75])),
+        first: Duration::from_secs(7),
+        longest: Duration::from_secs(10),
+    };
+    let with_rule = |mut execution: Execution| {
+        execution.request.retry = rule.clone();
+        execution
+    };
+    let exited = |code| failed(ErrorKind::ExitCode, None, Some(code));
+    let execution = with_rule(running(3));
+    let retried = execution.next(Attempt::FIRST, &exited(75), at(1));
+    assert_eq!(told(&retried), "attempt 2 in 7 s");
+    assert_eq!(execution.next(Attempt::FIRST, &exited(1), at(1)), Next::End);
+    let second = execution.next(Attempt::FIRST.next(), &exited(75), at(1));
+    assert_eq!(told(&second), "attempt 3 in 10 s");
+    let Next::Retry(retry) = retried else { panic!("{retried:?}") };
+    let waits = step(&execution, &retry.failed).waiting.map(|waiting| waiting.until);
+    assert_eq!(waits, Some(at(8)), "the recorded wait is the same");
+    let cancelling = step(&execution, &Event::CancelRequested);
+    assert_eq!(cancelling.next(Attempt::FIRST, &exited(75), at(1)), Next::Cancelled);
+    assert_eq!(cancelling.next(Attempt::FIRST, &exited(1), at(1)), Next::End);
+    let lost = failed(ErrorKind::Stopped, Some("InfrastructureHealth"), None);
+    assert_eq!(told(&execution.next(Attempt::FIRST, &lost, at(1))), "attempt 2 in 7 s");
 }
 
 /// The timeline has every attempt that failed, including one whose task could not be started.

@@ -193,12 +193,6 @@ fn a_workflow_failure_during_a_cancel_is_a_failure() {
 }
 
 #[test]
-fn the_backoff_grows_from_5_s_to_5_min() {
-    let backoff = |number| backoff_before(Attempt::new(number).unwrap()).as_secs();
-    assert_eq!([2, 3, 4, 5, 6, 7, 8, 9, 1_000].map(backoff), [5, 10, 20, 40, 80, 160, 300, 300, 300]);
-}
-
-#[test]
 fn waits_for_capacity_grow() {
     let request = Request { timeout: limits::TIMEOUT, ..Request::of(Json::null()) };
     let young = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), request, at(0));

@@ -2,7 +2,7 @@
 
 use compute::{NewTask, TaskOwner};
 use contract::{catalog::Job, environment, report};
-use domain::{Attempt, Execution, Pattern, task::Task};
+use domain::{Attempt, Execution, Overrides, Pattern, task::Task};
 
 /// The environment variable that has the task's attempt.
 const ATTEMPT: &str = environment::EXECUTION_ATTEMPT;
@@ -14,11 +14,14 @@ const INLINE_INPUT: usize = 4_096;
 /// The task for an attempt. The same execution and attempt always give the same parameters, because ECS compares them when a start is
 /// repeated.
 pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt, table: &str) -> NewTask<'a> {
-    let mut environment = vec![
+    let Overrides { cpu, memory, environment: variables } = &execution.request.overrides;
+    // Their names cannot be those of the variables that follow: see `domain::variable`.
+    let mut environment: Vec<_> = variables.clone().into_iter().collect();
+    environment.extend([
         (environment::EXECUTION_ID.to_owned(), execution.id.to_string()),
         (ATTEMPT.to_owned(), attempt.to_string()),
         (environment::EXECUTION_DEADLINE.to_owned(), execution.deadline.to_string()),
-    ];
+    ]);
     // A task that reads or writes the execution's item gets the table's name in its environment, and the job's role for the table if the
     // job has one.
     let mut uses_table = false;
@@ -47,6 +50,8 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
         job,
         owner: TaskOwner { started_by: execution.id.to_string(), client_token: execution.id.client_token(attempt) },
         environment,
+        cpu: *cpu,
+        memory: *memory,
         role: if uses_table { job.table_role.clone() } else { None },
         tags: execution.request.tags.clone(),
     }
@@ -61,20 +66,15 @@ pub(super) fn task_of_attempt(tasks: &[Task], attempt: Attempt) -> Option<String
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::time::Duration;
 
-    use domain::{Json, Owner, Request};
+    use domain::{Json, Owner, Request, limits};
+    use serde_json::json;
 
     use super::*;
 
     fn execution(input: &str, pattern: Pattern) -> Execution {
-        let request = Request {
-            input: Json::parse(input).unwrap(),
-            job: "demo".into(),
-            timeout: Duration::from_mins(1),
-            max_attempts: 1,
-            tags: BTreeMap::new(),
-        };
+        let request = Request { timeout: Duration::from_mins(1), ..Request::of(Json::parse(input).unwrap()) };
         let now = jiff::Timestamp::UNIX_EPOCH;
         let new = Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, now);
         Execution { creation: Some("0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77".to_owned()), ..new }
@@ -139,9 +139,45 @@ mod tests {
     }
 
     #[test]
+    fn the_task_has_what_the_request_overrides() {
+        let mut execution = execution("1", Pattern::Sync);
+        let variables = [("DEBUG".to_owned(), "1".to_owned())];
+        execution.request.overrides =
+            Overrides { cpu: Some(512), memory: Some(1_024), environment: variables.clone().into() };
+        let job: Job = serde_json::from_str(r#"{"taskDefinition":"demo"}"#).unwrap();
+        let task = task_for(&execution, &job, Attempt::FIRST, "table");
+        assert_eq!((task.cpu, task.memory), (Some(512), Some(1_024)));
+        assert!(task.environment.starts_with(&variables), "{:?}", task.environment);
+        assert_eq!(task, task_for(&execution, &job, Attempt::FIRST, "table"), "ECS compares the parameters");
+    }
+
+    /// "A total of 8192 characters are allowed for overrides. This includes the JSON formatting characters of the override structure."
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>, `overrides`)
+    #[test]
     fn the_largest_overrides_fit_the_limit_of_ecs() {
         let input = format!("\"{}\"", "x".repeat(INLINE_INPUT - 6));
-        let all = serde_json::to_string(&environment(&input, Pattern::Callback)).unwrap();
-        assert!(all.contains("EXECUTION_INPUT") && all.len() < 8_192 - 1_024, "{}", all.len());
+        let mut execution = execution(&input, Pattern::Callback);
+        execution.id = "x".repeat(limits::ID_CHARS).parse().unwrap();
+        let mut variables: std::collections::BTreeMap<_, _> =
+            (0..limits::VARIABLES).map(|n| (format!("V{n:02}"), String::new())).collect();
+        let bytes = serde_json::to_string(&variables).unwrap().len();
+        variables.insert("V00".to_owned(), "x".repeat(limits::VARIABLES_BYTES - bytes));
+        execution.request.overrides = Overrides { cpu: Some(16_384), memory: Some(122_880), environment: variables };
+        assert_eq!(execution.request.violations(), []);
+        // The longest names that IAM, ECS and DynamoDB allow.
+        let role = format!("arn:aws-us-gov:iam::123456789012:role/{}/{}", "p".repeat(510), "r".repeat(64));
+        let job = json!({ "taskDefinition": "demo", "container": "c".repeat(255), "tableRole": role });
+        let job: Job = serde_json::from_value(job).unwrap();
+        let task = task_for(&execution, &job, Attempt::new(99).unwrap(), &"t".repeat(255));
+        let environment: Vec<_> =
+            task.environment.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let overrides = json!({
+            "containerOverrides": [{ "name": job.container, "environment": environment }],
+            "cpu": task.cpu.unwrap().to_string(),
+            "memory": task.memory.unwrap().to_string(),
+            "taskRoleArn": task.role.unwrap(),
+        });
+        let all = overrides.to_string();
+        assert!(all.contains("EXECUTION_INPUT") && all.len() <= 8_192, "{}", all.len());
     }
 }

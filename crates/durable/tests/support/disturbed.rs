@@ -9,7 +9,7 @@ use std::{
 
 use contract::checkpoint::{Accepted, Again, Checked, Finished, Recorded, Started};
 use domain::{
-    Attempt, Event, ExecutionId, JobError, Json, Outcome, OutcomeKind, Pattern, backoff_before, collect::Patience,
+    Attempt, Event, ExecutionId, JobError, Json, Outcome, OutcomeKind, Pattern, RetryRule, collect::Patience,
 };
 use durable::{Activities, ActivityFailed, AwsActivities, Try};
 use emulator::testing::Pipe;
@@ -294,7 +294,7 @@ impl Activities for Disturbed {
             .await?;
         match again {
             Again::Said(false) => {}
-            Again::Said(true) => self.clock.forward(backoff_before(attempt.next())),
+            Again::Said(true) => self.clock.forward(RetryRule::default().backoff_before(attempt.next())),
             Again::In { seconds } => self.clock.forward(Duration::from_secs(seconds)),
         }
         Ok(again)

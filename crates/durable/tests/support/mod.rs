@@ -142,11 +142,11 @@ impl Account {
     async fn create(&self, id: &ExecutionId, scenario: &Scenario, clock: &TestClock) -> String {
         let (script, pattern) = (&scenario.script, scenario.pattern);
         let request = Request {
-            input: Json::null(),
             job: if script.refused { UNKNOWN_TASK_DEFINITION } else { JOB }.to_owned(),
             timeout: script.timeout,
             max_attempts: script.max_attempts,
-            tags: BTreeMap::new(),
+            retry: script.retry.clone(),
+            ..Request::of(Json::null())
         };
         let new = Execution::new(id.clone(), pattern, Owner::new("ada"), request, clock.now());
         self.0.executions.create(&new, clock.now()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Attempt, Pattern, Status};
+use domain::{Attempt, Pattern, RetryRule, Status};
 
 /// How each wait for a task ends.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,7 @@ pub(crate) struct Script {
     /// Whether the execution was cancelled before the workflow began.
     pub(crate) cancelled_before: bool,
     pub(crate) max_attempts: u32,
+    pub(crate) retry: RetryRule,
     /// The attempt that the workflow begins with.
     pub(crate) begin_with: Attempt,
     /// Whether the execution ends while its task is being started, for example because the reconciler ends it.
@@ -78,6 +79,7 @@ impl Default for Script {
             wrong_check: None,
             cancelled_before: false,
             max_attempts: 1,
+            retry: RetryRule::default(),
             begin_with: Attempt::FIRST,
             ends_at_start: false,
             timeout: Duration::from_hours(1),
@@ -128,6 +130,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     let told = |scenario| Scenario { wake: STOPPED, ..scenario };
     let plain = Script::default;
     let second_attempt_completes = || Script { exits: vec![3, 0], max_attempts: 3, ..plain() };
+    let rule = RetryRule { on_exit_codes: Some([75].into()), first: Duration::from_secs(1), ..RetryRule::default() };
+    let with_rule = |exits| Script { exits, max_attempts: 3, retry: rule.clone(), ..plain() };
     let refused = || Script { refused: true, max_attempts: 3, ..plain() };
     let twice = Script { checks: 2, ..plain() };
     let short = Duration::from_secs(3);
@@ -151,6 +155,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         sync("is cancelled", Script { checks: 9, cancel_at_check: Some(2), ..plain() }, Status::Cancelled, 1),
         sync("is cancelled first", Script { cancelled_before: true, ..plain() }, Status::Cancelled, 0),
         sync("is refused its task", refused(), Status::Failed, 0),
+        sync("fails with an exit code that is not retried", with_rule(vec![3]), Status::Failed, 1),
+        sync("completes after an exit code that is retried", with_rule(vec![75, 0]), Status::Completed, 2),
         callback("starts", plain(), Status::Running, 1),
         no_capacity_for(Pattern::Callback, short),
         callback(

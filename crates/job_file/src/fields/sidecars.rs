@@ -13,12 +13,12 @@ use crate::{
     job::Sidecar,
 };
 
-/// The container of the job itself.
-const JOB: &str = "job";
+/// The containers of every task: the job, and the one that copies Longhaul's worker into the task. See `deploy/jobs/tasks.py`.
+pub(crate) const RESERVED: [&str; 2] = ["job", "longhaul-worker"];
 
 /// Most sidecars of a job. A task definition has at most 10 containers
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html>), one of which is the job's.
-pub(crate) const MOST: usize = 9;
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html>).
+pub(crate) const MOST: usize = 10 - RESERVED.len();
 
 pub(super) fn sidecars<'i>(table: &mut Table<'i>, checker: &mut Checker<'i>) -> Vec<Sidecar> {
     let Some(value) = table.take("sidecars") else { return Vec::new() };
@@ -82,8 +82,8 @@ fn wrong(name: &str, earlier: &BTreeSet<String>) -> Option<String> {
     if !(1..=255).contains(&name.len()) || !name.chars().all(plain) {
         return Some("the name of a sidecar has 1 to 255 letters, digits, '-' and '_'".to_owned());
     }
-    if name == JOB {
-        return Some(format!("`{JOB}` is the container of the job itself; choose another name"));
+    if RESERVED.contains(&name) {
+        return Some(format!("`{name}` is one of Longhaul's own containers; choose another name"));
     }
     earlier.contains(name).then(|| format!("`{name}` is the name of two sidecars; choose another name"))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::variable;
 use toml::{Spanned, de::DeValue};
 
 use crate::{
@@ -85,24 +86,17 @@ fn entries<'i>(
     table.map(|table| table.rest().collect()).unwrap_or_default()
 }
 
-/// Variables that Longhaul or AWS sets, by prefix. With other values, a worker could not report how its job ended.
-const RESERVED: [&str; 6] = ["AWS_", "ECS_", "EXECUTION_", "EXECUTIONS_TABLE", "INPUT_TABLE", "REPORT_"];
-
 /// What is wrong with the name of a job's variable.
 pub(super) fn wrong_variable(name: &str) -> Option<String> {
     if name == "EXECUTION_STOP_TIMEOUT" {
         return Some("use `stopTimeout` instead of the variable EXECUTION_STOP_TIMEOUT".to_owned());
     }
-    let reserved = RESERVED.iter().any(|prefix| name.starts_with(prefix));
-    let reserved = reserved.then(|| format!("`{name}` is set by Longhaul or by AWS; choose another name"));
-    wrong_name(name).or(reserved)
+    variable::wrong(name)
 }
 
 /// What is wrong with the name of any variable.
 pub(super) fn wrong_name(name: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let wrong = name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit());
-    wrong.then(|| "the name of a variable has letters, digits and `_`, and does not begin with a digit".to_owned())
+    variable::wrong_form(name)
 }
 
 /// The message about a value that may be the secret itself, and is therefore not repeated.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Fields, fields, variables};
-use crate::fields::{DESCRIPTION_CHARS, SIDECARS};
+use crate::fields::{CONTAINERS, DESCRIPTION_CHARS, SIDECARS};
 
 pub(super) fn all() -> Fields {
     let strings = json!({ "type": "string" });
@@ -60,15 +60,16 @@ pub(super) fn all() -> Fields {
                     "required": ["name", "image"],
                     "properties": {
                         "name": {
-                            "description": "Its name in the task; not \"job\", which is the container of the job itself.",
+                            "description": "Its name in the task. The names of Longhaul's own containers are taken.",
                             "type": "string",
                             "pattern": "^[A-Za-z0-9_-]{1,255}$",
-                            "not": { "const": "job" },
+                            "not": { "enum": CONTAINERS },
                         },
                         "image": {
                             "description": "The reference of an image in a registry.",
                             "type": "string",
-                            "pattern": "^(?!build:)[A-Za-z0-9._/:@-]{1,255}$",
+                            "pattern": "^[A-Za-z0-9._/:@-]{1,255}$",
+                            "not": { "pattern": "^build:" },
                         },
                         "command": {
                             "description": "Its command. Default: that of the image.",

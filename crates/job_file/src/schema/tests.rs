@@ -10,6 +10,14 @@ fn json(toml: &str) -> Value {
     toml::from_str(toml).unwrap()
 }
 
+/// Why the schema refuses a file.
+fn refused(file: &Value) -> Option<String> {
+    let (mut compiler, mut schemas) = (boon::Compiler::new(), boon::Schemas::new());
+    compiler.add_resource("schema.json", schema()).unwrap();
+    let index = compiler.compile("schema.json", &mut schemas).unwrap();
+    schemas.validate(file, index).err().map(|why| why.to_string())
+}
+
 /// Editors read the schema from the repository.
 #[test]
 fn the_committed_schema_is_the_one_of_the_code() {
@@ -23,9 +31,7 @@ fn the_committed_schema_is_the_one_of_the_code() {
 
 #[test]
 fn the_schema_accepts_a_file_with_every_field() {
-    let validator = jsonschema::validator_for(&schema()).unwrap();
-    let errors: Vec<_> = validator.iter_errors(&json(EVERYTHING)).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(refused(&json(EVERYTHING)), None);
     let job = &json(EVERYTHING)["jobs"];
     let used: BTreeSet<_> = job.as_object().unwrap().values().flat_map(|job| job.as_object().unwrap().keys()).collect();
     let schema = schema();
@@ -36,7 +42,6 @@ fn the_schema_accepts_a_file_with_every_field() {
 
 #[test]
 fn the_schema_refuses_what_the_reader_refuses() {
-    let validator = jsonschema::validator_for(&schema()).unwrap();
     for field in [
         "nonsense = 1",
         "stop_timeout = \"5s\"",
@@ -68,11 +73,11 @@ fn the_schema_refuses_what_the_reader_refuses() {
         "allow = [\"timeout\"]",
     ] {
         let file = json(&format!("[jobs.a]\ncommand = [\"x\"]\n{field}\n"));
-        assert!(!validator.is_valid(&file), "{field}");
+        assert!(refused(&file).is_some(), "{field}");
     }
     for file in
         ["[job.a]\ncommand = [\"x\"]", "[jobs.a]", "[jobs.\"a b\"]\ncommand = [\"x\"]", "[defaults]\ncommand = [\"x\"]"]
     {
-        assert!(!validator.is_valid(&json(file)), "{file}");
+        assert!(refused(&json(file)).is_some(), "{file}");
     }
 }

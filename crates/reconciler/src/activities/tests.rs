@@ -1,6 +1,6 @@
 //! Every combination of a state and what ECS can say about the task.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use domain::{Attempt, Event, JobError, Json, Outcome, OutcomeKind, Owner, Request};
 
@@ -12,13 +12,7 @@ fn at(second: i64) -> Timestamp {
 
 /// Accepted at second 0, with a deadline of a day.
 fn pending(pattern: Pattern) -> Execution {
-    let request = Request {
-        input: Json::null(),
-        job: "demo".into(),
-        timeout: Duration::from_hours(24),
-        max_attempts: 1,
-        tags: BTreeMap::new(),
-    };
+    let request = Request { timeout: Duration::from_hours(24), ..Request::of(Json::null()) };
     Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, at(0))
 }
 

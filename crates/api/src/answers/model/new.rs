@@ -1,14 +1,20 @@
 //! A request for a new execution.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use contract::catalog::{Catalog, Job, offered};
-use domain::{Json, Request, limits};
+use contract::catalog::{Catalog, offered};
+use domain::{Json, Overrides, Request, limits};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::{
     ToSchema,
-    openapi::{Object, ObjectBuilder, Type, schema::SchemaType},
+    openapi::{
+        Array, Object, ObjectBuilder, Type,
+        schema::{ArrayBuilder, SchemaType},
+    },
 };
 
 use crate::{
@@ -35,8 +41,15 @@ pub(crate) struct NewExecution {
     /// How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
-    /// How many attempts a failing job has (default: one).
+    /// How a failing job is retried. If absent, as the job says, or else not at all.
     retry: Option<Retry>,
+    /// CPU and memory of the task, if the job allows it. If absent, those of the job.
+    resources: Option<Resources>,
+    /// Environment variables of the job, in addition to its own or instead of them. Only those that the job allows, at most 20, and
+    /// 1,536 bytes of JSON. An execution shows only their names.
+    #[serde(default)]
+    #[schema(schema_with = environment)]
+    environment: BTreeMap<String, String>,
     /// Your own labels, at most 20; the task gets them too.
     #[serde(default)]
     #[schema(schema_with = tags)]
@@ -62,13 +75,103 @@ fn tags() -> Object {
         .build()
 }
 
-/// How many attempts a failing job has.
+/// The schema of environment variables, with the limits that a derived schema cannot express.
+fn environment() -> Object {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some(
+            "Environment variables of the job, in addition to its own or instead of them. Only those that the job allows, at \
+             most 20, and 1,536 bytes of JSON. An execution shows only their names.",
+        ))
+        .property_names(Some(text().pattern(Some("^[A-Za-z_][A-Za-z0-9_]*$"))))
+        .additional_properties(Some(text()))
+        .max_properties(Some(limits::VARIABLES))
+        .examples([json!({"DEBUG": "1"})])
+        .build()
+}
+
+/// The schema of exit codes, with the limits that a derived schema cannot express.
+fn exit_codes() -> Array {
+    let code =
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(limits::HIGHEST_EXIT_CODE));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(code)
+        .description(Some(
+            "The exit codes after which the job is retried. If absent, those of the job, or else all. Attempts that did not end with \
+             an exit code of the job are retried in any case, for example if AWS lost the host.",
+        ))
+        .min_items(Some(1))
+        .max_items(Some(limits::EXIT_CODES))
+        .examples([json!([75])])
+        .build()
+}
+
+/// How a failing job is retried. At least one member is required.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(min_properties = 1)]
+pub(crate) struct Retry {
+    /// Attempts in total. If absent, as many as the job says, or else one. The wait before the next attempt is 5 s, 10 s, 20 s and so
+    /// on, at most 5 minutes, unless the job says otherwise.
+    #[schema(minimum = 1, maximum = 10, example = 3)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_attempts: Option<u32>,
+    /// The exit codes after which the job is retried, from 1 to 255, at most 50. If absent, those of the job, or else all. Attempts that
+    /// did not end with an exit code of the job are retried in any case, for example if AWS lost the host.
+    #[schema(schema_with = exit_codes)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) on_exit_codes: Option<BTreeSet<i32>>,
+}
+
+/// CPU and memory of a task. At least one member is required. Together with the job's own, they must be a size that Fargate has.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Retry {
-    /// Attempts in total. The wait before the next attempt is 5 s, 10 s, 20 s and so on, at most 5 minutes.
-    #[schema(minimum = 1, maximum = 10, example = 3)]
-    pub(crate) max_attempts: u32,
+#[schema(min_properties = 1)]
+pub(crate) struct Resources {
+    /// CPU units; 1024 are one virtual processor.
+    #[schema(minimum = 256, maximum = 16_384, example = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cpu: Option<u32>,
+    /// Memory in MiB.
+    #[schema(minimum = 512, maximum = 122_880, example = 2048)]
+    #[serde(rename = "memoryMiB", skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<u32>,
+}
+
+/// Which of the values that have a default a request gives itself. If it leaves one out, a repeat is the same request even if the default
+/// has changed.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each says so of one value")]
+pub(crate) struct Said {
+    timeout: bool,
+    max_attempts: bool,
+    on_exit_codes: bool,
+    backoff: bool,
+}
+
+impl Said {
+    /// Every value, as in a rerun, which repeats the whole request.
+    pub(crate) const ALL: Self = Self { timeout: true, max_attempts: true, on_exit_codes: true, backoff: true };
+
+    /// The request with the values of `seen` where it leaves them out.
+    pub(crate) fn or(self, request: &Request, seen: &Request) -> Request {
+        let mut request = request.clone();
+        if !self.timeout {
+            request.timeout = seen.timeout;
+        }
+        if !self.max_attempts {
+            request.max_attempts = seen.max_attempts;
+        }
+        if !self.on_exit_codes {
+            request.retry.on_exit_codes.clone_from(&seen.retry.on_exit_codes);
+        }
+        if !self.backoff {
+            (request.retry.first, request.retry.longest) = (seen.retry.first, seen.retry.longest);
+        }
+        request
+    }
 }
 
 impl NewExecution {
@@ -84,41 +187,84 @@ impl NewExecution {
         let seconds = body.optional("timeoutSeconds");
         let timeout_seconds = seconds.and_then(|value| object::whole(&value, body.pointer("timeoutSeconds"), errors));
         let retry = body.optional("retry").and_then(|value| Retry::read(&value, &body.pointer("retry"), errors));
-        let tags = body.optional("tags").map(|value| labels(&value, &body.pointer("tags"), errors)).unwrap_or_default();
+        let resources = body.optional("resources");
+        let resources = resources.and_then(|value| Resources::read(&value, &body.pointer("resources"), errors));
+        let mut texts = |name| {
+            let texts = body.optional(name).map(|value| texts(&value, &body.pointer(name), errors));
+            texts.unwrap_or_default()
+        };
+        let (environment, tags) = (texts("environment"), texts("tags"));
         body.finish(errors);
-        Self { input: input.unwrap_or_else(Json::null), job, timeout_seconds, retry, tags }
+        let input = input.unwrap_or_else(Json::null);
+        Self { input, job, timeout_seconds, retry, resources, environment, tags }
     }
 
-    /// Whether it has a timeout.
-    pub(crate) fn says_timeout(&self) -> bool {
-        self.timeout_seconds.is_some()
+    /// Which values it gives itself.
+    pub(crate) fn said(&self) -> Said {
+        let retry = self.retry.as_ref();
+        Said {
+            timeout: self.timeout_seconds.is_some(),
+            max_attempts: retry.is_some_and(|retry| retry.max_attempts.is_some()),
+            on_exit_codes: retry.is_some_and(|retry| retry.on_exit_codes.is_some()),
+            backoff: false,
+        }
     }
 
     /// The request, with every default filled in. [`wrong`] checks whether it may be started.
     pub(crate) fn into_request(self, catalog: &Catalog) -> Request {
-        let unsaid = Request::of(self.input);
-        let job = self.job.unwrap_or(unsaid.job);
-        let timeout = self.timeout_seconds.map(Duration::from_secs);
-        let timeout = timeout.or_else(|| catalog.get(&job).map(Job::timeout)).unwrap_or(unsaid.timeout);
-        let max_attempts = self.retry.map_or(unsaid.max_attempts, |retry| retry.max_attempts);
-        Request { input: unsaid.input, job, timeout, max_attempts, tags: self.tags }
+        let mut request = Request { tags: self.tags, ..Request::of(self.input) };
+        request.job = self.job.unwrap_or(request.job);
+        if let Some(job) = catalog.get(&request.job) {
+            request.timeout = job.timeout();
+            request.max_attempts = job.max_attempts();
+            request.retry = job.retry_rule();
+        }
+        let Retry { max_attempts, on_exit_codes } = self.retry.unwrap_or_default();
+        request.timeout = self.timeout_seconds.map_or(request.timeout, Duration::from_secs);
+        request.max_attempts = max_attempts.unwrap_or(request.max_attempts);
+        request.retry.on_exit_codes = on_exit_codes.or(request.retry.on_exit_codes);
+        let (cpu, memory) = self.resources.map_or((None, None), |given| (given.cpu, given.memory));
+        request.overrides = Overrides { cpu, memory, environment: self.environment };
+        request
     }
 }
 
 impl Retry {
     fn read(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let mut members = Members::of(value, at, errors)?;
-        let most = members.optional("maxAttempts");
-        if most.is_none() {
-            errors.push(members.lacks("`maxAttempts`; it is required"));
+        let (most, codes) = (members.optional("maxAttempts"), members.optional("onExitCodes"));
+        if most.is_none() && codes.is_none() {
+            errors.push(members.lacks("`maxAttempts` and no `onExitCodes`; one of them is required"));
         }
-        let most = most.and_then(|most| object::whole(&most, members.pointer("maxAttempts"), errors));
+        let most = most.and_then(|most| small(&most, members.pointer("maxAttempts"), errors));
+        let codes = codes.and_then(|codes| {
+            object::read(&codes, members.pointer("onExitCodes"), "a list of whole numbers, for example [75]", errors)
+        });
         members.finish(errors);
-        Some(Self { max_attempts: u32::try_from(most?).unwrap_or(u32::MAX) })
+        Some(Self { max_attempts: most, on_exit_codes: codes })
     }
 }
 
-fn labels(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<String, String> {
+impl Resources {
+    fn read(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let mut members = Members::of(value, at, errors)?;
+        let (cpu, memory) = (members.optional("cpu"), members.optional("memoryMiB"));
+        if cpu.is_none() && memory.is_none() {
+            errors.push(members.lacks("`cpu` and no `memoryMiB`; one of them is required"));
+        }
+        let cpu = cpu.and_then(|units| small(&units, members.pointer("cpu"), errors));
+        let memory = memory.and_then(|mebibytes| small(&mebibytes, members.pointer("memoryMiB"), errors));
+        members.finish(errors);
+        Some(Self { cpu, memory })
+    }
+}
+
+/// A whole number. One that is too large becomes the largest, which the limits refuse.
+fn small(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<u32> {
+    object::whole(value, at, errors).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn texts(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<String, String> {
     let Some(members) = Members::of(value, at, errors) else { return BTreeMap::new() };
     let text = |(key, value): (String, Json)| {
         let at = format!("{at}{}", domain::pointer_to(&key));
@@ -127,16 +273,21 @@ fn labels(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<Stri
     members.rest().into_iter().filter_map(text).collect()
 }
 
-/// Everything that is wrong with a request; nothing if it may be started.
+/// Everything that is wrong with a request, except for what the schema of its job's input says.
 pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
     let field = |violation: domain::Violation| FieldError {
         pointer: violation.pointer,
         detail: violation.detail,
         rule: violation.rule,
     };
-    let mut errors: Vec<_> = request.violations().into_iter().map(field).collect();
+    let mut violations = request.violations();
     let known = offered(catalog);
-    if !known.contains(&request.job.as_str()) {
+    let job = catalog.get(&request.job).filter(|job| !job.disabled);
+    if let Some(job) = job {
+        violations.extend(request.overrides.violations_of(&job.allowed(), &request.job));
+    }
+    let mut errors: Vec<_> = violations.into_iter().map(field).collect();
+    if job.is_none() {
         let meant = hint::suggestion(&request.job, &known)
             .map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
         let detail = format!("is not one of: {}{meant}", known.join(", "));

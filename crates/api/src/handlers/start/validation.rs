@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{Start, repeated};
 use crate::{
     answers::{
-        model::{PatternView, Retry},
+        model::{OverridesView, PatternView, Retry},
         problem::Problem,
     },
     app::App,
@@ -32,6 +32,10 @@ pub(crate) struct Validated {
     #[schema(example = 3600)]
     timeout_seconds: u64,
     retry: Retry,
+    /// What the request overrides; absent if nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    overrides: Option<OverridesView>,
     tags: BTreeMap<String, String>,
     /// The execution id that is derived from the request's `Idempotency-Key`; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +56,11 @@ impl Validated {
             job: start.request.job,
             input: start.request.input,
             timeout_seconds: start.request.timeout.as_secs(),
-            retry: Retry { max_attempts: start.request.max_attempts },
+            retry: Retry {
+                max_attempts: Some(start.request.max_attempts),
+                on_exit_codes: start.request.retry.on_exit_codes,
+            },
+            overrides: OverridesView::of(&start.request.overrides),
             tags: start.request.tags,
             execution_id: keyed.then(|| start.id.to_string()),
             replay: seen.is_some(),

@@ -45,7 +45,7 @@ const ADVICE: [(&[&str], &str); 27] = [
     ),
     (
         &["dependson"],
-        "all containers of a task start together; let the job's program wait until a sidecar answers, or do the preparation in the job",
+        "the job starts after its sidecars; let its program wait until a sidecar answers, or do the preparation in the program",
     ),
     (&["disk", "diskgib", "ephemeralstoragegib", "storage"], "write the GiB of the task's disk as `ephemeralStorage`"),
     (&["dockerfile", "build"], "write the folder with the Dockerfile as `image = \"build:FOLDER\"`"),
