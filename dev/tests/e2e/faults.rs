@@ -196,7 +196,7 @@ async fn armed_faults_can_be_listed_and_cleared() {
 async fn invalid_faults_kills_and_clock_changes_are_refused() {
     let stack = Stack::start(&[]).await;
     for (path, body, says) in [
-        ("faults", json!({ "on": "s3:GetObject", "does": "fail" }), "dynamodb, ecs, eventbridge, lambda, logs"),
+        ("faults", json!({ "on": "sqs:SendMessage", "does": "fail" }), "dynamodb, ecs, eventbridge, lambda, logs, s3"),
         ("faults", json!({ "on": "ecs:RunTask", "does": "explode" }), "killAfter"),
         ("faults", json!("not a fault"), "A fault is"),
         ("kill", json!({}), "\"by\""),
