@@ -152,6 +152,21 @@ class Catalog(unittest.TestCase):
         self.assertEqual(in_file, "arn:aws:iam::111122223333:role/STACK/us-east-1/STACK-us-east-1-table")
         self.assertEqual(in_file, template_of(50).value({"Fn::GetAtt": ["SharedTableRole", "Arn"]}))
 
+    def test_the_programs_that_read_the_catalog_accept_it(self):
+        for count in (0, 1, 50):  # 50 are in a file
+            for name, program in (("Api", "api"), ("Sync", "sync"), ("Callback", "callback")):
+                with self.subTest(name, jobs=count), tempfile.TemporaryDirectory() as folder:
+                    variables = Template(generated(jobs(count)).template).properties(f"{name}Function")["Environment"]["Variables"]
+                    catalog = self.catalog(jobs(count))
+                    if count == 50:
+                        (pathlib.Path(folder) / "jobs.json").write_text(json.dumps(catalog))
+                    variables |= {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", "AWS_LAMBDA_FUNCTION_NAME": name, "LAMBDA_TASK_ROOT": folder}
+                    variables |= {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_REGION": "us-east-1"}
+                    # It reads its environment, and then finds that there is no Lambda.
+                    done = subprocess.run([ROOT / "target/debug" / program], env=variables, capture_output=True, text=True, timeout=120)
+                    self.assertIn("Connection refused", done.stdout + done.stderr)
+                    self.assertNotIn("JOBS", done.stdout + done.stderr)
+
     def test_a_catalog_that_exceeds_the_environment_is_a_file(self):
         sizes = {count: generated({f"j{number}": plain() for number in range(count)}) for count in (1, 3, 30)}
         self.assertEqual([made.catalog is None for made in sizes.values()], [True, True, False])
