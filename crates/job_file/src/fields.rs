@@ -15,8 +15,7 @@ mod unknown;
 mod variables;
 
 pub(crate) use choices::{EPHEMERAL_STORAGE, LOG_RETENTION_DAYS};
-pub(crate) use job::{DESCRIPTION_CHARS, job};
-pub(crate) use retry::EXIT_CODES;
+pub(crate) use job::job;
 pub(crate) use shared::Shared;
 pub(crate) use sidecars::{MOST as SIDECARS, RESERVED as CONTAINERS};
 pub(crate) use unknown::{Owner, unknown};

@@ -11,9 +11,6 @@ use crate::{
     job::Job,
 };
 
-/// Longest description, in characters.
-pub(crate) const DESCRIPTION_CHARS: usize = 500;
-
 /// Reads a job. `place` is the place of its name.
 pub(crate) fn job<'i>(mut table: Table<'i>, place: &Range<usize>, defaults: &Shared, checker: &mut Checker<'i>) -> Job {
     let description = description(&mut table, checker);
@@ -51,8 +48,9 @@ pub(crate) fn job<'i>(mut table: Table<'i>, place: &Range<usize>, defaults: &Sha
 fn description<'i>(table: &mut Table<'i>, checker: &mut Checker<'i>) -> Option<String> {
     let given = checker.text(table.take("description")?, "description")?;
     let chars = given.get_ref().chars().count();
-    if chars > DESCRIPTION_CHARS {
-        let what = format!("description has {chars} characters; it must have at most {DESCRIPTION_CHARS}");
+    let most = limits::DESCRIPTION_CHARS;
+    if chars > most {
+        let what = format!("description has {chars} characters; it must have at most {most}");
         checker.mistake(&given.span(), what);
     }
     Some(given.into_inner())

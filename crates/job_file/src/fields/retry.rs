@@ -10,11 +10,8 @@ use crate::{
     job::{Backoff, Retry},
 };
 
-/// Most exit codes after which another attempt is made.
-pub(crate) const EXIT_CODES: usize = 20;
-
 /// The shortest and the longest wait between attempts.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24));
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), limits::BACKOFF);
 
 pub(super) fn retry<'i>(table: &mut Table<'i>, checker: &mut Checker<'i>) -> Option<Retry> {
     let mut retry = checker.table(table.take("retry")?, "retry")?;
@@ -32,10 +29,10 @@ pub(super) fn retry<'i>(table: &mut Table<'i>, checker: &mut Checker<'i>) -> Opt
 fn exit_codes<'i>(value: Value<'i>, checker: &mut Checker<'i>) -> Option<BTreeSet<u8>> {
     let place = value.span();
     let values = checker.list(value, "onExitCodes")?;
-    if !(1..=EXIT_CODES).contains(&values.len()) {
+    if !(1..=limits::EXIT_CODES).contains(&values.len()) {
         checker.mistake(
             &place,
-            format!("onExitCodes has {} exit codes; it must have from 1 to {EXIT_CODES}", values.len()),
+            format!("onExitCodes has {} exit codes; it must have from 1 to {}", values.len(), limits::EXIT_CODES),
         );
     }
     let mut codes = BTreeSet::new();

@@ -163,7 +163,7 @@ const ONE_MISTAKE: &[(&str, usize, &str)] = &[
     // retry
     ("retry = 3", 9, "retry is a whole number; it must be a table"),
     ("retry = { maxAttempts = 0 }", 25, "maxAttempts is 0; it must be from 1 to 10"),
-    ("retry = { onExitCodes = [] }", 25, "onExitCodes has 0 exit codes; it must have from 1 to 20"),
+    ("retry = { onExitCodes = [] }", 25, "onExitCodes has 0 exit codes; it must have from 1 to 50"),
     ("retry = { onExitCodes = [1, 0] }", 29, "an exit code is 0; it must be from 1 to 255"),
     ("retry = { onExitCodes = [256] }", 26, "an exit code is 256; it must be from 1 to 255"),
     ("retry = { onExitCodes = [1, 1] }", 29, "exit code 1 is in onExitCodes twice"),

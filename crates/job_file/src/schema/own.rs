@@ -1,9 +1,10 @@
 //! The fields that only a job has.
 
+use domain::limits;
 use serde_json::json;
 
 use super::{Fields, fields, variables};
-use crate::fields::{CONTAINERS, DESCRIPTION_CHARS, SIDECARS};
+use crate::fields::{CONTAINERS, SIDECARS};
 
 pub(super) fn all() -> Fields {
     let strings = json!({ "type": "string" });
@@ -13,7 +14,7 @@ pub(super) fn all() -> Fields {
             json!({
                 "description": "What the job does, for people.",
                 "type": "string",
-                "maxLength": DESCRIPTION_CHARS,
+                "maxLength": limits::DESCRIPTION_CHARS,
             }),
         ),
         (

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Fields, fields, variables};
 use crate::{
-    fields::{EPHEMERAL_STORAGE, EXIT_CODES, LOG_RETENTION_DAYS},
+    fields::{EPHEMERAL_STORAGE, LOG_RETENTION_DAYS},
     job::{Architecture, Capacity},
 };
 
@@ -158,7 +158,7 @@ fn time() -> Fields {
                         "description": "Another attempt is made only after these exit codes. Default: after every failure.",
                         "type": "array",
                         "minItems": 1,
-                        "maxItems": EXIT_CODES,
+                        "maxItems": limits::EXIT_CODES,
                         "uniqueItems": true,
                         "items": { "type": "integer", "minimum": 1, "maximum": 255 },
                     },
