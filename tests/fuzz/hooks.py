@@ -24,6 +24,19 @@ def before_call(context, case, kwargs):
     tags = case.body.get("tags") if isinstance(case.body, dict) else None
     if isinstance(tags, dict):
         case.body["tags"] = {in_a_tag(key) or "key": in_a_tag(value) for key, value in tags.items()}
+    # What a request may override differs between jobs (run.sh has this one), and a size has to be one that Fargate has.
+    overrides = case.body if isinstance(case.body, dict) else {}
+    if isinstance(overrides.get("environment"), dict):
+        values = [value.replace("\0", "")[:100] for value in overrides["environment"].values()]
+        overrides["environment"] = {"DEBUG": value for value in values}
+    if isinstance(overrides.get("resources"), dict):
+        wanted = overrides["resources"].get("cpu") or 256
+        cpu = max(size for size in (256, 512, 1024, 2048, 4096, 8192, 16384) if size <= max(wanted, 256))
+        overrides["resources"] = {"cpu": cpu, "memoryMiB": 2 * cpu}
+    # A member that is null counts as absent, and a rule for retries needs one that is not.
+    retry = overrides.get("retry")
+    if isinstance(retry, dict) and all(value is None for value in retry.values()):
+        retry["maxAttempts"] = 2
     # A page token is valid only with the query parameters of the request that returned it.
     for token in ("pageToken", "nextToken"):
         (case.query or {}).pop(token, None)

@@ -5,9 +5,15 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 data=$(mktemp --directory)
+# A job that lets requests override what they can.
+cat > "$data/longhaul.toml" <<'END'
+[jobs.demo]
+command = ["true"]
+allow = ["cpu", "memory", "environment.DEBUG"]
+END
 exec {ready}< <(
     exec env RUST_LOG=error "${LONGHAUL_BIN:-target/debug/longhaul}" --json --listen 127.0.0.1:0 --aws-listen 127.0.0.1:0 --data "$data" \
-        --job demo=true 2> "$data/stderr"
+        --jobs "$data/longhaul.toml" 2> "$data/stderr"
 )
 stack=$!
 trap 'kill "$stack"; wait "$stack" || true; rm -rf "$data"' EXIT

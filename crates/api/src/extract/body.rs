@@ -189,8 +189,9 @@ mod tests {
         for (body, code, pointer) in [
             (r#"{"input":1,"timeoutSeconds":1.5}"#, Code::InvalidBody, "/timeoutSeconds"),
             (r#"{"input":1,"retry":[3]}"#, Code::InvalidBody, "/retry"),
+            (r#"{"input":1,"retry":{"onExitCodes":[75,"1"]}}"#, Code::InvalidBody, "/retry/onExitCodes/1"),
             (r#"{"input":1,"retry":{"onExitCodes":75}}"#, Code::InvalidBody, "/retry/onExitCodes"),
-            (r#"{"input":1,"retry":{"onExitCodes":[1.5]}}"#, Code::InvalidBody, "/retry/onExitCodes"),
+            (r#"{"input":1,"retry":{"onExitCodes":[1.5]}}"#, Code::InvalidBody, "/retry/onExitCodes/0"),
             (r#"{"input":1,"resources":{"memory":512,"cpu":256}}"#, Code::InvalidBody, "/resources/memory"),
             (r#"{"input":1,"environment":{"DEBUG":1}}"#, Code::InvalidBody, "/environment/DEBUG"),
             (r#"[1,"demo",60,null,{}]"#, Code::InvalidBody, ""),
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn a_whole_number_may_be_written_as_a_fraction() {
         for seconds in ["60", "60.0", "6e1"] {
-            good(&format!(r#"{{"input":1,"timeoutSeconds":{seconds}}}"#));
+            good(&format!(r#"{{"input":1,"timeoutSeconds":{seconds},"retry":{{"onExitCodes":[{seconds}]}}}}"#));
         }
     }
 

@@ -237,9 +237,7 @@ impl Retry {
             errors.push(members.lacks("`maxAttempts` and no `onExitCodes`; one of them is required"));
         }
         let most = most.and_then(|most| small(&most, members.pointer("maxAttempts"), errors));
-        let codes = codes.and_then(|codes| {
-            object::read(&codes, members.pointer("onExitCodes"), "a list of whole numbers, for example [75]", errors)
-        });
+        let codes = codes.and_then(|codes| read_exit_codes(&codes, &members.pointer("onExitCodes"), errors));
         members.finish(errors);
         Some(Self { max_attempts: most, on_exit_codes: codes })
     }
@@ -257,6 +255,15 @@ impl Resources {
         members.finish(errors);
         Some(Self { cpu, memory })
     }
+}
+
+fn read_exit_codes(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<BTreeSet<i32>> {
+    let codes: Vec<Json> = object::read(value, at.to_owned(), "a list of whole numbers, for example [75]", errors)?;
+    let code = |(place, code): (usize, &Json)| {
+        let code = small(code, format!("{at}/{place}"), errors)?;
+        Some(i32::try_from(code).unwrap_or(i32::MAX))
+    };
+    codes.iter().enumerate().map(code).collect()
 }
 
 /// A whole number. One that is too large becomes the largest, which the limits refuse.
