@@ -103,7 +103,7 @@ async fn serve(options: Options) -> ExitCode {
             asked = &mut asked => break asked,
             changed = stack.jobs_changed() => match changed {
                 Ok(difference) if options.json => tracing::info!("the job file has changed: {difference}"),
-                Ok(difference) => println!("The job file has changed: {difference}."),
+                Ok(difference) => println!("Read the jobs again: {difference}."),
                 Err(why) => eprintln!("{why}\nThe jobs stay as they were before this change."),
             },
         }
