@@ -408,16 +408,17 @@ fn a_job_that_handles_a_signal_completes() {
 fn orphans_are_reaped() {
     let script = "import os, time\n\
         for _ in range(500):\n    child = os.fork()\n    if child == 0:\n        os.fork()\n        os._exit(0)\n    os.waitpid(child, 0)\n\
+        def orphans():\n    count = 0\n    for pid in os.listdir('/proc'):\n        try:\n            stat = open(f'/proc/{pid}/stat').read()\n        except OSError:\n            continue\n        parent = stat.rsplit(')', 1)[1].split()[1]\n        count += parent == str(os.getppid()) and pid != str(os.getpid())\n    return count\n\
         deadline = time.time() + 60\n\
-        def zombies():\n    count = 0\n    for pid in os.listdir('/proc'):\n        try:\n            stat = open(f'/proc/{pid}/stat').read()\n        except OSError:\n            continue\n        fields = stat.rsplit(')', 1)[1].split()\n        count += fields[0] == 'Z' and fields[1] == str(os.getppid())\n    return count\n\
-        while zombies() and time.time() < deadline: time.sleep(0.05)\n\
-        print('zombies:', zombies())";
+        left = orphans()\n\
+        while left and time.time() < deadline:\n    time.sleep(0.05)\n    left = orphans()\n\
+        print('orphans:', left)";
     let run = |before: &[&str]| {
         let mut command = Command::new("env");
         command.args(before).arg(env!("CARGO_BIN_EXE_worker")).args(["--", "python3", "-c", script]);
         command.env("EXECUTION_INPUT", "null").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let done = end(command);
-        assert_eq!(text(&done.stdout), "zombies: 0\n", "{before:?}: {}", text(&done.stderr));
+        assert_eq!(text(&done.stdout), "orphans: 0\n", "{before:?}: {}", text(&done.stderr));
     };
     run(&[]);
     let unshared = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
