@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# `make destroy`: deletes what `make deploy` made: the stack with its table and every record in it, the images and the logs.
+# `make destroy`: deletes what `make deploy` made: the stack with every execution and all uploaded data, the images and the logs.
 #
 #   STACK, AWS_REGION  as for deploy.sh
 #   CONFIRM            the stack's name, if nobody is there to type it
 #
-# If it fails, run it again to continue, or run `make deploy` to restore the stack. It keeps no backup of the table. These remain:
+# If it fails, run it again to continue, or run `make deploy` to restore the stack. It keeps no backup. These remain:
 # the bucket that SAM shares between all stacks of the Region, without this stack's files, which have their own prefix; the account's
 # role for ECS, which every cluster uses; and the key of the logs, for the 7 days in which AWS lets you cancel its deletion.
 # shellcheck source=deploy/common.sh
@@ -40,9 +40,24 @@ stop_executions() {
     done
 }
 
+# Deletes everything in the bucket of large data, if the stack has it: CloudFormation deletes only empty buckets
+# (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html). An unfinished multipart upload
+# does not count. The call that lists the resources answers in pages.
+empty_bucket() {
+    local bucket buckets
+    buckets=$(aws cloudformation list-stack-resources --stack-name "$STACK" --output text \
+        --query "StackResourceSummaries[?LogicalResourceId=='DataBucket'].PhysicalResourceId")
+    for bucket in $buckets; do
+        [ "$bucket" != None ] || continue
+        if there "the bucket $bucket" "Not Found" aws s3api head-bucket --bucket "$bucket"; then
+            aws s3 rm "s3://$bucket" --recursive --only-show-errors
+        fi
+    done
+}
+
 if [ -z "${CONFIRM:-}" ]; then
     [ -t 0 ] || die "set CONFIRM=$STACK to delete that stack and its data. Nothing has been changed."
-    read -rp "This deletes $STACK in account $ACCOUNT, $REGION, with every execution in it; no backup is kept. Type its name to continue: " CONFIRM
+    read -rp "This deletes $STACK in account $ACCOUNT, $REGION, with every execution and all uploaded data in it; no backup is kept. Type its name to continue: " CONFIRM
 fi
 [ "$CONFIRM" = "$STACK" ] || die "that is not the name of the stack, $STACK. Nothing has been changed."
 
@@ -84,7 +99,14 @@ if there "the stack" "does not exist" aws cloudformation describe-stacks --stack
     fi
 
     say "Deleting the stack $STACK"
-    sam delete --stack-name "$STACK" --region "$REGION" --no-prompts
+    empty_bucket
+    if ! sam delete --stack-name "$STACK" --region "$REGION" --no-prompts; then
+        # A caller may have uploaded something meanwhile: a presigned URL is valid for an hour. CloudFormation deletes the API's role
+        # before the bucket, because the role refers to it, and no URL is valid any more.
+        say "The stack is not deleted yet: trying once more"
+        empty_bucket
+        sam delete --stack-name "$STACK" --region "$REGION" --no-prompts
+    fi
 fi
 
 if there "the image repository" RepositoryNotFoundException aws ecr describe-repositories --repository-names "$REPOSITORY"; then

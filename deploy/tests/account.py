@@ -18,6 +18,7 @@ from botocore.validate import ParamValidator
 SESSION = botocore.session.get_session()
 ACCOUNT = "111122223333"
 DIGEST = "sha256:" + "1" * 64
+BUCKET = "longhaul-databucket-1a2b3c"
 
 # Forwards a command to the account, and exits with the account's exit code. It is in bash because the scripts make many
 # calls and bash starts fast.
@@ -41,6 +42,8 @@ class Account:
         self.unreserved = unreserved
         self.stack, self.functions, self.table, self.roles = None, {}, None, set()
         self.repositories, self.images, self.tasks, self.executions, self.backups, self.objects = set(), set(), [], [], [], set()
+        self.bucket = None # the keys of the objects in the bucket of large data, if there is one
+        self.late_uploads = [] # what is uploaded while the stack is being deleted
         self.zones = {"eu-west-1a": "euw1-az1", "eu-west-1b": "euw1-az2", "eu-west-1c": "euw1-az3"}
         self.offered = {service: list(self.zones) for service in ("ecr.api", "ecr.dkr", "logs", "ssm", "secretsmanager")}
         self.in_flight = {} # unfinished executions, and their jobs
@@ -52,7 +55,7 @@ class Account:
     def snapshot(self):
         """What exists after a deployment, without the values that differ each time."""
         stack = self.stack and {**self.stack, "parameters": {**self.stack["parameters"], "Deployment": "", "WorkerImage": ""}}
-        return json.loads(json.dumps([stack, self.functions, self.table, sorted(self.roles), sorted(self.repositories)]))
+        return json.loads(json.dumps([stack, self.functions, self.table, sorted(self.roles), sorted(self.repositories), self.bucket is not None]))
 
     # -------------------------------------------------------------------------------------------------------- calls
 
@@ -89,7 +92,9 @@ class Account:
     def aws(self, service, command, *words):
         if f"{service} {command}" in ("ecs wait", "lambda wait", "ecr get-login-password"):
             return ""
-        model = SESSION.get_service_model(service)
+        if f"{service} {command}" == "s3 rm":
+            return self.empty(*words)
+        model = SESSION.get_service_model({"s3api": "s3"}.get(service, service))
         (name,) = [it for it in model.operation_names if botocore.xform_name(it, "-") == command]
         operation = model.operation_model(name)
         options, given = self.options(words), {}
@@ -170,6 +175,10 @@ class Account:
         outputs = [{"OutputKey": "ApiUrl", "OutputValue": "https://api.example"}, {"OutputKey": "Authorization", "OutputValue": "AWS_IAM"}]
         stack = {"StackName": StackName, "StackStatus": self.stack["status"], "CreationTime": 0}
         return {"Stacks": [{**stack, "Parameters": parameters, "Outputs": outputs}]}
+
+    def list_stack_resources(self, StackName):
+        found = [] if self.bucket is None else [{"LogicalResourceId": "DataBucket", "PhysicalResourceId": BUCKET, "ResourceType": "AWS::S3::Bucket"}]
+        return {"StackResourceSummaries": [{**it, "LastUpdatedTimestamp": 0, "ResourceStatus": "CREATE_COMPLETE"} for it in found]}
 
     def get_template(self, StackName, TemplateStage):
         return {"TemplateBody": self.stack["template"]}
@@ -313,6 +322,15 @@ class Account:
     def describe_log_groups(self, **_):
         return {"logGroups": []}
 
+    def head_bucket(self, Bucket):
+        if Bucket != BUCKET or self.bucket is None:
+            raise Refused("404: Not Found")
+
+    def empty(self, url, *options):
+        assert (url, options) == (f"s3://{BUCKET}", ("--recursive", "--only-show-errors")), (url, options)
+        self.changing(self.bucket.clear)
+        return ""
+
     def describe_table(self, TableName):
         if self.table is None:
             raise Refused("ResourceNotFoundException")
@@ -359,6 +377,7 @@ class Account:
             assert parameters[name] or spec.get("Default") == "", f"{name} has no value"
         self.stack = {"status": "UPDATE_COMPLETE", "parameters": parameters, "template": file.read_text()}
         self.objects = {f"{options['s3-prefix'][0]}/code"}
+        self.bucket = self.bucket or [] if "DataBucket" in whole["Resources"] else None
         self.table = self.table or {"protected": parameters["DeletionProtection"] == "true", "recovery": True}
         for function in ("api", "sync", "callback", "reconciler"):
             name = f"{function.capitalize()}Concurrency"
@@ -368,11 +387,14 @@ class Account:
                 self.functions[f"longhaul-{function}"] = {"reserved": wanted, "package": package}
 
     def delete(self):
-        if self.table["protected"] or self.tasks or self.executions:
+        if self.bucket is not None:
+            self.bucket += self.late_uploads
+            self.late_uploads = []
+        if self.table["protected"] or self.tasks or self.executions or self.bucket:
             raise Refused("ValidationError: DELETE_FAILED")
         if self.table["recovery"]:
             self.backups.append("system backup, for 35 days")
-        self.stack = self.table = None
+        self.stack = self.table = self.bucket = None
         self.functions = {name: it for name, it in self.functions.items() if name == "longhaul-probe"}
         self.objects = {it for it in self.objects if not it.startswith("longhaul/")}
 

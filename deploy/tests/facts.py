@@ -14,7 +14,10 @@ def facts():
     return json.loads(printed.stdout)
 
 
+# The actions that a call needs, if it is not the one action that is named like it. For HeadObject, see the role of the API in template.yaml.
+ACTIONS = {"lambda:Invoke": {"lambda:InvokeFunction"}, "s3:HeadObject": {"s3:GetObject", "s3:ListBucket"}}
+
+
 def calls_of(program):
     """The AWS calls that a program makes, as IAM actions."""
-    # The only action that is not named like its call.
-    return {{"lambda:Invoke": "lambda:InvokeFunction"}.get(call, call) for call in facts()["programs"][program]["calls"]}
+    return set().union(*(ACTIONS.get(call, {call}) for call in facts()["programs"][program]["calls"]))

@@ -156,7 +156,7 @@ class Jobs(Simulated):
         roles = self.template().of_type("AWS::IAM::Role")
         self.assertLessEqual({"JobOrdersTaskRole", "JobOrdersTableRole", "JobOrdersExecutionRole"}, set(roles))
         said = [it["Sid"] for it in self.template().properties("JobOrdersTaskRole")["Policies"][0]["PolicyDocument"]["Statement"]]
-        self.assertEqual(said, ["Report"], "the file no longer allows anything else")
+        self.assertEqual(said, ["Report", "Input", "Artifacts"], "the file no longer allows anything else")
 
         def passed():
             statements = self.template().properties("SyncRole")["Policies"][0]["PolicyDocument"]["Statement"]

@@ -75,7 +75,7 @@ class Simulated(Scripts):
         """A deployed stack with an execution and a task in flight."""
         self.deploy()
         start = copy.deepcopy(self.account)
-        start.executions, start.tasks = ["arn:e1"], ["arn:t1"]
+        start.executions, start.tasks, start.bucket = ["arn:e1"], ["arn:t1"], ["uploads/35/owner/input"]
         return start
 
     def assert_refused(self, *words, **environment):
@@ -88,7 +88,7 @@ class Simulated(Scripts):
         return done
 
     def assert_nothing_is_left(self):
-        self.assertEqual(self.account.snapshot(), [None, {}, None, [], []])
+        self.assertEqual(self.account.snapshot(), [None, {}, None, [], [], False])
         self.assertEqual((self.account.backups, self.account.objects), ([], set()))
 
 
@@ -117,6 +117,38 @@ class Orders(Simulated):
         self.destroy()
         self.assert_nothing_is_left()
         self.deploy()
+
+    def test_a_bucket_with_data_is_emptied_before_it_is_deleted(self):
+        self.deploy()
+        self.account.bucket = ["uploads/35/owner/input", "outputs/creation/1/result"]
+        self.deploy()
+        self.assertEqual(len(self.account.bucket), 2, "a deployment keeps them")
+        self.account.executions, self.account.tasks = ["arn:e1"], ["arn:t1"]
+        self.destroy()
+        self.calls = self.account.calls
+        self.order("aws ecs wait tasks-stopped", "aws s3 rm", "sam delete")
+        self.assert_nothing_is_left()
+
+    def test_what_is_uploaded_while_the_stack_is_deleted_is_deleted_too(self):
+        self.deploy()
+        self.account.late_uploads = ["uploads/35/owner/late"]
+        self.destroy()
+        self.calls = self.account.calls
+        self.order("aws s3 rm", "sam delete", "aws s3 rm", "sam delete")
+        self.assert_nothing_is_left()
+
+    def test_a_stack_without_a_bucket_can_be_deleted_and_gets_one_from_a_deployment(self):
+        """Stacks of earlier versions have none."""
+        for script in ("deploy.sh", "destroy.sh"):
+            self.use(Account())
+            self.deploy()
+            expected = self.account.snapshot()
+            self.account.bucket = None
+            self.assertEqual(self.run_once(script).returncode, 0)
+            if script == "deploy.sh":
+                self.assertEqual(self.account.snapshot(), expected)
+            else:
+                self.assert_nothing_is_left()
 
     def test_a_killed_destroy_is_undone_by_a_deployment_or_completed_by_another_destroy(self):
         start, expected, killed = self.in_use(), self.account.snapshot(), 0

@@ -17,6 +17,11 @@ CONSUME = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
 RUN = {"ecs:RunTask": {"iam:PassRole", "ecs:TagResource"}}
 
 
+# What the API and tasks need of the bucket of large data. Their programs will declare these calls; they do not yet.
+BUCKET_OF_API = {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}
+BUCKET_OF_TASKS = {"s3:GetObject", "s3:PutObject"}
+
+
 def needed_by(program):
     calls = calls_of(program)
     return calls.union(*(RUN.get(call, set()) for call in calls))
@@ -24,13 +29,13 @@ def needed_by(program):
 
 # The permissions of each role. When you add a role, add it here.
 EXPECTED = {
-    "ApiRole": lambda: needed_by("api") | WRITE_LOGS,
+    "ApiRole": lambda: needed_by("api") | BUCKET_OF_API | WRITE_LOGS,
     "SyncRole": lambda: needed_by("sync") | WRITE_LOGS,
     "CallbackRole": lambda: needed_by("callback") | WRITE_LOGS,
     "ReconcilerRole": lambda: needed_by("reconciler") | CONSUME | WRITE_LOGS,
-    # The job's program has the role of its task. Without access to the table, it may only write reports.
-    "TaskRole": lambda: {"dynamodb:PutItem"},
-    "TableTaskRole": lambda: needed_by("worker"),
+    # The job's program has the role of its task. Without access to the table, it may only write reports there.
+    "TaskRole": lambda: {"dynamodb:PutItem"} | BUCKET_OF_TASKS,
+    "TableTaskRole": lambda: needed_by("worker") | BUCKET_OF_TASKS,
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     "TaskExecutionRole": lambda: WRITE_LOGS
     | {
@@ -129,7 +134,7 @@ class Policies(unittest.TestCase):
                             self.assertIn(action, WITHOUT_RESOURCE)
                             self.assertEqual(statement.get("Condition"), WITHOUT_RESOURCE[action])
                         elif resource not in jobs:
-                            self.assertRegex(resource, r"STACK|^<\w+\.Arn>(/index/\w+)?$")
+                            self.assertRegex(resource, r"STACK|^<\w+\.Arn>(/index/\w+|/(uploads|outputs)/\*)?$")
                             self.assertNotRegex(resource.split(":", 5)[-1], r"^\*|^[a-z-]+[/:]\*")
 
     def test_roles_are_passed_only_to_ecs(self):
@@ -154,8 +159,9 @@ class Policies(unittest.TestCase):
         for role in self.table_roles():
             self.assertRegex(by_arn[role], "Table(Task)?Role$")
         for job in map(self.template.properties, self.template.of_type("AWS::ECS::TaskDefinition")):
-            (report,) = [it for it in statements(self.template, by_arn[job["TaskRoleArn"]]) if not of_file(it)]
-            self.assertEqual((report["Action"], report["Resource"]), ("dynamodb:PutItem", "<Table.Arn>"))
+            allowed = [it for it in statements(self.template, by_arn[job["TaskRoleArn"]]) if not of_file(it)]
+            (report,) = [it for it in allowed if "<Table.Arn>" in listed(it["Resource"])]
+            self.assertEqual(report["Action"], "dynamodb:PutItem")
             # Only reports have such keys, because an execution's id has no `/`: see `contract::report::key`.
             keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "report/*"}, "Null": {"dynamodb:LeadingKeys": "false"}}
             self.assertEqual(report["Condition"], keys)
@@ -228,8 +234,7 @@ class Policies(unittest.TestCase):
             for name in self.template.of_type("AWS::EC2::VPCEndpoint")
             for statement in self.template.properties(name)["PolicyDocument"]["Statement"]
         ]
-        # ECR's download URLs lead to S3.
-        self.assertEqual({action for it in by_endpoints for action in listed(it["Action"])}, allowed | {"s3:GetObject"})
+        self.assertEqual({action for it in by_endpoints for action in listed(it["Action"])}, allowed)
         # What the file says is reachable, with the same resources.
         through = {(action, resource) for it in by_endpoints for action in listed(it["Action"]) for resource in listed(it["Resource"])}
         for role in tasks:
@@ -237,6 +242,106 @@ class Policies(unittest.TestCase):
                 for action in listed(statement["Action"]):
                     for resource in statement["Resource"]:
                         self.assertIn((action, resource), through)
+
+
+    # --------------------------------------------------------------------------------------------------- large data
+
+    BUCKET = "<DataBucket.Arn>"
+    OBJECTS = [f"{BUCKET}/uploads/35/owner/random", f"{BUCKET}/uploads/400/owner/random", f"{BUCKET}/outputs/creation/1/name"]
+
+    def requests(self, bucket=BUCKET, objects=OBJECTS):
+        """Requests of every kind to a bucket: action, resource and prefix."""
+        for action in ("GetObject", "PutObject", "DeleteObject", "GetObjectVersion", "GetObjectAttributes", "PutObjectAcl", "AbortMultipartUpload"):
+            yield from ((f"s3:{action}", it, None) for it in objects)
+        for action in ("GetBucketPolicy", "PutBucketPolicy", "PutLifecycleConfiguration", "ListBucketMultipartUploads", "DeleteBucket"):
+            yield f"s3:{action}", bucket, None
+        for prefix in (None, "", "uploads/", "uploads/35/owner/", "outputs/", "outputs/creation/"):
+            yield "s3:ListBucket", bucket, prefix
+
+    def may(self, role, *more, **context):
+        """The requests to the bucket that a role may make, with more statements in its policy."""
+        policy = self.template.properties("DataBucketPolicy")["PolicyDocument"]["Statement"]
+        policies = [*statements(self.template, role), *more, *policy]
+        context = {"aws:SecureTransport": "true", "aws:PrincipalArn": self.template.value({"Fn::GetAtt": [role, "Arn"]})} | context
+        return {it for it in self.requests() if allows(policies, *it, **context)}
+
+    GET_UPLOADS = {("s3:GetObject", it, None) for it in OBJECTS[:2]}
+    PUT_OUTPUTS = {("s3:PutObject", OBJECTS[2], None)}
+
+    def task_roles(self):
+        return {it for it in self.roles if re.search("(Task|Table)Role$", it)}
+
+    def test_tasks_may_only_get_uploads_and_put_outputs(self):
+        roles = self.task_roles()
+        self.assertEqual(len(roles), 2 + 2 * len(self.JOBS) + bool(self.JOBS))
+        for role in roles:
+            with self.subTest(role):
+                self.assertEqual(self.may(role), self.GET_UPLOADS | self.PUT_OUTPUTS)
+
+    def test_tasks_whose_job_may_use_every_bucket_may_not_do_more(self):
+        wide = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+        for role in self.task_roles():
+            with self.subTest(role):
+                self.assertEqual(self.may(role, wide), self.GET_UPLOADS | self.PUT_OUTPUTS)
+        self.assertTrue(self.may("SyncRole", wide) > self.GET_UPLOADS | self.PUT_OUTPUTS, "the owner of the bucket can use it")
+
+    def test_the_api_may_put_uploads_get_everything_and_see_whether_an_upload_exists(self):
+        get = {("s3:GetObject", it, None) for it in self.OBJECTS}
+        put = {("s3:PutObject", it, None) for it in self.OBJECTS[:2]}
+        absent = {("s3:ListBucket", self.BUCKET, prefix) for prefix in ("uploads/", "uploads/35/owner/")}
+        self.assertEqual(self.may("ApiRole"), get | put | absent)
+
+    def test_no_other_role_may_use_the_bucket(self):
+        for role in set(self.roles) - self.task_roles() - {"ApiRole"}:
+            with self.subTest(role):
+                self.assertEqual(self.may(role), set())
+
+    def test_requests_to_the_bucket_need_tls(self):
+        for role in self.roles:
+            self.assertEqual(self.may(role, **{"aws:SecureTransport": "false"}), set())
+
+    def test_the_endpoint_of_s3_leads_only_to_image_layers_large_data_and_what_the_file_says(self):
+        policy = self.template.properties("S3Endpoint")["PolicyDocument"]["Statement"]
+        ours, others = ({"aws:PrincipalAccount": it} for it in ("111122223333", "444455556666"))
+
+        def through(account, *of):
+            return {it for it in self.requests(*of) if allows(policy, *it, **account)}
+
+        self.assertEqual(through(ours), self.GET_UPLOADS | self.PUT_OUTPUTS)
+        self.assertEqual(through(others), set())
+        layers = "arn:aws:s3:::prod-us-east-1-starport-layer-bucket"
+        for bucket in ("arn:aws:s3:::another", f"{layers}-2", layers.replace("us-east-1", "eu-west-1"), f"{self.BUCKET}-2"):
+            self.assertEqual(through(ours, bucket, [f"{bucket}/uploads/35/owner/random", f"{bucket}/outputs/creation/1/name"]), set())
+        # The principal of ECR's download URLs is not ours.
+        self.assertEqual(through(others, layers, [f"{layers}/layer"]), {("s3:GetObject", f"{layers}/layer", None)})
+        for bucket in (f"arn:aws:s3:::{name}" for name in self.JOBS):
+            self.assertLess({("s3:GetObject", f"{bucket}/key", None)}, through(ours, bucket, [f"{bucket}/key"]))
+            self.assertEqual(through(others, bucket, [f"{bucket}/key"]), set())
+
+
+def allows(policies, action, resource, prefix=None, **context):
+    """Whether statements together allow a request, as IAM evaluates them: one Deny is stronger than every Allow."""
+    context |= {} if prefix is None else {"s3:prefix": prefix}
+    effects = {it["Effect"] for it in policies if concerns(it, action, resource) and holds(it.get("Condition", {}), context)}
+    return effects == {"Allow"}
+
+
+def concerns(statement, action, resource):
+    def named(what, value):
+        return any(fnmatch.fnmatchcase(value, pattern) for pattern in listed(statement.get(what, [])))
+
+    acts = not named("NotAction", action) if "NotAction" in statement else named("Action", action)
+    return acts and named("Resource", resource)
+
+
+def holds(condition, context):
+    """Whether a condition holds. One about a key that the request does not have does not."""
+    for operator, keys in condition.items():
+        assert operator in ("ArnLike", "Bool", "StringEquals", "StringLike"), operator
+        for key, patterns in keys.items():
+            if key not in context or not any(fnmatch.fnmatchcase(context[key], it) for it in listed(patterns)):
+                return False
+    return True
 
 
 class PoliciesOfOneJob(Policies):

@@ -61,6 +61,7 @@ ANSWERS = {
         0,
         "AWS_IAM",
     ),
+    "aws cloudformation list-stack-resources": (0, "longhaul-databucket-1a2b3c"),
     "aws cloudformation get-template": (0, '{"Resources": {}}'),
     "aws lambda list-versions-by-function --function-name longhaul-sync": (0, "$LATEST\t7"),
     executions("sync"): (0, "arn:e1\tarn:e2"),
@@ -82,6 +83,7 @@ CHANGES = (
     "aws dynamodb update",
     "aws iam create",
     "aws lambda put",
+    "aws s3 rm",
     "aws lambda stop-durable-execution --durable-execution-arn",
     "aws logs delete",
     "docker push",
@@ -401,12 +403,27 @@ class Destroy(Scripts):
             "aws ecs stop-task --cluster longhaul --task arn:t2",
             "aws ecs wait tasks-stopped --cluster longhaul --tasks arn:t1",
             "aws dynamodb update-table --table-name longhaul-executions --no-deletion-protection-enabled",
+            "aws s3 rm s3://longhaul-databucket-1a2b3c --recursive --only-show-errors",
             "sam delete --stack-name longhaul --region eu-west-1 --no-prompts",
             "aws ecr delete-repository --repository-name longhaul-worker --force",
             "aws logs delete-log-group --log-group-name /aws/lambda/longhaul-api",
             "aws ecs delete-task-definitions --task-definitions arn:demo:1",
         )
         self.assertEqual(len([call for call in self.calls if call.startswith("aws logs delete")]), 1)
+
+    def test_a_bucket_that_cannot_be_emptied_ends_the_script(self):
+        head = "aws s3api head-bucket --bucket longhaul-databucket-1a2b3c"
+        for answers in ({"aws cloudformation list-stack-resources": (254, "AccessDenied")}, {head: (254, "Forbidden")}, {"aws s3 rm": (1, "denied")}):
+            with self.subTest(answers):
+                self.setUp()
+                self.assertNotEqual(self.run_script("destroy.sh", answers, CONFIRM="longhaul").returncode, 0)
+                self.assertFalse([call for call in self.calls if call.startswith("sam delete")])
+
+    def test_a_bucket_that_is_already_deleted_is_not_emptied(self):
+        gone = (254, "An error occurred (404) when calling the HeadBucket operation: Not Found")
+        done = self.run_script("destroy.sh", {"aws s3api head-bucket": gone}, CONFIRM="longhaul")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse([call for call in self.calls if call.startswith("aws s3 rm")])
 
     def test_an_aws_cli_without_durable_executions_stops_the_script(self):
         answers = {"aws lambda stop-durable-execution --generate-cli-skeleton": (252, "Invalid choice")}
@@ -481,7 +498,7 @@ class Destroy(Scripts):
 
 class Calls(Scripts):
     # Commands of the AWS CLI that are not operations of an API, and options that every command has.
-    CLI_COMMANDS = {"ecr get-login-password", "ecs wait", "lambda wait", "configure get"}
+    CLI_COMMANDS = {"ecr get-login-password", "ecs wait", "lambda wait", "configure get", "s3 rm"}
     CLI_OPTIONS = {"query", "output", "generate-cli-skeleton"}
 
     def assert_known(self, call):
@@ -489,7 +506,7 @@ class Calls(Scripts):
         _, service, command, *rest = call.split()
         if f"{service} {command}" in self.CLI_COMMANDS:
             return
-        model = SESSION.get_service_model(service)
+        model = SESSION.get_service_model({"s3api": "s3"}.get(service, service))
         operations = {botocore.xform_name(name, "-"): name for name in model.operation_names}
         self.assertIn(command, operations)
         members = getattr(model.operation_model(operations[command]).input_shape, "members", {})

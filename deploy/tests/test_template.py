@@ -37,7 +37,8 @@ class Environment(unittest.TestCase):
             read = facts()["programs"][name.removesuffix("Function").lower()]["variables"]
             given = set(Template().properties(name)["Environment"]["Variables"])
             with self.subTest(name):
-                self.assertLessEqual(given, set(read))
+                # The programs that will read DATA_BUCKET do not yet.
+                self.assertLessEqual(given - {"DATA_BUCKET"}, set(read))
                 # The owner of executions that are started without the API has a default.
                 self.assertEqual(set(read) - given, {"DIRECT_OWNER"} & set(read))
 
@@ -71,6 +72,64 @@ class Environment(unittest.TestCase):
             with self.subTest(expected["name"]):
                 self.assertEqual([key["AttributeName"] for key in index["KeySchema"]], [expected["hash"], expected["sort"]])
                 self.assertEqual(set(index["Projection"].get("NonKeyAttributes", [])), set(expected["attributes"]))
+
+
+class LargeData(unittest.TestCase):
+    # How many days S3 keeps what callers upload, by what they ask for, and what jobs upload.
+    UPLOADS, OUTPUTS = (35, 400), 32
+
+    def bucket(self, **parameters):
+        return Template(**parameters).properties("DataBucket")
+
+    def test_objects_expire_by_their_prefix(self):
+        rules = self.bucket()["LifecycleConfiguration"]["Rules"]
+        self.assertEqual({it["Status"] for it in rules}, {"Enabled"})
+        expire = {it["Prefix"]: it["ExpirationInDays"] for it in rules if "Prefix" in it}
+        self.assertEqual(expire, {f"uploads/{days}/": days for days in self.UPLOADS} | {"outputs/": self.OUTPUTS})
+        (incomplete,) = [it for it in rules if "Prefix" not in it]
+        self.assertEqual(incomplete["AbortIncompleteMultipartUpload"], {"DaysAfterInitiation": 1})
+        self.assertNotIn("ExpirationInDays", incomplete)
+
+    def test_objects_outlive_the_executions_that_refer_to_them(self):
+        kept, longest = (facts()["limits"][it] / 24 for it in ("retentionHours", "timeoutHours"))
+        self.assertGreater(self.OUTPUTS, kept + 1, "an outcome may be recorded a day after the upload")
+        self.assertGreater(max(self.UPLOADS), longest + kept, "a rerun has the same input")
+        self.assertGreater(min(self.UPLOADS), kept)
+
+    def test_nothing_stays_in_the_bucket_after_it_expired(self):
+        bucket = self.bucket()
+        self.assertNotIn("VersioningConfiguration", bucket)
+        self.assertNotIn("ObjectLockEnabled", bucket)
+        self.assertNotIn("ReplicationConfiguration", bucket)
+
+    def test_the_bucket_is_encrypted_and_private(self):
+        bucket = self.bucket()
+        ((encryption,),) = bucket["BucketEncryption"].values()
+        self.assertEqual(encryption["ServerSideEncryptionByDefault"], {"SSEAlgorithm": "AES256"})
+        self.assertEqual(set(bucket["PublicAccessBlockConfiguration"].values()), {True})
+        self.assertEqual(len(bucket["PublicAccessBlockConfiguration"]), 4)
+        self.assertEqual(bucket["OwnershipControls"], {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]})
+
+    def test_the_bucket_is_deleted_and_replaced_like_the_table(self):
+        resources = Template().resources
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            self.assertEqual(resources["DataBucket"][policy], resources["Table"][policy])
+
+    def test_pages_of_the_cors_origins_may_use_presigned_urls(self):
+        self.assertNotIn("CorsConfiguration", self.bucket())
+        for origins in ("*", "https://a.example,https://b.example"):
+            (rule,) = self.bucket(CorsOrigins=origins)["CorsConfiguration"]["CorsRules"]
+            self.assertEqual(rule["AllowedOrigins"], origins.split(","))
+            self.assertEqual(sorted(rule["AllowedMethods"]), ["GET", "HEAD", "PUT"])
+            self.assertEqual(rule["AllowedHeaders"], ["content-type", "x-amz-checksum-sha256"])
+            self.assertEqual(rule["ExposedHeaders"], ["etag"])
+
+    def test_the_programs_that_need_the_bucket_get_its_name(self):
+        template = Template()
+        for name in FUNCTIONS:
+            variables = template.properties(name)["Environment"]["Variables"]
+            self.assertEqual(variables.get("DATA_BUCKET"), None if name == "ReconcilerFunction" else "<DataBucket>")
+        self.assertEqual(template.outputs()["DataBucketName"], "<DataBucket>")
 
 
 class Events(unittest.TestCase):
@@ -442,7 +501,7 @@ class Logs(unittest.TestCase):
 class Outputs(unittest.TestCase):
     def test_the_outputs_have_the_names_of_the_original_pattern(self):
         original = {"SyncLambdaFunctionArn", "CallbackLambdaFunctionArn", "CallbackTableName", "ECSClusterName", "LogGroupName"}
-        self.assertEqual(set(Template().outputs()), original | {"ApiUrl", "Authorization"})
+        self.assertEqual(set(Template().outputs()), original | {"ApiUrl", "Authorization", "DataBucketName"})
 
 
 class Image(unittest.TestCase):
