@@ -1,7 +1,10 @@
 //! Uploads that are cut off in the middle.
 
 use emulator::testing::eventually;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use super::*;
 
@@ -66,4 +69,32 @@ print(s3.generate_presigned_url('put_object', Params={'Bucket': 'orders', 'Key':
     assert_eq!((get(url, "/orders/a").await.0, get(url, "/orders/b").await.0), (404, 404));
     assert!(!get(url, &format!("/orders/c?uploadId={id}")).await.2.contains("<Part>"));
     assert_eq!(files(&data, "stored"), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_the_whole_of_an_upload_that_is_refused_gets_the_response() {
+    let emulator = start();
+    let url = emulator.url();
+    let address = url.strip_prefix("http://").unwrap();
+    let presigned = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=k%2F20260101%2Fus-east-1%2Fs3%2Faws4_request\
+        &X-Amz-Date=20260101T000000Z&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Signature=0";
+    let signature = format!("authorization: {SIGNATURE}\r\n");
+    for (path, headers, code) in [
+        (&*format!("/orders/a?{presigned}"), "", "AccessDenied"),
+        ("/orders/a", &*format!("{signature}content-md5: wrong\r\n"), "InvalidDigest"),
+        ("/nowhere/a", &*signature, "NoSuchBucket"),
+    ] {
+        let mut upload = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nhost: {address}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
+            32 * HALF
+        );
+        upload.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..32 {
+            upload.write_all(&vec![b'x'; HALF]).await.unwrap();
+        }
+        let mut said = String::new();
+        upload.read_to_string(&mut said).await.unwrap();
+        assert!(said.contains(&format!("<Code>{code}</Code>")), "{said}");
+    }
 }
