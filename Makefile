@@ -284,8 +284,13 @@ explore: $(FUZZ)/.made ## Run the soak, the model test and the fuzzer with a new
 		PATH="$(CURDIR)/$(FUZZ)/bin:$$PATH" FUZZ_SEED=$$seed tests/fuzz/run.sh "$${FUZZ_SECONDS:-600}" \
 			|| { echo "found with SEED=$$seed: fix it, and add the case to the test" >&2; exit 1; }
 
+.PHONY: large
+large: ## Upload and download objects of 1 GiB (S3_LARGE_MIB) while the local S3 stays small; the gate uses 64 MiB
+	cargo build --workspace --bins
+	S3_LARGE_MIB=$${S3_LARGE_MIB:-1024} cargo test --workspace --test s3 large:: -- --nocapture
+
 .PHONY: nightly
-nightly: mutants refusals crashes explore ## Run the mutants, every fault and fresh seeds, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
+nightly: mutants refusals crashes explore large ## Run the mutants, every fault and fresh seeds, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
 	$(MAKE) sam-build worker ARCHITECTURE=arm64
 
 # The first stage of crates/worker/Dockerfile builds it in the same way.

@@ -6,6 +6,7 @@ mod answers;
 mod arn;
 mod container;
 mod definitions;
+mod dependencies;
 mod event;
 mod launch;
 mod leftovers;
@@ -70,7 +71,9 @@ pub(crate) static FACTS: Facts = Facts {
         "A container has no process namespace. When its first process has ended, the rest of its group is killed, and every \
          process with its variable `_EMULATOR_CONTAINER`. Only a process that left the group and emptied its environment \
          survives; its output is read for a few more seconds. Without `/proc`, only the group is found.",
-        "All containers of a task start at once: `dependsOn`, `healthCheck`, `environmentFiles`, `volumes`, \
+        "There are no health checks, so the condition `HEALTHY` of `dependsOn` is refused. The containers of a task are stopped at once, \
+         not in the reverse order of their dependencies.",
+        "`healthCheck`, `startTimeout`, `environmentFiles`, `volumes`, \
          `restartPolicy`, CPU and memory limits and networking are kept and shown, but have no effect. Capacity is unlimited: \
          `failures` of `RunTask` is empty unless a fault says otherwise, or the resources of the emulator say that there is no \
          capacity for the task definition.",

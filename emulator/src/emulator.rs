@@ -162,7 +162,7 @@ impl Prepared {
             Box::new(events::Api::new(events.clone(), lambda.clone())),
             Box::new(lambda::Api::new(lambda.clone())),
             Box::new(logs),
-            Box::new(s3),
+            Box::new(s3.clone()),
         ];
         let endpoints = gateway::router(services, ecs.clone()).merge(faults.router(callers.clone(), clock.clone()));
         let hosts = Hosts::new(address.ip(), &place.allowed_hosts);
@@ -172,6 +172,7 @@ impl Prepared {
         let driven = lambda.clone();
         let mut running = vec![
             tokio::spawn(dynamodb.clone().sweep_expired(clock.clone())),
+            tokio::spawn(s3.keep_expiring(clock.clone())),
             tokio::spawn(async move { driven.drive().await }),
             tokio::spawn(async move { events.deliver(client, &url, resources.queues).await }),
         ];

@@ -29,6 +29,7 @@ mod s3;
 mod service;
 pub mod sockets;
 pub mod testing;
+mod unread;
 mod wire;
 
 pub use clock::{Clock, ClockError, with_movable_clock};

@@ -16,6 +16,7 @@ mod delete;
 mod errors;
 mod files;
 mod get;
+mod lifecycle;
 mod list;
 mod metadata;
 mod multipart;
@@ -53,6 +54,7 @@ pub(crate) use target::{is_called, operation};
 
 use errors::{Code, S3Error};
 use files::Files;
+use lifecycle::Lifecycles;
 use target::{OPERATIONS, Operation, Target};
 
 /// What the gateway and the faults need to know about this service.
@@ -69,14 +71,15 @@ pub(crate) static FACTS: Facts = Facts {
         "Buckets are declared in the resources; there is no call that creates or deletes one. There are no versions, access control \
          lists, policies, keys, locks, replication, notifications or storage classes. Calls for them are refused with `NotImplemented`; \
          headers that choose an access control list, a key or a storage class are ignored.",
-        "Presigned URLs have a signature of version 4. Version 1 of the `aws` client writes version 2, unless `s3.signature_version` is \
+        "Presigned URLs have a signature of version 4. Of their parameters, only those of the signature and those that change headers of the \
+         response have an effect: metadata and checksums must be signed headers, which the uploader sends. Version 1 of the `aws` client writes version 2, unless `s3.signature_version` is \
          `s3v4` in its configuration. Browsers may open them from the address bar only; pages cannot, since there is no CORS.",
-        "Nothing expires: there are no lifecycle rules.",
+        "Lifecycle rules select by prefix. They expire objects after a number of days, and abort multipart uploads; other members of rules \
+         are refused. What a rule applies to is gone at midnight UTC, while S3 removes it some time later.",
         "All writes are visible at once. Reads and writes are not throttled.",
         "`GET` with `partNumber` or several ranges returns the whole object.",
-        "There is no `UploadPartCopy`: `aws s3 cp` from one key to another fails for objects from 8 MB on. Completing an upload twice is a \
-         `NoSuchUpload`, as documented.",
-        "Tags are set by `x-amz-tagging` and counted in responses; there are no tagging calls.",
+        "Completing an upload twice is a `NoSuchUpload`, as documented.",
+        "Tags are set by `x-amz-tagging` only.",
         "An upload that does not give a length is refused, also if it is `aws-chunked`; signatures of chunks are not verified.",
     ],
 };
@@ -91,6 +94,7 @@ pub(crate) struct Inner {
     files: Files,
     clock: Clock,
     buckets: Vec<Bucket>,
+    lifecycles: Lifecycles,
     /// When this process started, which counts as the creation of the buckets.
     started: Timestamp,
 }
@@ -121,16 +125,18 @@ impl S3 {
     pub(crate) fn open(db: Db, directory: &Path, clock: Clock, buckets: Vec<Bucket>) -> Result<Self, String> {
         buckets::check(&buckets)?;
         let files = Files::open(directory).map_err(|why| why.to_string())?;
-        let named = db.transact(store::files).map_err(|why| format!("cannot read the objects of S3: {why:?}"))?;
+        let named = db.transact(store::files).map_err(|why| format!("cannot read the objects of S3: {why}"))?;
         files.remove_others(&named).map_err(|why| why.to_string())?;
         let started = clock.now();
-        Ok(Self(Arc::new(Inner { db, files, clock, buckets, started })))
+        let lifecycles = Lifecycles::open(&db, &buckets)?;
+        Ok(Self(Arc::new(Inner { db, files, clock, buckets, lifecycles, started })))
     }
 
     async fn call(&self, operation: &str, target: Target, request: Request) -> Result<Response, S3Error> {
         let operation = Operation::named(operation).ok_or_else(|| S3Error::new(Code::NotImplemented))?;
         let (parts, body) = request.into_parts();
         let asked = Asked { target, headers: parts.headers, body };
+        self.apply_lifecycle().await?;
         match operation {
             Operation::AbortMultipartUpload => self.abort_multipart_upload(asked).await,
             Operation::CompleteMultipartUpload => self.complete_multipart_upload(asked).await,
@@ -138,15 +144,20 @@ impl S3 {
             Operation::ListMultipartUploads => self.list_multipart_uploads(asked).await,
             Operation::ListParts => self.list_parts(asked).await,
             Operation::UploadPart => self.upload_part(asked).await,
+            Operation::UploadPartCopy => self.upload_part_copy(asked).await,
             Operation::CopyObject => self.copy_object(asked).await,
+            Operation::DeleteBucketLifecycle => self.delete_lifecycle(&asked.target).await,
             Operation::DeleteObject => self.delete_object(asked).await,
             Operation::DeleteObjects => self.delete_objects(asked).await,
+            Operation::GetBucketLifecycleConfiguration => self.get_lifecycle(&asked.target),
             Operation::GetBucketLocation => self.get_bucket_location(&asked.target),
             Operation::GetObject => self.get_object(asked).await,
+            Operation::GetObjectTagging => self.get_object_tagging(asked).await,
             Operation::HeadBucket => self.head_bucket(&asked.target),
             Operation::HeadObject => self.head_object(asked).await,
             Operation::ListBuckets => self.list_buckets(),
             Operation::ListObjectsV2 => self.list_objects(asked).await,
+            Operation::PutBucketLifecycleConfiguration => self.put_lifecycle(asked).await,
             Operation::PutObject => self.put_object(asked).await,
         }
     }

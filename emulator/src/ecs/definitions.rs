@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     Ecs,
     answers::{DeregisterTaskDefinitionResponse, ListTaskDefinitionsResponse},
-    arn,
+    arn, dependencies,
     request::{self, DescribeTaskDefinition, ListTaskDefinitions, RegisterTaskDefinition, invalid},
     shapes::{ContainerDefinition, Definition, DefinitionStatus, Registration, TaskDefinition},
     store,
@@ -166,7 +166,7 @@ fn check(containers: &[ContainerDefinition]) -> Result<(), AwsError> {
             return Err(client(why));
         }
     }
-    Ok(())
+    dependencies::check(containers).map_err(client)
 }
 
 fn is_name(name: &str) -> bool {

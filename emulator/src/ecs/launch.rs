@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Settings,
-    shapes::{ContainerDefinition, ContainerOverride},
+    shapes::{ContainerDefinition, ContainerOverride, Dependency},
 };
 use crate::{
     callers::{self, ACCESS_KEY},
@@ -27,6 +27,8 @@ pub(super) struct Launch {
     /// A variable that all of the container's processes have, and no other processes.
     pub(super) mark: (String, String),
     pub(super) stop_timeout: Duration,
+    /// What it waits for.
+    pub(super) depends_on: Vec<Dependency>,
     /// A secret that it needs and that does not exist.
     pub(super) missing_secret: Option<String>,
     /// Where its output goes, if anywhere.
@@ -73,6 +75,7 @@ impl Launch {
             environment,
             mark,
             stop_timeout: definition.stop_timeout.map_or(DEFAULT_STOP_TIMEOUT, |s| Duration::from_secs(s.into())),
+            depends_on: definition.depends_on.clone(),
             missing_secret,
             log: log_stream(definition, task_id),
         }

@@ -33,8 +33,12 @@ pub(super) struct KeyValuePair {
 pub(super) struct TaskOverride {
     pub(super) container_overrides: Vec<ContainerOverride>,
     pub(super) inference_accelerator_overrides: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cpu: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) memory: Option<String>,
     #[serde(flatten)]
-    pub(super) more: Map<String, Value>,
+    more: Map<String, Value>,
 }
 
 /// The values that replace those of a container's definition.
@@ -70,6 +74,8 @@ pub(super) struct ContainerDefinition {
     pub(super) environment: Vec<KeyValuePair>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) secrets: Vec<Secret>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) depends_on: Vec<Dependency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stop_timeout: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,6 +97,15 @@ pub(super) struct Secret {
     pub(super) name: String,
     /// The name or ARN of a parameter, or the ARN of a secret.
     pub(super) value_from: String,
+}
+
+/// What has to happen to another container of the task before a container is started
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html>).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Dependency {
+    pub(super) container_name: String,
+    pub(super) condition: String,
 }
 
 fn yes() -> bool {
@@ -188,7 +203,8 @@ mod tests {
                 "networkMode": "awsvpc", "volumes": [{ "name": "v" }], "placementConstraints": [], "cpu": "256",
                 "containerDefinitions": [{
                     "name": "job", "image": "i", "cpu": 1, "essential": true, "command": ["run"],
-                    "environment": [{ "name": "A", "value": "b" }], "mountPoints": [{ "sourceVolume": "v" }],
+                    "environment": [{ "name": "A", "value": "b" }],
+                    "dependsOn": [{ "containerName": "other", "condition": "START" }], "mountPoints": [{ "sourceVolume": "v" }],
                     "portMappings": [], "volumesFrom": [], "healthCheck": { "command": ["true"] },
                     "logConfiguration": { "logDriver": "awslogs", "options": { "a": "b" }, "secretOptions": [] },
                 }],

@@ -9,6 +9,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Ecs,
     container::Started,
+    dependencies::{self, Readiness},
     launch::Launch,
     running::Order,
     task::{Event, Task},
@@ -37,49 +38,20 @@ impl Supervisor {
             return;
         };
         let task = self.note(Event::Provisioned).await;
-        // A task that was stopped before it began is not started.
-        if task.ending.is_none() {
-            let key = callers::key_of_task(&self.id);
-            let containers = self.start(&orders, &key, task.started_by.as_deref()).await;
-            self.watch(containers, &orders).await;
-            self.ecs.0.callers.ended(&key);
-        }
+        let key = callers::key_of_task(&self.id);
+        self.run_containers(task, &orders, &key).await;
+        self.ecs.0.callers.ended(&key);
         self.note(Event::Ended).await;
         self.ecs.0.running.leave(&self.id);
     }
 
-    /// Starts the containers. If one cannot be started, the following ones are not started, and the previous ones have to end.
-    async fn start(
-        &mut self,
-        orders: &watch::Receiver<Order>,
-        key: &str,
-        execution: Option<&str>,
-    ) -> JoinSet<(String, Option<i32>)> {
+    /// Starts the containers, each as soon as its dependencies are met, and waits for their end. If an essential one ends, the others have
+    /// to end too.
+    async fn run_containers(&mut self, mut task: Task, orders: &watch::Receiver<Order>, key: &str) {
         let mut containers = JoinSet::new();
-        for launch in std::mem::take(&mut self.launches) {
-            let name = launch.name.clone();
-            match Started::new(launch, &self.ecs.0.logs) {
-                Ok(started) => {
-                    self.ecs.0.callers.started(key, started.group());
-                    self.ecs.0.callers.set_execution(key, execution);
-                    let began = Event::ContainerStarted { name: name.clone(), process: started.process() };
-                    let orders = orders.clone();
-                    containers.spawn(async move { (name, started.run(orders).await) });
-                    self.note(began).await;
-                }
-                Err(why) => {
-                    self.ecs.0.running.stop(&self.id);
-                    self.note(Event::CannotStart { name, reason: why.to_string() }).await;
-                    break;
-                }
-            }
-        }
-        containers
-    }
-
-    /// Waits for the end of every container. If an essential one ends, the others have to end too.
-    async fn watch(&self, mut containers: JoinSet<(String, Option<i32>)>, orders: &watch::Receiver<Order>) {
-        while let Some(ended) = containers.join_next().await {
+        loop {
+            self.start_ready(&mut task, &mut containers, orders, key).await;
+            let Some(ended) = containers.join_next().await else { return };
             let (name, code) = match ended {
                 Ok(ended) => ended,
                 Err(why) => {
@@ -92,10 +64,63 @@ impl Supervisor {
                 // The reason is recorded before the end, even if the emulator could not record it when it gave the order.
                 self.note(Event::HostLost).await;
             }
-            if self.note(Event::ContainerExited { name, code }).await.ending.is_some() {
+            task = self.note(Event::ContainerExited { name, code }).await;
+            if task.ending.is_some() {
                 self.ecs.0.running.stop(&self.id);
             }
         }
+    }
+
+    /// Starts the containers whose dependencies are met, in the order of the definition. Once the task has to end, or if one cannot be
+    /// started, no more are started, and those that run have to end.
+    async fn start_ready(
+        &mut self,
+        task: &mut Task,
+        containers: &mut JoinSet<(String, Option<i32>)>,
+        orders: &watch::Receiver<Order>,
+        key: &str,
+    ) {
+        // A container that was started, or that never can be, may be what one before it waits for.
+        while let Some((place, readiness)) = self.next(task) {
+            // A task that was stopped before it began is not started.
+            if task.ending.is_some() || *orders.borrow() != Order::Run {
+                self.launches.clear();
+                return;
+            }
+            let launch = self.launches.remove(place);
+            let name = launch.name.clone();
+            let event = match readiness {
+                Some(reason) => Event::CannotDepend { name, reason },
+                None => match Started::new(launch, &self.ecs.0.logs) {
+                    Ok(started) => {
+                        self.ecs.0.callers.started(key, started.group());
+                        self.ecs.0.callers.set_execution(key, task.started_by.as_deref());
+                        let process = started.process();
+                        let (its, orders) = (name.clone(), orders.clone());
+                        containers.spawn(async move { (its, started.run(orders).await) });
+                        Event::ContainerStarted { name, process }
+                    }
+                    Err(why) => Event::CannotStart { name, reason: why.to_string() },
+                },
+            };
+            *task = self.note(event).await;
+            if task.ending.is_some() {
+                self.ecs.0.running.stop(&self.id);
+            }
+        }
+    }
+
+    /// The place of the next container to start, or of one that cannot be started, with the reason.
+    fn next(&self, task: &Task) -> Option<(usize, Option<String>)> {
+        let mut decided =
+            self.launches.iter().enumerate().filter_map(|(place, launch)| {
+                match dependencies::readiness(&launch.name, &launch.depends_on, &task.containers) {
+                    Readiness::Ready => Some((place, None)),
+                    Readiness::Waits => None,
+                    Readiness::Never(reason) => Some((place, Some(reason))),
+                }
+            });
+        decided.next()
     }
 
     /// Records an event with the time at which it happened, and retries until the database can be written. If the emulator ends before

@@ -114,6 +114,8 @@ pub(super) enum Event {
     ContainerStarted { name: String, process: Process },
     /// A container could not be started.
     CannotStart { name: String, reason: String },
+    /// A container depends on one that did not do what it waits for.
+    CannotDepend { name: String, reason: String },
     /// A stop was requested.
     StopRequested { reason: String },
     /// A container ended; without a code if it is unknown.
@@ -135,6 +137,7 @@ impl Task {
             Event::Provisioned => next.provisioned(),
             Event::ContainerStarted { name, process } => next.container_started(name, process, now),
             Event::CannotStart { name, reason } => next.cannot_start(name, reason, now),
+            Event::CannotDepend { name, reason } => next.cannot_depend(name, reason, now),
             Event::StopRequested { reason } => next.end(StopCode::UserInitiated, reason, now),
             Event::ContainerExited { name, code } => next.container_exited(name, *code, now),
             Event::HostLost => next.host_lost(now),
@@ -158,7 +161,29 @@ impl Task {
             container.status = ContainerStatus::Running;
             container.process = Some(process.clone());
         }
-        if self.status == Status::Pending && self.all(ContainerStatus::Running) {
+        self.look_for_running(now);
+    }
+
+    /// With the exit code that ECS gives a container that it never started
+    /// (<https://github.com/aws/amazon-ecs-agent/pull/3218>).
+    fn cannot_depend(&mut self, name: &str, reason: &str, now: Timestamp) {
+        const SIGTERM: i32 = 143;
+        let Some(container) = self.container(name) else { return };
+        container.status = ContainerStatus::Stopped;
+        container.exit_code = Some(SIGTERM);
+        container.reason = Some(reason.to_owned());
+        if container.essential {
+            self.end(StopCode::TaskFailedToStart, reason, now);
+        }
+        self.look_for_running(now);
+        self.look_for_execution_stopped(now);
+    }
+
+    /// A task runs when no container has to be started any more. Some may have ended by then.
+    fn look_for_running(&mut self, now: Timestamp) {
+        let is = |status| move |container: &Container| container.status == status;
+        let waits = self.containers.iter().any(is(ContainerStatus::Pending));
+        if self.status == Status::Pending && !waits && self.containers.iter().any(is(ContainerStatus::Running)) {
             self.status = Status::Running;
             self.started_at = Some(now);
         }
@@ -203,14 +228,16 @@ impl Task {
     }
 
     fn look_for_execution_stopped(&mut self, now: Timestamp) {
-        if self.all(ContainerStatus::Stopped) {
+        // A task that has to end starts no more containers.
+        let will_not_run = |container: &Container| match container.status {
+            ContainerStatus::Pending => self.ending.is_some(),
+            ContainerStatus::Running => false,
+            ContainerStatus::Stopped => true,
+        };
+        if self.containers.iter().all(will_not_run) {
             self.status = Status::Deprovisioning;
             self.execution_stopped_at = Some(now);
         }
-    }
-
-    fn all(&self, status: ContainerStatus) -> bool {
-        self.containers.iter().all(|container| container.status == status)
     }
 
     fn container(&mut self, name: &str) -> Option<&mut Container> {
@@ -294,7 +321,7 @@ mod tests {
         let task: Task = serde_json::from_str(row).unwrap();
         let process = Process { pid: 7, born: Some("boot/4242".into()) };
         assert_eq!((task.containers[0].process.as_ref(), task.status), (Some(&process), Status::Running));
-        let said = (task.started_by.as_deref(), task.overrides.more["cpu"].as_str(), task.tags[0].value.as_str());
+        let said = (task.started_by.as_deref(), task.overrides.cpu.as_deref(), task.tags[0].value.as_str());
         assert_eq!(said, (Some("me"), Some("256"), "v"));
         let (over, _) = after(task, &[exited("job", 143), Event::Ended]);
         assert_eq!(
@@ -310,6 +337,27 @@ mod tests {
         assert_eq!((running.status, &running.ending), (Status::Running, &None));
         let (ending, _) = after(running, &[exited("job", 0)]);
         assert_eq!(ending.status, Status::Deprovisioning);
+    }
+
+    #[test]
+    fn a_container_whose_dependency_failed_ends_the_task_if_it_is_essential() {
+        let failed = |name: &str| Event::CannotDepend { name: name.into(), reason: "why".into() };
+        let begun = [Event::Provisioned, started("job")];
+        let (running, _) = after(task(&[("job", true), ("side", false)]), &[&begun[..], &[failed("side")]].concat());
+        assert_eq!((running.status, running.containers[1].exit_code), (Status::Running, Some(143)));
+        let events = [&begun[..], &[exited("job", 1), failed("main"), Event::Ended]].concat();
+        let (stopped, seen) = after(task(&[("job", false), ("main", true)]), &events);
+        let through = [Status::Provisioning, Status::Pending, Status::Deprovisioning, Status::Stopped];
+        assert_eq!((seen.as_slice(), stopped.started_at), (through.as_slice(), None));
+        let ending = stopped.ending.unwrap();
+        assert_eq!((ending.code, &*ending.reason), (StopCode::TaskFailedToStart, "why"));
+    }
+
+    #[test]
+    fn a_task_runs_when_the_last_container_starts_after_another_has_ended() {
+        let events = [Event::Provisioned, started("init"), exited("init", 0), started("job")];
+        let (running, _) = after(task(&[("init", false), ("job", true)]), &events);
+        assert_eq!(running.status, Status::Running);
     }
 
     #[test]

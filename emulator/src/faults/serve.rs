@@ -33,6 +33,7 @@ use crate::{
     guard::{self, Hosts},
     lambda, s3,
     service::Protocol,
+    unread,
 };
 
 /// The calls that each caller may make: see [`crate::Resources::permissions`].
@@ -107,6 +108,7 @@ impl Endpoints {
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response, Cut> {
         let (parts, body) = request.into_parts();
+        let body = unread::body(&parts, body);
         if let Err(refused) = guard::check_aws(&self.0.hosts, &parts) {
             return Ok(refused.at_aws(parts.uri.path()));
         }
@@ -116,19 +118,19 @@ impl Endpoints {
             return Ok(*refused);
         }
         let Some((call, service)) = Call::of(&parts) else {
-            return self.pass(Request::from_parts(parts, Body::new(body))).await;
+            return self.pass(Request::from_parts(parts, body)).await;
         };
         if self.is_denied(&call) {
             return Ok(service.denied(&call));
         }
         if self.0.faults.is_empty() {
-            return self.pass(Request::from_parts(parts, Body::new(body))).await;
+            return self.pass(Request::from_parts(parts, body)).await;
         }
         // A fault can select a call by what its body says, except where bodies may be larger than the memory.
         let (body, text) = match service.protocol {
-            Protocol::Xml => (Body::new(body), Bytes::new()),
+            Protocol::Xml => (body, Bytes::new()),
             Protocol::Json => {
-                let text = whole(Body::new(body)).await?;
+                let text = whole(body).await?;
                 (Body::from(text.clone()), text)
             }
         };

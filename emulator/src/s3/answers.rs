@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     checksum::{Algorithm, Type},
+    lifecycle::Rule,
     xml::NAMESPACE,
 };
 use crate::identity::ACCOUNT;
@@ -65,6 +66,39 @@ pub(super) struct Buckets {
 pub(super) struct Bucket {
     pub(super) name: String,
     pub(super) creation_date: Time,
+}
+
+/// `GetObjectTagging`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Tagging {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: Namespace,
+    pub(super) tag_set: TagSet,
+}
+
+/// The list in `GetObjectTagging`.
+#[derive(Debug, Serialize)]
+pub(super) struct TagSet {
+    #[serde(rename = "Tag")]
+    pub(super) tags: Vec<Tag>,
+}
+
+/// A tag of an object.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Tag {
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+/// `GetBucketLifecycleConfiguration`.
+#[derive(Debug, Serialize)]
+pub(super) struct LifecycleConfiguration {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: Namespace,
+    #[serde(rename = "Rule")]
+    pub(super) rules: Vec<Rule>,
 }
 
 /// `GetBucketLocation`, which is empty for us-east-1.
@@ -147,9 +181,22 @@ pub(super) struct CopyObjectResult {
     pub(super) e_tag: String,
     #[serde(flatten)]
     pub(super) checksum: ChecksumMembers,
+    pub(super) checksum_type: Type,
 }
 
-/// The members for a checksum, of which one is there.
+/// `UploadPartCopy`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CopyPartResult {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: Namespace,
+    pub(super) last_modified: Time,
+    pub(super) e_tag: String,
+    #[serde(flatten)]
+    pub(super) checksum: ChecksumMembers,
+}
+
+/// The members for a checksum, of which at most one is there.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ChecksumMembers {
     #[serde(rename = "ChecksumCRC32", skip_serializing_if = "Option::is_none")]

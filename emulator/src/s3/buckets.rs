@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     S3,
@@ -21,6 +22,9 @@ use crate::identity::REGION;
 pub struct Bucket {
     /// Its name.
     pub name: String,
+    /// Its lifecycle rules, as `aws s3api put-bucket-lifecycle-configuration` takes them. Without them, those that a client has set remain.
+    #[serde(default)]
+    pub lifecycle_configuration: Option<Value>,
 }
 
 /// Refuses names that S3 does not allow, of which the most common rules are checked

@@ -67,18 +67,20 @@ impl S3 {
             Ok(object)
         });
         let object = object.await?;
-        xml::respond(
+        let mut response = xml::respond(
             "CompleteMultipartUploadResult",
             &CompleteMultipartUploadResult {
                 xmlns: Namespace,
                 location,
-                bucket,
-                key: object.key,
+                bucket: bucket.clone(),
+                key: object.key.clone(),
                 e_tag: quoted(&object.etag),
                 checksum: ChecksumMembers::of(object.checksum.algorithm, object.checksum.value),
                 checksum_type: object.checksum.of,
             },
-        )
+        )?;
+        self.describe_expiration(response.headers_mut(), &bucket, &object.key, object.modified);
+        Ok(response)
     }
 }
 

@@ -39,6 +39,27 @@ pub(super) fn check_read(headers: &HeaderMap, object: &Object) -> Result<Conditi
     Ok(if same { Condition::NotModified } else { Condition::Holds })
 }
 
+/// The conditions of a copy about its source, each with the condition of a read that has the same meaning.
+const OF_SOURCE: [(&str, HeaderName); 4] = [
+    ("x-amz-copy-source-if-match", header::IF_MATCH),
+    ("x-amz-copy-source-if-none-match", header::IF_NONE_MATCH),
+    ("x-amz-copy-source-if-modified-since", header::IF_MODIFIED_SINCE),
+    ("x-amz-copy-source-if-unmodified-since", header::IF_UNMODIFIED_SINCE),
+];
+
+/// The conditions of a copy about its source (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
+///
+/// # Errors
+///
+/// `PreconditionFailed`.
+pub(super) fn check_source(headers: &HeaderMap, object: &Object) -> Result<(), S3Error> {
+    let conditions = OF_SOURCE.into_iter().filter_map(|(name, of_read)| Some((of_read, headers.get(name)?.clone())));
+    match check_read(&conditions.collect(), object)? {
+        Condition::Holds => Ok(()),
+        Condition::NotModified => Err(failed("x-amz-copy-source-If-None-Match")),
+    }
+}
+
 /// The conditions of a write, in its transaction
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
 ///

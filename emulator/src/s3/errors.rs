@@ -1,7 +1,7 @@
 //! Errors of S3, with the codes, statuses and messages of its documentation
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use axum::{
     http::{StatusCode, header},
@@ -68,6 +68,7 @@ codes! {
     MissingContentLength LENGTH_REQUIRED "You must provide the Content-Length HTTP header.";
     NoSuchBucket NOT_FOUND "The specified bucket does not exist";
     NoSuchKey NOT_FOUND "The specified key does not exist.";
+    NoSuchLifecycleConfiguration NOT_FOUND "The lifecycle configuration does not exist";
     NoSuchUpload NOT_FOUND "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     NotImplemented NOT_IMPLEMENTED "A header you provided implies functionality that is not implemented";
     PreconditionFailed PRECONDITION_FAILED "At least one of the pre-conditions you specified did not hold";
@@ -212,6 +213,12 @@ pub(crate) fn refusal(code: &str, message: Option<&str>) -> Response {
         ..ErrorBody::default()
     };
     S3Error { status, body: Box::new(body) }.respond(None, &super::request_id())
+}
+
+impl fmt::Display for S3Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.body.code, self.body.message)
+    }
 }
 
 impl From<rusqlite::Error> for S3Error {

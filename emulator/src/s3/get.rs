@@ -16,12 +16,14 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{
     Asked, S3,
+    answers::{Namespace, Tag, TagSet, Tagging},
     checksum::{self, Checksum, Type},
     conditions::{self, Condition},
     errors::{Code, Details, S3Error},
     put::{key, quoted},
     store::{self, Object},
     target::Query,
+    xml,
 };
 
 /// The size of a read.
@@ -42,12 +44,14 @@ impl S3 {
     pub(super) async fn get_object(&self, asked: Asked) -> Result<Response, S3Error> {
         let bucket = self.bucket(&asked.target)?.name.clone();
         let key = key(&asked.target)?;
-        let (object, file) = self.blocking(move |s3| s3.open_object(&bucket, &key)).await?;
+        let from = bucket.clone();
+        let (object, file) = self.blocking(move |s3| s3.open_object(&from, &key)).await?;
         if conditions::check_read(&asked.headers, &object)? == Condition::NotModified {
             return Ok(not_modified(&object));
         }
         let range = conditions::range(&asked.headers, object.size)?;
         let mut response = describe(&object, range, &asked.headers, &asked.target.query)?;
+        self.describe_expiration(response.headers_mut(), &bucket, &object.key, object.modified);
         let (first, length) = range.unwrap_or((0, object.size));
         *response.body_mut() = Body::from_stream(read(file, first, length));
         Ok(response)
@@ -56,12 +60,24 @@ impl S3 {
     pub(super) async fn head_object(&self, asked: Asked) -> Result<Response, S3Error> {
         let bucket = self.bucket(&asked.target)?.name.clone();
         let key = key(&asked.target)?;
-        let object = self.blocking(move |s3| s3.object(&bucket, &key)).await?;
+        let from = bucket.clone();
+        let object = self.blocking(move |s3| s3.object(&from, &key)).await?;
         if conditions::check_read(&asked.headers, &object)? == Condition::NotModified {
             return Ok(not_modified(&object));
         }
         let range = conditions::range(&asked.headers, object.size)?;
-        describe(&object, range, &asked.headers, &asked.target.query)
+        let mut response = describe(&object, range, &asked.headers, &asked.target.query)?;
+        self.describe_expiration(response.headers_mut(), &bucket, &object.key, object.modified);
+        Ok(response)
+    }
+
+    /// For version 2 of the `aws` client, which reads the tags before it copies a large object.
+    pub(super) async fn get_object_tagging(&self, asked: Asked) -> Result<Response, S3Error> {
+        let bucket = self.bucket(&asked.target)?.name.clone();
+        let key = key(&asked.target)?;
+        let object = self.blocking(move |s3| s3.object(&bucket, &key)).await?;
+        let tags = object.metadata.tags.into_iter().map(|(key, value)| Tag { key, value }).collect();
+        xml::respond("Tagging", &Tagging { xmlns: Namespace, tag_set: TagSet { tags } })
     }
 
     /// An object.

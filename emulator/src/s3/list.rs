@@ -176,7 +176,7 @@ fn following(key: &str) -> String {
 }
 
 /// The smallest key that is greater than all keys with this prefix, if there is one.
-fn after_prefix(prefix: &str) -> Option<String> {
+pub(super) fn after_prefix(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
     while let Some(last) = text.pop() {
         // The range leaves out the surrogates, which are not characters.

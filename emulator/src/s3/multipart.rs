@@ -13,8 +13,9 @@ use super::{
     answers::{InitiateMultipartUploadResult, Namespace},
     checksum::{Algorithm, Type},
     errors::{Code, Details, S3Error},
+    files::Draft,
     metadata::Metadata,
-    payload::{Payload, hex},
+    payload::{Payload, Received, hex},
     put::{key, quoted},
     store::{self, Part, Upload},
     target::{Query, Target},
@@ -72,6 +73,17 @@ impl Checked {
     }
 }
 
+/// A part whose bytes are written, and which does not belong to its upload yet.
+#[derive(Debug)]
+pub(super) struct NewPart {
+    pub(super) number: u32,
+    pub(super) draft: Draft,
+    pub(super) size: u64,
+    pub(super) md5: Vec<u8>,
+    /// With the algorithm of the upload, in base64.
+    pub(super) checksum: String,
+}
+
 impl S3 {
     pub(super) async fn create_multipart_upload(&self, asked: Asked) -> Result<Response, S3Error> {
         let bucket = self.bucket(&asked.target)?.name.clone();
@@ -88,8 +100,11 @@ impl S3 {
             key: upload.key.clone(),
             upload_id: upload.id.clone(),
         };
+        let started = upload.started;
         self.blocking(move |s3| s3.db.transact(|tx| store::put_upload(tx, &bucket, &upload))).await?;
-        xml::respond("InitiateMultipartUploadResult", &result)
+        let mut response = xml::respond("InitiateMultipartUploadResult", &result)?;
+        self.describe_abort(response.headers_mut(), &result.bucket, &result.key, started);
+        Ok(response)
     }
 
     pub(super) async fn upload_part(&self, asked: Asked) -> Result<Response, S3Error> {
@@ -99,33 +114,9 @@ impl S3 {
         let payload = Payload::of(&headers)?;
         let algorithm = upload.checked.algorithm;
         let received = payload.receive(&self.files, body, algorithm).await?;
-        let etag = hex(&received.md5);
         let part = self.blocking(move |s3| {
-            let part = Part {
-                number,
-                file: received.draft.store()?,
-                size: received.size,
-                etag,
-                modified: s3.clock.now(),
-                checksum: received.wanted.value,
-            };
-            // The upload may have been completed or aborted in the meantime.
-            let put = s3.db.transact(|tx| {
-                store::upload(tx, &upload.id)?.ok_or_else(|| no_such_upload(&upload.id))?;
-                store::put_part(tx, &upload.id, &part)
-            });
-            match put {
-                Ok(before) => {
-                    if let Some(file) = before {
-                        s3.files.remove(&file);
-                    }
-                    Ok(part)
-                }
-                Err(why) => {
-                    s3.files.remove(&part.file);
-                    Err(why)
-                }
-            }
+            let Received { draft, size, md5, wanted } = received;
+            s3.store_part(&upload, NewPart { number, draft, size, md5, checksum: wanted.value })
         });
         let part = part.await?;
         let mut response = (StatusCode::OK, [("etag", quoted(&part.etag))]).into_response();
@@ -135,6 +126,34 @@ impl S3 {
             response.headers_mut().insert(algorithm.header(), value);
         }
         Ok(response)
+    }
+
+    /// Adds a part to an upload, which may have been completed or aborted in the meantime. It blocks.
+    pub(super) fn store_part(&self, upload: &Upload, new: NewPart) -> Result<Part, S3Error> {
+        let part = Part {
+            number: new.number,
+            file: new.draft.store()?,
+            size: new.size,
+            etag: hex(&new.md5),
+            modified: self.clock.now(),
+            checksum: new.checksum,
+        };
+        let put = self.db.transact(|tx| {
+            store::upload(tx, &upload.id)?.ok_or_else(|| no_such_upload(&upload.id))?;
+            store::put_part(tx, &upload.id, &part)
+        });
+        match put {
+            Ok(before) => {
+                if let Some(file) = before {
+                    self.files.remove(&file);
+                }
+                Ok(part)
+            }
+            Err(why) => {
+                self.files.remove(&part.file);
+                Err(why)
+            }
+        }
     }
 
     pub(super) async fn abort_multipart_upload(&self, asked: Asked) -> Result<Response, S3Error> {
@@ -168,7 +187,12 @@ pub(super) fn no_such_upload(id: &str) -> S3Error {
     S3Error::new(Code::NoSuchUpload).with(details)
 }
 
-fn part_number(query: &Query) -> Result<u32, S3Error> {
+/// The number of the part that a request names.
+///
+/// # Errors
+///
+/// `InvalidArgument`.
+pub(super) fn part_number(query: &Query) -> Result<u32, S3Error> {
     let text = query.get("partNumber").unwrap_or_default();
     let number = text.parse().ok().filter(|number| (1..=MAX_PARTS).contains(number));
     let wrong =

@@ -53,8 +53,10 @@ impl S3 {
         let received = payload.receive(&self.files, body, algorithm).await?;
         let etag = hex(&received.md5);
         let new = New { key, draft: received.draft, size: received.size, etag, checksum: received.wanted, metadata };
-        let object = self.blocking(move |s3| s3.publish(&bucket, new, &headers, |_| Ok(()))).await?;
+        let to = bucket.clone();
+        let object = self.blocking(move |s3| s3.publish(&to, new, &headers, |_| Ok(()))).await?;
         let mut response = (StatusCode::OK, [("etag", quoted(&object.etag))]).into_response();
+        self.describe_expiration(response.headers_mut(), &bucket, &object.key, object.modified);
         get::describe_checksum(response.headers_mut(), &object.checksum);
         Ok(response)
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::checksum::Algorithm;
+use super::{checksum::Algorithm, lifecycle::Rule};
 
 /// `DeleteObjects`.
 #[derive(Debug, Deserialize)]
@@ -26,6 +26,13 @@ pub(super) struct ObjectIdentifier {
 pub(super) struct CompleteMultipartUpload {
     #[serde(rename = "Part", default)]
     pub(super) parts: Vec<CompletedPart>,
+}
+
+/// `PutBucketLifecycleConfiguration`.
+#[derive(Debug, Deserialize)]
+pub(super) struct LifecycleConfiguration {
+    #[serde(rename = "Rule", default)]
+    pub(super) rules: Vec<Rule>,
 }
 
 /// A part of the object.

@@ -1,11 +1,11 @@
 //! Objects, multipart uploads and parts in `SQLite`. Their bytes are in files, which the rows name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
-use super::{checksum::Checksum, errors::S3Error, metadata::Metadata, multipart::Checked};
+use super::{checksum::Checksum, errors::S3Error, lifecycle::Lifecycle, metadata::Metadata, multipart::Checked};
 
 /// The tables. Keys are compared byte by byte, which is the order in which S3 lists them.
 pub(crate) const SCHEMA: &str = "
@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS s3_parts (
     modified_ms INTEGER NOT NULL,
     checksum TEXT NOT NULL,
     PRIMARY KEY (upload, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS s3_lifecycles (
+    bucket TEXT PRIMARY KEY,
+    rules TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 
@@ -83,6 +87,23 @@ pub(super) fn put_object(tx: &Transaction<'_>, bucket: &str, object: &Object) ->
 pub(super) fn delete_object(tx: &Transaction<'_>, bucket: &str, key: &str) -> Result<Option<String>, S3Error> {
     let sql = "DELETE FROM s3_objects WHERE bucket = ?1 AND key = ?2 RETURNING file";
     Ok(tx.prepare_cached(sql)?.query_row([bucket, key], |row| row.get(0)).optional()?)
+}
+
+/// A range of keys: the first one, and the one after the last, if there is one.
+pub(super) type Keys<'a> = (&'a str, Option<&'a str>);
+
+/// Deletes the objects with these keys that were modified before a time. Returns their files, which are not named any more.
+pub(super) fn delete_objects_before(
+    tx: &Transaction<'_>,
+    bucket: &str,
+    (from, to): Keys<'_>,
+    before: Timestamp,
+) -> Result<Vec<String>, S3Error> {
+    let sql = "DELETE FROM s3_objects
+        WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) AND modified_ms < ?4 RETURNING file";
+    let mut deleted = tx.prepare_cached(sql)?;
+    let rows = deleted.query_map(params![bucket, from, to, before.as_millisecond()], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 const COLUMNS: &str = "key, file, size, etag, modified_ms, checksum, metadata";
@@ -198,6 +219,44 @@ pub(super) fn delete_upload(tx: &Transaction<'_>, id: &str) -> Result<Vec<String
     let mut parts = tx.prepare_cached("DELETE FROM s3_parts WHERE upload = ?1 RETURNING file")?;
     let rows = parts.query_map([id], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Deletes the uploads to these keys that were started before a time. Returns the files of their parts, which are not named any more.
+pub(super) fn delete_uploads_before(
+    tx: &Transaction<'_>,
+    bucket: &str,
+    (from, to): Keys<'_>,
+    before: Timestamp,
+) -> Result<Vec<String>, S3Error> {
+    let sql = "SELECT id FROM s3_uploads
+        WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) AND started_ms < ?4";
+    let mut found = tx.prepare_cached(sql)?;
+    let rows = found.query_map(params![bucket, from, to, before.as_millisecond()], |row| row.get::<_, String>(0))?;
+    let mut files = Vec::new();
+    for id in rows.collect::<Result<Vec<_>, _>>()? {
+        files.extend(delete_upload(tx, &id)?);
+    }
+    Ok(files)
+}
+
+/// The lifecycle rules of all buckets that have any.
+pub(super) fn lifecycles(tx: &Transaction<'_>) -> Result<BTreeMap<String, Lifecycle>, S3Error> {
+    let mut all = tx.prepare_cached("SELECT bucket, rules FROM s3_lifecycles")?;
+    let rows = all.query_map([], |row| Ok((row.get(0)?, json(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Sets the lifecycle rules of a bucket.
+pub(super) fn put_lifecycle(tx: &Transaction<'_>, bucket: &str, rules: &Lifecycle) -> Result<(), S3Error> {
+    let sql = "INSERT OR REPLACE INTO s3_lifecycles (bucket, rules) VALUES (?1, ?2)";
+    tx.prepare_cached(sql)?.execute([bucket, &serde_json::to_string(rules)?])?;
+    Ok(())
+}
+
+/// Removes the lifecycle rules of a bucket.
+pub(super) fn delete_lifecycle(tx: &Transaction<'_>, bucket: &str) -> Result<(), S3Error> {
+    tx.prepare_cached("DELETE FROM s3_lifecycles WHERE bucket = ?1")?.execute([bucket])?;
+    Ok(())
 }
 
 /// Adds a part, in place of the one with the same number. Returns the file of that one, which is not named any more.

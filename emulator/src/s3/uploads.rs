@@ -28,7 +28,8 @@ impl S3 {
         parts.retain(|part| part.number as usize > marker);
         let is_truncated = parts.len() > max_parts;
         parts.truncate(max_parts);
-        xml::respond(
+        let (to, key, started) = (bucket.clone(), upload.key.clone(), upload.started);
+        let mut response = xml::respond(
             "ListPartsResult",
             &ListPartsResult {
                 xmlns: Namespace,
@@ -55,7 +56,9 @@ impl S3 {
                 checksum_algorithm: upload.checked.algorithm,
                 checksum_type: upload.checked.of,
             },
-        )
+        )?;
+        self.describe_abort(response.headers_mut(), &to, &key, started);
+        Ok(response)
     }
 
     pub(super) async fn list_multipart_uploads(&self, asked: Asked) -> Result<Response, S3Error> {

@@ -5,6 +5,29 @@ export type ClientOptions = {
 };
 
 /**
+ * A file that a job left behind.
+ */
+export type Artifact = {
+    /**
+     * Its size.
+     */
+    bytes: number;
+    /**
+     * Its path below the directory that `EXECUTION_OUTPUT_DIR` names.
+     */
+    name: string;
+    /**
+     * Its SHA-256, in hexadecimal digits.
+     */
+    sha256: string;
+    /**
+     * A presigned URL to download it, with `GET` and without authentication. Valid for at least an hour; get the execution again for a
+     * new one. Absent while none can be signed.
+     */
+    url?: string;
+};
+
+/**
  * What went wrong, for programs. Codes are part of the API and do not change.
  */
 export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
@@ -15,6 +38,11 @@ export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid
  * `result` is present once `done` is true; so is `error`, unless `status` is `COMPLETED`.
  */
 export type Execution = {
+    /**
+     * The files that the job left behind: those in the directory that `EXECUTION_OUTPUT_DIR` names, and a result file of more than
+     * 180 KB. Sorted by name; absent if there are none, and until the job has ended.
+     */
+    artifacts?: Array<Artifact>;
     /**
      * The newest attempt, from 1. It may exceed `maxAttempts` by `uncountedAttempts`.
      */
@@ -59,6 +87,10 @@ export type Execution = {
      */
     input: unknown;
     /**
+     * The upload that is its input besides; absent if there is none.
+     */
+    inputUpload?: InputUpload;
+    /**
      * Name of the job.
      */
     job: string;
@@ -80,13 +112,14 @@ export type Execution = {
      */
     rerunOf?: string;
     /**
-     * The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
+     * The job's result, at most 180 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
      * the last JSON object or array that it printed; `null` if there is none. Absent until the job has ended.
      */
     result?: unknown;
     /**
      * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
-     * where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
+     * where stdout and stderr are one stream), `artifact` (the file that `EXECUTION_RESULT_FILE` names, which is too large to be
+     * shown here and is the artifact `result.json`) or `none`. If the job printed something but has no result, the timeline has
      * `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
      * result without its source.
      */
@@ -141,8 +174,9 @@ export type ExecutionError = {
     stopCode?: string;
     /**
      * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-     * `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 200 KB or 64 levels, or its result
-     * file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `stopped`: ECS or an
+     * `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result
+     * file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the
+     * job exited with 0, but the files that it left behind exceed the limits or could not be put into S3. `stopped`: ECS or an
      * operator stopped the task. `cancelled`: a caller cancelled the execution. `timed-out`: the deadline passed. `task-retired`:
      * AWS retired the platform of the task. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started
      * for the last attempt. `task-lost`, `workflow-failed`: how the job ended is unknown. Later versions may add others.
@@ -247,7 +281,7 @@ export type FieldError = {
     pointer: string;
     /**
      * The rule that it violates, for programs: `invalid-value`, `unknown-job`, `override-not-allowed`, `task-size`, `invalid-variable`,
-     * `input-schema`, or the limit that it exceeds.
+     * `input-schema`, `upload-not-found`, `upload-expires`, or the limit that it exceeds.
      */
     rule: string;
 };
@@ -285,6 +319,28 @@ export type History = {
      * Operations that have ended, in the order of their start; the last page also has those that have not ended.
      */
     operations: Array<Operation>;
+};
+
+/**
+ * An upload that is an execution's input.
+ */
+export type InputUpload = {
+    /**
+     * Its size.
+     */
+    bytes: number;
+    /**
+     * Its SHA-256, in hexadecimal digits.
+     */
+    sha256: string;
+    /**
+     * Its id.
+     */
+    uploadId: string;
+    /**
+     * A presigned URL to download it, as that of an artifact.
+     */
+    url?: string;
 };
 
 /**
@@ -442,11 +498,16 @@ export type NewExecution = {
         [key: string]: string;
     } | null;
     /**
-     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+     * The job's input; required unless `inputUpload` is given. Any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
      * `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
      * is also on the job's stdin, whatever its size.
      */
-    input: unknown;
+    input?: unknown;
+    /**
+     * A file that was uploaded with `POST /uploads`: its `uploadId`. The worker fetches it before the job begins, and the environment
+     * variable `EXECUTION_INPUT_FILE` names it. With it, `input` may be absent, and is `null` then.
+     */
+    inputUpload?: string | null;
     /**
      * Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
      */
@@ -463,6 +524,25 @@ export type NewExecution = {
      * How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
      */
     timeoutSeconds?: number | null;
+};
+
+/**
+ * A file that is to be uploaded.
+ */
+export type NewUpload = {
+    /**
+     * The size of the file, at most 5 GiB.
+     */
+    bytes: number;
+    /**
+     * How many days the file is kept: 35, or 400 for executions with a long timeout. An execution needs it until 30 days after its
+     * deadline. If absent, 35.
+     */
+    keepDays?: number | null;
+    /**
+     * The SHA-256 of the file, in hexadecimal digits, as `sha256sum` prints it.
+     */
+    sha256: string;
 };
 
 /**
@@ -603,6 +683,38 @@ export type TimelineEntry = {
 };
 
 /**
+ * How to upload a file.
+ */
+export type UploadTarget = {
+    /**
+     * When the file is deleted, at the earliest.
+     */
+    expiresAt: string;
+    /**
+     * Its headers. The URL is signed for exactly these: S3 refuses a file of another length or with another SHA-256.
+     */
+    headers: {
+        [key: string]: string;
+    };
+    /**
+     * The method of the request that uploads the file.
+     */
+    method: string;
+    /**
+     * What a request names as its `inputUpload`.
+     */
+    uploadId: string;
+    /**
+     * Its URL. Whoever has it may upload this file, and nothing else.
+     */
+    url: string;
+    /**
+     * Until when the upload must have begun.
+     */
+    urlExpiresAt: string;
+};
+
+/**
  * A valid request, with every default filled in. Nothing was started.
  */
 export type ValidatedRequest = {
@@ -614,6 +726,10 @@ export type ValidatedRequest = {
      * The job's input, as it was received.
      */
     input: unknown;
+    /**
+     * The upload that is its input besides; absent if there is none.
+     */
+    inputUpload?: InputUpload;
     /**
      * Name of the job.
      */
@@ -1416,6 +1532,70 @@ export type ValidateCallbackExecutionResponses = {
 };
 
 export type ValidateCallbackExecutionResponse = ValidateCallbackExecutionResponses[keyof ValidateCallbackExecutionResponses];
+
+export type CreateUploadData = {
+    /**
+     * The size and the digest of the file
+     */
+    body: NewUpload;
+    path?: never;
+    query?: never;
+    url: '/uploads';
+};
+
+export type CreateUploadErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type CreateUploadError = CreateUploadErrors[keyof CreateUploadErrors];
+
+export type CreateUploadResponses = {
+    /**
+     * Where the file can be uploaded
+     */
+    200: UploadTarget;
+};
+
+export type CreateUploadResponse = CreateUploadResponses[keyof CreateUploadResponses];
 
 export type ListJobsData = {
     body?: never;

@@ -23,7 +23,7 @@ async fn every_response_has_the_form_of_the_api() {
     };
     let mut job = shell("job", "exit 3");
     job["environment"] = json!([{ "name": "A", "value": "1" }]);
-    job["dependsOn"] = json!([{ "containerName": "job", "condition": "START" }]);
+    job["startTimeout"] = json!(30);
     let definition = json!({
         "family": "f", "containerDefinitions": [job], "cpu": "256", "memory": "512", "networkMode": "awsvpc",
         "tags": [{ "key": "k", "value": "v" }],

@@ -122,3 +122,86 @@ async fn the_end_of_an_essential_container_ends_the_others() {
     assert_eq!(stack.lines(&task, "helper"), ["helped"]);
     assert_eq!(stack.lines(&task, "job"), ["ready", "done"]);
 }
+
+#[tokio::test]
+async fn containers_are_started_in_the_order_of_their_dependencies() {
+    let (stack, directory) = Stack::fresh();
+    let file = directory.path().join("file");
+    let file = file.display();
+    let on = |name: &str, condition: &str| json!({ "containerName": name, "condition": condition });
+    let mut job = shell("job", &format!("cat {file}; ls {file}.cleaned"));
+    job["dependsOn"] = json!([on("init", "SUCCESS"), on("clean", "COMPLETE"), on("server", "START")]);
+    let mut init = shell("init", &format!("echo made > {file}"));
+    let mut clean = shell("clean", &format!("touch {file}.cleaned; exit 3"));
+    clean["dependsOn"] = json!([on("init", "SUCCESS")]);
+    let mut server = shell("server", "sleep 1000");
+    for container in [&mut init, &mut clean, &mut server] {
+        container["essential"] = json!(false);
+    }
+    stack.register(json!([job, clean, server, init]));
+    let task = stack.stopped(&stack.run(json!({ "taskDefinition": "f" }))).await;
+    assert_eq!(stack.lines(&task, "job"), ["made".to_owned(), format!("{file}.cleaned")]);
+    let codes: Vec<_> = (0..4).map(|n| task["containers"][n]["exitCode"].as_i64().unwrap()).collect();
+    assert_eq!(codes, [0, 3, 143, 0]);
+    assert_eq!(task["stopCode"], "EssentialContainerExited");
+    assert!(task["startedAt"].is_number());
+}
+
+#[tokio::test]
+async fn a_task_whose_dependency_fails_does_not_start() {
+    let (stack, _directory) = Stack::fresh();
+    let mut init = shell("init", "exit 2");
+    init["essential"] = json!(false);
+    let mut job = shell("job", "echo wrong");
+    job["dependsOn"] = json!([{ "containerName": "init", "condition": "SUCCESS" }]);
+    stack.register(json!([init, job.clone()]));
+    let task = stack.stopped(&stack.run(json!({ "taskDefinition": "f" }))).await;
+    let reason = task["stoppedReason"].as_str().unwrap();
+    let wanted = "CannotStartContainerError: dependency graph: failed to resolve container ordering dependency [init - Exit: 2] \
+        for target [job] as dependency did not exit successfully.";
+    assert_eq!((reason, &task["stopCode"]), (wanted, &json!("TaskFailedToStart")));
+    assert_eq!((&task["containers"][1]["exitCode"], task.get("startedAt")), (&json!(143), None));
+
+    job["dependsOn"][0]["condition"] = json!("HEALTHY");
+    let definition = json!({ "family": "f", "containerDefinitions": [shell("init", "true"), job] });
+    assert_eq!(code(stack.ask("RegisterTaskDefinition", definition).unwrap_err()), "ClientException");
+}
+
+#[tokio::test]
+async fn a_task_that_is_stopped_while_a_container_waits_does_not_start_it() {
+    let (stack, _directory) = Stack::fresh();
+    let mut init = shell("init", "trap 'exit 0' TERM; echo ready; sleep 1000 & wait");
+    init["essential"] = json!(false);
+    let mut job = shell("job", "echo wrong");
+    job["dependsOn"] = json!([{ "containerName": "init", "condition": "SUCCESS" }]);
+    stack.register(json!([init, job]));
+    let arn = stack.run(json!({ "taskDefinition": "f" }));
+    let started = stack.until(&arn, |task| task["containers"][0]["lastStatus"] == "RUNNING").await;
+    assert_eq!(
+        (&started["lastStatus"], &started["containers"][1]["lastStatus"]),
+        (&json!("PENDING"), &json!("PENDING"))
+    );
+    stack.ask("StopTask", json!({ "task": arn })).unwrap();
+    let task = stack.stopped(&arn).await;
+    let never = &task["containers"][1];
+    assert_eq!((&task["stopCode"], never.get("exitCode")), (&json!("UserInitiated"), None));
+    assert!(task["executionStoppedAt"].is_number() && never.get("runtimeId").is_none(), "{task:#}");
+}
+
+#[tokio::test]
+async fn a_task_shows_the_cpu_and_the_memory_that_it_was_started_with() {
+    let (stack, _directory) = Stack::fresh();
+    let definition = json!({
+        "family": "f", "cpu": "256", "memory": "512", "containerDefinitions": [shell("job", "true")],
+    });
+    stack.ask("RegisterTaskDefinition", definition).unwrap();
+    let shown = |request: Value| {
+        let task = stack.describe(&stack.run(request));
+        (task["cpu"].clone(), task["memory"].clone())
+    };
+    assert_eq!(shown(json!({ "taskDefinition": "f" })), (json!("256"), json!("512")));
+    let overridden = json!({ "taskDefinition": "f", "overrides": { "cpu": "1024" } });
+    assert_eq!(shown(overridden), (json!("1024"), json!("512")));
+    let both = json!({ "taskDefinition": "f", "overrides": { "cpu": "512", "memory": "2048" } });
+    assert_eq!(shown(both), (json!("512"), json!("2048")));
+}

@@ -19,7 +19,9 @@ use utoipa::{
 
 use crate::{
     answers::problem::FieldError,
+    app::App,
     extract::{
+        body::Described,
         hint,
         object::{self, Members},
     },
@@ -30,11 +32,15 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
-    /// The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+    /// The job's input; required unless `inputUpload` is given. Any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
     /// `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
     /// is also on the job's stdin, whatever its size.
-    #[schema(value_type = Value)]
+    #[schema(value_type = Value, required = false)]
     pub(crate) input: Json,
+    /// A file that was uploaded with `POST /uploads`: its `uploadId`. The worker fetches it before the job begins, and the environment
+    /// variable `EXECUTION_INPUT_FILE` names it. With it, `input` may be absent, and is `null` then.
+    #[schema(example = "35-9f86d081884c7d659a2feaa0c55ad015")]
+    input_upload: Option<String>,
     /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
     #[schema(example = "demo")]
     job: Option<String>,
@@ -174,15 +180,19 @@ impl Said {
     }
 }
 
-impl NewExecution {
-    /// Reads a body. What is wrong is left out and added to `errors`, so that the rest can still be checked.
-    pub(crate) fn read(body: &mut Members, errors: &mut Vec<FieldError>) -> Self {
+impl Described for NewExecution {
+    const EXAMPLE: &str = r#"{"input": …}"#;
+
+    fn read(body: &mut Members, errors: &mut Vec<FieldError>) -> Self {
         let mut body = std::mem::take(body);
         let no_object = !errors.is_empty() && body.is_empty();
         let input = body.take("input");
-        if input.is_none() && !no_object {
+        let upload = body.optional("inputUpload");
+        if input.is_none() && upload.is_none() && !no_object {
             errors.push(body.lacks("`input`; it is required, and may be null"));
         }
+        let input_upload =
+            upload.and_then(|id| object::read(&id, body.pointer("inputUpload"), "the `uploadId` of an upload", errors));
         let job = body.optional("job").and_then(|name| object::read(&name, body.pointer("job"), "a string", errors));
         let seconds = body.optional("timeoutSeconds");
         let timeout_seconds = seconds.and_then(|value| object::whole(&value, body.pointer("timeoutSeconds"), errors));
@@ -196,7 +206,18 @@ impl NewExecution {
         let (environment, tags) = (texts("environment"), texts("tags"));
         body.finish(errors);
         let input = input.unwrap_or_else(Json::null);
-        Self { input, job, timeout_seconds, retry, resources, environment, tags }
+        Self { input, input_upload, job, timeout_seconds, retry, resources, environment, tags }
+    }
+
+    fn wrong(self, app: &App) -> Vec<FieldError> {
+        wrong(&self.into_request(&app.catalog), &app.catalog)
+    }
+}
+
+impl NewExecution {
+    /// The upload that it names.
+    pub(crate) fn upload(&self) -> Option<&str> {
+        self.input_upload.as_deref()
     }
 
     /// Which values it gives itself.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{Start, repeated};
 use crate::{
     answers::{
-        model::{OverridesView, PatternView, Retry},
+        model::{OverridesView, PatternView, Retry, UploadView},
         problem::Problem,
     },
     app::App,
@@ -28,6 +28,10 @@ pub(crate) struct Validated {
     /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
+    /// The upload that is its input besides; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    input_upload: Option<UploadView>,
     /// How long the job may take, in seconds.
     #[schema(example = 3600)]
     timeout_seconds: u64,
@@ -55,6 +59,7 @@ impl Validated {
             pattern: PatternView::of(start.pattern),
             job: start.request.job,
             input: start.request.input,
+            input_upload: start.request.input_upload.as_ref().map(UploadView::of),
             timeout_seconds: start.request.timeout.as_secs(),
             retry: Retry {
                 max_attempts: Some(start.request.max_attempts),

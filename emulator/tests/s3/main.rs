@@ -8,6 +8,14 @@
     reason = "a test stops at the first failure"
 )]
 
+mod copies;
+mod expiry;
+mod interrupted;
+mod large;
+mod multipart;
+mod presigned;
+mod shapes;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -15,14 +23,10 @@ use std::{
 };
 
 use axum::body::Bytes;
-use emulator::testing::{TestEmulator, eventually, first_line};
+use emulator::testing::{TestEmulator, first_line};
 use reqwest::{Method, RequestBuilder, Response, header::HeaderMap};
-use serde_json::json;
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::TcpStream,
-    process::{Child, Command},
-};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
 
 /// The scope of a signature for S3. The emulator does not verify the signature itself.
 const SIGNATURE: &str =
@@ -94,6 +98,42 @@ async fn refusal(response: Response) -> (u16, String) {
 
 fn refused(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
+}
+
+/// What a script in Python with boto3 prints. It must succeed.
+async fn python(url: &str, script: &str) -> String {
+    let mut command = with_credentials(Command::new(venv("python")), url);
+    let output = command.args(["-c", script]).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// How many files a directory of S3 in the data directory has.
+fn files(data: &Path, directory: &str) -> usize {
+    fs::read_dir(data.join("s3").join(directory)).unwrap().count()
+}
+
+/// Starts the program, which can be killed, with a directory of the test.
+async fn program(directory: &Path) -> (Child, String) {
+    program_with(directory, json!([{ "name": "orders" }]), &[]).await
+}
+
+/// Starts the program with these buckets and options.
+async fn program_with(directory: &Path, buckets: Value, options: &[&str]) -> (Child, String) {
+    let resources = directory.join("resources.json");
+    fs::write(&resources, json!({ "buckets": buckets }).to_string()).unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_emulator"))
+        .args(["--listen", "127.0.0.1:0", "--data"])
+        .arg(directory.join("data"))
+        .arg("--resources")
+        .arg(resources)
+        .args(options)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let url = first_line(&mut process).await;
+    (process, url)
 }
 
 #[tokio::test]
@@ -174,8 +214,8 @@ async fn an_upload_that_is_not_what_its_headers_say_is_refused_and_leaves_nothin
     assert_eq!(put(&[chunked, five], "4\r\nhell\r\n0\r\n\r\n").await, refused(400, "IncompleteBody"));
     assert_eq!(put(&[chunked], "5\r\nhello\r\n0\r\n\r\n").await, refused(411, "MissingContentLength"));
     assert_eq!(get(url, "/orders/a").await.0, 404);
-    let files = |directory: &str| fs::read_dir(emulator.directory().join("data/s3").join(directory)).unwrap().count();
-    assert_eq!((files("uploading"), files("stored")), (0, 0));
+    let data = emulator.directory().join("data");
+    assert_eq!((files(&data, "uploading"), files(&data, "stored")), (0, 0));
 
     let right = "5;chunk-signature=0\r\nhello\r\n0;chunk-signature=0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n";
     let request = request(url, Method::PUT, "/orders/a").header(chunked.0, chunked.1).header(five.0, five.1);
@@ -273,205 +313,4 @@ async fn errors_are_s3s_own() {
     }
     let long = request(url, Method::PUT, &format!("/orders/{}", "k".repeat(1_025))).body("").send().await.unwrap();
     assert_eq!(refusal(long).await, refused(400, "KeyTooLongError"));
-}
-
-/// Starts the program, which can be killed, with a directory of the test.
-async fn program(directory: &Path) -> (Child, String) {
-    let resources = directory.join("resources.json");
-    fs::write(&resources, json!({ "buckets": [{ "name": "orders" }] }).to_string()).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_emulator"))
-        .args(["--listen", "127.0.0.1:0", "--data"])
-        .arg(directory.join("data"))
-        .arg("--resources")
-        .arg(resources)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let url = first_line(&mut process).await;
-    (process, url)
-}
-
-/// Half of an upload.
-const HALF: usize = 1024 * 1024;
-
-#[tokio::test]
-async fn a_kill_during_an_upload_leaves_the_object_as_it_was_and_no_files() {
-    let directory = tempfile::tempdir().unwrap();
-    let (mut emulator, url) = program(directory.path()).await;
-    put(&url, "/orders/a", "before").await.error_for_status().unwrap();
-    let uploading = directory.path().join("data/s3/uploading");
-    let size = |path: PathBuf| fs::metadata(path).map_or(0, |file| file.len());
-    let address = url.strip_prefix("http://").unwrap();
-    let mut upload = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "PUT /orders/a HTTP/1.1\r\nhost: {address}\r\nauthorization: {SIGNATURE}\r\ncontent-length: {}\r\n\r\n",
-        2 * HALF
-    );
-    upload.write_all(head.as_bytes()).await.unwrap();
-    upload.write_all(&vec![b'x'; HALF]).await.unwrap();
-    eventually("half of the upload to be on disk", async || {
-        fs::read_dir(&uploading).unwrap().flatten().any(|file| size(file.path()) >= HALF as u64).then_some(())
-    })
-    .await;
-    emulator.kill().await.unwrap();
-    drop(upload);
-
-    let (_emulator, url) = program(directory.path()).await;
-    assert_eq!(get(&url, "/orders/a").await.2, "before");
-    assert_eq!(fs::read_dir(&uploading).unwrap().count(), 0);
-    assert_eq!(fs::read_dir(directory.path().join("data/s3/stored")).unwrap().count(), 1);
-}
-
-/// What the parts of a large upload consist of. Each is larger than the minimum.
-const PART: usize = 6 * 1024 * 1024;
-
-#[tokio::test]
-async fn boto3_uploads_a_large_file_in_parts_and_reads_it_back() {
-    let emulator = start();
-    let script = "
-import boto3, hashlib, io, os
-from boto3.s3.transfer import TransferConfig
-s3 = boto3.client('s3')
-data = os.urandom(20 * 1024 * 1024 + 17)
-config = TransferConfig(multipart_threshold=8 * 1024 * 1024, multipart_chunksize=8 * 1024 * 1024)
-s3.upload_fileobj(io.BytesIO(data), 'orders', 'large', Config=config, ExtraArgs={'Metadata': {'who': 'me'}})
-head = s3.head_object(Bucket='orders', Key='large', ChecksumMode='ENABLED')
-assert head['ContentLength'] == len(data) and head['Metadata'] == {'who': 'me'}, head
-parts = [hashlib.md5(data[i:i + 8388608]).digest() for i in range(0, len(data), 8388608)]
-assert head['ETag'] == '\"%s-3\"' % hashlib.md5(b''.join(parts)).hexdigest(), head
-assert head['ChecksumType'] == 'COMPOSITE' and head['ChecksumCRC32'].endswith('-3'), head
-got = io.BytesIO()
-s3.download_fileobj('orders', 'large', got)
-assert got.getvalue() == data
-assert 'Uploads' not in s3.list_multipart_uploads(Bucket='orders')
-for algorithm in ['CRC32', 'SHA1', 'SHA256']:
-    s3.put_object(Bucket='orders', Key=algorithm, Body=b'hello', ChecksumAlgorithm=algorithm)
-    assert s3.get_object(Bucket='orders', Key=algorithm, ChecksumMode='ENABLED')['Body'].read() == b'hello'
-print('done')
-";
-    let mut command = with_credentials(Command::new(venv("python")), emulator.url());
-    let output = command.args(["-c", script]).output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let stored = fs::read_dir(emulator.directory().join("data/s3/stored")).unwrap().count();
-    assert_eq!(stored, 4, "the files of the parts are gone");
-}
-
-/// Starts an upload, and returns its id.
-async fn create(url: &str, path: &str) -> String {
-    let started = request(url, Method::POST, &format!("{path}?uploads")).send().await.unwrap().text().await.unwrap();
-    started.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned()
-}
-
-/// Uploads a part, and returns its entity tag.
-async fn upload(url: &str, path: &str, id: &str, number: u32, body: Bytes) -> String {
-    let path = format!("{path}?partNumber={number}&uploadId={id}");
-    let response = request(url, Method::PUT, &path).body(body).send().await.unwrap().error_for_status().unwrap();
-    response.headers()["etag"].to_str().unwrap().to_owned()
-}
-
-async fn complete(url: &str, path: &str, id: &str, parts: &[(u32, &str)]) -> Response {
-    let part =
-        |(number, etag): &(u32, &str)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
-    let parts: String = parts.iter().map(part).collect();
-    let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
-    request(url, Method::POST, &format!("{path}?uploadId={id}")).body(body).send().await.unwrap()
-}
-
-#[tokio::test]
-async fn the_parts_of_an_upload_are_checked_and_become_visible_together() {
-    let emulator = start();
-    let url = emulator.url();
-    let id = create(url, "/orders/a").await;
-    let first = upload(url, "/orders/a", &id, 1, Bytes::from(vec![b'1'; PART])).await;
-    let small = upload(url, "/orders/a", &id, 2, Bytes::from_static(b"2")).await;
-    let third = upload(url, "/orders/a", &id, 3, Bytes::from_static(b"3")).await;
-    assert_eq!(get(url, "/orders/a").await.0, 404, "nothing is visible yet");
-    let code = async |parts: &[(u32, &str)]| refusal(complete(url, "/orders/a", &id, parts).await).await;
-    assert_eq!(code(&[(1, &first), (2, &small), (3, &third)]).await, refused(400, "EntityTooSmall"));
-    assert_eq!(code(&[(3, &third), (1, &first)]).await, refused(400, "InvalidPartOrder"));
-    assert_eq!(code(&[(1, &first), (4, &third)]).await, refused(400, "InvalidPart"));
-    assert_eq!(code(&[(1, &third)]).await, refused(400, "InvalidPart"));
-    assert_eq!(code(&[]).await, refused(400, "MalformedXML"));
-    let zero =
-        request(url, Method::PUT, &format!("/orders/a?partNumber=0&uploadId={id}")).body("x").send().await.unwrap();
-    assert_eq!(refusal(zero).await, refused(400, "InvalidArgument"));
-    let (_, _, listed) = get(url, &format!("/orders/a?uploadId={id}&max-parts=2")).await;
-    assert!(listed.contains("<IsTruncated>true</IsTruncated>") && listed.matches("<Part>").count() == 2, "{listed}");
-    assert!(get(url, "/orders?uploads").await.2.contains(&id));
-    let done = complete(url, "/orders/a", &id, &[(1, &first), (2, &small)]).await;
-    assert_eq!(done.status(), 200, "{}", done.text().await.unwrap());
-    let (_, headers, body) = get(url, "/orders/a").await;
-    assert!(body.len() == PART + 1 && body.ends_with("12") && headers["etag"].to_str().unwrap().ends_with("-2\""));
-    assert_eq!(code(&[(1, &first)]).await, refused(404, "NoSuchUpload"), "it was completed");
-    assert_eq!(fs::read_dir(emulator.directory().join("data/s3/stored")).unwrap().count(), 1);
-}
-
-#[tokio::test]
-async fn an_aborted_upload_leaves_nothing() {
-    let emulator = start();
-    let url = emulator.url();
-    let id = create(url, "/orders/a").await;
-    upload(url, "/orders/a", &id, 1, Bytes::from_static(b"1")).await;
-    let abort = || request(url, Method::DELETE, &format!("/orders/a?uploadId={id}")).send();
-    assert_eq!(abort().await.unwrap().status(), 204);
-    assert_eq!(refusal(abort().await.unwrap()).await, refused(404, "NoSuchUpload"));
-    assert_eq!(fs::read_dir(emulator.directory().join("data/s3/stored")).unwrap().count(), 0);
-}
-
-#[tokio::test]
-async fn an_upload_continues_after_a_kill() {
-    let directory = tempfile::tempdir().unwrap();
-    let (mut emulator, url) = program(directory.path()).await;
-    let id = create(&url, "/orders/a").await;
-    let first = upload(&url, "/orders/a", &id, 1, Bytes::from_static(b"1")).await;
-    emulator.kill().await.unwrap();
-    let (_emulator, url) = program(directory.path()).await;
-    assert_eq!(complete(&url, "/orders/a", &id, &[(1, &first)]).await.status(), 200);
-    assert_eq!(get(&url, "/orders/a").await.2, "1");
-}
-
-#[tokio::test]
-async fn a_presigned_url_needs_no_headers_and_is_verified() {
-    let emulator = start();
-    let url = emulator.url();
-    put(url, "/orders/a b+c", "hello").await.error_for_status().unwrap();
-    let script = "
-import boto3, sys
-from botocore.config import Config
-s3 = boto3.client('s3', config=Config(signature_version='s3v4'))
-print(s3.generate_presigned_url('get_object', Params={'Bucket': 'orders', 'Key': 'a b+c', 'ResponseContentType': 'text/x'}))
-print(s3.generate_presigned_url('put_object', Params={'Bucket': 'orders', 'Key': 'new', 'ContentType': 'text/plain'}))
-";
-    let mut command = with_credentials(Command::new(venv("python")), url);
-    let output = command.args(["-c", script]).output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let urls = String::from_utf8(output.stdout).unwrap();
-    let (to_get, to_put) = urls.trim().split_once('\n').unwrap();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let got = client.get(to_get).send().await.unwrap();
-    assert_eq!((got.status().as_u16(), &got.headers()["content-type"]), (200, &"text/x".parse().unwrap()));
-    assert_eq!(got.text().await.unwrap(), "hello");
-    let stored = client.put(to_put).header("content-type", "text/plain").body("new").send().await.unwrap();
-    assert_eq!((stored.status().as_u16(), get(url, "/orders/new").await.2), (200, "new".to_owned()));
-
-    let mismatch = || refused(403, "SignatureDoesNotMatch");
-    assert_eq!(refusal(client.put(to_get).body("x").send().await.unwrap()).await, mismatch());
-    assert_eq!(refusal(client.get(to_get.replace("/orders/", "/other/")).send().await.unwrap()).await, mismatch());
-    assert_eq!(
-        refusal(client.put(to_put).header("content-type", "x/y").body("x").send().await.unwrap()).await,
-        mismatch()
-    );
-    let page = client.get(to_get).header("sec-fetch-site", "cross-site").send().await.unwrap();
-    assert_eq!(page.status(), 403, "a web page can compute a signature too");
-
-    // Version 1 of the client writes a signature of version 2 otherwise.
-    let config = emulator.directory().join("config");
-    fs::write(&config, "[default]\ns3 =\n  signature_version = s3v4\n").unwrap();
-    let mut command = with_credentials(Command::new(venv("aws")), url);
-    command.env("AWS_CONFIG_FILE", config).args(["s3", "presign", "s3://orders/new", "--expires-in", "60"]);
-    let presigned = String::from_utf8(command.output().await.unwrap().stdout).unwrap();
-    let curl = Command::new("curl").args(["-sS", "--noproxy", "*", presigned.trim()]).output().await.unwrap();
-    assert_eq!(String::from_utf8(curl.stdout).unwrap(), "new");
 }
