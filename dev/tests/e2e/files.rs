@@ -27,7 +27,7 @@ async fn target(stack: &Stack, bytes: &[u8]) -> Value {
     response.json().await.unwrap()
 }
 
-/// Sends a file as a client would that has only the target.
+/// Sends a file, as a caller does who has only the target.
 async fn send(target: &Value, bytes: &[u8]) -> Response {
     let headers: BTreeMap<String, String> = serde_json::from_value(target["headers"].clone()).unwrap();
     let mut request = reqwest::Client::new().put(target["url"].as_str().unwrap()).body(bytes.to_vec());
