@@ -1,6 +1,6 @@
 //! Files that are too large for a request or an item: uploads, and what jobs leave behind.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -262,10 +262,11 @@ async fn a_wrong_upload_is_told_with_its_pointer() {
     assert_eq!(start("ada", json!({})).await.status(), StatusCode::ACCEPTED);
 }
 
-/// A repeat with the same key is answered even if the upload has gone, and another upload is another request.
+/// A repeat with the same key is answered even if S3 is down, or the upload is not kept for long enough any more. Another upload is another
+/// request.
 #[tokio::test]
 async fn a_repeat_with_an_upload_is_recognized() {
-    let stack = Stack::start(&["--job", COPIES]).await;
+    let stack = Stack::start(&["--movable-clock", "--job", COPIES]).await;
     let (one, other) = (uploaded(&stack, b"1").await, uploaded(&stack, b"2").await);
     let start = async |upload: &Value| {
         let body = json!({ "job": "copies", "inputUpload": upload });
@@ -277,6 +278,14 @@ async fn a_repeat_with_an_upload_is_recognized() {
     let problem: Value = start(&other).await.json().await.unwrap();
     assert!(problem["detail"].as_str().unwrap().contains("differs in: inputUpload"), "{problem:#}");
     stack.wait_for(first["executionId"].as_str().unwrap(), |execution| execution["done"] == true).await;
+    let fault = stack.arm(&json!({ "on": "s3:HeadObject", "does": "fail", "times": "all" })).await;
+    assert_eq!(header(&start(&one).await, "idempotent-replayed"), "true");
+    assert_eq!(start(&other).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    stack.disarm(fault).await;
+    stack.forward(Duration::from_hours(5 * 24)).await;
+    assert_eq!(header(&start(&one).await, "idempotent-replayed"), "true");
+    let body = json!({ "job": "copies", "inputUpload": one });
+    assert_eq!(refused(&stack, "/executions/callback", &body).await[0].1, "upload-expires");
 }
 
 #[tokio::test]

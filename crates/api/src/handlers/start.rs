@@ -266,21 +266,17 @@ async fn start_and_wait(app: &App, start: Start, now: Timestamp, mut prefer: Pre
 }
 
 /// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
-/// refused because its job can no longer be run.
+/// refused because its job can no longer be run, or its upload is no longer kept for long enough.
 async fn startable(app: &App, start: &mut Start, now: Timestamp) -> Result<(), Problem> {
     let upload = match &start.upload {
-        Some(id) => uploads::find(app, &start.execution, id, now).await?,
+        Some(id) => match uploads::find(app, &start.execution, id, now).await {
+            Err(_) if start.keyed && was_accepted(app, start, now).await? => return Ok(()),
+            found => found?,
+        },
         None => Ok(None),
     };
-    let request = &mut start.execution.request;
-    let not_found = match upload {
-        Ok(found) => {
-            request.input_upload = found;
-            None
-        }
-        Err(wrong) => Some(wrong),
-    };
-    let request = &*request;
+    let not_found = upload.map(|found| start.execution.request.input_upload = found).err();
+    let request = &start.execution.request;
     let mut errors = wrong(request, &app.catalog);
     // An input that exceeds a limit is not checked further.
     if !errors.iter().any(|error| ["/job", "/input"].contains(&&*error.pointer)) {
@@ -293,9 +289,13 @@ async fn startable(app: &App, start: &mut Start, now: Timestamp) -> Result<(), P
     Err(Problem::invalid_body(errors))
 }
 
-async fn was_accepted(app: &App, start: &Start, now: Timestamp) -> Result<bool, Problem> {
+/// Whether the request repeats one that was accepted before. Its upload is then the one that was found at that time.
+async fn was_accepted(app: &App, start: &mut Start, now: Timestamp) -> Result<bool, Problem> {
     let seen = app.executions.get(&start.execution.id).await?.filter(|seen| seen.expires_at > now);
-    Ok(seen.is_some_and(|seen| repeated(seen, start).is_ok()))
+    let Some(seen) = seen else { return Ok(false) };
+    let upload = seen.request.input_upload.clone();
+    start.execution.request.input_upload = upload.filter(|upload| Some(upload.id.to_string()) == start.upload);
+    Ok(repeated(seen, start).is_ok())
 }
 
 /// The execution that already has this id, if its request is the same.
