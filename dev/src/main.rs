@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         }
         Some(Part::Jobs { what }) => what.run(),
         Some(Part::Function { name }) => on(tokio::runtime::Builder::new_current_thread(), function(name)),
-        Some(Part::Worker(args)) => on(tokio::runtime::Builder::new_current_thread(), worker(args)),
+        Some(Part::Worker(args)) => worker(args),
     }
 }
 
@@ -76,9 +76,9 @@ async fn function(name: FunctionName) -> ExitCode {
     ended.map_or_else(|why| failed(&*why), |()| ExitCode::SUCCESS)
 }
 
-async fn worker(args: worker::Args) -> ExitCode {
+fn worker(args: worker::Args) -> ExitCode {
     match std::env::current_exe() {
-        Ok(this) => worker::main_with(args, vec![this.into(), "worker".into(), "--demo".into()]).await,
+        Ok(this) => worker::main_with(args, vec![this.into(), "worker".into(), "--demo".into()]),
         Err(why) => failed(&why),
     }
 }

@@ -5,6 +5,9 @@ use crate::{Digest, Unknown, limits};
 /// The name of the artifact that holds a result which is too large for the item.
 pub const RESULT: &str = "result.json";
 
+/// How much of a name that is too long an error shows, in characters.
+const NAME_CHARS_SHOWN: usize = 60;
+
 /// The artifacts of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifacts {
@@ -38,13 +41,15 @@ pub fn is_place(place: &str) -> bool {
 
 /// Why a file cannot be an artifact of this name; `None` if it can.
 #[must_use]
-pub fn wrong_name(name: &str) -> Option<&'static str> {
-    if name.len() > limits::ARTIFACT_NAME_BYTES {
-        return Some("its name is too long");
+pub fn wrong_name(name: &str) -> Option<String> {
+    let most = limits::ARTIFACT_NAME_BYTES;
+    if name.len() > most {
+        let start: String = name.chars().take(NAME_CHARS_SHOWN).collect();
+        return Some(format!("a name that begins with {start:?} has more than {most} bytes; use shorter names"));
     }
     let plain = |part: &str| !matches!(part, "" | "." | "..");
     let wrong = !name.split('/').all(plain) || name.chars().any(char::is_control) || name.contains('\\');
-    wrong.then_some("its name has a control character, a backslash or an empty part")
+    wrong.then(|| format!("the name {name:?} has a control character, a backslash or an empty part; use another name"))
 }
 
 /// Why files of these names and sizes cannot be the artifacts of one execution; `None` if they can.
@@ -55,7 +60,7 @@ pub fn wrong_files<'a>(files: impl IntoIterator<Item = (&'a str, u64)>) -> Optio
         count += 1;
         names += name.len();
         if let Some(why) = wrong_name(name) {
-            return Some(format!("{name:?} cannot be kept: {why}"));
+            return Some(why);
         }
         if bytes > limits::FILE_BYTES {
             let most = limits::FILE_BYTES;

@@ -15,13 +15,28 @@ pub(crate) struct Files {
     pub(crate) outputs: Option<Outputs>,
 }
 
+/// Where the files of one job are.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    /// The upload.
+    pub(crate) input: Option<PathBuf>,
+    /// The directory whose files are kept.
+    pub(crate) outputs: Option<PathBuf>,
+}
+
 impl Files {
-    /// The variables that name them, for the job. A variable without a path is not set.
+    /// Where they are.
+    pub(crate) fn paths(&self) -> Paths {
+        Paths {
+            input: self.input.as_ref().map(InputFile::path),
+            outputs: self.outputs.as_ref().map(|outputs| outputs.path().to_owned()),
+        }
+    }
+
+    /// The variables that name them, for a command. A variable without a path is not set.
     pub(crate) fn variables(&self) -> [(&'static str, Option<PathBuf>); 3] {
-        [
-            (config::INPUT_FILE, self.input.as_ref().map(InputFile::path)),
-            (config::RESULT_FILE, self.result.as_ref().map(ResultFile::path)),
-            (config::OUTPUT_DIR, self.outputs.as_ref().map(|outputs| outputs.path().to_owned())),
-        ]
+        let Paths { input, outputs } = self.paths();
+        let result = self.result.as_ref().map(ResultFile::path);
+        [(config::INPUT_FILE, input), (config::RESULT_FILE, result), (config::OUTPUT_DIR, outputs)]
     }
 }

@@ -66,6 +66,11 @@ impl Finished {
         Report::new(outcome, told)
     }
 
+    /// Whether it left files behind that the log cannot tell of, kept or not.
+    pub(crate) fn has_files(&self) -> bool {
+        self.artifacts.is_some() || self.not_kept.is_some()
+    }
+
     /// Prints the result as the last line of stdout. If the worker neither records nor reports the result, it is read from the log.
     ///
     /// # Errors
@@ -73,7 +78,7 @@ impl Finished {
     /// If the job exited with 0 and its result file is not valid: otherwise, an earlier document in the log would be taken as its result.
     /// Also if it left files behind, which the log cannot tell: otherwise, they would be missed unnoticed.
     pub(crate) fn print_result(&self) -> io::Result<()> {
-        if (self.artifacts.is_some() || self.not_kept.is_some()) && self.exit.code() == Some(0) {
+        if self.has_files() && self.exit.code() == Some(0) {
             return Err(io::Error::other(
                 "the files of the job are lost, because its outcome is neither recorded nor reported",
             ));

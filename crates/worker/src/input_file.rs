@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use aws::{CallFailed, Connection, Phase};
+use aws::{CallFailed, Cause, Connection, Phase};
 use domain::Digest;
 use objects::Objects;
 use sha2::{Digest as _, Sha256};
@@ -63,16 +63,21 @@ impl InputFile {
         let file = File::create(this.path()).await.map_err(disk)?;
         let mut arrived = Arrived { file, bytes: 0, hash: Sha256::new(), expected: None };
         let objects = Objects::new(&Connection::from_env().await, &name.bucket);
-        // An error of the disk ends the retries.
-        let fetched =
-            patiently(Phase::BeforeTask, "fetch the upload", async || match arrived.fetch(&objects, &name.key).await {
-                Ok(found) => Ok(Ok(found)),
-                Err(Interrupted::Disk(why)) => Ok(Err(why)),
-                Err(Interrupted::Call(failed)) => Err(failed),
-            });
-        let found = fetched.await?.map_err(disk)?;
-        if !found {
-            return Err(NoFile::NotFound);
+        loop {
+            let before = arrived.bytes;
+            let patience = |cause: Cause| cause.patience(Phase::BeforeTask);
+            let fetched =
+                patiently(patience, "fetch the upload", async || match arrived.fetch(&objects, &name.key).await {
+                    Err(Interrupted::Call(failed)) if arrived.bytes == before => Err(failed),
+                    fetched => Ok(fetched),
+                });
+            match fetched.await? {
+                Ok(true) => break,
+                Ok(false) => return Err(NoFile::NotFound),
+                Err(Interrupted::Disk(why)) => return Err(disk(why)),
+                // Some of it has arrived, so patience begins again: a large file may take hours.
+                Err(Interrupted::Call(_)) => {}
+            }
         }
         arrived.file.flush().await.map_err(disk)?;
         let digest = Digest::from(<[u8; 32]>::from(arrived.hash.finalize()));

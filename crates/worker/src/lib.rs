@@ -26,7 +26,10 @@ mod retry;
 mod scan;
 mod stops;
 
-use std::{error::Error, ffi::OsString, fmt::Display, future::Future, io, process::ExitCode, time::Duration};
+use std::{
+    error::Error, ffi::OsString, fmt::Display, future::Future, io, path::Path, process::ExitCode, sync::OnceLock,
+    time::Duration,
+};
 
 use domain::{Json, output::ResultSource};
 use runtime::{FromEnvironment, Misconfigured, clock};
@@ -38,7 +41,7 @@ pub use demo::demo;
 pub use install::install;
 pub use needs::needs;
 
-use files::Files;
+use files::{Files, Paths};
 use finished::{Finished, OWN_FAILURE};
 use input_file::InputFile;
 use outputs::Outputs;
@@ -61,15 +64,28 @@ pub struct Args {
 
 /// The whole program `worker`. `demo` is the command that runs its demonstration job: this program again, with `--demo`, so that
 /// signals, the deadline and the output work as for any other command.
-pub async fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
-    if args.demo {
-        return self::demo().await;
-    }
-    init_logs();
-    match Config::from_env() {
-        Ok(config) => Box::pin(run_command(config, if args.command.is_empty() { demo } else { args.command })).await,
-        Err(why) => misconfigured(&why),
-    }
+///
+/// One thread is enough: the worker mostly waits, and the task's CPU is for the job.
+#[must_use]
+pub fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
+    let part = async {
+        if args.demo {
+            return self::demo().await;
+        }
+        init_logs();
+        match Config::from_env() {
+            Ok(config) => run_command(config, if args.command.is_empty() { demo } else { args.command }).await,
+            Err(why) => misconfigured(&why),
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => return own_failure(&why),
+    };
+    let code = runtime.block_on(part);
+    // A file that is still being read when the task is stopped must not keep the process from ending.
+    runtime.shutdown_background();
+    code
 }
 
 /// Runs a command to its end, and returns its exit code: 128 plus the signal's number if it was killed, 126 or 127 if it could not be
@@ -112,12 +128,41 @@ where
         Ok(runtime) => runtime,
         Err(why) => return own_failure(&why),
     };
-    let code = runtime.block_on(run_to_the_end(config, Signals::ToStop, async |input, _, stops| {
+    let code = runtime.block_on(run_to_the_end(config, Signals::ToStop, async |input, files: &Files, stops| {
+        let _ = PATHS.set(files.paths());
         Ok(job::run(job, &input, stops).await)
     }));
     // A job that never awaits cannot be cancelled, and must not keep the process from ending.
     runtime.shutdown_background();
     code
+}
+
+/// The paths of the files of the job that [`run`] runs.
+static PATHS: OnceLock<Paths> = OnceLock::new();
+
+/// In a job that [`run`] runs: the file that the caller uploaded; `None` if there is none. Other programs find it in the environment
+/// variable `EXECUTION_INPUT_FILE`.
+///
+/// ```no_run
+/// # use std::{fs, io};
+/// fn main() -> std::process::ExitCode {
+///     worker::run(|_: serde_json::Value| async {
+///         let orders = worker::input_file().ok_or_else(|| io::Error::other("there is no upload"))?;
+///         let out = worker::output_dir().ok_or_else(|| io::Error::other("files are not kept"))?;
+///         fs::copy(orders, out.join("copy.csv"))
+///     })
+/// }
+/// ```
+#[must_use]
+pub fn input_file() -> Option<&'static Path> {
+    PATHS.get()?.input.as_deref()
+}
+
+/// In a job that [`run`] runs: the directory whose files become the execution's artifacts; `None` if they are not kept. Other programs find
+/// it in the environment variable `EXECUTION_OUTPUT_DIR`.
+#[must_use]
+pub fn output_dir() -> Option<&'static Path> {
+    PATHS.get()?.outputs.as_deref()
 }
 
 /// Logs plain lines to stderr, not JSON like our other programs: the `sync` workflow reads stdout and stderr from one log stream and
@@ -211,8 +256,9 @@ async fn attempt(
         tracing::error!(
             "the outcome is not recorded; the reconciler will take the exit code from ECS and the result from the log"
         );
-        finished.print_result()?;
-    } else if !is_known && record.is_none() && finished.source == ResultSource::File {
+    }
+    let only_in_log = record.is_none() && (finished.source == ResultSource::File || finished.has_files());
+    if !is_known && (ended == Ended::Failed || only_in_log) {
         finished.print_result()?;
     }
     Ok(finished.exit_code(is_known))
@@ -226,7 +272,10 @@ async fn keep(finished: Finished, files: &Files, stops: &mut Stops) -> Finished 
             let seen = finished.clone();
             tokio::select! {
                 kept = Box::pin(outputs.keep(finished, files.result.as_ref())) => kept,
-                stop = stops.next() => Finished { stop: Some(stop), ..seen },
+                stop = stops.next() => {
+                    tracing::error!("the task was stopped before the files of the job were in S3: they are lost");
+                    Finished { stop: Some(stop), ..seen }
+                }
             }
         }
         Some(_) | None => finished,

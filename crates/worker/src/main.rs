@@ -28,13 +28,11 @@ enum Instead {
     },
 }
 
-/// One thread is enough: the worker mostly waits, and the task's CPU is for the job.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(Instead::Install { directory, temporary }) = cli.instead {
         return worker::install(&directory, temporary.as_deref());
     }
     let this = std::env::current_exe().unwrap_or_else(|_| "worker".into());
-    worker::main_with(cli.args, vec![this.into(), "--demo".into()]).await
+    worker::main_with(cli.args, vec![this.into(), "--demo".into()])
 }

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws::{CallFailed, Connection, Phase, with_causes};
+use aws::{CallFailed, Connection, with_causes};
 use contract::files;
 use domain::{
     Artifact, Artifacts, Unknown, artifacts,
@@ -23,7 +23,12 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-use crate::{config::ObjectName, finished::Finished, result_file::ResultFile, retry::patiently};
+use crate::{
+    config::ObjectName,
+    finished::Finished,
+    result_file::ResultFile,
+    retry::{for_files, patiently},
+};
 
 /// How much of a file is read at once.
 const CHUNK: usize = 256 * 1024;
@@ -81,16 +86,10 @@ impl Outputs {
     ///
     /// If something cannot be kept, nothing is, and a job that exited with 0 has failed: its caller must not miss files unnoticed.
     pub(crate) async fn keep(&self, finished: Finished, result: Option<&ResultFile>) -> Finished {
-        let large = match (&finished.output, finished.source, result) {
-            (Output::TooLarge(_), ResultSource::File, Some(file)) => Some(file.path()),
-            _ => None,
+        let (large, output) = match (&finished.output, finished.source, result) {
+            (Output::TooLarge(_), ResultSource::File, Some(file)) => large_result(file.path()).await,
+            (output, _, _) => (None, output.clone()),
         };
-        if let Some(path) = large.clone()
-            && let Some(why) = spawn_blocking(move || not_json(&path)).await.unwrap_or(None)
-        {
-            return Finished { output: Output::BadFile(why), ..finished };
-        }
-        let output = if large.is_some() { Output::Artifact } else { finished.output.clone() };
         match self.try_keep(large).await {
             Ok(artifacts) => Finished { artifacts: artifacts.map(Box::new), output, ..finished },
             Err(why) => {
@@ -115,29 +114,34 @@ impl Outputs {
             let put = spawn_blocking(move || hashed.digest());
             let put = put.await.unwrap_or_else(|why| Err(NotKept::Limits(why.to_string())))?;
             let key = files::artifact_key(&self.place.key, &place, &file.name);
-            patiently(Phase::TaskStarted, "put a file of the job into S3", async || {
-                objects.put(&key, &file.path, &put).await
-            })
-            .await?;
+            let put_it = async || objects.put(&key, &file.path, &put).await;
+            patiently(for_files, "put a file of the job into S3", put_it).await?;
             kept.push(Artifact { name: file.name, bytes: put.bytes, sha256: put.sha256, unknown: Unknown::default() });
         }
         Ok(Some(Artifacts { place, files: kept, unknown: Unknown::default() }))
     }
 }
 
-/// The files below a directory, and the result, sorted by name.
+/// The files below a directory, and the result, sorted by name. The job may have deleted the directory.
 fn candidates(directory: &Path, result: Option<PathBuf>) -> Result<Vec<Candidate>, NotKept> {
     let mut found = Vec::new();
     let mut directories = vec![(String::new(), directory.to_owned())];
     while let Some((below, directory)) = directories.pop() {
         let unreadable = |why| NotKept::Unreadable { name: below.clone(), why };
-        for entry in fs::read_dir(&directory).map_err(unreadable)? {
+        let entries = match fs::read_dir(&directory) {
+            Err(why) if below.is_empty() && why.kind() == io::ErrorKind::NotFound => break,
+            entries => entries.map_err(unreadable)?,
+        };
+        for entry in entries {
             let entry = entry.map_err(unreadable)?;
             let own = entry.file_name();
             let Some(own) = own.to_str() else {
                 return Err(NotKept::Limits(format!("the name of {} is not UTF-8", entry.path().display())));
             };
             let name = if below.is_empty() { own.to_owned() } else { format!("{below}/{own}") };
+            if let Some(why) = artifacts::wrong_name(&name) {
+                return Err(NotKept::Limits(why));
+            }
             let unreadable = |why| NotKept::Unreadable { name: name.clone(), why };
             let about = entry.metadata().map_err(unreadable)?;
             if about.is_dir() {
@@ -149,7 +153,9 @@ fn candidates(directory: &Path, result: Option<PathBuf>) -> Result<Vec<Candidate
                 return Err(NotKept::Limits(format!("{name:?} is not a regular file; copy what a link points to")));
             }
             if found.len() > domain::limits::ARTIFACTS * 100 {
-                break;
+                let most = domain::limits::ARTIFACTS;
+                let why = format!("there are very many files, at most {most} are kept; pack them into an archive");
+                return Err(NotKept::Limits(why));
             }
         }
     }
@@ -172,19 +178,12 @@ fn candidates(directory: &Path, result: Option<PathBuf>) -> Result<Vec<Candidate
 }
 
 impl Candidate {
-    /// Its length and digest.
+    /// Its length and digest. A process that the job left running may still write: what it adds is not kept.
     fn digest(&self) -> Result<Put, NotKept> {
         let read = || -> io::Result<Put> {
-            let mut file = open(&self.path)?;
-            let (mut hash, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK]);
-            loop {
-                let length = file.read(&mut chunk)?;
-                if length == 0 {
-                    break;
-                }
-                hash.update(chunk.get(..length).unwrap_or_default());
-                bytes += u64::try_from(length).unwrap_or_default();
-            }
+            let mut hash = Sha256::new();
+            let mut file = BufReader::with_capacity(CHUNK, open(&self.path)?.take(self.bytes));
+            let bytes = io::copy(&mut file, &mut hash)?;
             Ok(Put { bytes, sha256: <[u8; 32]>::from(hash.finalize()).into() })
         };
         read().map_err(|why| NotKept::Unreadable { name: self.name.clone(), why })
@@ -196,19 +195,85 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(nofollow).open(path)
 }
 
+/// A result file that is too large for the item: the file to keep, if it is valid, and what is known of the result. The file may be a link,
+/// as a smaller one may.
+async fn large_result(path: PathBuf) -> (Option<PathBuf>, Output) {
+    let checked = spawn_blocking(move || {
+        let path = path.canonicalize()?;
+        not_json(&path).map(|wrong| (path, wrong))
+    });
+    match checked.await.unwrap_or_else(|why| Err(io::Error::other(why))) {
+        Ok((path, None)) => (Some(path), Output::Artifact),
+        Ok((_, Some(wrong))) => (None, Output::BadFile(wrong.to_owned())),
+        Err(why) => (None, Output::BadFile(format!("the result file cannot be read: {why}"))),
+    }
+}
+
 /// Why a large result file is not JSON; `None` if it is.
-fn not_json(path: &Path) -> Option<String> {
-    let read = || -> io::Result<serde_json::Result<IgnoredAny>> {
-        let mut file = open(path)?;
-        let mut start = [0; 3];
-        let mark = file.read_exact(&mut start).is_ok() && start == *"\u{feff}".as_bytes();
-        file.seek(io::SeekFrom::Start(if mark { 3 } else { 0 }))?;
-        Ok(serde_json::from_reader(BufReader::with_capacity(CHUNK, file)))
-    };
-    match read() {
-        Ok(Ok(_)) => None,
-        Ok(Err(why)) if why.is_io() => Some(format!("the result file cannot be read: {why}")),
-        Ok(Err(_)) => Some("the result file is not one valid JSON value".to_owned()),
-        Err(why) => Some(format!("the result file cannot be read: {why}")),
+fn not_json(path: &Path) -> io::Result<Option<&'static str>> {
+    let mut file = open(path)?;
+    let mut start = [0; 3];
+    let mark = file.read_exact(&mut start).is_ok() && start == *"\u{feff}".as_bytes();
+    file.seek(io::SeekFrom::Start(if mark { 3 } else { 0 }))?;
+    let text = Utf8 { file, rest: Vec::new() };
+    match serde_json::from_reader::<_, IgnoredAny>(BufReader::with_capacity(CHUNK, text)) {
+        Ok(IgnoredAny) => Ok(None),
+        Err(why) if why.io_error_kind() == Some(io::ErrorKind::InvalidData) => Ok(Some("the result file is not UTF-8")),
+        Err(why) if why.is_io() => Err(why.into()),
+        Err(_) => Ok(Some("the result file is not one valid JSON value")),
+    }
+}
+
+/// Reads a file, and fails with `InvalidData` where it is not UTF-8, which `serde_json` does not check in what it ignores.
+struct Utf8 {
+    file: File,
+    /// The beginning of a character whose end has not been read yet.
+    rest: Vec<u8>,
+}
+
+impl Read for Utf8 {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        self.rest.extend_from_slice(buffer.get(..length).unwrap_or_default());
+        let valid = match std::str::from_utf8(&self.rest) {
+            Ok(text) => text.len(),
+            Err(why) if why.error_len().is_none() && length > 0 => why.valid_up_to(),
+            Err(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
+        };
+        self.rest.drain(..valid);
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_to_a_file_while_it_is_read_is_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("log"), "one\n").unwrap();
+        let found = candidates(directory.path(), None).unwrap();
+        fs::write(directory.path().join("log"), "one\ntwo\n").unwrap();
+        let put = found[0].digest().unwrap();
+        assert_eq!((put.bytes, put.sha256), (4, <[u8; 32]>::from(Sha256::digest("one\n")).into()));
+    }
+
+    #[test]
+    fn a_large_result_is_utf_8_and_json() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("result.json");
+        // Characters of two bytes that the borders of reads divide.
+        let text = format!("\u{feff}[\"{}x\"]\n", "ü".repeat(CHUNK));
+        for (content, wrong) in [
+            (text.clone().into_bytes(), None),
+            (text.replace('x', "\"").into_bytes(), Some("the result file is not one valid JSON value")),
+            (text.into_bytes().split_last().unwrap().1.repeat(2), Some("the result file is not one valid JSON value")),
+            (b"[\"\xff\"]".to_vec(), Some("the result file is not UTF-8")),
+            (b"[\"\xc3".to_vec(), Some("the result file is not UTF-8")),
+        ] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(not_json(&path).unwrap(), wrong);
+        }
     }
 }

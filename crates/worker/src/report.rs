@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use aws::{CallFailed, Cause, Connection};
+use aws::{Cause, Connection, Phase};
 use runtime::clock;
 use store::Reports;
 
-use crate::{command::MARGIN, config::ReportPlace, finished::Finished, retry::Backoff};
+use crate::{
+    command::MARGIN,
+    config::ReportPlace,
+    finished::Finished,
+    retry::{for_files, patiently},
+};
 
 /// How long storing a report is retried. Without a report, ECS and the log show almost as much, so storing one must not delay the task's
 /// end.
@@ -15,21 +20,27 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Stores the report, and returns whether that succeeded.
 ///
 /// If the worker crashes before that, or cannot store it, the exit code comes from ECS and the result from the log. If it crashes
-/// afterwards, ECS reports that the task has stopped, and the report says how.
+/// afterwards, ECS reports that the task has stopped, and the report says how. If the job left files behind, only the report tells of them.
 pub(crate) async fn store(place: &ReportPlace, finished: &Finished) -> bool {
-    // A job that was stopped may have used its stop timeout up to this margin.
-    let patience = if finished.stop.is_some() { MARGIN * 3 / 4 } else { PATIENCE };
-    let stored = tokio::time::timeout(patience, async {
+    let longest = match finished.stop {
+        // A job that was stopped may have used its stop timeout up to this margin.
+        Some(_) => MARGIN * 3 / 4,
+        None if finished.has_files() => Duration::MAX,
+        None => PATIENCE,
+    };
+    let patience = |cause| match cause {
+        _ if finished.has_files() => for_files(cause),
+        // A role without the permission is a valid configuration, and must not delay each of its jobs.
+        Cause::Denied => Duration::ZERO,
+        Cause::Throttled | Cause::Unavailable | Cause::Rejected => cause.patience(Phase::TaskStarted),
+    };
+    let stored = tokio::time::timeout(longest, async {
         let reports = Reports::new(&Connection::from_env().await, &place.table);
         let report = finished.report();
-        let mut backoff = Backoff::default();
-        loop {
-            match reports.put(&place.key, &report, clock::now()).await {
-                Ok(()) => return Ok(()),
-                Err(why) if is_transient(&why) => backoff.wait().await,
-                Err(why) => return Err(why),
-            }
-        }
+        patiently(patience, "store the report of the outcome", async || {
+            reports.put(&place.key, &report, clock::now()).await
+        })
+        .await
     });
     match stored.await {
         Ok(Ok(())) => true,
@@ -42,9 +53,4 @@ pub(crate) async fn store(place: &ReportPlace, finished: &Finished) -> bool {
             false
         }
     }
-}
-
-/// A denial is not retried here: a role without the permission is a valid configuration, and must not delay each of its jobs.
-fn is_transient(why: &CallFailed) -> bool {
-    why.retryable() && why.cause != Cause::Denied
 }

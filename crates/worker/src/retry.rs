@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws::{CallFailed, Phase};
+use aws::{CallFailed, Cause, Phase};
 use runtime::clock;
 
 use crate::record::lasts;
@@ -34,12 +34,19 @@ impl Backoff {
     }
 }
 
-/// Makes a call until it succeeds, is refused for good, or has failed for as long as waiting does no harm: see [`Cause::patience`].
-/// `what` is what the call is for.
-///
-/// [`Cause::patience`]: aws::Cause::patience
+/// How long to retry a call without which a job's files are lost. A new permission is in effect after minutes, and an execution must not
+/// seem to run for a day because a permission is missing.
+pub(crate) fn for_files(cause: Cause) -> Duration {
+    match cause {
+        Cause::Denied => Duration::from_hours(1),
+        Cause::Throttled | Cause::Unavailable | Cause::Rejected => cause.patience(Phase::TaskStarted),
+    }
+}
+
+/// Makes a call until it succeeds, is refused for good, or has failed for as long as the patience for its cause. `what` is what the call is
+/// for.
 pub(crate) async fn patiently<T>(
-    phase: Phase,
+    patience: impl Fn(Cause) -> Duration,
     what: &str,
     mut call: impl AsyncFnMut() -> Result<T, CallFailed>,
 ) -> Result<T, CallFailed> {
@@ -47,7 +54,7 @@ pub(crate) async fn patiently<T>(
     let since = clock::now();
     loop {
         match call().await {
-            Err(failed) if failed.retryable() && !lasts(since, failed.cause.patience(phase)) => {
+            Err(failed) if failed.retryable() && !lasts(since, patience(failed.cause)) => {
                 // This goes to the job's log, where an operator looks.
                 if backoff.is_long() {
                     tracing::error!(error = &failed as &dyn std::error::Error, "cannot {what}; retrying");

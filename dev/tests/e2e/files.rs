@@ -135,6 +135,12 @@ async fn files_that_cannot_be_kept_fail_the_job_and_none_is_shown() {
         "twice=head -c 200000 /dev/zero | tr '\\0' 1 > $EXECUTION_RESULT_FILE; echo > $EXECUTION_OUTPUT_DIR/result.json",
         "--job",
         "broken=head -c 200000 /dev/zero | tr '\\0' '[' > $EXECUTION_RESULT_FILE",
+        "--job",
+        "latin=(printf '[\"'; head -c 200000 /dev/zero | tr '\\0' '\\351'; printf '\"]') > $EXECUTION_RESULT_FILE",
+        "--job",
+        "deep=for n in $(seq 300); do cd $EXECUTION_OUTPUT_DIR; mkdir -p a; mv a b; mkdir a; mv b a/b; done",
+        "--job",
+        "line=touch \"$EXECUTION_OUTPUT_DIR/$(printf 'a\\nb')\"",
     ])
     .await;
     for (job, kind, why) in [
@@ -142,6 +148,9 @@ async fn files_that_cannot_be_kept_fail_the_job_and_none_is_shown() {
         ("many", "artifacts-not-kept", "there are 101 files, at most 100 are kept; pack them into an archive"),
         ("twice", "artifacts-not-kept", "becomes the artifact \"result.json\""),
         ("broken", "result-not-json", "not one valid JSON value"),
+        ("latin", "result-not-json", "the result file is not UTF-8"),
+        ("deep", "artifacts-not-kept", "a name that begins with \"a/b/b/b/"),
+        ("line", "artifacts-not-kept", "the name \"a\\nb\" has a control character"),
     ] {
         for pattern in PATTERNS {
             let body = json!({ "job": job, "input": null, "retry": { "maxAttempts": 1 } });
@@ -151,6 +160,97 @@ async fn files_that_cannot_be_kept_fail_the_job_and_none_is_shown() {
             assert!(error["message"].as_str().unwrap().contains(why), "{error:#}");
             assert_eq!(done["artifacts"], Value::Null, "{done:#}");
         }
+    }
+}
+
+/// What a job may do with its files besides writing them.
+#[tokio::test]
+async fn a_job_may_treat_its_files_as_it_likes() {
+    let large = "head -c 200000 /dev/zero | tr '\\0'";
+    let stack = Stack::start(&[
+        "--job",
+        "deletes=rm -r $EXECUTION_OUTPUT_DIR; echo '{}'",
+        "--job",
+        &format!("links={large} 1 > $EXECUTION_OUTPUT_DIR/n; ln -s $EXECUTION_OUTPUT_DIR/n $EXECUTION_RESULT_FILE"),
+        "--job",
+        &format!("fails=echo why > $EXECUTION_OUTPUT_DIR/why; {large} '[' > $EXECUTION_RESULT_FILE; exit 3"),
+        "--job",
+        "odd=true > $EXECUTION_OUTPUT_DIR/empty; true > $EXECUTION_OUTPUT_DIR/'a b%2F+?#'",
+    ])
+    .await;
+    for pattern in PATTERNS {
+        for (job, status, names) in [
+            ("deletes", "COMPLETED", &[][..]),
+            ("links", "COMPLETED", &["n", "result.json"]),
+            ("fails", "FAILED", &["why"]),
+            ("odd", "COMPLETED", &["a b%2F+?#", "empty"]),
+        ] {
+            let done = stack.run(pattern, json!({ "job": job, "input": null })).await;
+            assert_eq!(done["status"], status, "{job}: {done:#}");
+            let artifacts = done["artifacts"].as_array().cloned().unwrap_or_default();
+            assert_eq!(artifacts.iter().map(|file| &file["name"]).collect::<Vec<_>>(), names, "{job}: {done:#}");
+            for file in &artifacts {
+                download(file).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_files_cannot_be_told_has_not_completed() {
+    let stack = Stack::start(&[
+        "--job",
+        "writes=echo a > $EXECUTION_OUTPUT_DIR/a; echo '{}'",
+        "--job",
+        "link=ln -s /etc/passwd $EXECUTION_OUTPUT_DIR/link",
+    ])
+    .await;
+    for job in ["writes", "link"] {
+        let refuse = json!({ "refuse": "ValidationException" });
+        let fault = stack.arm(&json!({ "on": "dynamodb:PutItem", "by": "task", "does": refuse })).await;
+        let done = stack.run("sync", json!({ "job": job, "input": null })).await;
+        assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(125)), "{job}: {done:#}");
+        assert_eq!(stack.fault(fault).await["hit"], 1, "{job}");
+        stack.disarm(fault).await;
+    }
+}
+
+/// A denial may pass, but an execution must not seem to run for a day because a permission is missing.
+#[tokio::test]
+async fn a_missing_permission_for_files_is_told_after_an_hour() {
+    let stack = Stack::start(&["--movable-clock", "--job", "writes=echo a > $EXECUTION_OUTPUT_DIR/a; echo '{}'"]).await;
+    let denied = json!({ "refuse": "AccessDenied" });
+    let fault = stack.arm(&json!({ "on": "s3:PutObject", "by": "task", "does": denied, "times": "all" })).await;
+    for pattern in PATTERNS {
+        let hits = stack.fault(fault).await["hit"].as_u64().unwrap();
+        let started = stack.start_execution(pattern, &json!({ "job": "writes", "input": null })).await;
+        let denials = async || (stack.fault(fault).await["hit"].as_u64().unwrap() > hits + 1).then_some(());
+        eventually("two denials", denials).await;
+        stack.forward(Duration::from_secs(3_601)).await;
+        let id = started["executionId"].as_str().unwrap();
+        let done = stack.wait_for(id, |execution| execution["done"] == true).await;
+        assert_eq!(done["error"]["type"], "artifacts-not-kept", "{done:#}");
+        let message = done["error"]["message"].as_str().unwrap();
+        assert!(message.contains("it needs the permission s3:PutObject"), "{message}");
+    }
+}
+
+/// A job is over only when its files are: if it is stopped before, it has not completed.
+#[tokio::test]
+async fn a_job_that_is_stopped_while_its_files_are_put_has_not_completed() {
+    let stack = Stack::start(&["--job", "writes=echo a > $EXECUTION_OUTPUT_DIR/a; echo '{}'"]).await;
+    let fault = stack.arm(&json!({ "on": "s3:PutObject", "by": "task", "does": "hang", "times": "all" })).await;
+    for pattern in PATTERNS {
+        let late = stack.run(pattern, json!({ "job": "writes", "input": null, "timeoutSeconds": 3 })).await;
+        assert_eq!((&late["status"], &late["artifacts"]), (&json!("TIMED_OUT"), &Value::Null), "{late:#}");
+        let hits = stack.fault(fault).await["hit"].as_u64().unwrap();
+        let started = stack.start_execution(pattern, &json!({ "job": "writes", "input": null })).await;
+        let put = async || (stack.fault(fault).await["hit"].as_u64().unwrap() > hits).then_some(());
+        eventually("the put", put).await;
+        let id = started["executionId"].as_str().unwrap();
+        stack.post(&format!("/executions/{id}/cancel")).send().await.unwrap();
+        let done = stack.wait_for(id, |execution| execution["done"] == true).await;
+        assert_eq!((&done["status"], &done["artifacts"]), (&json!("CANCELLED"), &Value::Null), "{done:#}");
     }
 }
 
