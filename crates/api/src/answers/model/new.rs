@@ -38,6 +38,9 @@ pub(crate) struct NewExecution {
     /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
     #[schema(example = "demo")]
     job: Option<String>,
+    /// Whether the body probably names a job, but in a way that cannot be read.
+    #[schema(ignore)]
+    pub(crate) job_unknown: bool,
     /// How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
@@ -180,10 +183,12 @@ impl NewExecution {
         let mut body = std::mem::take(body);
         let no_object = !errors.is_empty() && body.is_empty();
         let input = body.take("input");
-        if input.is_none() && !no_object {
-            errors.push(body.lacks("`input`; it is required, and may be null"));
+        if let Some(input) = &input {
+            object::check_names(input, &body.pointer("input"), errors);
         }
-        let job = body.optional("job").and_then(|name| object::read(&name, body.pointer("job"), "a string", errors));
+        let job = body.optional("job");
+        let job_given = job.is_some();
+        let job: Option<String> = job.and_then(|name| object::read(&name, body.pointer("job"), "a string", errors));
         let seconds = body.optional("timeoutSeconds");
         let timeout_seconds = seconds.and_then(|value| object::whole(&value, body.pointer("timeoutSeconds"), errors));
         let retry = body.optional("retry").and_then(|value| Retry::read(&value, &body.pointer("retry"), errors));
@@ -194,9 +199,13 @@ impl NewExecution {
             texts.unwrap_or_default()
         };
         let (environment, tags) = (texts("environment"), texts("tags"));
+        if input.is_none() && !no_object && !body.misspells(&["input"]) {
+            errors.push(body.lacks("`input`; it is required, and may be null"));
+        }
+        let job_unknown = (job_given && job.is_none()) || body.misspells(&["job"]);
         body.finish(errors);
         let input = input.unwrap_or_else(Json::null);
-        Self { input, job, timeout_seconds, retry, resources, environment, tags }
+        Self { input, job, job_unknown, timeout_seconds, retry, resources, environment, tags }
     }
 
     /// Which values it gives itself.
@@ -233,7 +242,7 @@ impl Retry {
     fn read(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let mut members = Members::of(value, at, errors)?;
         let (most, codes) = (members.optional("maxAttempts"), members.optional("onExitCodes"));
-        if most.is_none() && codes.is_none() {
+        if most.is_none() && codes.is_none() && !members.misspells(&["maxAttempts", "onExitCodes"]) {
             errors.push(members.lacks("`maxAttempts` and no `onExitCodes`; one of them is required"));
         }
         let most = most.and_then(|most| small(&most, members.pointer("maxAttempts"), errors));
@@ -247,7 +256,7 @@ impl Resources {
     fn read(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let mut members = Members::of(value, at, errors)?;
         let (cpu, memory) = (members.optional("cpu"), members.optional("memoryMiB"));
-        if cpu.is_none() && memory.is_none() {
+        if cpu.is_none() && memory.is_none() && !members.misspells(&["cpu", "memoryMiB"]) {
             errors.push(members.lacks("`cpu` and no `memoryMiB`; one of them is required"));
         }
         let cpu = cpu.and_then(|units| small(&units, members.pointer("cpu"), errors));
