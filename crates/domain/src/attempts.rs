@@ -153,7 +153,11 @@ impl Execution {
         let mut next = Self { failed, waiting, version: self.version + 1, ..self.clone() };
         next.visit_again(at);
         let counted = uncounted == self.failed.uncounted();
-        next.timeline.push(at, Moment::AttemptFailed, Some(failure(attempt, error, exit_code, counted)));
+        next.timeline.push(
+            at,
+            Moment::AttemptFailed,
+            Some(failure(attempt, error, exit_code.is_some() && !excused, counted)),
+        );
         Some(next)
     }
 
@@ -220,10 +224,11 @@ impl Execution {
     }
 }
 
-/// What the timeline says about an attempt that failed. If no exit code of the job shows why, it says what AWS said.
-pub(crate) fn failure(attempt: Attempt, error: &JobError, exit_code: Option<i32>, counted: bool) -> String {
+/// What the timeline says about an attempt that failed. `by_itself` is whether the job's exit code shows why; otherwise it says what AWS
+/// said.
+pub(crate) fn failure(attempt: Attempt, error: &JobError, by_itself: bool, counted: bool) -> String {
     let uncounted = if counted { "" } else { " (not counted)" };
-    let reason = error.message.lines().next().filter(|_| exit_code.is_none());
+    let reason = error.message.lines().next().filter(|_| !by_itself);
     let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
     format!("attempt {attempt}: {}{uncounted}{reason}", error.kind)
 }

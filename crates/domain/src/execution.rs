@@ -190,7 +190,7 @@ impl Execution {
                 next.expires_at = retained(outcome.finished_at.max(at));
                 if let (Some(last), OutcomeKind::Failed(error)) = (self.unrecorded_last_failure(outcome), &outcome.kind)
                 {
-                    let detail = attempts::failure(last, error, outcome.exit_code, true);
+                    let detail = attempts::failure(last, error, outcome.exit_code.is_some(), true);
                     next.timeline.push(at, Moment::AttemptFailed, Some(detail));
                 }
                 if let Some(why) = outcome.result_source.explanation(outcome.kind == OutcomeKind::Completed) {

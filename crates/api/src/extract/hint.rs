@@ -24,8 +24,8 @@ pub(crate) fn suggestion<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = plain(name);
     let spelt = known.iter().copied().find(|known| self::plain(known) == plain);
     let alias = || {
-        let ours = ALIASES.into_iter().filter(|(_, others)| others.contains(&plain.as_str()));
-        ours.filter_map(|(ours, _)| known.iter().copied().find(|known| *known == ours)).next()
+        let mut ours = ALIASES.into_iter().filter(|(_, others)| others.contains(&plain.as_str()));
+        ours.find_map(|(ours, _)| known.iter().copied().find(|known| *known == ours))
     };
     let alike = || {
         let likeness = |known: &&'a str| strsim::normalized_damerau_levenshtein(&self::plain(known), &plain);

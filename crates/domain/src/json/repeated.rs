@@ -54,7 +54,7 @@ pub(super) fn repeated<'a>(text: &'a str, most: usize) -> Vec<String> {
                 {
                     object.expects_name = false;
                     let name = unescaped(text.get(at + 1..end).unwrap_or_default());
-                    let is_repeated = object.has(&name, &names);
+                    let is_repeated = object.has(name.clone(), &names);
                     names.push(name);
                     if is_repeated {
                         found.push(pointer(&open, &names));
@@ -76,13 +76,13 @@ pub(super) fn repeated<'a>(text: &'a str, most: usize) -> Vec<String> {
 
 impl<'a> Object<'a> {
     /// Whether it has a name already, which is then added to its set if there is one.
-    fn has(&mut self, name: &Cow<'a, str>, names: &[Cow<'a, str>]) -> bool {
+    fn has(&mut self, name: Cow<'a, str>, names: &[Cow<'a, str>]) -> bool {
         let own = names.get(self.names..).unwrap_or_default();
         if own.len() < FEW {
-            return own.contains(name);
+            return own.contains(&name);
         }
         let set = self.set.get_or_insert_with(|| own.iter().cloned().collect());
-        !set.insert(name.clone())
+        !set.insert(name)
     }
 }
 
