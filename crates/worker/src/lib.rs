@@ -218,8 +218,8 @@ async fn attempt(
     Ok(finished.exit_code(is_known))
 }
 
-/// Keeps the files that the job left behind, unless it was stopped: then there is no time. If it is stopped meanwhile, its end counts as
-/// stopped, because without its files it is not complete.
+/// Uploads the job's output files, unless the job was stopped: then there is no time. If a stop is requested during the upload, the job
+/// counts as stopped, because it is not complete without its files.
 async fn keep(finished: Finished, files: &Files, stops: &mut Stops) -> Finished {
     match &files.outputs {
         Some(outputs) if finished.stop.is_none() => {
@@ -247,7 +247,7 @@ async fn time_is_up(stops: &mut Stops) {
 
 /// The result of preparing a job.
 enum Prepared {
-    /// The job can begin with this input, and this upload.
+    /// The job can begin with this input and this uploaded file.
     With(Json, Option<InputFile>),
     /// The job was stopped before it began.
     Stopped(Stop),

@@ -34,8 +34,8 @@ impl Backoff {
     }
 }
 
-/// Makes a call until it succeeds, is refused for good, or has failed for as long as waiting does no harm: see [`Cause::patience`].
-/// `what` is what the call is for.
+/// Retries a call until it succeeds, is refused permanently, or has failed for longer than [`Cause::patience`]. `what` says what the call
+/// does, for the log.
 ///
 /// [`Cause::patience`]: aws::Cause::patience
 pub(crate) async fn patiently<T>(

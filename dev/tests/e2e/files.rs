@@ -139,7 +139,7 @@ async fn files_that_cannot_be_kept_fail_the_job_and_none_is_shown() {
     .await;
     for (job, kind, why) in [
         ("link", "artifacts-not-kept", "\"link\" is not a regular file"),
-        ("many", "artifacts-not-kept", "there are 101 files, at most 100 are kept; pack them into an archive"),
+        ("many", "artifacts-not-kept", "there are 101 files, at most 100 are allowed; pack them into an archive"),
         ("twice", "artifacts-not-kept", "becomes the artifact \"result.json\""),
         ("broken", "result-not-json", "not one valid JSON value"),
     ] {
@@ -162,7 +162,7 @@ async fn an_upload_that_is_not_as_announced_leaves_nothing_behind() {
         let errors = refused(&stack, "/executions/sync", &json!({ "job": "copies", "inputUpload": id })).await;
         let [(pointer, rule, detail)] = &*errors else { panic!("{errors:?}") };
         assert_eq!((&**pointer, &**rule), ("/inputUpload", "upload-not-found"));
-        assert!(detail.contains("has not arrived completely"), "{detail}");
+        assert!(detail.contains("has not completely arrived"), "{detail}");
     };
     let content = b"0123456789";
     let announced = target(&stack, content).await;
