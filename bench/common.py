@@ -23,7 +23,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "any", "AW
                "AWS_EC2_METADATA_DISABLED": "true"}
 TABLE = "longhaul-executions"
 # The variables that the local stack and template.yaml set for the functions.
-FUNCTIONS = {"EXECUTIONS_TABLE": TABLE, "ECS_CLUSTER": "longhaul", "LOG_GROUP": "/ecs/longhaul", "SYNC_FUNCTION": "longhaul-sync:live",
+FUNCTIONS = {"EXECUTIONS_TABLE": TABLE, "DATA_BUCKET": "longhaul-data", "ECS_CLUSTER": "longhaul", "LOG_GROUP": "/ecs/longhaul", "SYNC_FUNCTION": "longhaul-sync:live",
              "CALLBACK_FUNCTION": "longhaul-callback:live", "RECONCILER_FUNCTION": "longhaul-reconciler",
              "JOBS": json.dumps({"demo": {"taskDefinition": "longhaul-demo"}})}
 

@@ -17,11 +17,6 @@ CONSUME = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
 RUN = {"ecs:RunTask": {"iam:PassRole", "ecs:TagResource"}}
 
 
-# What the API and tasks need of the bucket of large data. Their programs will declare these calls; they do not yet.
-BUCKET_OF_API = {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}
-BUCKET_OF_TASKS = {"s3:GetObject", "s3:PutObject"}
-
-
 def needed_by(program):
     calls = calls_of(program)
     return calls.union(*(RUN.get(call, set()) for call in calls))
@@ -29,13 +24,13 @@ def needed_by(program):
 
 # The permissions of each role. When you add a role, add it here.
 EXPECTED = {
-    "ApiRole": lambda: needed_by("api") | BUCKET_OF_API | WRITE_LOGS,
+    "ApiRole": lambda: needed_by("api") | WRITE_LOGS,
     "SyncRole": lambda: needed_by("sync") | WRITE_LOGS,
     "CallbackRole": lambda: needed_by("callback") | WRITE_LOGS,
     "ReconcilerRole": lambda: needed_by("reconciler") | CONSUME | WRITE_LOGS,
     # The job's program has the role of its task. Without access to the table, it may only write reports there.
-    "TaskRole": lambda: {"dynamodb:PutItem"} | BUCKET_OF_TASKS,
-    "TableTaskRole": lambda: needed_by("worker") | BUCKET_OF_TASKS,
+    "TaskRole": lambda: needed_by("worker") - {"dynamodb:GetItem"},
+    "TableTaskRole": lambda: needed_by("worker"),
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     "TaskExecutionRole": lambda: WRITE_LOGS
     | {

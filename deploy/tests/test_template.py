@@ -37,8 +37,7 @@ class Environment(unittest.TestCase):
             read = facts()["programs"][name.removesuffix("Function").lower()]["variables"]
             given = set(Template().properties(name)["Environment"]["Variables"])
             with self.subTest(name):
-                # The programs that will read DATA_BUCKET do not yet.
-                self.assertLessEqual(given - {"DATA_BUCKET"}, set(read))
+                self.assertLessEqual(given, set(read))
                 # The owner of executions that are started without the API has a default.
                 self.assertEqual(set(read) - given, {"DIRECT_OWNER"} & set(read))
 
@@ -75,9 +74,6 @@ class Environment(unittest.TestCase):
 
 
 class LargeData(unittest.TestCase):
-    # How many days S3 keeps what callers upload, by what they ask for, and what jobs upload.
-    UPLOADS, OUTPUTS = (35, 400), 32
-
     def bucket(self, **parameters):
         return Template(**parameters).properties("DataBucket")
 
@@ -85,16 +81,19 @@ class LargeData(unittest.TestCase):
         rules = self.bucket()["LifecycleConfiguration"]["Rules"]
         self.assertEqual({it["Status"] for it in rules}, {"Enabled"})
         expire = {it["Prefix"]: it["ExpirationInDays"] for it in rules if "Prefix" in it}
-        self.assertEqual(expire, {f"uploads/{days}/": days for days in self.UPLOADS} | {"outputs/": self.OUTPUTS})
+        self.assertEqual(expire, facts()["keptDays"])
+        # The names of objects that exist contain these, and the policies go by them.
+        self.assertEqual(expire, {"uploads/35/": 35, "uploads/400/": 400, "outputs/": 32})
         (incomplete,) = [it for it in rules if "Prefix" not in it]
         self.assertEqual(incomplete["AbortIncompleteMultipartUpload"], {"DaysAfterInitiation": 1})
         self.assertNotIn("ExpirationInDays", incomplete)
 
     def test_objects_outlive_the_executions_that_refer_to_them(self):
         kept, longest = (facts()["limits"][it] / 24 for it in ("retentionHours", "timeoutHours"))
-        self.assertGreater(self.OUTPUTS, kept + 1, "an outcome may be recorded a day after the upload")
-        self.assertGreater(max(self.UPLOADS), longest + kept, "a rerun has the same input")
-        self.assertGreater(min(self.UPLOADS), kept)
+        outputs, *uploads = (days for _, days in sorted(facts()["keptDays"].items()))
+        self.assertGreater(outputs, kept + 1, "an outcome may be recorded a day after the upload")
+        self.assertGreater(max(uploads), longest + kept, "an attempt may begin just before the deadline, and a rerun has the same input")
+        self.assertGreater(min(uploads), kept)
 
     def test_nothing_stays_in_the_bucket_after_it_expired(self):
         bucket = self.bucket()

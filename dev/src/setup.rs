@@ -9,9 +9,9 @@ use std::{
 use api::Callers;
 use axum::http::HeaderName;
 use contract::catalog::Catalog;
-use contract::environment;
+use contract::{environment, files};
 use domain::{Owner, Pattern};
-use emulator::{ACCOUNT, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
+use emulator::{ACCOUNT, Bucket, DurableConfig, Function, Queue, REGION, RETENTION_DAYS, Rule, Target};
 use reconciler::EventPatterns;
 use runtime::Environment;
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ use crate::{
 
 /// The access key of the API's AWS calls, by which faults select them.
 pub(crate) const API_KEY: &str = "api";
+/// The bucket for uploads and artifacts.
+pub(crate) const BUCKET: &str = "longhaul-data";
 pub(crate) const CLUSTER: &str = "longhaul";
 pub(crate) const LOG_GROUP: &str = "/ecs/longhaul";
 const SYNC: &str = "longhaul-sync";
@@ -51,6 +53,7 @@ pub(crate) fn task_environment(given: Vec<(String, String)>) -> BTreeMap<String,
 pub(crate) fn api_config(catalog: Catalog, options: &Options) -> api::config::Config {
     api::config::Config {
         table: table::NAME.to_owned(),
+        bucket: BUCKET.to_owned(),
         sync_function: live(SYNC),
         callback_function: live(CALLBACK),
         reconciler_function: RECONCILER.to_owned(),
@@ -80,6 +83,7 @@ pub(crate) fn functions(this: &Path, catalog: &Catalog, more: &options::Function
     let jobs = serde_json::to_string(catalog).unwrap_or_default();
     let own = [
         (environment::EXECUTIONS_TABLE, table::NAME),
+        (environment::DATA_BUCKET, BUCKET),
         (environment::ECS_CLUSTER, CLUSTER),
         (environment::JOBS, &jobs),
         (environment::LOG_GROUP, LOG_GROUP),
@@ -130,6 +134,13 @@ pub(crate) fn permissions(more: &options::Functions) -> BTreeMap<String, BTreeSe
     ];
     let own = parts.into_iter().filter(|(name, _)| !replaced(name));
     own.map(|(name, needs)| (name.to_owned(), needs.calls.into_iter().map(str::to_owned).collect())).collect()
+}
+
+/// The bucket of `template.yaml`.
+pub(crate) fn bucket() -> Bucket {
+    let rule = |(prefix, days): (String, u32)| json!({ "ID": prefix, "Status": "Enabled", "Filter": { "Prefix": prefix }, "Expiration": { "Days": days } });
+    let rules: Vec<_> = files::kept_days().into_iter().map(rule).collect();
+    Bucket { name: BUCKET.to_owned(), lifecycle_configuration: Some(json!({ "Rules": rules })) }
 }
 
 /// The queue of the reconciler's events.

@@ -126,7 +126,7 @@ impl Stack {
             tables: vec![table::table()],
             rules: setup::rules(),
             queues: vec![setup::event_queue()],
-            buckets: Vec::new(),
+            buckets: vec![setup::bucket()],
             functions,
             cluster: setup::CLUSTER.to_owned(),
             task_environment: setup::task_environment(variables),

@@ -7,6 +7,7 @@ import { type Client, createClient, createConfig } from "./generated/client/inde
 import type { AnyJobs, JobTypes } from "./job-types.js";
 import { JobCatalog } from "./jobs.js";
 import { type Settings, settled } from "./options.js";
+import { Uploads } from "./uploads.js";
 
 export interface LonghaulOptions extends Settings {
   /** The URL of the installation, including its stage: `make deploy` prints it as `ApiUrl`. */
@@ -26,6 +27,7 @@ export interface LonghaulOptions extends Settings {
 export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
   readonly executions: Executions<Jobs>;
   readonly jobs: JobCatalog;
+  readonly uploads: Uploads;
   /** The generated client, for the operations of `@longhaul/client/operations`. */
   readonly client: Client;
 
@@ -45,6 +47,7 @@ export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
     const connection = new Connection(this.client, settled(settings));
     this.executions = new Executions(connection);
     this.jobs = new JobCatalog(connection);
+    this.uploads = new Uploads(connection);
   }
 }
 

@@ -3,9 +3,9 @@
 import type { Execution as Flat, Status } from "./generated/types.gen.js";
 
 /** Fields that only some statuses have. */
-type Later = "result" | "error" | "finishedAt" | "durationMs" | "exitCode" | "resultSource";
+type Later = "result" | "error" | "finishedAt" | "durationMs" | "exitCode" | "resultSource" | "artifacts";
 type Common = Omit<Flat, "status" | "done" | Later>;
-type Ended = Required<Pick<Flat, "finishedAt">> & Pick<Flat, "durationMs" | "exitCode" | "resultSource">;
+type Ended = Required<Pick<Flat, "finishedAt">> & Pick<Flat, "durationMs" | "exitCode" | "resultSource" | "artifacts">;
 
 interface Unfinished<S extends Status> extends Common {
   status: S;

@@ -27,4 +27,5 @@ export type { CallOptions, Settings } from "./options.js";
 export type { LogOptions } from "./pages.js";
 export { sigV4 } from "./sigv4.js";
 export type { AwsCredentials, SigV4Options } from "./sigv4.js";
+export type { Uploads } from "./uploads.js";
 export type { WaitOptions } from "./wait.js";

@@ -122,6 +122,6 @@ test("a history has every operation of the workflow, on any page size", { timeou
 
 test("the list of jobs has every job", { timeout }, async () => {
   const names = (await longhaul.jobs.list()).map(({ name }) => name);
-  assert.deepEqual(names, ["big", "demo", "echo", "fails", "talks"]);
+  assert.deepEqual(names, ["big", "copies", "demo", "echo", "fails", "talks"]);
   await longhaul.executions.run(names[0] ?? "", 1, { pattern: "callback" });
 });

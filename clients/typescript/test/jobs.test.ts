@@ -1,6 +1,7 @@
 /** Running jobs against the local stack. */
 
 import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
 import { after, before, mock, test } from "node:test";
 
 import { type Execution, ExecutionFailed, Longhaul, ProblemError } from "@longhaul/client";
@@ -40,6 +41,18 @@ for (const pattern of ["sync", "callback"] as const) {
     });
   });
 }
+
+test("a file is uploaded, and its job leaves one behind", { timeout }, async () => {
+  const file = randomBytes(1_000_000);
+  const sha256 = createHash("sha256").update(file).digest("hex");
+  const { uploadId, ...target } = await longhaul.uploads.create({ bytes: file.length, sha256 });
+  const sent = await fetch(target.url, { method: target.method, headers: target.headers, body: file });
+  assert.equal(sent.status, 200, await sent.text());
+  const done = await longhaul.executions.run("copies", null, { inputUpload: uploadId });
+  const [copy] = done.artifacts ?? [];
+  assert.deepEqual([copy?.name, copy?.sha256], ["copy", sha256]);
+  assert.deepEqual(Buffer.from(await (await fetch(copy?.url ?? "")).arrayBuffer()), file);
+});
 
 test("a result has the type that its parser gives it", { timeout }, async () => {
   const parse = (result: unknown) => {

@@ -12,7 +12,12 @@ const BINARY =
   process.env["LONGHAUL_BIN"] ?? fileURLToPath(new URL("../../../target/debug/longhaul", import.meta.url));
 
 /** The jobs of the tests. Each of them ends at once. */
-const JOBS = ["echo=cat", "fails=echo no >&2; exit 3", `big=echo '{"id":12345678901234567891}'`];
+const JOBS = [
+  "echo=cat",
+  "copies=cp $EXECUTION_INPUT_FILE $EXECUTION_OUTPUT_DIR/copy",
+  "fails=echo no >&2; exit 3",
+  `big=echo '{"id":12345678901234567891}'`,
+];
 
 export class Stack {
   private constructor(

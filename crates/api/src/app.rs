@@ -5,6 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use aws::Connection;
 use compute::{Histories, Logs, Reconciler, Workflows};
 use contract::catalog::Catalog;
+use objects::Objects;
 use store::{Allowances, Executions};
 
 use crate::{config::Config, extract::caller::Callers, layers::cors::Origin, schemas::Schemas};
@@ -20,6 +21,7 @@ pub struct Services {
     pub(crate) reconciler: Reconciler,
     pub(crate) histories: Histories,
     pub(crate) logs: Logs,
+    pub(crate) objects: Objects,
     pub(crate) schemas: Schemas,
     pub(crate) catalog: Catalog,
     pub(crate) callers: Callers,
@@ -38,6 +40,7 @@ impl App {
             executions: Executions::new(connection, config.table),
             histories: Histories::new(connection, &config.sync_function, &config.callback_function),
             logs: Logs::new(connection),
+            objects: Objects::new(connection, &config.bucket),
             workflows: Workflows::new(connection, config.sync_function, config.callback_function),
             reconciler: Reconciler::new(connection, config.reconciler_function),
             schemas: Schemas::of(&config.catalog),

@@ -13,6 +13,8 @@ use crate::layers::cors::Origin;
 pub struct Config {
     /// `EXECUTIONS_TABLE`: name of the table.
     pub table: String,
+    /// `DATA_BUCKET`: name of the bucket for uploads and artifacts.
+    pub bucket: String,
     /// `SYNC_FUNCTION`: qualified name of the durable function of the sync pattern, `name:alias`.
     pub sync_function: String,
     /// `CALLBACK_FUNCTION`: the same for the callback pattern.
@@ -42,6 +44,7 @@ impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         Self {
             table: env.required(environment::EXECUTIONS_TABLE),
+            bucket: env.required(environment::DATA_BUCKET),
             sync_function: env.required(environment::SYNC_FUNCTION),
             callback_function: env.required(environment::CALLBACK_FUNCTION),
             reconciler_function: env.required(environment::RECONCILER_FUNCTION),

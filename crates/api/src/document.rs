@@ -36,6 +36,7 @@ use crate::{
     security(("jwt" = []), ("sigV4" = [])),
     tags(
         (name = "executions", description = "Executions: start a job, follow it, stop it, read its logs."),
+        (name = "uploads", description = "Uploads: files that are too large for a request."),
         (name = "jobs", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
     ),

@@ -9,3 +9,4 @@ pub(crate) mod jobs;
 pub(crate) mod listing;
 pub(crate) mod logs;
 pub(crate) mod start;
+pub(crate) mod uploads;

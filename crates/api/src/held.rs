@@ -56,7 +56,7 @@ impl Held {
     }
 
     async fn take_any(app: &App, owner: &Owner, time: Duration) -> Result<Option<Self>, CallFailed> {
-        let Ok(random) = random::bytes() else { return Ok(None) };
+        let Ok(random) = random::bytes::<10>() else { return Ok(None) };
         let holder = random.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
         let now = clock::now();
         let until = now.checked_add(SignedDuration::try_from(time).unwrap_or_default()).unwrap_or(now);

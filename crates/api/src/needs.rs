@@ -5,7 +5,7 @@ use runtime::{FromEnvironment, Needs};
 use crate::config::Config;
 
 /// The AWS calls that the API makes.
-const CALLS: [&str; 10] = [
+const CALLS: [&str; 13] = [
     "dynamodb:BatchGetItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
@@ -16,6 +16,11 @@ const CALLS: [&str; 10] = [
     "lambda:Invoke",
     "lambda:ListDurableExecutionsByFunction",
     "logs:GetLogEvents",
+    // Only its callers, to whom it gives presigned URLs.
+    "s3:GetObject",
+    "s3:HeadObject",
+    // Only its callers, too.
+    "s3:PutObject",
 ];
 
 /// What the API needs from its deployment.

@@ -21,7 +21,7 @@ use crate::{
     answers::problem::{self, Code, Problem},
     app::App,
     docs, document,
-    handlers::{cancel, executions, health, history, index, jobs, listing, logs, start},
+    handlers::{cancel, executions, health, history, index, jobs, listing, logs, start, uploads},
     layers::{cors, cross_site, deadline, request_id, security},
 };
 
@@ -98,6 +98,7 @@ routes![
     history::get_history,
     start::validate_sync,
     start::validate_callback,
+    uploads::create_upload,
     jobs::list_jobs,
     health::get_health,
 ];

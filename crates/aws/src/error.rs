@@ -70,10 +70,15 @@ impl CallFailed {
     }
 
     /// The IAM action that the call needs: named like the call, except for `Invoke`
-    /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html>).
+    /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html>) and `HeadObject`
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>).
     #[must_use]
     pub fn permission(&self) -> &'static str {
-        if self.call == "lambda:Invoke" { "lambda:InvokeFunction" } else { self.call }
+        match self.call {
+            "lambda:Invoke" => "lambda:InvokeFunction",
+            "s3:HeadObject" => "s3:GetObject",
+            call => call,
+        }
     }
 
     /// Classifies an SDK's error. `call` is the call that failed, as `service:Operation`.
@@ -96,6 +101,30 @@ impl CallFailed {
             _ => Cause::Unavailable,
         };
         Self { call, cause, code, message, source: error.into() }
+    }
+
+    /// A call that AWS answered with this HTTP status and error, and that no SDK made.
+    #[must_use]
+    pub fn answered(call: &'static str, status: u16, code: Option<String>, message: Option<String>) -> Self {
+        let by_code = code.as_deref().and_then(|code| match code {
+            _ if THROTTLES.contains(&code) => Some(Cause::Throttled),
+            _ if FAULTS.contains(&code) => Some(Cause::Unavailable),
+            _ if DENIALS.contains(&code) => Some(Cause::Denied),
+            _ => None,
+        });
+        let cause = by_code.unwrap_or(match status {
+            401 | 403 => Cause::Denied,
+            429 => Cause::Throttled,
+            400..500 => Cause::Rejected,
+            _ => Cause::Unavailable,
+        });
+        let source = format!("HTTP status {status}: {}", message.as_deref().unwrap_or("without a message"));
+        Self { call, cause, code, message, source: source.into() }
+    }
+
+    /// A call without an answer.
+    pub fn unanswered(call: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { call, cause: Cause::Unavailable, code: None, message: None, source: source.into() }
     }
 
     /// A response of AWS that only a newer version of this code can read, or that is not complete yet.
@@ -131,13 +160,17 @@ const THROTTLES: [&str; 8] = [
     "SlowDown",
 ];
 
-const FAULTS: [&str; 6] = [
+const FAULTS: [&str; 9] = [
     "InternalServerError",
     "InternalFailure",
     "ServerException",
     "ServiceException",
     "ServiceUnavailable",
     "ServiceUnavailableException",
+    // S3 (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
 ];
 
 /// Error codes for permission and credential errors. The same error has several names: those of the services' common errors

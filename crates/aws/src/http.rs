@@ -31,6 +31,10 @@ impl OneClient {
         Self::trusting(beside.ok(), connect_timeout)
     }
 
+    pub(crate) fn connector(&self) -> SharedHttpConnector {
+        self.0.clone()
+    }
+
     /// It trusts the machine's certificates, and these.
     fn trusting(certificates: Option<Vec<u8>>, connect_timeout: Duration) -> Self {
         let mut trusted = TlsContext::builder();

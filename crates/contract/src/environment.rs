@@ -3,6 +3,8 @@
 
 /// The name of the table; for the worker, where it records the outcome.
 pub const EXECUTIONS_TABLE: &str = "EXECUTIONS_TABLE";
+/// The bucket of uploads and artifacts.
+pub const DATA_BUCKET: &str = "DATA_BUCKET";
 /// The name or ARN of the cluster.
 pub const ECS_CLUSTER: &str = "ECS_CLUSTER";
 /// The catalog, as JSON, or `@` and the name of a file in the function's package that contains it: see [`crate::catalog`].
@@ -42,6 +44,14 @@ pub const EXECUTION_STOP_TIMEOUT: &str = "EXECUTION_STOP_TIMEOUT";
 pub const EXECUTION_INPUT: &str = "EXECUTION_INPUT";
 /// The file that a job may write its result to.
 pub const EXECUTION_RESULT_FILE: &str = "EXECUTION_RESULT_FILE";
+/// The path of the request's uploaded file, for the command.
+pub const EXECUTION_INPUT_FILE: &str = "EXECUTION_INPUT_FILE";
+/// The directory whose files become artifacts, for the command.
+pub const EXECUTION_OUTPUT_DIR: &str = "EXECUTION_OUTPUT_DIR";
+/// The bucket and the key of the upload, for the worker.
+pub const EXECUTION_INPUT_OBJECT: &str = "EXECUTION_INPUT_OBJECT";
+/// The bucket and the key prefix of artifacts, for the worker.
+pub const EXECUTION_OUTPUT_PREFIX: &str = "EXECUTION_OUTPUT_PREFIX";
 /// The table to read the input from.
 pub const INPUT_TABLE: &str = "INPUT_TABLE";
 /// The table to store a report in.
@@ -57,6 +67,7 @@ mod tests {
     fn no_name_ever_changes() {
         let names = [
             EXECUTIONS_TABLE,
+            DATA_BUCKET,
             ECS_CLUSTER,
             JOBS,
             LOG_GROUP,
@@ -76,11 +87,15 @@ mod tests {
             EXECUTION_STOP_TIMEOUT,
             EXECUTION_INPUT,
             EXECUTION_RESULT_FILE,
+            EXECUTION_INPUT_FILE,
+            EXECUTION_OUTPUT_DIR,
+            EXECUTION_INPUT_OBJECT,
+            EXECUTION_OUTPUT_PREFIX,
             INPUT_TABLE,
             REPORT_TABLE,
             REPORT_KEY,
         ];
-        let text = "EXECUTIONS_TABLE ECS_CLUSTER JOBS LOG_GROUP SUBNETS SECURITY_GROUPS PUBLIC_IP DIRECT_OWNER SYNC_FUNCTION CALLBACK_FUNCTION RECONCILER_FUNCTION CORS_ORIGINS HELD_REQUESTS LOG_READS EXECUTION_ID EXECUTION_ATTEMPT EXECUTION_DEADLINE EXECUTION_STOP_TIMEOUT EXECUTION_INPUT EXECUTION_RESULT_FILE INPUT_TABLE REPORT_TABLE REPORT_KEY";
+        let text = "EXECUTIONS_TABLE DATA_BUCKET ECS_CLUSTER JOBS LOG_GROUP SUBNETS SECURITY_GROUPS PUBLIC_IP DIRECT_OWNER SYNC_FUNCTION CALLBACK_FUNCTION RECONCILER_FUNCTION CORS_ORIGINS HELD_REQUESTS LOG_READS EXECUTION_ID EXECUTION_ATTEMPT EXECUTION_DEADLINE EXECUTION_STOP_TIMEOUT EXECUTION_INPUT EXECUTION_RESULT_FILE EXECUTION_INPUT_FILE EXECUTION_OUTPUT_DIR EXECUTION_INPUT_OBJECT EXECUTION_OUTPUT_PREFIX INPUT_TABLE REPORT_TABLE REPORT_KEY";
         assert_eq!(names.join(" "), text);
     }
 }

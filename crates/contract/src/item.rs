@@ -11,9 +11,9 @@ use std::{
 };
 
 use domain::{
-    Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Overrides, Owner,
-    Pattern, Request, RetryRule, StartedTask, State, Status, Timeline, Unknown, Waiting, output::ResultSource,
-    task::Task,
+    Artifacts, Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Overrides,
+    Owner, Pattern, Request, RetryRule, StartedTask, State, Status, Timeline, Unknown, Upload, Waiting,
+    output::ResultSource, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,9 @@ pub struct Item {
     owner: Owner,
     job: String,
     input: String,
+    /// The upload that the request names. Absent if it names none, and in items of older versions.
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
+    input_upload: Option<Upload>,
     /// A hash of the request, for people who search the table.
     fingerprint: String,
     timeout_seconds: u64,
@@ -101,6 +104,8 @@ pub struct Item {
     result: Option<String>,
     #[serde(with = "written", default, skip_serializing_if = "ResultSource::is_none")]
     result_source: ResultSource,
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
+    artifacts: Option<Box<Artifacts>>,
     #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     error: Option<JobError>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,6 +185,7 @@ impl Item {
             owner: execution.owner.clone(),
             job: execution.request.job.clone(),
             input: execution.request.input.text().to_owned(),
+            input_upload: execution.request.input_upload.clone(),
             fingerprint: execution.request.fingerprint(execution.pattern),
             timeout_seconds: execution.request.timeout.as_secs(),
             max_attempts: execution.request.max_attempts,
@@ -205,6 +211,7 @@ impl Item {
             wake,
             result: outcome.and_then(|outcome| outcome.result.as_ref()).map(|json| json.text().to_owned()),
             result_source: outcome.map(|outcome| outcome.result_source).unwrap_or_default(),
+            artifacts: outcome.and_then(|outcome| outcome.artifacts.clone()),
             error,
             exit_code: outcome.and_then(|outcome| outcome.exit_code),
             finished_at: outcome.map(|outcome| outcome.finished_at),
@@ -228,6 +235,7 @@ impl Item {
         let usual = RetryRule::default();
         let request = Request {
             input: json(&self.input)?,
+            input_upload: self.input_upload,
             job: self.job,
             timeout: Duration::from_secs(self.timeout_seconds),
             max_attempts: self.max_attempts,
@@ -250,6 +258,7 @@ impl Item {
                     kind,
                     result,
                     result_source: self.result_source,
+                    artifacts: self.artifacts,
                     exit_code: self.exit_code,
                     finished_at: finished_at?,
                 },

@@ -7,6 +7,7 @@ pub mod allowances;
 pub mod catalog;
 pub mod checkpoint;
 pub mod environment;
+pub mod files;
 pub mod item;
 pub mod keys;
 pub mod listed;

@@ -1,6 +1,6 @@
 //! The written form of an outcome: in checkpoints, reports and items.
 
-use domain::{ErrorKind, JobError, Json, Outcome, OutcomeKind, Unknown, output::ResultSource};
+use domain::{Artifacts, ErrorKind, JobError, Json, Outcome, OutcomeKind, Unknown, output::ResultSource};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ struct OutcomeForm {
     result: Option<Json>,
     #[serde(with = "written", default, skip_serializing_if = "ResultSource::is_none")]
     result_source: ResultSource,
+    #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
+    artifacts: Option<Box<Artifacts>>,
     exit_code: Option<i32>,
     finished_at: Timestamp,
 }
@@ -54,6 +56,7 @@ enum SourceForm {
     File,
     Stdout,
     Log,
+    Artifact,
     None,
     NoneInText,
     NoneButBroken,
@@ -85,6 +88,7 @@ mod tests {
         let done = Outcome {
             result,
             result_source: ResultSource::File,
+            artifacts: None,
             exit_code: Some(0),
             ..outcome(OutcomeKind::Completed)
         };

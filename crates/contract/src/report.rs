@@ -74,6 +74,7 @@ mod tests {
             kind: OutcomeKind::Completed,
             result: Some(Json::parse("[1]").unwrap()),
             result_source: ResultSource::File,
+            artifacts: None,
             exit_code: Some(0),
             finished_at: Timestamp::UNIX_EPOCH,
         };
@@ -148,7 +149,7 @@ mod tests {
         let written = text(&report).unwrap();
         assert_eq!(read(&written), Ok(report.clone()));
         let padded = |bytes: usize| format!("{written}{}", " ".repeat(bytes - written.len()));
-        assert_eq!(read(&padded(264 * 1024)), Ok(report));
-        assert!(read(&padded(264 * 1024 + 1)).is_err());
+        assert_eq!(read(&padded(244 * 1024)), Ok(report));
+        assert!(read(&padded(244 * 1024 + 1)).is_err());
     }
 }

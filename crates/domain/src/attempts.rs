@@ -11,6 +11,7 @@ use crate::{
 
 /// What follows the end of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
 pub enum Next {
     /// The execution ends as the attempt did.
     End,

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     ResultNotJson,
     /// The job exited with 0, but its result could not be read: AWS denied access to the log, or failed for a day.
     ResultUnreadable,
+    /// The job exited with 0, but its output files could not be stored: they exceed the limits, or could not be uploaded.
+    ArtifactsNotKept,
     /// AWS retired the platform of the task.
     TaskRetired,
     /// It is not known how the job ended.
@@ -45,7 +47,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds that this version knows.
-    pub const KNOWN: [Self; 17] = [
+    pub const KNOWN: [Self; 18] = [
         Self::ExitCode,
         Self::Signal,
         Self::CommandNotFound,
@@ -53,6 +55,7 @@ impl ErrorKind {
         Self::ResultTooDeep,
         Self::ResultNotJson,
         Self::ResultUnreadable,
+        Self::ArtifactsNotKept,
         Self::TaskRetired,
         Self::TaskLost,
         Self::Stopped,
@@ -76,6 +79,7 @@ impl ErrorKind {
             Self::ResultTooDeep => "result-too-deep",
             Self::ResultNotJson => "result-not-json",
             Self::ResultUnreadable => "result-unreadable",
+            Self::ArtifactsNotKept => "artifacts-not-kept",
             Self::TaskRetired => "task-retired",
             Self::TaskLost => "task-lost",
             Self::Stopped => "stopped",
@@ -103,6 +107,7 @@ impl ErrorKind {
             | Self::ResultTooDeep
             | Self::ResultNotJson
             | Self::ResultUnreadable
+            | Self::ArtifactsNotKept
             | Self::TaskRetired
             | Self::TaskLost
             | Self::Stopped

@@ -144,6 +144,7 @@ pub fn may_be_retried(outcome: &Outcome) -> bool {
     match &outcome.kind {
         OutcomeKind::Failed(error) => match error.kind {
             ErrorKind::ResultUnreadable
+            | ErrorKind::ArtifactsNotKept
             | ErrorKind::WorkflowFailed
             | ErrorKind::UnknownJob
             | ErrorKind::TaskRefused => false,
@@ -206,7 +207,7 @@ fn working<'a>(execution: &Execution, task: &'a Task) -> Option<&'a Container> {
 fn output(lines: &[Line]) -> Output {
     match scan(lines, true) {
         found @ (Output::Json(_) | Output::TooLarge(_) | Output::TooDeep(_)) => found,
-        Output::None | Output::Text | Output::Broken | Output::OutOfReach | Output::BadFile(_) => {
+        Output::None | Output::Text | Output::Broken | Output::OutOfReach | Output::BadFile(_) | Output::Artifact => {
             scan(lines, lines.len() >= LINES)
         }
     }

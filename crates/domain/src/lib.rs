@@ -3,8 +3,10 @@
 //! **Invariant**: pure. No async, no AWS, no HTTP, no clock and no randomness: the time of an event is a value that is passed in, so the
 //! same calls always return the same results. This crate does not know how its types are stored or recorded: `crates/contract` does.
 
+pub mod artifacts;
 mod attempts;
 pub mod collect;
+mod digest;
 mod error_kind;
 mod execution;
 pub mod history;
@@ -24,10 +26,13 @@ pub mod task;
 mod task_size;
 mod timeline;
 mod unknown;
+pub mod upload;
 pub mod variable;
 mod waiting;
 
+pub use artifacts::{Artifact, Artifacts};
 pub use attempts::{FailedAttempts, Next, Retry, may_retry};
+pub use digest::{Digest, NotADigest};
 pub use error_kind::ErrorKind;
 pub use execution::{Execution, NEVER, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
@@ -41,4 +46,5 @@ pub use state::{Attempt, Event, JobError, Outcome, OutcomeKind, Refused, Started
 pub use task_size::TaskSize;
 pub use timeline::{Entry, Moment, Timeline};
 pub use unknown::Unknown;
+pub use upload::{Upload, UploadId};
 pub use waiting::{Denied, Waiting};

@@ -11,9 +11,9 @@ pub const BODY_BYTES: usize = 256 * 1024;
 /// all other attributes, the item stays below 400 KB.
 pub const INPUT_BYTES: usize = 180 * 1024;
 
-/// Largest result, in bytes of its JSON text. A larger one makes the execution FAILED with `result-too-large`; the log
-/// still holds it.
-pub const RESULT_BYTES: usize = 200 * 1024;
+/// Largest result, in bytes of its JSON text, that is stored in the item. A result file that is larger becomes an artifact; a larger
+/// result on stdout makes the execution FAILED with `result-too-large`, and the log still holds it.
+pub const RESULT_BYTES: usize = 180 * 1024;
 
 /// Deepest nesting of a result: the same as for an input, for the same reason.
 pub const RESULT_DEPTH: usize = INPUT_DEPTH;
@@ -102,6 +102,23 @@ pub const ERROR_MESSAGE_BYTES: usize = 2 * 1024;
 /// Longest end of a job's output that is kept with its error, in bytes; the rest is replaced with a `…`.
 pub const LOG_TAIL_BYTES: usize = 4 * 1024;
 
+/// Largest file that is uploaded, in bytes, by a caller or by a worker: what one `PutObject` takes
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
+pub const FILE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// Maximum number of artifacts of one execution. With their names, they must fit into the item.
+pub const ARTIFACTS: usize = 100;
+
+/// Longest name of an artifact, in bytes.
+pub const ARTIFACT_NAME_BYTES: usize = 255;
+
+/// Longest names of all artifacts of one execution together, in bytes.
+pub const ARTIFACT_NAMES_BYTES: usize = 4 * 1024;
+
+/// How long the artifacts of an execution are kept. They are uploaded before the outcome is recorded, which can take up to a day, and
+/// must be readable for [`RETENTION`] after that.
+pub const ARTIFACTS_KEPT: Duration = Duration::from_hours(32 * 24);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +127,7 @@ mod tests {
     #[test]
     fn the_limits_are_those_that_are_documented() {
         let bytes = [BODY_BYTES, INPUT_BYTES, RESULT_BYTES, ERROR_MESSAGE_BYTES, LOG_TAIL_BYTES];
-        assert_eq!(bytes, [262_144, 184_320, 204_800, 2_048, 4_096]);
+        assert_eq!(bytes, [262_144, 184_320, 184_320, 2_048, 4_096]);
         let days = [DEFAULT_TIMEOUT, TIMEOUT, RETENTION].map(|time| time.as_secs() / 86_400);
         assert_eq!(days, [1, 365, 30]);
     }

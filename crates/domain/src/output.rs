@@ -85,6 +85,8 @@ pub enum Output {
     TooDeep(usize),
     /// A result file that is not valid, and why.
     BadFile(String),
+    /// A JSON file that is too large for the item, and becomes the artifact [`crate::artifacts::RESULT`].
+    Artifact,
 }
 
 impl Output {
@@ -115,6 +117,8 @@ pub enum ResultSource {
     Stdout,
     /// The task's log, where stdout and stderr are one stream.
     Log,
+    /// The file that `EXECUTION_RESULT_FILE` names, which is too large for the item and is the artifact [`crate::artifacts::RESULT`].
+    Artifact,
     /// There is none: the job printed nothing or never ran, or its result cannot be kept. Older versions did not record a source, so their
     /// data has this too, even with a result.
     #[default]
@@ -135,6 +139,7 @@ impl ResultSource {
             Self::File => "file",
             Self::Stdout => "stdout",
             Self::Log => "log",
+            Self::Artifact => "artifact",
             Self::None | Self::NoneInText | Self::NoneButBroken | Self::NoneInReach => "none",
         }
     }
@@ -143,7 +148,7 @@ impl ResultSource {
     #[must_use]
     pub fn explanation(self, completed: bool) -> Option<&'static str> {
         match self {
-            Self::File | Self::Stdout | Self::Log | Self::None => None,
+            Self::File | Self::Stdout | Self::Log | Self::Artifact | Self::None => None,
             Self::NoneButBroken => Some("the end of the output looks like broken JSON, so no result was taken"),
             Self::NoneInText if completed => Some("the job printed no JSON object or array and wrote no result file"),
             Self::NoneInReach if completed => Some("the last 10,000 lines of the log contain no JSON object or array"),
@@ -165,9 +170,10 @@ pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finish
     let exit = exit.interpret_shell_code();
     let failed = |kind, what: &str, tail| OutcomeKind::Failed(JobError::new(kind, what).with_log_tail(tail));
     let kind = match (&exit, &output) {
-        (Exit::Code(0), Output::None | Output::Text | Output::Broken | Output::OutOfReach | Output::Json(_)) => {
-            OutcomeKind::Completed
-        }
+        (
+            Exit::Code(0),
+            Output::None | Output::Text | Output::Broken | Output::OutOfReach | Output::Json(_) | Output::Artifact,
+        ) => OutcomeKind::Completed,
         (Exit::Code(0), Output::TooLarge(bytes)) => {
             let most = limits::RESULT_BYTES;
             failed(ErrorKind::ResultTooLarge, &format!("the result has {bytes} bytes, at most {most} are kept"), "")
@@ -188,11 +194,12 @@ pub fn judge(exit: Exit, output: Output, found: ResultSource, tail: &str, finish
     let (result, result_source) = match output {
         Output::Json(json) => (Some(json), found),
         Output::None | Output::TooLarge(_) | Output::TooDeep(_) | Output::BadFile(_) => (None, ResultSource::None),
+        Output::Artifact => (None, ResultSource::Artifact),
         Output::Text => (None, ResultSource::NoneInText),
         Output::Broken => (None, ResultSource::NoneButBroken),
         Output::OutOfReach => (None, ResultSource::NoneInReach),
     };
-    Outcome { kind, result, result_source, exit_code: exit.code(), finished_at }
+    Outcome { kind, result, result_source, artifacts: None, exit_code: exit.code(), finished_at }
 }
 
 /// Who ended a job that did not end by itself.
@@ -283,7 +290,7 @@ mod tests {
         );
         assert_eq!(judged(Exit::Code(0), Output::None, "").kind, OutcomeKind::Completed);
         for (output, kind, message) in [
-            (Output::TooLarge(300_000), "result-too-large", "the result has 300000 bytes, at most 204800 are kept"),
+            (Output::TooLarge(300_000), "result-too-large", "the result has 300000 bytes, at most 184320 are kept"),
             (Output::TooDeep(65), "result-too-deep", "the result has 65 levels, at most 64 are kept"),
             (Output::BadFile("the result file is empty".into()), "result-not-json", "the result file is empty"),
         ] {

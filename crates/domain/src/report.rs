@@ -72,15 +72,18 @@ impl Report {
     ///
     /// [`Unusable`]: what is wrong with it.
     pub fn checked(self) -> Result<Self, Unusable> {
-        let unusable = |why| Err(Unusable::new(why));
+        let unusable = |why: String| Err(Unusable::new(why));
         let result = self.outcome.result.as_ref();
         if result.is_some_and(|result| !matches!(Output::of_file(result.text().as_bytes()), Output::Json(_))) {
-            return unusable("its result exceeds the limits");
+            return unusable("its result exceeds the limits".to_owned());
+        }
+        if let Some(why) = self.outcome.artifacts.as_ref().and_then(|artifacts| artifacts.wrong()) {
+            return unusable(why);
         }
         match &self.outcome.kind {
             OutcomeKind::Completed => Ok(self),
             OutcomeKind::Failed(error) if error.stop_code.is_some() || error.kind == ErrorKind::TaskRetired => {
-                unusable("only ECS tells why a task was stopped")
+                unusable("only ECS tells why a task was stopped".to_owned())
             }
             OutcomeKind::Failed(error)
                 if error.kind.as_str().len() > KIND_BYTES
@@ -88,10 +91,12 @@ impl Report {
                     || error.message.len() > limits::ERROR_MESSAGE_BYTES
                     || error.log_tail.as_ref().is_some_and(|tail| tail.len() > limits::LOG_TAIL_BYTES) =>
             {
-                unusable("its error exceeds the limits")
+                unusable("its error exceeds the limits".to_owned())
             }
             OutcomeKind::Failed(_) => Ok(self),
-            OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => unusable("a worker reports a success or a failure"),
+            OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => {
+                unusable("a worker reports a success or a failure".to_owned())
+            }
         }
     }
 
@@ -120,6 +125,7 @@ mod tests {
             kind: OutcomeKind::Completed,
             result: Some(Json::parse("[1]").unwrap()),
             result_source: ResultSource::File,
+            artifacts: None,
             exit_code: Some(0),
             finished_at: Timestamp::UNIX_EPOCH,
         };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use sha2::{Digest as _, Sha256};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
-use crate::{Json, Overrides, Pattern, RetryRule, limits};
+use crate::{Json, Overrides, Pattern, RetryRule, Upload, limits};
 
 /// The job of a request without a `job`: the demonstration job, which every installation has.
 pub const DEFAULT_JOB: &str = "demo";
@@ -15,6 +15,8 @@ pub const DEFAULT_JOB: &str = "demo";
 pub struct Request {
     /// The job's input.
     pub input: Json,
+    /// The upload that is its input besides, as a file.
+    pub input_upload: Option<Upload>,
     /// Name of the job, one of those that this installation has.
     pub job: String,
     /// How long it may take from the moment it is accepted, in whole seconds.
@@ -47,6 +49,7 @@ impl Request {
         let (timeout, job) = (limits::DEFAULT_TIMEOUT, DEFAULT_JOB.to_owned());
         Self {
             input,
+            input_upload: None,
             job,
             timeout,
             max_attempts: 1,
@@ -69,7 +72,7 @@ impl Request {
                 "input-too-large",
                 "/input".into(),
                 format!(
-                    "has {bytes} bytes{with_tags}, at most {} are allowed; store larger data elsewhere and send its address",
+                    "has {bytes} bytes{with_tags}, at most {} are allowed; send larger data with POST /uploads",
                     limits::INPUT_BYTES
                 ),
             );
@@ -111,11 +114,14 @@ impl Request {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         // Every field is named, so a new one cannot be left out.
-        let Self { input, job, timeout, max_attempts, retry, overrides, tags } = self;
+        let Self { input, input_upload, job, timeout, max_attempts, retry, overrides, tags } = self;
         let Overrides { cpu, memory, environment } = overrides;
+        // The file of an upload never changes.
+        let upload = |given: &Option<Upload>| given.as_ref().map(|upload| upload.id.clone());
         let resources = (*cpu, *memory) == (other.overrides.cpu, other.overrides.memory);
         let compared = [
             ("input", input.same_value(&other.input)),
+            ("inputUpload", upload(input_upload) == upload(&other.input_upload)),
             ("job", *job == other.job),
             ("timeoutSeconds", timeout.as_secs() == other.timeout.as_secs()),
             ("retry", *max_attempts == other.max_attempts && *retry == other.retry),
@@ -158,6 +164,10 @@ impl Request {
                 field(name.as_bytes());
                 field(&given.to_be_bytes());
             }
+        }
+        if let Some(upload) = &self.input_upload {
+            field(b"inputUpload");
+            field(upload.id.to_string().as_bytes());
         }
         for (name, value) in environment {
             field(b"environment");
@@ -343,7 +353,7 @@ mod tests {
             let found = Request { input: input.clone(), tags, ..request() }.violations();
             found.into_iter().map(|violation| violation.detail).collect::<Vec<_>>()
         };
-        let advice = "store larger data elsewhere and send its address";
+        let advice = "send larger data with POST /uploads";
         assert_eq!(details(BTreeMap::new()), [format!("has 184322 bytes, at most 184320 are allowed; {advice}")]);
         let tags = BTreeMap::from([("team".into(), "blue".into())]);
         let told = format!("has 184330 bytes with the tags, at most 184320 are allowed; {advice}");

@@ -46,7 +46,8 @@ impl RetryRule {
             | ErrorKind::CommandNotFound
             | ErrorKind::ResultTooLarge
             | ErrorKind::ResultTooDeep
-            | ErrorKind::ResultNotJson => outcome.exit_code.is_none_or(|code| codes.contains(&code)),
+            | ErrorKind::ResultNotJson
+            | ErrorKind::ArtifactsNotKept => outcome.exit_code.is_none_or(|code| codes.contains(&code)),
             ErrorKind::ResultUnreadable
             | ErrorKind::TaskRetired
             | ErrorKind::TaskLost
@@ -93,6 +94,7 @@ mod tests {
             kind: OutcomeKind::Failed(error),
             result: None,
             result_source: ResultSource::None,
+            artifacts: None,
             exit_code,
             finished_at: jiff::Timestamp::UNIX_EPOCH,
         }

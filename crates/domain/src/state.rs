@@ -18,7 +18,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use jiff::Timestamp;
 
-use crate::{ErrorKind, JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
+use crate::{Artifacts, ErrorKind, JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
 
 /// Which attempt at running a job this is, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +116,8 @@ pub struct Outcome {
     pub result: Option<Json>,
     /// Where the result comes from, or why there is none.
     pub result_source: ResultSource,
+    /// The files that the job left behind.
+    pub artifacts: Option<Box<Artifacts>>,
     /// Exit code of the job; absent if it never ran or its end is unknown.
     pub exit_code: Option<i32>,
     /// When the job ended.
@@ -177,7 +179,7 @@ impl Outcome {
     /// An outcome without the job's own exit: it never ran, or how it ended can no longer be determined.
     #[must_use]
     pub fn without_job(kind: OutcomeKind, finished_at: Timestamp) -> Self {
-        Self { kind, result: None, result_source: ResultSource::None, exit_code: None, finished_at }
+        Self { kind, result: None, result_source: ResultSource::None, artifacts: None, exit_code: None, finished_at }
     }
 
     /// The outcome of an execution that failed because of the platform, not because of its job.

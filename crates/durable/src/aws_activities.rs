@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use runtime::clock::Clock;
 use store::{Created, Executions};
 
+use self::launch::Places;
 use crate::{
     activities::{Activities, ActivityFailed, Try},
     config::Config,
@@ -265,7 +266,8 @@ impl Activities for AwsActivities {
         let Some(job) = self.config.catalog.get(&execution.request.job) else {
             return failed(ErrorKind::UnknownJob, format!("there is no job named {}", execution.request.job));
         };
-        let new = launch::task_for(&execution, job, attempt, self.executions.table());
+        let places = Places { table: self.executions.table(), bucket: &self.config.bucket };
+        let new = launch::task_for(&execution, job, attempt, &places);
         match self.tasks.run(&new).await {
             Ok(arn) => {
                 tracing::info!(executionId = %id, %attempt, taskArn = arn, "started a task");

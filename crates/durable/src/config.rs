@@ -13,6 +13,8 @@ use runtime::{Environment, FromEnvironment};
 pub struct Config {
     /// `EXECUTIONS_TABLE`: name of the table.
     pub table: String,
+    /// `DATA_BUCKET`: name of the bucket for uploads and artifacts, which is passed on to tasks.
+    pub bucket: String,
     /// `ECS_CLUSTER`: name or ARN of the cluster.
     pub cluster: String,
     /// `JOBS`: the jobs that may be run, as JSON: `{"name": {"taskDefinition": "family:revision"}}`; or `@` and the name of a file that
@@ -30,6 +32,7 @@ impl FromEnvironment for Config {
     fn read(env: &mut Environment) -> Self {
         Self {
             table: env.required(environment::EXECUTIONS_TABLE),
+            bucket: env.required(environment::DATA_BUCKET),
             cluster: env.required(environment::ECS_CLUSTER),
             catalog: env.parsed_or_file(environment::JOBS, catalog::read),
             log_group: env.required(environment::LOG_GROUP),

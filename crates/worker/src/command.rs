@@ -36,6 +36,7 @@ use tokio::{
 
 use crate::{
     config,
+    files::Files,
     finished::Finished,
     foreground::Foreground,
     result_file::ResultFile,
@@ -68,14 +69,14 @@ const CHUNK: usize = 64 * 1024;
 pub(crate) async fn run(
     command: &[OsString],
     input: &Json,
+    files: &Files,
     stops: &mut Stops,
     stop_timeout: Duration,
 ) -> io::Result<Finished> {
     // Before any child exists, so that no child's end is missed.
     let children = signal(SignalKind::child())?;
     adopt_orphans();
-    let file = ResultFile::prepare();
-    let mut child = match start(command, input, file.as_ref()) {
+    let mut child = match start(command, input, files) {
         Ok(child) => child,
         Err((code, why)) => {
             tracing::error!("{why}");
@@ -102,7 +103,7 @@ pub(crate) async fn run(
         });
         wait_for_end(&mut group, stops, streams, &output, stop_timeout).await
     };
-    let (output, source) = match file.as_ref().and_then(ResultFile::read) {
+    let (output, source) = match files.result.as_ref().and_then(ResultFile::read) {
         Some(output) => (output, ResultSource::File),
         None => (result.finish(), ResultSource::Stdout),
     };
@@ -121,7 +122,7 @@ fn adopt_orphans() {
 }
 
 /// Starts the command. If that fails: the exit code that shells would report, and why.
-fn start(command: &[OsString], input: &Json, file: Option<&ResultFile>) -> Result<Child, (i32, String)> {
+fn start(command: &[OsString], input: &Json, files: &Files) -> Result<Child, (i32, String)> {
     let Some((program, arguments)) = command.split_first() else {
         return Err((NOT_FOUND, "there is no command to run".to_owned()));
     };
@@ -129,7 +130,7 @@ fn start(command: &[OsString], input: &Json, file: Option<&ResultFile>) -> Resul
     start.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     // The command gets the rest of the environment: EXECUTION_ID, the task's role, and what its image sets. Only the worker needs to
     // know where it reads and records.
-    for name in [config::EXECUTIONS_TABLE, config::INPUT_TABLE, config::REPORT_TABLE, config::REPORT_KEY] {
+    for name in config::PRIVATE {
         start.env_remove(name);
     }
     if fits_environment(input) {
@@ -137,10 +138,12 @@ fn start(command: &[OsString], input: &Json, file: Option<&ResultFile>) -> Resul
     } else {
         start.env_remove(config::INPUT);
     }
-    match file {
-        Some(file) => start.env(config::RESULT_FILE, file.path()),
-        None => start.env_remove(config::RESULT_FILE),
-    };
+    for (name, path) in files.variables() {
+        match path {
+            Some(path) => start.env(name, path),
+            None => start.env_remove(name),
+        };
+    }
     start.spawn().map_err(|why| {
         let code = if why.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
         (code, format!("cannot run {}: {why}", program.display()))

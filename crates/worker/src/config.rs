@@ -1,8 +1,8 @@
 //! What the worker reads from its environment. The workflow that started the task set most of it; the task definition or ECS set the rest.
 
-use contract::environment;
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
+use contract::{environment, files};
 use domain::{Attempt, ExecutionId, Json};
 use jiff::Timestamp;
 use runtime::{Environment, FromEnvironment};
@@ -11,6 +11,13 @@ use runtime::{Environment, FromEnvironment};
 pub(crate) const INPUT: &str = environment::EXECUTION_INPUT;
 /// The variable that names the file that a job may write its result to.
 pub(crate) const RESULT_FILE: &str = environment::EXECUTION_RESULT_FILE;
+/// The variable that names the uploaded file.
+pub(crate) const INPUT_FILE: &str = environment::EXECUTION_INPUT_FILE;
+/// The variable that names the directory for output files.
+pub(crate) const OUTPUT_DIR: &str = environment::EXECUTION_OUTPUT_DIR;
+/// The variables that name the upload's object, and the key prefix of artifacts.
+pub(crate) const INPUT_OBJECT: &str = environment::EXECUTION_INPUT_OBJECT;
+pub(crate) const OUTPUT_PREFIX: &str = environment::EXECUTION_OUTPUT_PREFIX;
 /// The variable that names the table to read the input from.
 pub(crate) const INPUT_TABLE: &str = environment::INPUT_TABLE;
 /// The variable that names the table to record the outcome in.
@@ -19,6 +26,10 @@ pub(crate) const EXECUTIONS_TABLE: &str = environment::EXECUTIONS_TABLE;
 /// The variable that names the table to store a report in, and the one that names its key there.
 pub(crate) const REPORT_TABLE: &str = environment::REPORT_TABLE;
 pub(crate) const REPORT_KEY: &str = environment::REPORT_KEY;
+
+/// The variables that only the worker needs, not the job: where it reads and writes.
+pub(crate) const PRIVATE: [&str; 6] =
+    [EXECUTIONS_TABLE, INPUT_TABLE, REPORT_TABLE, REPORT_KEY, INPUT_OBJECT, OUTPUT_PREFIX];
 
 /// The worker's configuration. If all of it is absent, the image was started by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +45,11 @@ pub struct Config {
     pub(crate) stop_timeout: Duration,
     /// `EXECUTION_INPUT` or `INPUT_TABLE`: where the input is.
     pub(crate) input: Source,
+    /// `EXECUTION_INPUT_OBJECT`: the upload that the request names, as `BUCKET/KEY`; absent if it names none.
+    pub(crate) upload: Option<ObjectName>,
+    /// `EXECUTION_OUTPUT_PREFIX`: where to upload the job's output files, as `BUCKET/` and a key prefix. Absent if the task was started
+    /// by an older version or by hand; then there are no artifacts.
+    pub(crate) outputs: Option<ObjectName>,
     /// `EXECUTIONS_TABLE`: where to record the outcome. Absent if the workflow records it.
     pub(crate) record: Option<Item>,
     /// `REPORT_TABLE` and `REPORT_KEY`: where to report the outcome, for the workflow or the reconciler. Absent if no component reads
@@ -52,6 +68,24 @@ pub(crate) enum Source {
     Item(Item),
     /// On the worker's own stdin.
     Stdin,
+}
+
+/// Objects in S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ObjectName {
+    /// The bucket.
+    pub(crate) bucket: String,
+    /// The key, or a key prefix.
+    pub(crate) key: String,
+}
+
+impl FromStr for ObjectName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (bucket, key) = files::read_object_name(text).ok_or("not a bucket and a key, separated by /")?;
+        Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
+    }
 }
 
 /// An execution's item.
@@ -93,6 +127,8 @@ impl FromEnvironment for Config {
                 (None, Some(item)) => Source::Item(item),
                 (None, None) => Source::Stdin,
             },
+            upload: given(env, INPUT_OBJECT, str::parse),
+            outputs: given(env, OUTPUT_PREFIX, str::parse),
             record: item(table),
             report: env
                 .optional(REPORT_TABLE)

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use domain::{
-    OutcomeKind, Report, Told,
+    Artifacts, ErrorKind, JobError, OutcomeKind, Report, Told,
     output::{Exit, Output, ResultSource, judge},
 };
 use jiff::Timestamp;
@@ -27,6 +27,10 @@ pub(crate) struct Finished {
     pub(crate) source: ResultSource,
     /// The end of what it printed on stderr, or on stdout if that is empty.
     pub(crate) tail: String,
+    /// Its output files, once they are uploaded.
+    pub(crate) artifacts: Option<Box<Artifacts>>,
+    /// Why its output files could not be stored, if they could not.
+    pub(crate) not_kept: Option<String>,
     /// Why it was told to end, if it was: the first reason.
     pub(crate) stop: Option<Stop>,
     /// When it ended.
@@ -37,7 +41,7 @@ impl Finished {
     /// An end without output: only the exit is known.
     pub(crate) fn of(exit: Exit, at: Timestamp) -> Self {
         let (output, source) = (Output::None, ResultSource::None);
-        Self { exit, output, source, tail: String::new(), stop: None, at }
+        Self { exit, output, source, tail: String::new(), artifacts: None, not_kept: None, stop: None, at }
     }
 
     /// The end of a job that was stopped before it began.
@@ -49,7 +53,12 @@ impl Finished {
     /// The report of how the job ended. A signal shows that the task was stopped, but not why: only the execution's state says whether it
     /// was cancelled.
     pub(crate) fn report(&self) -> Report {
-        let outcome = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
+        let mut outcome = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
+        outcome.artifacts.clone_from(&self.artifacts);
+        if let (Some(why), Some(0)) = (&self.not_kept, outcome.exit_code) {
+            let what = format!("exited with code 0, but its output files could not be stored: {why}");
+            outcome.kind = OutcomeKind::Failed(JobError::new(ErrorKind::ArtifactsNotKept, what));
+        }
         let told = self.stop.map(|stop| match stop {
             Stop::Deadline => Told::ByDeadline,
             Stop::Signal(_) => Told::BySignal,
@@ -62,7 +71,13 @@ impl Finished {
     /// # Errors
     ///
     /// If the job exited with 0 and its result file is not valid: otherwise, an earlier document in the log would be taken as its result.
+    /// Also if it has output files, because the log cannot name them: otherwise, they would go missing unnoticed.
     pub(crate) fn print_result(&self) -> io::Result<()> {
+        if (self.artifacts.is_some() || self.not_kept.is_some()) && self.exit.code() == Some(0) {
+            return Err(io::Error::other(
+                "the output files are lost, because the outcome is neither recorded nor reported",
+            ));
+        }
         match &self.output {
             Output::Json(json) => {
                 // Line ends in JSON are white space. The job's own last line may not have ended.
@@ -80,6 +95,7 @@ impl Finished {
             Output::TooLarge(_)
             | Output::TooDeep(_)
             | Output::BadFile(_)
+            | Output::Artifact
             | Output::None
             | Output::Text
             | Output::Broken

@@ -9,13 +9,16 @@
 mod command;
 mod config;
 mod demo;
+mod files;
 mod finished;
 mod foreground;
 mod input;
+mod input_file;
 mod install;
 mod job;
 mod metadata;
 mod needs;
+mod outputs;
 mod record;
 mod report;
 mod result_file;
@@ -35,8 +38,12 @@ pub use demo::demo;
 pub use install::install;
 pub use needs::needs;
 
+use files::Files;
 use finished::{Finished, OWN_FAILURE};
+use input_file::InputFile;
+use outputs::Outputs;
 use record::{Ended, JobState, Record};
+use result_file::ResultFile;
 use stops::{Stop, Stops};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -69,8 +76,10 @@ pub async fn main_with(args: Args, demo: Vec<OsString>) -> ExitCode {
 /// started, 125 if the worker itself failed.
 pub async fn run_command(config: Config, command: Vec<OsString>) -> ExitCode {
     let stop_timeout = config.stop_timeout;
-    run_to_the_end(config, Signals::All, async |input, stops| command::run(&command, &input, stops, stop_timeout).await)
-        .await
+    let work = async |input: Json, files: &Files, stops: &mut Stops| {
+        Box::pin(command::run(&command, &input, files, stops, stop_timeout)).await
+    };
+    Box::pin(run_to_the_end(config, Signals::All, work)).await
 }
 
 /// Runs a job in a Rust program to its end, like [`run_command`]. The value that the job returns is the result; if it returns an error, the
@@ -103,8 +112,9 @@ where
         Ok(runtime) => runtime,
         Err(why) => return own_failure(&why),
     };
-    let code = runtime
-        .block_on(run_to_the_end(config, Signals::ToStop, async |input, stops| Ok(job::run(job, &input, stops).await)));
+    let code = runtime.block_on(run_to_the_end(config, Signals::ToStop, async |input, _, stops| {
+        Ok(job::run(job, &input, stops).await)
+    }));
     // A job that never awaits cannot be cancelled, and must not keep the process from ending.
     runtime.shutdown_background();
     code
@@ -131,7 +141,7 @@ fn own_failure(why: &(dyn Error + 'static)) -> ExitCode {
 async fn run_to_the_end(
     config: Config,
     signals: Signals,
-    work: impl AsyncFnOnce(Json, &mut Stops) -> io::Result<Finished>,
+    work: impl AsyncFnOnce(Json, &Files, &mut Stops) -> io::Result<Finished>,
 ) -> ExitCode {
     let id = config.id.as_ref().map(tracing::field::display);
     let span = tracing::info_span!("job", executionId = id, attempt = %config.attempt);
@@ -157,12 +167,13 @@ enum Signals {
 async fn attempt(
     config: Config,
     signals: Signals,
-    work: impl AsyncFnOnce(Json, &mut Stops) -> io::Result<Finished>,
+    work: impl AsyncFnOnce(Json, &Files, &mut Stops) -> io::Result<Finished>,
 ) -> Result<u8, BoxError> {
     let config = Config { input: config.input.without_stdin()?, ..config };
     let stops = Stops::until(config.deadline)?;
     let mut stops = if signals == Signals::All { stops.and_all_signals()? } else { stops };
     let (record, place) = (Record::of(&config).await, config.report.clone());
+    let outputs = config.outputs.as_ref().and_then(Outputs::prepare);
     let prepared = tokio::select! {
         // If the deadline has passed, the job does not begin.
         biased;
@@ -170,7 +181,11 @@ async fn attempt(
         prepared = begin(config, record.as_ref()) => prepared?,
     };
     let finished = match prepared {
-        Prepared::With(input) => work(input, &mut stops).await?,
+        Prepared::With(input, upload) => {
+            let files = Files { input: upload, result: ResultFile::prepare(), outputs };
+            let finished = work(input, &files, &mut stops).await?;
+            keep(finished, &files, &mut stops).await
+        }
         Prepared::Stopped(stop) => Finished::before_it_began(stop, clock::now()),
         Prepared::Over => return Ok(0),
     };
@@ -203,6 +218,21 @@ async fn attempt(
     Ok(finished.exit_code(is_known))
 }
 
+/// Uploads the job's output files, unless the job was stopped: then there is no time. If a stop is requested during the upload, the job
+/// counts as stopped, because it is not complete without its files.
+async fn keep(finished: Finished, files: &Files, stops: &mut Stops) -> Finished {
+    match &files.outputs {
+        Some(outputs) if finished.stop.is_none() => {
+            let seen = finished.clone();
+            tokio::select! {
+                kept = Box::pin(outputs.keep(finished, files.result.as_ref())) => kept,
+                stop = stops.next() => Finished { stop: Some(stop), ..seen },
+            }
+        }
+        Some(_) | None => finished,
+    }
+}
+
 /// How long the worker keeps trying to record or report the outcome once the task is being stopped. SIGKILL follows after the stop
 /// timeout, 30 s by default, and would replace the exit code.
 const LAST_TRIES: Duration = Duration::from_secs(10);
@@ -217,8 +247,8 @@ async fn time_is_up(stops: &mut Stops) {
 
 /// The result of preparing a job.
 enum Prepared {
-    /// The job can begin with this input.
-    With(Json),
+    /// The job can begin with this input and this uploaded file.
+    With(Json, Option<InputFile>),
     /// The job was stopped before it began.
     Stopped(Stop),
     /// The execution is over, so there is nothing to do or record.
@@ -231,7 +261,13 @@ async fn begin(config: Config, record: Option<&Record>) -> Result<Prepared, BoxE
         None => JobState::Wanted,
     };
     match state {
-        JobState::Wanted => Ok(Prepared::With(config.input.read().await?)),
+        JobState::Wanted => {
+            let upload = match &config.upload {
+                Some(name) => Some(Box::pin(InputFile::fetch(name)).await?),
+                None => None,
+            };
+            Ok(Prepared::With(config.input.read().await?, upload))
+        }
         JobState::Cancelling => {
             tracing::info!("the job is not started: the execution is being cancelled");
             Ok(Prepared::Stopped(Stop::CANCELLED))

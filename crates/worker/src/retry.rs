@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use aws::{CallFailed, Phase};
+use runtime::clock;
+
+use crate::record::lasts;
+
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// The waits between the tries of a call: 1 s, 2 s, 4 s … 30 s.
@@ -26,6 +31,31 @@ impl Backoff {
         let wait = Duration::from_secs(1 << self.tries.min(LONGEST.as_secs().ilog2() + 1)).min(LONGEST);
         self.tries = self.tries.saturating_add(1);
         wait
+    }
+}
+
+/// Retries a call until it succeeds, is refused permanently, or has failed for longer than [`Cause::patience`]. `what` says what the call
+/// does, for the log.
+///
+/// [`Cause::patience`]: aws::Cause::patience
+pub(crate) async fn patiently<T>(
+    phase: Phase,
+    what: &str,
+    mut call: impl AsyncFnMut() -> Result<T, CallFailed>,
+) -> Result<T, CallFailed> {
+    let mut backoff = Backoff::default();
+    let since = clock::now();
+    loop {
+        match call().await {
+            Err(failed) if failed.retryable() && !lasts(since, failed.cause.patience(phase)) => {
+                // This goes to the job's log, where an operator looks.
+                if backoff.is_long() {
+                    tracing::error!(error = &failed as &dyn std::error::Error, "cannot {what}; retrying");
+                }
+                backoff.wait().await;
+            }
+            done => return done,
+        }
     }
 }
 

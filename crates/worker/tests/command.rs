@@ -408,7 +408,7 @@ fn a_job_that_handles_a_signal_completes() {
 fn orphans_are_reaped() {
     let script = "import os, time\n\
         for _ in range(500):\n    child = os.fork()\n    if child == 0:\n        os.fork()\n        os._exit(0)\n    os.waitpid(child, 0)\n\
-        def orphans():\n    count = 0\n    for pid in os.listdir('/proc'):\n        try:\n            stat = open(f'/proc/{pid}/stat').read()\n        except OSError:\n            continue\n        parent = stat.rsplit(')', 1)[1].split()[1]\n        count += parent == str(os.getppid()) and pid != str(os.getpid())\n    return count\n\
+        def orphans():\n    count = 0\n    for pid in filter(str.isdigit, os.listdir('/proc')):\n        try:\n            stat = open(f'/proc/{pid}/stat').read()\n        except OSError:\n            continue\n        parent = stat.rsplit(')', 1)[1].split()[1]\n        count += parent == str(os.getppid()) and pid != str(os.getpid())\n    return count\n\
         deadline = time.time() + 60\n\
         left = orphans()\n\
         while left and time.time() < deadline:\n    time.sleep(0.05)\n    left = orphans()\n\

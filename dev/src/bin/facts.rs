@@ -1,9 +1,12 @@
 //! Prints what Longhaul's programs need from their deployment, as JSON: the environment variables that they read, the AWS calls that
-//! they make, the table, the limits, what API Gateway has to do, and the events that rules have to send. `deploy/tests` checks
-//! `template.yaml` against it.
+//! they make, the table, the limits, how long the bucket keeps objects, what API Gateway has to do, and the events that rules have to
+//! send. `deploy/tests` checks `template.yaml` against it.
+
+use std::collections::BTreeMap;
 
 use api::Gateway;
 use contract::catalog::Job;
+use contract::files::kept_days;
 use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
 use domain::{Pattern, limits};
 use reconciler::EventPatterns;
@@ -24,6 +27,7 @@ fn main() -> Result<(), serde_json::Error> {
             "retentionHours": limits::RETENTION.as_secs() / 3_600,
             "timeoutHours": limits::TIMEOUT.as_secs() / 3_600,
         },
+        "keptDays": kept_days().into_iter().collect::<BTreeMap<_, _>>(),
         "gateway": Gateway::facts(),
         "events": EventPatterns::facts(),
         "jobDefaults": { "container": job.container, "logStreamPrefix": job.log_stream_prefix },

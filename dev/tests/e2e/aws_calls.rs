@@ -26,6 +26,8 @@ async fn each_request_makes_only_the_expected_aws_calls() {
     stack.wait_for(id(&long), |execution| execution["status"] == "RUNNING").await;
     let body = json!({ "job": "quick", "input": null });
     let post = |path: &str| stack.post(path).json(&body);
+    let missing = format!("35-{}", "0".repeat(32));
+    let post_upload = |path: &str| stack.post(path).json(&json!({ "job": "quick", "inputUpload": missing }));
     let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
     let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
     let (query, batch) = ("dynamodb:Query", "dynamodb:BatchGetItem");
@@ -50,6 +52,8 @@ async fn each_request_makes_only_the_expected_aws_calls() {
         ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),
         ("cancel of a finished execution", stack.post(&path("/cancel")), vec![get]),
         ("cancel", stack.post(&format!("/executions/{}/cancel", id(&long))), vec![get, put, invoke]),
+        ("upload", stack.post("/uploads").json(&json!({ "bytes": 1, "sha256": "0".repeat(64) })), vec![]),
+        ("start with an upload", post_upload("/executions/sync"), vec!["s3:HeadObject"]),
         ("jobs", stack.get("/jobs"), vec![]),
         ("health", stack.get("/healthz"), vec![]),
         ("invalid start", post("/executions/sync?x=1"), vec![]),

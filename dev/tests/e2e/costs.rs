@@ -186,6 +186,7 @@ async fn instructions(stack: &Stack, api: &Path, starts: usize, polls: usize) ->
             ("AWS_ACCESS_KEY_ID", "bench"),
             ("AWS_SECRET_ACCESS_KEY", "any"),
             ("EXECUTIONS_TABLE", "longhaul-executions"),
+            ("DATA_BUCKET", "longhaul-data"),
         ])
         .envs([("SYNC_FUNCTION", "longhaul-sync:live"), ("CALLBACK_FUNCTION", "longhaul-callback:live")])
         .env("RECONCILER_FUNCTION", "longhaul-reconciler")

@@ -28,6 +28,7 @@ mod events;
 mod every_call;
 mod examples;
 mod faults;
+mod files;
 mod hanging_calls;
 mod headers;
 mod job_file;

@@ -166,6 +166,7 @@ async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
         ("/executions/some/rerun", "POST"),
         ("/executions/some/logs", "GET,HEAD"),
         ("/executions/some/history", "GET,HEAD"),
+        ("/uploads", "POST"),
         ("/jobs", "GET,HEAD"),
         ("/healthz", "GET,HEAD"),
     ];

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, Options as Options2, TDataShape } from './client/index.js';
-import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
+import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, CreateUploadData, CreateUploadErrors, CreateUploadResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -123,6 +123,19 @@ export const validateSyncExecution = <ThrowOnError extends boolean = false>(opti
  */
 export const validateCallbackExecution = <ThrowOnError extends boolean = false>(options: Options<ValidateCallbackExecutionData, ThrowOnError>) => (options.client ?? client).post<ValidateCallbackExecutionResponses, ValidateCallbackExecutionErrors, ThrowOnError>({
     url: '/executions/callback/validate',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Get a URL for uploading a file. Upload the file with the method, URL and headers in the response. Then start an execution with the
+ * `uploadId` as its `inputUpload`. One upload may be the input of many executions. Nothing is stored until the whole file has arrived.
+ */
+export const createUpload = <ThrowOnError extends boolean = false>(options: Options<CreateUploadData, ThrowOnError>) => (options.client ?? client).post<CreateUploadResponses, CreateUploadErrors, ThrowOnError>({
+    url: '/uploads',
     ...options,
     headers: {
         'Content-Type': 'application/json',

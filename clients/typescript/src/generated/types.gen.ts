@@ -5,6 +5,29 @@ export type ClientOptions = {
 };
 
 /**
+ * An output file of a job.
+ */
+export type Artifact = {
+    /**
+     * Its size.
+     */
+    bytes: number;
+    /**
+     * Its path below the directory that `EXECUTION_OUTPUT_DIR` names.
+     */
+    name: string;
+    /**
+     * Its SHA-256, in hexadecimal digits.
+     */
+    sha256: string;
+    /**
+     * A presigned URL to download it, with `GET` and without authentication. It is valid for at least an hour; get the execution again
+     * for a new one. Absent while URLs cannot be signed.
+     */
+    url?: string;
+};
+
+/**
  * What went wrong, for programs. Codes are part of the API and do not change.
  */
 export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
@@ -15,6 +38,11 @@ export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid
  * `result` is present once `done` is true; so is `error`, unless `status` is `COMPLETED`.
  */
 export type Execution = {
+    /**
+     * The job's output files: those in the directory that `EXECUTION_OUTPUT_DIR` names, and a result file of more than 180 KB. Sorted by
+     * name; absent if there are none, and until the job has ended.
+     */
+    artifacts?: Array<Artifact>;
     /**
      * The newest attempt, from 1. It may exceed `maxAttempts` by `uncountedAttempts`.
      */
@@ -59,6 +87,10 @@ export type Execution = {
      */
     input: unknown;
     /**
+     * The upload that the request names; absent if it names none.
+     */
+    inputUpload?: InputUpload;
+    /**
      * Name of the job.
      */
     job: string;
@@ -68,7 +100,7 @@ export type Execution = {
      */
     maxAttempts: number;
     /**
-     * What the request overrides; absent if nothing.
+     * What the request overrides; absent if it overrides nothing.
      */
     overrides?: Overrides;
     /**
@@ -80,19 +112,19 @@ export type Execution = {
      */
     rerunOf?: string;
     /**
-     * The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
+     * The job's result, at most 180 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
      * the last JSON object or array that it printed; `null` if there is none. Absent until the job has ended.
      */
     result?: unknown;
     /**
-     * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
-     * where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
-     * `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
-     * result without its source.
+     * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log, where stdout
+     * and stderr are one stream), `artifact` (the same file, which is too large to be shown here and is the artifact `result.json`) or
+     * `none`. If the job printed something but has no result, the timeline has `noResult` and the reason. Absent until the job has
+     * ended, and if an older version recorded the result without its source.
      */
     resultSource?: string;
     /**
-     * The exit codes after which the job is retried; absent if all are.
+     * The exit codes after which the job is retried; absent if it is retried after all of them.
      */
     retryOnExitCodes?: Array<number>;
     /**
@@ -140,12 +172,13 @@ export type ExecutionError = {
      */
     stopCode?: string;
     /**
-     * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-     * `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 200 KB or 64 levels, or its result
-     * file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `stopped`: ECS or an
-     * operator stopped the task. `cancelled`: a caller cancelled the execution. `timed-out`: the deadline passed. `task-retired`:
-     * AWS retired the platform of the task. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started
-     * for the last attempt. `task-lost`, `workflow-failed`: how the job ended is unknown. Later versions may add others.
+     * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`, `result-too-deep`,
+     * `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result file is not valid JSON.
+     * `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the job exited with 0, but its
+     * output files exceed the limits or could not be uploaded. `stopped`: ECS or an operator stopped the task. `cancelled`: a caller
+     * cancelled the execution. `timed-out`: the deadline passed. `task-retired`: AWS retired the platform of the task. `task-refused`,
+     * `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt. `task-lost`, `workflow-failed`:
+     * how the job ended is unknown. Later versions may add others.
      */
     type: string;
 };
@@ -247,7 +280,7 @@ export type FieldError = {
     pointer: string;
     /**
      * The rule that it violates, for programs: `invalid-value`, `unknown-job`, `override-not-allowed`, `task-size`, `invalid-variable`,
-     * `input-schema`, or the limit that it exceeds.
+     * `input-schema`, `upload-not-found`, `upload-expires`, or the limit that it exceeds.
      */
     rule: string;
 };
@@ -288,7 +321,29 @@ export type History = {
 };
 
 /**
- * A job that may be run, and how it is run if a request does not say otherwise.
+ * An upload that is an execution's input.
+ */
+export type InputUpload = {
+    /**
+     * Its size.
+     */
+    bytes: number;
+    /**
+     * Its SHA-256, in hexadecimal digits.
+     */
+    sha256: string;
+    /**
+     * Its id.
+     */
+    uploadId: string;
+    /**
+     * A presigned URL to download it, like that of an artifact.
+     */
+    url?: string;
+};
+
+/**
+ * A job that may be run, and how it is run unless a request says otherwise.
  */
 export type Job = {
     allow: JobAllow;
@@ -324,7 +379,7 @@ export type Job = {
  */
 export type JobAllow = {
     /**
-     * Whether `resources.cpu`.
+     * Whether a request may set `resources.cpu`.
      */
     cpu: boolean;
     /**
@@ -332,7 +387,7 @@ export type JobAllow = {
      */
     environment: Array<string>;
     /**
-     * Whether `resources.memoryMiB`.
+     * Whether a request may set `resources.memoryMiB`.
      */
     memory: boolean;
 };
@@ -342,11 +397,11 @@ export type JobAllow = {
  */
 export type JobBackoff = {
     /**
-     * Before the second attempt. It doubles from attempt to attempt.
+     * The wait before the second attempt. It doubles with each attempt.
      */
     first: number;
     /**
-     * The longest.
+     * The longest wait.
      */
     longest: number;
 };
@@ -371,7 +426,7 @@ export type JobRetry = {
      */
     maxAttempts: number;
     /**
-     * The exit codes after which it is retried; absent if all are.
+     * The exit codes after which it is retried; absent if it is retried after all of them.
      */
     onExitCodes?: Array<number>;
 };
@@ -436,17 +491,22 @@ export type LogLines = {
  */
 export type NewExecution = {
     /**
-     * Environment variables of the job, in addition to its own or instead of them. Only those that the job allows, at most 20, and 1,536 bytes of JSON. An execution shows only their names.
+     * Environment variables for the job, which are added to its own or replace them. Only those that the job allows; at most 20, and 1,536 bytes of JSON. An execution shows only their names.
      */
     environment?: {
         [key: string]: string;
     } | null;
     /**
-     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+     * The job's input; required unless `inputUpload` is given. Any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
      * `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
      * is also on the job's stdin, whatever its size.
      */
-    input: unknown;
+    input?: unknown;
+    /**
+     * The `uploadId` of a file that was uploaded with `POST /uploads`. The worker downloads the file before the job starts, and the
+     * environment variable `EXECUTION_INPUT_FILE` names it. With an upload, `input` is optional, and `null` if absent.
+     */
+    inputUpload?: string | null;
     /**
      * Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
      */
@@ -463,6 +523,25 @@ export type NewExecution = {
      * How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
      */
     timeoutSeconds?: number | null;
+};
+
+/**
+ * A file to upload.
+ */
+export type NewUpload = {
+    /**
+     * The size of the file, at most 5 GiB.
+     */
+    bytes: number;
+    /**
+     * How many days the file is kept: 35 (the default), or 400 for executions with a long timeout. An execution needs the file until 30
+     * days after its deadline.
+     */
+    keepDays?: number | null;
+    /**
+     * The SHA-256 of the file, in hexadecimal digits, as `sha256sum` prints it.
+     */
+    sha256: string;
 };
 
 /**
@@ -556,11 +635,11 @@ export type Problem = {
 };
 
 /**
- * CPU and memory of a task. At least one member is required. Together with the job's own, they must be a size that Fargate has.
+ * CPU and memory of a task. At least one member is required. Fargate must offer the combination; the job's own value completes it.
  */
 export type Resources = {
     /**
-     * CPU units; 1024 are one virtual processor.
+     * CPU units; 1024 is one vCPU.
      */
     cpu?: number | null;
     /**
@@ -574,12 +653,12 @@ export type Resources = {
  */
 export type Retry = {
     /**
-     * Attempts in total. If absent, as many as the job says, or else one. The wait before the next attempt is 5 s, 10 s, 20 s and so
-     * on, at most 5 minutes, unless the job says otherwise.
+     * Attempts in total. If absent, as many as the job specifies, or else one. The wait before the next attempt is 5 s, 10 s, 20 s and
+     * so on, at most 5 minutes, unless the job specifies another.
      */
     maxAttempts?: number | null;
     /**
-     * The exit codes after which the job is retried. If absent, those of the job, or else all. Attempts that did not end with an exit code of the job are retried in any case, for example if AWS lost the host.
+     * The exit codes after which the job is retried. If absent, those of the job, or else all. An attempt that ended without an exit code of the job, for example because AWS lost the host, is retried in any case.
      */
     onExitCodes?: Array<number> | null;
 };
@@ -603,6 +682,38 @@ export type TimelineEntry = {
 };
 
 /**
+ * How to upload a file.
+ */
+export type UploadTarget = {
+    /**
+     * The earliest time at which the file is deleted.
+     */
+    expiresAt: string;
+    /**
+     * Its headers. The URL is signed for exactly these: S3 refuses a file with a different length or SHA-256.
+     */
+    headers: {
+        [key: string]: string;
+    };
+    /**
+     * The method of the request that uploads the file.
+     */
+    method: string;
+    /**
+     * The id of the upload, for a request's `inputUpload`.
+     */
+    uploadId: string;
+    /**
+     * Its URL. Anyone who has it can upload this file, and nothing else.
+     */
+    url: string;
+    /**
+     * When the URL expires. The upload must have begun by then.
+     */
+    urlExpiresAt: string;
+};
+
+/**
  * A valid request, with every default filled in. Nothing was started.
  */
 export type ValidatedRequest = {
@@ -615,11 +726,15 @@ export type ValidatedRequest = {
      */
     input: unknown;
     /**
+     * The upload that the request names; absent if it names none.
+     */
+    inputUpload?: InputUpload;
+    /**
      * Name of the job.
      */
     job: string;
     /**
-     * What the request overrides; absent if nothing.
+     * What the request overrides; absent if it overrides nothing.
      */
     overrides?: Overrides;
     pattern: Pattern;
@@ -1416,6 +1531,70 @@ export type ValidateCallbackExecutionResponses = {
 };
 
 export type ValidateCallbackExecutionResponse = ValidateCallbackExecutionResponses[keyof ValidateCallbackExecutionResponses];
+
+export type CreateUploadData = {
+    /**
+     * The size and the digest of the file
+     */
+    body: NewUpload;
+    path?: never;
+    query?: never;
+    url: '/uploads';
+};
+
+export type CreateUploadErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type CreateUploadError = CreateUploadErrors[keyof CreateUploadErrors];
+
+export type CreateUploadResponses = {
+    /**
+     * How to upload the file
+     */
+    200: UploadTarget;
+};
+
+export type CreateUploadResponse = CreateUploadResponses[keyof CreateUploadResponses];
 
 export type ListJobsData = {
     body?: never;

@@ -1,5 +1,6 @@
 //! The API's schemas.
 
+pub(crate) mod downloads;
 pub(crate) mod example;
 mod new;
 
@@ -10,8 +11,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub(crate) use self::new::{NewExecution, Resources, Retry, Said, wrong};
-use crate::answers::time::Time;
+use self::downloads::Urls;
+pub(crate) use self::{
+    downloads::{ArtifactView, UploadView},
+    new::{NewExecution, Resources, Retry, Said, wrong},
+};
+use crate::{answers::time::Time, app::App};
 
 /// A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
 ///
@@ -33,17 +38,21 @@ pub(crate) struct ExecutionView {
     /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
+    /// The upload that the request names; absent if it names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    input_upload: Option<UploadView>,
     /// The newest attempt, from 1. It may exceed `maxAttempts` by `uncountedAttempts`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     attempt: Option<u32>,
     /// How many attempts the job may have, not counting `uncountedAttempts`.
     max_attempts: u32,
-    /// The exit codes after which the job is retried; absent if all are.
+    /// The exit codes after which the job is retried; absent if it is retried after all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!([75]))]
     retry_on_exit_codes: Option<BTreeSet<i32>>,
-    /// What the request overrides; absent if nothing.
+    /// What the request overrides; absent if it overrides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     overrides: Option<OverridesView>,
@@ -94,18 +103,23 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 30_000)]
     duration_ms: Option<u64>,
-    /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
-    /// where stdout and stderr are one stream) or `none`. If the job printed something but has no result, the timeline has
-    /// `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
-    /// result without its source.
+    /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log, where stdout
+    /// and stderr are one stream), `artifact` (the same file, which is too large to be shown here and is the artifact `result.json`) or
+    /// `none`. If the job printed something but has no result, the timeline has `noResult` and the reason. Absent until the job has
+    /// ended, and if an older version recorded the result without its source.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, example = "stdout", nullable = false)]
     result_source: Option<&'static str>,
-    /// The job's result, at most 200 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
+    /// The job's result, at most 180 KB and 64 levels: what it wrote to the file that `EXECUTION_RESULT_FILE` names, or else
     /// the last JSON object or array that it printed; `null` if there is none. Absent until the job has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     result: Option<Json>,
+    /// The job's output files: those in the directory that `EXECUTION_OUTPUT_DIR` names, and a result file of more than 180 KB. Sorted by
+    /// name; absent if there are none, and until the job has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    artifacts: Vec<ArtifactView>,
     /// Why it did not complete; absent if it did, and until the job has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -180,12 +194,13 @@ pub(crate) fn milliseconds(started_at: Option<Timestamp>, finished_at: Option<Ti
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionError)]
 pub(crate) struct ErrorView {
-    /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-    /// `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 200 KB or 64 levels, or its result
-    /// file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `stopped`: ECS or an
-    /// operator stopped the task. `cancelled`: a caller cancelled the execution. `timed-out`: the deadline passed. `task-retired`:
-    /// AWS retired the platform of the task. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started
-    /// for the last attempt. `task-lost`, `workflow-failed`: how the job ended is unknown. Later versions may add others.
+    /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`, `result-too-deep`,
+    /// `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result file is not valid JSON.
+    /// `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the job exited with 0, but its
+    /// output files exceed the limits or could not be uploaded. `stopped`: ECS or an operator stopped the task. `cancelled`: a caller
+    /// cancelled the execution. `timed-out`: the deadline passed. `task-retired`: AWS retired the platform of the task. `task-refused`,
+    /// `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt. `task-lost`, `workflow-failed`:
+    /// how the job ended is unknown. Later versions may add others.
     #[schema(example = "exit-code")]
     r#type: String,
     /// What went wrong, in a few words, for people.
@@ -288,8 +303,11 @@ impl Links {
 }
 
 impl ExecutionView {
-    pub(crate) fn of(execution: Execution) -> Self {
-        let running = Self::so_far(&execution);
+    /// What the API shows of an execution at `now`. The download URLs of its files are presigned from then on.
+    pub(crate) async fn of(app: &App, execution: Execution, now: Timestamp) -> Self {
+        let urls = Urls::of(app, &execution, now).await;
+        let running = Self::so_far(&execution, &urls);
+        let artifacts = urls.artifacts(&execution);
         let State::Final { started, outcome } = execution.state else { return running };
         let exit_code = outcome.exit_code;
         let error = match outcome.kind {
@@ -304,10 +322,10 @@ impl ExecutionView {
         let recorded = outcome.result.is_none() || outcome.result_source.as_str() != "none";
         let result_source = recorded.then(|| outcome.result_source.as_str());
         let result = Some(outcome.result.unwrap_or_else(Json::null));
-        Self { exit_code, finished_at, duration_ms, result_source, result, error, ..running }
+        Self { exit_code, finished_at, duration_ms, result_source, result, artifacts, error, ..running }
     }
 
-    fn so_far(execution: &Execution) -> Self {
+    fn so_far(execution: &Execution, urls: &Urls) -> Self {
         let started = execution.state.started_task();
         Self {
             status: StatusView::of(execution.status()),
@@ -316,6 +334,7 @@ impl ExecutionView {
             done: execution.status().is_final(),
             job: execution.request.job.clone(),
             input: execution.request.input.clone(),
+            input_upload: urls.upload(execution),
             attempt: started.map(|started| started.attempt.get()),
             max_attempts: execution.request.max_attempts,
             retry_on_exit_codes: execution.request.retry.on_exit_codes.clone(),
@@ -336,6 +355,7 @@ impl ExecutionView {
             duration_ms: None,
             result_source: None,
             result: None,
+            artifacts: Vec::new(),
             error: None,
         }
     }

@@ -158,7 +158,7 @@ pub(crate) struct FieldError {
     #[schema(example = "must be between 1 and 31536000")]
     pub(crate) detail: String,
     /// The rule that it violates, for programs: `invalid-value`, `unknown-job`, `override-not-allowed`, `task-size`, `invalid-variable`,
-    /// `input-schema`, or the limit that it exceeds.
+    /// `input-schema`, `upload-not-found`, `upload-expires`, or the limit that it exceeds.
     #[schema(value_type = String, example = "timeout-out-of-range")]
     pub(crate) rule: &'static str,
 }

@@ -11,10 +11,7 @@ use contract::catalog::Catalog;
 use domain::{Json, limits};
 
 use crate::{
-    answers::{
-        model::{NewExecution, wrong},
-        problem::{Code, FieldError, Problem},
-    },
+    answers::problem::{Code, FieldError, Problem},
     app::App,
     extract::object::Members,
 };
@@ -22,24 +19,37 @@ use crate::{
 /// How long a body may take to arrive. Behind API Gateway, it has already arrived.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What a body can describe.
+pub(crate) trait Described: Sized {
+    /// What to send instead of nothing.
+    const EXAMPLE: &str;
+
+    /// Reads a body. What is wrong is left out and added to `errors`, so that the rest can still be checked.
+    fn read(body: &mut Members, errors: &mut Vec<FieldError>) -> Self;
+
+    /// Everything that is wrong with the values that could be read. What could only be the consequence of one of `errors` is left out: it
+    /// depends on a value that could not be read.
+    fn wrong(self, catalog: &Catalog, errors: &[FieldError]) -> Vec<FieldError>;
+}
+
 /// What could be read of a body, and an error for everything that could not.
 #[derive(Debug)]
-struct Read {
-    new: NewExecution,
+struct Read<T> {
+    new: T,
     errors: Vec<FieldError>,
 }
 
 /// A request's body.
-pub(crate) struct Body(pub(crate) NewExecution);
+pub(crate) struct Body<T>(pub(crate) T);
 
-impl FromRequest<App> for Body {
+impl<T: Described> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType, "send the body as Content-Type: application/json"));
         }
-        let Read { new, errors } = parse(&arrived(request, app).await?)?;
+        let Read { new, errors } = parse::<T>(&arrived(request, app).await?)?;
         if errors.is_empty() {
             return Ok(Self(new));
         }
@@ -47,17 +57,9 @@ impl FromRequest<App> for Body {
     }
 }
 
-/// The errors of a body, and what is wrong with the members that could be read, so that one response names every mistake. What could only
-/// be the consequence of an error is left out: it depends on a value that could not be read.
-fn with_violations(mut errors: Vec<FieldError>, new: NewExecution, catalog: &Catalog) -> Vec<FieldError> {
-    let job_unknown = new.job_unknown;
-    let size_unknown = errors.iter().any(|error| error.pointer.starts_with("/resources"));
-    let mut more = wrong(&new.into_request(catalog), catalog);
-    more.retain(|found| match found.rule {
-        domain::OVERRIDE_NOT_ALLOWED => !job_unknown,
-        domain::TASK_SIZE => !job_unknown && !size_unknown,
-        _ => true,
-    });
+/// The errors of a body, and what is wrong with the members that could be read, so that one response names every mistake.
+fn with_violations<T: Described>(mut errors: Vec<FieldError>, new: T, catalog: &Catalog) -> Vec<FieldError> {
+    let mut more = new.wrong(catalog, &errors);
     more.retain(|found| errors.iter().all(|error| error.pointer != found.pointer));
     errors.extend(more);
     errors
@@ -120,24 +122,25 @@ fn unreadable(why: &BytesRejection) -> Problem {
     Problem::new(Code::IncompleteBody, "the connection broke before the whole body had arrived; send the request again")
 }
 
-fn parse(bytes: &[u8]) -> Result<Read, Problem> {
+fn parse<T: Described>(bytes: &[u8]) -> Result<Read<T>, Problem> {
     // Some editors begin a file with a byte order mark, which may be ignored (RFC 8259, section 8.1).
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
-        return Err(Problem::new(Code::InvalidJson, r#"the body is empty: send {"input": …}"#));
+        return Err(Problem::new(Code::InvalidJson, format!("the body is empty: send {}", T::EXAMPLE)));
     }
     let body: Json = serde_json::from_slice(bytes).map_err(|why| Problem::new(Code::InvalidJson, why.to_string()))?;
     let mut errors = Vec::new();
-    let new = NewExecution::read(&mut Members::of(&body, "", &mut errors).unwrap_or_default(), &mut errors);
+    let new = T::read(&mut Members::of(&body, "", &mut errors).unwrap_or_default(), &mut errors);
     Ok(Read { new, errors })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answers::model::NewExecution;
 
     fn problem(body: &str) -> (Code, Vec<(String, String)>) {
-        match parse(body.as_bytes()) {
+        match parse::<NewExecution>(body.as_bytes()) {
             Ok(read) => {
                 let errors = read.errors.into_iter().map(|error| (error.pointer, error.detail));
                 (Code::InvalidBody, errors.collect())
@@ -147,7 +150,7 @@ mod tests {
     }
 
     fn good(body: &str) -> NewExecution {
-        let Read { new, errors } = parse(body.as_bytes()).unwrap();
+        let Read { new, errors } = parse::<NewExecution>(body.as_bytes()).unwrap();
         assert_eq!(errors, [], "{body}");
         new
     }
@@ -197,7 +200,7 @@ mod tests {
 
     /// All errors about a body, for an installation with this catalog.
     fn errors(body: &str, catalog: &str) -> Vec<(String, String)> {
-        let Read { new, errors } = parse(body.as_bytes()).unwrap();
+        let Read { new, errors } = parse::<NewExecution>(body.as_bytes()).unwrap();
         let errors = with_violations(errors, new, &contract::catalog::read(catalog).unwrap());
         errors.into_iter().map(|error| (error.pointer, error.detail)).collect()
     }

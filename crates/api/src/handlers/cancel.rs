@@ -106,8 +106,9 @@ pub(crate) async fn cancel(
         }
     }
     let execution = prefer.hold(&app, execution, |seen| seen.status().is_final()).await;
-    let mut headers = following(&execution, clock::now());
+    let now = clock::now();
+    let mut headers = following(&execution, now);
     prefer.add_headers(&mut headers);
     let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, headers, axum::Json(ExecutionView::of(execution))).into_response())
+    Ok((status, headers, axum::Json(ExecutionView::of(&app, execution, now).await)).into_response())
 }

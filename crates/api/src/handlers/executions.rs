@@ -11,7 +11,10 @@ use runtime::clock;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    answers::{model::ExecutionView, problem::Problem},
+    answers::{
+        model::{ExecutionView, downloads},
+        problem::Problem,
+    },
     app::App,
     extract::{caller::Caller, owned::Owned, parameters::NoParameters, prefer::Prefer},
 };
@@ -54,25 +57,26 @@ pub(crate) async fn get_execution(
     headers: HeaderMap,
     Owned(execution): Owned,
 ) -> Response {
+    let now = clock::now();
     let is_known = |seen: &Execution| {
-        let etag = etag(seen);
+        let etag = etag(seen, now);
         headers.get_all(header::IF_NONE_MATCH).iter().any(|known| matches(known, &etag))
     };
     let asks_for_news = headers.contains_key(header::IF_NONE_MATCH);
     let enough = |seen: &Execution| seen.status().is_final() || (asks_for_news && !is_known(seen));
     let execution = prefer.hold(&app, execution, enough).await;
-    let mut telling = following(&execution, clock::now());
+    let mut telling = following(&execution, now);
     prefer.add_headers(&mut telling);
     if asks_for_news && is_known(&execution) {
         return (StatusCode::NOT_MODIFIED, telling).into_response();
     }
-    (telling, axum::Json(ExecutionView::of(execution))).into_response()
+    (telling, axum::Json(ExecutionView::of(&app, execution, now).await)).into_response()
 }
 
 /// The headers for polling an execution: `ETag`, and `Retry-After` while it is not final.
 pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if let Ok(etag) = HeaderValue::try_from(etag(execution)) {
+    if let Ok(etag) = HeaderValue::try_from(etag(execution, now)) {
         headers.insert(header::ETAG, etag);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -84,8 +88,8 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
 
 /// A strong `ETag`: a hash of the status, of the start's time and of the whole timeline. The number of entries would not be enough, since a
 /// full timeline drops entries. Every other change of the representation adds an entry to the timeline. A change that it does not show,
-/// such as a visit of the sweep, adds none.
-fn etag(execution: &Execution) -> String {
+/// such as a visit of the sweep, adds none. Presigned URLs change with time.
+fn etag(execution: &Execution, now: Timestamp) -> String {
     let mut hash = Sha256::new();
     hash.update(execution.status().as_str());
     if let Some(started) = execution.state.started_task() {
@@ -95,6 +99,9 @@ fn etag(execution: &Execution) -> String {
         hash.update(entry.at.as_millisecond().to_be_bytes());
         hash.update(entry.what.as_str());
         hash.update(entry.detail.as_deref().unwrap_or_default());
+    }
+    if downloads::has_any(execution) {
+        hash.update(downloads::valid(now).from.as_second().to_be_bytes());
     }
     let tag = hash.finalize().iter().take(ETAG_BYTES).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
     format!("\"{tag:024x}\"")

@@ -248,7 +248,7 @@ async fn with_outcomes(app: &App, page: &mut Page, include: Include) -> Result<V
                 None => view,
             };
             let size = answer_size::as_text(&serde_json::to_vec(&view).map_err(|why| Problem::inside(&why))?);
-            // A single result always fits: it has 200 KB at most.
+            // A single result always fits: it has 180 KB at most.
             let Some(left) = room.checked_sub(size) else { break 'page };
             room = left;
             views.push(view);

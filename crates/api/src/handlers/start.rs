@@ -29,7 +29,7 @@ use crate::{
         parameters::NoParameters,
         prefer::Prefer,
     },
-    handlers::executions,
+    handlers::{executions, uploads},
     random,
 };
 
@@ -116,7 +116,7 @@ macro_rules! start {
             _: NoParameters,
             prefer: Prefer,
             key: Option<IdempotencyKey>,
-            Body(new): Body,
+            Body(new): Body<NewExecution>,
         ) -> Result<Response, Problem> {
             start(app, $pattern, owner, prefer, key, new).await
         }
@@ -160,7 +160,7 @@ macro_rules! validate {
             Caller(owner): Caller,
             _: NoParameters,
             key: Option<IdempotencyKey>,
-            Body(new): Body,
+            Body(new): Body<NewExecution>,
         ) -> Result<axum::Json<Validated>, Problem> {
             validate(app, $pattern, owner, key, new).await
         }
@@ -190,8 +190,8 @@ async fn validate(
     new: NewExecution,
 ) -> Result<axum::Json<Validated>, Problem> {
     let now = clock::now();
-    let start = Start::of(&app, pattern, owner, key.as_ref(), new, now)?;
-    startable(&app, &start, now).await?;
+    let mut start = Start::of(&app, pattern, owner, key.as_ref(), new, now)?;
+    startable(&app, &mut start, now).await?;
     Validated::of(&app, start, now).await.map(axum::Json)
 }
 
@@ -204,17 +204,19 @@ async fn start(
     new: NewExecution,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let start = Start::of(&app, pattern, owner, key.as_ref(), new, now)?;
-    startable(&app, &start, now).await?;
+    let mut start = Start::of(&app, pattern, owner, key.as_ref(), new, now)?;
+    startable(&app, &mut start, now).await?;
     start_and_wait(&app, start, now, prefer).await
 }
 
 /// The execution that a request would start.
 struct Start {
     execution: Execution,
+    /// The id of the upload that it names, as it was given.
+    upload: Option<String>,
     /// Whether it has an `Idempotency-Key`.
     keyed: bool,
-    /// Which values it gives itself, and does not leave to the job.
+    /// Which values it sets itself instead of leaving them to the job.
     said: Said,
 }
 
@@ -227,10 +229,10 @@ impl Start {
         new: NewExecution,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        let said = new.said();
+        let (said, upload) = (new.said(), new.upload().map(str::to_owned));
         let request = new.into_request(&app.catalog);
         let execution = Execution::new(new_id(key, &owner, now)?, pattern, owner, request, now);
-        Ok(Self { execution, keyed: key.is_some(), said })
+        Ok(Self { execution, upload, keyed: key.is_some(), said })
     }
 }
 
@@ -258,20 +260,33 @@ async fn start_and_wait(app: &App, start: Start, now: Timestamp, mut prefer: Pre
         begin(app, &execution).await?;
     }
     let execution = prefer.hold(app, execution, |seen| seen.status().is_final()).await;
-    let mut answer = accepted(execution, replayed);
+    let mut answer = accepted(app, execution, replayed).await;
     prefer.add_headers(answer.headers_mut());
     Ok(answer)
 }
 
 /// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
 /// refused because its job can no longer be run.
-async fn startable(app: &App, start: &Start, now: Timestamp) -> Result<(), Problem> {
-    let request = &start.execution.request;
+async fn startable(app: &App, start: &mut Start, now: Timestamp) -> Result<(), Problem> {
+    let upload = match &start.upload {
+        Some(id) => uploads::find(app, &start.execution, id, now).await?,
+        None => Ok(None),
+    };
+    let request = &mut start.execution.request;
+    let not_found = match upload {
+        Ok(found) => {
+            request.input_upload = found;
+            None
+        }
+        Err(wrong) => Some(wrong),
+    };
+    let request = &*request;
     let mut errors = wrong(request, &app.catalog);
     // An input that exceeds a limit is not checked further.
     if !errors.iter().any(|error| ["/job", "/input"].contains(&&*error.pointer)) {
         errors.extend(app.schemas.violations(&request.job, &request.input)?);
     }
+    errors.extend(not_found);
     if errors.is_empty() || (start.keyed && was_accepted(app, start, now).await?) {
         return Ok(());
     }
@@ -361,8 +376,9 @@ pub(crate) async fn rerun(
     let now = clock::now();
     let new = Execution::new(new_id(key.as_ref(), &old.owner, now)?, old.pattern, old.owner, old.request, now);
     let execution = Execution { rerun_of: Some(old.id), ..new };
-    let start = Start { execution, keyed: key.is_some(), said: Said::ALL };
-    startable(&app, &start, now).await?;
+    let upload = execution.request.input_upload.as_ref().map(|upload| upload.id.to_string());
+    let mut start = Start { execution, upload, keyed: key.is_some(), said: Said::ALL };
+    startable(&app, &mut start, now).await?;
     start_and_wait(&app, start, now, prefer).await
 }
 
@@ -386,14 +402,15 @@ async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
     }
 }
 
-fn accepted(execution: Execution, replayed: bool) -> Response {
+async fn accepted(app: &App, execution: Execution, replayed: bool) -> Response {
     let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let mut headers = executions::following(&execution, clock::now());
+    let now = clock::now();
+    let mut headers = executions::following(&execution, now);
     if let Ok(location) = HeaderValue::try_from(format!("/executions/{}", execution.id)) {
         headers.insert(header::LOCATION, location);
     }
     if replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    (status, headers, axum::Json(ExecutionView::of(execution))).into_response()
+    (status, headers, axum::Json(ExecutionView::of(app, execution, now).await)).into_response()
 }

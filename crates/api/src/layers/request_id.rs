@@ -84,7 +84,7 @@ fn request_id(request: &Request) -> String {
     let given = gateway(request.extensions()).and_then(|context| context.request_id.clone());
     let fresh = || {
         // Without randomness, an id that is not unique is better than no response.
-        let random = random::bytes().unwrap_or_default();
+        let random = random::bytes::<10>().unwrap_or_default();
         format!("{:020x}", random.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte)))
     };
     given.filter(|id| !id.is_empty()).unwrap_or_else(fresh)

@@ -1,7 +1,7 @@
 //! Golden items: items of older versions stay readable, and the format of this version's items is fixed.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Attempt, Event, limits, task::Container};
+use domain::{Artifact, Attempt, Event, UploadId, limits, task::Container, upload::Keep};
 
 use super::*;
 
@@ -48,6 +48,30 @@ fn with_rules(fraction: Fraction) -> Execution {
     Execution { request: Request { retry, overrides, ..pending.request.clone() }, ..pending }
 }
 
+/// An execution with files.
+fn with_files(fraction: Fraction) -> Execution {
+    let id = UploadId::new(Keep::Short, [0xab; 16]);
+    let upload = Upload { id, bytes: 7, sha256: [0x0a; 32].into(), unknown: Unknown::default() };
+    let pending = pending(fraction);
+    let request = Request { input_upload: Some(upload), ..pending.request.clone() };
+    let outcome = Outcome {
+        result_source: ResultSource::Artifact,
+        artifacts: Some(Box::new(Artifacts {
+            place: "1f".into(),
+            files: vec![Artifact {
+                name: "a/b.csv".into(),
+                bytes: 5 << 30,
+                sha256: [0x0b; 32].into(),
+                unknown: Unknown::default(),
+            }],
+            unknown: Unknown::default(),
+        })),
+        ..Outcome::without_job(OutcomeKind::Completed, at(1_002, fraction))
+    };
+    let pending = Execution { request, creation: Some("0b9f8a3e".into()), ..pending };
+    pending.after(&Event::Ended(outcome), at(1_001, fraction)).unwrap().unwrap()
+}
+
 /// An execution in every state. Each is derived from an earlier one by an event.
 fn lives(fraction: Fraction) -> Vec<Execution> {
     let at = |second| at(second, fraction);
@@ -55,7 +79,17 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
     let ended = |from: &Execution, kind| {
         let result = Some(Json::parse(r#"{"ok": 1e2}"#).unwrap());
         let result_source = ResultSource::File;
-        step(from, Event::Ended(Outcome { kind, result, result_source, exit_code: Some(3), finished_at: at(1_002) }))
+        step(
+            from,
+            Event::Ended(Outcome {
+                kind,
+                result,
+                result_source,
+                artifacts: None,
+                exit_code: Some(3),
+                finished_at: at(1_002),
+            }),
+        )
     };
     let error = || JobError {
         stop_code: Some("EssentialContainerExited".into()),
@@ -92,6 +126,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
         cancelling,
         over,
         with_rules(fraction),
+        with_files(fraction),
     ]
 }
 
@@ -156,6 +191,7 @@ fn unknown_attributes_of_a_newer_version_survive_every_change() {
         kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
+        artifacts: None,
         exit_code: Some(0),
         finished_at: at,
     };
@@ -234,6 +270,20 @@ fn size(value: &AttributeValue) -> usize {
 }
 
 /// As many and as large variables as a request may have.
+fn largest_artifacts() -> Artifacts {
+    let length = limits::ARTIFACT_NAMES_BYTES / limits::ARTIFACTS;
+    let file = |number| Artifact {
+        name: format!("{number:0>length$}"),
+        bytes: limits::FILE_BYTES,
+        sha256: [0; 32].into(),
+        unknown: Unknown::default(),
+    };
+    let files = (0..limits::ARTIFACTS).map(file).collect();
+    let artifacts = Artifacts { place: "0".repeat(32), files, unknown: Unknown::default() };
+    assert_eq!(artifacts.wrong(), None);
+    artifacts
+}
+
 fn largest_environment() -> BTreeMap<String, String> {
     let mut variables: BTreeMap<_, _> = (0..limits::VARIABLES).map(|n| (format!("V{n:02}"), String::new())).collect();
     let bytes = serde_json::to_string(&variables).unwrap().len();
@@ -252,6 +302,12 @@ fn the_largest_execution_fits_into_an_item() {
             limits::INPUT_BYTES - tags.iter().map(|(key, value): &(String, _)| key.len() + value.len()).sum::<usize>(),
         ),
         job: "x".repeat(limits::JOB_NAME_CHARS),
+        input_upload: Some(Upload {
+            id: UploadId::new(Keep::Long, [0; 16]),
+            bytes: limits::FILE_BYTES,
+            sha256: [0; 32].into(),
+            unknown: Unknown::default(),
+        }),
         timeout: limits::TIMEOUT,
         max_attempts: limits::ATTEMPTS,
         retry: RetryRule {
@@ -298,6 +354,7 @@ fn the_largest_execution_fits_into_an_item() {
         kind,
         result,
         result_source: ResultSource::NoneButBroken,
+        artifacts: Some(Box::new(largest_artifacts())),
         exit_code: None,
         finished_at,
     }));

@@ -26,7 +26,7 @@ fn running(max_attempts: u32) -> Execution {
 }
 
 fn ended(kind: OutcomeKind, exit_code: Option<i32>) -> Outcome {
-    Outcome { kind, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1) }
+    Outcome { kind, result: None, result_source: ResultSource::None, artifacts: None, exit_code, finished_at: at(1) }
 }
 
 fn failed(kind: ErrorKind, stop_code: Option<&str>, exit_code: Option<i32>) -> Outcome {

@@ -28,6 +28,7 @@ fn the_timeline_records_each_change_of_an_execution() {
                 kind: OutcomeKind::Completed,
                 result: None,
                 result_source: ResultSource::None,
+                artifacts: None,
                 exit_code: Some(0),
                 finished_at: at(1_005),
             }),
@@ -77,8 +78,14 @@ fn visits_become_less_frequent_and_one_is_at_the_deadline() {
 fn an_outcome_without_an_exit_code_is_visited_once_more() {
     let ended = |exit_code| {
         let kind = OutcomeKind::Failed(JobError::new("any", "any"));
-        let outcome =
-            Outcome { kind, result: None, result_source: ResultSource::None, exit_code, finished_at: at(1_005) };
+        let outcome = Outcome {
+            kind,
+            result: None,
+            result_source: ResultSource::None,
+            artifacts: None,
+            exit_code,
+            finished_at: at(1_005),
+        };
         execution().after(&Event::Ended(outcome), at(1_005)).unwrap().unwrap()
     };
     assert_eq!(ended(Some(3)).due, None);
@@ -137,6 +144,7 @@ fn a_reported_task_end_is_kept_until_its_attempt_is_over() {
         kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
+        artifacts: None,
         exit_code: Some(0),
         finished_at: at(1_002),
     };
@@ -245,6 +253,7 @@ fn an_outcome_after_an_attempt_without_a_task_is_visited_once_more() {
         kind: OutcomeKind::Completed,
         result: None,
         result_source: ResultSource::None,
+        artifacts: None,
         exit_code: Some(0),
         finished_at: at(1_005),
     });
@@ -382,6 +391,7 @@ fn the_timeline_explains_a_missing_result_before_the_end() {
     let running = execution().after(&start, at(1_001)).unwrap().unwrap();
     let done = Outcome {
         result_source: ResultSource::NoneInText,
+        artifacts: None,
         exit_code: Some(0),
         ..Outcome::without_job(OutcomeKind::Completed, at(1_002))
     };

@@ -28,7 +28,14 @@ fn stopped(task: &str) -> Task {
 }
 
 fn outcome(kind: OutcomeKind) -> Outcome {
-    Outcome { kind, result: None, result_source: ResultSource::None, exit_code: None, finished_at: at(9) }
+    Outcome {
+        kind,
+        result: None,
+        result_source: ResultSource::None,
+        artifacts: None,
+        exit_code: None,
+        finished_at: at(9),
+    }
 }
 
 fn kinds() -> [OutcomeKind; 4] {

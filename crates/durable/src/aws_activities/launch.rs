@@ -1,7 +1,7 @@
 //! The parameters with which a task is started.
 
 use compute::{NewTask, TaskOwner};
-use contract::{catalog::Job, environment, report};
+use contract::{catalog::Job, environment, files, report};
 use domain::{Attempt, Execution, Overrides, Pattern, task::Task};
 
 /// The environment variable that has the task's attempt.
@@ -11,9 +11,19 @@ const ATTEMPT: &str = environment::EXECUTION_ATTEMPT;
 /// The worker reads a longer input from the item.
 const INLINE_INPUT: usize = 4_096;
 
+/// Where a task reads and writes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places<'a> {
+    /// The name of the table of executions.
+    pub(super) table: &'a str,
+    /// The name of the bucket for uploads and artifacts.
+    pub(super) bucket: &'a str,
+}
+
 /// The task for an attempt. The same execution and attempt always give the same parameters, because ECS compares them when a start is
 /// repeated.
-pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt, table: &str) -> NewTask<'a> {
+pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt, places: &Places<'_>) -> NewTask<'a> {
+    let table = places.table;
     let Overrides { cpu, memory, environment: variables } = &execution.request.overrides;
     // Their names cannot be those of the variables that follow: see `domain::variable`.
     let mut environment: Vec<_> = variables.clone().into_iter().collect();
@@ -46,6 +56,15 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
         environment.push((environment::REPORT_TABLE.to_owned(), table.to_owned()));
         environment.push((environment::REPORT_KEY.to_owned(), key));
     }
+    // The worker uploads the job's output files there, with the task's own role.
+    if let Some(outputs) = files::outputs_of(execution) {
+        let name = files::object_name(places.bucket, &outputs);
+        environment.push((environment::EXECUTION_OUTPUT_PREFIX.to_owned(), name));
+    }
+    if let Some(upload) = &execution.request.input_upload {
+        let key = files::upload_key(&execution.owner, &upload.id);
+        environment.push((environment::EXECUTION_INPUT_OBJECT.to_owned(), files::object_name(places.bucket, &key)));
+    }
     NewTask {
         job,
         owner: TaskOwner { started_by: execution.id.to_string(), client_token: execution.id.client_token(attempt) },
@@ -68,7 +87,7 @@ pub(super) fn task_of_attempt(tasks: &[Task], attempt: Attempt) -> Option<String
 mod tests {
     use std::time::Duration;
 
-    use domain::{Json, Owner, Request, limits};
+    use domain::{Json, Owner, Request, Unknown, Upload, UploadId, limits, upload::Keep};
     use serde_json::json;
 
     use super::*;
@@ -79,6 +98,8 @@ mod tests {
         let new = Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, now);
         Execution { creation: Some("0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77".to_owned()), ..new }
     }
+
+    const PLACES: Places<'_> = Places { table: "table", bucket: "bucket" };
 
     const LARGE: usize = INLINE_INPUT + 1;
 
@@ -96,17 +117,17 @@ mod tests {
         let without: Job = serde_json::from_str(r#"{"taskDefinition":"demo"}"#).unwrap();
         for (input, pattern, uses_table) in cases {
             let execution = execution(input, pattern);
-            let task = task_for(&execution, &with, Attempt::FIRST, "table");
+            let task = task_for(&execution, &with, Attempt::FIRST, &PLACES);
             assert_eq!(task.role.as_deref(), uses_table.then_some("arn:role"), "{pattern:?}, {} bytes", input.len());
             let names_table = |(name, value): &(String, String)| name != "REPORT_TABLE" && value == "table";
             assert_eq!(task.environment.iter().any(names_table), uses_table);
-            assert_eq!(task_for(&execution, &without, Attempt::FIRST, "table").role, None);
+            assert_eq!(task_for(&execution, &without, Attempt::FIRST, &PLACES).role, None);
         }
     }
 
     fn environment(input: &str, pattern: Pattern) -> Vec<(String, String)> {
         let job: Job = serde_json::from_str(r#"{"taskDefinition":"demo"}"#).unwrap();
-        task_for(&execution(input, pattern), &job, Attempt::FIRST, "table").environment
+        task_for(&execution(input, pattern), &job, Attempt::FIRST, &PLACES).environment
     }
 
     #[test]
@@ -131,7 +152,7 @@ mod tests {
         let key = |attempt| {
             let (execution, job) =
                 (execution("1", Pattern::Sync), serde_json::from_str(r#"{"taskDefinition":"demo"}"#));
-            let environment = task_for(&execution, &job.unwrap(), attempt, "table").environment;
+            let environment = task_for(&execution, &job.unwrap(), attempt, &PLACES).environment;
             environment.into_iter().find(|(name, _)| name == "REPORT_KEY").unwrap().1
         };
         assert_eq!(key(Attempt::FIRST), "report/0b9f8a3e-5d1c-4f67-9a3b-0d8f4a1c2e77/1");
@@ -145,10 +166,10 @@ mod tests {
         execution.request.overrides =
             Overrides { cpu: Some(512), memory: Some(1_024), environment: variables.clone().into() };
         let job: Job = serde_json::from_str(r#"{"taskDefinition":"demo"}"#).unwrap();
-        let task = task_for(&execution, &job, Attempt::FIRST, "table");
+        let task = task_for(&execution, &job, Attempt::FIRST, &PLACES);
         assert_eq!((task.cpu, task.memory), (Some(512), Some(1_024)));
         assert!(task.environment.starts_with(&variables), "{:?}", task.environment);
-        assert_eq!(task, task_for(&execution, &job, Attempt::FIRST, "table"), "ECS compares the parameters");
+        assert_eq!(task, task_for(&execution, &job, Attempt::FIRST, &PLACES), "ECS compares the parameters");
     }
 
     /// "A total of 8192 characters are allowed for overrides. This includes the JSON formatting characters of the override structure."
@@ -163,12 +184,17 @@ mod tests {
         let bytes = serde_json::to_string(&variables).unwrap().len();
         variables.insert("V00".to_owned(), "x".repeat(limits::VARIABLES_BYTES - bytes));
         execution.request.overrides = Overrides { cpu: Some(16_384), memory: Some(122_880), environment: variables };
+        let id = UploadId::new(Keep::Long, [0; 16]);
+        execution.request.input_upload =
+            Some(Upload { id, bytes: 1, sha256: [0; 32].into(), unknown: Unknown::default() });
         assert_eq!(execution.request.violations(), []);
         // The longest names that IAM, ECS and DynamoDB allow.
         let role = format!("arn:aws-us-gov:iam::123456789012:role/{}/{}", "p".repeat(510), "r".repeat(64));
         let job = json!({ "taskDefinition": "demo", "container": "c".repeat(255), "tableRole": role });
         let job: Job = serde_json::from_value(job).unwrap();
-        let task = task_for(&execution, &job, Attempt::new(99).unwrap(), &"t".repeat(255));
+        let (table, bucket) = ("t".repeat(255), "b".repeat(63));
+        let places = Places { table: &table, bucket: &bucket };
+        let task = task_for(&execution, &job, Attempt::new(99).unwrap(), &places);
         let environment: Vec<_> =
             task.environment.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         let overrides = json!({

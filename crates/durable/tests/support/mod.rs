@@ -182,6 +182,7 @@ fn config() -> Config {
     let catalog = json!({ JOB: job(JOB), UNKNOWN_TASK_DEFINITION: job(UNKNOWN_TASK_DEFINITION) });
     Config {
         table: TABLE.to_owned(),
+        bucket: "data".to_owned(),
         cluster: CLUSTER.to_owned(),
         catalog: serde_json::from_value::<Catalog>(catalog).unwrap(),
         log_group: LOG_GROUP.to_owned(),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{Start, repeated};
 use crate::{
     answers::{
-        model::{OverridesView, PatternView, Retry},
+        model::{OverridesView, PatternView, Retry, UploadView},
         problem::Problem,
     },
     app::App,
@@ -28,11 +28,15 @@ pub(crate) struct Validated {
     /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
+    /// The upload that the request names; absent if it names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    input_upload: Option<UploadView>,
     /// How long the job may take, in seconds.
     #[schema(example = 3600)]
     timeout_seconds: u64,
     retry: Retry,
-    /// What the request overrides; absent if nothing.
+    /// What the request overrides; absent if it overrides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     overrides: Option<OverridesView>,
@@ -55,6 +59,7 @@ impl Validated {
             pattern: PatternView::of(start.pattern),
             job: start.request.job,
             input: start.request.input,
+            input_upload: start.request.input_upload.as_ref().map(UploadView::of),
             timeout_seconds: start.request.timeout.as_secs(),
             retry: Retry {
                 max_attempts: Some(start.request.max_attempts),

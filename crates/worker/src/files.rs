@@ -1,0 +1,27 @@
+//! The files that the worker provides to a job: its upload, its result file and its output directory.
+
+use std::path::PathBuf;
+
+use crate::{config, input_file::InputFile, outputs::Outputs, result_file::ResultFile};
+
+/// The files of one job. Dropping this value deletes them.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// The uploaded file; `None` if there is none.
+    pub(crate) input: Option<InputFile>,
+    /// The result file; `None` if it cannot be created.
+    pub(crate) result: Option<ResultFile>,
+    /// The output directory; `None` if it cannot be created, or there are no artifacts.
+    pub(crate) outputs: Option<Outputs>,
+}
+
+impl Files {
+    /// The variables with their paths, for the job. A variable without a path is not set.
+    pub(crate) fn variables(&self) -> [(&'static str, Option<PathBuf>); 3] {
+        [
+            (config::INPUT_FILE, self.input.as_ref().map(InputFile::path)),
+            (config::RESULT_FILE, self.result.as_ref().map(ResultFile::path)),
+            (config::OUTPUT_DIR, self.outputs.as_ref().map(|outputs| outputs.path().to_owned())),
+        ]
+    }
+}
