@@ -1,6 +1,9 @@
-//! Files in S3: uploads of callers, and artifacts of executions. S3's own SDK would double the API's zip file, and Longhaul needs only
-//! three operations. So requests are signed here with the SDKs' signer and sent with their HTTP client. Requests that callers send are
-//! presigned. **Invariant**: an object is complete or does not exist. Each is written by one `PutObject` with a signed length and digest.
+//! Files in S3: uploads of callers, and artifacts of executions.
+//!
+//! S3's own SDK would double the API's zip file, and Longhaul needs only three operations. So requests are signed here with the SDKs'
+//! signer and sent with their HTTP client. Requests that callers send are presigned.
+//!
+//! **Invariant**: an object is complete or does not exist. Each is written by one `PutObject` with a signed length and digest.
 
 mod errors;
 mod presign;
@@ -51,6 +54,7 @@ impl Objects {
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html#PresignedUrl-Expiration>).
     ///
     /// # Errors
+    ///
     /// [`CallFailed`] for `call`, the call to presign, if there are no credentials.
     pub async fn presigner(&self, call: &'static str) -> Result<Presigner, CallFailed> {
         let provider = self.credentials.as_ref();

@@ -99,10 +99,12 @@ impl Objects {
         Ok(Some(Download { bytes, sha256, body: ByteStream::new(response.take_body()) }))
     }
 
-    /// Puts a file under a key. Idempotent: putting the same file again leaves the same object. If this process crashes during the call,
-    /// there is no object. If the response is lost, there is one, and a retry replaces it.
+    /// Puts a file under a key. Idempotent: putting the same file again leaves the same object.
+    ///
+    /// If this process crashes during the call, there is no object. If the response is lost, there is one, and a retry replaces it.
     ///
     /// # Errors
+    ///
     /// [`CallFailed`] if the file cannot be read, or if S3 did not answer or refused the call, for example because the file has changed.
     pub async fn put(&self, key: &str, file: &Path, put: &Put) -> Result<(), CallFailed> {
         const CALL: &str = "s3:PutObject";
@@ -156,6 +158,7 @@ impl Download {
     /// The next bytes; `None` after the last.
     ///
     /// # Errors
+    ///
     /// [`CallFailed`] if the connection was lost; call [`Objects::get`] for the rest.
     pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, CallFailed> {
         const CALL: &str = "s3:GetObject";

@@ -1,6 +1,7 @@
-//! The output files of a job: everything in `EXECUTION_OUTPUT_DIR`, and a result file that is too large for the item. They are uploaded
-//! after the job ends and before its outcome, which names them, is recorded or reported. If the worker crashes in between, nothing names
-//! the uploaded objects, and the bucket's lifecycle rules delete them.
+//! The output files of a job: everything in `EXECUTION_OUTPUT_DIR`, and a result file that is too large for the item.
+//!
+//! They are uploaded after the job ends and before its outcome, which names them, is recorded or reported. If the worker crashes in
+//! between, nothing names the uploaded objects, and the bucket's lifecycle rules delete them.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -76,8 +77,9 @@ impl Outputs {
         self.directory.path()
     }
 
-    /// Uploads the output files. `result` is the job's result file. If one file cannot be stored, there are no artifacts, and a job that
-    /// exited with 0 has failed: files must not go missing unnoticed.
+    /// Uploads the output files. `result` is the job's result file.
+    ///
+    /// If one file cannot be stored, there are no artifacts, and a job that exited with 0 has failed: files must not go missing unnoticed.
     pub(crate) async fn keep(&self, finished: Finished, result: Option<&ResultFile>) -> Finished {
         let large = match (&finished.output, finished.source, result) {
             (Output::TooLarge(_), ResultSource::File, Some(file)) => Some(file.path()),

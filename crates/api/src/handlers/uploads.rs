@@ -135,8 +135,10 @@ impl IntoResponses for Refused {
     }
 }
 
-/// Get a URL for uploading a file. Upload the file with the method, URL and headers in the response. Then start an execution with the
-/// `uploadId` as its `inputUpload`. One upload may be the input of many executions. Nothing is stored until the whole file has arrived.
+/// Get a URL for uploading a file.
+///
+/// Upload the file with the method, URL and headers in the response. Then start an execution with the `uploadId` as its
+/// `inputUpload`. One upload may be the input of many executions. Nothing is stored until the whole file has arrived.
 #[utoipa::path(
     post, path = "/uploads", operation_id = "createUpload", tag = "uploads",
     request_body(content = NewUpload, description = "The size and the digest of the file"),
