@@ -189,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_that_failed_is_printed_with_its_reason() {
+        let mut printer = Printer::new("2026-01-01T09:00:00Z".parse().unwrap());
+        let detail = "attempt 1: task-failed-to-start (not counted): ResourceInitializationError: x does not exist";
+        let failed = put(1, &[("2026-01-01T10:00:02Z", "attemptFailed", detail)], None);
+        let line = "10:00:02Z  e1  words  attempt 1 failed: task-failed-to-start (not counted): ResourceInitializationError: x does not exist";
+        assert_eq!(printer.lines(&failed), [line]);
+    }
+
+    #[test]
     fn progress_from_before_the_start_is_not_printed_again() {
         let mut printer = Printer::new("2026-01-01T10:00:02Z".parse().unwrap());
         let ended = put(4, &[CREATED, STARTED, ENDED], Some(("signal", "killed by signal 9")));

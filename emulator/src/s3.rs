@@ -71,16 +71,17 @@ pub(crate) static FACTS: Facts = Facts {
         "Buckets are declared in the resources; there is no call that creates or deletes one. There are no versions, access control \
          lists, policies, keys, locks, replication, notifications or storage classes. Calls for them are refused with `NotImplemented`; \
          headers that choose an access control list, a key or a storage class are ignored.",
-        "Presigned URLs have a signature of version 4. Of their parameters, only those of the signature and those that change headers of the \
-         response have an effect: metadata and checksums must be signed headers, which the uploader sends. Version 1 of the `aws` client writes version 2, unless `s3.signature_version` is \
-         `s3v4` in its configuration. Browsers may open them from the address bar only; pages cannot, since there is no CORS.",
+        "Presigned URLs must use signature version 4. Only the parameters of the signature and those that change headers of the response \
+         have an effect: the uploader must send metadata and checksums as signed headers. Version 1 of the `aws` client uses signature \
+         version 2, unless `s3.signature_version` is `s3v4` in its configuration. Browsers can open them only from the address bar; web \
+         pages cannot use them, since there is no CORS.",
         "Lifecycle rules select by prefix. They expire objects after a number of days, and abort multipart uploads; other members of rules \
-         are refused. What a rule applies to is gone at midnight UTC, while S3 removes it some time later.",
+         are refused. Expired objects are gone at midnight UTC; S3 removes them some time later.",
         "All writes are visible at once. Reads and writes are not throttled.",
         "`GET` with `partNumber` or several ranges returns the whole object.",
-        "Completing an upload twice is a `NoSuchUpload`, as documented.",
-        "Tags are set by `x-amz-tagging` only.",
-        "An upload that does not give a length is refused, also if it is `aws-chunked`; signatures of chunks are not verified.",
+        "Completing an upload a second time fails with `NoSuchUpload`, as documented.",
+        "Tags can be set only with `x-amz-tagging`.",
+        "An upload without a length is refused, even if it is `aws-chunked`. The signatures of chunks are not verified.",
     ],
 };
 

@@ -42,7 +42,7 @@ impl Connection {
         &self.config
     }
 
-    /// What sends the requests of all clients, for requests that no SDK makes.
+    /// The HTTP client that all SDK clients share, for requests that no SDK makes.
     #[must_use]
     pub fn http(&self) -> &SharedHttpConnector {
         &self.http

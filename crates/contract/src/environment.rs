@@ -44,13 +44,13 @@ pub const EXECUTION_STOP_TIMEOUT: &str = "EXECUTION_STOP_TIMEOUT";
 pub const EXECUTION_INPUT: &str = "EXECUTION_INPUT";
 /// The file that a job may write its result to.
 pub const EXECUTION_RESULT_FILE: &str = "EXECUTION_RESULT_FILE";
-/// The file with the upload that a request names as its input, for the command.
+/// The path of the request's uploaded file, for the command.
 pub const EXECUTION_INPUT_FILE: &str = "EXECUTION_INPUT_FILE";
 /// The directory whose files become artifacts, for the command.
 pub const EXECUTION_OUTPUT_DIR: &str = "EXECUTION_OUTPUT_DIR";
 /// The bucket and the key of the upload, for the worker.
 pub const EXECUTION_INPUT_OBJECT: &str = "EXECUTION_INPUT_OBJECT";
-/// The bucket and the beginning of the keys of artifacts, for the worker.
+/// The bucket and the key prefix of artifacts, for the worker.
 pub const EXECUTION_OUTPUT_PREFIX: &str = "EXECUTION_OUTPUT_PREFIX";
 /// The table to read the input from.
 pub const INPUT_TABLE: &str = "INPUT_TABLE";

@@ -1,4 +1,4 @@
-//! Files in S3: how they are written down, and the names of their objects. Objects and executions outlive a deployment.
+//! Files in S3: how items and reports describe them, and the keys of their objects. All of these outlive a deployment.
 
 use domain::{Artifact, Artifacts, Digest, Execution, Owner, Unknown, Upload, UploadId, limits, upload::Keep};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -65,9 +65,9 @@ impl Written for Digest {
     }
 }
 
-/// The key of an upload's object. It begins with how long it is kept, because the bucket's rules for deletion go by the beginning of a
-/// key. It contains a hash of its owner, so no caller can name another's upload, and cannot be guessed, because everything that may read
-/// one upload may read all.
+/// The key of an upload's object. Its prefix says how long the object is kept, because the bucket's lifecycle rules apply to prefixes. It
+/// contains a hash of the upload's owner, so that a caller cannot name another caller's upload. It cannot be guessed, because every task
+/// may read all uploads.
 #[must_use]
 pub fn upload_key(owner: &Owner, id: &UploadId) -> String {
     let hash = Digest::from(<[u8; 32]>::from(Sha256::digest(owner.to_string()))).to_string();
@@ -75,17 +75,17 @@ pub fn upload_key(owner: &Owner, id: &UploadId) -> String {
     format!("{}{owner}/{}", uploads_kept(id.keep()), id.random())
 }
 
-/// The beginning of the keys of uploads that are kept for this long.
+/// The key prefix of uploads that are kept for this long.
 #[must_use]
 pub fn uploads_kept(keep: Keep) -> String {
     format!("uploads/{}/", keep.days())
 }
 
-/// The beginning of the keys of all artifacts, which are kept for [`limits::ARTIFACTS_KEPT`].
+/// The key prefix of all artifacts, which are kept for [`limits::ARTIFACTS_KEPT`].
 pub const OUTPUTS: &str = "outputs/";
 
-/// The beginning of the keys of an execution's artifacts. It contains the random name of the execution's creation, so that a role which
-/// may write artifacts can write only where it was told to.
+/// The key prefix of an execution's artifacts. It contains the random name of the execution's creation, so that a task, whose role may
+/// write all artifacts, cannot guess the keys of another execution.
 ///
 /// `None` if an older version created the execution, without such a name.
 #[must_use]
@@ -99,7 +99,7 @@ pub fn artifact_key(outputs: &str, place: &str, name: &str) -> String {
     format!("{outputs}{place}/{name}")
 }
 
-/// How long objects whose keys begin like this are kept, in days: the rules of the bucket.
+/// Key prefixes, and how many days their objects are kept: the lifecycle rules of the bucket.
 #[must_use]
 pub fn kept_days() -> [(String, u32); 3] {
     let artifacts = u32::try_from(limits::ARTIFACTS_KEPT.as_secs() / 86_400).unwrap_or(u32::MAX);
@@ -107,7 +107,7 @@ pub fn kept_days() -> [(String, u32); 3] {
     [short, long, (OUTPUTS.to_owned(), artifacts)]
 }
 
-/// An object, as a task is told of it: the bucket and the key, or the beginning of keys.
+/// An object as it is named in a task's variables: the bucket and the key, or a key prefix.
 #[must_use]
 pub fn object_name(bucket: &str, key: &str) -> String {
     format!("{bucket}/{key}")
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::written::As;
 
-    /// The rules of the bucket, the policies of roles and existing objects go by these.
+    /// The bucket's lifecycle rules, the policies of roles and existing objects depend on them.
     #[test]
     fn the_names_of_objects_never_change() {
         let owner = Owner::new("jwt:ada");

@@ -52,7 +52,7 @@ pub struct Item {
     owner: Owner,
     job: String,
     input: String,
-    /// The upload that is its input besides. Absent in items of older versions.
+    /// The upload that the request names. Absent if it names none, and in items of older versions.
     #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     input_upload: Option<Upload>,
     /// A hash of the request, for people who search the table.

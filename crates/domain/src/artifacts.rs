@@ -1,8 +1,8 @@
-//! The files that a job leaves behind: everything in `EXECUTION_OUTPUT_DIR`, and a result that is too large for the item.
+//! The output files of a job: everything in `EXECUTION_OUTPUT_DIR`, and a result that is too large for the item.
 
 use crate::{Digest, Unknown, limits};
 
-/// The name of the artifact that holds a result which is too large for the item.
+/// The name of the artifact for a result that is too large for the item.
 pub const RESULT: &str = "result.json";
 
 /// How much of a name that is too long an error shows, in characters.
@@ -11,7 +11,7 @@ const NAME_CHARS_SHOWN: usize = 60;
 /// The artifacts of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifacts {
-    /// A random name that the worker chose: the artifacts of two tasks never have the same place. See [`is_place`].
+    /// A random name that the worker chose, so that the artifacts of two tasks never have the same keys. See [`is_place`].
     pub place: String,
     /// The files, sorted by name.
     pub files: Vec<Artifact>,
@@ -19,7 +19,7 @@ pub struct Artifacts {
     pub unknown: Unknown,
 }
 
-/// A file that a job left behind.
+/// An output file of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// Its path below `EXECUTION_OUTPUT_DIR`, with `/` between its parts.
@@ -32,7 +32,7 @@ pub struct Artifact {
     pub unknown: Unknown,
 }
 
-/// Whether a worker can have chosen this place.
+/// Whether a worker could have chosen this place.
 #[must_use]
 pub fn is_place(place: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte) || byte == b'-';
@@ -64,23 +64,25 @@ pub fn wrong_files<'a>(files: impl IntoIterator<Item = (&'a str, u64)>) -> Optio
         }
         if bytes > limits::FILE_BYTES {
             let most = limits::FILE_BYTES;
-            return Some(format!("{name:?} has {bytes} bytes, at most {most} are kept"));
+            return Some(format!("{name:?} has {bytes} bytes, at most {most} are allowed"));
         }
     }
     if count > limits::ARTIFACTS {
         return Some(format!(
-            "there are {count} files, at most {} are kept; pack them into an archive",
+            "there are {count} files, at most {} are allowed; pack them into an archive",
             limits::ARTIFACTS
         ));
     }
     let most = limits::ARTIFACT_NAMES_BYTES;
     (names > most).then(|| {
-        format!("the files' names have {names} bytes in all, at most {most} are kept; pack them into an archive")
+        format!(
+            "the file names have {names} bytes in total, at most {most} are allowed; pack the files into an archive"
+        )
     })
 }
 
 impl Artifacts {
-    /// Why no worker can have written these; `None` if one can.
+    /// Why no worker could have written these; `None` if one could.
     #[must_use]
     pub fn wrong(&self) -> Option<String> {
         if !is_place(&self.place) {
@@ -88,7 +90,7 @@ impl Artifacts {
         }
         let unique = self.files.windows(2).all(|pair| matches!(pair, [one, next] if one.name < next.name));
         if !unique {
-            return Some("the artifacts are not sorted, or two have one name".to_owned());
+            return Some("the artifacts are not sorted, or two have the same name".to_owned());
         }
         wrong_files(self.files.iter().map(|file| (file.name.as_str(), file.bytes)))
     }
@@ -116,9 +118,9 @@ mod tests {
         let wrong = |files: &[(String, u64)]| wrong_files(files.iter().map(|(name, bytes)| (name.as_str(), *bytes)));
         assert_eq!(wrong(&files(limits::ARTIFACTS, limits::FILE_BYTES)), None);
         assert!(wrong(&files(limits::ARTIFACTS + 1, 1)).unwrap().contains("pack them into an archive"));
-        assert!(wrong(&files(1, limits::FILE_BYTES + 1)).unwrap().contains("at most 5368709120 are kept"));
+        assert!(wrong(&files(1, limits::FILE_BYTES + 1)).unwrap().contains("at most 5368709120 are allowed"));
         let long: Vec<_> = (0..limits::ARTIFACTS).map(|n| (format!("{n:0>250}"), 1)).collect();
-        assert!(wrong(&long).unwrap().contains("bytes in all"));
+        assert!(wrong(&long).unwrap().contains("bytes in total"));
     }
 
     #[test]

@@ -153,8 +153,12 @@ impl Execution {
         });
         let mut next = Self { failed, waiting, version: self.version + 1, ..self.clone() };
         next.visit_again(at);
-        let counted = if uncounted > self.failed.uncounted() { " (not counted: ended by the platform)" } else { "" };
-        next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {attempt}: {}{counted}", error.kind)));
+        let counted = uncounted == self.failed.uncounted();
+        next.timeline.push(
+            at,
+            Moment::AttemptFailed,
+            Some(failure(attempt, error, exit_code.is_some() && !excused, counted)),
+        );
         Some(next)
     }
 
@@ -219,6 +223,15 @@ impl Execution {
             None => format!("attempt {attempt} of {of}{uncounted} failed: {}: {}", error.kind, error.message),
         }
     }
+}
+
+/// What the timeline says about an attempt that failed. `by_itself` is whether the job's exit code shows why; otherwise it says what AWS
+/// said.
+pub(crate) fn failure(attempt: Attempt, error: &JobError, by_itself: bool, counted: bool) -> String {
+    let uncounted = if counted { "" } else { " (not counted)" };
+    let reason = error.message.lines().next().filter(|_| !by_itself);
+    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    format!("attempt {attempt}: {}{uncounted}{reason}", error.kind)
 }
 
 #[cfg(test)]

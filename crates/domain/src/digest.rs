@@ -6,9 +6,9 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
-/// The text is not a SHA-256.
+/// The text is not a SHA-256 digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a SHA-256 is written as 64 hexadecimal digits")]
+#[error("must be a SHA-256 digest of 64 hexadecimal digits")]
 pub struct NotADigest;
 
 impl Digest {

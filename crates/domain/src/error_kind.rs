@@ -19,8 +19,7 @@ pub enum ErrorKind {
     ResultNotJson,
     /// The job exited with 0, but its result could not be read: AWS denied access to the log, or failed for a day.
     ResultUnreadable,
-    /// The job exited with 0, but the files that it left behind cannot be kept: they exceed the limits, or could not be
-    /// put into S3 for as long as that was tried.
+    /// The job exited with 0, but its output files could not be stored: they exceed the limits, or could not be uploaded.
     ArtifactsNotKept,
     /// AWS retired the platform of the task.
     TaskRetired,

@@ -6,7 +6,7 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::{
     Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, StartedTask,
-    State, Status, Timeline, Unknown, UnknownName, Waiting, limits, task::Task,
+    State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, task::Task,
 };
 
 /// How the end of a job is recorded.
@@ -179,7 +179,7 @@ impl Execution {
                 next.earlier.drain(..too_many);
                 let detail = match self.uncounted_attempts() {
                     0 => format!("attempt {attempt}"),
-                    uncounted => format!("attempt {attempt} ({uncounted} not counted: ended by the platform)"),
+                    uncounted => format!("attempt {attempt} ({uncounted} not counted)"),
                 };
                 next.timeline.push(at, Moment::TaskStarted, Some(detail));
             }
@@ -190,7 +190,8 @@ impl Execution {
                 next.expires_at = retained(outcome.finished_at.max(at));
                 if let (Some(last), OutcomeKind::Failed(error)) = (self.unrecorded_last_failure(outcome), &outcome.kind)
                 {
-                    next.timeline.push(at, Moment::AttemptFailed, Some(format!("attempt {last}: {}", error.kind)));
+                    let detail = attempts::failure(last, error, outcome.exit_code.is_some(), true);
+                    next.timeline.push(at, Moment::AttemptFailed, Some(detail));
                 }
                 if let Some(why) = outcome.result_source.explanation(outcome.kind == OutcomeKind::Completed) {
                     next.timeline.push(at, Moment::NoResult, Some(why.to_owned()));

@@ -1,5 +1,6 @@
 //! JSON text that is kept as it was written.
 
+mod repeated;
 mod value;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,13 @@ impl Json {
             }
         }
         deepest
+    }
+
+    /// The places, as JSON Pointers (RFC 6901), of names that occur more than once in an object. Each place is named once. After `most`
+    /// repeats, it does not look for more.
+    #[must_use]
+    pub fn repeated_names(&self, most: usize) -> Vec<String> {
+        repeated::repeated(self.text(), most)
     }
 
     /// Whether both have the same value: the order of an object's keys, white space, escapes in strings and the notation of a number (`1`,

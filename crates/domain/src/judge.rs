@@ -271,6 +271,10 @@ fn explain(error: &mut JobError, execution: &Execution, task: Option<&Task>) {
     } else if let Some(reason) = reason {
         // Such as OutOfMemoryError, which the exit code does not show.
         *error = error.with_message(format!("{reason}: {}", error.message));
+    } else if error.kind == ErrorKind::Stopped
+        && let Some(why) = &task.stopped_reason
+    {
+        *error = error.with_message(format!("{}: {why}", error.message));
     }
 }
 

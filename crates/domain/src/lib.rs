@@ -38,7 +38,7 @@ pub use execution::{Execution, NEVER, Pattern};
 pub use id::{ExecutionId, InvalidId, Owner};
 pub use job_log::JobLog;
 pub use json::{Json, NotJson};
-pub use overrides::{Allowed, Overrides};
+pub use overrides::{Allowed, OVERRIDE_NOT_ALLOWED, Overrides, TASK_SIZE};
 pub use report::{Report, Told, Unusable};
 pub use request::{DEFAULT_JOB, Request, Violation, pointer_to};
 pub use retry_rule::RetryRule;

@@ -90,8 +90,11 @@ pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 /// Maximum number of entries of a timeline; the first one and the newest are kept.
 pub const TIMELINE_ENTRIES: usize = 50;
 
-/// Longest detail of a timeline's entry, in bytes; a longer one is truncated.
+/// Longest detail of a timeline's entry, in bytes. Of a longer one, the beginning and the end are kept, with a `…` between them.
 pub const DETAIL_BYTES: usize = 200;
+
+/// Largest timeline, in bytes of its details. If an entry does not fit, earlier ones are dropped, but not the first.
+pub const TIMELINE_BYTES: usize = 5_000;
 
 /// Longest error message that is kept, in bytes. If a message is longer, only its end is kept, after a `…`.
 pub const ERROR_MESSAGE_BYTES: usize = 2 * 1024;

@@ -85,7 +85,7 @@ pub enum Output {
     TooDeep(usize),
     /// A result file that is not valid, and why.
     BadFile(String),
-    /// A file of JSON that is too large for the item, and is kept as the artifact [`crate::artifacts::RESULT`].
+    /// A JSON file that is too large for the item, and becomes the artifact [`crate::artifacts::RESULT`].
     Artifact,
 }
 
@@ -117,7 +117,7 @@ pub enum ResultSource {
     Stdout,
     /// The task's log, where stdout and stderr are one stream.
     Log,
-    /// The file that `EXECUTION_RESULT_FILE` names: it is too large for the item, and is kept as the artifact [`crate::artifacts::RESULT`].
+    /// The file that `EXECUTION_RESULT_FILE` names, which is too large for the item and is the artifact [`crate::artifacts::RESULT`].
     Artifact,
     /// There is none: the job printed nothing or never ran, or its result cannot be kept. Older versions did not record a source, so their
     /// data has this too, even with a result.

@@ -75,7 +75,6 @@ impl Overrides {
     /// What the job does not allow. `job` is its name.
     #[must_use]
     pub fn violations_of(&self, allowed: &Allowed<'_>, job: &str) -> Vec<Violation> {
-        const RULE: &str = "override-not-allowed";
         let mut found = Vec::new();
         // A name that no job can allow is a violation already.
         let refused = |name: &&String| !allowed.environment.contains(name) && variable::wrong(name).is_none();
@@ -84,7 +83,7 @@ impl Overrides {
                 [] => format!("cannot be set: the job {job} allows no environment variables in a request"),
                 some => format!("cannot be set: the job {job} allows only {}", some.join(", ")),
             };
-            found.push(violation(RULE, format!("/environment{}", pointer_to(name)), detail));
+            found.push(violation(OVERRIDE_NOT_ALLOWED, format!("/environment{}", pointer_to(name)), detail));
         }
         let cpu = (CPU, self.cpu, allowed.cpu);
         let memory = (MEMORY, self.memory, allowed.memory);
@@ -94,7 +93,11 @@ impl Overrides {
                 (false, true) => "allows a request to override only memoryMiB",
                 _ => "does not allow a request to override its resources",
             };
-            found.push(violation(RULE, pointer.to_owned(), format!("cannot be set: the job {job} {only}")));
+            found.push(violation(
+                OVERRIDE_NOT_ALLOWED,
+                pointer.to_owned(),
+                format!("cannot be set: the job {job} {only}"),
+            ));
         }
         if found.iter().all(|violation| violation.pointer != CPU && violation.pointer != MEMORY) {
             found.extend(self.size_violation(allowed.size));
@@ -112,20 +115,31 @@ impl Overrides {
 
     /// Why Fargate has no task of this size. It points to the member that the request gives.
     fn size_violation(&self, own: Option<TaskSize>) -> Option<Violation> {
-        if self.cpu.is_none() && self.memory.is_none() {
-            return None;
-        }
         let size = self.size(own)?;
-        let pointer = |first: &'static str, given: Option<u32>, second| if given.is_some() { first } else { second };
-        if let Some(why) = size.wrong_cpu() {
-            return Some(violation(SIZE, pointer(CPU, self.cpu, MEMORY).to_owned(), why));
-        }
-        let why = size.wrong_memory()?;
-        Some(violation(SIZE, pointer(MEMORY, self.memory, CPU).to_owned(), why))
+        let wrong_cpu = size.wrong_cpu().filter(|_| self.cpu.is_some());
+        let (pointer, why) = match (self.cpu, self.memory) {
+            (None, None) => return None,
+            (Some(cpu), None) if wrong_cpu.is_none() => {
+                let (allowed, memory) = (size.other_memory()?, size.memory);
+                let why = format!(
+                    "is {cpu}, but the job's memory is {memory} MiB; with this cpu, memoryMiB must be {allowed}"
+                );
+                (CPU, why)
+            }
+            _ => match wrong_cpu {
+                Some(why) => (CPU, why),
+                None => (MEMORY, size.wrong_memory()?),
+            },
+        };
+        Some(violation(TASK_SIZE, pointer.to_owned(), why))
     }
 }
 
-const SIZE: &str = "task-size";
+/// The rule that a request violates if it overrides what its job does not allow.
+pub const OVERRIDE_NOT_ALLOWED: &str = "override-not-allowed";
+/// The rule that a request violates if Fargate has no task of the size that results.
+pub const TASK_SIZE: &str = "task-size";
+
 const CPU: &str = "/resources/cpu";
 const MEMORY: &str = "/resources/memoryMiB";
 
@@ -186,11 +200,11 @@ mod tests {
         for good in [size(None, Some(4_096)), size(Some(256), None), size(Some(1_024), Some(8_192))] {
             assert_eq!(good.violations_of(&all, "etl"), [], "{good:?}");
         }
-        let detail = "cpu is 300; it must be one of 256, 512, 1024, 2048, 4096, 8192, 16384";
+        let detail = "is 300; it must be one of 256, 512, 1024, 2048, 4096, 8192, 16384";
         refused(&size(Some(300), None), &all, "/resources/cpu", "task-size", detail);
-        let detail = "memory is 1024; with cpu 2048 it must be from 4096 to 16384 in steps of 1024";
+        let detail = "is 2048, but the job's memory is 1024 MiB; with this cpu, memoryMiB must be from 4096 to 16384 in steps of 1024";
         refused(&size(Some(2_048), None), &all, "/resources/cpu", "task-size", detail);
-        let detail = "memory is 8192; with cpu 512 it must be from 1024 to 4096 in steps of 1024";
+        let detail = "is 8192; with cpu 512 it must be from 1024 to 4096 in steps of 1024";
         refused(&size(None, Some(8_192)), &all, "/resources/memoryMiB", "task-size", detail);
     }
 

@@ -184,19 +184,25 @@ fn tag_violations(key: &str, value: &str) -> Vec<Violation> {
         found.push(Violation { pointer: format!("/tags{}", pointer_to(key)), detail, rule });
     };
     if !(1..=limits::TAG_KEY_CHARS).contains(&key.chars().count()) {
-        wrong("tag-key-length", format!("a tag's key must have 1 to {} characters", limits::TAG_KEY_CHARS));
+        wrong(
+            "tag-key-length",
+            format!("has a key that is not allowed; it must have 1 to {} characters", limits::TAG_KEY_CHARS),
+        );
     }
     if value.chars().count() > limits::TAG_VALUE_CHARS {
-        wrong("tag-value-length", format!("a tag's value may have at most {} characters", limits::TAG_VALUE_CHARS));
+        wrong(
+            "tag-value-length",
+            format!("has a value that is too long; it may have at most {} characters", limits::TAG_VALUE_CHARS),
+        );
     }
     for (what, text) in [("key", key), ("value", value)] {
         if let Some(refused) = text.chars().find(|character| !may_be_in_a_tag(*character)) {
             let allowed = "letters, numbers, spaces and _ . : / = + - @";
             let refused = refused.escape_debug();
-            wrong("tag-characters", format!("a tag's {what} may contain {allowed}, but this one contains '{refused}'"));
+            wrong("tag-characters", format!("has '{refused}' in its {what}, which may contain {allowed}"));
         }
         if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
-            wrong("tag-reserved", format!("a tag's {what} may not begin with \"aws:\""));
+            wrong("tag-reserved", format!("has a {what} that begins with \"aws:\", which AWS reserves"));
         }
     }
     found

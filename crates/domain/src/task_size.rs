@@ -28,18 +28,25 @@ impl TaskSize {
     /// The smallest task.
     pub const SMALLEST: Self = Self { cpu: 256, memory: 512 };
 
-    /// Why Fargate has no task with this CPU; `None` if it has.
+    /// Why Fargate has no task with this CPU, to be said after the word `cpu` or a pointer to it; `None` if it has.
     #[must_use]
     pub fn wrong_cpu(self) -> Option<String> {
         let Self { cpu, .. } = self;
         let known = SIZES.iter().any(|(units, ..)| *units == cpu);
         let all = || SIZES.map(|(units, ..)| units.to_string()).join(", ");
-        (!known).then(|| format!("cpu is {cpu}; it must be one of {}", all()))
+        (!known).then(|| format!("is {cpu}; it must be one of {}", all()))
     }
 
-    /// Why Fargate has no task with this memory and CPU; `None` if it has, or if the CPU itself is wrong.
+    /// Why Fargate has no task with this memory and CPU, to be said after the word `memory` or a pointer to it; `None` if it has, or if the
+    /// CPU itself is wrong.
     #[must_use]
     pub fn wrong_memory(self) -> Option<String> {
+        let Self { cpu, memory } = self;
+        Some(format!("is {memory}; with cpu {cpu} it must be {}", self.other_memory()?))
+    }
+
+    /// The memory that a task with this CPU can have; `None` if it has such a memory, or if the CPU itself is wrong.
+    pub(crate) fn other_memory(self) -> Option<String> {
         let Self { cpu, memory } = self;
         let (_, least, most, step) = SIZES.into_iter().find(|(units, ..)| *units == cpu)?;
         // 256 CPU units have 512, 1024 or 2048 MiB, but not 1536.
@@ -48,7 +55,7 @@ impl TaskSize {
             256 => "512, 1024 or 2048".to_owned(),
             _ => format!("from {least} to {most} in steps of {step}"),
         };
-        (!fits).then(|| format!("memory is {memory}; with cpu {cpu} it must be {allowed}"))
+        (!fits).then_some(allowed)
     }
 }
 
@@ -68,8 +75,8 @@ mod tests {
             assert!(size(cpu, memory).wrong_memory().is_some(), "{cpu} {memory}");
         }
         let cpu = size(300, 512).wrong_cpu().unwrap();
-        assert_eq!(cpu, "cpu is 300; it must be one of 256, 512, 1024, 2048, 4096, 8192, 16384");
+        assert_eq!(cpu, "is 300; it must be one of 256, 512, 1024, 2048, 4096, 8192, 16384");
         let memory = size(512, 512).wrong_memory().unwrap();
-        assert_eq!(memory, "memory is 512; with cpu 512 it must be from 1024 to 4096 in steps of 1024");
+        assert_eq!(memory, "is 512; with cpu 512 it must be from 1024 to 4096 in steps of 1024");
     }
 }

@@ -85,7 +85,7 @@ pub struct Entry {
     pub unknown: Unknown,
 }
 
-/// At most [`limits::TIMELINE_ENTRIES`] entries, oldest first.
+/// At most [`limits::TIMELINE_ENTRIES`] entries with [`limits::TIMELINE_BYTES`] of details, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline(Vec<Entry>);
 
@@ -103,15 +103,27 @@ impl Timeline {
     }
 
     /// Adds an entry. A full timeline drops its second entry: people look for how an execution began and what happened last.
-    pub(crate) fn push(&mut self, at: Timestamp, what: Moment, mut detail: Option<String>) {
-        if let Some(detail) = &mut detail {
-            detail.truncate(detail.floor_char_boundary(limits::DETAIL_BYTES));
-        }
-        if self.0.len() >= limits::TIMELINE_ENTRIES {
-            self.0.remove(1);
-        }
+    pub(crate) fn push(&mut self, at: Timestamp, what: Moment, detail: Option<String>) {
+        let detail = detail.map(|detail| both_ends(detail, limits::DETAIL_BYTES));
         self.0.push(Entry { at, what, detail, unknown: Unknown::default() });
+        let bytes = |entry: &Entry| entry.detail.as_ref().map_or(0, String::len);
+        let mut total: usize = self.0.iter().map(bytes).sum();
+        while self.0.len() > 2 && (self.0.len() > limits::TIMELINE_ENTRIES || total > limits::TIMELINE_BYTES) {
+            total -= bytes(&self.0.remove(1));
+        }
     }
+}
+
+/// A text, or the beginning and the end of one that has more bytes. AWS's messages begin with the kind of a failure and end with what is
+/// missing.
+fn both_ends(text: String, limit: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() <= limit {
+        return text;
+    }
+    let (beginning, _) = text.split_at(text.floor_char_boundary(limit * 2 / 5));
+    let (_, end) = text.split_at(text.ceil_char_boundary(text.len() - (limit - MARK.len() - beginning.len())));
+    format!("{beginning}{MARK}{end}")
 }
 
 #[cfg(test)]
@@ -138,11 +150,28 @@ mod tests {
     }
 
     #[test]
-    fn a_long_detail_is_cut() {
+    fn a_long_detail_is_cut_in_the_middle() {
+        let kept = |detail: String| {
+            let mut timeline = Timeline::default();
+            timeline.push(Timestamp::UNIX_EPOCH, Moment::WaitingForCapacity, Some(detail));
+            timeline.entries().first().unwrap().detail.clone().unwrap()
+        };
+        assert_eq!(kept("€".repeat(100)), format!("{}…{}", "€".repeat(26), "€".repeat(39)));
+        assert_eq!(kept(format!("{}b", "a".repeat(300))), format!("{}…{}b", "a".repeat(80), "a".repeat(116)));
+        assert_eq!(kept("a".repeat(200)), "a".repeat(200));
+    }
+
+    #[test]
+    fn long_details_displace_earlier_entries() {
         let mut timeline = Timeline::default();
-        timeline.push(Timestamp::UNIX_EPOCH, Moment::WaitingForCapacity, Some("€".repeat(100)));
-        let kept = timeline.entries().first().unwrap().detail.as_ref().unwrap();
-        assert_eq!(*kept, "€".repeat(66));
+        timeline.push(Timestamp::UNIX_EPOCH, Moment::Created, None);
+        for n in 100..130 {
+            timeline.push(Timestamp::UNIX_EPOCH, Moment::AttemptFailed, Some(format!("{n}{}", "x".repeat(197))));
+        }
+        let details: usize = timeline.entries().iter().filter_map(|entry| Some(entry.detail.as_ref()?.len())).sum();
+        assert_eq!(details, limits::TIMELINE_BYTES);
+        assert_eq!(timeline.entries().first().unwrap().what, Moment::Created);
+        assert!(timeline.entries().last().unwrap().detail.as_ref().unwrap().starts_with("129"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Files that callers upload before they name them as the input of an execution.
+//! Files that callers upload, and then name as the input of an execution.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{Digest, Unknown, limits};
 
-/// How long an upload is kept. S3 deletes it by a rule for the beginning of its key, so there are only these.
+/// How long an upload is kept. A lifecycle rule for the prefix of its key expires it, so only these durations are possible.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Keep {
     /// 35 days: long enough for an execution with the default timeout, which is readable for 30 days after its end.
@@ -17,7 +17,7 @@ pub enum Keep {
 }
 
 impl Keep {
-    /// All of them.
+    /// All durations.
     pub const ALL: [Self; 2] = [Self::Short, Self::Long];
 
     /// The number of days.
@@ -29,7 +29,7 @@ impl Keep {
         }
     }
 
-    /// The one with this number of days.
+    /// The duration with this number of days.
     #[must_use]
     pub fn of_days(days: u64) -> Option<Self> {
         Self::ALL.into_iter().find(|keep| u64::from(keep.days()) == days)
@@ -45,7 +45,7 @@ pub struct UploadId {
 
 /// The text cannot name an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is not the `uploadId` of an upload")]
+#[error("must be an `uploadId` from a response to POST /uploads")]
 pub struct InvalidUploadId;
 
 impl UploadId {
@@ -95,7 +95,7 @@ impl fmt::Display for UploadId {
     }
 }
 
-/// An upload that an execution has as its input.
+/// An upload that is the input of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// Its name.
@@ -108,7 +108,7 @@ pub struct Upload {
     pub unknown: Unknown,
 }
 
-/// Until when the data of an execution that is accepted at `now` may be needed: it is readable for a while after its end.
+/// Until when an execution that is accepted at `now` may need its data: it is readable for [`limits::RETENTION`] after its end.
 #[must_use]
 pub fn needed_until(now: Timestamp, timeout: Duration) -> Timestamp {
     now.checked_add(timeout.saturating_add(limits::RETENTION)).unwrap_or(Timestamp::MAX)

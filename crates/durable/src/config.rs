@@ -13,7 +13,7 @@ use runtime::{Environment, FromEnvironment};
 pub struct Config {
     /// `EXECUTIONS_TABLE`: name of the table.
     pub table: String,
-    /// `DATA_BUCKET`: name of the bucket for uploads and artifacts, which tasks are told.
+    /// `DATA_BUCKET`: name of the bucket for uploads and artifacts, which is passed on to tasks.
     pub bucket: String,
     /// `ECS_CLUSTER`: name or ARN of the cluster.
     pub cluster: String,

@@ -21,7 +21,7 @@ pub fn schema() -> Value {
         "additionalProperties": false,
         "properties": {
             "defaults": {
-                "description": "What every job has that does not say otherwise. Variables and secrets are merged by name.",
+                "description": "Defaults for all jobs. Variables and secrets are merged by name.",
                 "type": "object",
                 "additionalProperties": false,
                 "properties": shared::all(),

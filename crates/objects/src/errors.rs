@@ -1,17 +1,17 @@
-//! The errors of S3, from its responses.
+//! Reads S3's errors from its responses.
 
 use aws::CallFailed;
 
-/// Longest body of an error that is read, in bytes.
+/// How much of an error's body is read, in bytes.
 pub(crate) const BODY_BYTES: usize = 64 * 1024;
 
-/// The error that a response tells (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses>). The answer to
-/// a `HEAD` has no body.
+/// The error in a response (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses>). The response to a
+/// `HEAD` has no body.
 pub(crate) fn told(call: &'static str, status: u16, body: &str) -> CallFailed {
     CallFailed::answered(call, status, element(body, "Code"), element(body, "Message"))
 }
 
-/// The text of an element without elements in it. Codes and messages contain no escaped characters that matter here.
+/// The text of an element that contains no other elements. Codes and messages contain no escaped characters that matter here.
 fn element(body: &str, name: &str) -> Option<String> {
     let (_, from) = body.split_once(&format!("<{name}>"))?;
     let (text, _) = from.split_once(&format!("</{name}>"))?;

@@ -1,9 +1,9 @@
-//! Files in S3: what callers upload, and what jobs leave behind.
+//! Files in S3: uploads of callers, and artifacts of executions.
 //!
-//! S3's own SDK would double the API's zip file, and Longhaul needs three operations. So requests are signed here with the SDKs' own
-//! signer, and sent with their HTTP client; those that callers send are presigned.
+//! S3's own SDK would double the API's zip file, and Longhaul needs only three operations. So requests are signed here with the SDKs'
+//! signer and sent with their HTTP client. Requests that callers send are presigned.
 //!
-//! **Invariant**: an object is complete or does not exist. Each is written with one `PutObject`, whose length and digest are signed.
+//! **Invariant**: an object is complete or does not exist. Each is written by one `PutObject` with a signed length and digest.
 
 mod errors;
 mod presign;
@@ -49,13 +49,13 @@ impl Objects {
         }
     }
 
-    /// What presigns requests, with the credentials that this process has now. Their URLs are valid until the credentials expire, at most:
-    /// those of a role are for a session
+    /// Presigns requests with the credentials that this process has now. A URL is valid no longer than its credentials, and those of a
+    /// role expire with their session
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html#PresignedUrl-Expiration>).
     ///
     /// # Errors
     ///
-    /// [`CallFailed`], for the call for which it is needed, if there are no credentials.
+    /// [`CallFailed`] for `call`, the call to presign, if there are no credentials.
     pub async fn presigner(&self, call: &'static str) -> Result<Presigner, CallFailed> {
         let provider = self.credentials.as_ref();
         let provider = provider.ok_or_else(|| CallFailed::unanswered(call, "no credentials are configured"))?;

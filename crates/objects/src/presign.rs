@@ -1,4 +1,4 @@
-//! Presigned URLs: whoever has one may make that one request
+//! Presigned URLs: anyone who has one can make that one request
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>).
 
 use std::time::{Duration, SystemTime};
@@ -18,13 +18,13 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime::clock;
 
-/// The header with the SHA-256 of an object, in Base64. S3 compares it with what it receives, and keeps it.
+/// The header with the SHA-256 of an object, in Base64. S3 compares it with what it receives, and stores it.
 pub(crate) const SHA256: &str = "x-amz-checksum-sha256";
 
-/// The header that asks for [`SHA256`] in an answer.
+/// The header that asks for [`SHA256`] in the response.
 pub(crate) const CHECKSUM_MODE: &str = "x-amz-checksum-mode";
 
-/// What S3 and RFC 3986 call unreserved.
+/// All characters except those that S3 and RFC 3986 call unreserved.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The same in a path, where `/` separates the parts of a key.
@@ -33,13 +33,13 @@ const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 /// When a URL is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// From then on.
+    /// The start.
     pub from: Timestamp,
-    /// For so long, at most a week. A transfer that has begun by the end continues.
+    /// The duration, at most a week. A transfer that has begun by the end continues.
     pub lasts: Duration,
 }
 
-/// A file that may be put.
+/// A file to put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Put {
     /// Its length.
@@ -49,14 +49,14 @@ pub struct Put {
 }
 
 impl Put {
-    /// The headers that its request must have: names in lower case, and values. They are signed, so no other file can be put.
+    /// The headers that the request must have: names in lower case, and values. They are signed, so no other file can be put.
     #[must_use]
     pub fn headers(&self) -> [(&'static str, String); 2] {
         [("content-length", self.bytes.to_string()), (SHA256, BASE64_STANDARD.encode(self.sha256.bytes()))]
     }
 }
 
-/// What presigns requests for the objects of a bucket.
+/// Presigns requests for the objects of a bucket.
 #[derive(Debug, Clone)]
 pub struct Presigner {
     identity: Identity,
@@ -69,7 +69,7 @@ impl Presigner {
         Self { identity, region, address }
     }
 
-    /// The URL to put a file under this key, with `PUT` and exactly [`Put::headers`].
+    /// The URL for putting a file under this key, with `PUT` and exactly [`Put::headers`].
     ///
     /// # Errors
     ///
@@ -80,7 +80,8 @@ impl Presigner {
         self.presign("s3:PutObject", "PUT", &self.url(key), &headers, valid)
     }
 
-    /// The URL to download the object with this key, with `GET`. A browser saves it as a file of this name, and never shows it as a page.
+    /// The URL for downloading the object with this key, with `GET`. A browser saves it as a file with this name, and never shows it as a
+    /// page.
     ///
     /// # Errors
     ///
@@ -93,8 +94,8 @@ impl Presigner {
         self.presign("s3:GetObject", "GET", &url, &[], valid)
     }
 
-    /// The URL and the headers of a request that this process itself sends now. Its signature is in a header: a presigned URL does not
-    /// cover [`CHECKSUM_MODE`].
+    /// The URL and the headers of a request that this process sends itself, now. Its signature is in a header, because a presigned URL
+    /// does not cover [`CHECKSUM_MODE`].
     pub(crate) fn now(
         &self,
         call: &'static str,
@@ -133,7 +134,7 @@ impl Presigner {
         Ok(format!("{url}{separator}{}", encoded.collect::<Vec<_>>().join("&")))
     }
 
-    /// What has to be added to a request. S3 takes a path as it is sent.
+    /// What has to be added to a request to sign it. S3 does not normalize paths.
     fn sign(
         &self,
         call: &'static str,

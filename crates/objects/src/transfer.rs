@@ -24,10 +24,10 @@ use crate::{
     presign::{CHECKSUM_MODE, Put, SHA256},
 };
 
-/// How long to wait for an answer to a request without a body, and for the next bytes of an answer.
+/// How long to wait for the response to a request without a body, and for the next bytes of a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The slowest upload that is waited for, in bytes a second. A connection that hangs must not hold a job for ever.
+/// The slowest acceptable upload, in bytes per second. A connection that hangs must not delay a job forever.
 const SLOWEST: u64 = 256 * 1024;
 
 /// How much of a file is read at once.
@@ -40,23 +40,23 @@ pub struct Found {
     pub bytes: u64,
     /// The SHA-256 that it was put with.
     pub sha256: Option<Digest>,
-    /// When it was complete, in whole seconds.
+    /// When its upload was complete, in whole seconds.
     pub modified: Timestamp,
 }
 
 /// The content of an object, as it arrives.
 #[derive(Debug)]
 pub struct Download {
-    /// The length of what arrives.
+    /// The length of the content that arrives.
     pub bytes: u64,
-    /// The SHA-256 of the whole object that it was put with. S3 does not tell it with a part of an object.
+    /// The SHA-256 that the whole object was put with. S3 does not send it with a part of an object.
     pub sha256: Option<Digest>,
     body: ByteStream,
 }
 
 impl Objects {
-    /// What S3 says about an object; `None` if it does not exist, or is not complete. One `HeadObject`, which needs the permission
-    /// `s3:GetObject`, and `s3:ListBucket` to tell a missing object from a denial
+    /// What S3 says about an object; `None` if it does not exist or is not complete. One `HeadObject`, which needs the permission
+    /// `s3:GetObject`, and `s3:ListBucket` to distinguish a missing object from a denial
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>).
     ///
     /// # Errors
@@ -71,13 +71,13 @@ impl Objects {
         }
         let response = succeeded(CALL, response).await?;
         let header = |name: &str| response.headers().get(name);
-        let incomplete = || CallFailed::unanswered(CALL, "the answer has no valid length or time");
+        let incomplete = || CallFailed::unanswered(CALL, "the response has no valid length or time");
         let bytes = header("content-length").and_then(|bytes| bytes.parse().ok()).ok_or_else(incomplete)?;
         let modified = header("last-modified").and_then(|at| rfc2822::parse(at).ok()).ok_or_else(incomplete)?;
         Ok(Some(Found { bytes, sha256: header(SHA256).and_then(digest), modified: modified.timestamp() }))
     }
 
-    /// The content of an object from this byte on; `None` if it does not exist.
+    /// The content of an object, starting at this byte; `None` if the object does not exist.
     ///
     /// # Errors
     ///
@@ -95,17 +95,17 @@ impl Objects {
         let mut response = succeeded(CALL, response).await?;
         let sha256 = if from == 0 { response.headers().get(SHA256).and_then(digest) } else { None };
         let bytes = response.headers().get("content-length").and_then(|bytes| bytes.parse().ok());
-        let bytes = bytes.ok_or_else(|| CallFailed::unanswered(CALL, "the answer has no valid length"))?;
+        let bytes = bytes.ok_or_else(|| CallFailed::unanswered(CALL, "the response has no valid length"))?;
         Ok(Some(Download { bytes, sha256, body: ByteStream::new(response.take_body()) }))
     }
 
-    /// Puts a file under a key. Idempotent: S3 keeps the same object, if the file is the same.
+    /// Puts a file under a key. Idempotent: putting the same file again leaves the same object.
     ///
-    /// If this process dies in the middle, there is no object. If the answer is lost, there is one, and it is put again.
+    /// If this process crashes during the call, there is no object. If the response is lost, there is one, and a retry replaces it.
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] if the file cannot be read, or S3 did not answer or refused the call: also if the file has changed.
+    /// [`CallFailed`] if the file cannot be read, or if S3 did not answer or refused the call, for example because the file has changed.
     pub async fn put(&self, key: &str, file: &Path, put: &Put) -> Result<(), CallFailed> {
         const CALL: &str = "s3:PutObject";
         let body = ByteStream::read_from().path(file).length(Length::Exact(put.bytes)).buffer_size(CHUNK).build().await;
@@ -148,7 +148,8 @@ impl Objects {
         patience: Duration,
     ) -> Result<HttpResponse, CallFailed> {
         let sent = timeout(patience, self.http.call(request)).await;
-        let sent = sent.map_err(|_| CallFailed::unanswered(call, format!("no answer for {} s", patience.as_secs())))?;
+        let sent =
+            sent.map_err(|_| CallFailed::unanswered(call, format!("no response for {} s", patience.as_secs())))?;
         sent.map_err(|why| CallFailed::unanswered(call, why))
     }
 }
@@ -158,7 +159,7 @@ impl Download {
     ///
     /// # Errors
     ///
-    /// [`CallFailed`] if the connection was lost; continue with [`Objects::get`] from the next byte.
+    /// [`CallFailed`] if the connection was lost; call [`Objects::get`] for the rest.
     pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, CallFailed> {
         const CALL: &str = "s3:GetObject";
         let next = timeout(PATIENCE, self.body.next()).await;

@@ -11,11 +11,11 @@ use runtime::{Environment, FromEnvironment};
 pub(crate) const INPUT: &str = environment::EXECUTION_INPUT;
 /// The variable that names the file that a job may write its result to.
 pub(crate) const RESULT_FILE: &str = environment::EXECUTION_RESULT_FILE;
-/// The variable that names the file with the upload.
+/// The variable that names the uploaded file.
 pub(crate) const INPUT_FILE: &str = environment::EXECUTION_INPUT_FILE;
-/// The variable that names the directory whose files are kept.
+/// The variable that names the directory for output files.
 pub(crate) const OUTPUT_DIR: &str = environment::EXECUTION_OUTPUT_DIR;
-/// The variables that name the upload, and where to put the files that are kept.
+/// The variables that name the upload's object, and the key prefix of artifacts.
 pub(crate) const INPUT_OBJECT: &str = environment::EXECUTION_INPUT_OBJECT;
 pub(crate) const OUTPUT_PREFIX: &str = environment::EXECUTION_OUTPUT_PREFIX;
 /// The variable that names the table to read the input from.
@@ -27,7 +27,7 @@ pub(crate) const EXECUTIONS_TABLE: &str = environment::EXECUTIONS_TABLE;
 pub(crate) const REPORT_TABLE: &str = environment::REPORT_TABLE;
 pub(crate) const REPORT_KEY: &str = environment::REPORT_KEY;
 
-/// The variables that only the worker needs: where it reads and writes.
+/// The variables that only the worker needs, not the job: where it reads and writes.
 pub(crate) const PRIVATE: [&str; 6] =
     [EXECUTIONS_TABLE, INPUT_TABLE, REPORT_TABLE, REPORT_KEY, INPUT_OBJECT, OUTPUT_PREFIX];
 
@@ -45,10 +45,10 @@ pub struct Config {
     pub(crate) stop_timeout: Duration,
     /// `EXECUTION_INPUT` or `INPUT_TABLE`: where the input is.
     pub(crate) input: Source,
-    /// `EXECUTION_INPUT_OBJECT`: the upload that is the input besides, as `BUCKET/KEY`; absent if there is none.
+    /// `EXECUTION_INPUT_OBJECT`: the upload that the request names, as `BUCKET/KEY`; absent if it names none.
     pub(crate) upload: Option<ObjectName>,
-    /// `EXECUTION_OUTPUT_PREFIX`: where the files that the job leaves behind are put, as `BUCKET/` and the beginning of their keys. Absent
-    /// if they are not kept, because the task was started by an older version or by hand.
+    /// `EXECUTION_OUTPUT_PREFIX`: where to upload the job's output files, as `BUCKET/` and a key prefix. Absent if the task was started
+    /// by an older version or by hand; then there are no artifacts.
     pub(crate) outputs: Option<ObjectName>,
     /// `EXECUTIONS_TABLE`: where to record the outcome. Absent if the workflow records it.
     pub(crate) record: Option<Item>,
@@ -75,7 +75,7 @@ pub(crate) enum Source {
 pub(crate) struct ObjectName {
     /// The bucket.
     pub(crate) bucket: String,
-    /// The key, or the beginning of keys.
+    /// The key, or a key prefix.
     pub(crate) key: String,
 }
 

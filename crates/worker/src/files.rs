@@ -1,4 +1,4 @@
-//! The files that a job has besides its own: its upload, its result and what it leaves behind.
+//! The files that the worker provides to a job: its upload, its result file and its output directory.
 
 use std::path::PathBuf;
 
@@ -7,11 +7,11 @@ use crate::{config, input_file::InputFile, outputs::Outputs, result_file::Result
 /// The files of one job. Dropping this value deletes them.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    /// The upload; `None` if there is none.
+    /// The uploaded file; `None` if there is none.
     pub(crate) input: Option<InputFile>,
-    /// The result; `None` if nothing can be written.
+    /// The result file; `None` if it cannot be created.
     pub(crate) result: Option<ResultFile>,
-    /// What is kept; `None` if nothing can be written, or nothing is kept.
+    /// The output directory; `None` if it cannot be created, or there are no artifacts.
     pub(crate) outputs: Option<Outputs>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Paths {
 }
 
 impl Files {
-    /// Where they are.
+    /// The paths.
     pub(crate) fn paths(&self) -> Paths {
         Paths {
             input: self.input.as_ref().map(InputFile::path),
@@ -33,7 +33,7 @@ impl Files {
         }
     }
 
-    /// The variables that name them, for a command. A variable without a path is not set.
+    /// The variables with their paths, for a command. A variable without a path is not set.
     pub(crate) fn variables(&self) -> [(&'static str, Option<PathBuf>); 3] {
         let Paths { input, outputs } = self.paths();
         let result = self.result.as_ref().map(ResultFile::path);

@@ -27,9 +27,9 @@ pub(crate) struct Finished {
     pub(crate) source: ResultSource,
     /// The end of what it printed on stderr, or on stdout if that is empty.
     pub(crate) tail: String,
-    /// The files that it left behind, once they are kept.
+    /// Its output files, once they are uploaded.
     pub(crate) artifacts: Option<Box<Artifacts>>,
-    /// Why the files that it left behind are not kept, if they cannot be.
+    /// Why its output files could not be stored, if they could not.
     pub(crate) not_kept: Option<String>,
     /// Why it was told to end, if it was: the first reason.
     pub(crate) stop: Option<Stop>,
@@ -56,7 +56,7 @@ impl Finished {
         let mut outcome = judge(self.exit.clone(), self.output.clone(), self.source, &self.tail, self.at);
         outcome.artifacts.clone_from(&self.artifacts);
         if let (Some(why), Some(0)) = (&self.not_kept, outcome.exit_code) {
-            let what = format!("exited with code 0, but its files could not be kept: {why}");
+            let what = format!("exited with code 0, but its output files could not be stored: {why}");
             outcome.kind = OutcomeKind::Failed(JobError::new(ErrorKind::ArtifactsNotKept, what));
         }
         let told = self.stop.map(|stop| match stop {
@@ -66,7 +66,7 @@ impl Finished {
         Report::new(outcome, told)
     }
 
-    /// Whether it left files behind that the log cannot tell of, kept or not.
+    /// Whether it has output files, stored or not. The log cannot name them.
     pub(crate) fn has_files(&self) -> bool {
         self.artifacts.is_some() || self.not_kept.is_some()
     }
@@ -76,11 +76,11 @@ impl Finished {
     /// # Errors
     ///
     /// If the job exited with 0 and its result file is not valid: otherwise, an earlier document in the log would be taken as its result.
-    /// Also if it left files behind, which the log cannot tell: otherwise, they would be missed unnoticed.
+    /// Also if it has output files, because the log cannot name them: otherwise, they would go missing unnoticed.
     pub(crate) fn print_result(&self) -> io::Result<()> {
         if self.has_files() && self.exit.code() == Some(0) {
             return Err(io::Error::other(
-                "the files of the job are lost, because its outcome is neither recorded nor reported",
+                "the output files are lost, because the outcome is neither recorded nor reported",
             ));
         }
         match &self.output {

@@ -1,4 +1,4 @@
-//! The file with the upload that a request names as its input, for `EXECUTION_INPUT_FILE`.
+//! Downloads the upload that a request names as its input, for `EXECUTION_INPUT_FILE`.
 
 use std::{
     fs::{self, Permissions},
@@ -22,18 +22,18 @@ pub(crate) enum NoFile {
     /// The upload does not exist.
     #[error("the upload no longer exists")]
     NotFound,
-    /// S3 cannot be reached, or refuses.
-    #[error("the upload cannot be fetched")]
+    /// S3 cannot be reached, or refuses the call.
+    #[error("the upload cannot be downloaded")]
     Call(#[from] CallFailed),
-    /// What arrived is not what was uploaded.
-    #[error("the upload did not arrive as it was sent: its SHA-256 is {found}, not {expected}")]
+    /// The downloaded file is not the file that was uploaded.
+    #[error("the downloaded file is damaged: its SHA-256 is {found}, not {expected}")]
     Damaged {
-        /// The digest of what arrived.
+        /// The digest of the downloaded file.
         found: Digest,
-        /// The digest of what was uploaded.
+        /// The digest of the upload.
         expected: Digest,
     },
-    /// It cannot be written.
+    /// The file cannot be written.
     #[error("the upload cannot be written to {}; the task may need more ephemeral storage", .0.display())]
     Disk(PathBuf, #[source] io::Error),
 }
@@ -42,17 +42,17 @@ pub(crate) enum NoFile {
 #[derive(Debug)]
 pub(crate) struct InputFile(TempDir);
 
-/// What has arrived.
+/// The part of the file that has arrived.
 struct Arrived {
     file: File,
     bytes: u64,
     hash: Sha256,
-    /// The digest that S3 keeps, once it has told it.
+    /// The digest that S3 stored with the object, once a response has contained it.
     expected: Option<Digest>,
 }
 
 impl InputFile {
-    /// Fetches the upload. If the connection is lost, it continues where it was.
+    /// Downloads the upload. If the connection is lost, the download continues where it stopped.
     pub(crate) async fn fetch(name: &ObjectName) -> Result<Self, NoFile> {
         let directory = tempfile::Builder::new().prefix("longhaul-input-").tempdir();
         let this = Self(directory.map_err(|why| NoFile::Disk(std::env::temp_dir(), why))?);
@@ -67,7 +67,7 @@ impl InputFile {
             let before = arrived.bytes;
             let patience = |cause: Cause| cause.patience(Phase::BeforeTask);
             let fetched =
-                patiently(patience, "fetch the upload", async || match arrived.fetch(&objects, &name.key).await {
+                patiently(patience, "download the upload", async || match arrived.fetch(&objects, &name.key).await {
                     Err(Interrupted::Call(failed)) if arrived.bytes == before => Err(failed),
                     fetched => Ok(fetched),
                 });
@@ -100,7 +100,7 @@ enum Interrupted {
 }
 
 impl Arrived {
-    /// Fetches the rest of the object. Returns whether it exists.
+    /// Downloads the rest of the object. Returns whether the object exists.
     async fn fetch(&mut self, objects: &Objects, key: &str) -> Result<bool, Interrupted> {
         let found = objects.get(key, self.bytes).await.map_err(Interrupted::Call)?;
         let Some(mut download) = found else { return Ok(false) };
@@ -108,7 +108,8 @@ impl Arrived {
         let end = self.bytes + download.bytes;
         while self.bytes < end {
             let Some(bytes) = download.next().await.map_err(Interrupted::Call)? else {
-                let failed = CallFailed::unanswered("s3:GetObject", "the connection ended before the object");
+                let failed =
+                    CallFailed::unanswered("s3:GetObject", "the connection was closed before the end of the object");
                 return Err(Interrupted::Call(failed));
             };
             let bytes = bytes.as_ref();

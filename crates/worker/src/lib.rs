@@ -148,7 +148,7 @@ static PATHS: OnceLock<Paths> = OnceLock::new();
 /// fn main() -> std::process::ExitCode {
 ///     worker::run(|_: serde_json::Value| async {
 ///         let orders = worker::input_file().ok_or_else(|| io::Error::other("there is no upload"))?;
-///         let out = worker::output_dir().ok_or_else(|| io::Error::other("files are not kept"))?;
+///         let out = worker::output_dir().ok_or_else(|| io::Error::other("the task has no artifacts"))?;
 ///         fs::copy(orders, out.join("copy.csv"))
 ///     })
 /// }
@@ -158,7 +158,7 @@ pub fn input_file() -> Option<&'static Path> {
     PATHS.get()?.input.as_deref()
 }
 
-/// In a job that [`run`] runs: the directory whose files become the execution's artifacts; `None` if they are not kept. Other programs find
+/// In a job that [`run`] runs: the directory whose files become the execution's artifacts; `None` if the task has none. Other programs find
 /// it in the environment variable `EXECUTION_OUTPUT_DIR`.
 #[must_use]
 pub fn output_dir() -> Option<&'static Path> {
@@ -264,8 +264,8 @@ async fn attempt(
     Ok(finished.exit_code(is_known))
 }
 
-/// Keeps the files that the job left behind, unless it was stopped: then there is no time. If it is stopped meanwhile, its end counts as
-/// stopped, because without its files it is not complete.
+/// Uploads the job's output files, unless the job was stopped: then there is no time. If a stop is requested during the upload, the job
+/// counts as stopped, because it is not complete without its files.
 async fn keep(finished: Finished, files: &Files, stops: &mut Stops) -> Finished {
     match &files.outputs {
         Some(outputs) if finished.stop.is_none() => {
@@ -273,7 +273,7 @@ async fn keep(finished: Finished, files: &Files, stops: &mut Stops) -> Finished 
             tokio::select! {
                 kept = Box::pin(outputs.keep(finished, files.result.as_ref())) => kept,
                 stop = stops.next() => {
-                    tracing::error!("the task was stopped before the files of the job were in S3: they are lost");
+                    tracing::error!("the job was stopped before its output files were uploaded: they are lost");
                     Finished { stop: Some(stop), ..seen }
                 }
             }
@@ -296,7 +296,7 @@ async fn time_is_up(stops: &mut Stops) {
 
 /// The result of preparing a job.
 enum Prepared {
-    /// The job can begin with this input, and this upload.
+    /// The job can begin with this input and this uploaded file.
     With(Json, Option<InputFile>),
     /// The job was stopped before it began.
     Stopped(Stop),

@@ -1,7 +1,7 @@
-//! The files that a job leaves behind: everything in `EXECUTION_OUTPUT_DIR`, and a result file that is too large for the item.
+//! The output files of a job: everything in `EXECUTION_OUTPUT_DIR`, and a result file that is too large for the item.
 //!
-//! They are put into S3 after the job's end and before its outcome is recorded or reported, which names them. If the worker dies in
-//! between, nothing names what it put, and the bucket's rules delete it.
+//! They are uploaded after the job ends and before its outcome, which names them, is recorded or reported. If the worker crashes in
+//! between, nothing names the uploaded objects, and the bucket's lifecycle rules delete them.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -33,14 +33,14 @@ use crate::{
 /// How much of a file is read at once.
 const CHUNK: usize = 256 * 1024;
 
-/// The directory for files that are kept, and where they are put. Dropping this value deletes the directory.
+/// The directory for output files, and where to upload them. Dropping this value deletes the directory.
 #[derive(Debug)]
 pub(crate) struct Outputs {
     directory: TempDir,
     place: ObjectName,
 }
 
-/// Why files are not kept.
+/// Why output files could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotKept {
     /// They exceed the limits.
@@ -54,12 +54,12 @@ pub(crate) enum NotKept {
         /// What the system says.
         why: io::Error,
     },
-    /// S3 cannot be reached, or refuses.
+    /// S3 cannot be reached, or refuses the call.
     #[error("{}", with_causes(.0))]
     Call(#[from] CallFailed),
 }
 
-/// A file that is to be kept.
+/// A file to upload.
 #[derive(Debug, Clone)]
 struct Candidate {
     name: String,
@@ -68,7 +68,7 @@ struct Candidate {
 }
 
 impl Outputs {
-    /// In the directory for temporary files: `TMPDIR`, or `/tmp`. `None` if nothing can be written there.
+    /// Creates the directory in `TMPDIR`, or `/tmp`. `None` if that is not writable.
     pub(crate) fn prepare(place: &ObjectName) -> Option<Self> {
         // A job that drops root privileges must still be able to write here.
         let mode = if rustix::process::geteuid().is_root() { 0o1777 } else { 0o700 };
@@ -82,9 +82,9 @@ impl Outputs {
         self.directory.path()
     }
 
-    /// Keeps what the job left behind. `result` is its result file.
+    /// Uploads the output files. `result` is the job's result file.
     ///
-    /// If something cannot be kept, nothing is, and a job that exited with 0 has failed: its caller must not miss files unnoticed.
+    /// If one file cannot be stored, there are no artifacts, and a job that exited with 0 has failed: files must not go missing unnoticed.
     pub(crate) async fn keep(&self, finished: Finished, result: Option<&ResultFile>) -> Finished {
         let (large, output) = match (&finished.output, finished.source, result) {
             (Output::TooLarge(_), ResultSource::File, Some(file)) => large_result(file.path()).await,
@@ -93,7 +93,7 @@ impl Outputs {
         match self.try_keep(large).await {
             Ok(artifacts) => Finished { artifacts: artifacts.map(Box::new), output, ..finished },
             Err(why) => {
-                tracing::error!(error = &why as &dyn std::error::Error, "the files of the job are not kept");
+                tracing::error!(error = &why as &dyn std::error::Error, "the output files cannot be stored");
                 Finished { not_kept: Some(why.to_string()), ..finished }
             }
         }
@@ -114,8 +114,8 @@ impl Outputs {
             let put = spawn_blocking(move || hashed.digest());
             let put = put.await.unwrap_or_else(|why| Err(NotKept::Limits(why.to_string())))?;
             let key = files::artifact_key(&self.place.key, &place, &file.name);
-            let put_it = async || objects.put(&key, &file.path, &put).await;
-            patiently(for_files, "put a file of the job into S3", put_it).await?;
+            let upload = async || objects.put(&key, &file.path, &put).await;
+            patiently(for_files, "upload an output file", upload).await?;
             kept.push(Artifact { name: file.name, bytes: put.bytes, sha256: put.sha256, unknown: Unknown::default() });
         }
         Ok(Some(Artifacts { place, files: kept, unknown: Unknown::default() }))
@@ -136,7 +136,7 @@ fn candidates(directory: &Path, result: Option<PathBuf>) -> Result<Vec<Candidate
             let entry = entry.map_err(unreadable)?;
             let own = entry.file_name();
             let Some(own) = own.to_str() else {
-                return Err(NotKept::Limits(format!("the name of {} is not UTF-8", entry.path().display())));
+                return Err(NotKept::Limits(format!("the name of {} is not valid UTF-8", entry.path().display())));
             };
             let name = if below.is_empty() { own.to_owned() } else { format!("{below}/{own}") };
             if let Some(why) = artifacts::wrong_name(&name) {
@@ -150,7 +150,9 @@ fn candidates(directory: &Path, result: Option<PathBuf>) -> Result<Vec<Candidate
                 found.push(Candidate { name, path: entry.path(), bytes: about.len() });
             } else {
                 // A link could lead to a file that only the worker may read.
-                return Err(NotKept::Limits(format!("{name:?} is not a regular file; copy what a link points to")));
+                return Err(NotKept::Limits(format!(
+                    "{name:?} is not a regular file; instead of a link, write a copy of the file"
+                )));
             }
             if found.len() > domain::limits::ARTIFACTS * 100 {
                 let most = domain::limits::ARTIFACTS;
@@ -164,7 +166,7 @@ fn candidates(directory: &Path, result: Option<PathBuf>) -> Result<Vec<Candidate
         let bytes = fs::metadata(&path).map_err(|why| NotKept::Unreadable { name: name.clone(), why })?.len();
         if found.iter().any(|file| file.name == name) {
             let why = format!(
-                "the result file is large, so it becomes the artifact {name:?}, but the job wrote another file of this name"
+                "the result file is large, so it becomes the artifact {name:?}, but there is another output file of this name"
             );
             return Err(NotKept::Limits(why));
         }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Stores the report, and returns whether that succeeded.
 ///
 /// If the worker crashes before that, or cannot store it, the exit code comes from ECS and the result from the log. If it crashes
-/// afterwards, ECS reports that the task has stopped, and the report says how. If the job left files behind, only the report tells of them.
+/// afterwards, ECS reports that the task has stopped, and the report says how. Only the report names output files.
 pub(crate) async fn store(place: &ReportPlace, finished: &Finished) -> bool {
     let longest = match finished.stop {
         // A job that was stopped may have used its stop timeout up to this margin.

@@ -34,8 +34,8 @@ impl Backoff {
     }
 }
 
-/// How long to retry a call without which a job's files are lost. A new permission is in effect after minutes, and an execution must not
-/// seem to run for a day because a permission is missing.
+/// How long to retry a call without which output files are lost. A new permission takes effect within minutes, and an execution must not
+/// appear to run for a day because a permission is missing.
 pub(crate) fn for_files(cause: Cause) -> Duration {
     match cause {
         Cause::Denied => Duration::from_hours(1),
@@ -43,8 +43,8 @@ pub(crate) fn for_files(cause: Cause) -> Duration {
     }
 }
 
-/// Makes a call until it succeeds, is refused for good, or has failed for as long as the patience for its cause. `what` is what the call is
-/// for.
+/// Retries a call until it succeeds, is refused permanently, or has failed for longer than the patience with its cause. `what` says what
+/// the call does, for the log.
 pub(crate) async fn patiently<T>(
     patience: impl Fn(Cause) -> Duration,
     what: &str,

@@ -196,7 +196,6 @@ async fn a_callback_execution_is_retried_after_a_spot_interruption() {
     stack.reconcile(event).await;
     let again = stack.wait_for(&id, |execution| execution["attempt"] == 2).await;
     assert_eq!((&again["status"], &again["maxAttempts"]), (&json!("RUNNING"), &json!(1)), "{again:#}");
-    let detail = "attempt 1: stopped (not counted: ended by the platform)";
-    assert!(again["timeline"].as_array().unwrap().iter().any(|entry| entry["detail"] == detail), "{again:#}");
+    assert!(again["timeline"].to_string().contains("attempt 1: stopped (not counted)"), "{again:#}");
     assert_eq!(stack.tasks_of(&id).await.len(), 2, "one task for each attempt");
 }

@@ -175,7 +175,7 @@ fn descriptions() -> Vec<Case> {
         ),
         // The first attempt's task is described twice: in the loop, and to collect its outcome.
         Case {
-            contains: "attempt 1: stopped (not counted: ended by the platform)",
+            contains: "attempt 1: stopped (not counted): the task was stopped: Your Spot Task was interrupted.",
             attempt: Some(2),
             ..describe(
                 "spot",

@@ -145,7 +145,7 @@ async fn files_that_cannot_be_kept_fail_the_job_and_none_is_shown() {
     .await;
     for (job, kind, why) in [
         ("link", "artifacts-not-kept", "\"link\" is not a regular file"),
-        ("many", "artifacts-not-kept", "there are 101 files, at most 100 are kept; pack them into an archive"),
+        ("many", "artifacts-not-kept", "there are 101 files, at most 100 are allowed; pack them into an archive"),
         ("twice", "artifacts-not-kept", "becomes the artifact \"result.json\""),
         ("broken", "result-not-json", "not one valid JSON value"),
         ("latin", "result-not-json", "the result file is not UTF-8"),
@@ -197,7 +197,7 @@ async fn a_job_may_treat_its_files_as_it_likes() {
 }
 
 #[tokio::test]
-async fn a_job_whose_files_cannot_be_told_has_not_completed() {
+async fn a_job_whose_files_cannot_be_reported_has_not_completed() {
     let stack = Stack::start(&[
         "--job",
         "writes=echo a > $EXECUTION_OUTPUT_DIR/a; echo '{}'",
@@ -217,7 +217,7 @@ async fn a_job_whose_files_cannot_be_told_has_not_completed() {
 
 /// A denial may pass, but an execution must not seem to run for a day because a permission is missing.
 #[tokio::test]
-async fn a_missing_permission_for_files_is_told_after_an_hour() {
+async fn a_missing_permission_for_files_fails_the_job_after_an_hour() {
     let stack = Stack::start(&["--movable-clock", "--job", "writes=echo a > $EXECUTION_OUTPUT_DIR/a; echo '{}'"]).await;
     let denied = json!({ "refuse": "AccessDenied" });
     let fault = stack.arm(&json!({ "on": "s3:PutObject", "by": "task", "does": denied, "times": "all" })).await;
@@ -235,9 +235,8 @@ async fn a_missing_permission_for_files_is_told_after_an_hour() {
     }
 }
 
-/// A job is over only when its files are: if it is stopped before, it has not completed.
 #[tokio::test]
-async fn a_job_that_is_stopped_while_its_files_are_put_has_not_completed() {
+async fn a_job_that_is_stopped_while_its_files_are_uploaded_has_not_completed() {
     let stack = Stack::start(&["--job", "writes=echo a > $EXECUTION_OUTPUT_DIR/a; echo '{}'"]).await;
     let fault = stack.arm(&json!({ "on": "s3:PutObject", "by": "task", "does": "hang", "times": "all" })).await;
     for pattern in PATTERNS {
@@ -262,7 +261,7 @@ async fn an_upload_that_is_not_as_announced_leaves_nothing_behind() {
         let errors = refused(&stack, "/executions/sync", &json!({ "job": "copies", "inputUpload": id })).await;
         let [(pointer, rule, detail)] = &*errors else { panic!("{errors:?}") };
         assert_eq!((&**pointer, &**rule), ("/inputUpload", "upload-not-found"));
-        assert!(detail.contains("has not arrived completely"), "{detail}");
+        assert!(detail.contains("has not completely arrived"), "{detail}");
     };
     let content = b"0123456789";
     let announced = target(&stack, content).await;
@@ -362,8 +361,7 @@ async fn a_wrong_upload_is_told_with_its_pointer() {
     assert_eq!(start("ada", json!({})).await.status(), StatusCode::ACCEPTED);
 }
 
-/// A repeat with the same key is answered even if S3 is down, or the upload is not kept for long enough any more. Another upload is another
-/// request.
+/// A repeat with the same key is answered even if S3 is unavailable or the upload expires too early. Another upload is another request.
 #[tokio::test]
 async fn a_repeat_with_an_upload_is_recognized() {
     let stack = Stack::start(&["--movable-clock", "--job", COPIES]).await;

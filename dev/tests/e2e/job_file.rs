@@ -213,7 +213,10 @@ secrets = { NOWHERE = "ssm:/app/none" }
     // A task whose secret has no value does not start. A value that is added later helps its next attempt.
     let started = stack.start_execution("sync", &json!({ "job": "without", "input": null })).await;
     let id = started["executionId"].as_str().unwrap();
-    stack.wait_for(id, |execution| execution["timeline"].to_string().contains("task-failed-to-start")).await;
+    let failed = |execution: &Value| execution["timeline"].to_string().contains("task-failed-to-start");
+    let timeline = stack.wait_for(id, failed).await["timeline"].to_string();
+    let reason = "attempt 1: task-failed-to-start (not counted): ResourceInitializationError: ";
+    assert!(timeline.contains(reason) && timeline.contains("parameter/NOWHERE does not exist"), "{timeline}");
     folder.write(".env", "FROM_FILE=x\nNOWHERE=now\n");
     let done = stack.wait_for(id, |execution| execution["done"] == true).await;
     assert_eq!(done["status"], "COMPLETED", "{done:#}");

@@ -116,9 +116,9 @@ async fn a_refused_override_says_what_is_allowed_and_leaves_nothing_behind() {
         body
     };
     let allows = "cannot be set: the job show allows only DEBUG";
-    let size = "memory is 512; with cpu 4096 it must be from 8192 to 30720 in steps of 1024";
+    let size = "is 4096, but the job's memory is 512 MiB; with this cpu, memoryMiB must be from 8192 to 30720 in steps of 1024";
     let nothing = "cannot be set: the job flaky does not allow a request to override its resources";
-    let reserved = "`AWS_REGION` is set by Longhaul or by AWS; choose another name";
+    let reserved = "is set by Longhaul or by AWS; choose another name";
     for (body, expected) in [
         (body(json!({ "environment": { "LEVEL": "x" } })), ["/environment/LEVEL", "override-not-allowed", allows]),
         (

@@ -205,12 +205,10 @@ async fn an_attempt_that_ended_with_the_stack_does_not_count() {
         let attempts = (&done["attempt"], &done["maxAttempts"], &done["uncountedAttempts"]);
         assert_eq!(attempts, (&json!(2), &json!(1), &json!(1)), "{done:#}");
         assert_eq!(done["status"], "COMPLETED", "{done:#}");
-        let details: Vec<_> = done["timeline"].as_array().unwrap().iter().map(|entry| &entry["detail"]).collect();
-        for expected in [
-            "attempt 1: stopped (not counted: ended by the platform)",
-            "attempt 2 (1 not counted: ended by the platform)",
-        ] {
-            assert!(details.contains(&&json!(expected)), "{done:#}");
-        }
+        let timeline = done["timeline"].as_array().unwrap();
+        let details: Vec<_> = timeline.iter().filter_map(|entry| entry["detail"].as_str()).collect();
+        assert!(details.contains(&"attempt 2 (1 not counted)"), "{done:#}");
+        let failed = "attempt 1: stopped (not counted): ";
+        assert!(details.iter().any(|detail| detail.starts_with(failed)), "{done:#}");
     }
 }

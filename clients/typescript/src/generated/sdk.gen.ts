@@ -131,9 +131,9 @@ export const validateCallbackExecution = <ThrowOnError extends boolean = false>(
 });
 
 /**
- * Get a URL to upload a file to.
+ * Get a URL for uploading a file.
  *
- * Upload the file with the method, URL and headers of the response, and then start an execution with the `uploadId` as its
+ * Upload the file with the method, URL and headers in the response. Then start an execution with the `uploadId` as its
  * `inputUpload`. One upload may be the input of many executions. Nothing is stored until the whole file has arrived.
  */
 export const createUpload = <ThrowOnError extends boolean = false>(options: Options<CreateUploadData, ThrowOnError>) => (options.client ?? client).post<CreateUploadResponses, CreateUploadErrors, ThrowOnError>({

@@ -5,7 +5,7 @@ export type ClientOptions = {
 };
 
 /**
- * A file that a job left behind.
+ * An output file of a job.
  */
 export type Artifact = {
     /**
@@ -21,8 +21,8 @@ export type Artifact = {
      */
     sha256: string;
     /**
-     * A presigned URL to download it, with `GET` and without authentication. Valid for at least an hour; get the execution again for a
-     * new one. Absent while none can be signed.
+     * A presigned URL to download it, with `GET` and without authentication. It is valid for at least an hour; get the execution again
+     * for a new one. Absent while URLs cannot be signed.
      */
     url?: string;
 };
@@ -39,8 +39,8 @@ export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid
  */
 export type Execution = {
     /**
-     * The files that the job left behind: those in the directory that `EXECUTION_OUTPUT_DIR` names, and a result file of more than
-     * 180 KB. Sorted by name; absent if there are none, and until the job has ended.
+     * The job's output files: those in the directory that `EXECUTION_OUTPUT_DIR` names, and a result file of more than 180 KB. Sorted by
+     * name; absent if there are none, and until the job has ended.
      */
     artifacts?: Array<Artifact>;
     /**
@@ -87,7 +87,7 @@ export type Execution = {
      */
     input: unknown;
     /**
-     * The upload that is its input besides; absent if there is none.
+     * The upload that the request names; absent if it names none.
      */
     inputUpload?: InputUpload;
     /**
@@ -100,7 +100,7 @@ export type Execution = {
      */
     maxAttempts: number;
     /**
-     * What the request overrides; absent if nothing.
+     * What the request overrides; absent if it overrides nothing.
      */
     overrides?: Overrides;
     /**
@@ -117,15 +117,14 @@ export type Execution = {
      */
     result?: unknown;
     /**
-     * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
-     * where stdout and stderr are one stream), `artifact` (the file that `EXECUTION_RESULT_FILE` names, which is too large to be
-     * shown here and is the artifact `result.json`) or `none`. If the job printed something but has no result, the timeline has
-     * `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
-     * result without its source.
+     * Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log, where stdout
+     * and stderr are one stream), `artifact` (the same file, which is too large to be shown here and is the artifact `result.json`) or
+     * `none`. If the job printed something but has no result, the timeline has `noResult` and the reason. Absent until the job has
+     * ended, and if an older version recorded the result without its source.
      */
     resultSource?: string;
     /**
-     * The exit codes after which the job is retried; absent if all are.
+     * The exit codes after which the job is retried; absent if it is retried after all of them.
      */
     retryOnExitCodes?: Array<number>;
     /**
@@ -173,13 +172,13 @@ export type ExecutionError = {
      */
     stopCode?: string;
     /**
-     * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-     * `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result
-     * file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the
-     * job exited with 0, but the files that it left behind exceed the limits or could not be put into S3. `stopped`: ECS or an
-     * operator stopped the task. `cancelled`: a caller cancelled the execution. `timed-out`: the deadline passed. `task-retired`:
-     * AWS retired the platform of the task. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started
-     * for the last attempt. `task-lost`, `workflow-failed`: how the job ended is unknown. Later versions may add others.
+     * What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`, `result-too-deep`,
+     * `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result file is not valid JSON.
+     * `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the job exited with 0, but its
+     * output files exceed the limits or could not be uploaded. `stopped`: ECS or an operator stopped the task. `cancelled`: a caller
+     * cancelled the execution. `timed-out`: the deadline passed. `task-retired`: AWS retired the platform of the task. `task-refused`,
+     * `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt. `task-lost`, `workflow-failed`:
+     * how the job ended is unknown. Later versions may add others.
      */
     type: string;
 };
@@ -338,13 +337,13 @@ export type InputUpload = {
      */
     uploadId: string;
     /**
-     * A presigned URL to download it, as that of an artifact.
+     * A presigned URL to download it, like that of an artifact.
      */
     url?: string;
 };
 
 /**
- * A job that may be run, and how it is run if a request does not say otherwise.
+ * A job that may be run, and how it is run unless a request says otherwise.
  */
 export type Job = {
     allow: JobAllow;
@@ -380,7 +379,7 @@ export type Job = {
  */
 export type JobAllow = {
     /**
-     * Whether `resources.cpu`.
+     * Whether a request may set `resources.cpu`.
      */
     cpu: boolean;
     /**
@@ -388,7 +387,7 @@ export type JobAllow = {
      */
     environment: Array<string>;
     /**
-     * Whether `resources.memoryMiB`.
+     * Whether a request may set `resources.memoryMiB`.
      */
     memory: boolean;
 };
@@ -398,11 +397,11 @@ export type JobAllow = {
  */
 export type JobBackoff = {
     /**
-     * Before the second attempt. It doubles from attempt to attempt.
+     * The wait before the second attempt. It doubles with each attempt.
      */
     first: number;
     /**
-     * The longest.
+     * The longest wait.
      */
     longest: number;
 };
@@ -427,7 +426,7 @@ export type JobRetry = {
      */
     maxAttempts: number;
     /**
-     * The exit codes after which it is retried; absent if all are.
+     * The exit codes after which it is retried; absent if it is retried after all of them.
      */
     onExitCodes?: Array<number>;
 };
@@ -492,7 +491,7 @@ export type LogLines = {
  */
 export type NewExecution = {
     /**
-     * Environment variables of the job, in addition to its own or instead of them. Only those that the job allows, at most 20, and 1,536 bytes of JSON. An execution shows only their names.
+     * Environment variables for the job, which are added to its own or replace them. Only those that the job allows; at most 20, and 1,536 bytes of JSON. An execution shows only their names.
      */
     environment?: {
         [key: string]: string;
@@ -504,8 +503,8 @@ export type NewExecution = {
      */
     input?: unknown;
     /**
-     * A file that was uploaded with `POST /uploads`: its `uploadId`. The worker fetches it before the job begins, and the environment
-     * variable `EXECUTION_INPUT_FILE` names it. With it, `input` may be absent, and is `null` then.
+     * The `uploadId` of a file that was uploaded with `POST /uploads`. The worker downloads the file before the job starts, and the
+     * environment variable `EXECUTION_INPUT_FILE` names it. With an upload, `input` is optional, and `null` if absent.
      */
     inputUpload?: string | null;
     /**
@@ -527,7 +526,7 @@ export type NewExecution = {
 };
 
 /**
- * A file that is to be uploaded.
+ * A file to upload.
  */
 export type NewUpload = {
     /**
@@ -535,8 +534,8 @@ export type NewUpload = {
      */
     bytes: number;
     /**
-     * How many days the file is kept: 35, or 400 for executions with a long timeout. An execution needs it until 30 days after its
-     * deadline. If absent, 35.
+     * How many days the file is kept: 35 (the default), or 400 for executions with a long timeout. An execution needs the file until 30
+     * days after its deadline.
      */
     keepDays?: number | null;
     /**
@@ -636,11 +635,11 @@ export type Problem = {
 };
 
 /**
- * CPU and memory of a task. At least one member is required. Together with the job's own, they must be a size that Fargate has.
+ * CPU and memory of a task. At least one member is required. Fargate must offer the combination; the job's own value completes it.
  */
 export type Resources = {
     /**
-     * CPU units; 1024 are one virtual processor.
+     * CPU units; 1024 is one vCPU.
      */
     cpu?: number | null;
     /**
@@ -654,12 +653,12 @@ export type Resources = {
  */
 export type Retry = {
     /**
-     * Attempts in total. If absent, as many as the job says, or else one. The wait before the next attempt is 5 s, 10 s, 20 s and so
-     * on, at most 5 minutes, unless the job says otherwise.
+     * Attempts in total. If absent, as many as the job specifies, or else one. The wait before the next attempt is 5 s, 10 s, 20 s and
+     * so on, at most 5 minutes, unless the job specifies another.
      */
     maxAttempts?: number | null;
     /**
-     * The exit codes after which the job is retried. If absent, those of the job, or else all. Attempts that did not end with an exit code of the job are retried in any case, for example if AWS lost the host.
+     * The exit codes after which the job is retried. If absent, those of the job, or else all. An attempt that ended without an exit code of the job, for example because AWS lost the host, is retried in any case.
      */
     onExitCodes?: Array<number> | null;
 };
@@ -687,11 +686,11 @@ export type TimelineEntry = {
  */
 export type UploadTarget = {
     /**
-     * When the file is deleted, at the earliest.
+     * The earliest time at which the file is deleted.
      */
     expiresAt: string;
     /**
-     * Its headers. The URL is signed for exactly these: S3 refuses a file of another length or with another SHA-256.
+     * Its headers. The URL is signed for exactly these: S3 refuses a file with a different length or SHA-256.
      */
     headers: {
         [key: string]: string;
@@ -701,15 +700,15 @@ export type UploadTarget = {
      */
     method: string;
     /**
-     * What a request names as its `inputUpload`.
+     * The id of the upload, for a request's `inputUpload`.
      */
     uploadId: string;
     /**
-     * Its URL. Whoever has it may upload this file, and nothing else.
+     * Its URL. Anyone who has it can upload this file, and nothing else.
      */
     url: string;
     /**
-     * Until when the upload must have begun.
+     * When the URL expires. The upload must have begun by then.
      */
     urlExpiresAt: string;
 };
@@ -727,7 +726,7 @@ export type ValidatedRequest = {
      */
     input: unknown;
     /**
-     * The upload that is its input besides; absent if there is none.
+     * The upload that the request names; absent if it names none.
      */
     inputUpload?: InputUpload;
     /**
@@ -735,7 +734,7 @@ export type ValidatedRequest = {
      */
     job: string;
     /**
-     * What the request overrides; absent if nothing.
+     * What the request overrides; absent if it overrides nothing.
      */
     overrides?: Overrides;
     pattern: Pattern;
@@ -1590,7 +1589,7 @@ export type CreateUploadError = CreateUploadErrors[keyof CreateUploadErrors];
 
 export type CreateUploadResponses = {
     /**
-     * Where the file can be uploaded
+     * How to upload the file
      */
     200: UploadTarget;
 };

@@ -38,7 +38,7 @@ pub(crate) struct ExecutionView {
     /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
-    /// The upload that is its input besides; absent if there is none.
+    /// The upload that the request names; absent if it names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     input_upload: Option<UploadView>,
@@ -48,11 +48,11 @@ pub(crate) struct ExecutionView {
     attempt: Option<u32>,
     /// How many attempts the job may have, not counting `uncountedAttempts`.
     max_attempts: u32,
-    /// The exit codes after which the job is retried; absent if all are.
+    /// The exit codes after which the job is retried; absent if it is retried after all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!([75]))]
     retry_on_exit_codes: Option<BTreeSet<i32>>,
-    /// What the request overrides; absent if nothing.
+    /// What the request overrides; absent if it overrides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     overrides: Option<OverridesView>,
@@ -103,11 +103,10 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 30_000)]
     duration_ms: Option<u64>,
-    /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log,
-    /// where stdout and stderr are one stream), `artifact` (the file that `EXECUTION_RESULT_FILE` names, which is too large to be
-    /// shown here and is the artifact `result.json`) or `none`. If the job printed something but has no result, the timeline has
-    /// `noResult` and the reason. Absent until the job has ended, and if an older version recorded the
-    /// result without its source.
+    /// Where the result comes from: `file` (the file that `EXECUTION_RESULT_FILE` names), `stdout`, `log` (the task's log, where stdout
+    /// and stderr are one stream), `artifact` (the same file, which is too large to be shown here and is the artifact `result.json`) or
+    /// `none`. If the job printed something but has no result, the timeline has `noResult` and the reason. Absent until the job has
+    /// ended, and if an older version recorded the result without its source.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, example = "stdout", nullable = false)]
     result_source: Option<&'static str>,
@@ -116,8 +115,8 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     result: Option<Json>,
-    /// The files that the job left behind: those in the directory that `EXECUTION_OUTPUT_DIR` names, and a result file of more than
-    /// 180 KB. Sorted by name; absent if there are none, and until the job has ended.
+    /// The job's output files: those in the directory that `EXECUTION_OUTPUT_DIR` names, and a result file of more than 180 KB. Sorted by
+    /// name; absent if there are none, and until the job has ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     artifacts: Vec<ArtifactView>,
@@ -195,13 +194,13 @@ pub(crate) fn milliseconds(started_at: Option<Timestamp>, finished_at: Option<Ti
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionError)]
 pub(crate) struct ErrorView {
-    /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`,
-    /// `result-too-deep`, `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result
-    /// file is not valid JSON. `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the
-    /// job exited with 0, but the files that it left behind exceed the limits or could not be put into S3. `stopped`: ECS or an
-    /// operator stopped the task. `cancelled`: a caller cancelled the execution. `timed-out`: the deadline passed. `task-retired`:
-    /// AWS retired the platform of the task. `task-refused`, `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started
-    /// for the last attempt. `task-lost`, `workflow-failed`: how the job ended is unknown. Later versions may add others.
+    /// What went wrong, for programs. `exit-code`, `signal`, `command-not-found`: the job failed. `result-too-large`, `result-too-deep`,
+    /// `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result file is not valid JSON.
+    /// `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the job exited with 0, but its
+    /// output files exceed the limits or could not be uploaded. `stopped`: ECS or an operator stopped the task. `cancelled`: a caller
+    /// cancelled the execution. `timed-out`: the deadline passed. `task-retired`: AWS retired the platform of the task. `task-refused`,
+    /// `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt. `task-lost`, `workflow-failed`:
+    /// how the job ended is unknown. Later versions may add others.
     #[schema(example = "exit-code")]
     r#type: String,
     /// What went wrong, in a few words, for people.
@@ -304,7 +303,7 @@ impl Links {
 }
 
 impl ExecutionView {
-    /// What the API shows of an execution at `now`. The URLs of its files are presigned for that time.
+    /// What the API shows of an execution at `now`. The download URLs of its files are presigned from then on.
     pub(crate) async fn of(app: &App, execution: Execution, now: Timestamp) -> Self {
         let urls = Urls::of(app, &execution, now).await;
         let running = Self::so_far(&execution, &urls);

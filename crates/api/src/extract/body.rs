@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
 };
+use contract::catalog::Catalog;
 use domain::{Json, limits};
 
 use crate::{
@@ -26,8 +27,9 @@ pub(crate) trait Described: Sized {
     /// Reads a body. What is wrong is left out and added to `errors`, so that the rest can still be checked.
     fn read(body: &mut Members, errors: &mut Vec<FieldError>) -> Self;
 
-    /// Everything that is wrong with the values that could be read.
-    fn wrong(self, app: &App) -> Vec<FieldError>;
+    /// Everything that is wrong with the values that could be read. What could only be the consequence of one of `errors` is left out: it
+    /// depends on a value that could not be read.
+    fn wrong(self, catalog: &Catalog, errors: &[FieldError]) -> Vec<FieldError>;
 }
 
 /// What could be read of a body, and an error for everything that could not.
@@ -47,15 +49,20 @@ impl<T: Described> FromRequest<App> for Body<T> {
         if !is_json(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType, "send the body as Content-Type: application/json"));
         }
-        let Read { new, mut errors } = parse::<T>(&arrived(request, app).await?)?;
+        let Read { new, errors } = parse::<T>(&arrived(request, app).await?)?;
         if errors.is_empty() {
             return Ok(Self(new));
         }
-        // The members that could be read are validated too, so that one response names every mistake.
-        let named: Vec<_> = errors.iter().map(|error| error.pointer.clone()).collect();
-        errors.extend(new.wrong(app).into_iter().filter(|error| !named.contains(&error.pointer)));
-        Err(Problem::invalid_body(errors))
+        Err(Problem::invalid_body(with_violations(errors, new, &app.catalog)))
     }
+}
+
+/// The errors of a body, and what is wrong with the members that could be read, so that one response names every mistake.
+fn with_violations<T: Described>(mut errors: Vec<FieldError>, new: T, catalog: &Catalog) -> Vec<FieldError> {
+    let mut more = new.wrong(catalog, &errors);
+    more.retain(|found| errors.iter().all(|error| error.pointer != found.pointer));
+    errors.extend(more);
+    errors
 }
 
 /// The extractor of an operation that takes no body: checks that the request has none, and then extracts a `T`. A caller who sends a body
@@ -178,9 +185,7 @@ mod tests {
         assert_eq!(
             errors,
             [
-                ("", "has no `input`; it is required, and may be null"),
                 ("/timeoutSeconds", "is a string; it must be a whole number"),
-                ("/retry", "has no `maxAttempts` and no `onExitCodes`; one of them is required"),
                 ("/retry/maxAttempt", "is not a member of this object; did you mean `maxAttempts`?"),
                 ("/retry/x", "is not a member of this object; it has `maxAttempts`, `onExitCodes`"),
                 ("/tags/c", "is given more than once"),
@@ -191,6 +196,79 @@ mod tests {
                 ("/labels", "is not a member of this object; did you mean `tags`?"),
             ]
         );
+    }
+
+    /// All errors about a body, for an installation with this catalog.
+    fn errors(body: &str, catalog: &str) -> Vec<(String, String)> {
+        let Read { new, errors } = parse::<NewExecution>(body.as_bytes()).unwrap();
+        let errors = with_violations(errors, new, &contract::catalog::read(catalog).unwrap());
+        errors.into_iter().map(|error| (error.pointer, error.detail)).collect()
+    }
+
+    #[test]
+    fn one_mistake_is_one_error() {
+        let job = r#"{"taskDefinition": "t", "cpu": 256, "memory": 512, "allow": {"cpu": true, "memory": true}}"#;
+        let catalog = format!(r#"{{"demo": {{"taskDefinition": "t"}}, "etl": {job}}}"#);
+        let unknown = |meant: &str| format!("is not a member of this object; did you mean `{meant}`?");
+        for (body, pointer, detail) in [
+            (
+                r#"{"job": "etl", "input": 1, "resources": {"cpu": 512, "memory": 1024}}"#,
+                "/resources/memory",
+                unknown("memoryMiB"),
+            ),
+            (r#"{"job": "etl", "input": 1, "resources": {"memory": 1024}}"#, "/resources/memory", unknown("memoryMiB")),
+            (r#"{"job": "etl", "input": 1, "retry": {"attempts": 3}}"#, "/retry/attempts", unknown("maxAttempts")),
+            (r#"{"job": "etl", "inptu": 1}"#, "/inptu", unknown("input")),
+            (r#"{"name": "etl", "input": 1, "resources": {"cpu": 512}}"#, "/name", unknown("job")),
+            (
+                r#"{"job": 7, "input": 1, "resources": {"cpu": 512}}"#,
+                "/job",
+                "is a number; it must be a string".to_owned(),
+            ),
+        ] {
+            assert_eq!(errors(body, &catalog), [(pointer.to_owned(), detail)], "{body}");
+        }
+        let two = errors(r#"{"job": "etl", "input": 1, "resources": {"cpu": 300}, "timeoutSeconds": "1"}"#, &catalog);
+        let pointers: Vec<_> = two.iter().map(|(pointer, _)| pointer.as_str()).collect();
+        assert_eq!(pointers, ["/timeoutSeconds", "/resources/cpu"], "mistakes that have nothing to do with each other");
+    }
+
+    /// A problem's detail is its first error's pointer and detail.
+    #[test]
+    fn every_detail_continues_the_sentence_that_its_pointer_begins() {
+        let long = "x".repeat(300);
+        let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
+        let environment = (0..21).map(|n| format!("\"A{n}\": \"{long}\"")).collect::<Vec<_>>().join(",");
+        let tags = (0..21).map(|n| format!("\"{n}\": \"{n}\"")).collect::<Vec<_>>().join(",");
+        let job = r#"{"taskDefinition": "t", "cpu": 256, "memory": 512, "allow": {"cpu": true, "memory": true, "environment": ["A"]}}"#;
+        let catalog = format!(r#"{{"demo": {job}}}"#);
+        for body in [
+            r#"{"input": 1, "resources": {"cpu": 300}}"#,
+            r#"{"input": 1, "resources": {"cpu": 512}}"#,
+            r#"{"input": 1, "resources": {"memoryMiB": 513}}"#,
+            r#"{"input": 1, "resources": {}, "retry": {}}"#,
+            r#"{"input": 1, "environment": {"1A": "", "AWS_X": "", "B": "", "A": "\u0000"}}"#,
+            r#"{"input": 1, "timeoutSeconds": 0, "retry": {"maxAttempts": 11, "onExitCodes": [0]}, "job": "x"}"#,
+            r#"{"input": {"a": 1, "a": 2}, "unknown": 1, "tags": {"aws:x": "a&b", "": ""}}"#,
+            &format!(r#"{{"input": {deep}, "environment": {{{environment}}}, "tags": {{{tags}}}}}"#),
+            &format!(r#"{{"input": "{}", "tags": {{"{long}": "{long}"}}}}"#, "x".repeat(limits::INPUT_BYTES)),
+        ] {
+            for (pointer, detail) in errors(body, &catalog) {
+                let verb = detail.split(' ').next().unwrap();
+                assert!(["is", "has", "must", "cannot", "contains"].contains(&verb), "{pointer} {detail}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_are_repeated_in_an_input_are_reported() {
+        let found = problem(r#"{"input": {"a": [{"b": 1, "b": 2}], "a": 3}, "tags": {"x": "", "x": ""}}"#).1;
+        let pointers: Vec<_> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
+        assert_eq!(pointers, ["/input/a/0/b", "/input/a", "/tags/x"]);
+        assert!(found.iter().all(|(_, detail)| detail == "is given more than once"), "{found:?}");
+        let deep = format!(r#"{}{{"{}": {{"b": 1, "b": 1}}}}{}"#, "[".repeat(9), "x".repeat(600), "]".repeat(9));
+        let pointer = problem(&format!(r#"{{"input": {deep}}}"#)).1.remove(0).0;
+        assert_eq!(pointer, "/input/0/0/0/0/0/0/0/0/0");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Guesses which known name a caller meant.
 
 /// This API's names, each with the names that other APIs use for the same thing.
-const ALIASES: [(&str, &[&str]); 9] = [
+const ALIASES: [(&str, &[&str]); 12] = [
     ("input", &["payload", "body", "data", "args", "arguments", "parameters"]),
     ("job", &["job", "name", "jobname", "taskname"]),
     ("timeoutSeconds", &["timeout", "deadline", "timeoutms", "ttl"]),
     ("retry", &["retries", "maxattempts", "attempts"]),
+    ("maxAttempts", &["attempts", "retries"]),
+    ("cpu", &["vcpu", "cpus", "cpuunits"]),
+    ("memoryMiB", &["memory", "mem", "ram", "memorymb"]),
     ("tags", &["labels", "metadata"]),
     ("pageSize", &["limit", "size", "perpage", "maxresults", "count", "top"]),
     ("pageToken", &["cursor", "token", "nexttoken", "nextpagetoken", "page", "offset"]),
@@ -21,8 +24,8 @@ pub(crate) fn suggestion<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = plain(name);
     let spelt = known.iter().copied().find(|known| self::plain(known) == plain);
     let alias = || {
-        let (ours, _) = ALIASES.into_iter().find(|(_, others)| others.contains(&plain.as_str()))?;
-        known.iter().copied().find(|known| *known == ours)
+        let mut ours = ALIASES.into_iter().filter(|(_, others)| others.contains(&plain.as_str()));
+        ours.find_map(|(ours, _)| known.iter().copied().find(|known| *known == ours))
     };
     let alike = || {
         let likeness = |known: &&'a str| strsim::normalized_damerau_levenshtein(&self::plain(known), &plain);

@@ -10,6 +10,12 @@ use serde::{
 
 use crate::{answers::problem::FieldError, extract::hint};
 
+/// How many repeated names are reported.
+const REPEATED: usize = 20;
+
+/// Longest pointer into a value of any form, in bytes. One that is longer ends at the last member that fits.
+const POINTER: usize = 500;
+
 /// The rule that a member with the wrong name or type violates.
 const RULE: &str = "invalid-value";
 
@@ -61,6 +67,12 @@ impl Members {
         Some(self.left.remove(index).1)
     }
 
+    /// Whether a member that was not taken is probably a misspelling of one of these, which have been taken.
+    pub(crate) fn misspells(&self, names: &[&str]) -> bool {
+        let meant = |(name, _): &(String, Json)| hint::suggestion(name, &self.known);
+        self.left.iter().filter_map(meant).any(|meant| names.contains(&meant))
+    }
+
     /// Takes an optional member. `null` is the same as absence.
     pub(crate) fn optional(&mut self, name: &'static str) -> Option<Json> {
         self.take(name).filter(|value| value.text() != "null")
@@ -84,6 +96,21 @@ impl Members {
                 None => format!("it has {}", hint::list(&self.known)),
             };
             errors.push(error(self.pointer(name), format!("is not a member of this object; {detail}")));
+        }
+    }
+}
+
+/// Adds an error for each name that an object in this value repeats. Otherwise, the job could see another value than the one that was
+/// checked here.
+pub(crate) fn check_names(value: &Json, at: &str, errors: &mut Vec<FieldError>) {
+    for pointer in value.repeated_names(REPEATED) {
+        let mut pointer = format!("{at}{pointer}");
+        while pointer.len() > POINTER {
+            pointer.truncate(pointer.rfind('/').unwrap_or_default());
+        }
+        let repeated = error(pointer, "is given more than once");
+        if !errors.contains(&repeated) {
+            errors.push(repeated);
         }
     }
 }

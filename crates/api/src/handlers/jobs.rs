@@ -21,7 +21,7 @@ pub(crate) struct JobList {
     jobs: Vec<JobView>,
 }
 
-/// A job that may be run, and how it is run if a request does not say otherwise.
+/// A job that may be run, and how it is run unless a request says otherwise.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Job)]
@@ -58,7 +58,7 @@ pub(crate) struct RetryView {
     /// Attempts in total.
     #[schema(example = 3)]
     max_attempts: u32,
-    /// The exit codes after which it is retried; absent if all are.
+    /// The exit codes after which it is retried; absent if it is retried after all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!([75]))]
     on_exit_codes: Option<BTreeSet<i32>>,
@@ -69,10 +69,10 @@ pub(crate) struct RetryView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobBackoff)]
 pub(crate) struct BackoffView {
-    /// Before the second attempt. It doubles from attempt to attempt.
+    /// The wait before the second attempt. It doubles with each attempt.
     #[schema(example = 5)]
     first: u64,
-    /// The longest.
+    /// The longest wait.
     #[schema(example = 300)]
     longest: u64,
 }
@@ -84,9 +84,9 @@ pub(crate) struct AllowView {
     /// The names of environment variables.
     #[schema(example = json!(["DEBUG"]))]
     environment: Vec<String>,
-    /// Whether `resources.cpu`.
+    /// Whether a request may set `resources.cpu`.
     cpu: bool,
-    /// Whether `resources.memoryMiB`.
+    /// Whether a request may set `resources.memoryMiB`.
     memory: bool,
 }
 

@@ -216,7 +216,7 @@ struct Start {
     upload: Option<String>,
     /// Whether it has an `Idempotency-Key`.
     keyed: bool,
-    /// Which values it gives itself, and does not leave to the job.
+    /// Which values it sets itself instead of leaving them to the job.
     said: Said,
 }
 

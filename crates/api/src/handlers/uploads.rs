@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Json, extract::State};
-use contract::files;
+use contract::{catalog::Catalog, files};
 use domain::{
     Digest, Execution, NotADigest, Unknown, Upload, UploadId, limits,
     upload::{Keep, needed_until},
@@ -29,10 +29,10 @@ use crate::{
     random,
 };
 
-/// How long the URL for an upload is valid. An upload that has begun by then may take longer.
+/// How long the URL for an upload is valid. An upload that has begun by then may finish later.
 const VALID_FOR: Duration = Duration::from_hours(1);
 
-/// A file that is to be uploaded.
+/// A file to upload.
 #[derive(Debug, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"bytes": 4, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}))]
@@ -44,8 +44,8 @@ pub(crate) struct NewUpload {
     #[schema(value_type = String, pattern = "^[0-9A-Fa-f]{64}$",
         example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     sha256: Option<Digest>,
-    /// How many days the file is kept: 35, or 400 for executions with a long timeout. An execution needs it until 30 days after its
-    /// deadline. If absent, 35.
+    /// How many days the file is kept: 35 (the default), or 400 for executions with a long timeout. An execution needs the file until 30
+    /// days after its deadline.
     #[schema(value_type = Option<u32>, example = 35)]
     keep_days: Option<Keep>,
 }
@@ -58,7 +58,7 @@ impl Described for NewUpload {
         let no_object = !errors.is_empty() && body.is_empty();
         let (bytes, sha256) = (body.optional("bytes"), body.optional("sha256"));
         for (name, given) in [("bytes", &bytes), ("sha256", &sha256)] {
-            if given.is_none() && !no_object {
+            if given.is_none() && !no_object && !body.misspells(&[name]) {
                 errors.push(body.lacks(format!("`{name}`; it is required")));
             }
         }
@@ -82,7 +82,7 @@ impl Described for NewUpload {
         Self { bytes, sha256, keep_days }
     }
 
-    fn wrong(self, _: &App) -> Vec<FieldError> {
+    fn wrong(self, _: &Catalog, _: &[FieldError]) -> Vec<FieldError> {
         let wrong = self.bytes.filter(|bytes| !(1..=limits::FILE_BYTES).contains(bytes)).map(|_| FieldError {
             pointer: "/bytes".to_owned(),
             detail: format!("must be between 1 and {}", limits::FILE_BYTES),
@@ -97,22 +97,22 @@ impl Described for NewUpload {
 #[serde(rename_all = "camelCase")]
 #[schema(as = UploadTarget)]
 pub(crate) struct UploadTarget {
-    /// What a request names as its `inputUpload`.
+    /// The id of the upload, for a request's `inputUpload`.
     #[schema(example = "35-9f86d081884c7d659a2feaa0c55ad015")]
     upload_id: String,
     /// The method of the request that uploads the file.
     #[schema(example = "PUT")]
     method: &'static str,
-    /// Its URL. Whoever has it may upload this file, and nothing else.
+    /// Its URL. Anyone who has it can upload this file, and nothing else.
     #[schema(example = "https://s3.eu-west-1.amazonaws.com/…")]
     url: String,
-    /// Its headers. The URL is signed for exactly these: S3 refuses a file of another length or with another SHA-256.
+    /// Its headers. The URL is signed for exactly these: S3 refuses a file with a different length or SHA-256.
     #[schema(example = json!({"content-length": "4", "x-amz-checksum-sha256": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="}))]
     headers: BTreeMap<&'static str, String>,
-    /// Until when the upload must have begun.
+    /// When the URL expires. The upload must have begun by then.
     #[schema(value_type = String, format = DateTime)]
     url_expires_at: Time,
-    /// When the file is deleted, at the earliest.
+    /// The earliest time at which the file is deleted.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Time,
 }
@@ -135,15 +135,15 @@ impl IntoResponses for Refused {
     }
 }
 
-/// Get a URL to upload a file to.
+/// Get a URL for uploading a file.
 ///
-/// Upload the file with the method, URL and headers of the response, and then start an execution with the `uploadId` as its
+/// Upload the file with the method, URL and headers in the response. Then start an execution with the `uploadId` as its
 /// `inputUpload`. One upload may be the input of many executions. Nothing is stored until the whole file has arrived.
 #[utoipa::path(
     post, path = "/uploads", operation_id = "createUpload", tag = "uploads",
     request_body(content = NewUpload, description = "The size and the digest of the file"),
     responses(
-        (status = 200, description = "Where the file can be uploaded", body = UploadTarget),
+        (status = 200, description = "How to upload the file", body = UploadTarget),
         Refused,
         NoParameters,
         Problem,
@@ -159,7 +159,7 @@ pub(crate) async fn create_upload(
     let NewUpload { bytes: Some(bytes), sha256: Some(sha256), keep_days } = new else {
         return Err(Problem::invalid_body(Vec::new()));
     };
-    let wrong = NewUpload { bytes: Some(bytes), ..new }.wrong(&app);
+    let wrong = NewUpload { bytes: Some(bytes), ..new }.wrong(&app.catalog, &[]);
     if !wrong.is_empty() {
         return Err(Problem::invalid_body(wrong));
     }
@@ -177,7 +177,8 @@ pub(crate) async fn create_upload(
     }))
 }
 
-/// The upload with this id, for an execution that would be accepted at `now`; or what is wrong with it. Nobody else's upload is found.
+/// The upload with this id, for an execution that would be accepted at `now`; or what is wrong with it. Only uploads of the execution's
+/// owner are found.
 ///
 /// # Errors
 ///
@@ -191,19 +192,19 @@ pub(super) async fn find(
     let wrong = |rule, detail: String| Ok(Err(FieldError { pointer: "/inputUpload".to_owned(), detail, rule }));
     let id: UploadId = match id.parse() {
         Ok(id) => id,
-        Err(why) => return wrong("invalid-value", format!("is not valid: {why}")),
+        Err(why) => return wrong("invalid-value", why.to_string()),
     };
     let found = app.objects.head(&files::upload_key(&execution.owner, &id)).await?;
     let Some((found, sha256)) = found.and_then(|found| found.sha256.map(|sha256| (found, sha256))) else {
         let detail =
-            "names no upload: the file has not arrived completely, has expired, or never existed; upload it first";
+            "no such upload: its file has not completely arrived, has expired, or never existed; upload the file first";
         return wrong("upload-not-found", detail.to_owned());
     };
     let (until, needed) = (id.kept_until(found.modified), needed_until(now, execution.request.timeout));
     if until < needed {
         let detail = format!(
             "is kept until {until}, but the execution may need it until {needed}, 30 days after its deadline; upload the file \
-             with \"keepDays\": {}, or give a shorter timeout",
+             with \"keepDays\": {}, or set a shorter timeout",
             Keep::Long.days()
         );
         return wrong("upload-expires", detail);

@@ -104,7 +104,7 @@ pub(super) fn mistakes(job: &Job) -> Vec<String> {
         if (allow.cpu || allow.memory) && job.size().is_none() {
             found.push("allow needs the job's cpu and memory, because a request may override one of them".to_owned());
         }
-        let wrong = |name: &String| Some(format!("allow.environment: {}", variable::wrong(name)?));
+        let wrong = |name: &String| Some(format!("allow.environment: `{name}` {}", variable::wrong(name)?));
         found.extend(allow.environment.iter().filter_map(wrong));
     }
     // Whether it is a valid schema is found when the first input is checked: compiling all of them would make every start slower.
@@ -117,5 +117,6 @@ pub(super) fn mistakes(job: &Job) -> Vec<String> {
 }
 
 fn wrong_size(size: TaskSize) -> Option<String> {
-    size.wrong_cpu().or_else(|| size.wrong_memory())
+    let cpu = size.wrong_cpu().map(|why| format!("cpu {why}"));
+    cpu.or_else(|| Some(format!("memory {}", size.wrong_memory()?)))
 }

@@ -164,6 +164,26 @@ fn the_rule_of_the_execution_decides_which_exit_codes_are_retried_and_when() {
     assert_eq!(told(&execution.next(Attempt::FIRST, &lost, at(1))), "attempt 2 in 7 s");
 }
 
+/// The longest reason that ECS gives still shows which secret it is about.
+#[test]
+fn the_timeline_says_why_a_task_failed_to_start() {
+    const ECS: &str = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable \
+                       to retrieve secrets from ssm: service call has been retried 1 time(s): invalid parameters: /app/key";
+    let error = JobError {
+        stop_code: Some("TaskFailedToStart".to_owned()),
+        ..JobError::new(ErrorKind::TaskFailedToStart, format!("{ECS}\nmore"))
+    };
+    let failed = ended(OutcomeKind::Failed(error), None);
+    let Next::Retry(retry) = running(1).next(Attempt::FIRST, &failed, at(1)) else { panic!("it is retried") };
+    let failed = step(&running(1), &retry.failed);
+    let detail = failed.timeline.entries().last().unwrap().detail.clone().unwrap();
+    assert_eq!(
+        detail,
+        "attempt 1: task-failed-to-start (not counted): ResourceInitializationError: unab…al failed: unable to retrieve secrets \
+         from ssm: service call has been retried 1 time(s): invalid parameters: /app/key"
+    );
+}
+
 /// The timeline has every attempt that failed, including one whose task could not be started.
 #[test]
 fn the_timeline_has_the_failure_of_the_last_attempt() {
@@ -178,7 +198,7 @@ fn the_timeline_has_the_failure_of_the_last_attempt() {
     let between = step(&running(2), &retry.failed);
     let second = step(&between, &Event::TaskStarted { attempt: retry.attempt, task_arn: "t2".into() });
     assert_eq!(timeline(&second, &exited), ["attempt 1: exit-code", "attempt 2: exit-code"]);
-    assert_eq!(timeline(&between, &refused), ["attempt 1: exit-code", "attempt 2: task-refused"]);
+    assert_eq!(timeline(&between, &refused), ["attempt 1: exit-code", "attempt 2: task-refused: why"]);
     assert_eq!(timeline(&between, &exited), ["attempt 1: exit-code"], "the second attempt never began");
     assert_eq!(timeline(&second, &failed(ErrorKind::WorkflowFailed, None, None)), ["attempt 1: exit-code"]);
     assert_eq!(timeline(&running(1), &exited), [] as [&str; 0], "the end of the execution says the same");

@@ -336,13 +336,13 @@ fn the_timeline_marks_uncounted_attempts() {
     let told: Vec<_> = told(&end).into_iter().filter_map(|(_, detail)| detail).collect();
     let expected = [
         "attempt 1",
-        "attempt 1: stopped",
+        "attempt 1: stopped: any",
         "attempt 2",
-        "attempt 2: stopped (not counted: ended by the platform)",
-        "attempt 3: stopped (not counted: ended by the platform)",
-        "attempt 4: stopped (not counted: ended by the platform)",
-        "attempt 5: stopped",
-        "attempt 6 (3 not counted: ended by the platform)",
+        "attempt 2: stopped (not counted): any",
+        "attempt 3: stopped (not counted): any",
+        "attempt 4: stopped (not counted): any",
+        "attempt 5: stopped: any",
+        "attempt 6 (3 not counted)",
     ];
     assert_eq!(told, expected);
 }

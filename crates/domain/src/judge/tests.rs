@@ -309,7 +309,7 @@ fn a_report_says_who_stopped_the_job() {
     for (execution, told, second, kind) in [
         (execution(), None, 30, "Completed"),
         (cancelling(), None, 30, "Completed"),
-        (execution(), Some(Told::BySignal), 30, "Failed(stopped: the task was stopped)"),
+        (execution(), Some(Told::BySignal), 30, "Failed(stopped: the task was stopped: why it stopped)"),
         (cancelling(), Some(Told::BySignal), 30, "Cancelled(cancelled: cancelled)"),
         (execution(), Some(Told::BySignal), 61, "TimedOut(timed-out: timed out after 1 min)"),
         (execution(), Some(Told::ByDeadline), 59, "TimedOut(timed-out: timed out after 1 min)"),

@@ -56,7 +56,7 @@ pub(super) fn task_for<'a>(execution: &Execution, job: &'a Job, attempt: Attempt
         environment.push((environment::REPORT_TABLE.to_owned(), table.to_owned()));
         environment.push((environment::REPORT_KEY.to_owned(), key));
     }
-    // The worker puts the files that the job leaves behind there, with the task's own role.
+    // The worker uploads the job's output files there, with the task's own role.
     if let Some(outputs) = files::outputs_of(execution) {
         let name = files::object_name(places.bucket, &outputs);
         environment.push((environment::EXECUTION_OUTPUT_PREFIX.to_owned(), name));

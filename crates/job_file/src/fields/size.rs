@@ -34,7 +34,7 @@ impl Size {
             }
             Self { cpu: Some((cpu, place)), memory: None } => {
                 if let Some(why) = (TaskSize { cpu: *cpu, memory: 0 }).wrong_cpu() {
-                    checker.mistake(place, why);
+                    checker.mistake(place, format!("cpu {why}"));
                 }
             }
             // Whether a memory fits is known together with the CPU units.
@@ -50,10 +50,11 @@ impl Size {
             memory: memory.as_ref().map_or(TaskSize::SMALLEST.memory, |(memory, _)| *memory),
         };
         if let Some(why) = size.wrong_cpu() {
-            checker.mistake(cpu.as_ref().map_or(job, |(_, place)| place), why);
+            checker.mistake(cpu.as_ref().map_or(job, |(_, place)| place), format!("cpu {why}"));
         }
         if let Some(why) = size.wrong_memory() {
-            checker.mistake(memory.as_ref().or(cpu.as_ref()).map_or(job, |(_, place)| place), why);
+            let place = memory.as_ref().or(cpu.as_ref()).map_or(job, |(_, place)| place);
+            checker.mistake(place, format!("memory {why}"));
         }
         size
     }

@@ -91,12 +91,12 @@ pub(super) fn wrong_variable(name: &str) -> Option<String> {
     if name == "EXECUTION_STOP_TIMEOUT" {
         return Some("use `stopTimeout` instead of the variable EXECUTION_STOP_TIMEOUT".to_owned());
     }
-    variable::wrong(name)
+    Some(format!("`{name}` {}", variable::wrong(name)?))
 }
 
 /// What is wrong with the name of any variable.
 pub(super) fn wrong_name(name: &str) -> Option<String> {
-    variable::wrong_form(name)
+    Some(format!("`{name}` {}", variable::wrong_form(name)?))
 }
 
 /// The message about a value that may be the secret itself, and is therefore not repeated.

@@ -115,7 +115,7 @@ const ONE_MISTAKE: &[(&str, usize, &str)] = &[
     ("environment = [\"A=1\"]", 15, "environment is a list; it must be a table"),
     ("environment = { A = 1 }", 21, "A is a number; it must be a string, such as \"1\""),
     ("environment = { A = true }", 21, "A is a boolean; it must be a string, such as \"true\""),
-    ("environment = { 1A = \"x\" }", 17, "the name of a variable has letters, digits and `_`"),
+    ("environment = { 1A = \"x\" }", 17, "`1A` is not the name of a variable, which has letters, digits and `_`"),
     ("environment = { AWS_REGION = \"x\" }", 17, "`AWS_REGION` is set by Longhaul or by AWS"),
     ("environment = { EXECUTION_STOP_TIMEOUT = \"3\" }", 17, "use `stopTimeout` instead"),
     // secrets
@@ -148,7 +148,11 @@ const ONE_MISTAKE: &[(&str, usize, &str)] = &[
     ),
     ("sidecars = [{ name = \"a\", image = \"build:image\" }]", 35, "the image of a sidecar is not built"),
     ("sidecars = [{ name = \"a\", image = \"x\", command = \"y\" }]", 50, "command is a string; it must be a list"),
-    ("sidecars = [{ name = \"a\", image = \"x\", environment = { \"-\" = \"\" } }]", 56, "the name of a variable has"),
+    (
+        "sidecars = [{ name = \"a\", image = \"x\", environment = { \"-\" = \"\" } }]",
+        56,
+        "`-` is not the name of a variable",
+    ),
     ("sidecars = [{ name = \"a\", image = \"x\", ports = [80] }]", 40, "unknown field `ports`; a job has no ports"),
     // logRetentionDays
     ("logRetentionDays = 8", 20, "logRetentionDays is 8; CloudWatch keeps logs for 1, 3, 5, 7, 14"),
@@ -184,7 +188,7 @@ const ONE_MISTAKE: &[(&str, usize, &str)] = &[
     ("allow = [\"cpu\", \"cpu\"]", 17, "`cpu` is in allow twice"),
     ("allow = [\"environment.A\", \"environment.A\"]", 27, "`environment.A` is in allow twice"),
     ("allow = [\"environment.ECS_X\"]", 10, "`ECS_X` is set by Longhaul or by AWS"),
-    ("allow = [\"environment.*\"]", 10, "the name of a variable has"),
+    ("allow = [\"environment.*\"]", 10, "`*` is not the name of a variable"),
     ("secrets.A = \"ssm:/a\"\nallow = [\"environment.A\"]", 10, "`A` is a secret of this job"),
     // Unknown fields.
     ("stop_timeout = \"5s\"", 1, "unknown field `stop_timeout`; did you mean `stopTimeout`?"),

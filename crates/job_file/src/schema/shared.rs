@@ -43,7 +43,7 @@ fn container() -> Fields {
         (
             "cpu",
             json!({
-                "description": "CPU units; 1024 are one virtual processor. Default: 256.",
+                "description": "CPU units; 1024 is one vCPU. Default: 256.",
                 "enum": TaskSize::CPUS,
                 "default": TaskSize::SMALLEST.cpu,
             }),

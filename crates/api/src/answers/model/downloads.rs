@@ -1,4 +1,4 @@
-//! The files of an execution, with URLs to download them.
+//! The files of an execution, with download URLs.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 
-/// How long the same URLs are given, in seconds. A response that is repeated within this time is the same, so a client may keep it.
+/// How long the URLs stay the same, in seconds. A response that is repeated within this time is the same, so a client may cache it.
 const SAME_FOR: i64 = 30 * 60;
 
-/// How long URLs are valid: an hour, at least, after they were given.
+/// How long URLs are valid: at least an hour after the response that contains them.
 const VALID_FOR: Duration = Duration::from_mins(90);
 
-/// A file that a job left behind.
+/// An output file of a job.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Artifact)]
 pub(crate) struct ArtifactView {
@@ -30,8 +30,8 @@ pub(crate) struct ArtifactView {
     /// Its SHA-256, in hexadecimal digits.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     sha256: String,
-    /// A presigned URL to download it, with `GET` and without authentication. Valid for at least an hour; get the execution again for a
-    /// new one. Absent while none can be signed.
+    /// A presigned URL to download it, with `GET` and without authentication. It is valid for at least an hour; get the execution again
+    /// for a new one. Absent while URLs cannot be signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "https://s3.eu-west-1.amazonaws.com/…")]
     url: Option<String>,
@@ -51,7 +51,7 @@ pub(crate) struct UploadView {
     /// Its SHA-256, in hexadecimal digits.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     sha256: String,
-    /// A presigned URL to download it, as that of an artifact.
+    /// A presigned URL to download it, like that of an artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "https://s3.eu-west-1.amazonaws.com/…")]
     url: Option<String>,
@@ -65,10 +65,10 @@ impl UploadView {
     }
 }
 
-/// What signs the URLs of an execution's files, if it has any.
+/// Signs the URLs of an execution's files, if it has any.
 pub(crate) struct Urls(Option<(Presigner, Validity)>);
 
-/// When URLs that are given at `now` are valid.
+/// When URLs in a response at `now` are valid.
 pub(crate) fn valid(now: Timestamp) -> Validity {
     let from = Timestamp::from_second(now.as_second() - now.as_second().rem_euclid(SAME_FOR)).unwrap_or(now);
     Validity { from, lasts: VALID_FOR }
@@ -91,7 +91,7 @@ impl Urls {
         if !has_any(execution) {
             return Self(None);
         }
-        // An execution that was accepted must be shown, whatever fails after that.
+        // An execution that was accepted must be shown even if its URLs cannot be signed.
         let signing = app.objects.presigner("s3:GetObject").await.inspect_err(|failed| {
             tracing::error!(executionId = %execution.id, error = %aws::with_causes(failed), "cannot presign URLs");
         });

@@ -6,7 +6,7 @@ use std::{
 };
 
 use contract::catalog::{Catalog, offered};
-use domain::{Json, Overrides, Request, limits};
+use domain::{Json, OVERRIDE_NOT_ALLOWED, Overrides, Request, TASK_SIZE, limits};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::{
@@ -19,7 +19,6 @@ use utoipa::{
 
 use crate::{
     answers::problem::FieldError,
-    app::App,
     extract::{
         body::Described,
         hint,
@@ -37,21 +36,24 @@ pub(crate) struct NewExecution {
     /// is also on the job's stdin, whatever its size.
     #[schema(value_type = Value, required = false)]
     pub(crate) input: Json,
-    /// A file that was uploaded with `POST /uploads`: its `uploadId`. The worker fetches it before the job begins, and the environment
-    /// variable `EXECUTION_INPUT_FILE` names it. With it, `input` may be absent, and is `null` then.
+    /// The `uploadId` of a file that was uploaded with `POST /uploads`. The worker downloads the file before the job starts, and the
+    /// environment variable `EXECUTION_INPUT_FILE` names it. With an upload, `input` is optional, and `null` if absent.
     #[schema(example = "35-9f86d081884c7d659a2feaa0c55ad015")]
     input_upload: Option<String>,
     /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
     #[schema(example = "demo")]
     job: Option<String>,
+    /// Whether the body probably names a job, but in a way that cannot be read.
+    #[schema(ignore)]
+    job_unknown: bool,
     /// How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
-    /// How a failing job is retried. If absent, as the job says, or else not at all.
+    /// How a failing job is retried. If absent, as the job specifies, or else not at all.
     retry: Option<Retry>,
-    /// CPU and memory of the task, if the job allows it. If absent, those of the job.
+    /// CPU and memory of the task, if the job allows requests to override them. If absent, those of the job.
     resources: Option<Resources>,
-    /// Environment variables of the job, in addition to its own or instead of them. Only those that the job allows, at most 20, and
+    /// Environment variables for the job, which are added to its own or replace them. Only those that the job allows; at most 20, and
     /// 1,536 bytes of JSON. An execution shows only their names.
     #[serde(default)]
     #[schema(schema_with = environment)]
@@ -87,8 +89,8 @@ fn environment() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some(
-            "Environment variables of the job, in addition to its own or instead of them. Only those that the job allows, at \
-             most 20, and 1,536 bytes of JSON. An execution shows only their names.",
+            "Environment variables for the job, which are added to its own or replace them. Only those that the job allows; \
+             at most 20, and 1,536 bytes of JSON. An execution shows only their names.",
         ))
         .property_names(Some(text().pattern(Some("^[A-Za-z_][A-Za-z0-9_]*$"))))
         .additional_properties(Some(text()))
@@ -105,8 +107,8 @@ fn exit_codes() -> Array {
         .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
         .items(code)
         .description(Some(
-            "The exit codes after which the job is retried. If absent, those of the job, or else all. Attempts that did not end with \
-             an exit code of the job are retried in any case, for example if AWS lost the host.",
+            "The exit codes after which the job is retried. If absent, those of the job, or else all. An attempt that ended \
+             without an exit code of the job, for example because AWS lost the host, is retried in any case.",
         ))
         .min_items(Some(1))
         .max_items(Some(limits::EXIT_CODES))
@@ -119,24 +121,24 @@ fn exit_codes() -> Array {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub(crate) struct Retry {
-    /// Attempts in total. If absent, as many as the job says, or else one. The wait before the next attempt is 5 s, 10 s, 20 s and so
-    /// on, at most 5 minutes, unless the job says otherwise.
+    /// Attempts in total. If absent, as many as the job specifies, or else one. The wait before the next attempt is 5 s, 10 s, 20 s and
+    /// so on, at most 5 minutes, unless the job specifies another.
     #[schema(minimum = 1, maximum = 10, example = 3)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_attempts: Option<u32>,
-    /// The exit codes after which the job is retried, from 1 to 255, at most 50. If absent, those of the job, or else all. Attempts that
-    /// did not end with an exit code of the job are retried in any case, for example if AWS lost the host.
+    /// The exit codes after which the job is retried, from 1 to 255, at most 50. If absent, those of the job, or else all. An attempt
+    /// that ended without an exit code of the job, for example because AWS lost the host, is retried in any case.
     #[schema(schema_with = exit_codes)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_exit_codes: Option<BTreeSet<i32>>,
 }
 
-/// CPU and memory of a task. At least one member is required. Together with the job's own, they must be a size that Fargate has.
+/// CPU and memory of a task. At least one member is required. Fargate must offer the combination; the job's own value completes it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub(crate) struct Resources {
-    /// CPU units; 1024 are one virtual processor.
+    /// CPU units; 1024 is one vCPU.
     #[schema(minimum = 256, maximum = 16_384, example = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cpu: Option<u32>,
@@ -146,10 +148,9 @@ pub(crate) struct Resources {
     pub(crate) memory: Option<u32>,
 }
 
-/// Which of the values that have a default a request gives itself. If it leaves one out, a repeat is the same request even if the default
-/// has changed.
+/// Which values with a default a request sets itself. If it leaves one out, a repeat is the same request even if the default has changed.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each says so of one value")]
+#[expect(clippy::struct_excessive_bools, reason = "each is about one value")]
 pub(crate) struct Said {
     timeout: bool,
     max_attempts: bool,
@@ -161,7 +162,7 @@ impl Said {
     /// Every value, as in a rerun, which repeats the whole request.
     pub(crate) const ALL: Self = Self { timeout: true, max_attempts: true, on_exit_codes: true, backoff: true };
 
-    /// The request with the values of `seen` where it leaves them out.
+    /// The request, with the values that it leaves out taken from `seen`.
     pub(crate) fn or(self, request: &Request, seen: &Request) -> Request {
         let mut request = request.clone();
         if !self.timeout {
@@ -187,13 +188,16 @@ impl Described for NewExecution {
         let mut body = std::mem::take(body);
         let no_object = !errors.is_empty() && body.is_empty();
         let input = body.take("input");
-        let upload = body.optional("inputUpload");
-        if input.is_none() && upload.is_none() && !no_object {
-            errors.push(body.lacks("`input`; it is required, and may be null"));
+        if let Some(input) = &input {
+            object::check_names(input, &body.pointer("input"), errors);
         }
+        let upload = body.optional("inputUpload");
+        let uploaded = upload.is_some();
         let input_upload =
             upload.and_then(|id| object::read(&id, body.pointer("inputUpload"), "the `uploadId` of an upload", errors));
-        let job = body.optional("job").and_then(|name| object::read(&name, body.pointer("job"), "a string", errors));
+        let job = body.optional("job");
+        let job_given = job.is_some();
+        let job: Option<String> = job.and_then(|name| object::read(&name, body.pointer("job"), "a string", errors));
         let seconds = body.optional("timeoutSeconds");
         let timeout_seconds = seconds.and_then(|value| object::whole(&value, body.pointer("timeoutSeconds"), errors));
         let retry = body.optional("retry").and_then(|value| Retry::read(&value, &body.pointer("retry"), errors));
@@ -204,13 +208,25 @@ impl Described for NewExecution {
             texts.unwrap_or_default()
         };
         let (environment, tags) = (texts("environment"), texts("tags"));
+        if input.is_none() && !uploaded && !no_object && !body.misspells(&["input", "inputUpload"]) {
+            errors.push(body.lacks("`input`; it is required, and may be null"));
+        }
+        let job_unknown = (job_given && job.is_none()) || body.misspells(&["job"]);
         body.finish(errors);
         let input = input.unwrap_or_else(Json::null);
-        Self { input, input_upload, job, timeout_seconds, retry, resources, environment, tags }
+        Self { input, input_upload, job, job_unknown, timeout_seconds, retry, resources, environment, tags }
     }
 
-    fn wrong(self, app: &App) -> Vec<FieldError> {
-        wrong(&self.into_request(&app.catalog), &app.catalog)
+    fn wrong(self, catalog: &Catalog, errors: &[FieldError]) -> Vec<FieldError> {
+        let job_unknown = self.job_unknown;
+        let size_unknown = errors.iter().any(|error| error.pointer.starts_with("/resources"));
+        let mut found = wrong(&self.into_request(catalog), catalog);
+        found.retain(|found| match found.rule {
+            OVERRIDE_NOT_ALLOWED => !job_unknown,
+            TASK_SIZE => !job_unknown && !size_unknown,
+            _ => true,
+        });
+        found
     }
 }
 
@@ -220,7 +236,7 @@ impl NewExecution {
         self.input_upload.as_deref()
     }
 
-    /// Which values it gives itself.
+    /// Which values it sets itself.
     pub(crate) fn said(&self) -> Said {
         let retry = self.retry.as_ref();
         Said {
@@ -254,7 +270,7 @@ impl Retry {
     fn read(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let mut members = Members::of(value, at, errors)?;
         let (most, codes) = (members.optional("maxAttempts"), members.optional("onExitCodes"));
-        if most.is_none() && codes.is_none() {
+        if most.is_none() && codes.is_none() && !members.misspells(&["maxAttempts", "onExitCodes"]) {
             errors.push(members.lacks("`maxAttempts` and no `onExitCodes`; one of them is required"));
         }
         let most = most.and_then(|most| small(&most, members.pointer("maxAttempts"), errors));
@@ -268,7 +284,7 @@ impl Resources {
     fn read(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let mut members = Members::of(value, at, errors)?;
         let (cpu, memory) = (members.optional("cpu"), members.optional("memoryMiB"));
-        if cpu.is_none() && memory.is_none() {
+        if cpu.is_none() && memory.is_none() && !members.misspells(&["cpu", "memoryMiB"]) {
             errors.push(members.lacks("`cpu` and no `memoryMiB`; one of them is required"));
         }
         let cpu = cpu.and_then(|units| small(&units, members.pointer("cpu"), errors));
@@ -301,7 +317,7 @@ fn texts(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<Strin
     members.rest().into_iter().filter_map(text).collect()
 }
 
-/// Everything that is wrong with a request, except for what the schema of its job's input says.
+/// Everything that is wrong with a request, except for violations of the schema of its job's input.
 pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
     let field = |violation: domain::Violation| FieldError {
         pointer: violation.pointer,

@@ -28,7 +28,7 @@ pub(crate) struct Validated {
     /// The job's input, as it was received.
     #[schema(value_type = Value)]
     input: Json,
-    /// The upload that is its input besides; absent if there is none.
+    /// The upload that the request names; absent if it names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     input_upload: Option<UploadView>,
@@ -36,7 +36,7 @@ pub(crate) struct Validated {
     #[schema(example = 3600)]
     timeout_seconds: u64,
     retry: Retry,
-    /// What the request overrides; absent if nothing.
+    /// What the request overrides; absent if it overrides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     overrides: Option<OverridesView>,
