@@ -82,7 +82,8 @@ mod tests {
         let image = Some(Image::Reference("python:3".to_owned()));
         let anywhere = Job { image, ..local.clone() };
         let jobs = Jobs::from([("a".to_owned(), local), ("b".to_owned(), anywhere)]);
-        let lines = "a  256 CPU units, 512 MiB  local only: it has no image  Says hello\nb  256 CPU units, 512 MiB  Says hello";
+        let lines =
+            "a  256 CPU units, 512 MiB  local only: it has no image  Says hello\nb  256 CPU units, 512 MiB  Says hello";
         assert_eq!(listed(&jobs), lines);
     }
 }
