@@ -21,6 +21,7 @@ def parsed():
     parser.add_argument("--package", choices=("zip", "image"), default="zip", help="how the functions are packaged")
     parser.add_argument("--architecture", help="of the installation; jobs for another one are refused")
     parser.add_argument("--region", help="of the installation; tasks can reach only its image repositories")
+    parser.add_argument("--summary", action="store_true", help="say on stderr what was generated")
     parser.add_argument("--internet-egress", action="store_true", help="whether tasks reach the Internet")
     deploy = parser.add_argument_group("what deploy.sh adds")
     deploy.add_argument("--base", **file, help="the template that `sam build` wrote, instead of template.yaml")
@@ -47,11 +48,12 @@ def main():
     base = yaml.load((arguments.base or TEMPLATE).read_text(), Loader)
     template = image_template() if arguments.package == "image" else base
     deployed = deployed_jobs(read_deployed(arguments.deployed)) if arguments.deployed else {}
-    jobs = json.loads(arguments.jobs.read_text())["jobs"] if arguments.jobs else {}
+    resolved = json.loads(arguments.jobs.read_text()) if arguments.jobs else {"jobs": {}}
+    jobs = resolved["jobs"]
     try:
         if not arguments.jobs and not all(it.get("disabled") for it in deployed.values()):
             raise Refused(
-                f"the stack has the jobs {', '.join(sorted(deployed))}, but no file with jobs was given. Set JOBS=FILE. To remove them, use a file without jobs"
+                f"error: the stack has the jobs {', '.join(sorted(deployed))}, but no file with jobs was given. Set JOBS=FILE. To remove them, use a file without jobs"
             )
         generated = generate(
             template,
@@ -61,10 +63,11 @@ def main():
             in_flight={name for (name,) in lines(arguments.in_flight)},
             architecture=arguments.architecture,
             region=arguments.region,
+            places=resolved.get("places"),
         )
     except Refused as refused:
         for reason in refused.args:
-            print(f"error: {reason}.", file=sys.stderr)
+            print(f"{reason}.", file=sys.stderr)
         return 1
     if arguments.plan:
         arguments.plan.write_text("".join(f"{line}\n" for line in [*plan(jobs), *(f"service {it}" for it in generated.services)]))
@@ -73,6 +76,8 @@ def main():
     if not arguments.internet_egress and not arguments.base: # deploy.sh has seen them when it has a base
         for warning in generated.warnings:
             print(f"warning: {warning}", file=sys.stderr)
+    if arguments.summary:
+        print(generated.summary(jobs), file=sys.stderr)
     if arguments.catalog:
         values = {name: os.environ[variable] for name, variable in VALUES.items()}
         arguments.catalog.write_text(filled(generated.catalog or "{}", **values))

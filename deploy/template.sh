@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make template`: prints the template that `make deploy` would deploy. It needs no AWS account.
+# `make template`: prints the template that `make deploy` would deploy, and on stderr what was generated. It needs no AWS account.
 #
 #   JOBS          the file with the jobs; if not given, longhaul.toml, if there is one
 #   PACKAGE       zip or image: how the functions are packaged; zip if not given
@@ -14,4 +14,4 @@ folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
 resolve_jobs "$folder"
 [[ " ${PARAMETERS:-} " != *" InternetEgress=true "* ]] || job_options+=(--internet-egress)
-python3 deploy/template.py "${job_options[@]}"
+python3 deploy/template.py "${job_options[@]}" --summary

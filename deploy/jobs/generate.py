@@ -11,7 +11,7 @@ METADATA = "LonghaulJobs" # the section of a deployed template that says which j
 
 
 class Refused(Exception):
-    """The jobs cannot be deployed. The arguments are the reasons."""
+    """The jobs cannot be deployed. The arguments are the reasons, each with its place in the file if it has one."""
 
 
 @dataclass
@@ -22,16 +22,28 @@ class Generated:
     services: list = field(default_factory=list) # whose interface endpoints were added
     notices: list = field(default_factory=list) # what happens to jobs that are gone from the file
 
+    def summary(self, jobs):
+        """What was generated, for people."""
+        entries = json.loads(self.catalog) if self.catalog else None
+        text = self.catalog or self.template["Resources"][catalog.FUNCTIONS[0]]["Properties"]["Environment"]["Variables"]["JOBS"]["Fn::Sub"]
+        others = sorted((entries or json.loads(text)).keys() - jobs.keys())
+        kept = f"in the file {catalog.FILE} of the functions' packages" if self.catalog else "in the variable JOBS of the functions"
+        return "\n".join([
+            f"jobs:      {len(jobs)} of the file{': ' if jobs else ''}{', '.join(jobs)}" + (f"; also {', '.join(others)}" if others else ""),
+            f"resources: {limits.resources(self.template)} of {limits.RESOURCES}, with those that SAM adds",
+            f"catalog:   {len(text.encode())} bytes, {kept}",
+        ])  # fmt: skip
 
-def generate(template, jobs, built=None, deployed=None, in_flight=(), architecture=None, region=None):
+
+def generate(template, jobs, built=None, deployed=None, in_flight=(), architecture=None, region=None, places=None):
     """The template with the jobs.
 
     `jobs` are those of the file, `built` their images by name, `deployed` the jobs that the stack has (`deployed_jobs`), and `in_flight`
-    the names of those that have unfinished executions.
+    the names of those that have unfinished executions. `places` are those of the jobs in the file, for messages.
     """
     template = json.loads(json.dumps(template)) # YAML's anchors share objects, which are changed here
     built, deployed = built or {}, deployed or {}
-    refuse(jobs, architecture)
+    refuse(jobs, architecture, places or {})
     records = {name: _record(job, deployed.get(name), name in in_flight) for name, job in jobs.items()}
     gone, notices = removal(jobs, deployed, in_flight)
     records |= gone
@@ -61,28 +73,28 @@ def generate(template, jobs, built=None, deployed=None, in_flight=(), architectu
     # As text, because CloudFormation allows no null.
     template.setdefault("Metadata", {})[METADATA] = {name: json.dumps(it, separators=(",", ":")) for name, it in records.items()}
     if found := limits.exceeded(template):
-        raise Refused(*found)
+        raise Refused(*(f"error: {it}" for it in found))
     return Generated(template, file, network.warnings(jobs, built, region), network.services(all_jobs), notices)
 
 
-def refuse(jobs, architecture):
+def refuse(jobs, architecture, places):
     """Raises `Refused` if a job cannot run on AWS."""
     found = [
-        f"jobs.{name} has no image, so it can only run locally. Add a line to it: image = \"build:FOLDER\", with the folder of a Dockerfile, or image = \"REGISTRY/NAME:TAG\""
+        (name, f"jobs.{name} has no image, so it can only run locally. Add a line to it: image = \"build:FOLDER\", with the folder of a Dockerfile, or image = \"REGISTRY/NAME:TAG\"")
         for name in without_image(jobs)
     ]
     for name, job in jobs.items():
         if architecture and job["architecture"] not in (None, architecture):
-            found.append(f"jobs.{name} needs {job['architecture']}, but the installation is for {architecture}. Deploy it as another stack, or set ARCHITECTURE={job['architecture']}")
+            found.append((name, f"jobs.{name} needs {job['architecture']}, but the installation is for {architecture}. Deploy it as another stack, or set ARCHITECTURE={job['architecture']}"))
         for sidecar in job["sidecars"]:
             if sidecar["name"] in (tasks.JOB, tasks.WORKER):
-                found.append(f"jobs.{name} has a sidecar named {sidecar['name']}, which is the name of one of Longhaul's containers. Use another name")
+                found.append((name, f"jobs.{name} has a sidecar named {sidecar['name']}, which is the name of one of Longhaul's containers. Use another name"))
         # In every string of a template, CloudFormation replaces this by a value from Systems Manager or Secrets Manager
         # (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html).
         if "{{resolve:" in json.dumps(job):
-            found.append(f"jobs.{name} contains {{{{resolve:, which CloudFormation would replace by the value itself, in plain text. Use secrets")
+            found.append((name, f"jobs.{name} contains {{{{resolve:, which CloudFormation would replace by the value itself, in plain text. Use secrets"))
     if found:
-        raise Refused(*found)
+        raise Refused(*(f"{places.get(name, 'error')}: {reason}" for name, reason in found))
 
 
 def deployed_jobs(template):

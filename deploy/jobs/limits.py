@@ -54,18 +54,22 @@ def fits_in_environment(template):
     return all(environment_bytes(it) <= ENVIRONMENT_BYTES for it in functions)
 
 
+def resources(template):
+    """How many resources the template has, with those that SAM adds."""
+    functions = sum(it["Type"] == "AWS::Serverless::Function" for it in template["Resources"].values())
+    return len(template["Resources"]) + ADDED_BY_SAM * functions
+
+
 def exceeded(template):
     """The limits that the template exceeds."""
     found = []
-    resources = template["Resources"]
-    functions = sum(it["Type"] == "AWS::Serverless::Function" for it in resources.values())
-    count = len(resources) + ADDED_BY_SAM * functions
+    count = resources(template)
     if count > RESOURCES:
         found.append(f"the template has {count} resources; CloudFormation allows {RESOURCES}. Deploy some of the jobs as another stack.")
     size = len(json.dumps(template, separators=(",", ":")).encode())
     if size > TEMPLATE_BYTES:
         found.append(f"the template has {size} bytes; CloudFormation allows {TEMPLATE_BYTES}. Deploy some of the jobs as another stack.")
-    for name, resource in resources.items():
+    for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::IAM::Role":
             size = sum(_size(it["PolicyDocument"]) for it in properties.get("Policies", []))

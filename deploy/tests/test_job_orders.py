@@ -212,5 +212,8 @@ class Jobs(Simulated):
         for tool in ("aws", "sam", "docker"):
             self.remove(tool)
         done = subprocess.run([self.tree / "deploy/template.sh"], env={"PATH": str(self.stubs / "bin")}, capture_output=True, text=True)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        resources = r"resources: \d+ of 500, with those that SAM adds"
+        catalog = r"catalog:   \d+ bytes, in the variable JOBS of the functions"
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, rf"\Ajobs:      1 of the file: wordcount; also demo\n{resources}\n{catalog}\n\Z")
         self.assertIn("JobWordcountTask", json.loads(done.stdout)["Resources"])

@@ -301,6 +301,24 @@ class Command(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertTrue(done.stderr.startswith("error: jobs.local"))
 
+    def test_a_refusal_has_the_place_of_the_job(self):
+        with self.assertRaises(Refused) as refused:
+            generated({"local": plain(image=None), "other": plain(image=None)}, places={"local": "jobs/longhaul.toml:3:7"})
+        first, second = refused.exception.args
+        self.assertTrue(first.startswith("jobs/longhaul.toml:3:7: jobs.local has no image"))
+        self.assertTrue(second.startswith("error: jobs.other has no image"))
+
+    def test_the_summary_says_what_was_generated_and_where_the_catalog_is(self):
+        few = jobs(1)
+        found = generated(few)
+        count = len(found.template["Resources"]) + 3 * len(Template(found.template).of_type("AWS::Serverless::Function"))
+        self.assertIn("jobs:      1 of the file: orders-0; also demo\n", found.summary(few))
+        self.assertIn(f"resources: {count} of 500", found.summary(few))
+        self.assertIn("bytes, in the variable JOBS", found.summary(few))
+        self.assertTrue(generated({}).summary({}).startswith("jobs:      0 of the file; also demo\n"))
+        many = jobs(50)
+        self.assertIn("bytes, in the file jobs.json", generated(many).summary(many))
+
     def test_it_generates_for_functions_in_an_image(self):
         template = json.loads(self.run_with(jobs(1), "--package", "image").stdout)
         self.assertIn("FunctionImage", template["Parameters"])

@@ -139,13 +139,25 @@ Longhaul is ready.
 Start a job, then follow it by the executionId of the answer:
 
   curl -sS {api}/executions/sync -H 'content-type: application/json' \\
-       -d '{{\"input\": {{\"message\": \"Hello\", \"processingTime\": 3}}}}'
+       -d '{body}'
   curl -sS {api}/executions/EXECUTION_ID
 
 Ctrl-C stops it.",
         data = options.data.display(),
         jobs = offered(stack),
+        body = example(stack.first_job()),
     );
+}
+
+/// The body of a request that starts the first job, or else the demonstration. The input is the first example of the job's schema.
+fn example(first: Option<(&str, &job_file::Job)>) -> String {
+    let Some((name, job)) = first else {
+        return r#"{"input": {"message": "Hello", "processingTime": 3}}"#.to_owned();
+    };
+    let input = job.input.as_ref().and_then(|schema| schema.get("examples")?.get(0)).map(ToString::to_string);
+    // It is printed between the quotation marks of a shell.
+    let input = input.filter(|input| !input.contains('\'')).unwrap_or_else(|| "{}".to_owned());
+    format!(r#"{{"job": "{name}", "input": {input}}}"#)
 }
 
 /// The jobs that may be run. A configured job replaces the demonstration if it has its name.
@@ -171,4 +183,22 @@ async fn asked_to_stop() -> std::io::Result<()> {
 fn failed(why: &(impl std::fmt::Display + ?Sized)) -> ExitCode {
     eprintln!("longhaul: {why}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_printed_request_starts_the_first_job_with_an_example_of_its_input() {
+        let mut job = job_file::Job::of_command(vec!["x".to_owned()]);
+        assert_eq!(example(None), r#"{"input": {"message": "Hello", "processingTime": 3}}"#);
+        assert_eq!(example(Some(("etl", &job))), r#"{"job": "etl", "input": {}}"#);
+        job.input = Some(json!({ "type": "object", "examples": [{ "order": 7 }] }));
+        assert_eq!(example(Some(("etl", &job))), r#"{"job": "etl", "input": {"order":7}}"#);
+        job.input = Some(json!({ "examples": ["it's"] }));
+        assert_eq!(example(Some(("etl", &job))), r#"{"job": "etl", "input": {}}"#);
+    }
 }

@@ -165,6 +165,12 @@ impl Stack {
         &self.configured.jobs
     }
 
+    /// The job that comes first in the job file, or else on the command line, and its name.
+    #[must_use]
+    pub fn first_job(&self) -> Option<(&str, &job_file::Job)> {
+        self.configured.first()
+    }
+
     /// Waits until the job file, or a file that it uses, has changed. Then deploys its jobs, and returns what is different. Work that has
     /// begun continues as it began. If this is cancelled, call it again.
     ///

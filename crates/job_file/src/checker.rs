@@ -11,7 +11,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::Mistake;
+use crate::{Mistake, mistake::Place};
 
 /// A value, and its place in the file.
 pub(crate) type Value<'i> = Spanned<DeValue<'i>>;
@@ -36,6 +36,11 @@ impl<'i> Checker<'i> {
 
     pub(crate) fn mistake(&mut self, place: &Range<usize>, what: impl Into<String>) {
         self.mistakes.push(Mistake::at(self.file, self.text, place, what));
+    }
+
+    /// A place in the job file.
+    pub(crate) fn place(&self, place: &Range<usize>) -> Place {
+        Place::at(self.file, self.text, place)
     }
 
     /// The path of a file that the job file names. It is among the files that decide whether the job file is right.

@@ -7,12 +7,12 @@ use std::{
 
 use clap::Subcommand;
 
-use crate::{FILE, Job, Jobs, ReadError, read, resolved, schema};
+use crate::{FILE, Job, Jobs, Places, ReadError, Source, context, read, resolved, schema};
 
 /// What can be done with a job file.
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
-    /// Checks a job file and lists its jobs. Each mistake is printed with its line and column.
+    /// Checks a job file and lists its jobs. Each mistake is printed with its line and column, and warnings about images that are built.
     Check {
         /// The file.
         #[arg(default_value = FILE)]
@@ -32,10 +32,9 @@ impl JobsCommand {
     /// Prints the result on stdout, or else what is wrong on stderr.
     #[must_use]
     pub fn run(&self) -> ExitCode {
-        let jobs = |file: &Path| read(file).jobs;
         let text = match self {
-            Self::Check { file } => jobs(file).map(|jobs| listed(&jobs)),
-            Self::Resolved { file } => jobs(file).map(|jobs| format!("{:#}", resolved(&jobs))),
+            Self::Check { file } => checked(file).map(|(jobs, _)| listed(&jobs)),
+            Self::Resolved { file } => checked(file).map(|(jobs, places)| format!("{:#}", resolved(&jobs, &places))),
             Self::Schema => Ok::<_, ReadError>(format!("{:#}", schema())),
         };
         match text {
@@ -51,12 +50,40 @@ impl JobsCommand {
     }
 }
 
+/// The jobs of a file. Prints warnings about their images.
+fn checked(file: &Path) -> Result<(Jobs, Places), ReadError> {
+    let Source { jobs, places, .. } = read(file);
+    let jobs = jobs?;
+    for warning in context::warnings(file, &jobs, &places) {
+        eprintln!("{warning}");
+    }
+    Ok((jobs, places))
+}
+
 /// A line for each job of a file.
 fn listed(jobs: &Jobs) -> String {
     let line = |(name, job): (&String, &Job)| {
         let description = job.description.as_ref().map_or_else(String::new, |text| format!("  {text}"));
-        format!("{name}  {} CPU units, {} MiB{description}", job.size.cpu, job.size.memory)
+        let local = if job.image.is_none() { "  local only: it has no image" } else { "" };
+        format!("{name}  {} CPU units, {} MiB{local}{description}", job.size.cpu, job.size.memory)
     };
     let lines: Vec<_> = jobs.iter().map(line).collect();
     if lines.is_empty() { "no jobs".to_owned() } else { lines.join("\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Image;
+
+    #[test]
+    fn the_list_says_which_jobs_run_only_locally() {
+        let local = Job { description: Some("Says hello".to_owned()), ..Job::of_command(vec!["x".to_owned()]) };
+        let image = Some(Image::Reference("python:3".to_owned()));
+        let anywhere = Job { image, ..local.clone() };
+        let jobs = Jobs::from([("a".to_owned(), local), ("b".to_owned(), anywhere)]);
+        let lines =
+            "a  256 CPU units, 512 MiB  local only: it has no image  Says hello\nb  256 CPU units, 512 MiB  Says hello";
+        assert_eq!(listed(&jobs), lines);
+    }
 }

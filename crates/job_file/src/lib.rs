@@ -5,6 +5,7 @@
 
 mod checker;
 mod command;
+mod context;
 mod fields;
 mod job;
 mod mistake;
@@ -16,8 +17,8 @@ pub use command::JobsCommand;
 pub use job::{
     Allow, Architecture, Backoff, Capacity, Image, Job, Jobs, Permission, Retry, STOP_TIMEOUT, Secret, Sidecar,
 };
-pub use mistake::{Mistake, Mistakes};
-pub use read::{ReadError, Source, read};
+pub use mistake::{Mistake, Mistakes, Place};
+pub use read::{Places, ReadError, Source, read};
 pub use resolved::resolved;
 pub use schema::schema;
 

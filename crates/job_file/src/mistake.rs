@@ -15,6 +15,34 @@ pub struct Mistake {
     pub what: String,
 }
 
+/// A place in a file. Its text form is that of compilers, `file:line:column`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as a path that can be opened from where the job file's path can.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column } = self;
+        write!(f, "{file}:{line}:{column}")
+    }
+}
+
+impl Place {
+    /// A place in a file's text, in bytes.
+    pub(crate) fn at(file: &str, text: &str, place: &Range<usize>) -> Self {
+        let before = text.get(..place.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        Self { file: file.to_owned(), line: before.matches('\n').count() + 1, column }
+    }
+}
+
 /// All mistakes that were found, in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Mistakes(
@@ -36,9 +64,7 @@ impl fmt::Display for Mistakes {
 impl Mistake {
     /// A mistake at this place of a file's text, in bytes.
     pub(crate) fn at(file: &str, text: &str, place: &Range<usize>, what: impl Into<String>) -> Self {
-        let before = text.get(..place.start).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        Self { file: file.to_owned(), line: before.matches('\n').count() + 1, column, what: what.into() }
+        let Place { file, line, column } = Place::at(file, text, place);
+        Self { file, line, column, what: what.into() }
     }
 }

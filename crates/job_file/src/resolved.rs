@@ -3,15 +3,17 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Job, Jobs,
+    Job, Jobs, Places,
     job::{Allow, Architecture, Backoff, Capacity, Image, Permission, Retry, Secret, Sidecar},
 };
 
-/// The jobs. Every member is always there; what is not said is null.
+/// The jobs, and where the file has them, for messages. Every member is always there; what is not said is null.
 #[must_use]
-pub fn resolved(jobs: &Jobs) -> Value {
+pub fn resolved(jobs: &Jobs, places: &Places) -> Value {
     let jobs: serde_json::Map<_, _> = jobs.iter().map(|(name, job)| (name.clone(), resolved_job(job))).collect();
-    json!({ "jobs": jobs })
+    let places: serde_json::Map<_, _> =
+        places.iter().map(|(name, place)| (name.clone(), place.to_string().into())).collect();
+    json!({ "jobs": jobs, "places": places })
 }
 
 fn resolved_job(job: &Job) -> Value {

@@ -10,9 +10,10 @@ const FOLDER: &str = "tests/everything";
 #[test]
 fn the_resolved_form_has_every_member_with_its_value() {
     let file = Path::new(FOLDER).join("longhaul.toml");
-    let jobs = job_file::read(&file).jobs.unwrap();
+    let source = job_file::read(&file);
+    let resolved = job_file::resolved(&source.jobs.unwrap(), &source.places);
     let golden: Value = serde_json::from_str(include_str!("everything/resolved.json")).unwrap();
-    assert_eq!(job_file::resolved(&jobs), golden, "{:#}", job_file::resolved(&jobs));
+    assert_eq!(resolved, golden, "{resolved:#}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct Configured {
     /// The jobs, by name.
     pub(crate) jobs: Jobs,
+    /// The job that comes first: in the job file, or else on the command line.
+    first: Option<String>,
     /// Their secrets.
     secrets: secrets::Found,
     /// The job file, if there is one.
@@ -45,20 +47,22 @@ impl Configured {
     fn read_from(file: Option<PathBuf>, options: &Options) -> Reading {
         let Some(path) = &file else {
             let files = BTreeSet::from([job_file::FILE.into()]);
-            return (Self::with_jobs_of(options, Jobs::new(), file, ""), files);
+            return (Self::with_jobs_of(options, Jobs::new(), None, file, ""), files);
         };
-        let Source { jobs, mut files } = job_file::read(path);
+        let Source { jobs, places, mut files } = job_file::read(path);
+        let first = places.into_iter().min_by_key(|(_, place)| (place.line, place.column)).map(|(name, _)| name);
         let values = secrets::file(path);
         let text = std::fs::read_to_string(&values).unwrap_or_default();
         files.insert(values);
         let jobs = jobs.map_err(|why| StartError::Jobs(why.to_string()));
-        (jobs.and_then(|jobs| Self::with_jobs_of(options, jobs, file, &text)), files)
+        (jobs.and_then(|jobs| Self::with_jobs_of(options, jobs, first, file, &text)), files)
     }
 
     /// Adds the jobs of the command line. `values` is the text of the file with the values of secrets.
     fn with_jobs_of(
         options: &Options,
         mut jobs: Jobs,
+        first: Option<String>,
         file: Option<PathBuf>,
         values: &str,
     ) -> Result<Self, StartError> {
@@ -69,7 +73,14 @@ impl Configured {
             }
         }
         let secrets = secrets::Found::of(&jobs, &Environment::of_process(), values);
-        Ok(Self { jobs, secrets, file })
+        let first = first.or_else(|| options.jobs.first().map(|job| job.name.clone()));
+        Ok(Self { jobs, first, secrets, file })
+    }
+
+    /// The job that comes first, and its name, if there is one.
+    pub(crate) fn first(&self) -> Option<(&str, &Job)> {
+        let name = self.first.as_deref()?;
+        Some((name, self.jobs.get(name)?))
     }
 
     /// The values of the jobs' secrets.

@@ -60,8 +60,11 @@ async fn two_stacks_cannot_share_a_data_directory() {
 #[tokio::test]
 async fn the_stack_prints_its_addresses_and_commands_to_try() {
     let directory = tempfile::tempdir().unwrap();
+    let jobs = directory.path().join("longhaul.toml");
+    std::fs::write(&jobs, "[jobs.last]\ncommand = [\"true\"]\n[jobs.alpha]\ncommand = [\"true\"]\n").unwrap();
     let mut command = Command::new(LONGHAUL);
-    command.args(["--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--data"]).arg(directory.path());
+    command.args(["--listen", "127.0.0.1:0", "--aws-listen", "127.0.0.1:0", "--jobs"]).arg(jobs);
+    command.arg("--data").arg(directory.path());
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut stdout = process.stdout.take().unwrap();
     let mut printed = Vec::new();
@@ -72,6 +75,7 @@ async fn the_stack_prints_its_addresses_and_commands_to_try() {
     }
     let printed = String::from_utf8(printed).unwrap();
     assert_eq!(printed.matches("curl -sS http://127.0.0.1:").count(), 2, "{printed}");
+    assert!(printed.contains(r#"-d '{"job": "last", "input": {}}'"#), "the first job of the file: {printed}");
 }
 
 #[tokio::test]

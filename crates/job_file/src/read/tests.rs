@@ -20,7 +20,7 @@ fn folder() -> tempfile::TempDir {
 
 fn read_in(folder: &tempfile::TempDir, text: &str) -> Result<Jobs, Vec<String>> {
     let file = folder.path().join("longhaul.toml");
-    let (jobs, _) = read_text(&file.to_string_lossy(), text);
+    let (jobs, _, _) = read_text(&file.to_string_lossy(), text);
     let prefix = format!("{}/", folder.path().display());
     let plain = |line: &str| {
         let line = line.strip_prefix(&prefix).unwrap();
@@ -295,10 +295,10 @@ environment = { EXECUTION_ID = \"1\", \"1X\" = \"y\" }
 
 #[test]
 fn the_files_to_watch_are_known_even_if_they_do_not_exist() {
-    let (jobs, files) =
+    let (jobs, _, files) =
         read_text("x/longhaul.toml", "jobs.a = { command = [\"x\"], image = \"build:i\", input = \"s.json\" }");
     assert_eq!(jobs.unwrap_err().0.len(), 2);
     let expected = ["x/i/Dockerfile", "x/longhaul.toml", "x/s.json"];
     assert_eq!(files, expected.iter().map(PathBuf::from).collect());
-    assert_eq!(read_text("longhaul.toml", "jobs.a = 1 ?").1, BTreeSet::from([PathBuf::from("longhaul.toml")]));
+    assert_eq!(read_text("longhaul.toml", "jobs.a = 1 ?").2, BTreeSet::from([PathBuf::from("longhaul.toml")]));
 }
