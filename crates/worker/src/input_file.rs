@@ -33,6 +33,9 @@ pub(crate) enum NoFile {
         /// The digest of the upload.
         expected: Digest,
     },
+    /// S3 did not return the digest, as it does for every upload.
+    #[error("the downloaded file cannot be verified: S3 did not return the SHA-256 of the upload")]
+    Unverified,
     /// The file cannot be written.
     #[error("the upload cannot be written to {}; the task may need more ephemeral storage", .0.display())]
     Disk(PathBuf, #[source] io::Error),
@@ -82,8 +85,9 @@ impl InputFile {
         arrived.file.flush().await.map_err(disk)?;
         let digest = Digest::from(<[u8; 32]>::from(arrived.hash.finalize()));
         match arrived.expected {
-            Some(expected) if expected != digest => Err(NoFile::Damaged { found: digest, expected }),
-            Some(_) | None => Ok(this),
+            Some(expected) if expected == digest => Ok(this),
+            Some(expected) => Err(NoFile::Damaged { found: digest, expected }),
+            None => Err(NoFile::Unverified),
         }
     }
 

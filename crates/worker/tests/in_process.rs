@@ -9,6 +9,9 @@ use std::{
     process::Command,
 };
 
+/// What S3 says about `content`.
+const SHA256: &str = "x-amz-checksum-sha256: 7XACtDnprIRfIjV9giusFERzD722AW0+yUMil7nsn3M=\r\n";
+
 /// Answers one request as S3 does. Returns its first line, and its body.
 fn answer(stream: TcpStream) -> (String, String) {
     let mut stream = BufReader::new(stream);
@@ -21,8 +24,8 @@ fn answer(stream: TcpStream) -> (String, String) {
     let length = head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).unwrap();
-    let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n\r\ncontent";
-    stream.get_mut().write_all(answer).unwrap();
+    let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n{SHA256}\r\ncontent");
+    stream.get_mut().write_all(answer.as_bytes()).unwrap();
     (head.swap_remove(0), String::from_utf8(body).unwrap())
 }
 

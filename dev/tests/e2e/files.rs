@@ -197,6 +197,24 @@ async fn a_job_may_treat_its_files_as_it_likes() {
 }
 
 #[tokio::test]
+async fn a_job_does_not_start_with_another_file_than_its_upload() {
+    let stack = Stack::start(&["--job", COPIES]).await;
+    let upload = uploaded(&stack, b"content").await;
+    for (does, why) in [
+        (json!({ "answer": "other" }), "cannot be verified"),
+        (json!({ "refuse": "NoSuchKey" }), "the upload no longer exists"),
+    ] {
+        let fault = stack.arm(&json!({ "on": "s3:GetObject", "by": "task", "does": does, "times": "all" })).await;
+        for pattern in PATTERNS {
+            let done = stack.run(pattern, json!({ "job": "copies", "inputUpload": upload })).await;
+            assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(125)), "{done:#}");
+            assert!(done["error"]["logTail"].as_str().unwrap().contains(why), "{done:#}");
+        }
+        stack.disarm(fault).await;
+    }
+}
+
+#[tokio::test]
 async fn a_job_whose_files_cannot_be_reported_has_not_completed() {
     let stack = Stack::start(&[
         "--job",

@@ -209,7 +209,7 @@ impl Described for NewExecution {
         };
         let (environment, tags) = (texts("environment"), texts("tags"));
         if input.is_none() && !uploaded && !no_object && !body.misspells(&["input", "inputUpload"]) {
-            errors.push(body.lacks("`input`; it is required, and may be null"));
+            errors.push(body.lacks("`input`; it is required without an `inputUpload`, and may be null"));
         }
         let job_unknown = (job_given && job.is_none()) || body.misspells(&["job"]);
         body.finish(errors);
