@@ -262,9 +262,9 @@ async fn results_that_dynamodb_leaves_unprocessed_are_read_again() {
 /// Lambda allows responses of 6 MB, which contain the body as a JSON string.
 #[tokio::test]
 async fn a_page_of_large_results_ends_early_and_the_next_one_continues() {
-    const MADE: usize = 20;
+    const MADE: usize = 22;
     // Each quotation mark takes two bytes in a JSON string.
-    let prints = r#"python3 -c 'print("[" + "\"\"," * 66000 + "1]")' > $EXECUTION_RESULT_FILE"#;
+    let prints = r#"python3 -c 'print("[" + "\"\"," * 59000 + "1]")' > $EXECUTION_RESULT_FILE"#;
     let stack = Stack::start(&["--job", &format!("large={prints}")]).await;
     let mut made = Vec::new();
     for number in 0..MADE {
@@ -284,7 +284,7 @@ async fn a_page_of_large_results_ends_early_and_the_next_one_continues() {
         assert!(in_lambda < 6_000_000, "{in_lambda}");
         let page: Value = serde_json::from_str(&text).unwrap();
         assert!(
-            page["executions"].as_array().unwrap().iter().all(|it| it["result"].as_array().unwrap().len() == 66_001)
+            page["executions"].as_array().unwrap().iter().all(|it| it["result"].as_array().unwrap().len() == 59_001)
         );
         found.extend(ids(&page));
         sizes.push(ids(&page).len());
