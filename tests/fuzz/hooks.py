@@ -33,6 +33,8 @@ def before_call(context, case, kwargs):
         wanted = overrides["resources"].get("cpu") or 256
         cpu = max(size for size in (256, 512, 1024, 2048, 4096, 8192, 16384) if size <= max(wanted, 256))
         overrides["resources"] = {"cpu": cpu, "memoryMiB": 2 * cpu}
+    # Only a file that was uploaded can be an input.
+    overrides.pop("inputUpload", None)
     # A member that is null counts as absent, and a rule for retries needs one that is not.
     retry = overrides.get("retry")
     if isinstance(retry, dict) and all(value is None for value in retry.values()):

@@ -29,10 +29,10 @@ impl Keep {
         }
     }
 
-    /// The duration with this number of days.
+    /// The shortest that has at least this number of days, from 1; `None` if there is none.
     #[must_use]
-    pub fn of_days(days: u64) -> Option<Self> {
-        Self::ALL.into_iter().find(|keep| u64::from(keep.days()) == days)
+    pub fn at_least(days: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|keep| (1..=u64::from(keep.days())).contains(&days))
     }
 }
 
@@ -132,6 +132,14 @@ mod tests {
         }
         let signed = format!("35-+{}", "0".repeat(31));
         assert_eq!(signed.parse::<UploadId>(), Err(InvalidUploadId));
+    }
+
+    #[test]
+    fn an_upload_is_kept_for_at_least_the_days_that_are_asked_for() {
+        let cases = [(0, None), (1, Some(35)), (35, Some(35)), (36, Some(400)), (400, Some(400)), (401, None)];
+        for (asked, kept) in cases {
+            assert_eq!(Keep::at_least(asked).map(Keep::days), kept, "{asked}");
+        }
     }
 
     #[test]

@@ -264,8 +264,8 @@ async fn attempt(
     Ok(finished.exit_code(is_known))
 }
 
-/// Uploads the job's output files, unless the job was stopped: then there is no time. If a stop is requested during the upload, the job
-/// counts as stopped, because it is not complete without its files.
+/// Uploads the job's output files. A stopped job has no time for that, so its files are not uploaded. A job that is stopped during the
+/// upload counts as stopped, because it is not complete without its files.
 async fn keep(finished: Finished, files: &Files, stops: &mut Stops) -> Finished {
     match &files.outputs {
         Some(outputs) if finished.stop.is_none() => {

@@ -27,7 +27,8 @@ async fn each_request_makes_only_the_expected_aws_calls() {
     let body = json!({ "job": "quick", "input": null });
     let post = |path: &str| stack.post(path).json(&body);
     let missing = format!("35-{}", "0".repeat(32));
-    let post_upload = |path: &str| stack.post(path).json(&json!({ "job": "quick", "inputUpload": missing }));
+    let post_upload =
+        |path: &str| stack.post(path).json(&json!({ "job": "quick", "input": null, "inputUpload": missing }));
     let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
     let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
     let (query, batch) = ("dynamodb:Query", "dynamodb:BatchGetItem");

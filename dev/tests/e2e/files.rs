@@ -78,7 +78,7 @@ async fn a_job_gets_an_upload_and_leaves_files_behind() {
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let upload = uploaded(&stack, &content).await;
     for pattern in PATTERNS {
-        let body = json!({ "job": "copies", "inputUpload": upload });
+        let body = json!({ "job": "copies", "input": null, "inputUpload": upload });
         let valid: Value = stack
             .post(&format!("/executions/{pattern}/validate"))
             .json(&body)
@@ -206,7 +206,7 @@ async fn a_job_does_not_start_with_another_file_than_its_upload() {
     ] {
         let fault = stack.arm(&json!({ "on": "s3:GetObject", "by": "task", "does": does, "times": "all" })).await;
         for pattern in PATTERNS {
-            let done = stack.run(pattern, json!({ "job": "copies", "inputUpload": upload })).await;
+            let done = stack.run(pattern, json!({ "job": "copies", "input": null, "inputUpload": upload })).await;
             assert_eq!((&done["status"], &done["exitCode"]), (&json!("FAILED"), &json!(125)), "{done:#}");
             assert!(done["error"]["logTail"].as_str().unwrap().contains(why), "{done:#}");
         }
@@ -276,7 +276,8 @@ async fn an_upload_that_is_not_as_announced_leaves_nothing_behind() {
     let stack = Stack::start(&["--job", COPIES]).await;
     let data = stack.data.clone();
     let start = async |id: &Value| {
-        let errors = refused(&stack, "/executions/sync", &json!({ "job": "copies", "inputUpload": id })).await;
+        let errors =
+            refused(&stack, "/executions/sync", &json!({ "job": "copies", "input": null, "inputUpload": id })).await;
         let [(pointer, rule, detail)] = &*errors else { panic!("{errors:?}") };
         assert_eq!((&**pointer, &**rule), ("/inputUpload", "upload-not-found"));
         assert!(detail.contains("has not completely arrived"), "{detail}");
@@ -316,7 +317,7 @@ async fn an_upload_that_is_not_as_announced_leaves_nothing_behind() {
     assert_eq!(stack.items().await, 0, "nothing was started");
     // The same URL still takes the right file.
     assert_eq!(send(&announced, content).await.status(), StatusCode::OK);
-    let done = stack.run("sync", json!({ "job": "copies", "inputUpload": announced["uploadId"] })).await;
+    let done = stack.run("sync", json!({ "job": "copies", "input": null, "inputUpload": announced["uploadId"] })).await;
     assert_eq!(done["status"], "COMPLETED", "{done:#}");
 }
 
@@ -341,11 +342,11 @@ async fn a_wrong_upload_is_told_with_its_pointer() {
             vec![("/bytes", "upload-size-out-of-range", "must be between 1 and 5368709120")],
         ),
         (
-            json!({ "bytes": 1.5, "sha256": "abc", "keepDays": 36, "size": 1 }),
+            json!({ "bytes": 1.5, "sha256": "abc", "keepDays": 401, "size": 1 }),
             vec![
                 ("/bytes", "invalid-value", "must be a whole number"),
                 ("/sha256", "invalid-value", "64 hexadecimal digits"),
-                ("/keepDays", "invalid-value", "must be 35 or 400"),
+                ("/keepDays", "keep-days-out-of-range", "must be between 1 and 400"),
                 ("/size", "invalid-value", "is not a member of this object"),
             ],
         ),
@@ -363,7 +364,7 @@ async fn a_wrong_upload_is_told_with_its_pointer() {
         stack.post("/uploads").header("x-owner", "ada").json(&body).send().await.unwrap().json().await.unwrap();
     assert_eq!(send(&target, b"abc").await.status(), StatusCode::OK);
     let start = async |owner: &str, more: Value| {
-        let mut body = json!({ "job": "copies", "inputUpload": target["uploadId"] });
+        let mut body = json!({ "job": "copies", "input": null, "inputUpload": target["uploadId"] });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         stack.post("/executions/sync").header("x-owner", owner).json(&body).send().await.unwrap()
     };
@@ -385,7 +386,7 @@ async fn a_repeat_with_an_upload_is_recognized() {
     let stack = Stack::start(&["--movable-clock", "--job", COPIES]).await;
     let (one, other) = (uploaded(&stack, b"1").await, uploaded(&stack, b"2").await);
     let start = async |upload: &Value| {
-        let body = json!({ "job": "copies", "inputUpload": upload });
+        let body = json!({ "job": "copies", "input": null, "inputUpload": upload });
         stack.post("/executions/callback").header("idempotency-key", "k").json(&body).send().await.unwrap()
     };
     let first: Value = start(&one).await.json().await.unwrap();
@@ -400,7 +401,7 @@ async fn a_repeat_with_an_upload_is_recognized() {
     stack.disarm(fault).await;
     stack.forward(Duration::from_hours(5 * 24)).await;
     assert_eq!(header(&start(&one).await, "idempotent-replayed"), "true");
-    let body = json!({ "job": "copies", "inputUpload": one });
+    let body = json!({ "job": "copies", "input": null, "inputUpload": one });
     assert_eq!(refused(&stack, "/executions/callback", &body).await[0].1, "upload-expires");
 }
 
@@ -412,7 +413,7 @@ async fn files_survive_calls_that_fail_or_get_lost() {
         for (call, by) in [("s3:GetObject", "task"), ("s3:PutObject", "task"), ("s3:HeadObject", "api")] {
             for does in ["fail", "throttle", "cutBefore", "cutAfter"] {
                 let fault = stack.arm(&json!({ "on": call, "by": by, "does": does, "times": 1 })).await;
-                let body = json!({ "job": "copies", "inputUpload": upload });
+                let body = json!({ "job": "copies", "input": null, "inputUpload": upload });
                 let mut response = stack.post(&format!("/executions/{pattern}")).json(&body).send().await.unwrap();
                 if by == "api" {
                     // Nothing was started, and the caller is told to try again.
@@ -443,7 +444,7 @@ async fn a_worker_that_dies_between_its_files_and_its_report_loses_nothing() {
         // The start of a callback execution is recorded by the worker too, before the job.
         let put = json!({ "on": "s3:PutObject", "by": "task", "does": "killAfter" });
         let fault = stack.arm(&put).await;
-        let body = json!({ "job": "copies", "inputUpload": upload, "retry": { "maxAttempts": 2 } });
+        let body = json!({ "job": "copies", "input": null, "inputUpload": upload, "retry": { "maxAttempts": 2 } });
         let started = stack.start_execution(pattern, &body).await;
         let id = started["executionId"].as_str().unwrap();
         eventually("the kill", async || (stack.fault(fault).await["hit"] == 1).then_some(())).await;

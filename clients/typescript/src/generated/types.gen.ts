@@ -497,14 +497,14 @@ export type NewExecution = {
         [key: string]: string;
     } | null;
     /**
-     * The job's input; required unless `inputUpload` is given. Any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
      * `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
      * is also on the job's stdin, whatever its size.
      */
-    input?: unknown;
+    input: unknown;
     /**
      * The `uploadId` of a file that was uploaded with `POST /uploads`. The worker downloads the file before the job starts, and the
-     * environment variable `EXECUTION_INPUT_FILE` names it. With an upload, `input` is optional, and `null` if absent.
+     * environment variable `EXECUTION_INPUT_FILE` names it. `input` may be `null` then.
      */
     inputUpload?: string | null;
     /**
@@ -534,8 +534,8 @@ export type NewUpload = {
      */
     bytes: number;
     /**
-     * How many days the file is kept: 35 (the default), or 400 for executions with a long timeout. An execution needs the file until 30
-     * days after its deadline.
+     * How many days the file is kept, at least. It is kept for 35 days, which is the default, or for 400 days if you ask for more. An
+     * execution needs the file until 30 days after its deadline.
      */
     keepDays?: number | null;
     /**

@@ -167,10 +167,7 @@ mod tests {
         let unsaid = good(r#"{"input": 1}"#);
         let null = good(r#"{"input": 1, "job": null, "timeoutSeconds": null, "retry": null, "tags": null}"#);
         assert_eq!(format!("{unsaid:?}"), format!("{null:?}"));
-        assert_eq!(
-            problem("{}").1,
-            [(String::new(), "has no `input`; it is required without an `inputUpload`, and may be null".to_owned())]
-        );
+        assert_eq!(problem("{}").1, [(String::new(), "has no `input`; it is required, and may be null".to_owned())]);
         let retry = problem(r#"{"input": 1, "retry": {"maxAttempts": null}}"#).1;
         let detail = "has no `maxAttempts` and no `onExitCodes`; one of them is required";
         assert_eq!(retry, [("/retry".to_owned(), detail.to_owned())]);

@@ -44,9 +44,9 @@ pub(crate) struct NewUpload {
     #[schema(value_type = String, pattern = "^[0-9A-Fa-f]{64}$",
         example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     sha256: Option<Digest>,
-    /// How many days the file is kept: 35 (the default), or 400 for executions with a long timeout. An execution needs the file until 30
-    /// days after its deadline.
-    #[schema(value_type = Option<u32>, example = 35)]
+    /// How many days the file is kept, at least. It is kept for 35 days, which is the default, or for 400 days if you ask for more. An
+    /// execution needs the file until 30 days after its deadline.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 400, example = 35)]
     keep_days: Option<Keep>,
 }
 
@@ -72,11 +72,12 @@ impl Described for NewUpload {
         let keep_days = body.optional("keepDays").and_then(|days| {
             let at = body.pointer("keepDays");
             let days = object::whole(&days, at.clone(), errors)?;
-            if Keep::of_days(days).is_none() {
-                let all = Keep::ALL.map(|keep| keep.days().to_string()).join(" or ");
-                errors.push(FieldError { pointer: at, detail: format!("must be {all}"), rule: "invalid-value" });
+            let keep = Keep::at_least(days);
+            if keep.is_none() {
+                let detail = format!("must be between 1 and {}", Keep::Long.days());
+                errors.push(FieldError { pointer: at, detail, rule: "keep-days-out-of-range" });
             }
-            Keep::of_days(days)
+            keep
         });
         body.finish(errors);
         Self { bytes, sha256, keep_days }

@@ -31,13 +31,13 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
-    /// The job's input; required unless `inputUpload` is given. Any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+    /// The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
     /// `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
     /// is also on the job's stdin, whatever its size.
-    #[schema(value_type = Value, required = false)]
+    #[schema(value_type = Value)]
     pub(crate) input: Json,
     /// The `uploadId` of a file that was uploaded with `POST /uploads`. The worker downloads the file before the job starts, and the
-    /// environment variable `EXECUTION_INPUT_FILE` names it. With an upload, `input` is optional, and `null` if absent.
+    /// environment variable `EXECUTION_INPUT_FILE` names it. `input` may be `null` then.
     #[schema(example = "35-9f86d081884c7d659a2feaa0c55ad015")]
     input_upload: Option<String>,
     /// Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
@@ -192,7 +192,6 @@ impl Described for NewExecution {
             object::check_names(input, &body.pointer("input"), errors);
         }
         let upload = body.optional("inputUpload");
-        let uploaded = upload.is_some();
         let input_upload =
             upload.and_then(|id| object::read(&id, body.pointer("inputUpload"), "the `uploadId` of an upload", errors));
         let job = body.optional("job");
@@ -208,8 +207,8 @@ impl Described for NewExecution {
             texts.unwrap_or_default()
         };
         let (environment, tags) = (texts("environment"), texts("tags"));
-        if input.is_none() && !uploaded && !no_object && !body.misspells(&["input", "inputUpload"]) {
-            errors.push(body.lacks("`input`; it is required without an `inputUpload`, and may be null"));
+        if input.is_none() && !no_object && !body.misspells(&["input"]) {
+            errors.push(body.lacks("`input`; it is required, and may be null"));
         }
         let job_unknown = (job_given && job.is_none()) || body.misspells(&["job"]);
         body.finish(errors);
