@@ -156,7 +156,7 @@ fn candidates(directory: &Path, result: Option<PathBuf>) -> Result<Vec<Candidate
             }
             if found.len() > domain::limits::ARTIFACTS * 100 {
                 let most = domain::limits::ARTIFACTS;
-                let why = format!("there are very many files, at most {most} are kept; pack them into an archive");
+                let why = format!("there are very many files, at most {most} are allowed; pack them into an archive");
                 return Err(NotKept::Limits(why));
             }
         }
