@@ -19,6 +19,7 @@ mod random;
 mod rate;
 mod router;
 mod schemas;
+mod starting;
 
 pub use app::App;
 pub use document::document;

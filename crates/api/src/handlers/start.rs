@@ -7,17 +7,15 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use compute::StartError;
-use domain::{Execution, ExecutionId, Owner, Pattern};
+use domain::{Execution, Owner, Pattern};
 use jiff::Timestamp;
 use runtime::clock;
-use store::Created;
 use utoipa::IntoResponses;
 
 use self::validation::Validated;
 use crate::{
     answers::{
-        model::{ExecutionView, NewExecution, Said, example, wrong},
+        model::{ExecutionView, NewExecution, Said, example},
         problem::{Answers, Code, Problem, answers},
     },
     app::App,
@@ -29,8 +27,8 @@ use crate::{
         parameters::NoParameters,
         prefer::Prefer,
     },
-    handlers::{executions, uploads},
-    random,
+    handlers::executions,
+    starting::{Start, begin, lacks_workflow, new_id},
 };
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -190,8 +188,9 @@ async fn validate(
     new: NewExecution,
 ) -> Result<axum::Json<Validated>, Problem> {
     let now = clock::now();
-    let mut start = Start::of(&app, pattern, owner, key.as_ref(), new, now)?;
-    startable(&app, &mut start, now).await?;
+    let id = new_id(key.as_ref(), &owner, now)?;
+    let mut start = Start::of(&app, id, key.is_some(), (pattern, owner), new, now);
+    start.check(&app, now).await?;
     Validated::of(&app, start, now).await.map(axum::Json)
 }
 
@@ -204,133 +203,21 @@ async fn start(
     new: NewExecution,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let mut start = Start::of(&app, pattern, owner, key.as_ref(), new, now)?;
-    startable(&app, &mut start, now).await?;
+    let id = new_id(key.as_ref(), &owner, now)?;
+    let start = Start::of(&app, id, key.is_some(), (pattern, owner), new, now);
     start_and_wait(&app, start, now, prefer).await
 }
 
-/// The execution that a request would start.
-struct Start {
-    execution: Execution,
-    /// The id of the upload that it names, as it was given.
-    upload: Option<String>,
-    /// Whether it has an `Idempotency-Key`.
-    keyed: bool,
-    /// Which values it sets itself instead of leaving them to the job.
-    said: Said,
-}
-
-impl Start {
-    fn of(
-        app: &App,
-        pattern: Pattern,
-        owner: Owner,
-        key: Option<&IdempotencyKey>,
-        new: NewExecution,
-        now: Timestamp,
-    ) -> Result<Self, Problem> {
-        let (said, upload) = (new.said(), new.upload().map(str::to_owned));
-        let request = new.into_request(&app.catalog);
-        let execution = Execution::new(new_id(key, &owner, now)?, pattern, owner, request, now);
-        Ok(Self { execution, upload, keyed: key.is_some(), said })
-    }
-}
-
-/// The id for a request: the one that is derived from its idempotency key, or a new one.
-fn new_id(key: Option<&IdempotencyKey>, owner: &Owner, now: Timestamp) -> Result<ExecutionId, Problem> {
-    match key {
-        Some(key) => Ok(key.execution_id(owner)),
-        None => Ok(ExecutionId::fresh(now, random::bytes().map_err(|why| Problem::inside(&why))?)),
-    }
-}
-
-/// If the function crashes before the item is written, nothing has been accepted. If it crashes between the item and the workflow, a repeat
-/// of the request finds the PENDING item and starts its workflow. If no repeat comes, the reconciler starts it. If the function crashes
-/// after that, a second start changes nothing.
-async fn start_and_wait(app: &App, start: Start, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
-    let created = app.executions.create(&start.execution, now).await.map_err(|why| {
-        let problem = Problem::from(why);
-        if start.keyed { problem } else { problem.not_safe_to_repeat() }
-    })?;
-    let (execution, replayed) = match created {
-        Created::New(made) => (*made, false),
-        Created::Existing(seen) => (repeated(*seen, &start)?, true),
-    };
-    if execution.durable_execution_arn.is_none() && !execution.status().is_final() {
+async fn start_and_wait(app: &App, mut start: Start, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
+    start.check(app, now).await?;
+    let (execution, replayed) = start.create(app, now).await?;
+    if lacks_workflow(&execution) {
         begin(app, &execution).await?;
     }
     let execution = prefer.hold(app, execution, |seen| seen.status().is_final()).await;
     let mut answer = accepted(app, execution, replayed).await;
     prefer.add_headers(answer.headers_mut());
     Ok(answer)
-}
-
-/// Refuses a request that may not be started. A repeat of a request that was accepted before is answered even if it would now be
-/// refused because its job can no longer be run, or its upload is no longer kept for long enough.
-async fn startable(app: &App, start: &mut Start, now: Timestamp) -> Result<(), Problem> {
-    let upload = match &start.upload {
-        Some(id) => match uploads::find(app, &start.execution, id, now).await {
-            Err(_) if start.keyed && was_accepted(app, start, now).await? => return Ok(()),
-            found => found?,
-        },
-        None => Ok(None),
-    };
-    let not_found = upload.map(|found| start.execution.request.input_upload = found).err();
-    let request = &start.execution.request;
-    let mut errors = wrong(request, &app.catalog);
-    // An input that exceeds a limit is not checked further.
-    if !errors.iter().any(|error| ["/job", "/input"].contains(&&*error.pointer)) {
-        errors.extend(app.schemas.violations(&request.job, &request.input)?);
-    }
-    errors.extend(not_found);
-    if errors.is_empty() || (start.keyed && was_accepted(app, start, now).await?) {
-        return Ok(());
-    }
-    Err(Problem::invalid_body(errors))
-}
-
-/// Whether the request repeats one that was accepted before. Its upload is then the one that was found at that time.
-async fn was_accepted(app: &App, start: &mut Start, now: Timestamp) -> Result<bool, Problem> {
-    let seen = app.executions.get(&start.execution.id).await?.filter(|seen| seen.expires_at > now);
-    let Some(seen) = seen else { return Ok(false) };
-    let upload = seen.request.input_upload.clone();
-    start.execution.request.input_upload = upload.filter(|upload| Some(upload.id.to_string()) == start.upload);
-    Ok(repeated(seen, start).is_ok())
-}
-
-/// The execution that already has this id, if its request is the same.
-fn repeated(seen: Execution, start: &Start) -> Result<Execution, Problem> {
-    let Start { execution, said, .. } = start;
-    if seen.owner != execution.owner {
-        // Another caller chose this id by starting a durable function directly. What that caller runs must not be revealed.
-        return Err(Problem::new(
-            Code::IdempotencyKeyReused,
-            "the id of this key is already in use; use another Idempotency-Key",
-        ));
-    }
-    let different = differences(&seen, execution, *said);
-    if different.is_empty() {
-        return Ok(seen);
-    }
-    let detail = format!(
-        "execution {} has this Idempotency-Key, and its request differs in: {}; use a new key for another request",
-        seen.id,
-        different.join(", ")
-    );
-    Err(Problem::new(Code::IdempotencyKeyReused, detail))
-}
-
-/// What differs between two requests with the same key. A rerun differs from the start of the execution that it reruns, and from a rerun of
-/// another execution.
-fn differences(seen: &Execution, requested: &Execution, said: Said) -> Vec<&'static str> {
-    let mut different = seen.request.differences(&said.or(&requested.request, &seen.request));
-    if seen.pattern != requested.pattern {
-        different.insert(0, "pattern");
-    }
-    if seen.rerun_of != requested.rerun_of {
-        different.insert(0, "rerunOf");
-    }
-    different
 }
 
 /// Run the same job again, as a new execution.
@@ -377,29 +264,8 @@ pub(crate) async fn rerun(
     let new = Execution::new(new_id(key.as_ref(), &old.owner, now)?, old.pattern, old.owner, old.request, now);
     let execution = Execution { rerun_of: Some(old.id), ..new };
     let upload = execution.request.input_upload.as_ref().map(|upload| upload.id.to_string());
-    let mut start = Start { execution, upload, keyed: key.is_some(), said: Said::ALL };
-    startable(&app, &mut start, now).await?;
+    let start = Start { execution, upload, keyed: key.is_some(), said: Said::ALL };
     start_and_wait(&app, start, now, prefer).await
-}
-
-async fn begin(app: &App, execution: &Execution) -> Result<(), Problem> {
-    match app.workflows.start(&execution.id, execution.pattern).await {
-        Ok(_) => Ok(()),
-        Err(StartError::NameTaken(id)) => {
-            let detail = format!("a durable execution named {id} was started directly; use another Idempotency-Key");
-            Err(Problem::new(Code::ExecutionIdTaken, detail))
-        }
-        // The item is stored, so the request is accepted, whatever the failure: the reconciler will start the workflow. An error would
-        // cause a second POST, and without a key a second job.
-        Err(StartError::Call(failed)) => {
-            tracing::error!(
-                executionId = %execution.id,
-                error = %failed,
-                "cannot start the workflow; the execution is stored, and the reconciler will start it"
-            );
-            Ok(())
-        }
-    }
 }
 
 async fn accepted(app: &App, execution: Execution, replayed: bool) -> Response {

@@ -184,7 +184,7 @@ pub(crate) async fn create_upload(
 /// # Errors
 ///
 /// If S3 did not answer or refused the call.
-pub(super) async fn find(
+pub(crate) async fn find(
     app: &App,
     execution: &Execution,
     id: &str,

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Start, repeated};
 use crate::{
     answers::{
         model::{OverridesView, PatternView, Retry, UploadView},
         problem::Problem,
     },
     app::App,
+    starting::Start,
 };
 
 /// A valid request, with every default filled in. Nothing was started.
@@ -53,7 +53,7 @@ impl Validated {
     /// What would be started. A key that was used for a different request is refused here too.
     pub(super) async fn of(app: &App, start: Start, now: Timestamp) -> Result<Self, Problem> {
         let seen = if start.keyed { app.executions.get(&start.execution.id).await? } else { None };
-        let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| repeated(seen, &start)).transpose()?;
+        let seen = seen.filter(|seen| seen.expires_at > now).map(|seen| start.repeated(seen)).transpose()?;
         let Start { execution: start, keyed, .. } = start;
         Ok(Self {
             pattern: PatternView::of(start.pattern),
