@@ -37,6 +37,7 @@ use crate::{
     tags(
         (name = "executions", description = "Executions: start a job, follow it, stop it, read its logs."),
         (name = "uploads", description = "Uploads: files that are too large for a request."),
+        (name = "schedules", description = "Schedules: start a job again and again, at the times of a cron expression."),
         (name = "jobs", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
     ),
@@ -68,7 +69,9 @@ fn sig_v4() -> SecurityScheme {
 }
 
 fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answer)> {
-    let operations = document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post]).flatten();
+    let operations = document.paths.paths.values_mut();
+    let operations =
+        operations.flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.delete]).flatten();
     let answers = operations.flat_map(|operation| &mut operation.responses.responses);
     answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
 }

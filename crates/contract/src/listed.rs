@@ -39,6 +39,7 @@ pub struct Listed {
     tags: BTreeMap<String, String>,
     #[serde(with = "written", default)]
     rerun_of: Option<ExecutionId>,
+    schedule: Option<String>,
 }
 
 impl TryFrom<Listed> for Summary {
@@ -61,6 +62,7 @@ impl TryFrom<Listed> for Summary {
             expires_at: expires_at(status, entry.expires_at).unwrap_or(Timestamp::MAX),
             tags: entry.tags,
             rerun_of: entry.rerun_of,
+            schedule: entry.schedule,
         })
     }
 }

@@ -43,6 +43,8 @@ pub struct Executions<'a> {
     created_after: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_before: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<&'a str>,
 }
 
 impl<'a> Executions<'a> {
@@ -50,7 +52,7 @@ impl<'a> Executions<'a> {
     #[must_use]
     pub fn of(owner: &Owner, filter: &'a Filter) -> Self {
         // Every field is named, so a new one cannot be left out.
-        let Filter { status, pattern, job, tag, created_after, created_before } = filter;
+        let Filter { status, pattern, job, tag, schedule, created_after, created_before } = filter;
         Self {
             owner: owner.clone(),
             status: *status,
@@ -59,6 +61,7 @@ impl<'a> Executions<'a> {
             tag: tag.as_ref().map(|(key, value)| (key.as_str(), value.as_deref())),
             created_after: *created_after,
             created_before: *created_before,
+            schedule: schedule.as_deref(),
         }
     }
 }
@@ -232,6 +235,7 @@ mod tests {
             tag: Some(("team".into(), Some("blue".into()))),
             created_after: Some(Timestamp::UNIX_EPOCH),
             created_before: Some(Timestamp::UNIX_EPOCH),
+            schedule: Some("nightly".into()),
             ..filter()
         };
         let second = Attempt::FIRST.next();
@@ -250,7 +254,7 @@ mod tests {
             (json(&Executions::of(&owner, &filter())), r#"{"owner":"ada","status":"FAILED","tag":["team",null]}"#),
             (
                 json(&Executions::of(&owner, &all)),
-                r#"{"owner":"ada","status":"FAILED","pattern":"callback","job":"demo","tag":["team","blue"],"createdAfter":"1970-01-01T00:00:00Z","createdBefore":"1970-01-01T00:00:00Z"}"#,
+                r#"{"owner":"ada","status":"FAILED","pattern":"callback","job":"demo","tag":["team","blue"],"createdAfter":"1970-01-01T00:00:00Z","createdBefore":"1970-01-01T00:00:00Z","schedule":"nightly"}"#,
             ),
             (json(&Logs { logs: id.clone() }), r#"{"logs":"e1"}"#),
             (json(&History { history: id, attempt: second }), r#"{"history":"e1","attempt":2}"#),

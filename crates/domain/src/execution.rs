@@ -6,7 +6,7 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::{
     Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, StartedTask,
-    State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, task::Task,
+    State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, schedule::Origin, task::Task,
 };
 
 /// How the end of a job is recorded.
@@ -76,6 +76,8 @@ pub struct Execution {
     pub due: Option<Timestamp>,
     /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
+    /// The schedule that started it.
+    pub schedule: Option<Origin>,
     /// The attempts that failed without ending the execution.
     pub failed: FailedAttempts,
     /// If its workflow waits before it starts a task: until when, and why.
@@ -113,6 +115,7 @@ impl Execution {
             stopped: None,
             due: Some(visit(now, FIRST_VISIT)),
             rerun_of: None,
+            schedule: None,
             failed: FailedAttempts::default(),
             waiting: None,
             creation: None,

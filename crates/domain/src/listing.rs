@@ -39,6 +39,8 @@ pub struct Summary {
     pub tags: BTreeMap<String, String>,
     /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
+    /// The name of the schedule that started it.
+    pub schedule: Option<String>,
 }
 
 impl Summary {
@@ -69,6 +71,8 @@ pub struct Filter {
     pub job: Option<String>,
     /// Only those with this tag, and this value of it if one is given.
     pub tag: Option<(String, Option<String>)>,
+    /// Only those that this schedule started.
+    pub schedule: Option<String>,
     /// Only those accepted after this time.
     pub created_after: Option<Timestamp>,
     /// Only those accepted before this time.
@@ -80,7 +84,11 @@ impl Filter {
     /// execution in between.
     #[must_use]
     pub fn needs_search(&self) -> bool {
-        self.status.is_some() || self.pattern.is_some() || self.job.is_some() || self.tag.is_some()
+        self.status.is_some()
+            || self.pattern.is_some()
+            || self.job.is_some()
+            || self.tag.is_some()
+            || self.schedule.is_some()
     }
 
     fn wants(&self, summary: &Summary) -> bool {
@@ -97,6 +105,7 @@ impl Filter {
             && self.pattern.is_none_or(|pattern| pattern == summary.pattern)
             && self.job.as_ref().is_none_or(|job| *job == summary.job)
             && self.tag.as_ref().is_none_or(tagged)
+            && self.schedule.as_ref().is_none_or(|schedule| summary.schedule.as_ref() == Some(schedule))
             && self.created_after.is_none_or(|after| summary.created_at > after)
             && self.created_before.is_none_or(|before| summary.created_at < before)
     }

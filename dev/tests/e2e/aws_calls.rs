@@ -29,6 +29,11 @@ async fn each_request_makes_only_the_expected_aws_calls() {
     let missing = format!("35-{}", "0".repeat(32));
     let post_upload =
         |path: &str| stack.post(path).json(&json!({ "job": "quick", "input": null, "inputUpload": missing }));
+    let rule = json!({ "cron": "0 0 1 1 *", "pattern": "sync", "start": { "job": "quick", "input": null } });
+    let schedule = |method: Method, rest: &str, body: Option<&Value>| {
+        let request = reqwest::Client::new().request(method, format!("{}/schedules/s{rest}", stack.api));
+        body.into_iter().fold(request, RequestBuilder::json)
+    };
     let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
     let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
     let (query, batch) = ("dynamodb:Query", "dynamodb:BatchGetItem");
@@ -55,6 +60,15 @@ async fn each_request_makes_only_the_expected_aws_calls() {
         ("cancel", stack.post(&format!("/executions/{}/cancel", id(&long))), vec![get, put, invoke]),
         ("upload", stack.post("/uploads").json(&json!({ "bytes": 1, "sha256": "0".repeat(64) })), vec![]),
         ("start with an upload", post_upload("/executions/sync"), vec!["s3:HeadObject"]),
+        ("schedule", schedule(Method::PUT, "", Some(&rule)), vec![get, query, put]),
+        ("schedule, unchanged", schedule(Method::PUT, "", Some(&rule)), vec![get]),
+        ("get a schedule", schedule(Method::GET, "", None), vec![get]),
+        ("list schedules", stack.get("/schedules"), vec![query]),
+        ("pause", schedule(Method::POST, "/pause", None), vec![get, put]),
+        ("resume", schedule(Method::POST, "/resume", None), vec![get, put]),
+        ("trigger", schedule(Method::POST, "/trigger", None), vec![get, put, invoke, put]),
+        ("get a schedule that has started something", schedule(Method::GET, "", None), vec![get, get]),
+        ("delete a schedule", schedule(Method::DELETE, "", None), vec![get, put]),
         ("jobs", stack.get("/jobs"), vec![]),
         ("health", stack.get("/healthz"), vec![]),
         ("invalid start", post("/executions/sync?x=1"), vec![]),

@@ -167,16 +167,23 @@ async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
         ("/executions/some/logs", "GET,HEAD"),
         ("/executions/some/history", "GET,HEAD"),
         ("/uploads", "POST"),
+        ("/schedules", "GET,HEAD"),
+        ("/schedules/some", "PUT,GET,HEAD,DELETE"),
+        ("/schedules/some/pause", "POST"),
+        ("/schedules/some/resume", "POST"),
+        ("/schedules/some/trigger", "POST"),
         ("/jobs", "GET,HEAD"),
         ("/healthz", "GET,HEAD"),
     ];
     let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
-    let documented = document["paths"].as_object().unwrap().keys().map(|path| path.replace("{executionId}", "some"));
+    let documented = document["paths"].as_object().unwrap().keys();
+    let documented = documented.map(|path| path.replace("{executionId}", "some").replace("{name}", "some"));
     let listed: BTreeSet<_> = allowed_at.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(listed, documented.collect(), "this test lists every path of the document");
     for (path, allowed) in allowed_at {
-        problem(delete(path), 405, "method-not-allowed").await;
-        assert_eq!(header(&delete(path).send().await.unwrap(), "allow"), allowed, "{path}");
+        let patch = || reqwest::Client::new().request(Method::PATCH, format!("{}{path}", stack.api));
+        problem(patch(), 405, "method-not-allowed").await;
+        assert_eq!(header(&patch().send().await.unwrap(), "allow"), allowed, "{path}");
     }
     for path in ["/nothing", "/executions/", "/executions/a/b", "/Jobs", "/jobs/"] {
         problem(stack.get(path), 404, "path-not-found").await;
