@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::Request;
+use reqwest::{Method, Request, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::stack::Stack;
