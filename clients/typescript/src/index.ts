@@ -11,10 +11,12 @@ export type {
   CancellingExecution,
   CompletedExecution,
   Execution,
+  ExpiredExecution,
   FailedExecution,
   FinalExecution,
   PendingExecution,
   RunningExecution,
+  ScheduledExecution,
   TimedOutExecution,
   UnsuccessfulExecution,
 } from "./execution.js";

@@ -113,9 +113,13 @@ fn matches(known: &HeaderValue, etag: &str) -> bool {
     known.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
 }
 
-/// Seconds until the next poll is worthwhile: a tenth of the execution's age, from 1 s to 1 min.
+/// Seconds until the next poll is worthwhile: a tenth of the execution's age, from 1 s to 1 min. Before its start time, the time until
+/// then, up to an hour, because it may be moved.
 fn retry_after(execution: &Execution, now: Timestamp) -> u64 {
-    let age = u64::try_from(now.duration_since(execution.created_at).as_secs()).unwrap_or_default();
+    if let Some(left) = execution.until_start(now) {
+        return left.as_secs().min(3_600);
+    }
+    let age = u64::try_from(now.duration_since(execution.started_from()).as_secs()).unwrap_or_default();
     (age / 10).clamp(1, 60)
 }
 

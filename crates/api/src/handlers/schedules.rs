@@ -211,7 +211,9 @@ async fn view(app: &App, schedule: &Schedule, now: Timestamp) -> Result<axum::Js
     Ok(axum::Json(ScheduleView::of(schedule, status, now)))
 }
 
-/// Get a schedule: its definition, its next five times, and what it has done.
+/// Get a schedule.
+///
+/// Shows its definition, its next five times, and what it has done.
 #[utoipa::path(
     get, path = "/schedules/{name}", operation_id = "getSchedule", tag = "schedules",
     params(OwnSchedule),

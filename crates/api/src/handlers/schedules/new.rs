@@ -45,7 +45,8 @@ pub(crate) struct NewSchedule {
     /// The pattern of the executions.
     #[schema(value_type = PatternView)]
     pattern: Option<Pattern>,
-    /// The request to start, as for `POST /executions/sync` or `/callback`. It cannot name an upload.
+    /// The request to start, as for `POST /executions/sync` or `/callback`, without `inputUpload`, `startAt`, `delaySeconds` and
+    /// `startBefore`.
     #[schema(value_type = NewExecution)]
     start: Option<NewStart>,
     /// What happens at a time at which the last execution is not over. If absent, `skip`.
