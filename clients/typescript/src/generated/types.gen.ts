@@ -136,6 +136,14 @@ export type Execution = {
      */
     scheduleTime?: string;
     /**
+     * When it is to start, or was to start; absent if it was to start at once.
+     */
+    scheduledFor?: string;
+    /**
+     * If no task was started by then, it is `EXPIRED`; absent if there is no such limit.
+     */
+    startBefore?: string;
+    /**
      * When its newest task was started.
      */
     startedAt?: string;
@@ -184,7 +192,7 @@ export type ExecutionError = {
      * `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result file is not valid JSON.
      * `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the job exited with 0, but its
      * output files exceed the limits or could not be uploaded. `stopped`: ECS or an operator stopped the task. `cancelled`: a caller
-     * cancelled the execution. `timed-out`: the deadline passed. `task-retired`: AWS retired the platform of the task. `task-refused`,
+     * cancelled the execution. `timed-out`: the deadline passed. `not-started-in-time`: no task was started before `startBefore`. `task-retired`: AWS retired the platform of the task. `task-refused`,
      * `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt. `task-lost`, `workflow-failed`:
      * how the job ended is unknown. Later versions may add others.
      */
@@ -519,6 +527,10 @@ export type LogLines = {
  */
 export type NewExecution = {
     /**
+     * Instead of `startAt`: in how many seconds to start, at most 366 days.
+     */
+    delaySeconds?: number | null;
+    /**
      * Environment variables for the job, which are added to its own or replace them. Only those that the job allows; at most 20, and 1,536 bytes of JSON. An execution shows only their names.
      */
     environment?: {
@@ -542,13 +554,22 @@ export type NewExecution = {
     resources?: Resources | null;
     retry?: Retry | null;
     /**
+     * When to start, at most 366 days ahead. Until then, the execution is `SCHEDULED`. If absent or in the past, at once.
+     */
+    startAt?: string | null;
+    /**
+     * If no task was started by then, for example because ECS has no capacity, the execution is `EXPIRED`. It must be later than the
+     * start.
+     */
+    startBefore?: string | null;
+    /**
      * Your own labels, at most 20; the task gets them too. Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.
      */
     tags?: {
         [key: string]: string;
     } | null;
     /**
-     * How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
+     * How long the job may take, in seconds from its start time, at most a year. If absent, the default of the job, or else 24 hours.
      */
     timeoutSeconds?: number | null;
 };
@@ -581,7 +602,8 @@ export type NewSchedule = {
      */
     paused?: boolean | null;
     /**
-     * The request to start, as for `POST /executions/sync` or `/callback`. It cannot name an upload.
+     * The request to start, as for `POST /executions/sync` or `/callback`, without `inputUpload`, `startAt`, `delaySeconds` and
+     * `startBefore`.
      */
     start: NewExecution;
     /**
@@ -882,7 +904,7 @@ export type ScheduledStart = {
 /**
  * An execution's state.
  */
-export type Status = 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'TIMED_OUT' | 'CANCELLED';
+export type Status = 'SCHEDULED' | 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'TIMED_OUT' | 'CANCELLED' | 'EXPIRED';
 
 /**
  * Something that happened.
@@ -891,8 +913,8 @@ export type TimelineEntry = {
     at: string;
     detail?: string;
     /**
-     * `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
-     * or `ended`. Later versions may add others.
+     * `created`, `scheduled`, `due`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`,
+     * `noResult` or `ended`. Later versions may add others.
      */
     what: string;
 };
@@ -959,6 +981,14 @@ export type ValidatedRequest = {
      */
     replay: boolean;
     retry: Retry;
+    /**
+     * When it would start, if it were accepted now; absent if at once.
+     */
+    scheduledFor?: string;
+    /**
+     * If no task is started by then, it is `EXPIRED`; absent if there is no such limit.
+     */
+    startBefore?: string;
     tags: {
         [key: string]: string;
     };

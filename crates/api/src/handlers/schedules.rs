@@ -385,7 +385,7 @@ pub(crate) async fn trigger_schedule(
         return Err(Problem::invalid_body(errors.into_iter().map(in_start).collect()));
     }
     let (execution, replayed) = start.create(&app, now).await?;
-    if lacks_workflow(&execution) {
+    if lacks_workflow(&execution, now) {
         begin(&app, &execution).await?;
     }
     // If the function crashes before this, the execution runs, and the overlap policy does not know of it. A repeat of the request with the
