@@ -114,6 +114,8 @@ impl Item {
         let (attempt, rest) = detail.split_once(": ").unwrap_or((detail, ""));
         let what = match &entry.what {
             Moment::Created => format!("accepted ({})", self.pattern),
+            Moment::Scheduled => format!("scheduled {detail}"),
+            Moment::Due => "start time has come".to_owned(),
             Moment::TaskStarted => format!("{detail} started"),
             Moment::WaitingForCapacity => format!("{attempt} waits for capacity: {rest}"),
             Moment::AttemptFailed => format!("{attempt} failed: {rest}"),

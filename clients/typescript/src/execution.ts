@@ -20,6 +20,8 @@ interface Unsuccessful<S extends Status> extends Common, Ended {
   error: NonNullable<Flat["error"]>;
 }
 
+/** Accepted for later; it starts at `scheduledFor`. */
+export type ScheduledExecution = Unfinished<"SCHEDULED">;
 /** Accepted; no task has been started yet. */
 export type PendingExecution = Unfinished<"PENDING">;
 /** Its task was started. */
@@ -41,10 +43,13 @@ export type FailedExecution = Unsuccessful<"FAILED">;
 export type TimedOutExecution = Unsuccessful<"TIMED_OUT">;
 /** It was stopped because a caller cancelled it. */
 export type CancelledExecution = Unsuccessful<"CANCELLED">;
+/** No task was started before `startBefore`. */
+export type ExpiredExecution = Unsuccessful<"EXPIRED">;
 
-export type UnsuccessfulExecution = FailedExecution | TimedOutExecution | CancelledExecution;
+export type UnsuccessfulExecution = FailedExecution | TimedOutExecution | CancelledExecution | ExpiredExecution;
 export type FinalExecution<Result = unknown> = CompletedExecution<Result> | UnsuccessfulExecution;
 export type Execution<Result = unknown> =
+  | ScheduledExecution
   | PendingExecution
   | RunningExecution
   | CancellingExecution

@@ -12,10 +12,12 @@ export type {
   CancellingExecution,
   CompletedExecution,
   Execution,
+  ExpiredExecution,
   FailedExecution,
   FinalExecution,
   PendingExecution,
   RunningExecution,
+  ScheduledExecution,
   TimedOutExecution,
   UnsuccessfulExecution,
 } from "./execution.js";

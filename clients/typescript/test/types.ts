@@ -6,8 +6,8 @@ import { ApiError, isFinal, Longhaul, LonghaulError, ProblemError } from "@longh
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Equal<A, B>): void => undefined;
 
-type Final = "COMPLETED" | "FAILED" | "TIMED_OUT" | "CANCELLED";
-same<Execution["status"], "PENDING" | "RUNNING" | "CANCELLING" | Final>(true);
+type Final = "COMPLETED" | "FAILED" | "TIMED_OUT" | "CANCELLED" | "EXPIRED";
+same<Execution["status"], "SCHEDULED" | "PENDING" | "RUNNING" | "CANCELLING" | Final>(true);
 same<FinalExecution["status"], Final>(true);
 
 export function narrows(execution: Execution): string {
@@ -23,7 +23,9 @@ export function narrows(execution: Execution): string {
     case "FAILED":
     case "TIMED_OUT":
     case "CANCELLED":
+    case "EXPIRED":
       return execution.error.message;
+    case "SCHEDULED":
     case "PENDING":
     case "RUNNING":
     case "CANCELLING":

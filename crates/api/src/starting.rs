@@ -63,7 +63,7 @@ impl Start {
     /// enough.
     pub(crate) async fn violations(&mut self, app: &App, now: Timestamp) -> Result<Vec<FieldError>, Problem> {
         let upload = match &self.upload {
-            Some(id) => match uploads::find(app, &self.execution, id, now).await {
+            Some(id) => match uploads::find(app, &self.execution, id).await {
                 Err(_) if self.keyed && self.was_accepted(app, now).await? => return Ok(Vec::new()),
                 found => found?,
             },
@@ -71,7 +71,7 @@ impl Start {
         };
         let not_found = upload.map(|found| self.execution.request.input_upload = found).err();
         let request = &self.execution.request;
-        let mut errors = wrong(request, &app.catalog);
+        let mut errors = wrong(request, &app.catalog, now);
         // An input that exceeds a limit is not checked further.
         if !errors.iter().any(|error| ["/job", "/input"].contains(&&*error.pointer)) {
             errors.extend(app.schemas.violations(&request.job, &request.input)?);
@@ -95,7 +95,7 @@ impl Start {
     /// Stores the execution. Returns it, and whether it already existed because the request is a repeat.
     ///
     /// If the function crashes before the item is written, nothing has been accepted. If it crashes between the item and the workflow
-    /// ([`begin`]), a repeat of the request finds the PENDING item and starts its workflow. If no repeat comes, the reconciler starts it. If
+    /// ([`begin`]), a repeat of the request finds the item and starts its workflow. If no repeat comes, the reconciler starts it. If
     /// the function crashes after that, a second start changes nothing.
     pub(crate) async fn create(&self, app: &App, now: Timestamp) -> Result<(Execution, bool), Problem> {
         let created = app.executions.create(&self.execution, now).await.map_err(|why| {
@@ -144,9 +144,10 @@ fn differences(seen: &Execution, requested: &Execution, said: Said) -> Vec<&'sta
     different
 }
 
-/// Whether the workflow of an execution that was just stored or found has to be started.
-pub(crate) fn lacks_workflow(execution: &Execution) -> bool {
-    execution.durable_execution_arn.is_none() && !execution.status().is_final()
+/// Whether the workflow of an execution that was just stored or found has to be started. If its start time is far ahead, the sweep starts
+/// it.
+pub(crate) fn lacks_workflow(execution: &Execution, now: Timestamp) -> bool {
+    execution.durable_execution_arn.is_none() && !execution.status().is_final() && !execution.is_dormant(now)
 }
 
 /// Starts the workflow of a stored execution.

@@ -23,6 +23,9 @@ pub struct Job {
     /// Seconds to wait before that attempt. Absent for the first attempt, and in records of older versions, which did not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<u64>,
+    /// Seconds until the start time. Absent if that has come, and in records of older versions, which started everything at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_in: Option<u64>,
 }
 
 fn first() -> Attempt {
@@ -42,6 +45,19 @@ pub enum Accepted {
     Job(Job),
     /// The execution is already over.
     Over(Finished),
+}
+
+/// What a check of the start time showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Due {
+    /// The start time has come, or the execution is over.
+    Now,
+    /// It is still ahead.
+    In {
+        /// Seconds until it comes, at least one.
+        seconds: u64,
+    },
 }
 
 /// The result of starting a task.
@@ -142,12 +158,18 @@ mod tests {
     /// A workflow of the version before has recorded exactly these texts.
     #[test]
     fn checkpoints_never_change() {
-        let job = Job { id: id(), max_attempts: 3, attempt: Attempt::FIRST, backoff: None };
+        let job = Job { id: id(), max_attempts: 3, attempt: Attempt::FIRST, backoff: None, starts_in: None };
         is_recorded(&Accepted::Job(job.clone()), r#"{"job":{"id":"e1","maxAttempts":3}}"#);
         is_recorded(
-            &Accepted::Job(Job { attempt: Attempt::FIRST.next(), backoff: Some(5), ..job }),
+            &Accepted::Job(Job { attempt: Attempt::FIRST.next(), backoff: Some(5), ..job.clone() }),
             r#"{"job":{"id":"e1","maxAttempts":3,"attempt":2,"backoff":5}}"#,
         );
+        is_recorded(
+            &Accepted::Job(Job { starts_in: Some(120), ..job }),
+            r#"{"job":{"id":"e1","maxAttempts":3,"startsIn":120}}"#,
+        );
+        is_recorded(&Due::Now, r#""now""#);
+        is_recorded(&Due::In { seconds: 9 }, r#"{"in":{"seconds":9}}"#);
         is_recorded(&Accepted::Over(finished()), r#"{"over":{"executionId":"e1","status":"RUNNING"}}"#);
         is_recorded(&Started::Task("arn:task".into()), r#"{"task":"arn:task"}"#);
         let refused = Outcome::failed(ErrorKind::TaskRefused, "no such image", jiff::Timestamp::UNIX_EPOCH);

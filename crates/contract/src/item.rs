@@ -12,7 +12,7 @@ use std::{
 
 use domain::{
     Artifacts, Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Overrides,
-    Owner, Pattern, Request, RetryRule, StartedTask, State, Status, Timeline, Unknown, Upload, Waiting,
+    Owner, Pattern, Request, RetryRule, Start, StartedTask, State, Status, Timeline, Unknown, Upload, Waiting,
     output::ResultSource, task::Task,
 };
 use jiff::Timestamp;
@@ -77,6 +77,18 @@ pub struct Item {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
     created_at: Timestamp,
+    /// When the request says that it is to start, and by when: absent in items of older versions, and if the request does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delay_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_before: Option<Timestamp>,
+    /// When it is to start, and the latest start. Absent in items of older versions, and if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scheduled_for: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latest_start: Option<Timestamp>,
     deadline: Timestamp,
     expires_at: i64,
     /// Both keys of the sparse index of executions that the sweep has to visit: the part, and when to visit, in seconds since 1970.
@@ -167,12 +179,13 @@ impl Item {
         let outcome = execution.state.outcome();
         let error = outcome.and_then(|outcome| match &outcome.kind {
             OutcomeKind::Completed => None,
-            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
-                Some(error.clone())
-            }
+            OutcomeKind::Failed(error)
+            | OutcomeKind::TimedOut(error)
+            | OutcomeKind::Cancelled(error)
+            | OutcomeKind::Expired(error) => Some(error.clone()),
         });
         let wake = match &execution.state {
-            State::Running { wake, .. } | State::Cancelling { wake, .. } => wake.clone(),
+            State::Scheduled { wake } | State::Running { wake, .. } | State::Cancelling { wake, .. } => wake.clone(),
             State::Pending | State::Final { .. } => None,
         };
         let Request { retry, overrides, .. } = &execution.request;
@@ -200,6 +213,17 @@ impl Item {
             environment: overrides.environment.clone(),
             tags: execution.request.tags.clone(),
             created_at: execution.created_at,
+            start_at: match execution.request.start {
+                Some(Start::At(time)) => Some(time),
+                Some(Start::In { .. }) | None => None,
+            },
+            delay_seconds: match execution.request.start {
+                Some(Start::In { seconds }) => Some(seconds),
+                Some(Start::At(_)) | None => None,
+            },
+            start_before: execution.request.start_before,
+            scheduled_for: execution.scheduled_for,
+            latest_start: execution.start_before,
             deadline: execution.deadline,
             expires_at: execution.expires_at.as_second(),
             active_shard: execution.due.map(|_| shard(&execution.id, ACTIVE_SHARDS).to_string()),
@@ -250,6 +274,8 @@ impl Item {
             },
             overrides: Overrides { cpu: self.cpu, memory: self.memory, environment: self.environment },
             tags: self.tags,
+            start: self.start_at.map(Start::At).or(self.delay_seconds.map(|seconds| Start::In { seconds })),
+            start_before: self.start_before,
         };
         let (started, wake) = (self.run, self.wake);
         let error = self.error.ok_or(damaged("it has no error"));
@@ -269,6 +295,7 @@ impl Item {
             })
         };
         let state = match status {
+            Status::Scheduled => State::Scheduled { wake },
             Status::Pending => State::Pending,
             Status::Running => State::Running { started: started.ok_or(damaged("it runs without a task"))?, wake },
             Status::Cancelling => State::Cancelling { started, wake },
@@ -276,12 +303,15 @@ impl Item {
             Status::Failed => ended(OutcomeKind::Failed(error?), started)?,
             Status::TimedOut => ended(OutcomeKind::TimedOut(error?), started)?,
             Status::Cancelled => ended(OutcomeKind::Cancelled(error?), started)?,
+            Status::Expired => ended(OutcomeKind::Expired(error?), started)?,
         };
         Ok(Execution {
             pattern,
             owner: self.owner,
             request,
             created_at: self.created_at,
+            scheduled_for: self.scheduled_for,
+            start_before: self.latest_start,
             deadline: self.deadline,
             expires_at: expires_at(status, self.expires_at).ok_or(damaged("its expiry is not a valid time"))?,
             due: self.due.and_then(|due| Timestamp::from_second(due).ok()),

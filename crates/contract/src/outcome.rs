@@ -34,6 +34,7 @@ enum KindForm {
     Failed(#[serde(with = "written")] JobError),
     TimedOut(#[serde(with = "written")] JobError),
     Cancelled(#[serde(with = "written")] JobError),
+    Expired(#[serde(with = "written")] JobError),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,6 +104,7 @@ mod tests {
         for (kind, name) in [
             (OutcomeKind::Failed(error.clone()), "failed"),
             (OutcomeKind::TimedOut(error.clone()), "timedOut"),
+            (OutcomeKind::Expired(error.clone()), "expired"),
             (OutcomeKind::Cancelled(error.with_log_tail("last words")), "cancelled"),
         ] {
             let tail = if name == "cancelled" { r#","logTail":"last words""# } else { "" };

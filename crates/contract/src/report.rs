@@ -123,6 +123,7 @@ mod tests {
             (with(OutcomeKind::Completed, &deep), "its result exceeds the limits"),
             (with(OutcomeKind::Completed, &format!("[{large},{large}]")), "the report is too large"),
             (with(OutcomeKind::Cancelled(error()), "null"), "a worker reports a success or a failure"),
+            (with(OutcomeKind::Expired(error()), "null"), "a worker reports a success or a failure"),
             (with(OutcomeKind::TimedOut(error()), "null"), "a worker reports a success or a failure"),
             (failed(JobError::new(ErrorKind::TaskRetired, "any")), "only ECS tells why a task was stopped"),
             (

@@ -97,7 +97,17 @@ mod tests {
         assert!(serde_json::from_str::<As<Attempt>>("0").is_err());
         is_written(&Pattern::Sync, r#""sync""#);
         is_written(&Pattern::Callback, r#""callback""#);
-        let names = ["PENDING", "RUNNING", "CANCELLING", "COMPLETED", "FAILED", "TIMED_OUT", "CANCELLED"];
+        let names = [
+            "SCHEDULED",
+            "PENDING",
+            "RUNNING",
+            "CANCELLING",
+            "COMPLETED",
+            "FAILED",
+            "TIMED_OUT",
+            "CANCELLED",
+            "EXPIRED",
+        ];
         for (status, name) in Status::ALL.into_iter().zip(names) {
             is_written(&status, &format!(r#""{name}""#));
         }

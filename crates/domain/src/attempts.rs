@@ -127,8 +127,8 @@ impl Execution {
         match &self.state {
             State::Final { .. } => Follows::No,
             State::Cancelling { .. } => Follows::ButCancelled,
-            State::Pending | State::Running { .. } if now >= self.deadline => Follows::No,
-            State::Pending | State::Running { .. } => Follows::Yes,
+            State::Scheduled { .. } | State::Pending | State::Running { .. } if now >= self.deadline => Follows::No,
+            State::Scheduled { .. } | State::Pending | State::Running { .. } => Follows::Yes,
         }
     }
 

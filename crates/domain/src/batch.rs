@@ -107,8 +107,8 @@ pub fn fingerprint<'a>(executions: impl Iterator<Item = &'a Json>) -> String {
 pub struct Found {
     /// How many are in each state. A newer version may know other states.
     pub by_status: BTreeMap<String, u32>,
-    /// How many have expired and were not deleted yet.
-    pub expired: u32,
+    /// How many have expired and are about to be deleted.
+    pub deleted: u32,
 }
 
 /// How far a batch has come.
@@ -118,9 +118,9 @@ pub struct Progress {
     pub counts: BTreeMap<String, u32>,
     /// How many of those that were not refused have not been stored.
     pub missing: u32,
-    /// How many have expired.
-    pub expired: u32,
-    /// How many are over, including those that have expired.
+    /// How many have expired, so that they are deleted or about to be.
+    pub deleted: u32,
+    /// How many are over, including those that are deleted.
     pub finished: u32,
     /// Whether nothing more will happen unless the request is repeated.
     pub done: bool,
@@ -137,23 +137,23 @@ impl Batch {
     /// still pending, or it has expired.
     #[must_use]
     pub fn progress(&self, found: Found, now: Timestamp) -> Progress {
-        let Found { by_status: mut counts, mut expired } = found;
-        let all = counts.values().sum::<u32>() + expired;
+        let Found { by_status: mut counts, mut deleted } = found;
+        let all = counts.values().sum::<u32>() + deleted;
         let unseen = self.accepted().saturating_sub(all);
         let age = now.duration_since(self.created_at);
         let mut missing = 0;
         if !self.stored {
             missing = unseen;
         } else if age >= SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX) {
-            expired += unseen;
+            deleted += unseen;
         } else if unseen > 0 {
             *counts.entry(Status::Pending.to_string()).or_default() += unseen;
         }
         let is_final = |name: &str| name.parse::<Status>().is_ok_and(Status::is_final);
         let over: u32 = counts.iter().filter(|(name, _)| is_final(name)).map(|(_, count)| count).sum();
-        let finished = over + expired;
+        let finished = over + deleted;
         let given_up = if age > REQUEST { missing } else { 0 };
-        Progress { counts, missing, expired, finished, done: finished + given_up >= self.accepted() }
+        Progress { counts, missing, deleted, finished, done: finished + given_up >= self.accepted() }
     }
 }
 

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Cancelled,
     /// The deadline passed before the job ended.
     TimedOut,
+    /// No task was started before the time that the request sets.
+    NotStartedInTime,
     /// This installation no longer has a job of that name.
     UnknownJob,
     /// ECS had no capacity for the task until the deadline.
@@ -47,7 +49,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds that this version knows.
-    pub const KNOWN: [Self; 18] = [
+    pub const KNOWN: [Self; 19] = [
         Self::ExitCode,
         Self::Signal,
         Self::CommandNotFound,
@@ -66,6 +68,7 @@ impl ErrorKind {
         Self::TaskRefused,
         Self::WorkflowFailed,
         Self::TaskFailedToStart,
+        Self::NotStartedInTime,
     ];
 
     /// The name it has in the API and in the table.
@@ -90,6 +93,7 @@ impl ErrorKind {
             Self::TaskRefused => "task-refused",
             Self::WorkflowFailed => "workflow-failed",
             Self::TaskFailedToStart => "task-failed-to-start",
+            Self::NotStartedInTime => "not-started-in-time",
             Self::Other(name) => name,
         }
     }
@@ -113,6 +117,7 @@ impl ErrorKind {
             | Self::Stopped
             | Self::Cancelled
             | Self::TimedOut
+            | Self::NotStartedInTime
             | Self::NoCapacity
             | Self::WorkflowFailed
             | Self::TaskFailedToStart

@@ -1,8 +1,8 @@
 //! An execution: a request, its state, and what has happened to it.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
-use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
+use jiff::{RoundMode, SignedDuration, SignedDurationRound, Timestamp, TimestampRound, Unit};
 
 use crate::{
     Attempt, BatchId, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request,
@@ -56,6 +56,10 @@ pub struct Execution {
     pub request: Request,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When it is to start, or was to start, if that was after it was accepted. No task is started before that.
+    pub scheduled_for: Option<Timestamp>,
+    /// The latest start: if no task was started by then, it is EXPIRED.
+    pub start_before: Option<Timestamp>,
     /// When its job must have ended.
     pub deadline: Timestamp,
     /// When it may be deleted; reads treat it as gone from then on. [`NEVER`] while it is not over.
@@ -93,27 +97,35 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// A new execution, accepted at `now`.
+    /// A new execution, accepted at `now`. It is SCHEDULED if the request's start is later than that, and its timeout counts from its
+    /// start.
     #[must_use]
     pub fn new(id: ExecutionId, pattern: Pattern, owner: Owner, request: Request, now: Timestamp) -> Self {
         let timeout = SignedDuration::try_from(request.timeout).unwrap_or(SignedDuration::MAX);
-        let deadline = later(now, timeout);
+        let scheduled_for = request.start.map(|start| start.after(now)).filter(|start| *start > now);
+        let deadline = later(scheduled_for.unwrap_or(now), timeout);
         let mut timeline = Timeline::default();
         timeline.push(now, Moment::Created, None);
+        if let Some(start) = scheduled_for {
+            timeline.push(now, Moment::Scheduled, Some(scheduled(start)));
+        }
+        let state = if scheduled_for.is_some() { State::Scheduled { wake: None } } else { State::Pending };
         Self {
             id,
             pattern,
             owner,
-            request,
             created_at: now,
+            scheduled_for,
+            start_before: request.start_before,
+            request,
             deadline,
             expires_at: NEVER,
             durable_execution_arn: None,
             log: None,
-            state: State::Pending,
+            state,
             earlier: Vec::new(),
             stopped: None,
-            due: Some(visit(now, FIRST_VISIT)),
+            due: Some(first_visit(scheduled_for, now)),
             rerun_of: None,
             batch: None,
             failed: FailedAttempts::default(),
@@ -154,7 +166,7 @@ impl Execution {
                 let instead = self.cancelled_instead(outcome, at).map(Event::Ended);
                 self.with_state_after(instead.as_ref().unwrap_or(event), at)
             }
-            Event::TaskStarted { .. } | Event::Watching { .. } | Event::CancelRequested => {
+            Event::Due | Event::TaskStarted { .. } | Event::Watching { .. } | Event::CancelRequested => {
                 self.with_state_after(event, at)
             }
         }
@@ -186,6 +198,7 @@ impl Execution {
                 };
                 next.timeline.push(at, Moment::TaskStarted, Some(detail));
             }
+            Event::Due => next.timeline.push(at, Moment::Due, None),
             Event::CancelRequested => next.timeline.push(at, Moment::CancelRequested, None),
             Event::Ended(outcome) => {
                 next.stopped = None;
@@ -219,17 +232,22 @@ impl Execution {
         Ok(Some(next))
     }
 
-    /// After a visit of the sweep: the next one follows after a tenth of the execution's age, or at its deadline if that is earlier. An
-    /// execution that is over needs no further visit.
+    /// After a visit of the sweep: the next one follows after a tenth of the execution's age, or at its latest start or its deadline if that
+    /// is earlier. An execution that waits for its start time is visited when its workflow has to be started, and frequently from then on.
+    /// An execution that is over needs no further visit.
     fn visited(&self, at: Timestamp) -> Option<Self> {
         let due = self.due?;
         if self.status().is_final() {
             return Some(Self { due: None, version: self.version + 1, ..self.clone() });
         }
-        let age = at.duration_since(self.created_at);
-        let mut next = visit(at, (age / 10).clamp(FIRST_VISIT, LAST_VISIT));
-        if at < self.deadline {
-            next = next.min(rounded_up_to_seconds(self.deadline));
+        let mut next = match self.state {
+            State::Scheduled { .. } => first_visit(self.scheduled_for, at),
+            _ => visit(at, (at.duration_since(self.started_from()) / 10).clamp(FIRST_VISIT, LAST_VISIT)),
+        };
+        for limit in [Some(self.deadline), self.latest_start()].into_iter().flatten() {
+            if at < limit {
+                next = next.min(rounded_up_to_seconds(limit));
+            }
         }
         (next > due).then(|| Self { due: Some(next), version: self.version + 1, ..self.clone() })
     }
@@ -280,6 +298,28 @@ impl Execution {
     /// The tasks that are remembered, oldest first.
     pub(crate) fn started_tasks(&self) -> impl DoubleEndedIterator<Item = &StartedTask> {
         self.earlier.iter().chain(self.state.started_task())
+    }
+
+    /// From when its age counts: its start time, or when it was accepted.
+    #[must_use]
+    pub fn started_from(&self) -> Timestamp {
+        self.scheduled_for.unwrap_or(self.created_at)
+    }
+
+    /// Whether its start time is so far ahead that no workflow is started for it yet. The sweep starts its workflow in time.
+    #[must_use]
+    pub fn is_dormant(&self, now: Timestamp) -> bool {
+        let State::Scheduled { .. } = self.state else { return false };
+        self.scheduled_for.is_some_and(|start| start.duration_since(now) > LEAD)
+    }
+
+    /// How long its workflow has to wait for its start time, in whole seconds, at least one; `None` if that has come.
+    #[must_use]
+    pub fn until_start(&self, now: Timestamp) -> Option<Duration> {
+        let State::Scheduled { .. } = self.state else { return None };
+        let left = self.scheduled_for?.duration_since(now);
+        let left = left.round(SignedDurationRound::new().smallest(Unit::Second).mode(RoundMode::Ceil)).unwrap_or(left);
+        left.is_positive().then(|| left.unsigned_abs())
     }
 
     /// When it is expected to be deleted: while it is not over, this assumes that it ends at its deadline.
@@ -347,6 +387,15 @@ pub(crate) fn kept_until(expires_at: Timestamp, deadline: Timestamp) -> Timestam
     if expires_at == NEVER { retained(deadline) } else { expires_at }
 }
 
+/// How long before its start time an execution's workflow is started. The sweep runs once a minute, so the workflow waits when the time
+/// comes. It is not started earlier, because a durable execution may only run 366 days, and the job may need them.
+const LEAD: SignedDuration = SignedDuration::from_mins(2);
+
+/// How a start time is written in the timeline.
+fn scheduled(start: Timestamp) -> String {
+    format!("for {start:.3}")
+}
+
 /// How long after a change the sweep visits an execution if nothing else has happened.
 const FIRST_VISIT: SignedDuration = SignedDuration::from_mins(1);
 
@@ -356,6 +405,15 @@ const LAST_VISIT: SignedDuration = SignedDuration::from_mins(30);
 
 fn retained(end: Timestamp) -> Timestamp {
     rounded_up_to_seconds(later(end, SignedDuration::try_from(limits::RETENTION).unwrap_or(SignedDuration::MAX)))
+}
+
+/// The time of the first visit: a while after `now`, or if the start time is far ahead, when the workflow has to be started.
+fn first_visit(scheduled_for: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let soon = visit(now, FIRST_VISIT);
+    match scheduled_for.and_then(|start| start.checked_sub(LEAD).ok()) {
+        Some(wanted) if wanted > now => rounded_up_to_seconds(wanted),
+        Some(_) | None => soon,
+    }
 }
 
 /// The time of the next visit, this long after `now`.

@@ -53,7 +53,9 @@ pub fn reason_to_stop(execution: &Execution, now: Timestamp) -> Option<&'static 
     match execution.state {
         State::Cancelling { .. } => Some(CANCELLED),
         State::Final { .. } => Some(OVER),
-        State::Pending | State::Running { .. } => (now >= execution.deadline).then_some(TIMED_OUT),
+        State::Scheduled { .. } | State::Pending | State::Running { .. } => {
+            (now >= execution.deadline).then_some(TIMED_OUT)
+        }
     }
 }
 
@@ -107,7 +109,10 @@ fn judged(execution: &Execution, task: Option<&Task>, by: Option<StoppedBy>, out
     };
     match &mut outcome.kind {
         OutcomeKind::Completed => {}
-        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+        OutcomeKind::Failed(error)
+        | OutcomeKind::TimedOut(error)
+        | OutcomeKind::Cancelled(error)
+        | OutcomeKind::Expired(error) => {
             explain(error, execution, task);
         }
     }
@@ -124,7 +129,10 @@ pub fn outcome_without_log(execution: &Execution, task: Option<&Task>, why: &str
             let what = format!("exited with code 0, but its result could not be read: {why}");
             *kind = OutcomeKind::Failed(JobError::new(ErrorKind::ResultUnreadable, what));
         }
-        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+        OutcomeKind::Failed(error)
+        | OutcomeKind::TimedOut(error)
+        | OutcomeKind::Cancelled(error)
+        | OutcomeKind::Expired(error) => {
             *error = error.with_message(format!("{}; its log could not be read: {why}", error.message));
         }
     }
@@ -159,11 +167,14 @@ pub fn may_be_retried(outcome: &Outcome) -> bool {
             | ErrorKind::Stopped
             | ErrorKind::Cancelled
             | ErrorKind::TimedOut
+            | ErrorKind::NotStartedInTime
             | ErrorKind::NoCapacity
             | ErrorKind::TaskFailedToStart
             | ErrorKind::Other(_) => true,
         },
-        OutcomeKind::Completed | OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => false,
+        OutcomeKind::Completed | OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) | OutcomeKind::Expired(_) => {
+            false
+        }
     }
 }
 
@@ -182,7 +193,9 @@ pub fn excused(outcome: &Outcome) -> bool {
             error.kind == ErrorKind::TaskRetired
                 || error.stop_code.as_deref().is_some_and(|code| PLATFORM.contains(&code))
         }
-        OutcomeKind::Completed | OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => false,
+        OutcomeKind::Completed | OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) | OutcomeKind::Expired(_) => {
+            false
+        }
     }
 }
 
@@ -244,10 +257,12 @@ fn stopped_by(execution: &Execution, stopped: bool, outcome: &Outcome) -> Option
         // The task was stopped, or its worker noticed the cancel by itself.
         State::Cancelling { .. } => (stopped || incomplete).then_some(StoppedBy::Cancel),
         // The worker in the task enforces the deadline too.
-        State::Pending | State::Running { .. } | State::Final { .. } if late => {
+        State::Scheduled { .. } | State::Pending | State::Running { .. } | State::Final { .. } if late => {
             (stopped || incomplete).then_some(StoppedBy::Deadline)
         }
-        State::Pending | State::Running { .. } | State::Final { .. } => stopped.then_some(StoppedBy::Other),
+        State::Scheduled { .. } | State::Pending | State::Running { .. } | State::Final { .. } => {
+            stopped.then_some(StoppedBy::Other)
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub use job_log::JobLog;
 pub use json::{Json, NotJson};
 pub use overrides::{Allowed, OVERRIDE_NOT_ALLOWED, Overrides, TASK_SIZE};
 pub use report::{Report, Told, Unusable};
-pub use request::{DEFAULT_JOB, Request, Violation, pointer_to};
+pub use request::{DEFAULT_JOB, Request, Start, Violation, pointer_to};
 pub use retry_rule::RetryRule;
 pub use state::{Attempt, Event, JobError, Outcome, OutcomeKind, Refused, StartedTask, State, Status, UnknownName};
 pub use task_size::TaskSize;

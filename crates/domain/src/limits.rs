@@ -58,6 +58,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
 /// recording how it ended.
 pub const TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
+/// Longest delay of a start, from the request to the start time.
+pub const DELAY: Duration = Duration::from_hours(366 * 24);
+
 /// Maximum number of attempts of one execution.
 pub const ATTEMPTS: u32 = 10;
 

@@ -219,9 +219,10 @@ pub enum StoppedBy {
 pub fn cut_short(by: StoppedBy, timeout: Duration, outcome: Outcome) -> Outcome {
     let log_tail = match &outcome.kind {
         OutcomeKind::Completed => None,
-        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
-            error.log_tail.clone()
-        }
+        OutcomeKind::Failed(error)
+        | OutcomeKind::TimedOut(error)
+        | OutcomeKind::Cancelled(error)
+        | OutcomeKind::Expired(error) => error.log_tail.clone(),
     };
     let error = |kind, what: &str| JobError { log_tail, ..JobError::new(kind, what) };
     let kind = match by {
@@ -275,7 +276,10 @@ mod tests {
     fn error(outcome: &Outcome) -> (ErrorKind, &str, &str) {
         match &outcome.kind {
             OutcomeKind::Completed => (ErrorKind::Other(String::new()), "", ""),
-            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
+            OutcomeKind::Failed(error)
+            | OutcomeKind::TimedOut(error)
+            | OutcomeKind::Cancelled(error)
+            | OutcomeKind::Expired(error) => {
                 (error.kind.clone(), &error.message, error.log_tail.as_deref().unwrap_or_default())
             }
         }
@@ -387,6 +391,7 @@ mod tests {
                 OutcomeKind::Failed(_) => StoppedBy::Other,
                 OutcomeKind::TimedOut(_) => StoppedBy::Deadline,
                 OutcomeKind::Cancelled(_) => StoppedBy::Cancel,
+                OutcomeKind::Expired(_) => panic!("{by:?}"),
             };
             assert_eq!(status, by);
         }

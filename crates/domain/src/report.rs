@@ -94,7 +94,7 @@ impl Report {
                 unusable("its error exceeds the limits".to_owned())
             }
             OutcomeKind::Failed(_) => Ok(self),
-            OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => {
+            OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) | OutcomeKind::Expired(_) => {
                 unusable("a worker reports a success or a failure".to_owned())
             }
         }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
@@ -29,6 +30,36 @@ pub struct Request {
     pub overrides: Overrides,
     /// The caller's own labels.
     pub tags: BTreeMap<String, String>,
+    /// When it is to start, as the request says it; at once if it says nothing.
+    pub start: Option<Start>,
+    /// The time by which a task must have been started, as the request says it.
+    pub start_before: Option<Timestamp>,
+}
+
+/// When a request is to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At this time.
+    At(Timestamp),
+    /// This many seconds after it was accepted.
+    In {
+        /// The seconds.
+        seconds: u64,
+    },
+}
+
+impl Start {
+    /// The time, for a request that is accepted at `now`.
+    #[must_use]
+    pub fn after(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::In { seconds } => {
+                let delay = i64::try_from(seconds).map_or(SignedDuration::MAX, SignedDuration::from_secs);
+                now.checked_add(delay).unwrap_or(Timestamp::MAX)
+            }
+        }
+    }
 }
 
 /// One thing that is wrong with a request, and where.
@@ -56,7 +87,38 @@ impl Request {
             retry: RetryRule::default(),
             overrides: Overrides::default(),
             tags: BTreeMap::new(),
+            start: None,
+            start_before: None,
         }
+    }
+
+    /// The same request, to be started at once, for a rerun.
+    #[must_use]
+    pub fn without_delay(self) -> Self {
+        Self { start: None, start_before: None, ..self }
+    }
+
+    /// What is wrong with the times of a request that would be accepted at `now`.
+    #[must_use]
+    pub fn violations_at(&self, now: Timestamp) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let starts_at = self.start.map_or(now, |start| start.after(now)).max(now);
+        let days = limits::DELAY.as_secs() / 86_400;
+        match self.start {
+            Some(Start::At(time)) if beyond(time, now) => found.push(Violation {
+                pointer: "/startAt".into(),
+                detail: format!("is {time:.3}, at most {days} days ahead are allowed"),
+                rule: START_OUT_OF_RANGE,
+            }),
+            Some(Start::In { seconds }) if seconds > limits::DELAY.as_secs() => found.push(Violation {
+                pointer: "/delaySeconds".into(),
+                detail: format!("must be between 0 and {}", limits::DELAY.as_secs()),
+                rule: START_OUT_OF_RANGE,
+            }),
+            Some(_) | None => {}
+        }
+        found.extend(self.start_before.and_then(|latest| start_before_violation(latest, starts_at)));
+        found
     }
 
     /// Everything that is wrong with it; empty if it may be started.
@@ -114,11 +176,20 @@ impl Request {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         // Every field is named, so a new one cannot be left out.
-        let Self { input, input_upload, job, timeout, max_attempts, retry, overrides, tags } = self;
+        let Self { input, input_upload, job, timeout, max_attempts, retry, overrides, tags, start, start_before } =
+            self;
         let Overrides { cpu, memory, environment } = overrides;
         // The file of an upload never changes.
         let upload = |given: &Option<Upload>| given.as_ref().map(|upload| upload.id.clone());
         let resources = (*cpu, *memory) == (other.overrides.cpu, other.overrides.memory);
+        let at = |start: Option<Start>| match start {
+            Some(Start::At(time)) => Some(time),
+            Some(Start::In { .. }) | None => None,
+        };
+        let delay = |start: Option<Start>| match start {
+            Some(Start::In { seconds }) => Some(seconds),
+            Some(Start::At(_)) | None => None,
+        };
         let compared = [
             ("input", input.same_value(&other.input)),
             ("inputUpload", upload(input_upload) == upload(&other.input_upload)),
@@ -128,6 +199,9 @@ impl Request {
             ("resources", resources),
             ("environment", *environment == other.overrides.environment),
             ("tags", *tags == other.tags),
+            ("startAt", at(*start) == at(other.start)),
+            ("delaySeconds", delay(*start) == delay(other.start)),
+            ("startBefore", *start_before == other.start_before),
         ];
         compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
@@ -174,8 +248,43 @@ impl Request {
             field(name.as_bytes());
             field(value.as_bytes());
         }
+        match self.start {
+            Some(Start::At(time)) => {
+                field(b"startAt");
+                field(&time.as_nanosecond().to_be_bytes());
+            }
+            Some(Start::In { seconds }) => {
+                field(b"delaySeconds");
+                field(&seconds.to_be_bytes());
+            }
+            None => {}
+        }
+        if let Some(latest) = self.start_before {
+            field(b"startBefore");
+            field(&latest.as_nanosecond().to_be_bytes());
+        }
         format!("{:x}", hash.finalize())
     }
+}
+
+/// The rule that a start time violates if it is too far ahead.
+const START_OUT_OF_RANGE: &str = "start-out-of-range";
+
+/// Whether a time is further ahead of `now` than a start may be.
+fn beyond(time: Timestamp, now: Timestamp) -> bool {
+    time.duration_since(now) > SignedDuration::try_from(limits::DELAY).unwrap_or(SignedDuration::MAX)
+}
+
+/// What is wrong with the latest start of an execution that is to start at `starts_at`.
+fn start_before_violation(latest: Timestamp, starts_at: Timestamp) -> Option<Violation> {
+    let detail = if latest <= starts_at {
+        format!("is {latest:.3}, which is not after the start at {starts_at:.3}")
+    } else if beyond(latest, starts_at) {
+        format!("is {latest:.3}, at most {} days after the start are allowed", limits::DELAY.as_secs() / 86_400)
+    } else {
+        return None;
+    };
+    Some(Violation { pointer: "/startBefore".into(), detail, rule: "start-before-out-of-range" })
 }
 
 fn tag_violations(key: &str, value: &str) -> Vec<Violation> {
@@ -271,6 +380,9 @@ mod tests {
             ("resources", with(Overrides { memory: Some(512), ..Overrides::default() })),
             ("environment", with(Overrides { environment: debug(), ..Overrides::default() })),
             ("tags", Request { tags: BTreeMap::from([("a".into(), "b".into())]), ..base.clone() }),
+            ("startAt", Request { start: Some(Start::At(Timestamp::UNIX_EPOCH)), ..base.clone() }),
+            ("delaySeconds", Request { start: Some(Start::In { seconds: 0 }), ..base.clone() }),
+            ("startBefore", Request { start_before: Some(Timestamp::UNIX_EPOCH), ..base.clone() }),
         ];
         for (name, other) in &changed {
             assert_eq!(base.differences(other), [*name]);
@@ -292,6 +404,9 @@ mod tests {
             with(Overrides { memory: Some(512), ..Overrides::default() }),
             with(Overrides { environment: debug(), ..Overrides::default() }),
             Request { tags: BTreeMap::from([("a".into(), "b".into())]), ..base.clone() },
+            Request { start: Some(Start::At(Timestamp::UNIX_EPOCH)), ..base.clone() },
+            Request { start: Some(Start::In { seconds: 0 }), ..base.clone() },
+            Request { start_before: Some(Timestamp::UNIX_EPOCH), ..base.clone() },
         ];
         for other in &changed {
             assert_ne!(other.fingerprint(Pattern::Sync), base.fingerprint(Pattern::Sync), "{other:?}");
@@ -344,6 +459,29 @@ mod tests {
         ] {
             assert_eq!(rules(beyond), [rule]);
         }
+    }
+
+    #[test]
+    fn a_start_is_at_most_366_days_ahead_and_before_the_latest_start() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let at = |seconds| now + SignedDuration::from_secs(seconds);
+        let most = 366 * 86_400;
+        let wrong = |start, start_before| {
+            let found = Request { start, start_before, ..request() }.violations_at(now);
+            found.into_iter().map(|found| (found.pointer, found.rule)).collect::<Vec<_>>()
+        };
+        for fine in [None, Some(Start::At(at(-9))), Some(Start::At(at(most))), Some(Start::In { seconds: 0 })] {
+            assert_eq!(wrong(fine, None), []);
+        }
+        let far = |pointer: &str| vec![(pointer.to_owned(), "start-out-of-range")];
+        assert_eq!(wrong(Some(Start::At(at(most + 1))), None), far("/startAt"));
+        assert_eq!(wrong(Some(Start::In { seconds: most.unsigned_abs() + 1 }), None), far("/delaySeconds"));
+        let latest = vec![("/startBefore".to_owned(), "start-before-out-of-range")];
+        assert_eq!(wrong(None, Some(at(1))), []);
+        assert_eq!(wrong(None, Some(at(0))), latest);
+        assert_eq!(wrong(Some(Start::In { seconds: 9 }), Some(at(10))), []);
+        assert_eq!(wrong(Some(Start::In { seconds: 9 }), Some(at(9))), latest);
+        assert_eq!(wrong(None, Some(at(most + 1))), latest);
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl RetryRule {
             | ErrorKind::TaskLost
             | ErrorKind::Stopped
             | ErrorKind::Cancelled
+            | ErrorKind::NotStartedInTime
             | ErrorKind::TimedOut
             | ErrorKind::UnknownJob
             | ErrorKind::NoCapacity

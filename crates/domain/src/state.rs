@@ -1,13 +1,18 @@
 //! The states of an execution, and the one function that computes the next state from an event.
 //!
 //! ```text
-//!             TaskStarted            Ended
-//! PENDING ───────────────▶ RUNNING ─────────▶ COMPLETED | FAILED | TIMED_OUT | CANCELLED
+//!  SCHEDULED
+//!    │ Due
+//!    ▼        TaskStarted            Ended
+//! PENDING ───────────────▶ RUNNING ─────────▶ COMPLETED | FAILED | TIMED_OUT | CANCELLED | EXPIRED
 //!    │  CancelRequested       │ ▲ └─ TaskStarted (next attempt) ─┐
 //!    └──────────▶ CANCELLING ◀┘ └────────────────────────────────┘
 //! ```
 //!
 //! If none of its tasks is running, an execution that is cancelled is CANCELLED at once: see `Execution::is_idle`.
+//!
+//! An execution is SCHEDULED until its start time. No task is started before that, so a cancel ends it at once. It is EXPIRED if no task
+//! was started in time.
 //!
 //! Every state that is not final accepts `Ended`: a job may report before its start was recorded, and a workflow may fail before
 //! it could start anything.
@@ -82,6 +87,11 @@ impl StartedTask {
 /// The state of an execution. Each variant has only what applies in that state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
+    /// Accepted for later: no task is started before `Execution::scheduled_for`.
+    Scheduled {
+        /// Id of the durable callback that wakes its workflow, if that waits already.
+        wake: Option<String>,
+    },
     /// Accepted; no task has been recorded.
     Pending,
     /// A task was started.
@@ -135,6 +145,8 @@ pub enum OutcomeKind {
     TimedOut(JobError),
     /// It was stopped because a cancel was requested.
     Cancelled(JobError),
+    /// No task was started before the time that the request sets.
+    Expired(JobError),
 }
 
 /// Why a job did not complete.
@@ -208,6 +220,8 @@ fn keep_end(text: String, limit: usize) -> String {
 /// What can happen to an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// Its start time came.
+    Due,
     /// Its workflow began: the durable execution with this ARN drives it.
     WorkflowStarted {
         /// ARN of the durable execution.
@@ -274,6 +288,7 @@ pub enum Event {
 impl Event {
     fn name(&self) -> &'static str {
         match self {
+            Self::Due => "Due",
             Self::WorkflowStarted { .. } => "WorkflowStarted",
             Self::TaskStarted { .. } => "TaskStarted",
             Self::TaskStopped { .. } => "TaskStopped",
@@ -292,6 +307,8 @@ impl Event {
 /// A state without its data: the API's `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
+    /// Accepted for later: its start time has not come.
+    Scheduled,
     /// Accepted; no task has been recorded.
     Pending,
     /// A task was started.
@@ -306,11 +323,14 @@ pub enum Status {
     TimedOut,
     /// Stopped because a cancel was requested.
     Cancelled,
+    /// No task was started before the time that the request sets.
+    Expired,
 }
 
 impl Status {
     /// All states.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
+        Self::Scheduled,
         Self::Pending,
         Self::Running,
         Self::Cancelling,
@@ -318,14 +338,15 @@ impl Status {
         Self::Failed,
         Self::TimedOut,
         Self::Cancelled,
+        Self::Expired,
     ];
 
     /// Whether the state can no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Pending | Self::Running | Self::Cancelling => false,
-            Self::Completed | Self::Failed | Self::TimedOut | Self::Cancelled => true,
+            Self::Scheduled | Self::Pending | Self::Running | Self::Cancelling => false,
+            Self::Completed | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Expired => true,
         }
     }
 
@@ -333,6 +354,7 @@ impl Status {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "SCHEDULED",
             Self::Pending => "PENDING",
             Self::Running => "RUNNING",
             Self::Cancelling => "CANCELLING",
@@ -340,6 +362,7 @@ impl Status {
             Self::Failed => "FAILED",
             Self::TimedOut => "TIMED_OUT",
             Self::Cancelled => "CANCELLED",
+            Self::Expired => "EXPIRED",
         }
     }
 }
@@ -380,6 +403,7 @@ impl State {
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
+            Self::Scheduled { .. } => Status::Scheduled,
             Self::Pending => Status::Pending,
             Self::Running { .. } => Status::Running,
             Self::Cancelling { .. } => Status::Cancelling,
@@ -388,6 +412,7 @@ impl State {
                 OutcomeKind::Failed(_) => Status::Failed,
                 OutcomeKind::TimedOut(_) => Status::TimedOut,
                 OutcomeKind::Cancelled(_) => Status::Cancelled,
+                OutcomeKind::Expired(_) => Status::Expired,
             },
         }
     }
@@ -396,7 +421,7 @@ impl State {
     #[must_use]
     pub fn started_task(&self) -> Option<&StartedTask> {
         match self {
-            Self::Pending => None,
+            Self::Scheduled { .. } | Self::Pending => None,
             Self::Running { started, .. } => Some(started),
             Self::Cancelling { started, .. } | Self::Final { started, .. } => started.as_ref(),
         }
@@ -404,7 +429,7 @@ impl State {
 
     pub(crate) fn started_task_mut(&mut self) -> Option<&mut StartedTask> {
         match self {
-            Self::Pending => None,
+            Self::Scheduled { .. } | Self::Pending => None,
             Self::Running { started, .. } => Some(started),
             Self::Cancelling { started, .. } | Self::Final { started, .. } => started.as_mut(),
         }
@@ -414,7 +439,7 @@ impl State {
     #[must_use]
     pub fn outcome(&self) -> Option<&Outcome> {
         match self {
-            Self::Pending | Self::Running { .. } | Self::Cancelling { .. } => None,
+            Self::Scheduled { .. } | Self::Pending | Self::Running { .. } | Self::Cancelling { .. } => None,
             Self::Final { outcome, .. } => Some(outcome),
         }
     }
@@ -444,7 +469,11 @@ impl State {
         match (self, event) {
             // These events change what an execution stores outside of its state: see `Execution::after`.
             (
-                Self::Pending | Self::Running { .. } | Self::Cancelling { .. } | Self::Final { .. },
+                Self::Scheduled { .. }
+                | Self::Pending
+                | Self::Running { .. }
+                | Self::Cancelling { .. }
+                | Self::Final { .. },
                 Event::WorkflowStarted { .. }
                 | Event::TaskStopped { .. }
                 | Event::Visited
@@ -454,6 +483,11 @@ impl State {
                 | Event::AttemptFailed { .. },
             ) => Ok(None),
 
+            (Self::Scheduled { .. }, Event::Due) => Ok(Some(Self::Pending)),
+            (Self::Pending | Self::Running { .. } | Self::Cancelling { .. }, Event::Due) => Ok(None),
+            (Self::Final { .. }, Event::Due) => Err(refused("it is over")),
+
+            (Self::Scheduled { .. }, Event::TaskStarted { .. }) => Err(refused("its start time has not come")),
             (Self::Pending, Event::TaskStarted { attempt, task_arn }) => {
                 let started = StartedTask::new(*attempt, task_arn, at);
                 Ok(Some(Self::Running { started, wake: None }))
@@ -476,6 +510,10 @@ impl State {
                 Some(_) | None => Err(refused("it is over")),
             },
 
+            (Self::Scheduled { wake }, Event::Watching { callback_id }) => {
+                let changed = wake.as_ref() != Some(callback_id);
+                Ok(changed.then(|| Self::Scheduled { wake: Some(callback_id.clone()) }))
+            }
             (Self::Pending, Event::Watching { .. }) => Err(refused("there is no task to watch")),
             (Self::Running { started, wake }, Event::Watching { callback_id }) => {
                 let changed = wake.as_ref() != Some(callback_id);
@@ -487,6 +525,9 @@ impl State {
             }
             (Self::Final { .. }, Event::Watching { .. }) => Err(refused("it is over")),
 
+            (Self::Scheduled { wake }, Event::CancelRequested) => {
+                Ok(Some(Self::Cancelling { started: None, wake: wake.clone() }))
+            }
             (Self::Pending, Event::CancelRequested) => Ok(Some(Self::Cancelling { started: None, wake: None })),
             (Self::Running { started, wake }, Event::CancelRequested) => {
                 Ok(Some(Self::Cancelling { started: Some(started.clone()), wake: wake.clone() }))
@@ -494,10 +535,18 @@ impl State {
             (Self::Cancelling { .. }, Event::CancelRequested) => Ok(None),
             (Self::Final { .. }, Event::CancelRequested) => Err(refused("it is over")),
 
-            (Self::Pending | Self::Running { .. }, Event::Ended(Outcome { kind: OutcomeKind::Cancelled(_), .. })) => {
-                Err(refused("no cancel was requested"))
+            (
+                Self::Scheduled { .. } | Self::Pending | Self::Running { .. },
+                Event::Ended(Outcome { kind: OutcomeKind::Cancelled(_), .. }),
+            ) => Err(refused("no cancel was requested")),
+            // The worker recorded its start after the workflow had looked for a task and found none: the start was in time.
+            (
+                Self::Running { .. } | Self::Cancelling { started: Some(_), .. },
+                Event::Ended(Outcome { kind: OutcomeKind::Expired(_), .. }),
+            ) => Ok(None),
+            (Self::Scheduled { .. } | Self::Pending, Event::Ended(outcome)) => {
+                Ok(Some(Self::Final { started: None, outcome: outcome.clone() }))
             }
-            (Self::Pending, Event::Ended(outcome)) => Ok(Some(Self::Final { started: None, outcome: outcome.clone() })),
             (Self::Running { started, .. }, Event::Ended(outcome)) => {
                 Ok(Some(Self::Final { started: Some(started.ended(outcome.finished_at)), outcome: outcome.clone() }))
             }

@@ -11,6 +11,10 @@ use crate::{Unknown, limits};
 pub enum Moment {
     /// The request was accepted and stored.
     Created,
+    /// It waits for its start time, which the detail names: it was accepted for later, or moved.
+    Scheduled,
+    /// Its start time came.
+    Due,
     /// Its workflow began.
     WorkflowStarted,
     /// A task was started for an attempt.
@@ -31,8 +35,10 @@ pub enum Moment {
 
 impl Moment {
     /// All moments that this version knows.
-    pub const KNOWN: [Self; 8] = [
+    pub const KNOWN: [Self; 10] = [
         Self::Created,
+        Self::Scheduled,
+        Self::Due,
         Self::WorkflowStarted,
         Self::TaskStarted,
         Self::WaitingForCapacity,
@@ -47,6 +53,8 @@ impl Moment {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Created => "created",
+            Self::Scheduled => "scheduled",
+            Self::Due => "due",
             Self::WorkflowStarted => "workflowStarted",
             Self::TaskStarted => "taskStarted",
             Self::WaitingForCapacity => "waitingForCapacity",
@@ -134,6 +142,8 @@ mod tests {
     fn a_moment_has_the_same_name_in_the_api_and_in_the_table() {
         let names = [
             (Moment::Created, "created"),
+            (Moment::Scheduled, "scheduled"),
+            (Moment::Due, "due"),
             (Moment::WorkflowStarted, "workflowStarted"),
             (Moment::TaskStarted, "taskStarted"),
             (Moment::WaitingForCapacity, "waitingForCapacity"),

@@ -1,6 +1,6 @@
 //! Files that callers upload, and then name as the input of an execution.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -108,10 +108,10 @@ pub struct Upload {
     pub unknown: Unknown,
 }
 
-/// Until when an execution that is accepted at `now` may need its data: it is readable for [`limits::RETENTION`] after its end.
+/// Until when an execution with this deadline may need its data: it is readable for [`limits::RETENTION`] after its end.
 #[must_use]
-pub fn needed_until(now: Timestamp, timeout: Duration) -> Timestamp {
-    now.checked_add(timeout.saturating_add(limits::RETENTION)).unwrap_or(Timestamp::MAX)
+pub fn needed_until(deadline: Timestamp) -> Timestamp {
+    deadline.checked_add(limits::RETENTION).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         for (keep, timeout) in [(Keep::Short, limits::DEFAULT_TIMEOUT), (Keep::Long, limits::TIMEOUT)] {
             let until = UploadId::new(keep, [0; 16]).kept_until(now);
-            let slack = until.duration_since(needed_until(now, timeout));
+            let slack = until.duration_since(needed_until(now.checked_add(timeout).unwrap()));
             assert!(slack >= SignedDuration::from_hours(24), "{keep:?}");
         }
     }

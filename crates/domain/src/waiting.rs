@@ -58,7 +58,7 @@ impl Execution {
     pub fn wait_for_capacity(&self, attempt: Attempt, now: Timestamp) -> Duration {
         let waited = now.duration_since(self.no_capacity_since(attempt).unwrap_or(now));
         let (second, most) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
-        let by_age = now.duration_since(self.created_at) / 100;
+        let by_age = now.duration_since(self.started_from()) / 100;
         let wait = waited.clamp(second, most).max(by_age).min(LONGEST_FOR_CAPACITY);
         self.until_deadline(Duration::from_secs(wait.as_secs().unsigned_abs()), now)
     }
@@ -71,7 +71,7 @@ impl Execution {
     /// The wait that follows a start for which ECS has no capacity.
     pub(crate) fn waits_for_capacity(&self, attempt: Attempt, why: &str, until: Timestamp, at: Timestamp) -> Waiting {
         let since = Some(self.no_capacity_since(attempt).unwrap_or(at));
-        Waiting { since, why: Some(shortened(why)), ..Waiting::until(attempt, until.min(self.deadline)) }
+        Waiting { since, why: Some(shortened(why)), ..Waiting::until(attempt, until.min(self.last_start())) }
     }
 
     /// How long to wait before the start of `attempt`, which AWS denies, is retried: as long as it has been denied so far, from 1 s to 5
@@ -95,7 +95,7 @@ impl Execution {
         let since = self.denied_since(attempt).unwrap_or(at);
         let denied = Denied { since, why: shortened(why), unknown: Unknown::default() };
         let since = self.no_capacity_since(attempt);
-        Waiting { since, denied: Some(denied), ..Waiting::until(attempt, until.min(self.deadline)) }
+        Waiting { since, denied: Some(denied), ..Waiting::until(attempt, until.min(self.last_start())) }
     }
 
     /// How much longer `attempt` has to wait. Its task must not be started before that: during the wait, a cancel ends the execution at
@@ -106,12 +106,28 @@ impl Execution {
         (now < waiting.until - SKEW).then(|| waiting.until.duration_since(now).unsigned_abs())
     }
 
-    /// The wait, shortened so that it ends just past the deadline at the latest, and at least a second.
+    /// The wait, shortened so that it ends just past the deadline or the latest start at the latest, and at least a second.
     #[must_use]
     pub fn until_deadline(&self, wait: Duration, now: Timestamp) -> Duration {
-        let left = u64::try_from(self.deadline.duration_since(now).as_secs()).unwrap_or_default();
+        let left = u64::try_from(self.last_start().duration_since(now).as_secs()).unwrap_or_default();
         // Until one second past the deadline, so that the workflow then sees that it has passed.
         wait.min(Duration::from_secs(left + 1)).max(Duration::from_secs(1))
+    }
+
+    /// Its latest start, while that counts: until the first task was started.
+    pub(crate) fn latest_start(&self) -> Option<Timestamp> {
+        let started = self.state.started_task().is_some() || self.failed.last.is_some();
+        self.start_before.filter(|_| !started)
+    }
+
+    /// When it is too late to start a task: at the deadline, or before the first task, at the latest start if that is earlier.
+    fn last_start(&self) -> Timestamp {
+        self.latest_start().map_or(self.deadline, |latest| latest.min(self.deadline))
+    }
+
+    /// Whether no task was started by the latest start, which comes before the deadline.
+    fn is_expired(&self, now: Timestamp) -> bool {
+        self.latest_start().is_some_and(|latest| latest <= now.min(self.deadline))
     }
 
     /// Whether ECS still knows the client token of every start of `attempt` that may not have been recorded, so that repeating the
@@ -139,13 +155,14 @@ impl Execution {
     pub fn is_idle(&self, at: Timestamp) -> bool {
         let waits = self.waiting.as_ref().is_some_and(|waiting| at < waiting.until - SKEW);
         match &self.state {
+            State::Scheduled { .. } => true,
             State::Pending => waits || self.durable_execution_arn.is_none(),
             State::Running { .. } => waits,
             State::Cancelling { .. } | State::Final { .. } => false,
         }
     }
 
-    /// Its outcome at `now` if none of its tasks is running: the recorded one, cancelled, or timed out at its deadline. The error also says
+    /// Its outcome at `now` if none of its tasks is running: the recorded one, cancelled, expired, or timed out at its deadline. The error also says
     /// how the last attempt failed. `None` if none of these applies.
     #[must_use]
     pub fn outcome_without_task(&self, now: Timestamp) -> Option<Outcome> {
@@ -163,7 +180,16 @@ impl Execution {
                 };
                 OutcomeKind::Cancelled(self.with_last_attempt(ErrorKind::Cancelled, what))
             }
-            State::Pending | State::Running { .. } if now >= self.deadline => {
+            State::Scheduled { .. } | State::Pending if self.is_expired(now) => {
+                let why = match (capacity, denied) {
+                    (None, Some(why)) => format!("; the start was denied ({why})"),
+                    (Some(why), _) => format!("; ECS had no capacity ({why})"),
+                    (None, None) => String::new(),
+                };
+                let what = format!("no task was started before its latest start{why}");
+                OutcomeKind::Expired(JobError::new(ErrorKind::NotStartedInTime, what))
+            }
+            State::Scheduled { .. } | State::Pending | State::Running { .. } if now >= self.deadline => {
                 let (kind, what) = match (capacity, denied, self.failed.last) {
                     (None, Some(why), _) => {
                         (ErrorKind::TaskRefused, format!("the start of its task was denied until the deadline ({why})"))
@@ -180,7 +206,7 @@ impl Execution {
                 };
                 OutcomeKind::TimedOut(self.with_last_attempt(kind, what))
             }
-            State::Pending | State::Running { .. } => return None,
+            State::Scheduled { .. } | State::Pending | State::Running { .. } => return None,
         };
         Some(Outcome { exit_code: self.failed.exit_code, ..Outcome::without_job(kind, now) })
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, time::Duration};
 
-use contract::checkpoint::{Accepted, Again, Checked, Finished, Recorded, Started};
+use contract::checkpoint::{Accepted, Again, Checked, Due, Finished, Recorded, Started};
 use domain::{Attempt, ExecutionId, Json, Outcome, Pattern, collect::Patience};
 
 /// A workflow's effects on the outside world. Each activity is idempotent: it may run again whether or not its result was recorded.
@@ -14,6 +14,14 @@ pub trait Activities: Send + Sync + 'static {
         pattern: Pattern,
         durable_execution_arn: &str,
     ) -> impl Future<Output = Result<Accepted, ActivityFailed>> + Send;
+
+    /// Notes the callback that wakes the workflow, if there is one, then checks whether the start time has come, and records it. The order
+    /// matters: if the execution is moved or cancelled after the check, the reconciler finds the callback.
+    fn check_start(
+        &self,
+        id: &ExecutionId,
+        callback_id: Option<&str>,
+    ) -> impl Future<Output = Result<Due, ActivityFailed>> + Send;
 
     /// Starts the task of an attempt, unless it is no longer needed.
     fn run_task(

@@ -5,7 +5,7 @@ mod launch;
 use aws::{CallFailed, Cause, Connection, Phase};
 use compute::{Outcomes, RunError, Seen, Tasks};
 use contract::{
-    checkpoint::{Accepted, Again, Checked, Finished, Job, Recorded, Started},
+    checkpoint::{Accepted, Again, Checked, Due, Finished, Job, Recorded, Started},
     messages::StoredStart,
 };
 use domain::{
@@ -16,7 +16,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use runtime::clock::Clock;
-use store::{Created, Executions};
+use store::{AdvanceError, Created, Executions};
 
 use self::launch::Places;
 use crate::{
@@ -214,7 +214,30 @@ impl Activities for AwsActivities {
         let usual = execution.request.retry.backoff_before(attempt);
         let wait = || execution.until_deadline(usual, self.clock.now()).as_secs();
         let backoff = (attempt != Attempt::FIRST).then(wait);
-        Ok(Accepted::Job(Job { id: execution.id, max_attempts: execution.request.max_attempts, attempt, backoff }))
+        let starts_in = execution.until_start(self.clock.now()).map(|left| left.as_secs());
+        let max_attempts = execution.request.max_attempts;
+        Ok(Accepted::Job(Job { id: execution.id, max_attempts, attempt, backoff, starts_in }))
+    }
+
+    /// If the function crashes after the callback is noted or after the start is recorded, the step runs again and finds it recorded.
+    async fn check_start(&self, id: &ExecutionId, callback_id: Option<&str>) -> Result<Due, ActivityFailed> {
+        let mut execution = self.read(id).await?;
+        // Once the start is recorded, or the execution is over, nothing wakes this workflow, and nothing has to.
+        let waits = |execution: &Execution| matches!(execution.state, State::Scheduled { .. });
+        if let Some(callback_id) = callback_id.filter(|_| waits(&execution)) {
+            let event = Event::Watching { callback_id: callback_id.to_owned() };
+            execution = match self.executions.advance_seen(execution, &event, self.clock.now()).await {
+                // Another invocation of this workflow recorded the start at the same time.
+                Err(AdvanceError::Refused(_)) => self.read(id).await?,
+                advanced => advanced?,
+            };
+        }
+        let now = self.clock.now();
+        if let Some(left) = execution.until_start(now) {
+            return Ok(Due::In { seconds: left.as_secs() });
+        }
+        self.executions.advance_seen(execution, &Event::Due, now).await?;
+        Ok(Due::Now)
     }
 
     /// If the function crashes before `RunTask`, the step runs again. If the function crashes after `RunTask`, or the reply is lost, the
@@ -438,11 +461,12 @@ fn finished(execution: Execution) -> Finished {
     let (result, error) = match execution.state {
         State::Final { outcome, .. } => match outcome.kind {
             OutcomeKind::Completed => (outcome.result, None),
-            OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
-                (outcome.result, Some(error))
-            }
+            OutcomeKind::Failed(error)
+            | OutcomeKind::TimedOut(error)
+            | OutcomeKind::Cancelled(error)
+            | OutcomeKind::Expired(error) => (outcome.result, Some(error)),
         },
-        State::Pending | State::Running { .. } | State::Cancelling { .. } => (None, None),
+        State::Scheduled { .. } | State::Pending | State::Running { .. } | State::Cancelling { .. } => (None, None),
     };
     Finished { execution_id: execution.id, status, result, error, task_arn }
 }

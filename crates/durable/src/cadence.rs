@@ -14,7 +14,7 @@ pub(crate) const FIRST_WAIT_WHEN_STOPPING: Duration = Duration::from_secs(5);
 /// The longest wait. Each wait up to it is twice the previous one, so a year of waiting takes about 740 checks. Each check is two
 /// operations, of the 3,000 that a durable execution may have
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
-const LONGEST: Duration = Duration::from_hours(12);
+pub(crate) const LONGEST: Duration = Duration::from_hours(12);
 
 /// The waits for the end of one task: twice as long each time, at most 12 h, and until just past the deadline at the latest, in whole
 /// seconds. An event ends a wait at once.

@@ -1,9 +1,11 @@
 //! The two workflows: `sync` waits for its task and returns the result, `callback` starts the task and returns.
 //!
 //! ```text
-//! sync      accept → (run-task → record-task → (wake → check-task → wait → [collect])+ → [fail-attempt → backoff])* → record
-//! callback  create-record → [backoff] → run-task → record-task → [stop-task]
+//! sync      accept → [await start] → (run-task → record-task → (wake → check-task → wait → [collect])+ → [fail-attempt → backoff])* → record
+//! callback  create-record → [await start] → [backoff] → run-task → record-task → [stop-task]
 //! ```
+//!
+//! Before its start time, an execution awaits its start: `[check-start] → (wake → check-start → wait)* → check-start`.
 //!
 //! If any activity after the first fails permanently, both run `give-up`: it records the outcome or the failure, and stops what was
 //! started.
@@ -20,7 +22,7 @@ use aws_durable_execution_sdk::{
     TypedError, serdes::SerdesContext,
 };
 use contract::{
-    checkpoint::{Accepted, Again, Checked, Finished, Job, Recorded, Started},
+    checkpoint::{Accepted, Again, Checked, Due, Finished, Job, Recorded, Started},
     messages::WakeUp,
     written::As,
 };
@@ -93,6 +95,7 @@ async fn record_known<A: Activities>(
 /// Starts the task of a callback execution, or records why there is none.
 async fn start<A: Activities>(activities: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<Finished, Failed> {
     let (id, attempt) = (&job.id, job.attempt);
+    await_start(activities, job, ctx).await?;
     if let Some(seconds) = job.backoff {
         ctx.wait(Duration::from_secs(seconds)).name("backoff").await.map_err(BoxError::from)?;
     }
@@ -116,6 +119,7 @@ async fn every_attempt<A: Activities>(
     job: &Job,
     ctx: &DurableContext,
 ) -> Result<Finished, Failed> {
+    await_start(activities, job, ctx).await?;
     let mut attempt = job.attempt;
     loop {
         let task_arn = match run_task(activities, &job.id, attempt, ctx).await? {
@@ -138,6 +142,40 @@ async fn every_attempt<A: Activities>(
         };
         attempt = attempt.next();
         ctx.wait(wait).name("backoff").await.map_err(BoxError::from)?;
+    }
+}
+
+/// Waits for the start time of the execution, which may be moved meanwhile, or for its end.
+///
+/// The workflow was started shortly before the start time. If that is moved far ahead, this workflow keeps waiting, because its name can
+/// only be used once.
+///
+/// As in [`end_of`], the callback is registered before the check, so that no wake-up is lost. After a wait that is not cut short, the
+/// time has usually come, so the first check registers none, and leaves none open.
+async fn await_start<A: Activities>(activities: &Arc<A>, job: &Job, ctx: &DurableContext) -> Result<(), BoxError> {
+    let Some(seconds) = job.starts_in else { return Ok(()) };
+    let mut left = Duration::from_secs(seconds);
+    loop {
+        if left.is_zero() {
+            match check_start(activities, &job.id, None, ctx).await? {
+                Due::Now => return Ok(()),
+                Due::In { seconds } => left = Duration::from_secs(seconds),
+            }
+        }
+        let wait = left.min(cadence::LONGEST);
+        let wake = ctx.create_callback::<WakeUp>().name("wake").timeout(wait).serdes(AnyWord).await?;
+        match check_start(activities, &job.id, Some(wake.id()), ctx).await? {
+            Due::Now => return Ok(()),
+            Due::In { seconds } => left = Duration::from_secs(seconds),
+        }
+        // The execution was moved to an earlier time before this wait. Its callback stays open, and times out eventually.
+        if left + Duration::from_secs(1) < wait {
+            continue;
+        }
+        left = match woken(wake.result().await)? {
+            Some(_) => Duration::ZERO,
+            None => left.saturating_sub(wait),
+        };
     }
 }
 
@@ -232,6 +270,16 @@ async fn accept<A: Activities>(
 ) -> Result<Accepted, BoxError> {
     let (activities, arn) = (activities.clone(), ctx.execution_arn().to_owned());
     step(ctx, name, move |_| async move { activities.accept(&input, pattern, &arn).await }).await
+}
+
+async fn check_start<A: Activities>(
+    activities: &Arc<A>,
+    id: &ExecutionId,
+    callback_id: Option<&str>,
+    ctx: &DurableContext,
+) -> Result<Due, BoxError> {
+    let (activities, id, callback_id) = (activities.clone(), id.clone(), callback_id.map(str::to_owned));
+    step(ctx, "check-start", move |_| async move { activities.check_start(&id, callback_id.as_deref()).await }).await
 }
 
 async fn run_task<A: Activities>(

@@ -61,6 +61,16 @@ pub(crate) fn activities(
 ) -> Vec<Activity> {
     let stop = |started: &StartedTask, reason| Activity::StopTask { arn: started.task_arn.clone(), reason };
     match (&execution.state, execution.pattern) {
+        (State::Scheduled { wake }, Pattern::Sync | Pattern::Callback) => match &execution.durable_execution_arn {
+            // The sweep comes back in time.
+            None if execution.is_dormant(now) => Vec::new(),
+            None => vec![Activity::StartWorkflow],
+            // It was moved or cancelled, or its workflow missed its start time.
+            Some(_) if trigger == Trigger::Event || execution.until_start(now).is_none() => {
+                vec![wake.clone().map_or(Activity::CheckWorkflow, Activity::Wake)]
+            }
+            Some(_) => vec![Activity::CheckWorkflow],
+        },
         (State::Pending | State::Cancelling { started: None, .. }, Pattern::Sync | Pattern::Callback) => {
             match execution.durable_execution_arn {
                 None => vec![Activity::StartWorkflow],
@@ -71,7 +81,7 @@ pub(crate) fn activities(
             let wake = wake.clone().map(Activity::Wake);
             match (task_state(started, task, now), judge::reason_to_stop(execution, now)) {
                 (TaskState::Working, None) => {
-                    let young = now.duration_since(execution.created_at) < CHECKED_FROM_AGE;
+                    let young = now.duration_since(execution.started_from()) < CHECKED_FROM_AGE;
                     if trigger == Trigger::Sweep && young { Vec::new() } else { vec![Activity::CheckWorkflow] }
                 }
                 (TaskState::Working, Some(reason)) => std::iter::once(stop(started, reason)).chain(wake).collect(),

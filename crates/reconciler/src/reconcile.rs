@@ -146,7 +146,11 @@ impl Reconciler {
                     .await
                     .map(|()| None)
             }
-            Err(StartError::Call(failed)) => Err(failed.into()),
+            // It may be EXPIRED: no workflow accepted it, so no task can have been started.
+            Err(StartError::Call(failed)) => match execution.outcome_without_task(clock::now()) {
+                Some(outcome) => self.end(execution, outcome).await.map(|()| None),
+                None => Err(failed.into()),
+            },
         }
     }
 
@@ -172,7 +176,7 @@ impl Reconciler {
             WorkflowStatus::Over(how) if restarted => self.give_up(execution, over(&how)).await,
             WorkflowStatus::Over(how) => self.record_for_workflow(execution, over(&how)).await,
             // The durable execution existed when it recorded its ARN, and Lambda keeps it for longer than this. So Lambda is behind.
-            WorkflowStatus::Forgotten if clock::now().duration_since(execution.created_at) < RETENTION => Ok(()),
+            WorkflowStatus::Forgotten if clock::now().duration_since(execution.started_from()) < RETENTION => Ok(()),
             WorkflowStatus::Forgotten => {
                 self.record_for_workflow(execution, "its durable execution no longer exists".to_owned()).await
             }
@@ -204,7 +208,7 @@ impl Reconciler {
             }
             tokio::time::sleep(Duration::from_secs(*wait)).await;
         }
-        let waited = clock::now().duration_since(stopped_at.unwrap_or(execution.created_at));
+        let waited = clock::now().duration_since(stopped_at.unwrap_or(execution.started_from()));
         let most = jiff::SignedDuration::try_from(Cause::Denied.patience(Phase::TaskStarted))?;
         let patience = if waited < most { Patience::Failures } else { Patience::None };
         self.outcomes

@@ -94,7 +94,10 @@ impl Finished {
             {
                 match self.report().outcome.kind {
                     OutcomeKind::Failed(error) => Err(io::Error::other(error.message)),
-                    OutcomeKind::Completed | OutcomeKind::TimedOut(_) | OutcomeKind::Cancelled(_) => Ok(()),
+                    OutcomeKind::Completed
+                    | OutcomeKind::TimedOut(_)
+                    | OutcomeKind::Cancelled(_)
+                    | OutcomeKind::Expired(_) => Ok(()),
                 }
             }
             Output::TooLarge(_)

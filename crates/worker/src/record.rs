@@ -163,7 +163,7 @@ impl Record {
                 tracing::warn!("the attempt failed; the reconciler starts the next one or completes the cancel");
                 return Ok(Ended::Left);
             }
-            OutcomeKind::Completed | OutcomeKind::Failed(_) | OutcomeKind::TimedOut(_) => {}
+            OutcomeKind::Completed | OutcomeKind::Failed(_) | OutcomeKind::TimedOut(_) | OutcomeKind::Expired(_) => {}
         }
         let ended = self.executions.advance(&self.id, &Event::Ended(outcome.clone()), clock::now()).await?;
         if ended.state.outcome() != Some(&outcome) {
@@ -180,9 +180,11 @@ pub(crate) fn lasts(since: Timestamp, patience: Duration) -> bool {
 
 fn state(status: Status) -> JobState {
     match status {
-        Status::Pending | Status::Running => JobState::Wanted,
+        Status::Scheduled | Status::Pending | Status::Running => JobState::Wanted,
         Status::Cancelling => JobState::Cancelling,
-        Status::Completed | Status::Failed | Status::TimedOut | Status::Cancelled => JobState::Over(status),
+        Status::Completed | Status::Failed | Status::TimedOut | Status::Cancelled | Status::Expired => {
+            JobState::Over(status)
+        }
     }
 }
 

@@ -37,7 +37,7 @@ async fn get(stack: &Stack, batch: &Value) -> Value {
     let batch: Value = response.json().await.unwrap();
     assert_eq!(batch["done"], done, "{batch:#}");
     let counts = batch["counts"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
-    let others = ["missing", "expired"].map(|name| batch[name].as_u64().unwrap_or_default());
+    let others = ["missing", "deleted"].map(|name| batch[name].as_u64().unwrap_or_default());
     assert_eq!(counts + others[0] + others[1], batch["accepted"].as_u64().unwrap(), "{batch:#}");
     batch
 }

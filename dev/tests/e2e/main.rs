@@ -22,6 +22,7 @@ mod clock;
 mod command_line;
 mod costs;
 mod dead_workflows;
+mod delays;
 mod denied_calls;
 mod documents;
 mod ecs_responses;

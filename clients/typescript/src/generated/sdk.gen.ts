@@ -77,7 +77,8 @@ export const cancelExecution = <ThrowOnError extends boolean = false>(options: O
 /**
  * Run the same job again, as a new execution.
  *
- * The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused for the
+ * The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It starts at once, even if the old one
+ * was to start later. It is refused for the
  * same reasons as a start, for example with `invalid-body` if the job can no longer be run.
  */
 export const rerunExecution = <ThrowOnError extends boolean = false>(options: Options<RerunExecutionData, ThrowOnError>) => (options.client ?? client).post<RerunExecutionResponses, RerunExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/rerun', ...options });

@@ -34,7 +34,7 @@ export type Batch = {
     accepted: number;
     batchId: string;
     /**
-     * How many executions are in each state. A state that none is in is left out. With `missing` and `expired`, the numbers add up to
+     * How many executions are in each state. A state that none is in is left out. With `missing` and `deleted`, the numbers add up to
      * `accepted`.
      */
     counts: {
@@ -45,20 +45,20 @@ export type Batch = {
      */
     createdAt: string;
     /**
+     * How many executions have been deleted, 30 days after their end. Absent if there are none.
+     */
+    deleted?: number;
+    /**
      * Whether all executions are over, except for `missing` ones. It does not change after that, unless the request is repeated to start
      * those.
      */
     done: boolean;
     /**
-     * How many executions have expired, 30 days after their end. Absent if there are none.
-     */
-    expired?: number;
-    /**
      * When it is deleted, together with its `Idempotency-Key`: 30 days after the latest deadline of its executions.
      */
     expiresAt: string;
     /**
-     * How many executions are over, including those that have expired.
+     * How many executions are over, including those that have been deleted.
      */
     finished: number;
     links: BatchLinks;
@@ -197,6 +197,14 @@ export type Execution = {
      */
     retryOnExitCodes?: Array<number>;
     /**
+     * When it is to start, or was to start; absent if it was to start at once.
+     */
+    scheduledFor?: string;
+    /**
+     * If no task was started by then, it is `EXPIRED`; absent if there is no such limit.
+     */
+    startBefore?: string;
+    /**
      * When its newest task was started.
      */
     startedAt?: string;
@@ -245,7 +253,7 @@ export type ExecutionError = {
      * `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result file is not valid JSON.
      * `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the job exited with 0, but its
      * output files exceed the limits or could not be uploaded. `stopped`: ECS or an operator stopped the task. `cancelled`: a caller
-     * cancelled the execution. `timed-out`: the deadline passed. `task-retired`: AWS retired the platform of the task. `task-refused`,
+     * cancelled the execution. `timed-out`: the deadline passed. `not-started-in-time`: no task was started before `startBefore`. `task-retired`: AWS retired the platform of the task. `task-refused`,
      * `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt. `task-lost`, `workflow-failed`:
      * how the job ended is unknown. Later versions may add others.
      */
@@ -574,6 +582,10 @@ export type NewBatch = {
  */
 export type NewBatchExecution = {
     /**
+     * Instead of `startAt`: in how many seconds to start, at most 366 days.
+     */
+    delaySeconds?: number | null;
+    /**
      * Environment variables for the job, which are added to its own or replace them. Only those that the job allows; at most 20, and 1,536 bytes of JSON. An execution shows only their names.
      */
     environment?: {
@@ -601,13 +613,22 @@ export type NewBatchExecution = {
     resources?: Resources | null;
     retry?: Retry | null;
     /**
+     * When to start, at most 366 days ahead. Until then, the execution is `SCHEDULED`. If absent or in the past, at once.
+     */
+    startAt?: string | null;
+    /**
+     * If no task was started by then, for example because ECS has no capacity, the execution is `EXPIRED`. It must be later than the
+     * start.
+     */
+    startBefore?: string | null;
+    /**
      * Your own labels, at most 20; the task gets them too. Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.
      */
     tags?: {
         [key: string]: string;
     } | null;
     /**
-     * How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
+     * How long the job may take, in seconds from its start time, at most a year. If absent, the default of the job, or else 24 hours.
      */
     timeoutSeconds?: number | null;
 };
@@ -616,6 +637,10 @@ export type NewBatchExecution = {
  * A job to be run.
  */
 export type NewExecution = {
+    /**
+     * Instead of `startAt`: in how many seconds to start, at most 366 days.
+     */
+    delaySeconds?: number | null;
     /**
      * Environment variables for the job, which are added to its own or replace them. Only those that the job allows; at most 20, and 1,536 bytes of JSON. An execution shows only their names.
      */
@@ -640,13 +665,22 @@ export type NewExecution = {
     resources?: Resources | null;
     retry?: Retry | null;
     /**
+     * When to start, at most 366 days ahead. Until then, the execution is `SCHEDULED`. If absent or in the past, at once.
+     */
+    startAt?: string | null;
+    /**
+     * If no task was started by then, for example because ECS has no capacity, the execution is `EXPIRED`. It must be later than the
+     * start.
+     */
+    startBefore?: string | null;
+    /**
      * Your own labels, at most 20; the task gets them too. Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.
      */
     tags?: {
         [key: string]: string;
     } | null;
     /**
-     * How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
+     * How long the job may take, in seconds from its start time, at most a year. If absent, the default of the job, or else 24 hours.
      */
     timeoutSeconds?: number | null;
 };
@@ -826,7 +860,7 @@ export type StartedBatch = {
 /**
  * An execution's state.
  */
-export type Status = 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'TIMED_OUT' | 'CANCELLED';
+export type Status = 'SCHEDULED' | 'PENDING' | 'RUNNING' | 'CANCELLING' | 'COMPLETED' | 'FAILED' | 'TIMED_OUT' | 'CANCELLED' | 'EXPIRED';
 
 /**
  * Something that happened.
@@ -835,8 +869,8 @@ export type TimelineEntry = {
     at: string;
     detail?: string;
     /**
-     * `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
-     * or `ended`. Later versions may add others.
+     * `created`, `scheduled`, `due`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`,
+     * `noResult` or `ended`. Later versions may add others.
      */
     what: string;
 };
@@ -903,6 +937,14 @@ export type ValidatedRequest = {
      */
     replay: boolean;
     retry: Retry;
+    /**
+     * When it would start, if it were accepted now; absent if at once.
+     */
+    scheduledFor?: string;
+    /**
+     * If no task is started by then, it is `EXPIRED`; absent if there is no such limit.
+     */
+    startBefore?: string;
     tags: {
         [key: string]: string;
     };

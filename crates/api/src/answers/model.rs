@@ -76,6 +76,14 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     started_at: Option<Time>,
+    /// When it is to start, or was to start; absent if it was to start at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    scheduled_for: Option<Time>,
+    /// If no task was started by then, it is `EXPIRED`; absent if there is no such limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    start_before: Option<Time>,
     /// When its job must have ended.
     #[schema(value_type = String, format = DateTime)]
     deadline: Time,
@@ -158,6 +166,8 @@ impl OverridesView {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = Status)]
 pub(crate) enum StatusView {
+    /// Accepted for later; it starts at `scheduledFor`.
+    Scheduled,
     /// Accepted; no task has been started yet.
     Pending,
     /// Its task was started.
@@ -172,11 +182,14 @@ pub(crate) enum StatusView {
     TimedOut,
     /// It was stopped because a caller cancelled it.
     Cancelled,
+    /// No task was started before `startBefore`.
+    Expired,
 }
 
 impl StatusView {
     pub(crate) fn of(status: Status) -> Self {
         match status {
+            Status::Scheduled => Self::Scheduled,
             Status::Pending => Self::Pending,
             Status::Running => Self::Running,
             Status::Cancelling => Self::Cancelling,
@@ -184,6 +197,7 @@ impl StatusView {
             Status::Failed => Self::Failed,
             Status::TimedOut => Self::TimedOut,
             Status::Cancelled => Self::Cancelled,
+            Status::Expired => Self::Expired,
         }
     }
 }
@@ -202,7 +216,7 @@ pub(crate) struct ErrorView {
     /// `result-not-json`: the job exited with 0, but its result has more than 180 KB or 64 levels, or its result file is not valid JSON.
     /// `result-unreadable`: the job exited with 0, but its result could not be read. `artifacts-not-kept`: the job exited with 0, but its
     /// output files exceed the limits or could not be uploaded. `stopped`: ECS or an operator stopped the task. `cancelled`: a caller
-    /// cancelled the execution. `timed-out`: the deadline passed. `task-retired`: AWS retired the platform of the task. `task-refused`,
+    /// cancelled the execution. `timed-out`: the deadline passed. `not-started-in-time`: no task was started before `startBefore`. `task-retired`: AWS retired the platform of the task. `task-refused`,
     /// `task-failed-to-start`, `no-capacity`, `unknown-job`: no task was started for the last attempt. `task-lost`, `workflow-failed`:
     /// how the job ended is unknown. Later versions may add others.
     #[schema(example = "exit-code")]
@@ -261,8 +275,8 @@ impl PatternView {
 pub(crate) struct EntryView {
     #[schema(value_type = String, format = DateTime)]
     at: Time,
-    /// `created`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`, `noResult`
-    /// or `ended`. Later versions may add others.
+    /// `created`, `scheduled`, `due`, `workflowStarted`, `waitingForCapacity`, `taskStarted`, `attemptFailed`, `cancelRequested`,
+    /// `noResult` or `ended`. Later versions may add others.
     #[schema(example = "taskStarted")]
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,7 +309,7 @@ pub(crate) struct Links {
 impl Links {
     pub(crate) fn of(id: &ExecutionId, status: Status) -> Self {
         let to = |what: &str| format!("/executions/{id}{what}");
-        let can_be_stopped = matches!(status, Status::Pending | Status::Running);
+        let can_be_stopped = matches!(status, Status::Scheduled | Status::Pending | Status::Running);
         Self {
             itself: to(""),
             logs: to("/logs"),
@@ -316,9 +330,10 @@ impl ExecutionView {
         let exit_code = outcome.exit_code;
         let error = match outcome.kind {
             OutcomeKind::Completed => None,
-            OutcomeKind::Failed(why) | OutcomeKind::TimedOut(why) | OutcomeKind::Cancelled(why) => {
-                Some(ErrorView::of(why, exit_code))
-            }
+            OutcomeKind::Failed(why)
+            | OutcomeKind::TimedOut(why)
+            | OutcomeKind::Cancelled(why)
+            | OutcomeKind::Expired(why) => Some(ErrorView::of(why, exit_code)),
         };
         let finished_at = Some(outcome.finished_at.into());
         let duration_ms = milliseconds(started.map(|started| started.started_at), Some(outcome.finished_at));
@@ -348,6 +363,8 @@ impl ExecutionView {
             durable_execution_arn: execution.durable_execution_arn.clone(),
             created_at: execution.created_at.into(),
             started_at: started.map(|started| started.started_at.into()),
+            scheduled_for: execution.scheduled_for.map(Into::into),
+            start_before: execution.start_before.map(Into::into),
             deadline: execution.deadline.into(),
             expires_at: execution.kept_until().into(),
             tags: execution.request.tags.clone(),

@@ -3,12 +3,16 @@
 use std::fmt;
 
 use domain::{Json, pointer_to};
+use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor},
 };
 
-use crate::{answers::problem::FieldError, extract::hint};
+use crate::{
+    answers::{problem::FieldError, time},
+    extract::hint,
+};
 
 /// How many repeated names are reported.
 const REPEATED: usize = 20;
@@ -142,6 +146,17 @@ pub(crate) fn whole(value: &Json, at: String, errors: &mut Vec<FieldError>) -> O
         return None;
     };
     Some(if number > 0.0 { format!("{number:.0}").parse().unwrap_or(u64::MAX) } else { 0 })
+}
+
+/// Reads a time.
+pub(crate) fn time(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<Timestamp> {
+    const EXPECTED: &str = "an RFC 3339 time such as 2026-03-02T09:00:00Z";
+    let text: String = read(value, at.clone(), EXPECTED, errors)?;
+    let time = time::read(&text);
+    if time.is_none() {
+        errors.push(error(at, format!("is \"{}\"; it must be {EXPECTED}", text.escape_debug())));
+    }
+    time
 }
 
 fn kind(json: &Json) -> &'static str {

@@ -41,7 +41,7 @@ struct BatchView {
     total: u32,
     accepted: u32,
     refused: u32,
-    /// How many executions are in each state. A state that none is in is left out. With `missing` and `expired`, the numbers add up to
+    /// How many executions are in each state. A state that none is in is left out. With `missing` and `deleted`, the numbers add up to
     /// `accepted`.
     #[schema(example = json!({"RUNNING": 12, "COMPLETED": 988}))]
     counts: BTreeMap<String, u32>,
@@ -50,11 +50,11 @@ struct BatchView {
     #[serde(skip_serializing_if = "none")]
     #[schema(value_type = Option<u32>, nullable = false)]
     missing: u32,
-    /// How many executions have expired, 30 days after their end. Absent if there are none.
+    /// How many executions have been deleted, 30 days after their end. Absent if there are none.
     #[serde(skip_serializing_if = "none")]
     #[schema(value_type = Option<u32>, nullable = false)]
-    expired: u32,
-    /// How many executions are over, including those that have expired.
+    deleted: u32,
+    /// How many executions are over, including those that have been deleted.
     finished: u32,
     /// `finished` divided by `accepted`, from 0 to 1.
     #[schema(minimum = 0, maximum = 1, example = 0.988)]
@@ -94,7 +94,7 @@ impl BatchLinks {
 impl BatchView {
     fn of(batch: &Batch, progress: Progress) -> Self {
         let accepted = batch.accepted();
-        let Progress { counts, missing, expired, finished, done } = progress;
+        let Progress { counts, missing, deleted, finished, done } = progress;
         Self {
             batch_id: batch.id.to_string(),
             created_at: batch.created_at.into(),
@@ -103,7 +103,7 @@ impl BatchView {
             refused: batch.total - accepted,
             counts,
             missing,
-            expired,
+            deleted,
             finished,
             progress: if accepted == 0 { 1.0 } else { f64::from(finished) / f64::from(accepted) },
             done,

@@ -81,7 +81,7 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if !execution.status().is_final() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(next_poll(execution.created_at, now)));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after(execution, now)));
     }
     headers
 }
@@ -122,9 +122,18 @@ pub(crate) fn matches(known: &HeaderValue, etag: &str) -> bool {
     known.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
 }
 
-/// Seconds until the next poll is worthwhile: a tenth of the age, from 1 s to 1 min.
-pub(crate) fn next_poll(created_at: Timestamp, now: Timestamp) -> u64 {
-    let age = u64::try_from(now.duration_since(created_at).as_secs()).unwrap_or_default();
+/// Seconds until the next poll is worthwhile: a tenth of the execution's age, from 1 s to 1 min. Before its start time, the time until
+/// then, up to an hour, because it may be moved.
+fn retry_after(execution: &Execution, now: Timestamp) -> u64 {
+    if let Some(left) = execution.until_start(now) {
+        return left.as_secs().min(3_600);
+    }
+    next_poll(execution.started_from(), now)
+}
+
+/// A tenth of the time since then in seconds, from 1 s to 1 min.
+pub(crate) fn next_poll(since: Timestamp, now: Timestamp) -> u64 {
+    let age = u64::try_from(now.duration_since(since).as_secs()).unwrap_or_default();
     (age / 10).clamp(1, 60)
 }
 

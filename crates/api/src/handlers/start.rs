@@ -211,7 +211,7 @@ async fn start(
 async fn start_and_wait(app: &App, mut start: Start, now: Timestamp, mut prefer: Prefer) -> Result<Response, Problem> {
     start.check(app, now).await?;
     let (execution, replayed) = start.create(app, now).await?;
-    if lacks_workflow(&execution) {
+    if lacks_workflow(&execution, now) {
         begin(app, &execution).await?;
     }
     let execution = prefer.hold(app, execution, |seen| seen.status().is_final()).await;
@@ -222,7 +222,8 @@ async fn start_and_wait(app: &App, mut start: Start, now: Timestamp, mut prefer:
 
 /// Run the same job again, as a new execution.
 ///
-/// The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It is refused for the
+/// The new execution has the request of the old one, whose id is in `rerunOf`, and a new deadline. It starts at once, even if the old one
+/// was to start later. It is refused for the
 /// same reasons as a start, for example with `invalid-body` if the job can no longer be run.
 #[utoipa::path(
     post, path = "/executions/{executionId}/rerun", operation_id = "rerunExecution", tag = "executions",
@@ -261,7 +262,8 @@ pub(crate) async fn rerun(
     NoBody(Owned(old)): NoBody<Owned>,
 ) -> Result<Response, Problem> {
     let now = clock::now();
-    let new = Execution::new(new_id(key.as_ref(), &old.owner, now)?, old.pattern, old.owner, old.request, now);
+    let request = old.request.without_delay();
+    let new = Execution::new(new_id(key.as_ref(), &old.owner, now)?, old.pattern, old.owner, request, now);
     let execution = Execution { rerun_of: Some(old.id), ..new };
     let upload = execution.request.input_upload.as_ref().map(|upload| upload.id.to_string());
     let start = Start { execution, upload, keyed: key.is_some(), said: Said::ALL };

@@ -8,7 +8,6 @@ use domain::{
     Digest, Execution, NotADigest, Unknown, Upload, UploadId, limits,
     upload::{Keep, needed_until},
 };
-use jiff::Timestamp;
 use objects::{Put, Validity};
 use runtime::clock;
 use serde::Serialize;
@@ -178,7 +177,7 @@ pub(crate) async fn create_upload(
     }))
 }
 
-/// The upload with this id, for an execution that would be accepted at `now`; or what is wrong with it. Only uploads of the execution's
+/// The upload with this id, for an execution that would be accepted; or what is wrong with it. Only uploads of the execution's
 /// owner are found.
 ///
 /// # Errors
@@ -188,7 +187,6 @@ pub(crate) async fn find(
     app: &App,
     execution: &Execution,
     id: &str,
-    now: Timestamp,
 ) -> Result<Result<Option<Upload>, FieldError>, Problem> {
     let wrong = |rule, detail: String| Ok(Err(FieldError { pointer: "/inputUpload".to_owned(), detail, rule }));
     let id: UploadId = match id.parse() {
@@ -201,11 +199,11 @@ pub(crate) async fn find(
             "no such upload: its file has not completely arrived, has expired, or never existed; upload the file first";
         return wrong("upload-not-found", detail.to_owned());
     };
-    let (until, needed) = (id.kept_until(found.modified), needed_until(now, execution.request.timeout));
+    let (until, needed) = (id.kept_until(found.modified), needed_until(execution.deadline));
     if until < needed {
         let detail = format!(
             "is kept until {until}, but the execution may need it until {needed}, 30 days after its deadline; upload the file \
-             with \"keepDays\": {}, or set a shorter timeout",
+             with \"keepDays\": {}, or set an earlier start or a shorter timeout",
             Keep::Long.days()
         );
         return wrong("upload-expires", detail);

@@ -119,6 +119,13 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
         containers: vec![container, Container { name: "sidecar".into(), exit_code: None, reason: None }],
         environment: Vec::new(),
     };
+    let delayed =
+        Request { start: Some(Start::At(at(9_000))), start_before: Some(at(9_009)), ..pending(fraction).request };
+    let scheduled = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), delayed, at(1_000));
+    let waiting = step(&scheduled, Event::Watching { callback_id: "cb".into() });
+    let due = step(&waiting, Event::Due);
+    let in_seconds = Request { start: Some(Start::In { seconds: 0 }), ..pending(fraction).request };
+    let at_once = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), in_seconds, at(1_000));
     let over = step(&watched, Event::TaskStopped { task: Box::new(task) });
     vec![
         pending(fraction),
@@ -133,6 +140,11 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
         over,
         with_rules(fraction),
         with_files(fraction),
+        ended(&waiting, OutcomeKind::Expired(error())),
+        scheduled,
+        waiting,
+        due,
+        at_once,
         of_batch(fraction),
     ]
 }
@@ -324,6 +336,8 @@ fn the_largest_execution_fits_into_an_item() {
         },
         overrides: Overrides { cpu: Some(16_384), memory: Some(122_880), environment: largest_environment() },
         tags: tags.into_iter().collect(),
+        start: Some(Start::At(at(9_000, 999))),
+        start_before: Some(at(9_009, 999)),
     };
     assert_eq!(request.violations(), []);
     let id = "x".repeat(limits::ID_CHARS).parse().unwrap();
@@ -337,6 +351,7 @@ fn the_largest_execution_fits_into_an_item() {
         log: Some(JobLog { group: "x".repeat(200), ..log(container) }),
     };
     step(began("first"));
+    step(Event::Due);
     let excused = limits::EXCUSED + limits::RETIRED;
     for number in 1..=limits::ATTEMPTS + excused {
         let attempt = Attempt::new(number).unwrap();

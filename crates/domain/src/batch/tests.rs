@@ -17,8 +17,8 @@ fn batch(total: u32, refused: &[u32], stored: bool) -> Batch {
     }
 }
 
-fn found(by_status: &[(&str, u32)], expired: u32) -> Found {
-    Found { by_status: by_status.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(), expired }
+fn found(by_status: &[(&str, u32)], deleted: u32) -> Found {
+    Found { by_status: by_status.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(), deleted }
 }
 
 /// A repeat by a newer version must find what an older version started.
@@ -105,9 +105,9 @@ fn the_numbers_of_a_batch_always_add_up() {
     ] {
         let progress = batch.progress(found, at(now));
         let counts: Vec<_> = progress.counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
-        let Progress { missing, expired, finished, done, .. } = progress;
-        assert_eq!((counts, missing, expired, finished, done), expected, "{what}");
+        let Progress { missing, deleted, finished, done, .. } = progress;
+        assert_eq!((counts, missing, deleted, finished, done), expected, "{what}");
         let counted: u32 = progress.counts.values().sum();
-        assert_eq!(counted + missing + expired, batch.accepted(), "{what}");
+        assert_eq!(counted + missing + deleted, batch.accepted(), "{what}");
     }
 }

@@ -56,7 +56,7 @@ fn judged(execution: &Execution, task: &Task, log: &[&str]) -> (Outcome, String)
         OutcomeKind::Completed => "completed".to_owned(),
         OutcomeKind::Failed(error) => format!("failed: {}: {}", error.kind, error.message),
         OutcomeKind::TimedOut(error) => format!("timed out: {}", error.message),
-        OutcomeKind::Cancelled(error) => format!("cancelled: {}", error.message),
+        OutcomeKind::Cancelled(error) | OutcomeKind::Expired(error) => format!("cancelled: {}", error.message),
     };
     (outcome, told)
 }
@@ -320,7 +320,7 @@ fn a_report_says_who_stopped_the_job() {
             OutcomeKind::Completed => ("Completed", None),
             OutcomeKind::Failed(error) => ("Failed", Some(error)),
             OutcomeKind::TimedOut(error) => ("TimedOut", Some(error)),
-            OutcomeKind::Cancelled(error) => ("Cancelled", Some(error)),
+            OutcomeKind::Cancelled(error) | OutcomeKind::Expired(error) => ("Cancelled", Some(error)),
         };
         let seen = error.map_or(name.to_owned(), |error| format!("{name}({}: {})", error.kind, error.message));
         assert_eq!(seen, kind, "{told:?}");

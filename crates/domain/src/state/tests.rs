@@ -38,18 +38,21 @@ fn outcome(kind: OutcomeKind) -> Outcome {
     }
 }
 
-fn kinds() -> [OutcomeKind; 4] {
+fn kinds() -> [OutcomeKind; 5] {
     let error = || JobError::new("any", "any");
     [
         OutcomeKind::Completed,
         OutcomeKind::Failed(error()),
         OutcomeKind::TimedOut(error()),
         OutcomeKind::Cancelled(error()),
+        OutcomeKind::Expired(error()),
     ]
 }
 
 fn states() -> Vec<State> {
     let mut states = vec![
+        State::Scheduled { wake: None },
+        State::Scheduled { wake: Some("cb".into()) },
         State::Pending,
         State::Running { started: started(2, "t2"), wake: None },
         State::Running { started: started(2, "t2"), wake: Some("cb".into()) },
@@ -67,6 +70,7 @@ fn events() -> Vec<Event> {
     let started =
         |attempt, task: &str| Event::TaskStarted { attempt: Attempt::new(attempt).unwrap(), task_arn: task.into() };
     let mut events = vec![
+        Event::Due,
         Event::WorkflowStarted { durable_execution_arn: "arn".into(), log: None },
         started(1, "t1"),
         started(2, "t2"),
@@ -95,7 +99,9 @@ fn name(state: &State) -> String {
     let task =
         state.started_task().map_or(String::new(), |started| format!(" {}/{}", started.attempt, started.task_arn));
     let wake = match state {
-        State::Running { wake: Some(id), .. } | State::Cancelling { wake: Some(id), .. } => format!(" wake={id}"),
+        State::Scheduled { wake: Some(id) }
+        | State::Running { wake: Some(id), .. }
+        | State::Cancelling { wake: Some(id), .. } => format!(" wake={id}"),
         _ => String::new(),
     };
     format!("{}{task}{wake}", state.status())
@@ -136,7 +142,7 @@ proptest! {
     #[test]
     fn invariants_hold_for_any_sequence_of_events(lives in prop::collection::vec(0..events().len(), 0..30)) {
         let events = events();
-        let mut state = State::Pending;
+        let mut state = State::Scheduled { wake: None };
         let mut asked = false;
         let mut tasks = std::collections::BTreeMap::new();
         for index in lives {

@@ -49,9 +49,10 @@ fn told(execution: &Execution) -> (Status, String, Option<i32>) {
     let outcome = execution.state.outcome().unwrap();
     let message = match &outcome.kind {
         OutcomeKind::Completed => String::new(),
-        OutcomeKind::Failed(error) | OutcomeKind::TimedOut(error) | OutcomeKind::Cancelled(error) => {
-            error.message.clone()
-        }
+        OutcomeKind::Failed(error)
+        | OutcomeKind::TimedOut(error)
+        | OutcomeKind::Cancelled(error)
+        | OutcomeKind::Expired(error) => error.message.clone(),
     };
     (execution.status(), message, outcome.exit_code)
 }

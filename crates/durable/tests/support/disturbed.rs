@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use contract::checkpoint::{Accepted, Again, Checked, Finished, Recorded, Started};
+use contract::checkpoint::{Accepted, Again, Checked, Due, Finished, Recorded, Started};
 use domain::{
     Attempt, Event, ExecutionId, JobError, Json, Outcome, OutcomeKind, Pattern, RetryRule, collect::Patience,
 };
@@ -245,6 +245,23 @@ impl Activities for Disturbed {
             self.clock.forward(Duration::from_secs(job.backoff.unwrap_or_default()));
         }
         Ok(accepted)
+    }
+
+    /// The runner skips waits, so the time of the wait passes after the check before it.
+    async fn check_start(&self, id: &ExecutionId, callback_id: Option<&str>) -> Result<Due, ActivityFailed> {
+        let due = self
+            .carry_out(|| async {
+                if callback_id.is_some() && self.script.cancelled_while_scheduled {
+                    self.apply(Event::CancelRequested).await;
+                }
+                self.real.check_start(id, callback_id).await
+            })
+            .await?;
+        match due {
+            Due::Now => {}
+            Due::In { seconds } => self.clock.forward(Duration::from_secs(seconds)),
+        }
+        Ok(due)
     }
 
     async fn run_task(&self, _: &ExecutionId, attempt: Attempt, tried: Try) -> Result<Started, ActivityFailed> {

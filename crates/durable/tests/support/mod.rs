@@ -15,7 +15,7 @@ use aws::Connection;
 use aws_durable_execution_sdk::test_util::{LocalRunner, TestResult};
 use compute::Network;
 use contract::{catalog::Catalog, checkpoint::Finished, messages::StoredStart, schema};
-use domain::{Event, Execution, ExecutionId, JobError, Json, Moment, Outcome, Owner, Pattern, Request};
+use domain::{Event, Execution, ExecutionId, JobError, Json, Moment, Outcome, Owner, Pattern, Request, Start};
 use durable::{AwsActivities, callback, config::Config, sync};
 use emulator::testing::TestEmulator;
 use jiff::Timestamp;
@@ -146,6 +146,8 @@ impl Account {
             timeout: script.timeout,
             max_attempts: script.max_attempts,
             retry: script.retry.clone(),
+            start: script.starts_in.map(|seconds| Start::In { seconds }),
+            start_before: script.latest_start_in.map(|seconds| Start::In { seconds }.after(clock.now())),
             ..Request::of(Json::null())
         };
         let new = Execution::new(id.clone(), pattern, Owner::new("ada"), request, clock.now());

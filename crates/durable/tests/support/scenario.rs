@@ -36,6 +36,12 @@ pub(crate) struct Script {
     pub(crate) cancel_at_check: Option<usize>,
     /// The check for which ECS shows the task as stopped, whatever the task does, because ECS is wrong for a moment.
     pub(crate) wrong_check: Option<usize>,
+    /// In how many seconds the execution is to start.
+    pub(crate) starts_in: Option<u64>,
+    /// Within how many seconds its task must be started.
+    pub(crate) latest_start_in: Option<u64>,
+    /// Whether the execution is cancelled while the workflow waits for its start time.
+    pub(crate) cancelled_while_scheduled: bool,
     /// Whether the execution was cancelled before the workflow began.
     pub(crate) cancelled_before: bool,
     pub(crate) max_attempts: u32,
@@ -77,6 +83,9 @@ impl Default for Script {
             cancel_at_failure: false,
             cancel_at_check: None,
             wrong_check: None,
+            starts_in: None,
+            latest_start_in: None,
+            cancelled_while_scheduled: false,
             cancelled_before: false,
             max_attempts: 1,
             retry: RetryRule::default(),
@@ -166,5 +175,20 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             1,
         ),
         callback("is refused its task", refused(), Status::Failed, 0),
+        sync("starts later", Script { starts_in: Some(90), ..plain() }, Status::Completed, 1),
+        told(sync("is woken at its start", Script { starts_in: Some(90), ..plain() }, Status::Completed, 1)),
+        callback("starts later", Script { starts_in: Some(90), ..plain() }, Status::Running, 1),
+        sync(
+            "is cancelled before its start",
+            Script { starts_in: Some(90), cancelled_while_scheduled: true, ..plain() },
+            Status::Cancelled,
+            0,
+        ),
+        sync(
+            "expires without capacity",
+            Script { no_capacity: Times::All, latest_start_in: Some(3), ..plain() },
+            Status::Expired,
+            0,
+        ),
     ]
 }

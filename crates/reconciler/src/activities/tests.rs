@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use domain::{Attempt, Event, JobError, Json, Outcome, OutcomeKind, Owner, Request};
+use domain::{Attempt, Event, JobError, Json, Outcome, OutcomeKind, Owner, Request, Start};
 
 use super::*;
 
@@ -13,6 +13,12 @@ fn at(second: i64) -> Timestamp {
 /// Accepted at second 0, with a deadline of a day.
 fn pending(pattern: Pattern) -> Execution {
     let request = Request { timeout: Duration::from_hours(24), ..Request::of(Json::null()) };
+    Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, at(0))
+}
+
+/// Accepted at second 0, to start two hours later.
+fn scheduled(pattern: Pattern) -> Execution {
+    let request = Request { start: Some(Start::In { seconds: 7_200 }), ..Request::of(Json::null()) };
     Execution::new("e1".parse().unwrap(), pattern, Owner::new("ada"), request, at(0))
 }
 
@@ -27,6 +33,9 @@ fn states(pattern: Pattern) -> Vec<(&'static str, Execution)> {
     let watched = after(&running, &Event::Watching { callback_id: "cb".into() });
     let ended = Outcome { exit_code: Some(0), ..Outcome::without_job(OutcomeKind::Completed, at(2)) };
     let lost = Outcome { kind: OutcomeKind::Failed(JobError::new("any", "any")), exit_code: None, ..ended.clone() };
+    let scheduled = scheduled(pattern);
+    let awaited = after(&scheduled, &Event::WorkflowStarted { durable_execution_arn: "arn:durable".into(), log: None });
+    let asleep = after(&awaited, &Event::Watching { callback_id: "cb".into() });
     vec![
         ("cancelled before anything", after(&pending, &Event::CancelRequested)),
         ("cancelled before its task", after(&begun, &Event::CancelRequested)),
@@ -39,6 +48,9 @@ fn states(pattern: Pattern) -> Vec<(&'static str, Execution)> {
         ("begun", begun),
         ("running", running),
         ("running, watched", watched),
+        ("scheduled", scheduled),
+        ("scheduled, begun", awaited),
+        ("scheduled, waiting", asleep),
     ]
 }
 

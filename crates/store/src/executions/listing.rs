@@ -107,7 +107,7 @@ impl Executions {
             for entry in answer.items.unwrap_or_default() {
                 let entry: Counted = serde_dynamo::from_item(entry).map_err(|why| CallFailed::rejected(CALL, why))?;
                 if entry.has_expired(now) {
-                    found.expired += 1;
+                    found.deleted += 1;
                 } else {
                     *found.by_status.entry(entry.status).or_default() += 1;
                 }

@@ -82,7 +82,7 @@ pub(crate) fn has_any(execution: &Execution) -> bool {
 fn artifacts(execution: &Execution) -> Option<&Artifacts> {
     match &execution.state {
         State::Final { outcome, .. } => outcome.artifacts.as_deref(),
-        State::Pending | State::Running { .. } | State::Cancelling { .. } => None,
+        State::Scheduled { .. } | State::Pending | State::Running { .. } | State::Cancelling { .. } => None,
     }
 }
 

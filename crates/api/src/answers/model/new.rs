@@ -6,7 +6,9 @@ use std::{
 };
 
 use contract::catalog::{Catalog, offered};
-use domain::{Json, OVERRIDE_NOT_ALLOWED, Overrides, Request, TASK_SIZE, limits};
+use domain::{Json, OVERRIDE_NOT_ALLOWED, Overrides, Request, Start, TASK_SIZE, limits};
+use jiff::Timestamp;
+use runtime::clock;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::{
@@ -46,9 +48,19 @@ pub(crate) struct NewExecution {
     /// Whether the body probably names a job, but in a way that cannot be read.
     #[schema(ignore)]
     job_unknown: bool,
-    /// How long the job may take, in seconds from now, at most a year. If absent, the default of the job, or else 24 hours.
+    /// How long the job may take, in seconds from its start time, at most a year. If absent, the default of the job, or else 24 hours.
     #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
     timeout_seconds: Option<u64>,
+    /// When to start, at most 366 days ahead. Until then, the execution is `SCHEDULED`. If absent or in the past, at once.
+    #[schema(value_type = Option<String>, format = DateTime, example = "2026-12-24T18:00:00Z")]
+    start_at: Option<Timestamp>,
+    /// Instead of `startAt`: in how many seconds to start, at most 366 days.
+    #[schema(minimum = 0, maximum = 31_622_400, example = 900)]
+    delay_seconds: Option<u64>,
+    /// If no task was started by then, for example because ECS has no capacity, the execution is `EXPIRED`. It must be later than the
+    /// start.
+    #[schema(value_type = Option<String>, format = DateTime, example = "2026-12-24T20:00:00Z")]
+    start_before: Option<Timestamp>,
     /// How a failing job is retried. If absent, as the job specifies, or else not at all.
     retry: Option<Retry>,
     /// CPU and memory of the task, if the job allows requests to override them. If absent, those of the job.
@@ -199,6 +211,19 @@ impl Described for NewExecution {
         let job: Option<String> = job.and_then(|name| object::read(&name, body.pointer("job"), "a string", errors));
         let seconds = body.optional("timeoutSeconds");
         let timeout_seconds = seconds.and_then(|value| object::whole(&value, body.pointer("timeoutSeconds"), errors));
+        let mut time = |name| {
+            let value = body.optional(name)?;
+            object::time(&value, body.pointer(name), errors)
+        };
+        let (start_at, start_before) = (time("startAt"), time("startBefore"));
+        let delay = body.optional("delaySeconds");
+        let delay_seconds = delay.and_then(|value| object::whole(&value, body.pointer("delaySeconds"), errors));
+        if start_at.is_some() && delay_seconds.is_some() {
+            errors.push(object::error(
+                body.pointer("delaySeconds"),
+                "is given with `startAt`; only one of them is allowed",
+            ));
+        }
         let retry = body.optional("retry").and_then(|value| Retry::read(&value, &body.pointer("retry"), errors));
         let resources = body.optional("resources");
         let resources = resources.and_then(|value| Resources::read(&value, &body.pointer("resources"), errors));
@@ -213,13 +238,26 @@ impl Described for NewExecution {
         let job_unknown = (job_given && job.is_none()) || body.misspells(&["job"]);
         body.finish(errors);
         let input = input.unwrap_or_else(Json::null);
-        Self { input, input_upload, job, job_unknown, timeout_seconds, retry, resources, environment, tags }
+        Self {
+            input,
+            input_upload,
+            job,
+            job_unknown,
+            timeout_seconds,
+            start_at,
+            delay_seconds,
+            start_before,
+            retry,
+            resources,
+            environment,
+            tags,
+        }
     }
 
     fn wrong(self, catalog: &Catalog, errors: &[FieldError]) -> Vec<FieldError> {
         let job_unknown = self.job_unknown;
         let size_unknown = errors.iter().any(|error| error.pointer.starts_with("/resources"));
-        let mut found = wrong(&self.into_request(catalog), catalog);
+        let mut found = wrong(&self.into_request(catalog), catalog, clock::now());
         found.retain(|found| match found.rule {
             OVERRIDE_NOT_ALLOWED => !job_unknown,
             TASK_SIZE => !job_unknown && !size_unknown,
@@ -261,6 +299,8 @@ impl NewExecution {
         request.retry.on_exit_codes = on_exit_codes.or(request.retry.on_exit_codes);
         let (cpu, memory) = self.resources.map_or((None, None), |given| (given.cpu, given.memory));
         request.overrides = Overrides { cpu, memory, environment: self.environment };
+        request.start = self.start_at.map(Start::At).or(self.delay_seconds.map(|seconds| Start::In { seconds }));
+        request.start_before = self.start_before;
         request
     }
 }
@@ -316,14 +356,15 @@ fn texts(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<Strin
     members.rest().into_iter().filter_map(text).collect()
 }
 
-/// Everything that is wrong with a request, except for violations of the schema of its job's input.
-pub(crate) fn wrong(request: &Request, catalog: &Catalog) -> Vec<FieldError> {
+/// Everything that is wrong with a request that would be accepted at `now`, except for violations of the schema of its job's input.
+pub(crate) fn wrong(request: &Request, catalog: &Catalog, now: Timestamp) -> Vec<FieldError> {
     let field = |violation: domain::Violation| FieldError {
         pointer: violation.pointer,
         detail: violation.detail,
         rule: violation.rule,
     };
     let mut violations = request.violations();
+    violations.extend(request.violations_at(now));
     let known = offered(catalog);
     let job = catalog.get(&request.job).filter(|job| !job.disabled);
     if let Some(job) = job {

@@ -311,7 +311,7 @@ async fn start_all(
             failures.fetch_add(1, Ordering::Relaxed);
             (index, Some(problem))
         })?;
-        if !lacks_workflow(&execution) {
+        if !lacks_workflow(&execution, now) {
             return Ok(());
         }
         if leave.load(Ordering::Relaxed) || began.elapsed() > TIME_TO_START {

@@ -4,7 +4,8 @@ use domain::{Pattern, Status, listing::Filter};
 
 use crate::{answers::problem::Problem, extract::parameters::Parameters};
 
-const STATUSES: [(&str, Status); 7] = [
+const STATUSES: [(&str, Status); 9] = [
+    ("SCHEDULED", Status::Scheduled),
     ("PENDING", Status::Pending),
     ("RUNNING", Status::Running),
     ("CANCELLING", Status::Cancelling),
@@ -12,6 +13,7 @@ const STATUSES: [(&str, Status); 7] = [
     ("FAILED", Status::Failed),
     ("TIMED_OUT", Status::TimedOut),
     ("CANCELLED", Status::Cancelled),
+    ("EXPIRED", Status::Expired),
 ];
 
 const PATTERNS: [(&str, Pattern); 2] = [("sync", Pattern::Sync), ("callback", Pattern::Callback)];

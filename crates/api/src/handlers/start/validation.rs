@@ -11,6 +11,7 @@ use crate::{
     answers::{
         model::{OverridesView, PatternView, Retry, UploadView},
         problem::Problem,
+        time::Time,
     },
     app::App,
     starting::Start,
@@ -35,6 +36,14 @@ pub(crate) struct Validated {
     /// How long the job may take, in seconds.
     #[schema(example = 3600)]
     timeout_seconds: u64,
+    /// When it would start, if it were accepted now; absent if at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    scheduled_for: Option<Time>,
+    /// If no task is started by then, it is `EXPIRED`; absent if there is no such limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    start_before: Option<Time>,
     retry: Retry,
     /// What the request overrides; absent if it overrides nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,6 +70,8 @@ impl Validated {
             input: start.request.input,
             input_upload: start.request.input_upload.as_ref().map(UploadView::of),
             timeout_seconds: start.request.timeout.as_secs(),
+            scheduled_for: start.scheduled_for.map(Into::into),
+            start_before: start.start_before.map(Into::into),
             retry: Retry {
                 max_attempts: Some(start.request.max_attempts),
                 on_exit_codes: start.request.retry.on_exit_codes,
