@@ -104,6 +104,9 @@ pub struct Item {
     schedule: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     schedule_time: Option<Timestamp>,
+    /// The batch that it belongs to, as the hash key of its index. Absent if it belongs to none, and in items of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch: Option<String>,
     #[serde(with = "written", default, skip_serializing_if = "is_none")]
     failed: FailedAttempts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -234,6 +237,7 @@ impl Item {
             rerun_of: execution.rerun_of.clone(),
             schedule: execution.schedule.as_ref().map(|origin| origin.name.clone()),
             schedule_time: execution.schedule.as_ref().and_then(|origin| origin.time),
+            batch: execution.batch.as_ref().map(|batch| keys::batch(batch, &execution.owner)),
             failed: execution.failed.clone(),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             log: execution.log.clone(),
@@ -321,6 +325,7 @@ impl Item {
             due: self.due.and_then(|due| Timestamp::from_second(due).ok()),
             rerun_of: self.rerun_of,
             schedule: self.schedule.map(|name| Origin { name, time: self.schedule_time }),
+            batch: self.batch.as_deref().and_then(keys::read_batch),
             failed: self.failed,
             durable_execution_arn: self.durable_execution_arn,
             log: self.log,

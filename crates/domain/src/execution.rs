@@ -5,8 +5,9 @@ use std::{fmt, str::FromStr, time::Duration};
 use jiff::{RoundMode, SignedDuration, SignedDurationRound, Timestamp, TimestampRound, Unit};
 
 use crate::{
-    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, StartedTask,
-    State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, schedule::Origin, task::Task,
+    Attempt, BatchId, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request,
+    StartedTask, State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, schedule::Origin,
+    task::Task,
 };
 
 /// How the end of a job is recorded.
@@ -82,6 +83,8 @@ pub struct Execution {
     pub rerun_of: Option<ExecutionId>,
     /// The schedule that started it.
     pub schedule: Option<Origin>,
+    /// The batch that it belongs to.
+    pub batch: Option<BatchId>,
     /// The attempts that failed without ending the execution.
     pub failed: FailedAttempts,
     /// If its workflow waits before it starts a task: until when, and why.
@@ -128,6 +131,7 @@ impl Execution {
             due: Some(first_visit(scheduled_for, now)),
             rerun_of: None,
             schedule: None,
+            batch: None,
             failed: FailedAttempts::default(),
             waiting: None,
             creation: None,

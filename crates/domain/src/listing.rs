@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{Attempt, ExecutionId, JobError, Json, Pattern, Status, execution::kept_until};
+use crate::{Attempt, BatchId, ExecutionId, JobError, Json, Pattern, Status, execution::kept_until};
 
 /// What a list shows of an execution: everything except what may be large and what only a poll returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Summary {
     pub rerun_of: Option<ExecutionId>,
     /// The name of the schedule that started it.
     pub schedule: Option<String>,
+    /// The batch that it belongs to.
+    pub batch: Option<BatchId>,
 }
 
 impl Summary {
@@ -73,6 +75,8 @@ pub struct Filter {
     pub tag: Option<(String, Option<String>)>,
     /// Only those that this schedule started.
     pub schedule: Option<String>,
+    /// Only those of this batch.
+    pub batch: Option<BatchId>,
     /// Only those accepted after this time.
     pub created_after: Option<Timestamp>,
     /// Only those accepted before this time.

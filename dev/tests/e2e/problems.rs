@@ -166,6 +166,8 @@ async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
         ("/executions/some/rerun", "POST"),
         ("/executions/some/logs", "GET,HEAD"),
         ("/executions/some/history", "GET,HEAD"),
+        ("/batches", "POST"),
+        ("/batches/some", "GET,HEAD"),
         ("/uploads", "POST"),
         ("/schedules", "GET,HEAD"),
         ("/schedules/some", "PUT,GET,HEAD,DELETE"),
@@ -177,7 +179,10 @@ async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
     ];
     let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
     let documented = document["paths"].as_object().unwrap().keys();
-    let documented = documented.map(|path| path.replace("{executionId}", "some").replace("{name}", "some"));
+    let some = |path: &String| {
+        ["{executionId}", "{batchId}", "{name}"].iter().fold(path.clone(), |path, id| path.replace(id, "some"))
+    };
+    let documented = documented.map(some);
     let listed: BTreeSet<_> = allowed_at.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(listed, documented.collect(), "this test lists every path of the document");
     for (path, allowed) in allowed_at {

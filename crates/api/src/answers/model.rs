@@ -104,6 +104,10 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     schedule_time: Option<Time>,
+    /// The batch that it belongs to: see `GET /batches/{batchId}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    batch_id: Option<String>,
     /// What happened and when, oldest first.
     timeline: Vec<EntryView>,
     links: Links,
@@ -375,6 +379,7 @@ impl ExecutionView {
             rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
             schedule: execution.schedule.as_ref().map(|origin| origin.name.clone()),
             schedule_time: execution.schedule.as_ref().and_then(|origin| Some(origin.time?.into())),
+            batch_id: execution.batch.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),
             links: Links::of(&execution.id, execution.status()),
             exit_code: None,

@@ -47,6 +47,8 @@ pub(crate) enum Code {
     ExecutionNotFound,
     /// No such schedule, or the caller does not have access to it.
     ScheduleNotFound,
+    /// No such batch, or the caller does not have access to it.
+    BatchNotFound,
     /// The execution has expired.
     ExecutionExpired,
     /// AWS has forgotten what the workflow did.
@@ -90,7 +92,9 @@ impl Code {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::CrossSiteRequest => StatusCode::FORBIDDEN,
-            Self::PathNotFound | Self::ExecutionNotFound | Self::ScheduleNotFound => StatusCode::NOT_FOUND,
+            Self::PathNotFound | Self::ExecutionNotFound | Self::ScheduleNotFound | Self::BatchNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ExecutionIdTaken | Self::TooManySchedules => StatusCode::CONFLICT,
             Self::ExecutionExpired | Self::HistoryExpired => StatusCode::GONE,
@@ -130,6 +134,7 @@ impl Code {
             Self::PathNotFound => "No such path",
             Self::ExecutionNotFound => "No such execution",
             Self::ScheduleNotFound => "No such schedule",
+            Self::BatchNotFound => "No such batch",
             Self::ExecutionExpired => "The execution has expired",
             Self::HistoryExpired => "The workflow's history has expired",
             Self::MethodNotAllowed => "Method not allowed",
@@ -260,6 +265,16 @@ impl Problem {
         self
     }
 
+    /// The same, with another detail, which says what the caller can do about it.
+    pub(crate) fn saying(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
+    /// The same, with what else is wrong and where.
+    pub(crate) fn about(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
+    }
+
     /// An internal error. The caller only learns that the API failed.
     pub(crate) fn inside(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::internal(aws::with_causes(error))
@@ -319,7 +334,7 @@ impl IntoResponse for Problem {
         }
         match self.code {
             // Otherwise the rest of the body would be read as the next request.
-            Code::RequestTimeout => {
+            Code::RequestTimeout | Code::BodyTooLarge => {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             // The encodings that are accepted (RFC 9110, section 15.5.16).

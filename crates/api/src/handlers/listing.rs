@@ -103,6 +103,10 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "nightly-report")]
     schedule: Option<String>,
+    /// The batch that it belongs to: see `GET /batches/{batchId}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    batch_id: Option<String>,
     links: Links,
     /// With `include=result`: the job's result, or `null` if there is none. Absent until the execution is over, and if it expired
     /// during the request.
@@ -146,6 +150,7 @@ impl From<Summary> for SummaryView {
             tags: summary.tags,
             rerun_of: summary.rerun_of.map(String::from),
             schedule: summary.schedule,
+            batch_id: summary.batch.map(|batch| batch.to_string()),
             result: None,
             error: None,
         }
@@ -176,6 +181,8 @@ impl IntoResponses for QueryRefused {
             description = "Only executions with this tag: its key, or `key=value`"),
         ("schedule" = Option<String>, Query, nullable = false, example = "nightly-report",
             description = "Only executions that this schedule started"),
+        ("batch" = Option<String>, Query, nullable = false, example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c",
+            description = "Only executions of this batch, by its `batchId`"),
         ("createdAfter" = Option<String>, Query, nullable = false, format = DateTime, example = "2026-03-02T09:00:00Z",
             description = "Only executions that were accepted after this time (RFC 3339)"),
         ("createdBefore" = Option<String>, Query, nullable = false, format = DateTime, example = "2099-03-02T09:00:00Z",

@@ -25,6 +25,7 @@ fn summary(ms: i64, id: &str, status: Status) -> Summary {
         tags: BTreeMap::from([("team".into(), "blue".into()), ("a=b".into(), "c".into())]),
         rerun_of: None,
         schedule: None,
+        batch: None,
     }
 }
 
