@@ -120,7 +120,8 @@ impl Reconciler {
         tasks: Option<&HashMap<String, Task>>,
         checks: &WorkflowChecks,
     ) {
-        let (event, check) = match self.visit_with(&mut execution, tasks).await {
+        // Boxed, because a visit holds several versions of an execution.
+        let (event, check) = match Box::pin(self.visit_with(&mut execution, tasks)).await {
             Ok(check) => (Event::Visited, check),
             Err(why) => {
                 tracing::warn!(

@@ -206,7 +206,7 @@ async fn every_time_starts_once_through_both_switches_and_crashes() {
     };
     put(&stack, "fixed", &rule("30 2 * * *", 3_600)).await;
     put(&stack, "interval", &rule("0 */4 * * *", 86_400)).await;
-    let mut fired = BTreeMap::from([("fixed", 0), ("interval", 0)]);
+    let mut totals = BTreeMap::from([("fixed", 0), ("interval", 0)]);
     let berlin = jiff::tz::TimeZoneDatabase::bundled().get("Europe/Berlin").unwrap();
     for _ in 0..2 {
         let mut expected = BTreeMap::from([("fixed", Vec::new()), ("interval", Vec::new())]);
@@ -255,13 +255,13 @@ async fn every_time_starts_once_through_both_switches_and_crashes() {
             }
             started.sort();
             assert_eq!(started, expected, "{name}");
-            let fired = fired.get_mut(name).unwrap();
-            *fired += expected.len();
+            let total = totals.get_mut(name).unwrap();
+            *total += expected.len();
             let counts = get(&stack, name).await["counts"].clone();
-            assert_eq!(counts, json!({ "fired": *fired, "skipped": 0, "missed": 0, "failed": 0 }), "{name}");
+            assert_eq!(counts, json!({ "fired": *total, "skipped": 0, "missed": 0, "failed": 0 }), "{name}");
         }
     }
-    println!("schedules: {fired:?} times were started, once each");
+    println!("schedules: {totals:?} times were started, once each");
 }
 
 #[tokio::test]

@@ -39,7 +39,6 @@ use crate::{
         schedule_name::{Named, OwnSchedule, not_found},
     },
     handlers::start::accepted,
-    random,
     starting::{Start, begin, lacks_workflow, new_id},
 };
 
@@ -141,22 +140,19 @@ pub(crate) async fn put_schedule(
     let Defined { definition, times, paused } = valid(&app, &key.owner, new, now).await?;
     let mut seen = app.schedules.get(&key).await?;
     for _ in 0..MAX_RACES {
-        let (next, status) = match &seen {
-            Some(schedule) => match schedule.replaced((definition.clone(), &times), paused, now) {
-                Some(next) => (next, StatusCode::OK),
-                None => return Ok((StatusCode::OK, view(&app, schedule, now).await?)),
-            },
-            None => {
-                has_room(&app, &key).await?;
-                let generation = hex(&random::bytes::<16>().map_err(|why| Problem::inside(&why))?);
-                let (owner, name, paused) = (key.owner.clone(), key.name.clone(), paused.unwrap_or_default());
-                let new = Schedule::new(owner, name, generation, (definition.clone(), &times), paused, now);
-                (new, StatusCode::CREATED)
-            }
-        };
-        let stored = match status {
-            StatusCode::CREATED => app.schedules.create(&next).await?,
-            _ => app.schedules.replace(&next).await?,
+        let (next, status, stored) = if let Some(schedule) = &seen {
+            let Some(next) = schedule.replaced((definition.clone(), &times), paused, now) else {
+                return Ok((StatusCode::OK, view(&app, schedule, now).await?));
+            };
+            let stored = app.schedules.replace(&next).await?;
+            (next, StatusCode::OK, stored)
+        } else {
+            has_room(&app, &key).await?;
+            let generation = new_id(None, &key.owner, now)?.to_string();
+            let (owner, name, paused) = (key.owner.clone(), key.name.clone(), paused.unwrap_or_default());
+            let new = Schedule::new(owner, name, generation, (definition.clone(), &times), paused, now);
+            let stored = app.schedules.create(&new).await?;
+            (new, StatusCode::CREATED, stored)
         };
         match stored {
             Stored::Done => return Ok((status, view(&app, &next, now).await?)),
@@ -187,10 +183,6 @@ async fn has_room(app: &App, key: &ScheduleKey) -> Result<(), Problem> {
     }
     let detail = format!("you have {} schedules, which is the limit; delete one first", limits::SCHEDULES);
     Err(Problem::new(Code::TooManySchedules, detail))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn contended() -> Problem {
