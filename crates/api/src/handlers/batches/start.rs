@@ -335,7 +335,7 @@ async fn store_all(
 async fn begin_all(app: &App, idle: Vec<Execution>, began: Instant) {
     let (pace, left, leave) = (Pace::of(STARTED_PER_SECOND), AtomicUsize::new(0), AtomicBool::new(false));
     let (pace, left, leave) = (&pace, &left, &leave);
-    let begin = |(place, execution): (u32, Execution)| async move {
+    let start = |(place, execution): (u32, Execution)| async move {
         pace.turn_of(place).await;
         if leave.load(Ordering::Relaxed) || began.elapsed() > TIME_TO_START {
             left.fetch_add(1, Ordering::Relaxed);
@@ -347,7 +347,7 @@ async fn begin_all(app: &App, idle: Vec<Execution>, began: Instant) {
             left.fetch_add(1, Ordering::Relaxed);
         }
     };
-    stream::iter((0..).zip(idle)).map(begin).buffer_unordered(AT_ONCE).collect::<()>().await;
+    stream::iter((0..).zip(idle)).map(start).buffer_unordered(AT_ONCE).collect::<()>().await;
     let left = left.load(Ordering::Relaxed);
     if left > 0 {
         tracing::warn!(left, "the workflows of these executions of a batch are left to the reconciler");
