@@ -41,7 +41,8 @@ fn open(document: &OpenApi) -> Vec<String> {
         security.is_some_and(|security| security.is_empty() || security.contains(&none))
     };
     let operations = document.paths.paths.iter().flat_map(|(path, item)| {
-        [("GET", &item.get), ("POST", &item.post)].map(|(method, operation)| (format!("{method} {path}"), operation))
+        [("GET", &item.get), ("POST", &item.post), ("PATCH", &item.patch)]
+            .map(|(method, operation)| (format!("{method} {path}"), operation))
     });
     operations.filter(|(_, operation)| is_open(operation)).map(|(route, _)| route).collect()
 }

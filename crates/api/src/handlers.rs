@@ -1,6 +1,7 @@
 //! The handlers, one file per resource. `router` says which path leads to which.
 
 pub(crate) mod cancel;
+pub(crate) mod change;
 pub(crate) mod executions;
 pub(crate) mod health;
 pub(crate) mod history;

@@ -21,7 +21,7 @@ use crate::{
     answers::problem::{self, Code, Problem},
     app::App,
     docs, document,
-    handlers::{cancel, executions, health, history, index, jobs, listing, logs, start, uploads},
+    handlers::{cancel, change, executions, health, history, index, jobs, listing, logs, start, uploads},
     layers::{cors, cross_site, deadline, request_id, security},
 };
 
@@ -93,6 +93,7 @@ routes![
     executions::get_execution,
     listing::list_executions,
     cancel::cancel,
+    change::change,
     start::rerun,
     logs::get_logs,
     history::get_history,

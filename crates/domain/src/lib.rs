@@ -5,6 +5,7 @@
 
 pub mod artifacts;
 mod attempts;
+mod changes;
 pub mod collect;
 mod digest;
 mod error_kind;
@@ -32,6 +33,7 @@ mod waiting;
 
 pub use artifacts::{Artifact, Artifacts};
 pub use attempts::{FailedAttempts, Next, Retry, may_retry};
+pub use changes::{Changes, LatestStart};
 pub use digest::{Digest, NotADigest};
 pub use error_kind::ErrorKind;
 pub use execution::{Execution, NEVER, Pattern};

@@ -161,7 +161,7 @@ async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
         ("/executions/callback", "POST"),
         ("/executions/callback/validate", "POST"),
         ("/executions", "GET,HEAD"),
-        ("/executions/some", "GET,HEAD"),
+        ("/executions/some", "GET,HEAD,PATCH"),
         ("/executions/some/cancel", "POST"),
         ("/executions/some/rerun", "POST"),
         ("/executions/some/logs", "GET,HEAD"),

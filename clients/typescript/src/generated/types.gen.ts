@@ -30,7 +30,7 @@ export type Artifact = {
 /**
  * What went wrong, for programs. Codes are part of the API and do not change.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'not-scheduled' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
 /**
  * A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
@@ -157,6 +157,26 @@ export type Execution = {
      * three for the other reasons. Absent if there are none.
      */
     uncountedAttempts?: number;
+};
+
+/**
+ * Changes of an execution that is `SCHEDULED`. A member that is absent stays as it is.
+ */
+export type ExecutionChanges = {
+    /**
+     * The new start time, at most 366 days ahead. A time in the past, or `null`, means at once. The timeout keeps its length.
+     */
+    startAt?: string | null;
+    /**
+     * The new latest start; `null` removes it.
+     */
+    startBefore?: string | null;
+    /**
+     * The new tags, at most 20, which replace all earlier ones; `null` removes them. Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.
+     */
+    tags?: {
+        [key: string]: string;
+    } | null;
 };
 
 /**
@@ -1012,6 +1032,87 @@ export type GetExecutionResponses = {
 };
 
 export type GetExecutionResponse = GetExecutionResponses[keyof GetExecutionResponses];
+
+export type ChangeExecutionData = {
+    /**
+     * What to change
+     */
+    body: ExecutionChanges;
+    path: {
+        /**
+         * Id of the execution
+         */
+        executionId: string;
+    };
+    query?: never;
+    url: '/executions/{executionId}';
+};
+
+export type ChangeExecutionErrors = {
+    /**
+     * `invalid-json`: The body is not JSON. `incomplete-body`: The body is incomplete. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `execution-not-found`: No such execution
+     */
+    404: Problem;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `not-scheduled`: The execution is not SCHEDULED
+     */
+    409: Problem;
+    /**
+     * `execution-expired`: The execution has expired
+     */
+    410: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type ChangeExecutionError = ChangeExecutionErrors[keyof ChangeExecutionErrors];
+
+export type ChangeExecutionResponses = {
+    /**
+     * The execution after the changes
+     */
+    200: Execution;
+};
+
+export type ChangeExecutionResponse = ChangeExecutionResponses[keyof ChangeExecutionResponses];
 
 export type ListExecutionsData = {
     body?: never;

@@ -53,6 +53,8 @@ pub(crate) enum Code {
     MethodNotAllowed,
     /// Another caller started a durable execution with this name.
     ExecutionIdTaken,
+    /// The execution is not `SCHEDULED` any more, so it cannot be changed.
+    NotScheduled,
     /// The body did not arrive in time.
     RequestTimeout,
     /// The connection broke before the whole body had arrived.
@@ -88,7 +90,7 @@ impl Code {
             Self::CrossSiteRequest => StatusCode::FORBIDDEN,
             Self::PathNotFound | Self::ExecutionNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::ExecutionIdTaken => StatusCode::CONFLICT,
+            Self::ExecutionIdTaken | Self::NotScheduled => StatusCode::CONFLICT,
             Self::ExecutionExpired | Self::HistoryExpired => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType | Self::UnsupportedContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -129,6 +131,7 @@ impl Code {
             Self::HistoryExpired => "The workflow's history has expired",
             Self::MethodNotAllowed => "Method not allowed",
             Self::ExecutionIdTaken => "The execution id is already in use",
+            Self::NotScheduled => "The execution is not SCHEDULED",
             Self::RequestTimeout => "The body did not arrive in time",
             Self::IncompleteBody => "The body is incomplete",
             Self::BodyTooLarge => "The body is too large",
@@ -161,6 +164,12 @@ pub(crate) struct FieldError {
     /// `input-schema`, `upload-not-found`, `upload-expires`, or the limit that it exceeds.
     #[schema(value_type = String, example = "timeout-out-of-range")]
     pub(crate) rule: &'static str,
+}
+
+impl From<domain::Violation> for FieldError {
+    fn from(violation: domain::Violation) -> Self {
+        Self { pointer: violation.pointer, detail: violation.detail, rule: violation.rule }
+    }
 }
 
 /// An error as in RFC 9457.

@@ -63,7 +63,7 @@ fn is_origin(text: &str) -> bool {
 }
 
 /// The methods that our operations have.
-const METHODS: [Method; 2] = [Method::GET, Method::POST];
+const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::PATCH];
 
 /// The headers that our clients send in addition to those that any page may send.
 const REQUEST_HEADERS: [HeaderName; 8] = [
