@@ -2,7 +2,7 @@
 //!
 //! Known differences from AWS are listed in `FACTS`.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{collections::BTreeSet, fmt, path::Path, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -16,9 +16,10 @@ use dynoxide::{
         create_table::CreateTableRequest,
         describe_table::DescribeTableRequest,
         list_tables::ListTablesRequest,
-        update_table::{CreateGsiAction, GlobalSecondaryIndexUpdate, UpdateTableRequest},
+        update_table::{CreateGsiAction, DeleteGsiAction, GlobalSecondaryIndexUpdate, UpdateTableRequest},
         update_time_to_live::{TimeToLiveSpecification, UpdateTimeToLiveRequest},
     },
+    types::Projection,
 };
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -82,12 +83,12 @@ impl DynamoDb {
         Self { put_items, ..self }
     }
 
-    /// Creates a table. If it exists already, this adds the indexes that it lacks.
+    /// Creates a table. If it exists already, this adds the indexes that it lacks, and makes those again that project other attributes.
     pub(crate) fn ensure_table(&self, table: &Table) -> Result<(), Error> {
         let create = CreateTableRequest::deserialize(&table.create)?;
         let name = create.table_name.clone();
         if self.database.list_tables(ListTablesRequest::default())?.table_names.contains(&name) {
-            return self.add_indexes(create);
+            return self.update_indexes(create);
         }
         self.database.create_table(create)?;
         if let Some(attribute) = &table.expires_at {
@@ -98,12 +99,27 @@ impl DynamoDb {
         Ok(())
     }
 
-    fn add_indexes(&self, wanted: CreateTableRequest) -> Result<(), Error> {
+    fn update_indexes(&self, wanted: CreateTableRequest) -> Result<(), Error> {
         let existing = self.database.describe_table(DescribeTableRequest { table_name: wanted.table_name.clone() })?;
         let existing = existing.table.global_secondary_indexes.unwrap_or_default();
         for index in wanted.global_secondary_indexes.unwrap_or_default() {
-            if existing.iter().any(|existing| existing.index_name == index.index_name) {
-                continue;
+            if let Some(existing) = existing.iter().find(|existing| existing.index_name == index.index_name) {
+                let attributes = |projection: &Projection| {
+                    let names = projection.non_key_attributes.iter().flatten().cloned();
+                    names.collect::<BTreeSet<_>>()
+                };
+                if attributes(&existing.projection) == attributes(&index.projection) {
+                    continue;
+                }
+                let delete = Some(DeleteGsiAction { index_name: index.index_name.clone() });
+                self.database.update_table(UpdateTableRequest {
+                    table_name: wanted.table_name.clone(),
+                    global_secondary_index_updates: Some(vec![GlobalSecondaryIndexUpdate {
+                        delete,
+                        ..GlobalSecondaryIndexUpdate::default()
+                    }]),
+                    ..UpdateTableRequest::default()
+                })?;
             }
             let create = CreateGsiAction {
                 index_name: index.index_name,

@@ -1,6 +1,7 @@
 /** A client of one installation of Longhaul. */
 
 import type { Authorize } from "./auth.js";
+import { Batches } from "./batches.js";
 import { Connection, sending } from "./connection.js";
 import { Executions } from "./executions.js";
 import { type Client, createClient, createConfig } from "./generated/client/index.js";
@@ -26,6 +27,7 @@ export interface LonghaulOptions extends Settings {
 /** `Jobs` names the jobs of the installation, with the types of their inputs and results. Without it, any job may be named. */
 export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
   readonly executions: Executions<Jobs>;
+  readonly batches: Batches<Jobs>;
   readonly jobs: JobCatalog;
   readonly uploads: Uploads;
   /** The generated client, for the operations of `@longhaul/client/operations`. */
@@ -46,6 +48,7 @@ export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
     if (parseJson) parseWith(this.client, parseJson);
     const connection = new Connection(this.client, settled(settings));
     this.executions = new Executions(connection);
+    this.batches = new Batches(connection);
     this.jobs = new JobCatalog(connection);
     this.uploads = new Uploads(connection);
   }

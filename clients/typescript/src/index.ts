@@ -2,6 +2,7 @@
 
 export { bearer } from "./auth.js";
 export type { Authorize } from "./auth.js";
+export type { Batches, BatchJob, BatchOptions, BatchWaitOptions } from "./batches.js";
 export { Longhaul } from "./client.js";
 export type { LonghaulOptions } from "./client.js";
 export { ApiError, ConnectionError, ExecutionFailed, LonghaulError, ProblemError } from "./errors.js";

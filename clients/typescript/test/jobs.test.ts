@@ -178,3 +178,21 @@ test("fifty concurrent runs return their own results", { timeout }, async () => 
   const results = (await Promise.all(runs)).map(({ result }) => result);
   assert.deepEqual(results, [...results.keys()].map((n) => [n]));
 });
+
+test("a batch starts many jobs, says which it refuses, and is waited for", { timeout }, async () => {
+  const input = (number: number) => ({ job: "echo", input: [number] });
+  const executions = [input(0), input(1), { job: "none", input: null }, { job: "fails", input: 3, pattern: "callback" as const }];
+  const options = { idempotencyKey: "batch" };
+  const started = await longhaul.batches.start(executions, options);
+  assert.deepEqual([started.total, started.accepted], [4, 3]);
+  assert.deepEqual(started.refused.map(({ index, errors }) => [index, errors[0]?.pointer]), [[2, "/job"]]);
+  assert.deepEqual(await longhaul.batches.start(executions, options), started);
+  let updates = 0;
+  const done = await longhaul.batches.wait(started, { onUpdate: () => (updates += 1) });
+  assert.deepEqual(done.counts, { COMPLETED: 2, FAILED: 1 });
+  assert.deepEqual([done.progress, updates > 0], [1, true]);
+  assert.deepEqual(await longhaul.batches.get(started.batchId), done);
+  const statuses = [];
+  for await (const { status } of longhaul.executions.list({ batch: started.batchId })) statuses.push(status);
+  assert.deepEqual(statuses.sort(), ["COMPLETED", "COMPLETED", "FAILED"]);
+});

@@ -11,7 +11,7 @@ use axum::{
 use utoipa::{
     OpenApi,
     openapi::{
-        ContactBuilder, LicenseBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response as Answer,
+        ContactBuilder, Content, LicenseBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response as Answer,
         ServerBuilder, Type,
         header::HeaderBuilder,
         link::LinkBuilder,
@@ -36,6 +36,7 @@ use crate::{
     security(("jwt" = []), ("sigV4" = [])),
     tags(
         (name = "executions", description = "Executions: start a job, follow it, stop it, read its logs."),
+        (name = "batches", description = "Batches: start many executions with one request."),
         (name = "uploads", description = "Uploads: files that are too large for a request."),
         (name = "jobs", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
@@ -96,10 +97,16 @@ const LINKS: [(&str, &str, &str); 5] = [
     ("rerun", "rerunExecution", "Run the same job again"),
 ];
 
-/// Adds links to every response with a `Location`, which means that it started an execution. They lead to the operations that take the
-/// execution's id.
+/// Adds links to every response with the `Location` of an execution, which means that it started one. They lead to the operations that take
+/// the execution's id.
 pub(crate) fn link_executions(document: &mut Document) {
-    for (_, answer) in answers(document).filter(|(_, answer)| answer.headers.contains_key("Location")) {
+    let starts_one = |answer: &Answer| {
+        let is_execution = |content: &Content| matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/Execution"));
+        let contents =
+            answer.content.values().filter_map(|content| if let RefOr::T(own) = content { Some(own) } else { None });
+        answer.headers.contains_key("Location") && contents.into_iter().any(is_execution)
+    };
+    for (_, answer) in answers(document).filter(|(_, answer)| starts_one(answer)) {
         for (name, ..) in LINKS {
             answer.links.insert(name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/links/{name}"))));
         }

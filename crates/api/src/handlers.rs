@@ -1,5 +1,6 @@
 //! The handlers, one file per resource. `router` says which path leads to which.
 
+pub(crate) mod batches;
 pub(crate) mod cancel;
 pub(crate) mod change;
 pub(crate) mod executions;

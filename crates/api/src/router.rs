@@ -21,7 +21,7 @@ use crate::{
     answers::problem::{self, Code, Problem},
     app::App,
     docs, document,
-    handlers::{cancel, change, executions, health, history, index, jobs, listing, logs, start, uploads},
+    handlers::{batches, cancel, change, executions, health, history, index, jobs, listing, logs, start, uploads},
     layers::{cors, cross_site, deadline, request_id, security},
 };
 
@@ -53,6 +53,9 @@ fn instead(method: &Method, path: &str) -> &'static str {
         }
         ("GET" | "HEAD", "/executions/sync" | "/executions/callback") => {
             "this path starts executions, with POST; list them with GET /executions"
+        }
+        ("GET" | "HEAD", "/batches") => {
+            "this path starts batches, with POST; list the executions of one with GET /executions?batch=ID"
         }
         ("DELETE", "/executions/{executionId}") => "to stop an execution, POST /executions/{executionId}/cancel",
         _ => "the Allow header lists the methods that this path supports",
@@ -95,6 +98,8 @@ routes![
     cancel::cancel,
     change::change,
     start::rerun,
+    batches::start_batch,
+    batches::get_batch,
     logs::get_logs,
     history::get_history,
     start::validate_sync,

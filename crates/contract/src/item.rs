@@ -101,6 +101,9 @@ pub struct Item {
     due: Option<i64>,
     #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     rerun_of: Option<ExecutionId>,
+    /// The batch that it belongs to, as the hash key of its index. Absent if it belongs to none, and in items of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch: Option<String>,
     #[serde(with = "written", default, skip_serializing_if = "is_none")]
     failed: FailedAttempts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,6 +233,7 @@ impl Item {
             active_shard: execution.due.map(|_| shard(&execution.id, ACTIVE_SHARDS).to_string()),
             due: execution.due.map(Timestamp::as_second),
             rerun_of: execution.rerun_of.clone(),
+            batch: execution.batch.as_ref().map(|batch| keys::batch(batch, &execution.owner)),
             failed: execution.failed.clone(),
             durable_execution_arn: execution.durable_execution_arn.clone(),
             log: execution.log.clone(),
@@ -317,6 +321,7 @@ impl Item {
             expires_at: expires_at(status, self.expires_at).ok_or(damaged("its expiry is not a valid time"))?,
             due: self.due.and_then(|due| Timestamp::from_second(due).ok()),
             rerun_of: self.rerun_of,
+            batch: self.batch.as_deref().and_then(keys::read_batch),
             failed: self.failed,
             durable_execution_arn: self.durable_execution_arn,
             log: self.log,

@@ -1,6 +1,6 @@
 //! Keys of the indexes. Existing items keep their keys, so none of this may change.
 
-use domain::{ExecutionId, Owner, listing::Place};
+use domain::{BatchId, ExecutionId, Owner, listing::Place};
 use jiff::Timestamp;
 
 /// Number of parts of the index of executions that are not over: one part of an index takes 1,000 writes a second
@@ -20,6 +20,18 @@ pub fn shard(id: &ExecutionId, shards: u8) -> u8 {
 #[must_use]
 pub fn owner_shard(owner: &Owner, shard: u8) -> String {
     format!("{shard}:{owner}")
+}
+
+/// Hash key of the executions of a batch. It names the owner, so that no other caller's list can contain them.
+#[must_use]
+pub fn batch(id: &BatchId, owner: &Owner) -> String {
+    format!("{id}:{owner}")
+}
+
+/// The batch that a hash key identifies.
+#[must_use]
+pub fn read_batch(text: &str) -> Option<BatchId> {
+    text.split_once(':')?.0.parse().ok()
 }
 
 /// Sort key of an execution: unique, and sorted by time.
@@ -57,6 +69,10 @@ mod tests {
         assert_eq!(owner_shard(&Owner::new("jwt:ada"), 3), "3:jwt:ada");
         assert_eq!(place(at("2026-01-02T03:04:05Z"), &id), "2026-01-02T03:04:05.000Z#e1");
         assert_eq!(place(at("2026-01-02T03:04:05.1239Z"), &id), "2026-01-02T03:04:05.123Z#e1");
+        let of_ada: BatchId = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".parse().unwrap();
+        let key = batch(&of_ada, &Owner::new("jwt:ada"));
+        assert_eq!(key, "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c:jwt:ada");
+        assert_eq!(read_batch(&key), Some(of_ada));
         let place = Place { at: at("2026-01-02T03:04:05.12Z"), id };
         assert_eq!(read_place("2026-01-02T03:04:05.120Z#e1"), Some(place));
     }

@@ -4,6 +4,7 @@
 //! **Invariant**: what one version writes, older and newer versions read. Each format has a golden test that compares values.
 
 pub mod allowances;
+pub mod batch;
 pub mod catalog;
 pub mod checkpoint;
 pub mod environment;

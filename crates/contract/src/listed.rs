@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     item::{Unreadable, expires_at},
+    keys,
     text::Known,
     written,
 };
@@ -39,6 +40,8 @@ pub struct Listed {
     tags: BTreeMap<String, String>,
     #[serde(with = "written", default)]
     rerun_of: Option<ExecutionId>,
+    #[serde(default)]
+    batch: Option<String>,
 }
 
 impl TryFrom<Listed> for Summary {
@@ -61,7 +64,29 @@ impl TryFrom<Listed> for Summary {
             expires_at: expires_at(status, entry.expires_at).unwrap_or(Timestamp::MAX),
             tags: entry.tags,
             rerun_of: entry.rerun_of,
+            batch: entry.batch.as_deref().and_then(keys::read_batch),
         })
+    }
+}
+
+/// What is read of an execution to count the executions of a batch.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counted {
+    /// Its state. A newer version may have others.
+    pub status: String,
+    expires_at: i64,
+}
+
+impl Counted {
+    /// The attributes that are read.
+    pub const ATTRIBUTES: [&str; 2] = ["status", "expiresAt"];
+
+    /// Whether it has expired by `now`.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        let known = self.status.parse().ok();
+        known.and_then(|status| expires_at(status, self.expires_at)).is_some_and(|expires_at| expires_at <= now)
     }
 }
 

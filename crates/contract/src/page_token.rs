@@ -6,7 +6,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    Attempt, ExecutionId, Owner, Pattern, Status,
+    Attempt, BatchId, ExecutionId, Owner, Pattern, Status,
     history::{Operation, Outcome},
     listing::Filter,
 };
@@ -40,6 +40,8 @@ pub struct Executions<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<(&'a str, Option<&'a str>)>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     created_after: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_before: Option<Timestamp>,
@@ -50,13 +52,14 @@ impl<'a> Executions<'a> {
     #[must_use]
     pub fn of(owner: &Owner, filter: &'a Filter) -> Self {
         // Every field is named, so a new one cannot be left out.
-        let Filter { status, pattern, job, tag, created_after, created_before } = filter;
+        let Filter { status, pattern, job, tag, batch, created_after, created_before } = filter;
         Self {
             owner: owner.clone(),
             status: *status,
             pattern: *pattern,
             job: job.as_deref(),
             tag: tag.as_ref().map(|(key, value)| (key.as_str(), value.as_deref())),
+            batch: batch.as_ref().map(BatchId::as_str),
             created_after: *created_after,
             created_before: *created_before,
         }
@@ -234,6 +237,7 @@ mod tests {
             created_before: Some(Timestamp::UNIX_EPOCH),
             ..filter()
         };
+        let of_batch = Filter { batch: "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".parse().ok(), ..Filter::default() };
         let second = Attempt::FIRST.next();
         let log = |from| LogPlace { attempt: second, from };
         let before = LogPosition::Before { older: "b/1".into(), newer: "f/2".into(), limit: 7 };
@@ -251,6 +255,10 @@ mod tests {
             (
                 json(&Executions::of(&owner, &all)),
                 r#"{"owner":"ada","status":"FAILED","pattern":"callback","job":"demo","tag":["team","blue"],"createdAfter":"1970-01-01T00:00:00Z","createdBefore":"1970-01-01T00:00:00Z"}"#,
+            ),
+            (
+                json(&Executions::of(&owner, &of_batch)),
+                r#"{"owner":"ada","batch":"0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c"}"#,
             ),
             (json(&Logs { logs: id.clone() }), r#"{"logs":"e1"}"#),
             (json(&History { history: id, attempt: second }), r#"{"history":"e1","attempt":2}"#),

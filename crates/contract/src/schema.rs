@@ -42,8 +42,33 @@ pub const BY_OWNER: Index = Index {
         "expiresAt",
         "tags",
         "rerunOf",
+        "batch",
     ],
 };
+
+/// The sparse index of the executions of a batch, with what a list shows of them.
+pub const BY_BATCH: Index = Index {
+    name: "byBatch",
+    hash: "batch",
+    sort: "created",
+    attributes: &[
+        "pattern",
+        "status",
+        "job",
+        "createdAt",
+        "maxAttempts",
+        "run",
+        "finishedAt",
+        "exitCode",
+        "deadline",
+        "expiresAt",
+        "tags",
+        "rerunOf",
+    ],
+};
+
+/// All indexes of the table.
+pub const INDEXES: [Index; 3] = [ACTIVE, BY_OWNER, BY_BATCH];
 
 /// The request of `CreateTable` for a table with this name, as `template.yaml` makes it on AWS.
 #[must_use]
@@ -71,9 +96,10 @@ pub fn create_table(name: &str) -> Value {
             attribute(ACTIVE.sort, "N"),
             attribute(BY_OWNER.hash, "S"),
             attribute(BY_OWNER.sort, "S"),
+            attribute(BY_BATCH.hash, "S"),
         ],
         "KeySchema": [{ "AttributeName": KEY, "KeyType": "HASH" }],
-        "GlobalSecondaryIndexes": [index(ACTIVE), index(BY_OWNER)],
+        "GlobalSecondaryIndexes": INDEXES.map(index),
         "BillingMode": "PAY_PER_REQUEST",
     })
 }

@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr, time::Duration};
 use jiff::{RoundMode, SignedDuration, SignedDurationRound, Timestamp, TimestampRound, Unit};
 
 use crate::{
-    Attempt, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request, StartedTask,
-    State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, task::Task,
+    Attempt, BatchId, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request,
+    StartedTask, State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, task::Task,
 };
 
 /// How the end of a job is recorded.
@@ -82,6 +82,8 @@ pub struct Execution {
     pub due: Option<Timestamp>,
     /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
+    /// The batch that it belongs to.
+    pub batch: Option<BatchId>,
     /// The attempts that failed without ending the execution.
     pub failed: FailedAttempts,
     /// If its workflow waits before it starts a task: until when, and why.
@@ -127,6 +129,7 @@ impl Execution {
             stopped: None,
             due: Some(first_visit(scheduled_for, now)),
             rerun_of: None,
+            batch: None,
             failed: FailedAttempts::default(),
             waiting: None,
             creation: None,

@@ -35,6 +35,10 @@ impl ExecutionId {
         Self(Uuid::new_v5(&KEYED, name.as_bytes()).to_string())
     }
 
+    pub(crate) fn of_uuid(uuid: Uuid) -> Self {
+        Self(uuid.to_string())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -5,6 +5,7 @@ mod value;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::Sha256;
 
 use crate::limits;
 
@@ -72,6 +73,16 @@ impl Json {
             || (self.depth() <= limits::INPUT_DEPTH
                 && other.depth() <= limits::INPUT_DEPTH
                 && value::of(&self.0) == value::of(&other.0))
+    }
+
+    /// Adds the value to a hash: two texts with the same value add the same bytes. Documents that are nested deeper than
+    /// [`limits::INPUT_DEPTH`] and one level more are hashed as text. Hashes are stored, so this never changes.
+    pub(crate) fn hash_value(&self, hash: &mut Sha256) {
+        if self.depth() <= limits::INPUT_DEPTH + 1 {
+            value::of(&self.0).hash(hash);
+        } else {
+            value::Value::Literal(self.text().to_owned()).hash(hash);
+        }
     }
 }
 

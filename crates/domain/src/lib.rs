@@ -5,6 +5,7 @@
 
 pub mod artifacts;
 mod attempts;
+pub mod batch;
 mod changes;
 pub mod collect;
 mod digest;
@@ -33,6 +34,7 @@ mod waiting;
 
 pub use artifacts::{Artifact, Artifacts};
 pub use attempts::{FailedAttempts, Next, Retry, may_retry};
+pub use batch::{Batch, BatchId};
 pub use changes::{Changes, LatestStart};
 pub use digest::{Digest, NotADigest};
 pub use error_kind::ErrorKind;

@@ -7,6 +7,15 @@ use std::time::Duration;
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 pub const BODY_BYTES: usize = 256 * 1024;
 
+/// Largest request body of a batch, in bytes. Lambda accepts 6 MB
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), in which the body is a JSON string, so it can take twice its
+/// size. Each of its executions has the limits that it has on its own.
+pub const BATCH_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Maximum number of executions of a batch. They are stored and their workflows are started within one request, of which Lambda starts at most
+/// 300 a second.
+pub const BATCH_EXECUTIONS: usize = 1_000;
+
 /// Largest input together with all tags, in bytes of the input's JSON text and of the tags' keys and values. With the largest result and
 /// all other attributes, the item stays below 400 KB.
 pub const INPUT_BYTES: usize = 180 * 1024;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{Attempt, ExecutionId, JobError, Json, Pattern, Status, execution::kept_until};
+use crate::{Attempt, BatchId, ExecutionId, JobError, Json, Pattern, Status, execution::kept_until};
 
 /// What a list shows of an execution: everything except what may be large and what only a poll returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Summary {
     pub tags: BTreeMap<String, String>,
     /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
+    /// The batch that it belongs to.
+    pub batch: Option<BatchId>,
 }
 
 impl Summary {
@@ -69,6 +71,8 @@ pub struct Filter {
     pub job: Option<String>,
     /// Only those with this tag, and this value of it if one is given.
     pub tag: Option<(String, Option<String>)>,
+    /// Only those of this batch.
+    pub batch: Option<BatchId>,
     /// Only those accepted after this time.
     pub created_after: Option<Timestamp>,
     /// Only those accepted before this time.

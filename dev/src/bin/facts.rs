@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use api::Gateway;
 use contract::catalog::Job;
 use contract::files::kept_days;
-use contract::schema::{ACTIVE, BY_OWNER, EXPIRES, Index, KEY};
+use contract::schema::{EXPIRES, INDEXES, Index, KEY};
 use domain::{Pattern, limits};
 use reconciler::EventPatterns;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn main() -> Result<(), serde_json::Error> {
             "reconciler": reconciler::needs(),
             "worker": worker::needs(),
         },
-        "table": { "key": KEY, "expires": EXPIRES, "indexes": [index(ACTIVE), index(BY_OWNER)] },
+        "table": { "key": KEY, "expires": EXPIRES, "indexes": INDEXES.map(index) },
         "limits": {
             "retentionHours": limits::RETENTION.as_secs() / 3_600,
             "timeoutHours": limits::TIMEOUT.as_secs() / 3_600,

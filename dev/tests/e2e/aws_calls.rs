@@ -32,6 +32,9 @@ async fn each_request_makes_only_the_expected_aws_calls() {
     let missing = format!("35-{}", "0".repeat(32));
     let post_upload =
         |path: &str| stack.post(path).json(&json!({ "job": "quick", "input": null, "inputUpload": missing }));
+    let batched = || stack.post("/batches").json(&json!({ "executions": [body] }));
+    let batch: Value = batched().send().await.unwrap().json().await.unwrap();
+    let batch_id = batch["batchId"].as_str().unwrap();
     let path = |rest: &str| format!("/executions/{}{rest}", id(&done));
     let (get, put, invoke) = ("dynamodb:GetItem", "dynamodb:PutItem", "lambda:Invoke");
     let (query, batch) = ("dynamodb:Query", "dynamodb:BatchGetItem");
@@ -62,6 +65,13 @@ async fn each_request_makes_only_the_expected_aws_calls() {
         ("rerun", stack.post(&path("/rerun")), vec![get, put, invoke]),
         ("cancel of a finished execution", stack.post(&path("/cancel")), vec![get]),
         ("cancel", stack.post(&format!("/executions/{}/cancel", id(&long))), vec![get, put, invoke]),
+        ("batch", batched(), vec![put, put, invoke, put]),
+        ("batch by key", batched().header("idempotency-key", "k"), vec![put, put, invoke, put]),
+        ("repeated batch", batched().header("idempotency-key", "k"), vec![put]),
+        ("poll of a batch", stack.get(&format!("/batches/{batch_id}")), vec![get, query]),
+        ("list of a batch", stack.get(&format!("/executions?batch={batch_id}")), vec![query]),
+        ("unknown batch", stack.get("/batches/none"), vec![]),
+        ("invalid batch", stack.post("/batches").json(&json!({ "executions": [{}] })), vec![]),
         ("upload", stack.post("/uploads").json(&json!({ "bytes": 1, "sha256": "0".repeat(64) })), vec![]),
         ("start with an upload", post_upload("/executions/sync"), vec!["s3:HeadObject"]),
         ("jobs", stack.get("/jobs"), vec![]),

@@ -14,6 +14,7 @@ mod aws_calls;
 mod aws_clients;
 mod aws_errors;
 mod aws_proxy;
+mod batches;
 mod blocked_jobs;
 mod cancels_and_reruns;
 mod choices;

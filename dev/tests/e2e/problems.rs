@@ -166,12 +166,18 @@ async fn unknown_paths_methods_and_executions_are_answered_with_problems() {
         ("/executions/some/rerun", "POST"),
         ("/executions/some/logs", "GET,HEAD"),
         ("/executions/some/history", "GET,HEAD"),
+        ("/batches", "POST"),
+        ("/batches/some", "GET,HEAD"),
         ("/uploads", "POST"),
         ("/jobs", "GET,HEAD"),
         ("/healthz", "GET,HEAD"),
     ];
     let document: Value = stack.get("/openapi.json").send().await.unwrap().json().await.unwrap();
-    let documented = document["paths"].as_object().unwrap().keys().map(|path| path.replace("{executionId}", "some"));
+    let documented = document["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|path| path.replace("{executionId}", "some").replace("{batchId}", "some"));
     let listed: BTreeSet<_> = allowed_at.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(listed, documented.collect(), "this test lists every path of the document");
     for (path, allowed) in allowed_at {

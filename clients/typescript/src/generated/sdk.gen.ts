@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, Options as Options2, TDataShape } from './client/index.js';
-import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, ChangeExecutionData, ChangeExecutionErrors, ChangeExecutionResponses, CreateUploadData, CreateUploadErrors, CreateUploadResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
+import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, ChangeExecutionData, ChangeExecutionErrors, ChangeExecutionResponses, CreateUploadData, CreateUploadErrors, CreateUploadResponses, GetBatchData, GetBatchErrors, GetBatchResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartBatchData, StartBatchErrors, StartBatchResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -97,6 +97,32 @@ export const cancelExecution = <ThrowOnError extends boolean = false>(options: O
  * same reasons as a start, for example with `invalid-body` if the job can no longer be run.
  */
 export const rerunExecution = <ThrowOnError extends boolean = false>(options: Options<RerunExecutionData, ThrowOnError>) => (options.client ?? client).post<RerunExecutionResponses, RerunExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}/rerun', ...options });
+
+/**
+ * Start many executions.
+ *
+ * Each of 1 to 1,000 executions is accepted or refused by itself; the body has at most 2 MiB. With an `Idempotency-Key`, repeat the request
+ * until it is answered with a 202: it starts exactly what is missing, and nothing twice. If all executions are refused, so is the request, and
+ * nothing is kept. The workflows of a large batch are started over several seconds, and those for which a request has no time within about a
+ * minute after it.
+ */
+export const startBatch = <ThrowOnError extends boolean = false>(options: Options<StartBatchData, ThrowOnError>) => (options.client ?? client).post<StartBatchResponses, StartBatchErrors, ThrowOnError>({
+    url: '/batches',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * Get a batch.
+ *
+ * Says how many of its executions are in each state; `GET /executions?batch=ID` lists them. The counts are eventually consistent: they may
+ * be a moment behind the executions. While the batch is not done, `Retry-After` says when to poll again. With `If-None-Match` and the last
+ * `ETag`, an unchanged batch is a 304 without a body.
+ */
+export const getBatch = <ThrowOnError extends boolean = false>(options: Options<GetBatchData, ThrowOnError>) => (options.client ?? client).get<GetBatchResponses, GetBatchErrors, ThrowOnError>({ url: '/batches/{batchId}', ...options });
 
 /**
  * Read what an execution's task printed.

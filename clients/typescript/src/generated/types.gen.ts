@@ -28,9 +28,74 @@ export type Artifact = {
 };
 
 /**
+ * A batch: how many of its executions are in each state.
+ */
+export type Batch = {
+    accepted: number;
+    batchId: string;
+    /**
+     * How many executions are in each state. A state that none is in is left out. With `missing` and `deleted`, the numbers add up to
+     * `accepted`.
+     */
+    counts: {
+        [key: string]: number;
+    };
+    /**
+     * When its request was first accepted.
+     */
+    createdAt: string;
+    /**
+     * How many executions have been deleted, 30 days after their end. Absent if there are none.
+     */
+    deleted?: number;
+    /**
+     * Whether all executions are over, except for `missing` ones. It does not change after that, unless the request is repeated to start
+     * those.
+     */
+    done: boolean;
+    /**
+     * When it is deleted, together with its `Idempotency-Key`: 30 days after the latest deadline of its executions.
+     */
+    expiresAt: string;
+    /**
+     * How many executions are over, including those that have been deleted.
+     */
+    finished: number;
+    links: BatchLinks;
+    /**
+     * How many executions could not be stored because the request failed: repeat it, with the same `Idempotency-Key`. Absent if there
+     * are none.
+     */
+    missing?: number;
+    /**
+     * `finished` divided by `accepted`, from 0 to 1.
+     */
+    progress: number;
+    refused: number;
+    /**
+     * How many executions its request has: those that were accepted and those that were refused.
+     */
+    total: number;
+};
+
+/**
+ * Links from a batch to related operations, relative to the API's URL.
+ */
+export type BatchLinks = {
+    /**
+     * The list of its executions.
+     */
+    executions: string;
+    /**
+     * The batch itself.
+     */
+    self: string;
+};
+
+/**
  * What went wrong, for programs. Codes are part of the API and do not change.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'not-scheduled' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'batch-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'not-scheduled' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
 /**
  * A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
@@ -47,6 +112,10 @@ export type Execution = {
      * The newest attempt, from 1. It may exceed `maxAttempts` by `uncountedAttempts`.
      */
     attempt?: number;
+    /**
+     * The batch that it belongs to: see `GET /batches/{batchId}`.
+     */
+    batchId?: string;
     createdAt: string;
     /**
      * When its job must have ended.
@@ -234,6 +303,10 @@ export type ExecutionSummary = {
      * The attempt of its newest task, from 1. It may exceed `maxAttempts`: attempts that the platform ended do not count.
      */
     attempt?: number;
+    /**
+     * The batch that it belongs to: see `GET /batches/{batchId}`.
+     */
+    batchId?: string;
     createdAt: string;
     /**
      * When its job must have ended.
@@ -515,6 +588,72 @@ export type LogLines = {
 };
 
 /**
+ * Many jobs to be run.
+ */
+export type NewBatch = {
+    /**
+     * 1 to 1,000 executions, each accepted or refused by itself.
+     */
+    executions: Array<NewBatchExecution>;
+};
+
+/**
+ * A job to be run, as one of a batch.
+ */
+export type NewBatchExecution = {
+    /**
+     * Instead of `startAt`: in how many seconds to start, at most 366 days.
+     */
+    delaySeconds?: number | null;
+    /**
+     * Environment variables for the job, which are added to its own or replace them. Only those that the job allows; at most 20, and 1,536 bytes of JSON. An execution shows only their names.
+     */
+    environment?: {
+        [key: string]: string;
+    } | null;
+    /**
+     * The job's input: any JSON, at most 180 KB with the tags, nested at most 64 deep. The environment variable
+     * `EXECUTION_INPUT` contains the input if it has at most 4 KB, or 128 KB if the image has the worker. With the worker, the input
+     * is also on the job's stdin, whatever its size.
+     */
+    input: unknown;
+    /**
+     * The `uploadId` of a file that was uploaded with `POST /uploads`. The worker downloads the file before the job starts, and the
+     * environment variable `EXECUTION_INPUT_FILE` names it. `input` may be `null` then.
+     */
+    inputUpload?: string | null;
+    /**
+     * Name of the job; `GET /jobs` lists those that this installation has. If absent, the demonstration job.
+     */
+    job?: string | null;
+    /**
+     * How the end of its job is recorded; `sync` if absent.
+     */
+    pattern?: 'sync' | 'callback' | null;
+    resources?: Resources | null;
+    retry?: Retry | null;
+    /**
+     * When to start, at most 366 days ahead. Until then, the execution is `SCHEDULED`. If absent or in the past, at once.
+     */
+    startAt?: string | null;
+    /**
+     * If no task was started by then, for example because ECS has no capacity, the execution is `EXPIRED`. It must be later than the
+     * start.
+     */
+    startBefore?: string | null;
+    /**
+     * Your own labels, at most 20; the task gets them too. Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.
+     */
+    tags?: {
+        [key: string]: string;
+    } | null;
+    /**
+     * How long the job may take, in seconds from its start time, at most a year. If absent, the default of the job, or else 24 hours.
+     */
+    timeoutSeconds?: number | null;
+};
+
+/**
  * A job to be run.
  */
 export type NewExecution = {
@@ -676,6 +815,20 @@ export type Problem = {
 };
 
 /**
+ * An execution of a batch that was refused.
+ */
+export type RefusedExecution = {
+    /**
+     * What is wrong with it. If many executions were refused, only the first errors of each.
+     */
+    errors: Array<FieldError>;
+    /**
+     * Its index in `executions`, from 0.
+     */
+    index: number;
+};
+
+/**
  * CPU and memory of a task. At least one member is required. Fargate must offer the combination; the job's own value completes it.
  */
 export type Resources = {
@@ -702,6 +855,26 @@ export type Retry = {
      * The exit codes after which the job is retried. If absent, those of the job, or else all. An attempt that ended without an exit code of the job, for example because AWS lost the host, is retried in any case.
      */
     onExitCodes?: Array<number> | null;
+};
+
+/**
+ * What was accepted of a batch, and what was refused.
+ */
+export type StartedBatch = {
+    /**
+     * How many of them were accepted.
+     */
+    accepted: number;
+    batchId: string;
+    links: BatchLinks;
+    /**
+     * Those that were refused, by their index; empty if there are none.
+     */
+    refused: Array<RefusedExecution>;
+    /**
+     * How many executions the request has.
+     */
+    total: number;
 };
 
 /**
@@ -839,7 +1012,7 @@ export type StartSyncExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
      */
     409: Problem;
     /**
@@ -921,7 +1094,7 @@ export type StartCallbackExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
      */
     409: Problem;
     /**
@@ -1001,7 +1174,7 @@ export type GetExecutionErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
      */
     404: Problem;
     /**
@@ -1050,7 +1223,7 @@ export type ChangeExecutionData = {
 
 export type ChangeExecutionErrors = {
     /**
-     * `invalid-json`: The body is not JSON. `incomplete-body`: The body is incomplete. `invalid-parameter`: A query parameter is not valid
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
      */
     400: Problem;
     /**
@@ -1062,7 +1235,7 @@ export type ChangeExecutionErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
      */
     404: Problem;
     /**
@@ -1070,11 +1243,11 @@ export type ChangeExecutionErrors = {
      */
     408: Problem;
     /**
-     * `not-scheduled`: The execution is not SCHEDULED
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
      */
     409: Problem;
     /**
-     * `execution-expired`: The execution has expired
+     * `execution-expired`: The execution has expired. `history-expired`: The workflow's history has expired
      */
     410: Problem;
     /**
@@ -1086,7 +1259,7 @@ export type ChangeExecutionErrors = {
      */
     415: Problem;
     /**
-     * `invalid-body`: The body is not valid
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
      */
     422: Problem;
     /**
@@ -1134,6 +1307,10 @@ export type ListExecutionsData = {
          * Only executions with this tag: its key, or `key=value`
          */
         tag?: string;
+        /**
+         * Only executions of this batch, by its `batchId`
+         */
+        batch?: string;
         /**
          * Only executions that were accepted after this time (RFC 3339)
          */
@@ -1228,7 +1405,7 @@ export type CancelExecutionErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
      */
     404: Problem;
     /**
@@ -1316,7 +1493,7 @@ export type RerunExecutionErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
      */
     404: Problem;
     /**
@@ -1324,7 +1501,7 @@ export type RerunExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
      */
     409: Problem;
     /**
@@ -1372,6 +1549,136 @@ export type RerunExecutionResponses = {
 
 export type RerunExecutionResponse = RerunExecutionResponses[keyof RerunExecutionResponses];
 
+export type StartBatchData = {
+    /**
+     * The jobs to run, and their inputs
+     */
+    body: NewBatch;
+    headers?: {
+        /**
+         * Makes the request idempotent: a repeat with the same key and body, compared by value, returns the existing batch and starts only what is missing, as long as the batch is kept
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/batches';
+};
+
+export type StartBatchErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type StartBatchError = StartBatchErrors[keyof StartBatchErrors];
+
+export type StartBatchResponses = {
+    /**
+     * At least one execution was accepted: poll `Location`
+     */
+    202: StartedBatch;
+};
+
+export type StartBatchResponse = StartBatchResponses[keyof StartBatchResponses];
+
+export type GetBatchData = {
+    body?: never;
+    headers?: {
+        /**
+         * The last `ETag`
+         */
+        'If-None-Match'?: string;
+    };
+    path: {
+        /**
+         * Id of the batch
+         */
+        batchId: string;
+    };
+    query?: never;
+    url: '/batches/{batchId}';
+};
+
+export type GetBatchErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
+     */
+    404: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type GetBatchError = GetBatchErrors[keyof GetBatchErrors];
+
+export type GetBatchResponses = {
+    /**
+     * The batch
+     */
+    200: Batch;
+};
+
+export type GetBatchResponse = GetBatchResponses[keyof GetBatchResponses];
+
 export type GetExecutionLogsData = {
     body?: never;
     path: {
@@ -1411,7 +1718,7 @@ export type GetExecutionLogsErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
      */
     404: Problem;
     /**
@@ -1482,7 +1789,7 @@ export type GetExecutionHistoryErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
      */
     404: Problem;
     /**
@@ -1548,7 +1855,7 @@ export type ValidateSyncExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
      */
     409: Problem;
     /**
@@ -1622,7 +1929,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
      */
     409: Problem;
     /**

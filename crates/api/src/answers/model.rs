@@ -96,6 +96,10 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
+    /// The batch that it belongs to: see `GET /batches/{batchId}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    batch_id: Option<String>,
     /// What happened and when, oldest first.
     timeline: Vec<EntryView>,
     links: Links,
@@ -365,6 +369,7 @@ impl ExecutionView {
             expires_at: execution.kept_until().into(),
             tags: execution.request.tags.clone(),
             rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
+            batch_id: execution.batch.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),
             links: Links::of(&execution.id, execution.status()),
             exit_code: None,

@@ -45,6 +45,8 @@ pub(crate) enum Code {
     PathNotFound,
     /// No such execution, or the caller does not have access to it.
     ExecutionNotFound,
+    /// No such batch, or the caller does not have access to it.
+    BatchNotFound,
     /// The execution has expired.
     ExecutionExpired,
     /// AWS has forgotten what the workflow did.
@@ -88,7 +90,7 @@ impl Code {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::CrossSiteRequest => StatusCode::FORBIDDEN,
-            Self::PathNotFound | Self::ExecutionNotFound => StatusCode::NOT_FOUND,
+            Self::PathNotFound | Self::ExecutionNotFound | Self::BatchNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ExecutionIdTaken | Self::NotScheduled => StatusCode::CONFLICT,
             Self::ExecutionExpired | Self::HistoryExpired => StatusCode::GONE,
@@ -127,6 +129,7 @@ impl Code {
             Self::CrossSiteRequest => "Pages of other origins may not make changes",
             Self::PathNotFound => "No such path",
             Self::ExecutionNotFound => "No such execution",
+            Self::BatchNotFound => "No such batch",
             Self::ExecutionExpired => "The execution has expired",
             Self::HistoryExpired => "The workflow's history has expired",
             Self::MethodNotAllowed => "Method not allowed",
@@ -263,6 +266,16 @@ impl Problem {
         self
     }
 
+    /// The same, with another detail, which says what the caller can do about it.
+    pub(crate) fn saying(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
+    /// The same, with what else is wrong and where.
+    pub(crate) fn about(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
+    }
+
     /// An internal error. The caller only learns that the API failed.
     pub(crate) fn inside(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::internal(aws::with_causes(error))
@@ -322,7 +335,7 @@ impl IntoResponse for Problem {
         }
         match self.code {
             // Otherwise the rest of the body would be read as the next request.
-            Code::RequestTimeout => {
+            Code::RequestTimeout | Code::BodyTooLarge => {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             // The encodings that are accepted (RFC 9110, section 15.5.16).

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
 };
 use contract::catalog::Catalog;
@@ -23,6 +23,9 @@ const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) trait Described: Sized {
     /// What to send instead of nothing.
     const EXAMPLE: &str;
+
+    /// Largest body, in bytes.
+    const LARGEST: usize = limits::BODY_BYTES;
 
     /// Reads a body. What is wrong is left out and added to `errors`, so that the rest can still be checked.
     fn read(body: &mut Members, errors: &mut Vec<FieldError>) -> Self;
@@ -45,11 +48,12 @@ pub(crate) struct Body<T>(pub(crate) T);
 impl<T: Described> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, app: &App) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType, "send the body as Content-Type: application/json"));
         }
-        let Read { new, errors } = parse::<T>(&arrived(request, app).await?)?;
+        DefaultBodyLimit::max(T::LARGEST).apply(&mut request);
+        let Read { new, errors } = parse::<T>(&arrived(request, app, T::LARGEST).await?)?;
         if errors.is_empty() {
             return Ok(Self(new));
         }
@@ -58,7 +62,7 @@ impl<T: Described> FromRequest<App> for Body<T> {
 }
 
 /// The errors of a body, and what is wrong with the members that could be read, so that one response names every mistake.
-fn with_violations<T: Described>(mut errors: Vec<FieldError>, new: T, catalog: &Catalog) -> Vec<FieldError> {
+pub(crate) fn with_violations<T: Described>(mut errors: Vec<FieldError>, new: T, catalog: &Catalog) -> Vec<FieldError> {
     let mut more = new.wrong(catalog, &errors);
     more.retain(|found| errors.iter().all(|error| error.pointer != found.pointer));
     errors.extend(more);
@@ -75,7 +79,7 @@ impl<T: FromRequestParts<App, Rejection = Problem>> FromRequest<App> for NoBody<
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let request = Request::from_parts(parts.clone(), body);
-        match arrived(request, app).await?.trim_ascii() {
+        match arrived(request, app, limits::BODY_BYTES).await?.trim_ascii() {
             b"" | b"{}" => T::from_request_parts(&mut parts, app).await.map(Self),
             _ => Err(Problem::invalid_body(vec![FieldError {
                 pointer: String::new(),
@@ -99,7 +103,7 @@ impl<B: Described + Send, T: FromRequestParts<App, Rejection = Problem>> FromReq
     }
 }
 
-async fn arrived(request: Request, app: &App) -> Result<Bytes, Problem> {
+async fn arrived(request: Request, app: &App, largest: usize) -> Result<Bytes, Problem> {
     if let Some(encoding) = encoding(request.headers()) {
         let detail = format!("the body has Content-Encoding {encoding}; send it without any content encoding");
         return Err(Problem::new(Code::UnsupportedContentEncoding, detail));
@@ -109,7 +113,7 @@ async fn arrived(request: Request, app: &App) -> Result<Bytes, Problem> {
         let detail = format!("the body did not arrive within {} s; send the request again", ARRIVAL_TIMEOUT.as_secs());
         Problem::new(Code::RequestTimeout, detail)
     })?;
-    arrived.map_err(|why| unreadable(&why))
+    arrived.map_err(|why| unreadable(&why, largest))
 }
 
 /// A `Content-Encoding` that changes the body.
@@ -126,10 +130,10 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn unreadable(why: &BytesRejection) -> Problem {
+fn unreadable(why: &BytesRejection, largest: usize) -> Problem {
     if why.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let (body, input) = (limits::BODY_BYTES, limits::INPUT_BYTES);
-        let detail = format!("the body is too large: at most {body} bytes are allowed, and {input} for the input");
+        let input = limits::INPUT_BYTES;
+        let detail = format!("the body is too large: at most {largest} bytes are allowed, and {input} for an input");
         return Problem::new(Code::BodyTooLarge, detail);
     }
     Problem::new(Code::IncompleteBody, "the connection broke before the whole body had arrived; send the request again")

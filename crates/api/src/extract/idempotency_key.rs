@@ -4,7 +4,7 @@ use axum::{
     extract::OptionalFromRequestParts,
     http::{HeaderMap, HeaderName, request::Parts},
 };
-use domain::{ExecutionId, Owner, limits};
+use domain::{BatchId, ExecutionId, Owner, limits};
 
 use crate::answers::problem::{Code, Problem};
 
@@ -26,6 +26,11 @@ impl IdempotencyKey {
     /// The id of the execution that this owner's requests with this key start.
     pub(crate) fn execution_id(&self, owner: &Owner) -> ExecutionId {
         ExecutionId::for_key(owner, &self.0)
+    }
+
+    /// The id of the batch that this owner's requests with this key start.
+    pub(crate) fn batch_id(&self, owner: &Owner) -> BatchId {
+        BatchId::for_key(owner, &self.0)
     }
 }
 

@@ -112,12 +112,21 @@ fn etag(execution: &Execution, now: Timestamp) -> String {
     if downloads::has_any(execution) {
         hash.update(downloads::valid(now).from.as_second().to_be_bytes());
     }
+    quoted(hash)
+}
+
+/// A strong `ETag` of a representation that does not contain presigned URLs.
+pub(crate) fn etag_of(body: &[u8]) -> String {
+    quoted(Sha256::new_with_prefix(body))
+}
+
+fn quoted(hash: Sha256) -> String {
     let tag = hash.finalize().iter().take(ETAG_BYTES).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
     format!("\"{tag:024x}\"")
 }
 
 /// `If-None-Match` compares weakly (RFC 9110, 13.1.2), and may list several tags or `*`.
-fn matches(known: &HeaderValue, etag: &str) -> bool {
+pub(crate) fn matches(known: &HeaderValue, etag: &str) -> bool {
     let Ok(known) = known.to_str() else { return false };
     known.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
 }
@@ -128,7 +137,12 @@ fn retry_after(execution: &Execution, now: Timestamp) -> u64 {
     if let Some(left) = execution.until_start(now) {
         return left.as_secs().min(3_600);
     }
-    let age = u64::try_from(now.duration_since(execution.started_from()).as_secs()).unwrap_or_default();
+    next_poll(execution.started_from(), now)
+}
+
+/// A tenth of the time since then in seconds, from 1 s to 1 min.
+pub(crate) fn next_poll(since: Timestamp, now: Timestamp) -> u64 {
+    let age = u64::try_from(now.duration_since(since).as_secs()).unwrap_or_default();
     (age / 10).clamp(1, 60)
 }
 

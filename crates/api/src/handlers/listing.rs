@@ -99,6 +99,10 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
+    /// The batch that it belongs to: see `GET /batches/{batchId}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    batch_id: Option<String>,
     links: Links,
     /// With `include=result`: the job's result, or `null` if there is none. Absent until the execution is over, and if it expired
     /// during the request.
@@ -141,6 +145,7 @@ impl From<Summary> for SummaryView {
             deadline: summary.deadline.into(),
             tags: summary.tags,
             rerun_of: summary.rerun_of.map(String::from),
+            batch_id: summary.batch.map(|batch| batch.to_string()),
             result: None,
             error: None,
         }
@@ -169,6 +174,8 @@ impl IntoResponses for QueryRefused {
         ("job" = Option<String>, Query, nullable = false, description = "Only executions of this job", example = "demo"),
         ("tag" = Option<String>, Query, nullable = false, example = "team=blue",
             description = "Only executions with this tag: its key, or `key=value`"),
+        ("batch" = Option<String>, Query, nullable = false, example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c",
+            description = "Only executions of this batch, by its `batchId`"),
         ("createdAfter" = Option<String>, Query, nullable = false, format = DateTime, example = "2026-03-02T09:00:00Z",
             description = "Only executions that were accepted after this time (RFC 3339)"),
         ("createdBefore" = Option<String>, Query, nullable = false, format = DateTime, example = "2099-03-02T09:00:00Z",

@@ -48,6 +48,12 @@ fn with_rules(fraction: Fraction) -> Execution {
     Execution { request: Request { retry, overrides, ..pending.request.clone() }, ..pending }
 }
 
+/// An execution of a batch.
+fn of_batch(fraction: Fraction) -> Execution {
+    let batch = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".parse().ok();
+    Execution { batch, ..pending(fraction) }
+}
+
 /// An execution with files.
 fn with_files(fraction: Fraction) -> Execution {
     let id = UploadId::new(Keep::Short, [0xab; 16]);
@@ -143,6 +149,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
         due,
         at_once,
         changed,
+        of_batch(fraction),
     ]
 }
 

@@ -8,6 +8,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 /// The value of a text. Recurses once for each level of nesting, so check the depth first.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +26,40 @@ pub(super) enum Value {
     /// `true`, `false`, `null`, and anything whose value cannot be determined: a number whose exponent is too large to handle, a
     /// string that is not valid Unicode. Compared as text.
     Literal(String),
+}
+
+impl Value {
+    /// Adds it to a hash. Each part begins with its kind and its length, so different values add different bytes.
+    pub(super) fn hash(&self, hash: &mut Sha256) {
+        let mut part = |kind: &[u8], bytes: &[u8]| {
+            hash.update(kind);
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        match self {
+            Self::Number { negative, digits, exponent } => {
+                part(if *negative { b"-" } else { b"+" }, digits.as_bytes());
+                hash.update(exponent.to_be_bytes());
+            }
+            Self::Text(text) => part(b"s", text.as_bytes()),
+            Self::Literal(text) => part(b"l", text.as_bytes()),
+            Self::List(entries) => {
+                hash.update(b"[");
+                hash.update((entries.len() as u64).to_be_bytes());
+                for entry in entries {
+                    entry.hash(hash);
+                }
+            }
+            Self::Object(members) => {
+                hash.update(b"{");
+                hash.update((members.len() as u64).to_be_bytes());
+                for (key, value) in members {
+                    Self::Text(key.clone()).hash(hash);
+                    value.hash(hash);
+                }
+            }
+        }
+    }
 }
 
 /// The value of `text`.

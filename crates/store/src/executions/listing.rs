@@ -2,7 +2,8 @@
 //!
 //! A change that a list shows is also a write to the index, about three in an execution's life. One part of an index takes 1,000
 //! writes a second, and Lambda starts 300 durable executions a second. A single owner could use up one part, so there are four. A page
-//! costs one `Query` of each part, of small entries, whatever the size of inputs and results.
+//! costs one `Query` of each part, of small entries, whatever the size of inputs and results. The executions of a batch have an index of
+//! their own, `byBatch`, which has one part: a request that starts a batch writes to it at less than a third of this rate.
 //!
 //! Executions that were last written before this index existed are not in it until something changes them.
 
@@ -10,12 +11,13 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use contract::{
-    keys::{OWNER_SHARDS, moment, owner_shard, place, read_place},
-    listed::Listed,
-    schema::BY_OWNER,
+    keys::{OWNER_SHARDS, batch, moment, owner_shard, place, read_place},
+    listed::{Counted, Listed},
+    schema::{BY_BATCH, BY_OWNER, Index},
 };
 use domain::{
-    Owner,
+    BatchId, Owner,
+    batch::Found,
     listing::{Filter, Page, Part, Place, Summary},
 };
 use futures_util::future::try_join_all;
@@ -81,6 +83,42 @@ impl Executions {
         Ok(page)
     }
 
+    /// How many executions of a batch are in each state. The index is a moment behind the table. One `Query` reads 1 MB, which is a batch of
+    /// 1,000 with a few short tags each; the tags of an execution can have 8 KB.
+    ///
+    /// # Errors
+    ///
+    /// [`CallFailed`] if `DynamoDB` did not answer or refused the call.
+    pub async fn count_batch(&self, id: &BatchId, owner: &Owner, now: Timestamp) -> Result<Found, CallFailed> {
+        let mut found = Found::default();
+        let mut after = None;
+        loop {
+            let query = self.client.query().table_name(&self.table).index_name(BY_BATCH.name);
+            let [status, expires] = Counted::ATTRIBUTES;
+            let query = query
+                .key_condition_expression("#hash = :hash")
+                .projection_expression("#status, #expires")
+                .expression_attribute_names("#hash", BY_BATCH.hash)
+                .expression_attribute_names("#status", status)
+                .expression_attribute_names("#expires", expires)
+                .expression_attribute_values(":hash", AttributeValue::S(batch(id, owner)))
+                .set_exclusive_start_key(after);
+            let answer = query.send().await.map_err(|error| CallFailed::new(CALL, error))?;
+            for entry in answer.items.unwrap_or_default() {
+                let entry: Counted = serde_dynamo::from_item(entry).map_err(|why| CallFailed::rejected(CALL, why))?;
+                if entry.has_expired(now) {
+                    found.deleted += 1;
+                } else {
+                    *found.by_status.entry(entry.status).or_default() += 1;
+                }
+            }
+            after = answer.last_evaluated_key;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Reads every part once.
     async fn read_page(
         &self,
@@ -95,9 +133,13 @@ impl Executions {
         if high < low {
             return Ok(Page::default());
         }
-        let share = size.min(size / usize::from(OWNER_SHARDS) + SPARE_ENTRIES);
+        let (index, parts) = match &filter.batch {
+            Some(id) => (BY_BATCH, vec![batch(id, owner)]),
+            None => (BY_OWNER, (0..OWNER_SHARDS).map(|number| owner_shard(owner, number)).collect()),
+        };
+        let share = size.min(size / parts.len() + SPARE_ENTRIES);
         let most = if filter.needs_search() { ENTRIES_EXAMINED } else { share };
-        let parts = (0..OWNER_SHARDS).map(|number| self.part(owner_shard(owner, number), (&low, &high), most));
+        let parts = parts.into_iter().map(|part| self.part(index, part, (&low, &high), most));
         let mut parts = try_join_all(parts).await?;
         for part in &mut parts {
             part.read.retain(|summary| after.is_none_or(|after| summary.id != after.id));
@@ -106,19 +148,25 @@ impl Executions {
     }
 
     /// The newest `most` entries of a part in a range, and one more, since the first may be the entry after which the list continues.
-    async fn part(&self, shard: String, (low, high): (&str, &str), most: usize) -> Result<Part, CallFailed> {
+    async fn part(
+        &self,
+        index: Index,
+        hash: String,
+        (low, high): (&str, &str),
+        most: usize,
+    ) -> Result<Part, CallFailed> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let query = self.client.query().table_name(&self.table).index_name(BY_OWNER.name).scan_index_forward(false);
+        let query = self.client.query().table_name(&self.table).index_name(index.name).scan_index_forward(false);
         let query = query
-            .key_condition_expression("#shard = :shard AND #created BETWEEN :low AND :high")
-            .expression_attribute_names("#shard", BY_OWNER.hash)
-            .expression_attribute_names("#created", BY_OWNER.sort)
-            .expression_attribute_values(":shard", AttributeValue::S(shard))
+            .key_condition_expression("#hash = :hash AND #created BETWEEN :low AND :high")
+            .expression_attribute_names("#hash", index.hash)
+            .expression_attribute_names("#created", index.sort)
+            .expression_attribute_values(":hash", AttributeValue::S(hash))
             .expression_attribute_values(":low", text(low))
             .expression_attribute_values(":high", text(high))
             .limit(i32::try_from(most + 1).unwrap_or(i32::MAX));
         let answer = query.send().await.map_err(|error| CallFailed::new(CALL, error))?;
-        let up_to = answer.last_evaluated_key.as_ref().and_then(|key| read_place(key.get(BY_OWNER.sort)?.as_s().ok()?));
+        let up_to = answer.last_evaluated_key.as_ref().and_then(|key| read_place(key.get(index.sort)?.as_s().ok()?));
         let entry = |attributes: HashMap<String, AttributeValue>| serde_dynamo::from_item::<_, Listed>(attributes);
         let read: Result<Vec<_>, _> = answer.items.unwrap_or_default().into_iter().map(entry).collect();
         let read = read.map_err(|why| CallFailed::rejected(CALL, why))?;
