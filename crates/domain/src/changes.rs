@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_move_keeps_the_timeout_and_sets_the_next_visit() {
-        let scheduled = scheduled(Duration::from_secs(60));
+        let scheduled = scheduled(Duration::from_mins(1));
         assert_eq!((scheduled.deadline, scheduled.due), (at(10_060), Some(at(9_880))));
         for (to, start, due) in [(15_000, 15_000, 14_880), (150, 150, 160), (1, 100, 160)] {
             let next = scheduled.changed(&moved(to), at(100)).unwrap().unwrap();
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_repeat_is_compared_with_the_request_as_it_was() {
-        let scheduled = scheduled(Duration::from_secs(60));
+        let scheduled = scheduled(Duration::from_mins(1));
         let request = scheduled.request.clone();
         let changes =
             Changes { start: Some(at(15_000)), start_before: Some(LatestStart::None), tags: Some(tags("red")) };
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn changes_are_checked_like_a_request() {
-        let scheduled = scheduled(Duration::from_secs(60));
+        let scheduled = scheduled(Duration::from_mins(1));
         let pointers = |changes: Changes| {
             let found = scheduled.violations_of(&changes, at(100));
             found.into_iter().map(|one| one.pointer).collect::<Vec<_>>()
