@@ -21,6 +21,7 @@ use crate::{
 
 /// Many jobs to be run.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"executions": [
     {"input": {"message": "Hello", "processingTime": 3}},
     {"pattern": "callback", "job": "demo", "input": {"message": "Bye", "processingTime": 3}}

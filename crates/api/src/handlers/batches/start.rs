@@ -1,8 +1,9 @@
 //! Starting a batch.
 //!
-//! First the batch's own item is stored, which remembers the request under its id. Then each execution is stored, under an id that is derived
-//! from the batch's, and its workflow is started. At last, the batch's item is marked as stored. A repeat of the request finds the item, and
-//! does again whatever is not done: each step changes nothing if it was already done.
+//! First the batch's own item is stored, which remembers the request under its id. Then all executions are stored, under ids that are derived
+//! from the batch's. Only then their workflows are started, because what is stored is accepted, and the reconciler starts it anyway. At last,
+//! the batch's item is marked as stored. A repeat of the request finds the item, and does again whatever is not done: each step changes
+//! nothing if it was already done.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,7 +15,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use domain::{Batch, BatchId, Owner};
+use domain::{Batch, BatchId, Execution, Owner};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use runtime::clock;
@@ -37,18 +38,23 @@ use crate::{
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// How many executions are validated, or stored and started, at once. At 10 ms for each call, these are more than [`RATE`].
+/// How many executions are validated, or stored and started, at once. With 10 ms for each call, these are 3,200 calls a second, more than the rates below.
 const AT_ONCE: usize = 32;
 
-/// How many executions of a batch are started in a second, after the first [`BURST`]. Lambda starts 300 durable executions a second for a whole
-/// account (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), and one part of an index takes 1,000 writes a second.
-const RATE: u32 = 250;
+/// How many executions are stored in a second, after the first [`BURST`]. The index of a batch has one part, which takes 1,000 writes a second
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>), and executions that were started
+/// already write to it too.
+const STORED_PER_SECOND: u32 = 500;
+
+/// How many workflows are started in a second, after the first [`BURST`]. Lambda starts 300 durable executions a second for a whole account
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const STARTED_PER_SECOND: u32 = 250;
 const BURST: u32 = 50;
 
-/// How long after a request began workflows are still started, and executions still stored. The request is answered after 27.5 s in any case. A
+/// How long after a request began executions are still stored, and workflows still started. The request is answered after 27.5 s in any case. A
 /// workflow that is not started is left to the reconciler's sweep.
-const TIME_TO_START: Duration = Duration::from_secs(18);
 const TIME_TO_STORE: Duration = Duration::from_secs(20);
+const TIME_TO_START: Duration = Duration::from_secs(15);
 
 /// After this many executions could not be stored, the rest is not tried.
 const FAILURES: usize = 32;
@@ -188,7 +194,8 @@ pub(crate) async fn start_batch(
     if starts.is_empty() {
         return Err(nothing_accepted(shortened(refused).map(|refused| (refused.index, refused.errors))));
     }
-    let failed = start_all(&app, starts, now, began).await;
+    let (idle, failed) = store_all(&app, starts, now, began).await;
+    begin_all(&app, idle, began).await;
     if !failed.is_empty() {
         return Err(incomplete(&batch, failed, key.is_some()));
     }
@@ -289,31 +296,47 @@ fn shortened(refused: Vec<Refusal>) -> impl Iterator<Item = RefusedExecution> {
     })
 }
 
-/// Stores the executions and starts their workflows. Returns the indexes of those that could not be stored, and why, if that is known.
-///
-/// If the function crashes before an execution is stored, a repeat of the request stores it. If it crashes before a workflow is started, the
-/// same repeat or the reconciler starts it.
-async fn start_all(
+/// Stores the executions. Returns those whose workflows have to be started, and the indexes of those that could not be stored, and why, if
+/// that is known. If the function crashes before an execution is stored, a repeat of the request stores it.
+async fn store_all(
     app: &App,
     starts: Vec<(u32, Start)>,
     now: Timestamp,
     began: Instant,
-) -> Vec<(u32, Option<Problem>)> {
-    let (paced_from, pause) = (Instant::now(), Duration::from_secs(1) / RATE);
-    let (failures, left, leave) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-    let (failures, left, leave) = (&failures, &left, &leave);
-    let start = |(place, (index, start)): (u32, (u32, Start))| async move {
-        sleep_until(paced_from + pause * place.saturating_sub(BURST)).await;
+) -> (Vec<Execution>, Vec<(u32, Option<Problem>)>) {
+    let (pace, failures) = (Pace::of(STORED_PER_SECOND), AtomicUsize::new(0));
+    let (pace, failures) = (&pace, &failures);
+    let store = |(place, (index, start)): (u32, (u32, Start))| async move {
+        pace.turn_of(place).await;
         if failures.load(Ordering::Relaxed) >= FAILURES || began.elapsed() > TIME_TO_STORE {
             return Err((index, None));
         }
-        let (execution, _) = start.create(app, now).await.map_err(|problem| {
+        let stored = start.create(app, now).await.map_err(|problem| {
             failures.fetch_add(1, Ordering::Relaxed);
             (index, Some(problem))
-        })?;
-        if !lacks_workflow(&execution, now) {
-            return Ok(());
+        });
+        stored.map(|(execution, _)| execution)
+    };
+    let mut all = stream::iter((0..).zip(starts)).map(store).buffer_unordered(AT_ONCE);
+    let (mut idle, mut failed) = (Vec::new(), Vec::new());
+    while let Some(stored) = all.next().await {
+        match stored {
+            Ok(execution) if lacks_workflow(&execution, now) => idle.push(execution),
+            Ok(_) => {}
+            Err(failure) => failed.push(failure),
         }
+    }
+    failed.sort_by_key(|(index, _)| *index);
+    (idle, failed)
+}
+
+/// Starts the workflows of executions that are stored, as long as there is time and Lambda accepts them. The others are left to the
+/// reconciler's sweep, which also starts those that a crash leaves out.
+async fn begin_all(app: &App, idle: Vec<Execution>, began: Instant) {
+    let (pace, left, leave) = (Pace::of(STARTED_PER_SECOND), AtomicUsize::new(0), AtomicBool::new(false));
+    let (pace, left, leave) = (&pace, &left, &leave);
+    let start = |(place, execution): (u32, Execution)| async move {
+        pace.turn_of(place).await;
         if leave.load(Ordering::Relaxed) || began.elapsed() > TIME_TO_START {
             left.fetch_add(1, Ordering::Relaxed);
         } else if let Err(why) = app.workflows.start(&execution.id, execution.pattern).await {
@@ -323,19 +346,29 @@ async fn start_all(
             leave.store(true, Ordering::Relaxed);
             left.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(())
     };
-    let mut all = stream::iter((0..).zip(starts)).map(start).buffer_unordered(AT_ONCE);
-    let mut failed = Vec::new();
-    while let Some(done) = all.next().await {
-        failed.extend(done.err());
-    }
+    stream::iter((0..).zip(idle)).map(start).buffer_unordered(AT_ONCE).collect::<()>().await;
     let left = left.load(Ordering::Relaxed);
     if left > 0 {
         tracing::warn!(left, "the workflows of these executions of a batch are left to the reconciler");
     }
-    failed.sort_by_key(|(index, _)| *index);
-    failed
+}
+
+/// Spreads calls over time.
+struct Pace {
+    from: Instant,
+    pause: Duration,
+}
+
+impl Pace {
+    fn of(per_second: u32) -> Self {
+        Self { from: Instant::now(), pause: Duration::from_secs(1) / per_second }
+    }
+
+    /// Returns when a call may be made: the first [`BURST`] at once, each of the others a while after the one before it.
+    async fn turn_of(&self, place: u32) {
+        sleep_until(self.from + self.pause * place.saturating_sub(BURST)).await;
+    }
 }
 
 /// The problem of a batch of which some executions could not be stored. What was stored runs.
