@@ -126,7 +126,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
     let due = step(&waiting, Event::Due);
     let tags = Some(BTreeMap::from([("team".into(), "red".into())]));
     let changes = Changes { start: Some(at(8_000)), start_before: Some(LatestStart::At(at(8_009))), tags };
-    let changed = step(&waiting, Event::Changed(Box::new(changes)));
+    let moved = step(&waiting, Event::Changed(Box::new(changes)));
     let in_seconds = Request { start: Some(Start::In { seconds: 0 }), ..pending(fraction).request };
     let at_once = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), in_seconds, at(1_000));
     let over = step(&watched, Event::TaskStopped { task: Box::new(task) });
@@ -148,7 +148,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
         waiting,
         due,
         at_once,
-        changed,
+        moved,
         of_batch(fraction),
     ]
 }
