@@ -6,6 +6,7 @@ import { ExecutionFailed } from "./errors.js";
 import type { CompletedExecution, Execution, FinalExecution } from "./execution.js";
 import {
   cancelExecution,
+  changeExecution,
   getExecution,
   getExecutionHistory,
   listExecutions,
@@ -14,6 +15,7 @@ import {
   startSyncExecution,
 } from "./generated/sdk.gen.js";
 import type {
+  ExecutionChanges,
   ExecutionSummary,
   GetExecutionHistoryData,
   ListExecutionsData,
@@ -129,6 +131,19 @@ export class Executions<Jobs extends JobTypes<Jobs> = AnyJobs> {
     return executionOf(
       await this.#connection.answered(
         (client, signal) => cancelExecution({ client, path, signal }),
+        options,
+        executionId,
+      ),
+      executionId,
+    );
+  }
+
+  /** Changes an execution that is `SCHEDULED`: moves it, or changes its latest start or its tags. `null` removes a value. */
+  async change(executionId: string, changes: ExecutionChanges, options?: CallOptions): Promise<Execution> {
+    const path = { executionId };
+    return executionOf(
+      await this.#connection.answered(
+        (client, signal) => changeExecution({ client, path, body: changes, signal }),
         options,
         executionId,
       ),

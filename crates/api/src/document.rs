@@ -70,9 +70,9 @@ fn sig_v4() -> SecurityScheme {
 }
 
 fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answer)> {
-    let operations = document.paths.paths.values_mut();
-    let operations =
-        operations.flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.delete]).flatten();
+    let operations = document.paths.paths.values_mut().flat_map(|path| {
+        [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete].into_iter().flatten()
+    });
     let answers = operations.flat_map(|operation| &mut operation.responses.responses);
     answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod batches;
 pub(crate) mod cancel;
+pub(crate) mod change;
 pub(crate) mod executions;
 pub(crate) mod health;
 pub(crate) mod history;

@@ -21,7 +21,9 @@ use crate::{
     answers::problem::{self, Code, Problem},
     app::App,
     docs, document,
-    handlers::{batches, cancel, executions, health, history, index, jobs, listing, logs, schedules, start, uploads},
+    handlers::{
+        batches, cancel, change, executions, health, history, index, jobs, listing, logs, schedules, start, uploads,
+    },
     layers::{cors, cross_site, deadline, request_id, security},
 };
 
@@ -96,6 +98,7 @@ routes![
     executions::get_execution,
     listing::list_executions,
     cancel::cancel,
+    change::change,
     start::rerun,
     batches::start_batch,
     batches::get_batch,

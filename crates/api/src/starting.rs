@@ -134,7 +134,7 @@ impl Start {
 /// What differs between two requests with the same key. A rerun differs from the start of the execution that it reruns, and from a rerun of
 /// another execution.
 fn differences(seen: &Execution, requested: &Execution, said: Said) -> Vec<&'static str> {
-    let mut different = seen.request.differences(&said.or(&requested.request, &seen.request));
+    let mut different = seen.differences(&said.or(&requested.request, &seen.request));
     if seen.pattern != requested.pattern {
         different.insert(0, "pattern");
     }

@@ -89,6 +89,9 @@ pub struct Item {
     scheduled_for: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     latest_start: Option<Timestamp>,
+    /// Identifies the tags of the request. Absent unless they were changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_tags: Option<String>,
     deadline: Timestamp,
     expires_at: i64,
     /// Both keys of the sparse index of executions that the sweep has to visit: the part, and when to visit, in seconds since 1970.
@@ -230,6 +233,7 @@ impl Item {
             start_before: execution.request.start_before,
             scheduled_for: execution.scheduled_for,
             latest_start: execution.start_before,
+            first_tags: execution.first_tags.clone(),
             deadline: execution.deadline,
             expires_at: execution.expires_at.as_second(),
             active_shard: execution.due.map(|_| shard(&execution.id, ACTIVE_SHARDS).to_string()),
@@ -320,6 +324,7 @@ impl Item {
             created_at: self.created_at,
             scheduled_for: self.scheduled_for,
             start_before: self.latest_start,
+            first_tags: self.first_tags,
             deadline: self.deadline,
             expires_at: expires_at(status, self.expires_at).ok_or(damaged("its expiry is not a valid time"))?,
             due: self.due.and_then(|due| Timestamp::from_second(due).ok()),

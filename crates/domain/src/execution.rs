@@ -61,6 +61,8 @@ pub struct Execution {
     pub scheduled_for: Option<Timestamp>,
     /// The latest start: if no task was started by then, it is EXPIRED.
     pub start_before: Option<Timestamp>,
+    /// Identifies the tags of the request, if they were changed since: see [`Execution::differences`].
+    pub first_tags: Option<String>,
     /// When its job must have ended.
     pub deadline: Timestamp,
     /// When it may be deleted; reads treat it as gone from then on. [`NEVER`] while it is not over.
@@ -104,9 +106,8 @@ impl Execution {
     /// start.
     #[must_use]
     pub fn new(id: ExecutionId, pattern: Pattern, owner: Owner, request: Request, now: Timestamp) -> Self {
-        let timeout = SignedDuration::try_from(request.timeout).unwrap_or(SignedDuration::MAX);
         let scheduled_for = request.start.map(|start| start.after(now)).filter(|start| *start > now);
-        let deadline = later(scheduled_for.unwrap_or(now), timeout);
+        let deadline = deadline(scheduled_for.unwrap_or(now), request.timeout);
         let mut timeline = Timeline::default();
         timeline.push(now, Moment::Created, None);
         if let Some(start) = scheduled_for {
@@ -120,6 +121,7 @@ impl Execution {
             created_at: now,
             scheduled_for,
             start_before: request.start_before,
+            first_tags: None,
             request,
             deadline,
             expires_at: NEVER,
@@ -157,6 +159,7 @@ impl Execution {
             Event::WorkflowStarted { durable_execution_arn, log } => {
                 Ok(self.accepted_by(durable_execution_arn, log.as_ref(), at))
             }
+            Event::Changed(changes) => self.changed(changes, at),
             Event::TaskStopped { task } => Ok(self.task_stopped(task)),
             Event::Visited => Ok(self.visited(at)),
             Event::VisitPostponed => Ok(self.visit_postponed(at)),
@@ -225,6 +228,7 @@ impl Execution {
             // A waiting workflow reports this each time it checks its task, so it is not a reason to change `due`.
             Event::Watching { .. } => return Ok(Some(next)),
             Event::WorkflowStarted { .. }
+            | Event::Changed(_)
             | Event::TaskStopped { .. }
             | Event::Visited
             | Event::VisitPostponed
@@ -395,8 +399,13 @@ pub(crate) fn kept_until(expires_at: Timestamp, deadline: Timestamp) -> Timestam
 /// comes. It is not started earlier, because a durable execution may only run 366 days, and the job may need them.
 const LEAD: SignedDuration = SignedDuration::from_mins(2);
 
+/// The deadline of an execution that starts at `start`.
+pub(crate) fn deadline(start: Timestamp, timeout: Duration) -> Timestamp {
+    later(start, SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX))
+}
+
 /// How a start time is written in the timeline.
-fn scheduled(start: Timestamp) -> String {
+pub(crate) fn scheduled(start: Timestamp) -> String {
     format!("for {start:.3}")
 }
 
@@ -412,7 +421,7 @@ fn retained(end: Timestamp) -> Timestamp {
 }
 
 /// The time of the first visit: a while after `now`, or if the start time is far ahead, when the workflow has to be started.
-fn first_visit(scheduled_for: Option<Timestamp>, now: Timestamp) -> Timestamp {
+pub(crate) fn first_visit(scheduled_for: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let soon = visit(now, FIRST_VISIT);
     match scheduled_for.and_then(|start| start.checked_sub(LEAD).ok()) {
         Some(wanted) if wanted > now => rounded_up_to_seconds(wanted),

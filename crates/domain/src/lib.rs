@@ -6,6 +6,7 @@
 pub mod artifacts;
 mod attempts;
 pub mod batch;
+mod changes;
 pub mod collect;
 mod digest;
 mod error_kind;
@@ -35,6 +36,7 @@ mod waiting;
 pub use artifacts::{Artifact, Artifacts};
 pub use attempts::{FailedAttempts, Next, Retry, may_retry};
 pub use batch::{Batch, BatchId};
+pub use changes::{Changes, LatestStart};
 pub use digest::{Digest, NotADigest};
 pub use error_kind::ErrorKind;
 pub use execution::{Execution, NEVER, Pattern};

@@ -23,7 +23,7 @@ use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use jiff::Timestamp;
 
-use crate::{Artifacts, ErrorKind, JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
+use crate::{Artifacts, Changes, ErrorKind, JobLog, Json, Unknown, limits, output::ResultSource, task::Task};
 
 /// Which attempt at running a job this is, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,6 +220,8 @@ fn keep_end(text: String, limit: usize) -> String {
 /// What can happen to an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// Its caller changed it.
+    Changed(Box<Changes>),
     /// Its start time came.
     Due,
     /// Its workflow began: the durable execution with this ARN drives it.
@@ -288,6 +290,7 @@ pub enum Event {
 impl Event {
     fn name(&self) -> &'static str {
         match self {
+            Self::Changed(_) => "Changed",
             Self::Due => "Due",
             Self::WorkflowStarted { .. } => "WorkflowStarted",
             Self::TaskStarted { .. } => "TaskStarted",
@@ -475,6 +478,7 @@ impl State {
                 | Self::Cancelling { .. }
                 | Self::Final { .. },
                 Event::WorkflowStarted { .. }
+                | Event::Changed(_)
                 | Event::TaskStopped { .. }
                 | Event::Visited
                 | Event::VisitPostponed

@@ -24,6 +24,9 @@ async fn each_request_makes_only_the_expected_aws_calls() {
     let done = stack.run("sync", json!({ "job": "quick", "input": null })).await;
     let long = stack.start_execution("callback", &json!({ "job": "long", "input": null })).await;
     stack.wait_for(id(&long), |execution| execution["status"] == "RUNNING").await;
+    let later = json!({ "job": "quick", "input": null, "delaySeconds": 3_600 });
+    let later = stack.start_execution("sync", &later).await;
+    let change = |changes: Value| stack.patch(&format!("/executions/{}", id(&later))).json(&changes);
     let body = json!({ "job": "quick", "input": null });
     let post = |path: &str| stack.post(path).json(&body);
     let missing = format!("35-{}", "0".repeat(32));
@@ -45,6 +48,12 @@ async fn each_request_makes_only_the_expected_aws_calls() {
     for (what, request, mut expected) in [
         ("start", post("/executions/sync"), vec![put, invoke]),
         ("start by key", post("/executions/callback").header("idempotency-key", "k"), vec![put, invoke]),
+        (
+            "start far ahead",
+            stack.post("/executions/sync").json(&json!({ "input": null, "delaySeconds": 3_600 })),
+            vec![put],
+        ),
+        ("later start", change(json!({ "startAt": "2000-01-01T00:00:00Z", "tags": {} })), vec![get, put, invoke]),
         ("callback start", post("/executions/callback"), vec![put, invoke]),
         ("check", post("/executions/sync/validate"), vec![]),
         ("callback check", post("/executions/callback/validate"), vec![]),

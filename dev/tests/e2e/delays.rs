@@ -241,3 +241,95 @@ async fn a_start_that_is_not_possible_is_refused() {
     }
     assert_eq!(stack.items().await, 0);
 }
+
+async fn change(stack: &Stack, id: &str, changes: &Value) -> (StatusCode, Value) {
+    let response = stack.patch(&format!("/executions/{id}")).json(changes).send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+/// It is moved while no workflow exists for it, and while its workflow waits: to an earlier time, and far ahead and back.
+#[tokio::test]
+async fn an_execution_is_moved_before_its_start() {
+    let stack = Stack::start(&["--movable-clock", "--job", "quick=echo '[1]'"]).await;
+    for (pattern, delay) in [("sync", 100_000), ("callback", 100_000), ("sync", 90), ("callback", 90)] {
+        let key = format!("{pattern}-{delay}");
+        let body = json!({
+            "job": "quick", "input": null, "delaySeconds": delay, "timeoutSeconds": 600, "tags": { "team": "blue" },
+        });
+        let start = async || {
+            let request = stack.post(&format!("/executions/{pattern}")).header("idempotency-key", &key);
+            request.json(&body).send().await.unwrap().json::<Value>().await.unwrap()
+        };
+        let id = start().await["executionId"].as_str().unwrap().to_owned();
+        let waits =
+            async || eventually("its workflow to wait", async || stack.item(&id).await.get("wake").cloned()).await;
+        let get = async || stack.get(&format!("/executions/{id}")).send().await.unwrap();
+        if delay < 100 {
+            let callback = waits().await;
+            let far = now(&stack).await + Duration::from_secs(5_000);
+            let (status, moved) = change(&stack, &id, &json!({ "startAt": far.to_string() })).await;
+            assert_eq!((status, &moved["status"]), (StatusCode::OK, &json!("SCHEDULED")), "{moved:#}");
+            eventually("its workflow to wait again", async || {
+                (stack.item(&id).await["wake"] != callback).then_some(())
+            })
+            .await;
+            // Its workflow could not run for so long.
+            let too_far = far + Duration::from_secs(LONGEST - 9_000);
+            let (status, problem) = change(&stack, &id, &json!({ "startAt": too_far.to_string() })).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem:#}");
+            assert_eq!(problem["errors"][0]["rule"], "start-out-of-range", "{problem:#}");
+        }
+        let before = get().await;
+        let soon = now(&stack).await + Duration::from_secs(4);
+        let latest = soon + Duration::from_mins(1);
+        let changes =
+            json!({ "startAt": soon.to_string(), "startBefore": latest.to_string(), "tags": { "team": "red" } });
+        let (status, moved) = change(&stack, &id, &changes).await;
+        assert_eq!((status, &moved["tags"]), (StatusCode::OK, &json!({ "team": "red" })), "{moved:#}");
+        assert_eq!(time(&moved["deadline"]), time(&moved["scheduledFor"]) + Duration::from_mins(10), "{moved:#}");
+        let (_, same) = change(&stack, &id, &json!({ "startBefore": null })).await;
+        assert!(same.get("startBefore").is_none(), "{same:#}");
+        assert_ne!(header(&before, "etag"), header(&get().await, "etag"));
+        assert_eq!(start().await["executionId"], json!(id), "a repeat is compared with the request as it was");
+        let done = stack.wait_for(&id, |execution| execution["done"] == true).await;
+        assert_started_in_time(&done);
+        let (status, problem) = change(&stack, &id, &changes).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("not-scheduled")), "{problem:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_possible_is_refused_and_changes_nothing() {
+    let stack = Stack::start(&["--owner-header", "x-owner", "--job", "long=sleep 300"]).await;
+    let today = now(&stack).await;
+    let at = |hours: i64| (today + SignedDuration::from_hours(hours)).to_string();
+    let body = json!({ "input": null, "startAt": at(24), "startBefore": at(48) });
+    let post = stack.post("/executions/sync").header("x-owner", "ada").json(&body);
+    let scheduled: Value = post.send().await.unwrap().json().await.unwrap();
+    let path = format!("/executions/{}", scheduled["executionId"].as_str().unwrap());
+    let ask = async |owner: &str, changes: &Value| {
+        let response = stack.patch(&path).header("x-owner", owner).json(changes).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    for (changes, pointer) in [
+        (json!({ "startAt": at(48) }), "/startAt"),
+        (json!({ "startAt": at(367 * 24), "startBefore": null }), "/startAt"),
+        (json!({ "startAt": "soon" }), "/startAt"),
+        (json!({ "startBefore": at(24) }), "/startBefore"),
+        (json!({ "startBefore": at(-1) }), "/startBefore"),
+        (json!({ "tags": { "a&b": "c" } }), "/tags/a&b"),
+        (json!({ "tags": [] }), "/tags"),
+        (json!({ "delaySeconds": 5 }), "/delaySeconds"),
+    ] {
+        let (status, problem) = ask("ada", &changes).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{changes}");
+        let pointers: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|one| &one["pointer"]).collect();
+        assert_eq!(pointers, [pointer], "{changes}: {problem:#}");
+    }
+    assert_eq!(ask("eve", &json!({ "startAt": at(25) })).await.0, StatusCode::NOT_FOUND);
+    let (status, same) = ask("ada", &json!({})).await;
+    assert_eq!((status, &same["timeline"]), (StatusCode::OK, &scheduled["timeline"]), "{same:#}");
+    assert_eq!(same["scheduledFor"], scheduled["scheduledFor"]);
+    let (_, now) = ask("ada", &json!({ "startAt": null })).await;
+    assert!(time(&now["scheduledFor"]) < today + Duration::from_mins(1), "{now:#}");
+}

@@ -157,6 +157,7 @@ async fn all_operations_return_an_execution_with_the_same_schema() {
         ("/executions/{executionId}/rerun", "post", &["200", "202"]),
         ("/executions/{executionId}/cancel", "post", &["200", "202"]),
         ("/executions/{executionId}", "get", &["200"]),
+        ("/executions/{executionId}", "patch", &["200"]),
     ] {
         for status in statuses {
             let schema = &document["paths"][path][method]["responses"][status]["content"]["application/json"]["schema"];
@@ -173,7 +174,7 @@ async fn operations_are_documented_in_the_order_of_use() {
     let text = stack.get("/openapi.yaml").send().await.unwrap().text().await.unwrap();
     let (paths, _) = text.split_once("\ncomponents:").unwrap();
     let ids: Vec<_> = paths.lines().filter_map(|line| line.trim().strip_prefix("operationId: ")).collect();
-    let first = ["startSyncExecution", "startCallbackExecution", "getExecution", "listExecutions", "cancelExecution"];
+    let first = ["startSyncExecution", "startCallbackExecution", "getExecution", "changeExecution", "listExecutions"];
     assert_eq!(ids[..5], first);
     assert_eq!(ids.last(), Some(&"getHealth"));
 }

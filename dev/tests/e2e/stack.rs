@@ -114,6 +114,10 @@ impl Stack {
         self.client.post(format!("{}{path}", self.api))
     }
 
+    pub(crate) fn patch(&self, path: &str) -> RequestBuilder {
+        self.client.patch(format!("{}{path}", self.api))
+    }
+
     /// Starts an execution, which must be accepted.
     pub(crate) async fn start_execution(&self, pattern: &str, body: &Value) -> Value {
         let response = self.post(&format!("/executions/{pattern}")).json(body).send().await.unwrap();

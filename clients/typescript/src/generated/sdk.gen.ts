@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, Options as Options2, TDataShape } from './client/index.js';
-import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, CreateUploadData, CreateUploadErrors, CreateUploadResponses, DeleteScheduleData, DeleteScheduleErrors, DeleteScheduleResponses, GetBatchData, GetBatchErrors, GetBatchResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetScheduleData, GetScheduleErrors, GetScheduleResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListSchedulesData, ListSchedulesErrors, ListSchedulesResponses, PauseScheduleData, PauseScheduleErrors, PauseScheduleResponses, PutScheduleData, PutScheduleErrors, PutScheduleResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, ResumeScheduleData, ResumeScheduleErrors, ResumeScheduleResponses, StartBatchData, StartBatchErrors, StartBatchResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, TriggerScheduleData, TriggerScheduleErrors, TriggerScheduleResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
+import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, ChangeExecutionData, ChangeExecutionErrors, ChangeExecutionResponses, CreateUploadData, CreateUploadErrors, CreateUploadResponses, DeleteScheduleData, DeleteScheduleErrors, DeleteScheduleResponses, GetBatchData, GetBatchErrors, GetBatchResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetScheduleData, GetScheduleErrors, GetScheduleResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListSchedulesData, ListSchedulesErrors, ListSchedulesResponses, PauseScheduleData, PauseScheduleErrors, PauseScheduleResponses, PutScheduleData, PutScheduleErrors, PutScheduleResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, ResumeScheduleData, ResumeScheduleErrors, ResumeScheduleResponses, StartBatchData, StartBatchErrors, StartBatchResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, TriggerScheduleData, TriggerScheduleErrors, TriggerScheduleResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -55,6 +55,21 @@ export const startCallbackExecution = <ThrowOnError extends boolean = false>(opt
  * a 304 without a body. With `Prefer: wait` as well, the response is held until something has changed.
  */
 export const getExecution = <ThrowOnError extends boolean = false>(options: Options<GetExecutionData, ThrowOnError>) => (options.client ?? client).get<GetExecutionResponses, GetExecutionErrors, ThrowOnError>({ url: '/executions/{executionId}', ...options });
+
+/**
+ * Change an execution before it starts.
+ *
+ * Only while it is `SCHEDULED`: move its start time, change its latest start or its tags. A repeat of its start with the same
+ * `Idempotency-Key` is still recognized. Safe to repeat.
+ */
+export const changeExecution = <ThrowOnError extends boolean = false>(options: Options<ChangeExecutionData, ThrowOnError>) => (options.client ?? client).patch<ChangeExecutionResponses, ChangeExecutionErrors, ThrowOnError>({
+    url: '/executions/{executionId}',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
 
 /**
  * List your executions, newest first.

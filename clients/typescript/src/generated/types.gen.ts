@@ -95,7 +95,7 @@ export type BatchLinks = {
 /**
  * What went wrong, for programs. Codes are part of the API and do not change.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'schedule-not-found' | 'batch-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'too-many-schedules' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'schedule-not-found' | 'batch-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'too-many-schedules' | 'not-scheduled' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
 /**
  * A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
@@ -234,6 +234,26 @@ export type Execution = {
      * three for the other reasons. Absent if there are none.
      */
     uncountedAttempts?: number;
+};
+
+/**
+ * Changes of an execution that is `SCHEDULED`. A member that is absent stays as it is.
+ */
+export type ExecutionChanges = {
+    /**
+     * The new start time, at most 366 days ahead. A time in the past, or `null`, means at once. The timeout keeps its length.
+     */
+    startAt?: string | null;
+    /**
+     * The new latest start; `null` removes it.
+     */
+    startBefore?: string | null;
+    /**
+     * The new tags, at most 20, which replace all earlier ones; `null` removes them. Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.
+     */
+    tags?: {
+        [key: string]: string;
+    } | null;
 };
 
 /**
@@ -1209,7 +1229,7 @@ export type StartSyncExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `too-many-schedules`: Too many schedules
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -1291,7 +1311,7 @@ export type StartCallbackExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `too-many-schedules`: Too many schedules
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -1402,6 +1422,87 @@ export type GetExecutionResponses = {
 };
 
 export type GetExecutionResponse = GetExecutionResponses[keyof GetExecutionResponses];
+
+export type ChangeExecutionData = {
+    /**
+     * What to change
+     */
+    body: ExecutionChanges;
+    path: {
+        /**
+         * Id of the execution
+         */
+        executionId: string;
+    };
+    query?: never;
+    url: '/executions/{executionId}';
+};
+
+export type ChangeExecutionErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
+     */
+    404: Problem;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
+     */
+    409: Problem;
+    /**
+     * `execution-expired`: The execution has expired. `history-expired`: The workflow's history has expired
+     */
+    410: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type ChangeExecutionError = ChangeExecutionErrors[keyof ChangeExecutionErrors];
+
+export type ChangeExecutionResponses = {
+    /**
+     * The execution after the changes
+     */
+    200: Execution;
+};
+
+export type ChangeExecutionResponse = ChangeExecutionResponses[keyof ChangeExecutionResponses];
 
 export type ListExecutionsData = {
     body?: never;
@@ -1621,7 +1722,7 @@ export type RerunExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `too-many-schedules`: Too many schedules
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -1975,7 +2076,7 @@ export type ValidateSyncExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `too-many-schedules`: Too many schedules
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -2049,7 +2150,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `too-many-schedules`: Too many schedules
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -2310,7 +2411,7 @@ export type PutScheduleErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `too-many-schedules`: Too many schedules
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -2579,7 +2680,7 @@ export type TriggerScheduleErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `too-many-schedules`: Too many schedules
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**

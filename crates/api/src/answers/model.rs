@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use self::downloads::Urls;
 pub(crate) use self::{
     downloads::{ArtifactView, UploadView},
-    new::{NewExecution, Resources, Retry, Said, wrong},
+    new::{NewExecution, Resources, Retry, Said, tags, texts as read_texts, wrong},
 };
 use crate::{answers::time::Time, app::App};
 

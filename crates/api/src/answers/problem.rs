@@ -59,6 +59,8 @@ pub(crate) enum Code {
     ExecutionIdTaken,
     /// The caller has as many schedules as allowed.
     TooManySchedules,
+    /// The execution is not `SCHEDULED` any more, so it cannot be changed.
+    NotScheduled,
     /// The body did not arrive in time.
     RequestTimeout,
     /// The connection broke before the whole body had arrived.
@@ -96,7 +98,7 @@ impl Code {
                 StatusCode::NOT_FOUND
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::ExecutionIdTaken | Self::TooManySchedules => StatusCode::CONFLICT,
+            Self::ExecutionIdTaken | Self::TooManySchedules | Self::NotScheduled => StatusCode::CONFLICT,
             Self::ExecutionExpired | Self::HistoryExpired => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType | Self::UnsupportedContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -140,6 +142,7 @@ impl Code {
             Self::MethodNotAllowed => "Method not allowed",
             Self::ExecutionIdTaken => "The execution id is already in use",
             Self::TooManySchedules => "Too many schedules",
+            Self::NotScheduled => "The execution is not SCHEDULED",
             Self::RequestTimeout => "The body did not arrive in time",
             Self::IncompleteBody => "The body is incomplete",
             Self::BodyTooLarge => "The body is too large",
@@ -172,6 +175,12 @@ pub(crate) struct FieldError {
     /// `input-schema`, `upload-not-found`, `upload-expires`, `invalid-cron`, `unknown-time-zone`, `not-in-schedule`, or the limit that it exceeds.
     #[schema(value_type = String, example = "timeout-out-of-range")]
     pub(crate) rule: &'static str,
+}
+
+impl From<domain::Violation> for FieldError {
+    fn from(violation: domain::Violation) -> Self {
+        Self { pointer: violation.pointer, detail: violation.detail, rule: violation.rule }
+    }
 }
 
 /// An error as in RFC 9457.

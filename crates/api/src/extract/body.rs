@@ -90,6 +90,19 @@ impl<T: FromRequestParts<App, Rejection = Problem>> FromRequest<App> for NoBody<
     }
 }
 
+/// Reads a body, and then extracts a `T`, which may need an AWS call: a request whose body is not valid costs none.
+pub(crate) struct BodyThen<B, T>(pub(crate) Body<B>, pub(crate) T);
+
+impl<B: Described + Send, T: FromRequestParts<App, Rejection = Problem>> FromRequest<App> for BodyThen<B, T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let body = Body::from_request(Request::from_parts(parts.clone(), body), app).await?;
+        Ok(Self(body, T::from_request_parts(&mut parts, app).await?))
+    }
+}
+
 async fn arrived(request: Request, app: &App, largest: usize) -> Result<Bytes, Problem> {
     if let Some(encoding) = encoding(request.headers()) {
         let detail = format!("the body has Content-Encoding {encoding}; send it without any content encoding");

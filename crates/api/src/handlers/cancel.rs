@@ -44,7 +44,7 @@ impl IntoResponses for Refused {
 }
 
 /// The problems of every operation. In this one, a 503 may also mean that there were too many concurrent updates.
-struct Unavailable;
+pub(crate) struct Unavailable;
 
 impl IntoResponses for Unavailable {
     fn responses() -> Answers {

@@ -87,7 +87,7 @@ pub(crate) fn following(execution: &Execution, now: Timestamp) -> HeaderMap {
 }
 
 /// A strong `ETag`: a hash of the status, of the start's time and of the whole timeline. The number of entries would not be enough, since a
-/// full timeline drops entries. Every other change of the representation adds an entry to the timeline. A change that it does not show,
+/// full timeline drops entries. Every other change of the representation adds an entry to the timeline, except for changes before its start. A change that it does not show,
 /// such as a visit of the sweep, adds none. Presigned URLs change with time.
 fn etag(execution: &Execution, now: Timestamp) -> String {
     let mut hash = Sha256::new();
@@ -99,6 +99,15 @@ fn etag(execution: &Execution, now: Timestamp) -> String {
         hash.update(entry.at.as_millisecond().to_be_bytes());
         hash.update(entry.what.as_str());
         hash.update(entry.detail.as_deref().unwrap_or_default());
+    }
+    // These are changed without an entry.
+    if execution.scheduled_for.is_some() {
+        let latest = execution.start_before.map(Timestamp::as_millisecond);
+        hash.update(latest.unwrap_or_default().to_be_bytes());
+        for text in execution.request.tags.iter().flat_map(|(key, value)| [key, value]) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
     }
     if downloads::has_any(execution) {
         hash.update(downloads::valid(now).from.as_second().to_be_bytes());

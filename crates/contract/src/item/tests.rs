@@ -1,7 +1,7 @@
 //! Golden items: items of older versions stay readable, and the format of this version's items is fixed.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Artifact, Attempt, Event, UploadId, limits, task::Container, upload::Keep};
+use domain::{Artifact, Attempt, Changes, Event, LatestStart, UploadId, limits, task::Container, upload::Keep};
 
 use super::*;
 
@@ -125,6 +125,9 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
     let scheduled = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), delayed, at(1_000));
     let waiting = step(&scheduled, Event::Watching { callback_id: "cb".into() });
     let due = step(&waiting, Event::Due);
+    let tags = Some(BTreeMap::from([("team".into(), "red".into())]));
+    let changes = Changes { start: Some(at(8_000)), start_before: Some(LatestStart::At(at(8_009))), tags };
+    let moved = step(&waiting, Event::Changed(Box::new(changes)));
     let in_seconds = Request { start: Some(Start::In { seconds: 0 }), ..pending(fraction).request };
     let at_once = Execution::new("e1".parse().unwrap(), Pattern::Sync, Owner::new("ada"), in_seconds, at(1_000));
     let over = step(&watched, Event::TaskStopped { task: Box::new(task) });
@@ -146,6 +149,7 @@ fn lives(fraction: Fraction) -> Vec<Execution> {
         waiting,
         due,
         at_once,
+        moved,
         of_batch(fraction),
     ]
 }

@@ -72,27 +72,31 @@ pub(crate) struct NewExecution {
     environment: BTreeMap<String, String>,
     /// Your own labels, at most 20; the task gets them too.
     #[serde(default)]
-    #[schema(schema_with = tags)]
+    #[schema(schema_with = own_tags)]
     tags: BTreeMap<String, String>,
 }
 
 /// The schema of tags, with the limits that a derived schema cannot express. The characters that they may have are described in words,
 /// because validators that do not know Unicode's categories would misread a pattern with them.
-fn tags() -> Object {
+pub(crate) fn tags(description: &str) -> Object {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let key = text().min_length(Some(1)).max_length(Some(limits::TAG_KEY_CHARS));
     let value = text().max_length(Some(limits::TAG_VALUE_CHARS));
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .description(Some(
-            "Your own labels, at most 20; the task gets them too. Keys and values may contain letters, numbers, spaces \
-             and `_.:/=+-@`, as ECS allows, and must not begin with `aws:`.",
-        ))
+        .description(Some(format!(
+            "{description} Keys and values may contain letters, numbers, spaces and `_.:/=+-@`, as ECS allows, and must not \
+             begin with `aws:`.",
+        )))
         .property_names(Some(key))
         .additional_properties(Some(value))
         .max_properties(Some(limits::TAGS))
         .examples([json!({"team": "blue"})])
         .build()
+}
+
+fn own_tags() -> Object {
+    tags("Your own labels, at most 20; the task gets them too.")
 }
 
 /// The schema of environment variables, with the limits that a derived schema cannot express.
@@ -347,7 +351,7 @@ fn small(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<u32> 
     object::whole(value, at, errors).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-fn texts(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<String, String> {
+pub(crate) fn texts(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<String, String> {
     let Some(members) = Members::of(value, at, errors) else { return BTreeMap::new() };
     let text = |(key, value): (String, Json)| {
         let at = format!("{at}{}", domain::pointer_to(&key));
@@ -358,11 +362,6 @@ fn texts(value: &Json, at: &str, errors: &mut Vec<FieldError>) -> BTreeMap<Strin
 
 /// Everything that is wrong with a request that would be accepted at `now`, except for violations of the schema of its job's input.
 pub(crate) fn wrong(request: &Request, catalog: &Catalog, now: Timestamp) -> Vec<FieldError> {
-    let field = |violation: domain::Violation| FieldError {
-        pointer: violation.pointer,
-        detail: violation.detail,
-        rule: violation.rule,
-    };
     let mut violations = request.violations();
     violations.extend(request.violations_at(now));
     let known = offered(catalog);
@@ -370,7 +369,7 @@ pub(crate) fn wrong(request: &Request, catalog: &Catalog, now: Timestamp) -> Vec
     if let Some(job) = job {
         violations.extend(request.overrides.violations_of(&job.allowed(), &request.job));
     }
-    let mut errors: Vec<_> = violations.into_iter().map(field).collect();
+    let mut errors: Vec<_> = violations.into_iter().map(FieldError::from).collect();
     if job.is_none() {
         let meant = hint::suggestion(&request.job, &known)
             .map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
