@@ -257,6 +257,11 @@ year: ## Run through a year in minutes by moving the clock forward; the gate run
 	cargo build --workspace --bins
 	YEAR_DAYS=365 cargo test --workspace --test e2e year::a_year -- --nocapture
 
+.PHONY: schedules
+schedules: ## Run schedules through 60 days around both switches of a zone, with crashes; the gate runs through two days
+	cargo build --workspace --bins
+	SCHEDULE_DAYS=$${SCHEDULE_DAYS:-60} cargo test --workspace --test e2e schedules::every_time -- --nocapture
+
 .PHONY: crashes
 crashes: ## Crash at every AWS call in every kind of execution; the gate does so at every fifth
 	cargo build --workspace --bins
@@ -290,7 +295,7 @@ large: ## Upload and download objects of 1 GiB (S3_LARGE_MIB) while the local S3
 	S3_LARGE_MIB=$${S3_LARGE_MIB:-1024} cargo test --workspace --test s3 large:: -- --nocapture
 
 .PHONY: nightly
-nightly: mutants refusals crashes explore large ## Run the mutants, every fault and fresh seeds, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
+nightly: mutants refusals crashes explore large schedules ## Run the mutants, every fault and fresh seeds, and build what is deployed for arm64, the default architecture (the gate uses x86_64)
 	$(MAKE) sam-build worker ARCHITECTURE=arm64
 
 # The first stage of crates/worker/Dockerfile builds it in the same way.

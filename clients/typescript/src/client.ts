@@ -8,6 +8,7 @@ import { type Client, createClient, createConfig } from "./generated/client/inde
 import type { AnyJobs, JobTypes } from "./job-types.js";
 import { JobCatalog } from "./jobs.js";
 import { type Settings, settled } from "./options.js";
+import { Schedules } from "./schedules.js";
 import { Uploads } from "./uploads.js";
 
 export interface LonghaulOptions extends Settings {
@@ -29,6 +30,7 @@ export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
   readonly executions: Executions<Jobs>;
   readonly batches: Batches<Jobs>;
   readonly jobs: JobCatalog;
+  readonly schedules: Schedules;
   readonly uploads: Uploads;
   /** The generated client, for the operations of `@longhaul/client/operations`. */
   readonly client: Client;
@@ -50,6 +52,7 @@ export class Longhaul<Jobs extends JobTypes<Jobs> = AnyJobs> {
     this.executions = new Executions(connection);
     this.batches = new Batches(connection);
     this.jobs = new JobCatalog(connection);
+    this.schedules = new Schedules(connection);
     this.uploads = new Uploads(connection);
   }
 }

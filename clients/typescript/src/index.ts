@@ -28,6 +28,7 @@ export type { JobCatalog } from "./jobs.js";
 export type { Logger } from "./logger.js";
 export type { CallOptions, Settings } from "./options.js";
 export type { LogOptions } from "./pages.js";
+export type { Schedules, TriggerOptions } from "./schedules.js";
 export { sigV4 } from "./sigv4.js";
 export type { AwsCredentials, SigV4Options } from "./sigv4.js";
 export type { Uploads } from "./uploads.js";
