@@ -10,7 +10,7 @@ from .names import DEMO, family, log_group, role_arn
 from .roles import table_role
 
 FILE = "jobs.json"
-FUNCTIONS = ("ApiFunction", "SyncFunction", "CallbackFunction") # those that have JOBS
+FUNCTIONS = ("ApiFunction", "SyncFunction", "CallbackFunction", "ReconcilerFunction") # those that have JOBS
 CAPACITY = {"spot": "FARGATE_SPOT", "on-demand": "FARGATE"}
 
 

@@ -6,7 +6,7 @@ use aws::Connection;
 use compute::{Histories, Logs, Reconciler, Workflows};
 use contract::catalog::Catalog;
 use objects::Objects;
-use store::{Allowances, Batches, Executions};
+use store::{Allowances, Batches, Executions, Schedules};
 
 use crate::{config::Config, extract::caller::Callers, layers::cors::Origin, schemas::Schemas};
 
@@ -17,6 +17,7 @@ pub struct App(Arc<Services>);
 #[derive(Debug)]
 pub struct Services {
     pub(crate) executions: Executions,
+    pub(crate) schedules: Schedules,
     pub(crate) batches: Batches,
     pub(crate) workflows: Workflows,
     pub(crate) reconciler: Reconciler,
@@ -38,6 +39,7 @@ impl App {
     pub fn new(connection: &Connection, config: Config, callers: Callers) -> Self {
         Self(Arc::new(Services {
             allowances: Allowances::new(connection, config.table.clone()),
+            schedules: Schedules::new(connection, config.table.clone()),
             batches: Batches::new(connection, config.table.clone()),
             executions: Executions::new(connection, config.table),
             histories: Histories::new(connection, &config.sync_function, &config.callback_function),

@@ -38,6 +38,7 @@ use crate::{
         (name = "executions", description = "Executions: start a job, follow it, stop it, read its logs."),
         (name = "batches", description = "Batches: start many executions with one request."),
         (name = "uploads", description = "Uploads: files that are too large for a request."),
+        (name = "schedules", description = "Schedules: start a job again and again, at the times of a cron expression."),
         (name = "jobs", description = "Jobs that may be run."),
         (name = "service", description = "The service itself."),
     ),
@@ -69,8 +70,9 @@ fn sig_v4() -> SecurityScheme {
 }
 
 fn answers(document: &mut Document) -> impl Iterator<Item = (&String, &mut Answer)> {
-    let operations =
-        document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post, &mut path.patch]).flatten();
+    let operations = document.paths.paths.values_mut().flat_map(|path| {
+        [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete].into_iter().flatten()
+    });
     let answers = operations.flat_map(|operation| &mut operation.responses.responses);
     answers.filter_map(|(status, answer)| if let RefOr::T(answer) = answer { Some((status, answer)) } else { None })
 }

@@ -9,3 +9,4 @@ pub(crate) mod owned;
 pub(crate) mod parameters;
 pub(crate) mod path;
 pub(crate) mod prefer;
+pub(crate) mod schedule_name;

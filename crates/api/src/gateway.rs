@@ -41,8 +41,14 @@ fn open(document: &OpenApi) -> Vec<String> {
         security.is_some_and(|security| security.is_empty() || security.contains(&none))
     };
     let operations = document.paths.paths.iter().flat_map(|(path, item)| {
-        [("GET", &item.get), ("POST", &item.post), ("PATCH", &item.patch)]
-            .map(|(method, operation)| (format!("{method} {path}"), operation))
+        let methods = [
+            ("GET", &item.get),
+            ("POST", &item.post),
+            ("PUT", &item.put),
+            ("PATCH", &item.patch),
+            ("DELETE", &item.delete),
+        ];
+        methods.map(|(method, operation)| (format!("{method} {path}"), operation))
     });
     operations.filter(|(_, operation)| is_open(operation)).map(|(route, _)| route).collect()
 }

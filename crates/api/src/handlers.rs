@@ -10,5 +10,6 @@ pub(crate) mod index;
 pub(crate) mod jobs;
 pub(crate) mod listing;
 pub(crate) mod logs;
+pub(crate) mod schedules;
 pub(crate) mod start;
 pub(crate) mod uploads;

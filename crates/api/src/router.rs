@@ -21,7 +21,9 @@ use crate::{
     answers::problem::{self, Code, Problem},
     app::App,
     docs, document,
-    handlers::{batches, cancel, change, executions, health, history, index, jobs, listing, logs, start, uploads},
+    handlers::{
+        batches, cancel, change, executions, health, history, index, jobs, listing, logs, schedules, start, uploads,
+    },
     layers::{cors, cross_site, deadline, request_id, security},
 };
 
@@ -105,6 +107,13 @@ routes![
     start::validate_sync,
     start::validate_callback,
     uploads::create_upload,
+    schedules::put_schedule,
+    schedules::get_schedule,
+    schedules::delete_schedule,
+    schedules::list_schedules,
+    schedules::pause_schedule,
+    schedules::resume_schedule,
+    schedules::trigger_schedule,
     jobs::list_jobs,
     health::get_health,
 ];

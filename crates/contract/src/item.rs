@@ -13,7 +13,7 @@ use std::{
 use domain::{
     Artifacts, Execution, ExecutionId, FailedAttempts, JobError, JobLog, Json, NEVER, Outcome, OutcomeKind, Overrides,
     Owner, Pattern, Request, RetryRule, Start, StartedTask, State, Status, Timeline, Unknown, Upload, Waiting,
-    output::ResultSource, task::Task,
+    output::ResultSource, schedule::Origin, task::Task,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,12 @@ pub struct Item {
     due: Option<i64>,
     #[serde(with = "written", default, skip_serializing_if = "Option::is_none")]
     rerun_of: Option<ExecutionId>,
+    /// The name of the schedule that started it, and the time of its rule. Absent if no schedule did, and the time also if a caller
+    /// triggered the schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule_time: Option<Timestamp>,
     /// The batch that it belongs to, as the hash key of its index. Absent if it belongs to none, and in items of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     batch: Option<String>,
@@ -233,6 +239,8 @@ impl Item {
             active_shard: execution.due.map(|_| shard(&execution.id, ACTIVE_SHARDS).to_string()),
             due: execution.due.map(Timestamp::as_second),
             rerun_of: execution.rerun_of.clone(),
+            schedule: execution.schedule.as_ref().map(|origin| origin.name.clone()),
+            schedule_time: execution.schedule.as_ref().and_then(|origin| origin.time),
             batch: execution.batch.as_ref().map(|batch| keys::batch(batch, &execution.owner)),
             failed: execution.failed.clone(),
             durable_execution_arn: execution.durable_execution_arn.clone(),
@@ -321,6 +329,7 @@ impl Item {
             expires_at: expires_at(status, self.expires_at).ok_or(damaged("its expiry is not a valid time"))?,
             due: self.due.and_then(|due| Timestamp::from_second(due).ok()),
             rerun_of: self.rerun_of,
+            schedule: self.schedule.map(|name| Origin { name, time: self.schedule_time }),
             batch: self.batch.as_deref().and_then(keys::read_batch),
             failed: self.failed,
             durable_execution_arn: self.durable_execution_arn,

@@ -13,7 +13,13 @@ pub const OWNER_SHARDS: u8 = 4;
 /// The part of an index that an execution is in.
 #[must_use]
 pub fn shard(id: &ExecutionId, shards: u8) -> u8 {
-    id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % shards
+    shard_of(id.as_str(), shards)
+}
+
+/// The part of an index that the item with this key is in.
+#[must_use]
+pub fn shard_of(key: &str, shards: u8) -> u8 {
+    key.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)) % shards
 }
 
 /// Hash key of a part of an owner's list.

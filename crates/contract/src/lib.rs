@@ -17,6 +17,7 @@ mod outcome;
 pub mod page_token;
 mod parts;
 pub mod report;
+pub mod schedule;
 pub mod schema;
 pub mod text;
 pub mod written;

@@ -40,6 +40,7 @@ pub struct Listed {
     tags: BTreeMap<String, String>,
     #[serde(with = "written", default)]
     rerun_of: Option<ExecutionId>,
+    schedule: Option<String>,
     #[serde(default)]
     batch: Option<String>,
 }
@@ -64,6 +65,7 @@ impl TryFrom<Listed> for Summary {
             expires_at: expires_at(status, entry.expires_at).unwrap_or(Timestamp::MAX),
             tags: entry.tags,
             rerun_of: entry.rerun_of,
+            schedule: entry.schedule,
             batch: entry.batch.as_deref().and_then(keys::read_batch),
         })
     }

@@ -45,6 +45,8 @@ pub struct Executions<'a> {
     created_after: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_before: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<&'a str>,
 }
 
 impl<'a> Executions<'a> {
@@ -52,7 +54,7 @@ impl<'a> Executions<'a> {
     #[must_use]
     pub fn of(owner: &Owner, filter: &'a Filter) -> Self {
         // Every field is named, so a new one cannot be left out.
-        let Filter { status, pattern, job, tag, batch, created_after, created_before } = filter;
+        let Filter { status, pattern, job, tag, schedule, batch, created_after, created_before } = filter;
         Self {
             owner: owner.clone(),
             status: *status,
@@ -62,6 +64,7 @@ impl<'a> Executions<'a> {
             batch: batch.as_ref().map(BatchId::as_str),
             created_after: *created_after,
             created_before: *created_before,
+            schedule: schedule.as_deref(),
         }
     }
 }
@@ -235,6 +238,7 @@ mod tests {
             tag: Some(("team".into(), Some("blue".into()))),
             created_after: Some(Timestamp::UNIX_EPOCH),
             created_before: Some(Timestamp::UNIX_EPOCH),
+            schedule: Some("nightly".into()),
             ..filter()
         };
         let of_batch = Filter { batch: "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c".parse().ok(), ..Filter::default() };
@@ -254,7 +258,7 @@ mod tests {
             (json(&Executions::of(&owner, &filter())), r#"{"owner":"ada","status":"FAILED","tag":["team",null]}"#),
             (
                 json(&Executions::of(&owner, &all)),
-                r#"{"owner":"ada","status":"FAILED","pattern":"callback","job":"demo","tag":["team","blue"],"createdAfter":"1970-01-01T00:00:00Z","createdBefore":"1970-01-01T00:00:00Z"}"#,
+                r#"{"owner":"ada","status":"FAILED","pattern":"callback","job":"demo","tag":["team","blue"],"createdAfter":"1970-01-01T00:00:00Z","createdBefore":"1970-01-01T00:00:00Z","schedule":"nightly"}"#,
             ),
             (
                 json(&Executions::of(&owner, &of_batch)),

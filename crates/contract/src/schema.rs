@@ -42,6 +42,10 @@ pub const BY_OWNER: Index = Index {
         "expiresAt",
         "tags",
         "rerunOf",
+        "schedule",
+        // What a list shows of a schedule.
+        "definition",
+        "firings",
         "batch",
     ],
 };

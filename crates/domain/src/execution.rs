@@ -6,7 +6,8 @@ use jiff::{RoundMode, SignedDuration, SignedDurationRound, Timestamp, TimestampR
 
 use crate::{
     Attempt, BatchId, Event, ExecutionId, FailedAttempts, JobLog, Moment, OutcomeKind, Owner, Refused, Request,
-    StartedTask, State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, task::Task,
+    StartedTask, State, Status, Timeline, Unknown, UnknownName, Waiting, attempts, limits, schedule::Origin,
+    task::Task,
 };
 
 /// How the end of a job is recorded.
@@ -82,6 +83,8 @@ pub struct Execution {
     pub due: Option<Timestamp>,
     /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
+    /// The schedule that started it.
+    pub schedule: Option<Origin>,
     /// The batch that it belongs to.
     pub batch: Option<BatchId>,
     /// The attempts that failed without ending the execution.
@@ -129,6 +132,7 @@ impl Execution {
             stopped: None,
             due: Some(first_visit(scheduled_for, now)),
             rerun_of: None,
+            schedule: None,
             batch: None,
             failed: FailedAttempts::default(),
             waiting: None,

@@ -12,6 +12,10 @@ use crate::{Attempt, limits};
 /// second execution.
 const KEYED: Uuid = Uuid::from_u128(0x6c6f_6e67_6861_756c_8000_6964_656d_706f);
 
+/// Namespace of the ids of executions that a schedule starts. Never change it: a time that was started before an update would be started
+/// again after it.
+const SCHEDULED: Uuid = Uuid::from_u128(0x6c6f_6e67_6861_756c_8000_7363_6865_6475);
+
 /// Name of an execution: its item's key, its durable execution's name, its task's `startedBy`.
 ///
 /// Up to [`limits::ID_CHARS`] of `A-Z a-z 0-9 - _`, which each of these services accepts. The API uses UUIDs; a caller that starts a
@@ -33,6 +37,14 @@ impl ExecutionId {
         // The length in front makes the pair unambiguous, so no owner can construct another owner's ids.
         let name = format!("{}:{owner}{key}", owner.0.len());
         Self(Uuid::new_v5(&KEYED, name.as_bytes()).to_string())
+    }
+
+    /// The id of the execution that a schedule of `owner` starts for a time, always the same one. `generation` tells apart two schedules that
+    /// had the same name, one after the other.
+    #[must_use]
+    pub fn for_schedule(owner: &Owner, generation: &str, time: Timestamp) -> Self {
+        let name = format!("{}:{owner}{generation}/{}", owner.0.len(), time.as_second());
+        Self(Uuid::new_v5(&SCHEDULED, name.as_bytes()).to_string())
     }
 
     pub(crate) fn of_uuid(uuid: Uuid) -> Self {
@@ -121,6 +133,20 @@ mod tests {
     fn an_idempotency_key_always_gives_the_same_id() {
         let id = ExecutionId::for_key(&Owner::new("ada"), "order-17");
         assert_eq!(id.as_str(), "62c4fb25-77ca-5a92-b17c-3ee4c569e2fd");
+    }
+
+    #[test]
+    fn a_time_of_a_schedule_always_gives_the_same_id() {
+        let time = Timestamp::from_second(1_772_442_000).unwrap();
+        let id = ExecutionId::for_schedule(&Owner::new("ada"), "0b9f8a3e", time);
+        assert_eq!(id.as_str(), "1c0f9d12-535a-5667-b17f-ba2f786bd17a");
+        for other in [
+            ExecutionId::for_schedule(&Owner::new("eve"), "0b9f8a3e", time),
+            ExecutionId::for_schedule(&Owner::new("ada"), "0b9f8a3f", time),
+            ExecutionId::for_schedule(&Owner::new("ada"), "0b9f8a3e", Timestamp::UNIX_EPOCH),
+        ] {
+            assert_ne!(other, id);
+        }
     }
 
     #[test]

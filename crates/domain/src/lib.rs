@@ -23,6 +23,7 @@ mod overrides;
 mod report;
 mod request;
 mod retry_rule;
+pub mod schedule;
 mod state;
 pub mod task;
 mod task_size;

@@ -45,6 +45,22 @@ pub const IDEMPOTENCY_KEY_CHARS: usize = 255;
 /// Longest job name, in characters.
 pub const JOB_NAME_CHARS: usize = 64;
 
+/// Longest name of a schedule, in characters: the same as for a job.
+pub const SCHEDULE_NAME_CHARS: usize = 64;
+
+/// Maximum number of schedules of one owner. They are listed in one response, and all of them may be due in the same minute.
+pub const SCHEDULES: usize = 100;
+
+/// Shortest and longest catch-up window of a schedule, in seconds. The reconciler sweeps once a minute, so with less than five minutes, a
+/// few slow sweeps would lose a time.
+pub const CATCH_UP_SECONDS: std::ops::RangeInclusive<u64> = 300..=604_800;
+
+/// The catch-up window of a schedule that does not name one, in seconds.
+pub const DEFAULT_CATCH_UP_SECONDS: u64 = 3_600;
+
+/// Longest jitter of a schedule, in seconds.
+pub const JITTER_SECONDS: u64 = 3_600;
+
 /// Longest execution id, in characters. A durable execution's name and ECS's `clientToken` may have 64. Longhaul uses the id for both,
 /// followed by `-` and the attempt.
 pub const ID_CHARS: usize = 60;

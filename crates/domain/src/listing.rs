@@ -39,6 +39,8 @@ pub struct Summary {
     pub tags: BTreeMap<String, String>,
     /// The execution of which this one is a rerun.
     pub rerun_of: Option<ExecutionId>,
+    /// The name of the schedule that started it.
+    pub schedule: Option<String>,
     /// The batch that it belongs to.
     pub batch: Option<BatchId>,
 }
@@ -71,6 +73,8 @@ pub struct Filter {
     pub job: Option<String>,
     /// Only those with this tag, and this value of it if one is given.
     pub tag: Option<(String, Option<String>)>,
+    /// Only those that this schedule started.
+    pub schedule: Option<String>,
     /// Only those of this batch.
     pub batch: Option<BatchId>,
     /// Only those accepted after this time.
@@ -84,7 +88,11 @@ impl Filter {
     /// execution in between.
     #[must_use]
     pub fn needs_search(&self) -> bool {
-        self.status.is_some() || self.pattern.is_some() || self.job.is_some() || self.tag.is_some()
+        self.status.is_some()
+            || self.pattern.is_some()
+            || self.job.is_some()
+            || self.tag.is_some()
+            || self.schedule.is_some()
     }
 
     fn wants(&self, summary: &Summary) -> bool {
@@ -101,6 +109,7 @@ impl Filter {
             && self.pattern.is_none_or(|pattern| pattern == summary.pattern)
             && self.job.as_ref().is_none_or(|job| *job == summary.job)
             && self.tag.as_ref().is_none_or(tagged)
+            && self.schedule.as_ref().is_none_or(|schedule| summary.schedule.as_ref() == Some(schedule))
             && self.created_after.is_none_or(|after| summary.created_at > after)
             && self.created_before.is_none_or(|before| summary.created_at < before)
     }

@@ -1,6 +1,9 @@
 //! What the reconciler reads from its environment.
 
-use contract::environment;
+use contract::{
+    catalog::{self, Catalog},
+    environment,
+};
 use runtime::{Environment, FromEnvironment};
 
 /// The reconciler's configuration.
@@ -13,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) callback_function: String,
     /// `ECS_CLUSTER`: name or ARN of the cluster.
     pub(crate) cluster: String,
+    /// `JOBS`: the jobs that may be run, for the requests of schedules.
+    pub(crate) catalog: Catalog,
 }
 
 impl FromEnvironment for Config {
@@ -22,6 +27,7 @@ impl FromEnvironment for Config {
             sync_function: env.required(environment::SYNC_FUNCTION),
             callback_function: env.required(environment::CALLBACK_FUNCTION),
             cluster: env.required(environment::ECS_CLUSTER),
+            catalog: env.parsed_or_file(environment::JOBS, catalog::read),
         }
     }
 }

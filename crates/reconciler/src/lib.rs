@@ -9,6 +9,7 @@ mod checks;
 mod config;
 mod events;
 mod reconcile;
+mod schedules;
 mod sweep;
 
 use std::sync::Arc;

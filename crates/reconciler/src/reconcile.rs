@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws::{Cause, Connection, Phase};
 use compute::{Outcomes, Seen, StartError, Tasks, WorkflowStatus, Workflows};
-use contract::messages::WakeUp;
+use contract::{catalog::Catalog, messages::WakeUp};
 use domain::{
     Attempt, ErrorKind, Event, Execution, ExecutionId, JobError, Next, Outcome, OutcomeKind, StartedTask,
     collect::{Patience, StoppedTask},
@@ -17,7 +17,7 @@ use domain::{
 };
 use lambda_runtime::Error;
 use runtime::clock;
-use store::{AdvanceError, Executions};
+use store::{AdvanceError, Executions, Schedules};
 
 use crate::{
     activities::{Activity, Trigger, activities},
@@ -37,7 +37,9 @@ const LOG_IS_LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Reconciler {
     pub(crate) executions: Executions,
-    workflows: Workflows,
+    pub(crate) schedules: Schedules,
+    pub(crate) catalog: Catalog,
+    pub(crate) workflows: Workflows,
     pub(crate) tasks: Tasks,
     outcomes: Outcomes,
 }
@@ -46,6 +48,8 @@ impl Reconciler {
     pub(crate) fn new(connection: &Connection, config: &Config) -> Self {
         Self {
             executions: Executions::new(connection, &config.table),
+            schedules: Schedules::new(connection, &config.table),
+            catalog: config.catalog.clone(),
             workflows: Workflows::new(connection, &config.sync_function, &config.callback_function),
             tasks: Tasks::new(connection, &config.cluster, compute::Network::default()),
             outcomes: Outcomes::new(connection, &config.table),

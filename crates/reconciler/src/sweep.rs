@@ -5,12 +5,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use contract::schedule::ScheduleKey;
 use domain::{Event, Execution, ExecutionId, task::Task};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lambda_runtime::Error;
 use runtime::clock;
-use store::{AdvanceError, NextPage, PARTS};
+use store::{AdvanceError, Due, NextPage, PARTS};
 use tokio::time::Instant;
 
 use crate::{
@@ -73,8 +74,8 @@ impl Reconciler {
         let mut page: Option<NextPage> = None;
         let mut failed = None;
         while clock::now() < until {
-            let (ids, next) = self.executions.due(part, now, PAGE, page).await?;
-            if let Err(why) = self.sweep_page(ids, checks).await {
+            let (due, next) = self.executions.due(part, now, PAGE, page).await?;
+            if let Err(why) = self.sweep_page(due, checks).await {
                 tracing::warn!(part, error = %why, "cannot process a page of due executions; the next sweep retries");
                 failed = Some(why);
             }
@@ -86,8 +87,11 @@ impl Reconciler {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn sweep_page(&self, ids: Vec<ExecutionId>, checks: &WorkflowChecks) -> Result<(), Error> {
-        let read = stream::iter(ids).map(|id| self.read_due(id)).buffer_unordered(AT_ONCE);
+    async fn sweep_page(&self, due: Due, checks: &WorkflowChecks) -> Result<(), Error> {
+        // Boxed, so that the compiler does not have to process all of it at once.
+        let schedule = |key: ScheduleKey| Box::pin(async move { self.visit_schedule(&key).await });
+        stream::iter(due.schedules).for_each_concurrent(AT_ONCE, schedule).await;
+        let read = stream::iter(due.executions).map(|id| self.read_due(id)).buffer_unordered(AT_ONCE);
         let executions: Vec<_> = read.collect::<Vec<_>>().await.into_iter().flatten().collect();
         let tasks = self.tasks_of(&executions).await?;
         tracing::info!(executions = executions.len(), "visiting a page of due executions");
@@ -116,7 +120,8 @@ impl Reconciler {
         tasks: Option<&HashMap<String, Task>>,
         checks: &WorkflowChecks,
     ) {
-        let (event, check) = match self.visit_with(&mut execution, tasks).await {
+        // Boxed, because a visit holds several versions of an execution.
+        let (event, check) = match Box::pin(self.visit_with(&mut execution, tasks)).await {
             Ok(check) => (Event::Visited, check),
             Err(why) => {
                 tracing::warn!(

@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::{
 use contract::{
     item::{FINISHED, Item, Unreadable, VERSION},
     keys::ACTIVE_SHARDS,
+    schedule::ScheduleKey,
     schema::{ACTIVE, EXPIRES, KEY},
 };
 use domain::{Event, Execution, ExecutionId, Refused};
@@ -71,6 +72,15 @@ impl AdvanceError {
             Self::Call(failed) => failed.cause,
         }
     }
+}
+
+/// What a page of the index of what is due names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Executions.
+    pub executions: Vec<ExecutionId>,
+    /// Schedules.
+    pub schedules: Vec<ScheduleKey>,
 }
 
 /// Where a page of due executions ends and the next one begins.
@@ -207,8 +217,8 @@ impl Executions {
         }
     }
 
-    /// A page of the executions that are due by `now`, longest overdue first, at most `limit`, from one of the [`PARTS`] of the index.
-    /// The index is a moment behind the table, so read the execution itself before acting on it.
+    /// A page of the executions and schedules that are due by `now`, longest overdue first, at most `limit`, from one of the [`PARTS`] of the index.
+    /// The index is a moment behind the table, so read each of them before acting on it.
     ///
     /// # Errors
     ///
@@ -219,7 +229,7 @@ impl Executions {
         now: Timestamp,
         limit: i32,
         after: Option<NextPage>,
-    ) -> Result<(Vec<ExecutionId>, Option<NextPage>), CallFailed> {
+    ) -> Result<(Due, Option<NextPage>), CallFailed> {
         const CALL: &str = "dynamodb:Query";
         let query = self.client.query().table_name(&self.table).index_name(ACTIVE.name).limit(limit);
         let query = query
@@ -231,8 +241,12 @@ impl Executions {
             .set_exclusive_start_key(after.map(|page| page.0));
         let answer = query.send().await.map_err(|error| CallFailed::new(CALL, error))?;
         let found = answer.items.unwrap_or_default();
-        let ids = found.iter().filter_map(|item| item.get(KEY)?.as_s().ok()?.parse().ok());
-        Ok((ids.collect(), answer.last_evaluated_key.map(NextPage)))
+        let keys = || found.iter().filter_map(|item| item.get(KEY)?.as_s().ok());
+        let due = Due {
+            executions: keys().filter_map(|key| key.parse().ok()).collect(),
+            schedules: keys().filter_map(|key| ScheduleKey::read(key)).collect(),
+        };
+        Ok((due, answer.last_evaluated_key.map(NextPage)))
     }
 
     async fn replace(&self, next: &Execution, version: u64) -> Result<Written, CallFailed> {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::Request;
+use reqwest::{Method, Request, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::stack::Stack;
@@ -32,6 +32,11 @@ async fn each_request_makes_only_the_expected_aws_calls() {
     let missing = format!("35-{}", "0".repeat(32));
     let post_upload =
         |path: &str| stack.post(path).json(&json!({ "job": "quick", "input": null, "inputUpload": missing }));
+    let rule = json!({ "cron": "0 0 1 1 *", "pattern": "sync", "start": { "job": "quick", "input": null } });
+    let schedule = |method: Method, rest: &str, body: Option<&Value>| {
+        let request = reqwest::Client::new().request(method, format!("{}/schedules/s{rest}", stack.api));
+        body.into_iter().fold(request, RequestBuilder::json)
+    };
     let batched = || stack.post("/batches").json(&json!({ "executions": [body] }));
     let batch: Value = batched().send().await.unwrap().json().await.unwrap();
     let batch_id = batch["batchId"].as_str().unwrap();
@@ -74,6 +79,15 @@ async fn each_request_makes_only_the_expected_aws_calls() {
         ("invalid batch", stack.post("/batches").json(&json!({ "executions": [{}] })), vec![]),
         ("upload", stack.post("/uploads").json(&json!({ "bytes": 1, "sha256": "0".repeat(64) })), vec![]),
         ("start with an upload", post_upload("/executions/sync"), vec!["s3:HeadObject"]),
+        ("schedule", schedule(Method::PUT, "", Some(&rule)), vec![get, query, put]),
+        ("schedule, unchanged", schedule(Method::PUT, "", Some(&rule)), vec![get]),
+        ("get a schedule", schedule(Method::GET, "", None), vec![get]),
+        ("list schedules", stack.get("/schedules"), vec![query]),
+        ("pause", schedule(Method::POST, "/pause", None), vec![get, put]),
+        ("resume", schedule(Method::POST, "/resume", None), vec![get, put]),
+        ("trigger", schedule(Method::POST, "/trigger", None), vec![get, put, invoke, put]),
+        ("get a schedule that has started something", schedule(Method::GET, "", None), vec![get, get]),
+        ("delete a schedule", schedule(Method::DELETE, "", None), vec![get, put]),
         ("jobs", stack.get("/jobs"), vec![]),
         ("health", stack.get("/healthz"), vec![]),
         ("invalid start", post("/executions/sync?x=1"), vec![]),

@@ -143,7 +143,7 @@ async fn error_responses_are_shared_and_document_their_codes() {
     }
     assert!(seen > 60, "{seen}");
     let schemas: Vec<_> = document["components"]["schemas"].as_object().unwrap().keys().collect();
-    assert!(schemas.len() < 45, "{schemas:?}");
+    assert!(schemas.len() < 60, "{schemas:?}");
 }
 
 /// A start, a repeated start, a rerun and a cancel.

@@ -62,7 +62,7 @@ async fn pages_of_the_given_origins_may_use_the_api() {
         for allowed in ["authorization", "content-type", "idempotency-key", "if-none-match", "prefer", "x-amz-date"] {
             assert!(header(&answer, "access-control-allow-headers").contains(allowed), "{allowed}");
         }
-        assert_eq!(header(&answer, "access-control-allow-methods"), "GET,POST");
+        assert_eq!(header(&answer, "access-control-allow-methods"), "GET,POST,PUT,PATCH,DELETE");
         assert!(!answer.headers().contains_key("access-control-allow-credentials"));
     }
     // Pages must also be able to read problems, and the headers that a client uses to follow an execution.

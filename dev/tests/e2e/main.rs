@@ -46,6 +46,7 @@ mod post_and_poll;
 mod problems;
 mod raw_http;
 mod restart;
+mod schedules;
 mod secrets;
 mod soak;
 mod stack;

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, Options as Options2, TDataShape } from './client/index.js';
-import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, ChangeExecutionData, ChangeExecutionErrors, ChangeExecutionResponses, CreateUploadData, CreateUploadErrors, CreateUploadResponses, GetBatchData, GetBatchErrors, GetBatchResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, StartBatchData, StartBatchErrors, StartBatchResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
+import type { CancelExecutionData, CancelExecutionErrors, CancelExecutionResponses, ChangeExecutionData, ChangeExecutionErrors, ChangeExecutionResponses, CreateUploadData, CreateUploadErrors, CreateUploadResponses, DeleteScheduleData, DeleteScheduleErrors, DeleteScheduleResponses, GetBatchData, GetBatchErrors, GetBatchResponses, GetExecutionData, GetExecutionErrors, GetExecutionHistoryData, GetExecutionHistoryErrors, GetExecutionHistoryResponses, GetExecutionLogsData, GetExecutionLogsErrors, GetExecutionLogsResponses, GetExecutionResponses, GetHealthData, GetHealthErrors, GetHealthResponses, GetScheduleData, GetScheduleErrors, GetScheduleResponses, ListExecutionsData, ListExecutionsErrors, ListExecutionsResponses, ListJobsData, ListJobsErrors, ListJobsResponses, ListSchedulesData, ListSchedulesErrors, ListSchedulesResponses, PauseScheduleData, PauseScheduleErrors, PauseScheduleResponses, PutScheduleData, PutScheduleErrors, PutScheduleResponses, RerunExecutionData, RerunExecutionErrors, RerunExecutionResponses, ResumeScheduleData, ResumeScheduleErrors, ResumeScheduleResponses, StartBatchData, StartBatchErrors, StartBatchResponses, StartCallbackExecutionData, StartCallbackExecutionErrors, StartCallbackExecutionResponses, StartSyncExecutionData, StartSyncExecutionErrors, StartSyncExecutionResponses, TriggerScheduleData, TriggerScheduleErrors, TriggerScheduleResponses, ValidateCallbackExecutionData, ValidateCallbackExecutionErrors, ValidateCallbackExecutionResponses, ValidateSyncExecutionData, ValidateSyncExecutionErrors, ValidateSyncExecutionResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -186,6 +186,65 @@ export const createUpload = <ThrowOnError extends boolean = false>(options: Opti
         ...options.headers
     }
 });
+
+/**
+ * Delete a schedule.
+ *
+ * It starts nothing any more. Its executions are not affected. A new schedule may have the same name.
+ */
+export const deleteSchedule = <ThrowOnError extends boolean = false>(options: Options<DeleteScheduleData, ThrowOnError>) => (options.client ?? client).delete<DeleteScheduleResponses, DeleteScheduleErrors, ThrowOnError>({ url: '/schedules/{name}', ...options });
+
+/**
+ * Get a schedule.
+ *
+ * Shows its definition, its next five times, and what it has done.
+ */
+export const getSchedule = <ThrowOnError extends boolean = false>(options: Options<GetScheduleData, ThrowOnError>) => (options.client ?? client).get<GetScheduleResponses, GetScheduleErrors, ThrowOnError>({ url: '/schedules/{name}', ...options });
+
+/**
+ * Define a schedule, or replace it.
+ *
+ * Idempotent: the same request again changes nothing, not even the next time. The next time also stays if a request changes anything but
+ * `cron` and `timeZone`. What the schedule would start is checked as by `POST /executions/sync/validate`, and again at each start.
+ * A caller may have 100 schedules.
+ */
+export const putSchedule = <ThrowOnError extends boolean = false>(options: Options<PutScheduleData, ThrowOnError>) => (options.client ?? client).put<PutScheduleResponses, PutScheduleErrors, ThrowOnError>({
+    url: '/schedules/{name}',
+    ...options,
+    headers: {
+        'Content-Type': 'application/json',
+        ...options.headers
+    }
+});
+
+/**
+ * List your schedules, by name.
+ *
+ * A schedule that was just defined may be missing for a moment.
+ */
+export const listSchedules = <ThrowOnError extends boolean = false>(options?: Options<ListSchedulesData, ThrowOnError>) => (options?.client ?? client).get<ListSchedulesResponses, ListSchedulesErrors, ThrowOnError>({ url: '/schedules', ...options });
+
+/**
+ * Pause a schedule.
+ *
+ * It starts nothing until it is resumed, except if it is triggered. A time that waits for the last execution is dropped. Safe to repeat.
+ */
+export const pauseSchedule = <ThrowOnError extends boolean = false>(options: Options<PauseScheduleData, ThrowOnError>) => (options.client ?? client).post<PauseScheduleResponses, PauseScheduleErrors, ThrowOnError>({ url: '/schedules/{name}/pause', ...options });
+
+/**
+ * Resume a schedule.
+ *
+ * Its next time is the first one from now on: times that passed while it was paused are not made up for. Safe to repeat.
+ */
+export const resumeSchedule = <ThrowOnError extends boolean = false>(options: Options<ResumeScheduleData, ThrowOnError>) => (options.client ?? client).post<ResumeScheduleResponses, ResumeScheduleErrors, ThrowOnError>({ url: '/schedules/{name}/resume', ...options });
+
+/**
+ * Start a schedule's request now.
+ *
+ * The execution is started whatever the overlap policy, even if the schedule is paused, and the schedule's next time stays. For its next
+ * time, it counts as the last execution. The request is refused for the same reasons as a start.
+ */
+export const triggerSchedule = <ThrowOnError extends boolean = false>(options: Options<TriggerScheduleData, ThrowOnError>) => (options.client ?? client).post<TriggerScheduleResponses, TriggerScheduleErrors, ThrowOnError>({ url: '/schedules/{name}/trigger', ...options });
 
 /**
  * List the jobs that may be run.

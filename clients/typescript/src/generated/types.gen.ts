@@ -95,7 +95,7 @@ export type BatchLinks = {
 /**
  * What went wrong, for programs. Codes are part of the API and do not change.
  */
-export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'batch-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'not-scheduled' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
+export type Code = 'invalid-json' | 'invalid-body' | 'invalid-header' | 'invalid-parameter' | 'invalid-page-token' | 'unauthenticated' | 'cross-site-request' | 'path-not-found' | 'execution-not-found' | 'schedule-not-found' | 'batch-not-found' | 'execution-expired' | 'history-expired' | 'method-not-allowed' | 'execution-id-taken' | 'too-many-schedules' | 'not-scheduled' | 'request-timeout' | 'incomplete-body' | 'body-too-large' | 'unsupported-media-type' | 'unsupported-content-encoding' | 'idempotency-key-reused' | 'quota-exceeded' | 'internal' | 'aws-unavailable' | 'concurrent-updates';
 
 /**
  * A request, its state, and its outcome. `done` says whether it is over; `status` says what state it is in or how it ended.
@@ -196,6 +196,14 @@ export type Execution = {
      * The exit codes after which the job is retried; absent if it is retried after all of them.
      */
     retryOnExitCodes?: Array<number>;
+    /**
+     * The name of the schedule that started it.
+     */
+    schedule?: string;
+    /**
+     * The time of the schedule that it was started for; absent if the schedule was triggered.
+     */
+    scheduleTime?: string;
     /**
      * When it is to start, or was to start; absent if it was to start at once.
      */
@@ -358,6 +366,10 @@ export type ExecutionSummary = {
      */
     result?: unknown;
     /**
+     * The name of the schedule that started it.
+     */
+    schedule?: string;
+    /**
      * When its newest task was started.
      */
     startedAt?: string;
@@ -381,7 +393,7 @@ export type FieldError = {
     pointer: string;
     /**
      * The rule that it violates, for programs: `invalid-value`, `unknown-job`, `override-not-allowed`, `task-size`, `invalid-variable`,
-     * `input-schema`, `upload-not-found`, `upload-expires`, or the limit that it exceeds.
+     * `input-schema`, `upload-not-found`, `upload-expires`, `invalid-cron`, `unknown-time-zone`, `not-in-schedule`, or the limit that it exceeds.
      */
     rule: string;
 };
@@ -530,6 +542,22 @@ export type JobRetry = {
      * The exit codes after which it is retried; absent if it is retried after all of them.
      */
     onExitCodes?: Array<number>;
+};
+
+/**
+ * The execution that a schedule started last.
+ */
+export type LastStart = {
+    executionId: string;
+    startedAt: string;
+    /**
+     * Its state. Absent in lists, and if the execution has expired.
+     */
+    status?: Status;
+    /**
+     * The time that it was started for; absent if the schedule was triggered.
+     */
+    time?: string;
 };
 
 /**
@@ -706,6 +734,44 @@ export type NewExecution = {
 };
 
 /**
+ * When to start what.
+ */
+export type NewSchedule = {
+    /**
+     * How late a time may still be started, in seconds, if Longhaul or AWS was not available at the time. If absent, 3600.
+     */
+    catchUpSeconds?: number | null;
+    /**
+     * When, as a cron expression of five fields: minute, hour, day of month, month, day of week. Names (`MON`, `JAN`) and `L`, `W` and
+     * `#` are allowed. If both days are restricted, either is enough.
+     */
+    cron: string;
+    /**
+     * Delays each start by up to this many seconds, always the same number for a schedule and a time, so that not all schedules start at
+     * once. If absent, 0.
+     */
+    jitterSeconds?: number | null;
+    overlap?: Overlap | null;
+    /**
+     * The pattern of the executions.
+     */
+    pattern: Pattern;
+    /**
+     * Whether the schedule is paused. If absent, a new schedule is not, and an existing one stays as it is.
+     */
+    paused?: boolean | null;
+    /**
+     * The request to start, as for `POST /executions/sync` or `/callback`, without `inputUpload`, `startAt`, `delaySeconds` and
+     * `startBefore`.
+     */
+    start: NewExecution;
+    /**
+     * The IANA time zone in which `cron` is read, as IANA spells it. If absent, `UTC`.
+     */
+    timeZone?: string | null;
+};
+
+/**
  * A file to upload.
  */
 export type NewUpload = {
@@ -722,6 +788,17 @@ export type NewUpload = {
      * The SHA-256 of the file, in hexadecimal digits, as `sha256sum` prints it.
      */
     sha256: string;
+};
+
+/**
+ * One of a schedule's next times.
+ */
+export type NextTime = {
+    at: string;
+    /**
+     * The same in the schedule's time zone.
+     */
+    local: string;
 };
 
 /**
@@ -756,6 +833,12 @@ export type Operation = {
  * How an operation ended.
  */
 export type Outcome = 'STARTED' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'STOPPED' | 'CANCELLED';
+
+/**
+ * What happens at a time at which the last execution is not over: `skip` drops the time, `bufferOne` lets one time wait until it is over,
+ * `allowAll` starts another execution, and `cancelOther` cancels it and starts when it is over.
+ */
+export type Overlap = 'skip' | 'bufferOne' | 'allowAll' | 'cancelOther';
 
 /**
  * What a request overrides in its job.
@@ -855,6 +938,140 @@ export type Retry = {
      * The exit codes after which the job is retried. If absent, those of the job, or else all. An attempt that ended without an exit code of the job, for example because AWS lost the host, is retried in any case.
      */
     onExitCodes?: Array<number> | null;
+};
+
+/**
+ * A schedule: what its owner defined, what it has done, and when it is due.
+ */
+export type Schedule = ScheduleSummary & {
+    start: ScheduledStart;
+};
+
+/**
+ * How many of a schedule's times led to what.
+ */
+export type ScheduleCounts = {
+    /**
+     * Times whose request could not be started.
+     */
+    failed: number;
+    /**
+     * Times for which an execution was started.
+     */
+    fired: number;
+    /**
+     * Times that were found later than `catchUpSeconds` after they were due.
+     */
+    missed: number;
+    /**
+     * Times that were dropped because the last execution was not over, or a newer time took their place.
+     */
+    skipped: number;
+};
+
+/**
+ * Times in a row that could not be started.
+ */
+export type ScheduleFailures = {
+    /**
+     * How many, since the last start.
+     */
+    count: number;
+    /**
+     * Why the last of them could not be started.
+     */
+    lastError: string;
+    /**
+     * The last of them.
+     */
+    time: string;
+};
+
+/**
+ * The schedules of a caller.
+ */
+export type ScheduleList = {
+    /**
+     * Sorted by name.
+     */
+    schedules: Array<ScheduleSummary>;
+};
+
+/**
+ * What a list shows of a schedule: everything but the request that it starts.
+ */
+export type ScheduleSummary = {
+    /**
+     * How late a time may still be started, in seconds.
+     */
+    catchUpSeconds: number;
+    /**
+     * When its definition was last changed.
+     */
+    changedAt: string;
+    counts: ScheduleCounts;
+    createdAt: string;
+    /**
+     * The cron expression.
+     */
+    cron: string;
+    /**
+     * Whether ten or more times in a row could not be started.
+     */
+    failing: boolean;
+    /**
+     * The times since the last start that could not be started; absent if there are none.
+     */
+    failures?: ScheduleFailures;
+    /**
+     * By how many seconds a start may be delayed.
+     */
+    jitterSeconds: number;
+    /**
+     * Name of the job that it starts.
+     */
+    job: string;
+    /**
+     * The execution that it started last; absent if it has started none.
+     */
+    last?: LastStart;
+    name: string;
+    /**
+     * The next five times; none if it is paused.
+     */
+    nextTimes: Array<NextTime>;
+    overlap: Overlap;
+    pattern: Pattern;
+    /**
+     * Whether it is paused. It can be triggered nevertheless.
+     */
+    paused: boolean;
+    /**
+     * The IANA time zone in which `cron` is read.
+     */
+    timeZone: string;
+    /**
+     * The time that waits until the last execution is over. Absent if none does.
+     */
+    waitingTime?: string;
+};
+
+/**
+ * The request that a schedule starts, as it was defined.
+ */
+export type ScheduledStart = {
+    /**
+     * The names of environment variables. Their values are not shown, because they may be secrets.
+     */
+    environment?: Array<string>;
+    input: unknown;
+    job?: string;
+    resources?: Resources;
+    retry?: Retry;
+    tags: {
+        [key: string]: string;
+    };
+    timeoutSeconds?: number;
 };
 
 /**
@@ -1012,7 +1229,7 @@ export type StartSyncExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -1094,7 +1311,7 @@ export type StartCallbackExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -1174,7 +1391,7 @@ export type GetExecutionErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
      */
     404: Problem;
     /**
@@ -1235,7 +1452,7 @@ export type ChangeExecutionErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
      */
     404: Problem;
     /**
@@ -1243,7 +1460,7 @@ export type ChangeExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -1307,6 +1524,10 @@ export type ListExecutionsData = {
          * Only executions with this tag: its key, or `key=value`
          */
         tag?: string;
+        /**
+         * Only executions that this schedule started
+         */
+        schedule?: string;
         /**
          * Only executions of this batch, by its `batchId`
          */
@@ -1405,7 +1626,7 @@ export type CancelExecutionErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
      */
     404: Problem;
     /**
@@ -1493,7 +1714,7 @@ export type RerunExecutionErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
      */
     404: Problem;
     /**
@@ -1501,7 +1722,7 @@ export type RerunExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -1651,7 +1872,7 @@ export type GetBatchErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
      */
     404: Problem;
     /**
@@ -1718,7 +1939,7 @@ export type GetExecutionLogsErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
      */
     404: Problem;
     /**
@@ -1789,7 +2010,7 @@ export type GetExecutionHistoryErrors = {
      */
     403: GatewayAnswer;
     /**
-     * `batch-not-found`: No such batch. `execution-not-found`: No such execution
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
      */
     404: Problem;
     /**
@@ -1855,7 +2076,7 @@ export type ValidateSyncExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -1929,7 +2150,7 @@ export type ValidateCallbackExecutionErrors = {
      */
     408: Problem;
     /**
-     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
      */
     409: Problem;
     /**
@@ -2032,6 +2253,476 @@ export type CreateUploadResponses = {
 };
 
 export type CreateUploadResponse = CreateUploadResponses[keyof CreateUploadResponses];
+
+export type DeleteScheduleData = {
+    body?: never;
+    path: {
+        /**
+         * Name of the schedule
+         */
+        name: string;
+    };
+    query?: never;
+    url: '/schedules/{name}';
+};
+
+export type DeleteScheduleErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
+     */
+    404: Problem;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type DeleteScheduleError = DeleteScheduleErrors[keyof DeleteScheduleErrors];
+
+export type DeleteScheduleResponses = {
+    /**
+     * The schedule is deleted
+     */
+    204: void;
+};
+
+export type DeleteScheduleResponse = DeleteScheduleResponses[keyof DeleteScheduleResponses];
+
+export type GetScheduleData = {
+    body?: never;
+    path: {
+        /**
+         * Name of the schedule
+         */
+        name: string;
+    };
+    query?: never;
+    url: '/schedules/{name}';
+};
+
+export type GetScheduleErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
+     */
+    404: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type GetScheduleError = GetScheduleErrors[keyof GetScheduleErrors];
+
+export type GetScheduleResponses = {
+    /**
+     * The schedule
+     */
+    200: Schedule;
+};
+
+export type GetScheduleResponse = GetScheduleResponses[keyof GetScheduleResponses];
+
+export type PutScheduleData = {
+    /**
+     * When to start what
+     */
+    body: NewSchedule;
+    path: {
+        /**
+         * Name of the schedule
+         */
+        name: string;
+    };
+    query?: never;
+    url: '/schedules/{name}';
+};
+
+export type PutScheduleErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
+     */
+    409: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type PutScheduleError = PutScheduleErrors[keyof PutScheduleErrors];
+
+export type PutScheduleResponses = {
+    /**
+     * The schedule existed, and is now defined like this
+     */
+    200: Schedule;
+    /**
+     * The schedule is new
+     */
+    201: Schedule;
+};
+
+export type PutScheduleResponse = PutScheduleResponses[keyof PutScheduleResponses];
+
+export type ListSchedulesData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/schedules';
+};
+
+export type ListSchedulesErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type ListSchedulesError = ListSchedulesErrors[keyof ListSchedulesErrors];
+
+export type ListSchedulesResponses = {
+    /**
+     * Your schedules
+     */
+    200: ScheduleList;
+};
+
+export type ListSchedulesResponse = ListSchedulesResponses[keyof ListSchedulesResponses];
+
+export type PauseScheduleData = {
+    body?: never;
+    path: {
+        /**
+         * Name of the schedule
+         */
+        name: string;
+    };
+    query?: never;
+    url: '/schedules/{name}/pause';
+};
+
+export type PauseScheduleErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
+     */
+    404: Problem;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type PauseScheduleError = PauseScheduleErrors[keyof PauseScheduleErrors];
+
+export type PauseScheduleResponses = {
+    /**
+     * The schedule is paused
+     */
+    200: Schedule;
+};
+
+export type PauseScheduleResponse = PauseScheduleResponses[keyof PauseScheduleResponses];
+
+export type ResumeScheduleData = {
+    body?: never;
+    path: {
+        /**
+         * Name of the schedule
+         */
+        name: string;
+    };
+    query?: never;
+    url: '/schedules/{name}/resume';
+};
+
+export type ResumeScheduleErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
+     */
+    404: Problem;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type ResumeScheduleError = ResumeScheduleErrors[keyof ResumeScheduleErrors];
+
+export type ResumeScheduleResponses = {
+    /**
+     * The schedule is not paused
+     */
+    200: Schedule;
+};
+
+export type ResumeScheduleResponse = ResumeScheduleResponses[keyof ResumeScheduleResponses];
+
+export type TriggerScheduleData = {
+    body?: never;
+    headers?: {
+        /**
+         * Makes the request idempotent
+         */
+        'Idempotency-Key'?: string;
+    };
+    path: {
+        /**
+         * Name of the schedule
+         */
+        name: string;
+    };
+    query?: never;
+    url: '/schedules/{name}/trigger';
+};
+
+export type TriggerScheduleErrors = {
+    /**
+     * `incomplete-body`: The body is incomplete. `invalid-header`: A header is not valid. `invalid-json`: The body is not JSON. `invalid-page-token`: The page token is not valid for this request. `invalid-parameter`: A query parameter is not valid
+     */
+    400: Problem;
+    /**
+     * `unauthenticated`: The request is not authenticated
+     */
+    401: Problem;
+    /**
+     * `cross-site-request`: a web page of another origin requests a change. Without a code: API Gateway's authorizer refuses the caller
+     */
+    403: GatewayAnswer;
+    /**
+     * `batch-not-found`: No such batch. `execution-not-found`: No such execution. `schedule-not-found`: No such schedule
+     */
+    404: Problem;
+    /**
+     * `request-timeout`: The body did not arrive in time
+     */
+    408: Problem;
+    /**
+     * `execution-id-taken`: The execution id is already in use. `not-scheduled`: The execution is not SCHEDULED. `too-many-schedules`: Too many schedules
+     */
+    409: Problem;
+    /**
+     * `body-too-large`: The body is too large
+     */
+    413: Problem;
+    /**
+     * `unsupported-content-encoding`: The body's encoding is not supported. `unsupported-media-type`: The body must be JSON
+     */
+    415: Problem;
+    /**
+     * `idempotency-key-reused`: The idempotency key was used for a different request. `invalid-body`: The body is not valid
+     */
+    422: Problem;
+    /**
+     * `quota-exceeded`: the caller has reached the limit on reading logs. Without a code: API Gateway throttles requests
+     */
+    429: GatewayAnswer;
+    /**
+     * `internal`: Internal error
+     */
+    500: Problem;
+    /**
+     * `aws-unavailable`: AWS is temporarily unavailable. `concurrent-updates`: Too many concurrent updates
+     */
+    503: Problem;
+};
+
+export type TriggerScheduleError = TriggerScheduleErrors[keyof TriggerScheduleErrors];
+
+export type TriggerScheduleResponses = {
+    /**
+     * The request is a repeat, and the execution is already final
+     */
+    200: Execution;
+    /**
+     * Accepted: poll `Location`
+     */
+    202: Execution;
+};
+
+export type TriggerScheduleResponse = TriggerScheduleResponses[keyof TriggerScheduleResponses];
 
 export type ListJobsData = {
     body?: never;

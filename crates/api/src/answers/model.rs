@@ -96,6 +96,14 @@ pub(crate) struct ExecutionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
+    /// The name of the schedule that started it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "nightly-report")]
+    schedule: Option<String>,
+    /// The time of the schedule that it was started for; absent if the schedule was triggered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    schedule_time: Option<Time>,
     /// The batch that it belongs to: see `GET /batches/{batchId}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -369,6 +377,8 @@ impl ExecutionView {
             expires_at: execution.kept_until().into(),
             tags: execution.request.tags.clone(),
             rerun_of: execution.rerun_of.as_ref().map(ToString::to_string),
+            schedule: execution.schedule.as_ref().map(|origin| origin.name.clone()),
+            schedule_time: execution.schedule.as_ref().and_then(|origin| Some(origin.time?.into())),
             batch_id: execution.batch.as_ref().map(ToString::to_string),
             timeline: told(&execution.timeline),
             links: Links::of(&execution.id, execution.status()),

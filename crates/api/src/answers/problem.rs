@@ -45,6 +45,8 @@ pub(crate) enum Code {
     PathNotFound,
     /// No such execution, or the caller does not have access to it.
     ExecutionNotFound,
+    /// No such schedule, or the caller does not have access to it.
+    ScheduleNotFound,
     /// No such batch, or the caller does not have access to it.
     BatchNotFound,
     /// The execution has expired.
@@ -55,6 +57,8 @@ pub(crate) enum Code {
     MethodNotAllowed,
     /// Another caller started a durable execution with this name.
     ExecutionIdTaken,
+    /// The caller has as many schedules as allowed.
+    TooManySchedules,
     /// The execution is not `SCHEDULED` any more, so it cannot be changed.
     NotScheduled,
     /// The body did not arrive in time.
@@ -75,7 +79,7 @@ pub(crate) enum Code {
     Internal,
     /// AWS is temporarily unavailable: the same request can succeed later.
     AwsUnavailable,
-    /// Too many concurrent updates of the execution: the same request can succeed later.
+    /// Too many concurrent updates of the execution or schedule: the same request can succeed later.
     ConcurrentUpdates,
 }
 
@@ -90,9 +94,11 @@ impl Code {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::CrossSiteRequest => StatusCode::FORBIDDEN,
-            Self::PathNotFound | Self::ExecutionNotFound | Self::BatchNotFound => StatusCode::NOT_FOUND,
+            Self::PathNotFound | Self::ExecutionNotFound | Self::ScheduleNotFound | Self::BatchNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::ExecutionIdTaken | Self::NotScheduled => StatusCode::CONFLICT,
+            Self::ExecutionIdTaken | Self::TooManySchedules | Self::NotScheduled => StatusCode::CONFLICT,
             Self::ExecutionExpired | Self::HistoryExpired => StatusCode::GONE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType | Self::UnsupportedContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -129,11 +135,13 @@ impl Code {
             Self::CrossSiteRequest => "Pages of other origins may not make changes",
             Self::PathNotFound => "No such path",
             Self::ExecutionNotFound => "No such execution",
+            Self::ScheduleNotFound => "No such schedule",
             Self::BatchNotFound => "No such batch",
             Self::ExecutionExpired => "The execution has expired",
             Self::HistoryExpired => "The workflow's history has expired",
             Self::MethodNotAllowed => "Method not allowed",
             Self::ExecutionIdTaken => "The execution id is already in use",
+            Self::TooManySchedules => "Too many schedules",
             Self::NotScheduled => "The execution is not SCHEDULED",
             Self::RequestTimeout => "The body did not arrive in time",
             Self::IncompleteBody => "The body is incomplete",
@@ -164,7 +172,7 @@ pub(crate) struct FieldError {
     #[schema(example = "must be between 1 and 31536000")]
     pub(crate) detail: String,
     /// The rule that it violates, for programs: `invalid-value`, `unknown-job`, `override-not-allowed`, `task-size`, `invalid-variable`,
-    /// `input-schema`, `upload-not-found`, `upload-expires`, or the limit that it exceeds.
+    /// `input-schema`, `upload-not-found`, `upload-expires`, `invalid-cron`, `unknown-time-zone`, `not-in-schedule`, or the limit that it exceeds.
     #[schema(value_type = String, example = "timeout-out-of-range")]
     pub(crate) rule: &'static str,
 }

@@ -99,6 +99,10 @@ pub(crate) struct SummaryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rerun_of: Option<String>,
+    /// The name of the schedule that started it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "nightly-report")]
+    schedule: Option<String>,
     /// The batch that it belongs to: see `GET /batches/{batchId}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -145,6 +149,7 @@ impl From<Summary> for SummaryView {
             deadline: summary.deadline.into(),
             tags: summary.tags,
             rerun_of: summary.rerun_of.map(String::from),
+            schedule: summary.schedule,
             batch_id: summary.batch.map(|batch| batch.to_string()),
             result: None,
             error: None,
@@ -174,6 +179,8 @@ impl IntoResponses for QueryRefused {
         ("job" = Option<String>, Query, nullable = false, description = "Only executions of this job", example = "demo"),
         ("tag" = Option<String>, Query, nullable = false, example = "team=blue",
             description = "Only executions with this tag: its key, or `key=value`"),
+        ("schedule" = Option<String>, Query, nullable = false, example = "nightly-report",
+            description = "Only executions that this schedule started"),
         ("batch" = Option<String>, Query, nullable = false,
             pattern = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", example = "0199a3c4-9f3e-7c11-b5a8-3d6f0e7a1b2c",
             description = "Only executions of this batch, by its `batchId`"),

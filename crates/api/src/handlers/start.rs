@@ -270,7 +270,7 @@ pub(crate) async fn rerun(
     start_and_wait(&app, start, now, prefer).await
 }
 
-async fn accepted(app: &App, execution: Execution, replayed: bool) -> Response {
+pub(crate) async fn accepted(app: &App, execution: Execution, replayed: bool) -> Response {
     let status = if execution.status().is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let now = clock::now();
     let mut headers = executions::following(&execution, now);

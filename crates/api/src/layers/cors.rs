@@ -63,7 +63,7 @@ fn is_origin(text: &str) -> bool {
 }
 
 /// The methods that our operations have.
-const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::PATCH];
+const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// The headers that our clients send in addition to those that any page may send.
 const REQUEST_HEADERS: [HeaderName; 8] = [

@@ -26,7 +26,9 @@ pub(crate) async fn layer(request: Request, next: Next) -> Response {
 }
 
 async fn answer_within(longest: Duration, request: Request, next: Next) -> Response {
-    let starts = request.method() == Method::POST && !request.uri().path().ends_with("/cancel");
+    let path = request.uri().path();
+    let starts =
+        request.method() == Method::POST && !["/cancel", "/pause", "/resume"].iter().any(|end| path.ends_with(end));
     let safe = !starts || request.headers().contains_key(idempotency_key::NAME);
     if let Ok(response) = tokio::time::timeout(longest, next.run(request)).await {
         return response;

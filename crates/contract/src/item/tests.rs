@@ -45,7 +45,8 @@ fn with_rules(fraction: Fraction) -> Execution {
     let environment = BTreeMap::from([("DEBUG".into(), "1".into()), ("EMPTY".into(), String::new())]);
     let overrides = Overrides { cpu: Some(512), memory: Some(1_024), environment };
     let pending = pending(fraction);
-    Execution { request: Request { retry, overrides, ..pending.request.clone() }, ..pending }
+    let schedule = Some(Origin { name: "nightly".into(), time: Some(at(960, 0)) });
+    Execution { request: Request { retry, overrides, ..pending.request.clone() }, schedule, ..pending }
 }
 
 /// An execution of a batch.

@@ -24,6 +24,7 @@ fn summary(ms: i64, id: &str, status: Status) -> Summary {
         expires_at: at(1_000_000),
         tags: BTreeMap::from([("team".into(), "blue".into()), ("a=b".into(), "c".into())]),
         rerun_of: None,
+        schedule: None,
         batch: None,
     }
 }

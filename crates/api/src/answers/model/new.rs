@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// A job to be run.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Clone, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"input": {"message": "Hello", "processingTime": 3}}))]
 pub(crate) struct NewExecution {
@@ -133,7 +133,7 @@ fn exit_codes() -> Array {
 }
 
 /// How a failing job is retried. At least one member is required.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub(crate) struct Retry {
@@ -150,7 +150,7 @@ pub(crate) struct Retry {
 }
 
 /// CPU and memory of a task. At least one member is required. Fargate must offer the combination; the job's own value completes it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub(crate) struct Resources {

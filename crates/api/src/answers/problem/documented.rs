@@ -87,8 +87,9 @@ impl IntoResponses for Problem {
 /// type. The description of an operation's own codes stays beside the reference.
 pub(crate) fn share(document: &mut OpenApi) {
     let mut shared = BTreeMap::<String, Response>::new();
-    let operations =
-        document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post, &mut path.patch]).flatten();
+    let operations = document.paths.paths.values_mut().flat_map(|path| {
+        [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete].into_iter().flatten()
+    });
     for (status, answer) in operations.flat_map(|operation| &mut operation.responses.responses) {
         let Some(name) = shared_name(status) else { continue };
         let RefOr::T(own) = answer else { continue };

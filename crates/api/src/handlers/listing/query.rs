@@ -30,6 +30,7 @@ pub(super) fn filter(parameters: &mut Parameters) -> Result<Filter, Problem> {
         pattern: parameters.choice("pattern", &PATTERNS)?,
         job: parameters.take("job", "the name of a job", text)?,
         tag: parameters.take("tag", "a tag's key, or key=value", tag)?,
+        schedule: parameters.take("schedule", "the name of a schedule", text)?,
         batch: parameters.take("batch", "the id of a batch", |text| text.parse().ok())?,
         created_after: parameters.time("createdAfter")?,
         created_before: parameters.time("createdBefore")?,
