@@ -1,5 +1,6 @@
 """Schemathesis hooks. They apply rules for requests that the OpenAPI document cannot express."""
 
+import datetime
 import hashlib
 import json
 import unicodedata
@@ -13,32 +14,52 @@ def in_a_tag(text):
     return f"-{kept}"[:len(text)] if kept.lower().startswith("aws:") else kept
 
 
+def soon(seconds):
+    """A time this many seconds from now."""
+    return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def corrected(body):
+    """A request for one execution, or a change of one, as this installation accepts it."""
+    # The names of jobs differ between installations, so the document does not list them.
+    if body.get("job") is not None:
+        body["job"] = "demo"
+    tags = body.get("tags")
+    if isinstance(tags, dict):
+        body["tags"] = {in_a_tag(key) or "key": in_a_tag(value) for key, value in tags.items()}
+    # What a request may override differs between jobs (run.sh has this one), and a size has to be one that Fargate has.
+    if isinstance(body.get("environment"), dict):
+        values = [value.replace("\0", "")[:100] for value in body["environment"].values()]
+        body["environment"] = {"DEBUG": value for value in values}
+    if isinstance(body.get("resources"), dict):
+        wanted = body["resources"].get("cpu") or 256
+        cpu = max(size for size in (256, 512, 1024, 2048, 4096, 8192, 16384) if size <= max(wanted, 256))
+        body["resources"] = {"cpu": cpu, "memoryMiB": 2 * cpu}
+    # Only a file that was uploaded can be an input.
+    body.pop("inputUpload", None)
+    # Times are limited relative to now and to each other, and only one of two may be given.
+    if body.get("startAt") is not None or body.get("startBefore") is not None:
+        body.pop("delaySeconds", None)
+    for name, seconds in (("startAt", 60), ("startBefore", 120)):
+        if body.get(name) is not None:
+            body[name] = soon(seconds)
+    # A member that is null counts as absent, and a rule for retries needs one that is not.
+    retry = body.get("retry")
+    if isinstance(retry, dict) and all(value is None for value in retry.values()):
+        retry["maxAttempts"] = 2
+    return body
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Corrects requests that are meant to be valid."""
     if not case.meta or case.meta.generation.mode.value != "positive":
         return
-    # The names of jobs differ between installations, so the document does not list them.
-    if isinstance(case.body, dict) and case.body.get("job") is not None:
-        case.body["job"] = "demo"
-    tags = case.body.get("tags") if isinstance(case.body, dict) else None
-    if isinstance(tags, dict):
-        case.body["tags"] = {in_a_tag(key) or "key": in_a_tag(value) for key, value in tags.items()}
-    # What a request may override differs between jobs (run.sh has this one), and a size has to be one that Fargate has.
-    overrides = case.body if isinstance(case.body, dict) else {}
-    if isinstance(overrides.get("environment"), dict):
-        values = [value.replace("\0", "")[:100] for value in overrides["environment"].values()]
-        overrides["environment"] = {"DEBUG": value for value in values}
-    if isinstance(overrides.get("resources"), dict):
-        wanted = overrides["resources"].get("cpu") or 256
-        cpu = max(size for size in (256, 512, 1024, 2048, 4096, 8192, 16384) if size <= max(wanted, 256))
-        overrides["resources"] = {"cpu": cpu, "memoryMiB": 2 * cpu}
-    # Only a file that was uploaded can be an input.
-    overrides.pop("inputUpload", None)
-    # A member that is null counts as absent, and a rule for retries needs one that is not.
-    retry = overrides.get("retry")
-    if isinstance(retry, dict) and all(value is None for value in retry.values()):
-        retry["maxAttempts"] = 2
+    if isinstance(case.body, dict):
+        corrected(case.body)
+        # The largest batches would keep a machine busy for minutes.
+        if isinstance(case.body.get("executions"), list):
+            case.body["executions"] = [corrected(one) for one in case.body["executions"][:5] if isinstance(one, dict)]
     # A page token is valid only with the query parameters of the request that returned it.
     for token in ("pageToken", "nextToken"):
         (case.query or {}).pop(token, None)

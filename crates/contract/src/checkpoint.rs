@@ -23,7 +23,7 @@ pub struct Job {
     /// Seconds to wait before that attempt. Absent for the first attempt, and in records of older versions, which did not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<u64>,
-    /// Seconds until the start time. Absent if that has come, and in records of older versions, which started everything at once.
+    /// Seconds until the start time, or 0 if that has come. Absent if the execution was not to start later, and in records of older versions, which started everything at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_in: Option<u64>,
 }

@@ -214,7 +214,9 @@ impl Activities for AwsActivities {
         let usual = execution.request.retry.backoff_before(attempt);
         let wait = || execution.until_deadline(usual, self.clock.now()).as_secs();
         let backoff = (attempt != Attempt::FIRST).then(wait);
-        let starts_in = execution.until_start(self.clock.now()).map(|left| left.as_secs());
+        // Even if the start time has come, the workflow still has to record that.
+        let left = || execution.until_start(self.clock.now()).map_or(0, |left| left.as_secs());
+        let starts_in = matches!(execution.state, State::Scheduled { .. }).then(left);
         let max_attempts = execution.request.max_attempts;
         Ok(Accepted::Job(Job { id: execution.id, max_attempts, attempt, backoff, starts_in }))
     }

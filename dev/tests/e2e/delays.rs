@@ -333,3 +333,35 @@ async fn a_change_that_is_not_possible_is_refused_and_changes_nothing() {
     let (_, now) = ask("ada", &json!({ "startAt": null })).await;
     assert!(time(&now["scheduledFor"]) < today + Duration::from_mins(1), "{now:#}");
 }
+
+/// The API cannot tell anyone of the new start time, as if it had crashed after it had stored that. The sweep starts or wakes the
+/// workflow.
+#[tokio::test]
+async fn a_move_takes_effect_even_if_the_api_crashes_after_it() {
+    let stack = Stack::start(&["--movable-clock", "--job", "quick=echo '[1]'"]).await;
+    without_events_and_sweeps(&stack).await;
+    let mut ids = Vec::new();
+    for (pattern, delay) in [("sync", 100_000), ("callback", 100_000), ("sync", 118), ("callback", 118)] {
+        let body = json!({ "job": "quick", "input": null, "delaySeconds": delay });
+        let id = stack.start_execution(pattern, &body).await["executionId"].as_str().unwrap().to_owned();
+        if delay < 120 {
+            eventually("its workflow to wait", async || stack.item(&id).await.get("wake").map(|_| ())).await;
+        }
+        ids.push(id);
+    }
+    let lost = json!({ "on": "lambda:Invoke", "by": "api", "does": "fail", "times": "all" });
+    let lost = stack.arm(&lost).await;
+    for id in &ids {
+        let (status, moved) = change(&stack, id, &json!({ "startAt": null })).await;
+        assert_eq!((status, &moved["status"]), (StatusCode::OK, &json!("SCHEDULED")), "{moved:#}");
+    }
+    stack.disarm(lost).await;
+    stack.forward(Duration::from_secs(62)).await;
+    sweep(&stack).await;
+    for id in &ids {
+        let done = stack.wait_for(id, |execution| execution["done"] == true).await;
+        assert_eq!(done["status"], "COMPLETED", "{done:#}");
+        let late = moment(&done, "due").duration_since(time(&done["scheduledFor"]));
+        assert!(late < SignedDuration::from_secs(100), "no sweep woke its workflow: {done:#}");
+    }
+}

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use proptest::{
     prelude::*,
     test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner},
@@ -25,8 +26,18 @@ const JOBS: [(&str, &str, &str); 3] =
     [("quick", "echo '[1]'", "COMPLETED"), ("nap", "sleep 1; echo '[1]'", "COMPLETED"), ("fails", "exit 3", "FAILED")];
 const PATTERNS: [&str; 2] = ["sync", "callback"];
 
+/// Most executions start at once.
+const DELAYS: [u8; 4] = [0, 0, 0, 2];
+
 /// The loss of a machine does not count as an attempt, up to three times. More crashes could fail a job.
 const CRASHES: usize = 3;
+
+/// The order of the states.
+const SCHEDULED: u8 = 0;
+const PENDING: u8 = 1;
+const RUNNING: u8 = 2;
+const CANCELLING: u8 = 3;
+const FINAL: u8 = 4;
 
 /// What a client does, or what happens to the stack. There are few keys, so that operations share them.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +47,13 @@ enum Operation {
         key: u8,
         pattern: usize,
         job: usize,
+        /// In how many seconds it is to start.
+        delay: u8,
+    },
+    /// A PATCH of the start time, to this many seconds from now.
+    Move {
+        key: u8,
+        to: u8,
     },
     Cancel {
         key: u8,
@@ -59,8 +77,9 @@ enum Operation {
 fn operation() -> impl Strategy<Value = Operation> {
     let key = || 0..4_u8;
     prop_oneof![
-        6 => (key(), 0..PATTERNS.len(), 0..JOBS.len())
-            .prop_map(|(key, pattern, job)| Operation::Start { key, pattern, job }),
+        6 => (key(), 0..PATTERNS.len(), 0..JOBS.len(), 0..DELAYS.len())
+            .prop_map(|(key, pattern, job, delay)| Operation::Start { key, pattern, job, delay: DELAYS[delay] }),
+        2 => (key(), 0..4_u8).prop_map(|(key, to)| Operation::Move { key, to }),
         3 => key().prop_map(|key| Operation::Cancel { key }),
         2 => (key(), key()).prop_map(|(of, key)| Operation::Rerun { of, key }),
         3 => key().prop_map(|key| Operation::Get { key }),
@@ -77,6 +96,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 struct Known {
     pattern: usize,
     job: usize,
+    delay: u8,
     rerun_of: Option<String>,
     /// Whether it was cancelled before its end, and whether its task was killed.
     cancelled: bool,
@@ -87,8 +107,8 @@ struct Known {
 }
 
 impl Known {
-    fn new(pattern: usize, job: usize, rerun_of: Option<String>) -> Self {
-        Self { pattern, job, rerun_of, cancelled: false, killed: false, seen: 0, end: None }
+    fn new(pattern: usize, job: usize, delay: u8, rerun_of: Option<String>) -> Self {
+        Self { pattern, job, delay, rerun_of, cancelled: false, killed: false, seen: 0, end: None }
     }
 
     fn may_end(&self, status: &str) -> bool {
@@ -100,23 +120,28 @@ impl Known {
         let wrong = |why: &str| Err(format!("{why}: {self:?} is seen as {execution:#}"));
         let status = execution["status"].as_str().unwrap_or_default();
         let rank = match status {
-            "PENDING" => 0,
-            "RUNNING" => 1,
-            "CANCELLING" => 2,
-            _ => 3,
+            "SCHEDULED" => SCHEDULED,
+            "PENDING" => PENDING,
+            "RUNNING" => RUNNING,
+            "CANCELLING" => CANCELLING,
+            _ => FINAL,
         };
-        if rank < self.seen || (self.cancelled && rank < 2) || (rank == 2 && !self.cancelled) {
+        let back = rank < self.seen || (self.cancelled && rank < CANCELLING);
+        if back || (rank == CANCELLING && !self.cancelled) {
             return wrong("the state went back");
+        }
+        if (rank == SCHEDULED || !execution["scheduledFor"].is_null()) && self.delay == 0 {
+            return wrong("it was to start at once");
         }
         if execution["rerunOf"].as_str() != self.rerun_of.as_deref() || execution["job"] != JOBS[self.job].0 {
             return wrong("another execution");
         }
         let end = ["status", "result", "error", "finishedAt"].map(|name| execution[name].clone());
-        let end = (rank == 3).then(|| Value::from(end.to_vec()));
+        let end = (rank == FINAL).then(|| Value::from(end.to_vec()));
         if self.end.is_some() && self.end != end {
             return wrong("the final state changed");
         }
-        if rank == 3 && !self.may_end(status) {
+        if rank == FINAL && !self.may_end(status) {
             return wrong("unexpected final state");
         }
         (self.seen, self.end) = (rank, end);
@@ -144,13 +169,17 @@ fn id_of(key: u8) -> String {
 impl Comparison<'_> {
     async fn does(&mut self, operation: Operation) -> Result<(), String> {
         match operation {
-            Operation::Start { key, pattern, job } => {
-                let body = json!({ "job": JOBS[job].0, "input": null });
+            Operation::Start { key, pattern, job, delay } => {
+                let mut body = json!({ "job": JOBS[job].0, "input": null });
+                if delay > 0 {
+                    body["delaySeconds"] = json!(delay);
+                }
                 let path = format!("/executions/{}", PATTERNS[pattern]);
                 let request = self.stack.post(&path).json(&body).header("idempotency-key", format!("key-{key}"));
                 let answer = answer(request).await;
-                self.started(key, &Known::new(pattern, job, None), answer)
+                self.started(key, &Known::new(pattern, job, delay, None), answer)
             }
+            Operation::Move { key, to } => self.moved(key, to).await,
             Operation::Rerun { of, key } => {
                 let path = format!("/executions/{}/rerun", id_of(of));
                 let request = self.stack.post(&path).header("idempotency-key", format!("key-{key}"));
@@ -158,7 +187,7 @@ impl Comparison<'_> {
                 let Some(old) = self.known.get(&of) else {
                     return expect(status == StatusCode::NOT_FOUND, "a rerun of an unknown execution is a 404", &body);
                 };
-                let new = Known::new(old.pattern, old.job, Some(id_of(of)));
+                let new = Known::new(old.pattern, old.job, 0, Some(id_of(of)));
                 self.started(key, &new, (status, replayed, body))
             }
             Operation::Cancel { key } => {
@@ -216,11 +245,29 @@ impl Comparison<'_> {
         }
     }
 
+    /// An execution can be moved if and only if it is SCHEDULED.
+    async fn moved(&mut self, key: u8, to: u8) -> Result<(), String> {
+        let clock = self.stack.local("clock").await["now"].as_str().unwrap().parse::<Timestamp>();
+        let start = clock.map_err(|why| why.to_string())? + Duration::from_secs(to.into());
+        let request = self.stack.patch(&format!("/executions/{}", id_of(key)));
+        let (status, _, body) = answer(request.json(&json!({ "startAt": start.to_string() }))).await;
+        let Some(known) = self.known.get_mut(&key) else {
+            return expect(status == StatusCode::NOT_FOUND, "a change of an unknown execution is a 404", &body);
+        };
+        if status == StatusCode::CONFLICT {
+            known.seen = known.seen.max(PENDING);
+            return expect(body["code"] == "not-scheduled", "a change that comes too late is refused", &body);
+        }
+        expect(status == StatusCode::OK && body["status"] == "SCHEDULED", "a change before the start is a 200", &body)?;
+        known.sees(&body)
+    }
+
     /// Checks that a key has one execution and belongs to one request.
     fn started(&mut self, key: u8, new: &Known, (status, replayed, body): Answer) -> Result<(), String> {
         let first = !self.known.contains_key(&key);
         let known = self.known.entry(key).or_insert_with(|| new.clone());
-        if (known.pattern, known.job, &known.rerun_of) != (new.pattern, new.job, &new.rerun_of) {
+        let request = |known: &Known| (known.pattern, known.job, known.delay, known.rerun_of.clone());
+        if request(known) != request(new) {
             let refused = status == 422 && body["code"] == "idempotency-key-reused";
             return expect(refused, "a key of another request is refused", &body);
         }
