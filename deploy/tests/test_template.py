@@ -46,7 +46,7 @@ class Environment(unittest.TestCase):
         definitions = {it["Family"]: it for it in map(template.properties, template.of_type("AWS::ECS::TaskDefinition"))}
         variables = [template.properties(name)["Environment"]["Variables"] for name in FUNCTIONS]
         catalogs = [of_function["JOBS"] for of_function in variables if "JOBS" in of_function]
-        self.assertEqual(len(catalogs), 3, "the API's and the workflows'")
+        self.assertEqual(len(catalogs), 4, "the API's, the workflows' and the reconciler's")
         for tasks in map(json.loads, catalogs):
             self.assertEqual(tasks["demo"], {"taskDefinition": "STACK-demo", "tableRole": "<TableTaskRole.Arn>"})
             self.assertEqual(sorted(task["taskDefinition"] for task in tasks.values()), sorted(definitions))
@@ -177,14 +177,15 @@ class Alarms(unittest.TestCase):
         """The names and dimensions of an alarm's metrics."""
         metrics = [it["MetricStat"]["Metric"] for it in alarm.get("Metrics", []) if "MetricStat" in it] or [alarm]
         for metric in metrics:
-            (dimension,) = metric["Dimensions"]
-            yield f"{metric['Namespace']} {metric['MetricName']}", dimension["Name"], dimension["Value"]
+            for dimension in metric.get("Dimensions", [{"Name": None, "Value": None}]):
+                yield f"{metric['Namespace']} {metric['MetricName']}", dimension["Name"], dimension["Value"]
 
     def test_failures_without_another_symptom_have_an_alarm(self):
         watched = {name: list(self.watched(alarm)) for name, alarm in self.alarms().items()}
         self.assertEqual(watched, {
             "SweepFails": [("AWS/Lambda Errors", "FunctionName", "STACK-reconciler")],
             "SweepStops": [("AWS/Lambda Invocations", "FunctionName", "STACK-reconciler")],
+            "SchedulesFail": [("STACK FailingSchedules", None, None)],
             "EventsWait": [("AWS/SQS ApproximateAgeOfOldestMessage", "QueueName", "<EventQueue.QueueName>")],
             "DeadEventsExist": [("AWS/SQS ApproximateNumberOfMessagesVisible", "QueueName", "<DeadEvents.QueueName>")],
             "ApiFails": [("AWS/ApiGateway 5xx", "ApiId", "<Api>"), ("AWS/ApiGateway Count", "ApiId", "<Api>")],
