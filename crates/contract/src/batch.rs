@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: its key is not a valid execution id, because it contains a `/`, and it is in no index.
 
-use domain::{Batch, BatchId, Owner};
+use domain::{Batch, BatchId, Owner, Unknown};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct BatchItem {
     fingerprint: String,
     stored: bool,
     expires_at: i64,
+    #[serde(flatten, with = "written")]
+    unknown: Unknown,
 }
 
 /// The key of a batch's item.
@@ -47,6 +49,7 @@ impl BatchItem {
             fingerprint: batch.fingerprint.clone(),
             stored: batch.stored,
             expires_at: batch.expires_at.as_second(),
+            unknown: batch.unknown.clone(),
         }
     }
 
@@ -62,6 +65,7 @@ impl BatchItem {
             fingerprint: self.fingerprint,
             stored: self.stored,
             expires_at: Timestamp::from_second(self.expires_at).ok()?,
+            unknown: self.unknown,
         })
     }
 }
@@ -87,6 +91,7 @@ mod tests {
             fingerprint: "0a".into(),
             stored: true,
             expires_at: Timestamp::from_second(2_000).unwrap(),
+            unknown: Unknown::from(std::collections::BTreeMap::from([("newer".to_owned(), json!({ "a": 1 }))])),
         };
         assert!(key(&id).parse::<ExecutionId>().is_err());
         let written = json!({
@@ -98,6 +103,7 @@ mod tests {
             "fingerprint": "0a",
             "stored": true,
             "expiresAt": 2_000,
+            "newer": { "a": 1 },
         });
         assert_eq!(serde_json::to_value(BatchItem::of(&batch)).unwrap(), written);
         let attributes: std::collections::HashMap<String, AttributeValue> =

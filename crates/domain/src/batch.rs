@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::{ExecutionId, InvalidId, Json, Owner, Status, limits};
+use crate::{ExecutionId, InvalidId, Json, Owner, Status, Unknown, limits};
 
 /// Namespace of the ids of batches that are derived from an idempotency key. Never change it: a repeated POST would start everything a second
 /// time.
@@ -89,6 +89,8 @@ pub struct Batch {
     pub stored: bool,
     /// When it may be deleted; reads treat it as gone from then on.
     pub expires_at: Timestamp,
+    /// Attributes that a newer version of this code stored.
+    pub unknown: Unknown,
 }
 
 /// A hash of a batch's executions, in hex, that does not depend on how the JSON is formatted. It decides whether two requests with the same

@@ -15,9 +15,11 @@ impl BlockedJobs {
         self.job_then(name, "echo '[1]'")
     }
 
-    /// A job that runs a command once its attempt is released.
+    /// A job that runs a command once its attempt is released. If the test ends without that, the job ends too.
     pub(crate) fn job_then(&self, name: &str, command: &str) -> String {
-        self.job_with_file(name, &format!("until test -e $RELEASED; do sleep 0.05; done; {command}"))
+        let directory = self.0.path().display();
+        let wait = format!("until test -e $RELEASED; do test -d {directory} || exit 1; sleep 0.05; done");
+        self.job_with_file(name, &format!("{wait}; {command}"))
     }
 
     /// A job that runs a command, in which `$RELEASED` is a file that exists once its attempt is released.

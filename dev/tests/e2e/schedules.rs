@@ -302,7 +302,7 @@ async fn the_overlap_policies_skip_buffer_and_cancel() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_is_counted_and_what_was_missed_too() {
+async fn times_that_cannot_be_started_are_counted_and_the_schedule_shows_why() {
     let data = tempfile::tempdir().unwrap();
     let stack = Stack::start_over(data.path(), &["--movable-clock", "--job", QUICK]).await;
     assert_eq!(put(&stack, "gone", &quick("*/10 * * * *")).await.0, 201);

@@ -14,6 +14,7 @@ fn batch(total: u32, refused: &[u32], stored: bool) -> Batch {
         fingerprint: String::new(),
         stored,
         expires_at: at(1_000_000_000),
+        unknown: Unknown::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use domain::{Batch, BatchId, Execution, Owner};
+use domain::{Batch, BatchId, Execution, Owner, Unknown};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use runtime::clock;
@@ -165,6 +165,7 @@ pub(crate) async fn start_batch(
         fingerprint,
         stored: false,
         expires_at: latest_expiry(&starts, now),
+        unknown: Unknown::default(),
     };
     let seen = if !starts.is_empty() {
         app.batches.create(&batch, now).await?
@@ -190,6 +191,7 @@ pub(crate) async fn start_batch(
         batch.refused = indexes(&refused);
         batch.created_at = seen.created_at;
         batch.expires_at = seen.expires_at.max(latest_expiry(&starts, now));
+        batch.unknown = seen.unknown;
     }
     if starts.is_empty() {
         return Err(nothing_accepted(shortened(refused).map(|refused| (refused.index, refused.errors))));
