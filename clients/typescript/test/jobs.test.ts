@@ -196,3 +196,37 @@ test("a batch starts many jobs, says which it refuses, and is waited for", { tim
   for await (const { status } of longhaul.executions.list({ batch: started.batchId })) statuses.push(status);
   assert.deepEqual(statuses.sort(), ["COMPLETED", "COMPLETED", "FAILED"]);
 });
+
+test("an execution that is scheduled can be moved, and cancelled", { timeout }, async () => {
+  const startAt = "2099-01-01T00:00:00Z";
+  const tooFar = (error: unknown) => error instanceof ProblemError && error.problem.errors?.[0]?.pointer === "/startAt";
+  await assert.rejects(longhaul.executions.start("echo", 1, { startAt }), tooFar);
+  const { executionId, status } = await longhaul.executions.start("echo", 1, { delaySeconds: 86_400 });
+  assert.equal(status, "SCHEDULED");
+  const soon = new Date(Date.now() + 3_600_000).toISOString();
+  const moved = await longhaul.executions.change(executionId, { startAt: soon, tags: { team: "red" } });
+  assert.deepEqual([moved.scheduledFor, moved.tags], [soon, { team: "red" }]);
+  assert.equal((await longhaul.executions.cancel(executionId)).status, "CANCELLED");
+  const over = (error: unknown) => error instanceof ProblemError && error.code === "not-scheduled";
+  await assert.rejects(longhaul.executions.change(executionId, { startAt: null }), over);
+});
+
+test("a schedule is defined once, triggered, paused and deleted", { timeout }, async () => {
+  const { schedules, executions } = longhaul;
+  const start = { job: "echo", input: [17] };
+  const nightly = { cron: "0 2 * * *", timeZone: "Europe/Berlin", pattern: "sync" as const, start };
+  const created = await schedules.put("nightly", nightly);
+  assert.equal(created.nextTimes.length, 5);
+  assert.deepEqual(await schedules.put("nightly", nightly), created);
+  const done = await executions.wait(await schedules.trigger("nightly"));
+  assert.deepEqual([done.status, done.schedule], ["COMPLETED", "nightly"]);
+  assert.equal((await schedules.get("nightly")).last?.executionId, done.executionId);
+  assert.equal((await schedules.pause("nightly")).paused, true);
+  assert.equal((await schedules.resume("nightly")).paused, false);
+  assert.deepEqual((await schedules.list()).map(({ name }) => name), ["nightly"]);
+  const started = [];
+  for await (const { executionId } of executions.list({ schedule: "nightly" })) started.push(executionId);
+  assert.deepEqual(started, [done.executionId]);
+  await schedules.delete("nightly");
+  await assert.rejects(schedules.get("nightly"), (error) => error instanceof ProblemError && error.status === 404);
+});
