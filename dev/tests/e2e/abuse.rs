@@ -152,7 +152,8 @@ fn targets() -> Vec<Case> {
 fn methods() -> Vec<Case> {
     vec![
         ("PUT", request("PUT", "/executions/sync"), &[405]),
-        ("PATCH", request("PATCH", "/executions/an-id"), &[405]),
+        ("PATCH", request("PATCH", "/executions"), &[405]),
+        ("a PATCH without a body", request("PATCH", "/executions/an-id"), &[415]),
         ("DELETE", request("DELETE", "/executions/an-id"), &[405]),
         ("TRACE", request("TRACE", "/executions/an-id"), &[405]),
         ("HEAD", request("HEAD", "/healthz"), &[200]),
