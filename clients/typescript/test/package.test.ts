@@ -61,5 +61,5 @@ test("a bundle contains only what is used", async (t) => {
   const everything = await bundled("Longhaul, bearer, sigV4, isFinal");
   assert(!everything.text.includes("/healthz"), "the bundle contains an unused operation");
   t.diagnostic(`gzipped: sigV4 ${one.size} B, everything ${everything.size} B`);
-  assert(everything.size < 8_000, `${everything.size} bytes`);
+  assert(everything.size < 9_000, `${everything.size} bytes`);
 });
