@@ -28,7 +28,7 @@ public class Run {
         same(input, execution.getResult());
 
         same(1, api.getExecutionLogs(id, null, null, null).getLines().size());
-        var page = api.listExecutions(null, null, "echo", null, null, null, null, null, null);
+        var page = api.listExecutions(null, null, "echo", null, null, null, null, null, null, null, null);
         same(id, page.getExecutions().get(0).getExecutionId());
 
         try {

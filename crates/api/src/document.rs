@@ -11,8 +11,8 @@ use axum::{
 use utoipa::{
     OpenApi,
     openapi::{
-        ContactBuilder, Content, LicenseBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response as Answer,
-        ServerBuilder, Type,
+        ContactBuilder, Content, LicenseBuilder, Object, ObjectBuilder, OpenApi as Document, Ref, RefOr,
+        Response as Answer, Schema, ServerBuilder, Type,
         header::HeaderBuilder,
         link::LinkBuilder,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -87,6 +87,32 @@ pub(crate) fn name_requests(document: &mut Document) {
         if !GatewayAnswer::STATUSES.iter().any(|gateways| gateways.as_str() == status) {
             answer.headers.insert("X-Request-Id".to_owned(), header.clone().into());
         }
+    }
+}
+
+/// Writes each schema that combines objects (`allOf`, from a flattened member) as one object with the members of all. Generators of clients
+/// do not understand all of these combinations.
+pub(crate) fn merge_objects(document: &mut Document) {
+    let Some(components) = &mut document.components else { return };
+    let named = components.schemas.clone();
+    let object = |part: &RefOr<Schema>| match part {
+        RefOr::T(Schema::Object(object)) => Some(object.clone()),
+        RefOr::Ref(part) => match named.get(part.ref_location.rsplit('/').next()?)? {
+            RefOr::T(Schema::Object(object)) => Some(object.clone()),
+            _ => None,
+        },
+        RefOr::T(_) => None,
+    };
+    for schema in components.schemas.values_mut() {
+        let RefOr::T(Schema::AllOf(parts)) = schema else { continue };
+        let Some(objects) = parts.items.iter().map(object).collect::<Option<Vec<_>>>() else { continue };
+        let mut whole = Object::with_type(Type::Object);
+        whole.description = parts.description.take();
+        for object in objects {
+            whole.properties.extend(object.properties);
+            whole.required.extend(object.required);
+        }
+        *schema = RefOr::T(Schema::Object(whole));
     }
 }
 

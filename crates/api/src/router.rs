@@ -86,6 +86,7 @@ macro_rules! routes {
             let mut document = routes$(.routes(utoipa_axum::routes!($room::$handler)))+.into_openapi();
             document::name_requests(&mut document);
             document::link_executions(&mut document);
+            document::merge_objects(&mut document);
             problem::share(&mut document);
             document
         }
