@@ -27,7 +27,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let logs = executions_api::get_execution_logs(&api, &execution.execution_id, None, None, None).await?;
     assert_eq!(logs.lines.len(), 1);
     let page =
-        executions_api::list_executions(&api, None, None, Some("echo"), None, None, None, None, None, None).await?;
+        executions_api::list_executions(&api, None, None, Some("echo"), None, None, None, None, None, None, None, None)
+            .await?;
     assert_eq!(page.executions[0].execution_id, execution.execution_id);
 
     match executions_api::get_execution(&api, "nothing", None, None).await {

@@ -943,8 +943,61 @@ export type Retry = {
 /**
  * A schedule: what its owner defined, what it has done, and when it is due.
  */
-export type Schedule = ScheduleSummary & {
+export type Schedule = {
+    /**
+     * How late a time may still be started, in seconds.
+     */
+    catchUpSeconds: number;
+    /**
+     * When its definition was last changed.
+     */
+    changedAt: string;
+    counts: ScheduleCounts;
+    createdAt: string;
+    /**
+     * The cron expression.
+     */
+    cron: string;
+    /**
+     * Whether ten or more times in a row could not be started.
+     */
+    failing: boolean;
+    /**
+     * The times since the last start that could not be started; absent if there are none.
+     */
+    failures?: ScheduleFailures;
+    /**
+     * By how many seconds a start may be delayed.
+     */
+    jitterSeconds: number;
+    /**
+     * Name of the job that it starts.
+     */
+    job: string;
+    /**
+     * The execution that it started last; absent if it has started none.
+     */
+    last?: LastStart;
+    name: string;
+    /**
+     * The next five times; none if it is paused.
+     */
+    nextTimes: Array<NextTime>;
+    overlap: Overlap;
+    pattern: Pattern;
+    /**
+     * Whether it is paused. It can be triggered nevertheless.
+     */
+    paused: boolean;
     start: ScheduledStart;
+    /**
+     * The IANA time zone in which `cron` is read.
+     */
+    timeZone: string;
+    /**
+     * The time that waits until the last execution is over. Absent if none does.
+     */
+    waitingTime?: string;
 };
 
 /**
