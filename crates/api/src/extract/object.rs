@@ -133,6 +133,16 @@ pub(crate) fn read<T: DeserializeOwned>(
     read
 }
 
+/// Reads a whole number that may be 0 but not negative: 0 is what [`whole`] makes of a negative one.
+pub(crate) fn not_negative(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<u64> {
+    let number: Option<serde_json::Number> = serde_json::from_str(value.text()).ok();
+    if number.and_then(|number| number.as_f64()).is_some_and(|number| number < 0.0) {
+        errors.push(error(at, format!("is {}; it must not be negative", value.text())));
+        return None;
+    }
+    whole(value, at, errors)
+}
+
 /// Reads a whole number. `3.0` is one too, as in JSON Schema. If the number is negative or too large, returns the nearest number of this
 /// type. That is out of range too, so the check of the limits reports it.
 pub(crate) fn whole(value: &Json, at: String, errors: &mut Vec<FieldError>) -> Option<u64> {
@@ -192,5 +202,26 @@ impl<'de> Deserialize<'de> for OrderedMembers {
             }
         }
         object.deserialize_map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_may_be_zero_must_not_be_negative() {
+        let read = |text: &str| {
+            let mut errors = Vec::new();
+            let number = not_negative(&Json::parse(text).unwrap(), "/n".to_owned(), &mut errors);
+            (number, errors.pop().map(|error| error.detail))
+        };
+        for (text, number) in [("0", 0), ("-0", 0), ("7.0", 7), ("1e30", u64::MAX)] {
+            assert_eq!(read(text), (Some(number), None), "{text}");
+        }
+        for text in ["-1", "-0.5", "-1e30"] {
+            assert_eq!(read(text), (None, Some(format!("is {text}; it must not be negative"))), "{text}");
+        }
+        assert_eq!(read("1.5"), (None, Some("is 1.5; it must be a whole number".to_owned())));
     }
 }

@@ -221,7 +221,7 @@ impl Described for NewExecution {
         };
         let (start_at, start_before) = (time("startAt"), time("startBefore"));
         let delay = body.optional("delaySeconds");
-        let delay_seconds = delay.and_then(|value| object::whole(&value, body.pointer("delaySeconds"), errors));
+        let delay_seconds = delay.and_then(|value| object::not_negative(&value, body.pointer("delaySeconds"), errors));
         if start_at.is_some() && delay_seconds.is_some() {
             errors.push(object::error(
                 body.pointer("delaySeconds"),

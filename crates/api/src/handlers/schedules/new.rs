@@ -130,7 +130,8 @@ impl Described for NewSchedule {
         let catch_up = body.optional("catchUpSeconds");
         let catch_up_seconds = catch_up.and_then(|value| object::whole(&value, body.pointer("catchUpSeconds"), errors));
         let jitter = body.optional("jitterSeconds");
-        let jitter_seconds = jitter.and_then(|value| object::whole(&value, body.pointer("jitterSeconds"), errors));
+        let jitter_seconds =
+            jitter.and_then(|value| object::not_negative(&value, body.pointer("jitterSeconds"), errors));
         let paused = body.optional("paused");
         let paused = paused.and_then(|value| object::read(&value, body.pointer("paused"), "true or false", errors));
         let start = start.and_then(|text| NewStart::read(text, &body.pointer("start"), errors));
